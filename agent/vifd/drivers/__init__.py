@@ -1,0 +1,264 @@
+"""What plugins may ask of the host: the interfaces of the drivers and their values.
+
+Each driver exists twice with the same behaviour: for real (``links``, ``ovsdb``, ``openflow``,
+``tracer``) and as a fake that keeps state (``vifd.testing``); one suite runs on both. All calls
+block and are made on native threads. Failures are :class:`vifd.errors.VifError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vifd.openflow.flow import Flow
+
+# --- links ----------------------------------------------------------------------------------------
+
+#: What the alias of every device begins with that vifd made.
+MARK = "vifd:"
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A tap device as it shall be.
+
+    :param alias: the mark, ``vifd:<port id>``
+    :param owner: uid that may open it, ``None`` for any process with CAP_NET_ADMIN
+    """
+
+    name: str
+    mac: str
+    mtu: int
+    alias: str
+    multi_queue: bool = False
+    owner: int | None = None
+    group: int | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A network device as the kernel shows it.
+
+    :param kind: ``tun``, ``veth``, ``bridge``, … or the empty string for a physical device
+    :param up: administratively up (IFF_UP)
+    :param carrier: a peer is there; for a tap: somebody has it open
+    :param owner: of a tap, the uid that may open it; ``None`` for any with CAP_NET_ADMIN
+    :param group: of a tap, the gid that may open it
+    :param ipv6: whether the kernel runs IPv6 on it; ``None`` where that cannot be read
+    """
+
+    name: str
+    ifindex: int
+    mac: str
+    mtu: int
+    up: bool
+    carrier: bool
+    alias: str = ""
+    kind: str = ""
+    multi_queue: bool = False
+    ipv6: bool | None = None
+    owner: int | None = None
+    group: int | None = None
+
+
+class Links(Protocol):
+    """Network devices of this namespace."""
+
+    def get(self, names: Sequence[str]) -> dict[str, Link]:
+        """The devices that exist, by name; asks by name, never dumps."""
+
+    def marked(self, prefix: str) -> list[Link]:
+        """All devices whose alias begins with ``prefix`` (a dump)."""
+
+    def create_taps(self, taps: Sequence[Tap]) -> dict[str, Link | Exception]:
+        """Make taps and bring them up: persistent, IFF_NO_PI, IPv6 off before up, alias first.
+
+        A tap that exists with our alias is taken as it is and only brought to the wanted MAC, MTU
+        and up; one without it is :class:`~vifd.errors.NameClash`. A tap that fails half-way is
+        removed again. The result says per name what is there now, or why not.
+        """
+
+    def set(self, name: str, *, mtu: int | None = None, mac: str | None = None,
+            up: bool | None = None) -> Link:
+        """Change a device and read it back."""
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove devices; those that are gone already are no error. Many go in one request.
+
+        A device whose alias does not begin with :data:`MARK` is left alone:
+        :class:`~vifd.errors.NameClash`, raised once the others are gone.
+        """
+
+    def subscribe(self, callback: Callable[[str, bool], None]) -> None:
+        """Have ``callback(name, exists)`` called on a native thread when a device changes.
+
+        ``("", True)`` means that events were lost: anything may have changed.
+        """
+
+    def close(self) -> None:
+        """End the driver's threads and sockets. Devices stay."""
+
+
+# --- OVSDB ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A row of the Bridge table."""
+
+    name: str
+    datapath_type: str
+    fail_mode: str
+    protocols: tuple[str, ...]
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PortSpec:
+    """A port with its one interface as it shall be.
+
+    :param type: the interface's type: the empty string for a kernel device, ``patch``,
+        ``dpdkvhostuserclient``…
+    :param external_ids: of the Interface row (where interoperability wants them)
+    :param tag: access VLAN
+    """
+
+    name: str
+    ofport: int | None = None
+    tag: int | None = None
+    type: str = ""
+    mtu: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PortRow:
+    """A port with its interface as the database shows it.
+
+    :param ofport: ``None`` until the switch has decided, ``-1`` where it failed
+    :param error: the switch's own words when it failed
+    """
+
+    name: str
+    bridge: str
+    ofport: int | None = None
+    ofport_request: int | None = None
+    tag: int | None = None
+    type: str = ""
+    error: str = ""
+    mtu: int | None = None
+    mtu_request: int | None = None
+    link_state: str = ""
+    admin_state: str = ""
+    mac_in_use: str = ""
+    ifindex: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    status: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ovsdb(Protocol):
+    """The local Open_vSwitch database.
+
+    Reads are answered from the replica in memory; writes return once the server has committed.
+    """
+
+    def connected(self) -> bool:
+        """Whether the replica is in step with a server."""
+
+    def facts(self) -> dict[str, Any]:
+        """The Open_vSwitch row: ``ovs_version``, ``db_version``, ``datapath_types``,
+        ``iface_types``, ``dpdk_initialized``, ``system_id``."""
+
+    def bridge(self, name: str) -> Bridge | None: ...
+
+    def ensure_bridge(self, name: str, *, datapath_type: str, fail_mode: str,
+                      protocols: Sequence[str], external_ids: Mapping[str, str]) -> bool:
+        """Make a bridge with its local port, and say whether it was made.
+
+        An existing bridge is left exactly as it is, except that missing ``protocols`` are added.
+        """
+
+    def delete_bridge(self, name: str) -> None: ...
+
+    def ports(self, bridge: str) -> list[PortRow]:
+        """Every port of the bridge, patch ports and the local port included."""
+
+    def port(self, name: str) -> PortRow | None: ...
+
+    def ensure_ports(self, bridge: str, specs: Sequence[PortSpec]) -> None:
+        """Make ports, or bring existing ones to what is wanted, in one transaction.
+
+        External ids and options that are not named stay. A port of that name on another bridge is
+        :class:`~vifd.errors.NameClash`.
+        """
+
+    def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:
+        """Wait until the switch has decided each interface (ofport or error is set)."""
+
+    def delete_ports(self, bridge: str, names: Sequence[str]) -> None:
+        """Remove ports of this bridge in one transaction; those that are gone are no error."""
+
+    def set_external_ids(self, values: Mapping[str, Mapping[str, str | None]]) -> None:
+        """Per interface name, set external ids; ``None`` removes one."""
+
+    def subscribe(self, callback: Callable[[str, str], None]) -> None:
+        """Have ``callback(kind, name)`` called on a native thread when something changed: kind is
+        ``port`` or ``bridge`` with its name, ``connected`` or ``disconnected``. After
+        ``connected`` anything may have changed."""
+
+    def close(self) -> None:
+        """End the connection and the driver's threads. The switch is left as it is."""
+
+
+# --- OpenFlow -------------------------------------------------------------------------------------
+
+
+class OpenFlow(Protocol):
+    """The flow tables of the local bridges."""
+
+    def apply(self, bridge: str, *, add: Sequence[Flow] = (), delete: Sequence[Flow] = (),
+              delete_cookies: Sequence[tuple[int, int]] = ()) -> None:
+        """Change flows, all or nothing: a bundle that is committed only once the switch has
+        accepted every message.
+
+        :param add: flows to add; one with the same table, priority and match is replaced
+        :param delete: flows to remove by exact table, priority, match and cookie
+        :param delete_cookies: (cookie, mask) pairs whose flows are all removed
+        """
+
+    def dump(self, bridge: str, cookie: int, mask: int = 0xFFFF_FFFF_FFFF_FFFF) -> list[Flow]:
+        """The flows with this cookie under this mask, canonical: equal to what was added."""
+
+    def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
+        """Send a frame."""
+
+    def generation(self, bridge: str) -> int:
+        """A number that grows whenever the connection to the bridge was lost and made anew: after
+        that no flow may be taken for granted."""
+
+    def subscribe(self, callback: Callable[[str, bool], None]) -> None:
+        """Have ``callback(bridge, connected)`` called when a connection comes or goes."""
+
+    def forget(self, bridge: str) -> None:
+        """Close the connection to a bridge that is gone."""
+
+
+class Tracer(Protocol):
+    """``ofproto/trace`` over the switch's control socket."""
+
+    def trace(self, bridge: str, flow: str) -> str:
+        """What the switch would do with a packet, in the switch's own words."""
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """The drivers of one host; a fake host is a whole fake machine."""
+
+    links: Links
+    ovsdb: Ovsdb
+    openflow: OpenFlow
+    tracer: Tracer

@@ -1,0 +1,252 @@
+"""The plugin contract: the law for plugins in the tree and out of it.
+
+A plugin is a class installed under the entry-point group ``vifd.plugins``. It turns attachments
+into calls on the drivers of a :class:`Host`; it decides nothing about *when*. The verbs:
+
+==============  ====================================================================================
+``describe``    what it can do in principle; static
+``probe``       whether it can work on this host now; reads only
+``requires``    what it needs of host, flavor, image and instance for one attachment; pure
+``name``        the names and numbers it will use; no effect, called before anything is made
+``plug``        make it, closed; all or nothing per port; repeating it converges
+``activate``    open traffic of plugged ports; repeating it changes nothing
+``deactivate``  close traffic and keep everything; repeating it changes nothing
+``check``       read everything back; changes nothing
+``unplug``      remove it, from the stored names; best effort, repeatable, works on what is gone
+``observe``     everything on this host that bears the plugin's mark; reads only
+==============  ====================================================================================
+
+All verbs of one plugin are called on one native thread, its lane, never two at once. A verb may
+block; the engine bounds it with a deadline and quarantines a lane that exceeds it. The batch verbs
+take every port that was waiting: one netlink batch, one flow bundle, one OVSDB transaction. They
+report per port (:data:`Outcomes`): a port that fails must not cost the others, and a verb that
+raises has failed for every port of the batch.
+
+Effects are registered with :attr:`Item.undo` on the line after they happened. Plugins import from
+``vifd.plugin``, ``vifd.model``, ``vifd.errors``, ``vifd.undo``, ``vifd.drivers``, ``vifd.openflow``
+and ``vifd.ovs``; never from each other, nor anything else of the agent.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from oslo_config import cfg
+
+from vifd.drivers import Drivers
+from vifd.errors import VifError
+from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.undo import Undo
+
+#: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
+#: newer than this one.
+CONTRACT_VERSION = "1.0"
+
+#: The entry-point group in which plugins are found.
+GROUP = "vifd.plugins"
+
+
+class Health(StrEnum):
+    """Whether a plugin can work on this host now."""
+
+    READY = "ready"
+    DEGRADED = "degraded"  #: works, but something an operator should know of is lacking
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The answer of ``probe``: the state, and a reason for everything that lacks."""
+
+    health: Health
+    reasons: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Advert:
+    """What a plugin can do in principle.
+
+    :param vif_types: served VIF types in order of preference, e.g. ``ovs``
+    :param vnic_types: served values of ``port.vnic_type``
+    :param network_types: served values of ``network.segment.network_type``
+    :param features: what it enforces: ``port_security``, ``allowed_address_pairs``, ``multiqueue``…
+    :param in_place: paths of the document that may change on a plugged port; a parent covers what
+        is below it. ``plug`` is then called again with the old wiring in the item.
+    """
+
+    vif_types: tuple[str, ...]
+    vnic_types: tuple[str, ...] = ("normal",)
+    network_types: tuple[str, ...] = ()
+    features: frozenset[str] = frozenset()
+    in_place: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something an attachment needs for this plugin, and whether it is there.
+
+    :param error: what to answer when it is not met
+    """
+
+    name: str
+    met: bool
+    error: VifError | None = None
+
+
+@dataclass
+class Item:
+    """One port of a batch.
+
+    :param attachment: what is wanted
+    :param names: what ``name`` answered, as persisted before the effects
+    :param wiring: what an earlier ``plug`` made; ``None`` for a port that was never plugged
+    :param open: whether traffic shall pass, for ``check``
+    :param undo: where ``plug`` registers the way back of each effect
+    :param deep: ``check`` shall also run the costly proofs (packet traces)
+    """
+
+    attachment: Attachment
+    names: Wiring
+    wiring: Wiring | None = None
+    open: bool = False
+    undo: Undo = field(default_factory=Undo)
+    deep: bool = True
+
+    @property
+    def id(self) -> str:
+        return self.attachment.id
+
+    @property
+    def made(self) -> Wiring:
+        """The wiring if there is one, else the planned names: what ``unplug`` works from."""
+        return self.wiring or self.names
+
+
+#: Per port id: the wiring, or why there is none.
+Outcomes = dict[str, Wiring | VifError]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One port's worth of marked objects found on the host, journal or not.
+
+    :param port_id: the id in the mark
+    :param wiring: names rebuilt from what was found; enough for ``unplug``
+    :param document: the attachment document as the marks still tell it, or ``None``; with it the
+        daemon can take the port back after its journal was lost
+    :param objects: readable names of what was found, for reports
+    """
+
+    port_id: str
+    wiring: Wiring
+    document: dict[str, Any] | None = None
+    objects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A port of the journal as plugins may see it."""
+
+    attachment: Attachment
+    wiring: Wiring
+    open: bool
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the daemon hands to a plugin.
+
+    :param drivers: links, OVSDB, OpenFlow, traces
+    :param ledger: every port of this host that has names, of all plugins: what shares a bridge must
+        know its neighbours, also after a restart
+    """
+
+    drivers: Drivers
+    ledger: Callable[[], Mapping[str, Entry]]
+    hostname: str = ""
+    clock: Callable[[], float] = time.time
+
+
+class VifPlugin(abc.ABC):
+    """Base class of every plugin; see the module's text for the law.
+
+    :cvar plugin_name: the plugin's name; equal to its entry point's
+    :cvar contract_version: the version of the contract it was written for
+    :cvar plugin_version: its own version
+    :param host: drivers and the ledger
+    :param conf: the plugin's own option group, ``[<name>]`` of agent.conf
+    """
+
+    plugin_name: ClassVar[str]
+    contract_version: ClassVar[str] = CONTRACT_VERSION
+    plugin_version: ClassVar[str] = "0"
+
+    def __init__(self, host: Host, conf: Any) -> None:
+        self.host = host
+        self.conf = conf
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        """The oslo.config options of the plugin's group, which has the plugin's name."""
+        return ()
+
+    @classmethod
+    @abc.abstractmethod
+    def describe(cls) -> Advert:
+        """What the plugin can do in principle."""
+
+    @abc.abstractmethod
+    def probe(self) -> Probe:
+        """Whether the plugin can work on this host now. Reads only, answers in milliseconds."""
+
+    @abc.abstractmethod
+    def requires(self, attachment: Attachment) -> Iterable[Requirement]:
+        """What this attachment needs, met or not. Pure: configuration and probe results only."""
+
+    @abc.abstractmethod
+    def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
+        """Choose device names and numbers. No effect; the answer is on disk before ``plug``.
+
+        :param taken: the ledger, including the ports named before in the same batch
+        """
+
+    @abc.abstractmethod
+    def vif(self, attachment: Attachment, wiring: Wiring) -> Vif:
+        """What compute needs for the guest's XML. Pure."""
+
+    @abc.abstractmethod
+    def plug(self, batch: Sequence[Item]) -> Outcomes:
+        """Make every port of the batch, closed. Repeating it on a plugged port converges."""
+
+    @abc.abstractmethod
+    def activate(self, batch: Sequence[Item]) -> Outcomes:
+        """Open traffic of plugged ports."""
+
+    @abc.abstractmethod
+    def deactivate(self, batch: Sequence[Item]) -> Outcomes:
+        """Close traffic of plugged ports and keep everything else."""
+
+    @abc.abstractmethod
+    def check(self, batch: Sequence[Item]) -> dict[str, Report]:
+        """Read every port back, in the order of the path a frame takes. Changes nothing."""
+
+    @abc.abstractmethod
+    def unplug(self, batch: Sequence[Item]) -> Outcomes:
+        """Remove every port of the batch from its stored names. What is gone is no error."""
+
+    @abc.abstractmethod
+    def observe(self) -> list[Observed]:
+        """Everything on this host that bears this plugin's mark."""
+
+
+#: The verbs that a class must have to be admitted.
+VERBS = (
+    "describe", "probe", "requires", "name", "vif", "plug", "activate", "deactivate", "check",
+    "unplug", "observe",
+)  # fmt: skip
