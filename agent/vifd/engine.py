@@ -1,0 +1,375 @@
+"""The engine: lanes, the intake, retries, and the one place where results are recorded."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from vifd import errors, outcome, plan
+from vifd.bus import Bus
+from vifd.intake import Intake, Request
+from vifd.lane import Lane
+from vifd.metrics import Metrics
+from vifd.model import Document, PortRecord, Wiring, decode
+from vifd.negotiation import Candidate, Choice, choose
+from vifd.plugin import Advert, Health, Probe, VifPlugin
+from vifd.status import status_of
+from vifd.store import Change, Journal, Outgoing
+from vifd.ticket import Event
+from vifd.tickets import Tickets
+from vifd.worker import Limits, Worker
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times in seconds.
+
+    :param verify: how long a port may take from made to proven
+    :param hang: how long a plugin may take for one call before its lane is quarantined
+    :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
+    """
+
+    verify: float = 10.0
+    hang: float = 60.0
+    retry_first: float = 1.0
+    retry_longest: float = 60.0
+
+
+@dataclass
+class Engine:
+    """Everything between a request and its record.
+
+    :param plugins: admitted plugins by name, in order of preference
+    :param mail: called when the outbox has something new
+    """
+
+    plugins: Mapping[str, VifPlugin]
+    journal: Journal
+    metrics: Metrics
+    settings: Settings = field(default_factory=Settings)
+    bus: Bus = field(default_factory=Bus)
+    mail: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.tickets = Tickets()
+        self.intake = Intake(self, self.journal, self.tickets)
+        self.probes: dict[str, Probe] = {
+            name: Probe(Health.UNAVAILABLE, ["it was not probed yet"]) for name in self.plugins
+        }
+        self.lanes: dict[str, Lane] = {}
+        self._workers: dict[str, Worker] = {}
+        self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
+        self._attempts: dict[str, int] = {}
+        self._due: dict[str, float] = {}
+        self._unsettled: set[str] = set()
+        self._lock = threading.Lock()
+        for name, plugin in self.plugins.items():
+            self._hire(name, plugin)
+
+    def _hire(self, name: str, plugin: VifPlugin) -> None:
+        limits = Limits(verify=self.settings.verify)
+        worker = Worker(plugin, self.journal, self, self.metrics, limits)
+        lane = Lane(name, worker)
+        worker.changed = lane.changed
+        self._workers[name] = worker
+        self.lanes[name] = lane
+
+    # --- life ---
+
+    def start(self, *, recover: bool = False) -> None:
+        """Begin to serve: probe every plugin, then bring every port of the journal back.
+
+        :param recover: take ports back from the marks on the host, for a journal that was lost
+        """
+        records = self.journal.records()
+        self._unsettled = {i for i, r in records.items() if r.plugin in self.plugins}
+        self._refuse_unserved(records)
+        for name, lane in self.lanes.items():
+            if recover:
+                lane.errand("recover", partial(self._recover, name))
+            lane.errand("probe", self._workers[name].probe)
+            lane.start()
+        self.intake.start()
+        self.again(records)
+
+    def _refuse_unserved(self, records: Mapping[str, PortRecord]) -> None:
+        """Ports whose plugin is not admitted any more say so, and wait."""
+        lost = {i: r for i, r in records.items() if r.plugin not in self.plugins}
+        if lost:
+            refusals: dict[str, errors.VifError] = {
+                i: errors.PluginMissing(facts={"wanted": r.plugin, "have": list(self.plugins)})
+                for i, r in lost.items()
+            }
+            self.record({i: outcome.failed(e) for i, e in refusals.items()}, refusals)
+
+    def stop(self, timeout: float) -> None:
+        """Finish what runs and end; ports are left as they are."""
+        end = time.monotonic() + timeout
+        self.intake.stop(timeout)
+        for lane in self.lanes.values():
+            if not lane.stop(max(0.1, end - time.monotonic())):
+                LOG.warning("lane %s is still busy: %s; leaving it", lane.name, lane.busy)
+        self.tickets.fail_all(errors.Stopping())
+
+    @property
+    def ready(self) -> bool:
+        """Whether every port that was in the journal at start is proven or has its error."""
+        return not self._unsettled and self._all_probed()
+
+    def _all_probed(self) -> bool:
+        return all(p.reasons != ["it was not probed yet"] for p in self.probes.values())
+
+    # --- requests ---
+
+    def submit(self, requests: Sequence[Request]) -> None:
+        """Queue requests; never blocks."""
+        with self._lock:
+            for request in requests:
+                self._attempts.pop(request.ticket.port_id, None)
+        self.intake.submit(requests)
+
+    def choose(self, doc: Document) -> Choice:
+        """Which plugin serves this document now."""
+        return choose(doc.attachment, (self._candidate(n, doc) for n in self.plugins))
+
+    def _candidate(self, name: str, doc: Document) -> Candidate:
+        plugin = self.plugins[name]
+        probe = self.probes[name]
+        try:
+            needs = tuple(plugin.requires(doc.attachment))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            needs, probe = (), outcome.broken_probe(error)
+        lane = self.lanes[name]
+        if lane.quarantined:
+            probe = Probe(
+                Health.UNAVAILABLE, [f"it hangs in {lane.busy.what}" if lane.busy else ""]
+            )
+        return Candidate(name, self._adverts[name], probe, needs)
+
+    def adverts(self) -> Mapping[str, Advert]:
+        return self._adverts
+
+    # --- results ---
+
+    def record(
+        self,
+        changes: Mapping[str, Change],
+        errors_by_port: Mapping[str, errors.VifError] | None,
+        *,
+        durable: bool = False,
+    ) -> Mapping[str, PortRecord | None]:
+        """Commit changes and tell everybody whom they concern.
+
+        Where the journal cannot be written, nothing changes, the callers get that error, and the
+        ports are tried again later; the answer is then empty.
+        """
+        old = {port_id: self.journal.get(port_id) for port_id in changes}
+        try:
+            new, events = self.journal.commit(
+                changes,
+                events=lambda now: _events(old, now),
+                outgoing=lambda now: _outgoing(old, now),
+                durable=durable,
+            )
+        except errors.JournalError as error:
+            LOG.exception("%s: %s. Next: %s", error.code, error.message, error.hint)
+            self.tickets.fail(dict.fromkeys(changes, error))
+            for port_id in changes:
+                self._later(port_id)
+            return {}
+        self._after(old, new, errors_by_port or {})
+        self.bus.publish(events)
+        if events:
+            self.mail()
+        return new
+
+    def _after(
+        self,
+        old: Mapping[str, PortRecord | None],
+        new: Mapping[str, PortRecord | None],
+        failures: Mapping[str, errors.VifError],
+    ) -> None:
+        for port_id, record in new.items():
+            error = failures.get(port_id)
+            if record is not None and error is not None:
+                self._later(port_id)
+            elif record is None or (record.applied and record.error is None):
+                with self._lock:
+                    self._attempts.pop(port_id, None)
+                    self._due.pop(port_id, None)
+            if error is not None or record is None or record.error is None:
+                self._seen(port_id, old.get(port_id), record, error)
+            self.tickets.settle(port_id, old.get(port_id), record, error)
+        gone = [port_id for port_id, record in new.items() if record is None]
+        if gone:
+            self.intake.gone(gone)
+
+    def _seen(
+        self,
+        port_id: str,
+        old: PortRecord | None,
+        new: PortRecord | None,
+        error: errors.VifError | None,
+    ) -> None:
+        """A port of the journal was proven, given up for now, or removed: it counts as settled."""
+        proven = new is not None and (old is None or new.report is not old.report)
+        if port_id in self._unsettled and (error is not None or new is None or proven):
+            self._unsettled.discard(port_id)
+
+    def _later(self, port_id: str) -> None:
+        with self._lock:
+            attempt = self._attempts[port_id] = self._attempts.get(port_id, 0) + 1
+            pause = plan.delay(
+                attempt, first=self.settings.retry_first, longest=self.settings.retry_longest,
+                jitter=random.random(),
+            )  # fmt: skip
+            self._due[port_id] = time.monotonic() + pause
+
+    def probed(self, plugin: str, probe: Probe) -> None:
+        """Take a plugin's health; a change is an event and starts its ports anew."""
+        before = self.probes[plugin]
+        self.probes[plugin] = probe
+        self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
+        if before == probe:
+            return
+        if before.health is not probe.health:
+            level = logging.INFO if probe.health is Health.READY else logging.WARNING
+            reasons = "; ".join(probe.reasons) or "nothing lacks"
+            LOG.log(level, "plugin %s is %s: %s", plugin, probe.health.value, reasons)
+            event = Event(0, "plugin-status-changed", time.time(), plugin=plugin,
+                          status=probe.health.value)  # fmt: skip
+            try:
+                self.bus.publish(self.journal.post([event]))
+            except errors.JournalError as error:
+                LOG.warning("%s: %s", error.code, error.message)
+        if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
+            self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
+
+    # --- what to do next ---
+
+    def again(self, port_ids: Iterable[str]) -> None:
+        """Have ports served by their lanes."""
+        by_lane: dict[str, list[str]] = {}
+        for port_id in port_ids:
+            record = self.journal.get(port_id)
+            if record is not None and record.plugin in self.lanes:
+                by_lane.setdefault(record.plugin, []).append(port_id)
+        for name, ids in by_lane.items():
+            self.lanes[name].mark(ids)
+
+    def probe_all(self) -> None:
+        """Have every plugin's health read again."""
+        for name, lane in self.lanes.items():
+            lane.errand("probe", self._workers[name].probe)
+
+    def tick(self) -> float:
+        """Do what is due; returns the seconds until something may be due again."""
+        now = time.monotonic()
+        with self._lock:
+            due = [port_id for port_id, at in self._due.items() if at <= now]
+            for port_id in due:
+                del self._due[port_id]
+            following = min(self._due.values(), default=now + 3600.0)
+        self.again(due)
+        for lane in self.lanes.values():
+            self._watch(lane, now)
+        return max(0.0, following - now)
+
+    def _watch(self, lane: Lane, now: float) -> None:
+        busy = lane.busy
+        if busy is None or lane.quarantined or now - busy.since < self.settings.hang:
+            return
+        lane.quarantined = True
+        error = errors.PluginTimeout(
+            facts={"plugin": lane.name, "verb": busy.what, "seconds": round(now - busy.since, 1)}
+        )
+        LOG.error(
+            "%s: %s; %d ports wait. Next: %s", error.code, error.message,
+            len(busy.ports) + lane.waiting, error.hint,
+        )  # fmt: skip
+        probe = Probe(Health.UNAVAILABLE, [error.message])
+        self.probed(lane.name, probe)
+        self.record(
+            {p: outcome.failed(error) for p in busy.ports}, dict.fromkeys(busy.ports, error)
+        )
+        lane.errand("probe", self._workers[lane.name].probe)
+
+    # --- a journal that was lost ---
+
+    def _recover(self, name: str) -> None:
+        """Take back every port whose marks still tell its document."""
+        found = self.plugins[name].observe()
+        changes: dict[str, Change] = {}
+        for observed in found:
+            if observed.document is None or self.journal.get(observed.port_id) is not None:
+                continue
+            try:
+                doc = decode(observed.document, port_id=observed.port_id)
+            except errors.VifError as error:
+                LOG.warning("recover: %s: %s", observed.port_id, error)
+                continue
+            changes[observed.port_id] = _recovered(doc, name, observed.wiring)
+        if changes:
+            self.record(changes, None, durable=True)
+            LOG.warning("recover: %d of %d ports of plugin %s taken back from their marks",
+                        len(changes), len(found), name)  # fmt: skip
+            self.again(changes)
+
+
+def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
+    record = PortRecord(doc=doc, plugin=plugin, vif_type=wiring.vif_type, names=wiring)
+    return lambda present: present or record
+
+
+def _events(
+    old: Mapping[str, PortRecord | None], new: Mapping[str, PortRecord | None]
+) -> list[Event]:
+    """What the event stream shall say of these changes."""
+    events = []
+    for port_id, record in new.items():
+        name = outcome.event_name(old.get(port_id), record)
+        known = record or old.get(port_id)
+        if not name or known is None:
+            continue
+        events.append(
+            Event(
+                id=0, event=name, at=time.time(), port=port_id,
+                instance=known.doc.attachment.instance_id, plugin=known.plugin,
+                phase=record.phase.value if record else "", role=known.role.value,
+                status=status_of(record).value if record else "DOWN", revision=known.revision,
+                request_id=known.request_id, error=record.error if record else None,
+            )
+        )  # fmt: skip
+    return events
+
+
+def _outgoing(
+    old: Mapping[str, PortRecord | None], new: Mapping[str, PortRecord | None]
+) -> list[Outgoing]:
+    """Statuses that the network service must hear of."""
+    mail = []
+    for port_id, record in new.items():
+        before = old.get(port_id)
+        if record is None:
+            if before is not None:
+                mail.append(Outgoing(port_id, "DOWN", before.revision + 1, gone=True))
+        elif before is None or outcome.reportable(before) != outcome.reportable(record):
+            mail.append(outgoing(record))
+    return mail
+
+
+def outgoing(record: PortRecord) -> Outgoing:
+    """The status of a port as it goes to the network service."""
+    made = record.wiring or record.names
+    return Outgoing(
+        port_id=record.id, status=status_of(record).value, revision=record.revision,
+        error=record.error, network_id=record.doc.attachment.network.id,
+        device=made.device if made else "", role=record.role.value,
+    )  # fmt: skip

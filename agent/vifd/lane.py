@@ -1,0 +1,121 @@
+"""One plugin's lane: a native thread, the ports that wait for it, and its deadline.
+
+Ports are marked dirty, not queued as jobs: a port that is marked twice before its turn is served
+once, by its latest record. Everything that waits becomes one batch. Removals go last and in small
+slices, because one removal costs the switch as much as several plugs and blocks them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+LOG = logging.getLogger(__name__)
+
+PLUG_SLICE = 256
+UNPLUG_SLICE = 16
+
+
+class Crew(Protocol):
+    """Who does the work on a lane."""
+
+    def removing(self, port_id: str) -> bool:
+        """Whether the port waits for its removal."""
+
+    def serve(self, port_ids: Sequence[str]) -> None:
+        """Bring these ports one step on. Never raises for a single port."""
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What a lane is doing, and since when on the monotonic clock."""
+
+    what: str
+    since: float
+    ports: tuple[str, ...] = ()
+
+
+class Lane:
+    """The thread and queue of one plugin."""
+
+    def __init__(self, name: str, crew: Crew, *, clock: Callable[[], float] = time.monotonic):
+        self.name = name
+        self.busy: Busy | None = None
+        self.quarantined = False
+        #: set by drivers that saw the host change; ends a verifier's pause
+        self.changed = threading.Event()
+        self._crew = crew
+        self._clock = clock
+        self._dirty: dict[str, None] = {}
+        self._errands: dict[str, Callable[[], None]] = {}
+        self._stopping = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Finish the running batch and end; False where that took longer than ``timeout`` s."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def mark(self, port_ids: Iterable[str]) -> None:
+        """Have these ports served."""
+        with self._wake:
+            self._dirty.update(dict.fromkeys(port_ids))
+            self._wake.notify()
+
+    def errand(self, what: str, work: Callable[[], None]) -> None:
+        """Have something done on this thread before the next batch; the same errand waits once."""
+        with self._wake:
+            self._errands[what] = work
+            self._wake.notify()
+
+    @property
+    def waiting(self) -> int:
+        """How many ports wait."""
+        return len(self._dirty)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._dirty or self._errands or self._stopping):
+                    self._wake.wait()
+                if self._stopping:
+                    return
+                errands, self._errands = self._errands, {}
+                # What an errand does (a recovery, say) decides what the batch will find.
+                batch = () if errands else self._take()
+            for what, work in errands.items():
+                self._do(what, (), work)
+            if batch:
+                self._do("serve", batch, lambda: self._crew.serve(batch))  # noqa: B023 - called now
+
+    def _take(self) -> tuple[str, ...]:
+        plugs = [p for p in self._dirty if not self._crew.removing(p)][:PLUG_SLICE]
+        batch = tuple(plugs or list(self._dirty)[:UNPLUG_SLICE])
+        for port_id in batch:
+            del self._dirty[port_id]
+        return batch
+
+    def _do(self, what: str, ports: tuple[str, ...], work: Callable[[], None]) -> None:
+        self.busy = Busy(what, self._clock(), ports)
+        try:
+            work()
+        except Exception:
+            LOG.exception(
+                "lane %s: %s of %d ports failed unexpectedly", self.name, what, len(ports)
+            )
+        finally:
+            self.busy = None
+            if self.quarantined:
+                self.quarantined = False
+                LOG.warning("lane %s: the plugin answered at last and is in use again", self.name)

@@ -1,0 +1,69 @@
+"""What the daemon reports to, and who may want ports: the network service.
+
+Entry-point group ``vifd.network``. The core calls :meth:`NetworkService.report` from one native
+thread until every status was taken; a service that wants ports (one that is told of them by a
+message bus, say) hands them to the :class:`Inbox` from any native thread.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+from oslo_config import cfg
+
+from vifd.model import Document, PortRecord, Role
+from vifd.store import Outgoing
+from vifd.ticket import Ticket
+
+#: The entry-point group in which drivers of network services are found.
+GROUP = "vifd.network"
+
+
+class Inbox(Protocol):
+    """What a network service may ask of the daemon; no call blocks."""
+
+    def plug(self, docs: Sequence[Document], request_id: str) -> list[Ticket]:
+        """Want ports, or want them changed."""
+
+    def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
+        """Want ports gone."""
+
+    def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
+        """The binding of this host became active or inactive."""
+
+    def ports(self) -> list[PortRecord]:
+        """All ports of this host."""
+
+
+class NetworkService(abc.ABC):
+    """A driver of one network service.
+
+    :cvar name: equal to its entry point's
+    :param conf: its option group, ``[network_<name>]``
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, conf: Any) -> None:
+        self.conf = conf
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        """The options of its group."""
+        return ()
+
+    def start(self, inbox: Inbox) -> None:
+        """Begin; must not wait for the service: it may be away for days."""
+
+    @abc.abstractmethod
+    def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """Tell the service; returns those that it took.
+
+        Blocks for as long as one attempt takes. What is not returned, and everything when it
+        raises, is sent again later with a growing pause. Statuses may repeat (re-assertion).
+        """
+
+    def stop(self) -> None:
+        """End; called once."""

@@ -1,0 +1,245 @@
+"""What a step makes of a record, and the line the operator reads of it. Pure but for the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from vifd import errors
+from vifd.model import Phase, PortRecord, Report, Role, Vif
+from vifd.plugin import Health, Probe
+from vifd.status import settled, status_of
+from vifd.store import Change
+
+if TYPE_CHECKING:
+    from vifd.worker import Job
+
+
+def planned(wanted: PortRecord) -> Change:
+    """Names and phase before the effects; a record that is gone stays gone."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        if present is None:
+            return None
+        if present.names == wanted.names and present.phase == wanted.phase:
+            return present
+        return replace(present, names=wanted.names, phase=wanted.phase)
+
+    return change
+
+
+def failed(error: errors.VifError) -> Change:
+    """An attempt that ended before anything was made."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        if present is None:
+            return None
+        return replace(present, phase=Phase.FAILED, error=error.to_dict())
+
+    return change
+
+
+def plugged(job: Job, vif: object, now: float) -> Change:
+    """The end of an attempt to bring a port to its document."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        if present is None:
+            return None
+        report = job.report and replace(job.report, at=job.report.at or now)
+        if job.error is not None:
+            return replace(
+                present, phase=_failed_phase(job), error=job.error.to_dict(), wiring=job.wiring,
+                open=job.opened, report=report or present.report,
+            )  # fmt: skip
+        same = present.doc is job.record.doc
+        return replace(
+            present,
+            phase=_proven_phase(present, job.opened),
+            applied=same,
+            wiring=job.wiring,
+            open=job.opened,
+            report=report,
+            vif=vif if isinstance(vif, Vif) else present.vif,
+            error=None,
+        )
+
+    return change
+
+
+def _proven_phase(present: PortRecord, opened: bool) -> Phase:
+    if opened:
+        return Phase.LIVE
+    was_live = present.phase in (Phase.LIVE, Phase.QUIESCED, Phase.DEGRADED)
+    return Phase.QUIESCED if was_live and present.role is Role.INACTIVE else Phase.READY
+
+
+def _failed_phase(job: Job) -> Phase:
+    """A change refused on a port that still passes traffic degrades it; all else failed."""
+    healthy = job.record.phase is Phase.LIVE and job.opened
+    return Phase.DEGRADED if healthy else Phase.FAILED
+
+
+def checked(report: Report) -> Change:
+    """A port that was read back."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        if present is None:
+            return None
+        phase = present.phase
+        if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
+            phase = Phase.DEGRADED
+        opened = present.open and report.passing is not False
+        return replace(present, report=report, phase=phase, open=opened)
+
+    return change
+
+
+def forgotten(present: PortRecord | None) -> PortRecord | None:
+    """The port is gone from the host; a port that is wanted again meanwhile starts anew."""
+    if present is None or present.removing:
+        return None
+    return replace(
+        present, phase=Phase.BOUND, names=None, wiring=None, open=False, report=None, vif=None
+    )
+
+
+def unplug_failed(error: errors.VifError) -> Change:
+    """Something of the port is left."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        return None if present is None else replace(present, error=error.to_dict(), open=False)
+
+    return change
+
+
+def unplug_error(error: errors.VifError | None, port: str) -> errors.VifError:
+    """The error of a removal, whatever the plugin raised."""
+    if isinstance(error, errors.UnplugPartial | errors.BackendError | errors.PluginTimeout):
+        return error.at("unplug", port)
+    partial = errors.UnplugPartial(facts={"problem": str(error)}, stage="unplug", port=port)
+    partial.__cause__ = error
+    return partial
+
+
+def unfinished(record: PortRecord | None) -> bool:
+    """Whether another step can be taken right away."""
+    if record is None or record.phase is Phase.FAILED or record.error is not None:
+        return False
+    return record.removing or not record.applied or not settled(record) or _drifted(record)
+
+
+def _drifted(record: PortRecord) -> bool:
+    return record.phase is Phase.DEGRADED and record.error is None
+
+
+def broken_probe(error: BaseException) -> Probe:
+    """The health of a plugin whose probe raises."""
+    return Probe(Health.UNAVAILABLE, [f"its probe failed: {type(error).__name__}: {error}"])
+
+
+# --- log lines ------------------------------------------------------------------------------------
+
+
+def extra(record: PortRecord) -> dict[str, str]:
+    """The context of a log line about a port."""
+    return {
+        "port": record.id,
+        "instance": record.doc.attachment.instance_id,
+        "request_id": record.request_id,
+    }
+
+
+def tail(record: PortRecord) -> str:
+    """The end of every line about a port: who is meant and who asked."""
+    instance = record.doc.attachment.instance_id or "-"
+    return f"port={record.id} instance={instance} request={record.request_id or '-'}"
+
+
+def log_plugs(
+    log: logging.Logger, jobs: Sequence[Job], seconds: float, spent: Mapping[str, float]
+) -> None:
+    """One line per port: what came of it, where, and how long each step took."""
+    steps = " ".join(f"{name}={value * 1e3:.1f}" for name, value in spent.items())
+    for job in jobs:
+        if job.error is not None:
+            _log_failure(log, "plug", job.record, job.error)
+            continue
+        wiring = job.wiring
+        state = "open" if job.opened else f"closed, {_why_closed(job.record)}"
+        log.info(
+            "plugged %s: %s on %s, %s and verified in %.1f ms (batch of %d; ms: %s) %s",
+            wiring.device if wiring else "?", wiring.vif_type if wiring else "?",
+            job.record.plugin, state, seconds * 1e3, len(jobs), steps, tail(job.record),
+            extra=extra(job.record),
+        )  # fmt: skip
+
+
+def _why_closed(record: PortRecord) -> str:
+    if record.removing:
+        return "it is being removed"
+    return "role INACTIVE" if record.role is Role.INACTIVE else "admin_state_up is false"
+
+
+def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:
+    """One line per port that was opened or closed."""
+    for job in jobs:
+        if job.error is not None:
+            _log_failure(log, "change of role", job.record, job.error)
+        else:
+            verb = "opened" if job.opened else "closed"
+            log.info("%s %s: %s", verb, job.item.made.device, tail(job.record),
+                     extra=extra(job.record))  # fmt: skip
+
+
+def log_drift(log: logging.Logger, job: Job, report: Report) -> None:
+    """One line per fact that another hand changed."""
+    for finding in report.findings:
+        log.warning(
+            "drift on %s: %s is %r, wanted %r; repairing it. %s", job.item.made.device,
+            finding.fact, finding.have, finding.wanted, tail(job.record), extra=extra(job.record),
+        )  # fmt: skip
+
+
+def log_unplugs(
+    log: logging.Logger,
+    records: Iterable[PortRecord],
+    failures: Mapping[str, errors.VifError],
+    seconds: float,
+) -> None:
+    """One line per removed port."""
+    for record in records:
+        made = record.wiring or record.names
+        if record.id in failures:
+            _log_failure(log, "unplug", record, failures[record.id])
+        else:
+            log.info("unplugged %s in %.1f ms: %s", made.device if made else "(nothing made)",
+                     seconds * 1e3, tail(record), extra=extra(record))  # fmt: skip
+
+
+def _log_failure(
+    log: logging.Logger, what: str, record: PortRecord, error: errors.VifError
+) -> None:
+    cause = "; ".join(errors.causes(error))
+    log.error(
+        "%s failed at %s: %s: %s%s. Next: %s. %s", what, error.stage or "?", error.code,
+        error.message, f" ({cause})" if cause else "", error.hint, tail(record),
+        extra=extra(record),
+    )  # fmt: skip
+
+
+def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
+    """What to call the change from one record to the next, or the empty string for none."""
+    if new is None:
+        return "unplugged" if old is not None else ""
+    if old is not None and old.phase is new.phase and old.open == new.open:
+        return "updated" if old.doc is not new.doc else ""
+    return new.phase.value.lower()
+
+
+def reportable(record: PortRecord) -> tuple[str, str]:
+    """What the network service must hear of: when it changes, a new status goes out."""
+    code = (record.error or {}).get("code", "") if record.phase is Phase.FAILED else ""
+    return status_of(record).value, str(code)

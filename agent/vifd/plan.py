@@ -1,0 +1,57 @@
+"""What to do next for a port: desired minus observed. Pure.
+
+A plug request, a restart, an outage of the switch and a drifted port all end here: the record says
+what is wanted and what is known, and one function names the next step. Whoever changed the record
+only marks the port dirty.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from vifd.model import Phase, PortRecord
+from vifd.status import wants_open
+
+
+class Step(StrEnum):
+    """The next step for a port."""
+
+    PLUG = "plug"  #: make it, bring it to its document, or repair it
+    ACTIVATE = "activate"
+    DEACTIVATE = "deactivate"
+    CHECK = "check"
+    UNPLUG = "unplug"
+
+
+#: Phases in which the host may hold less, or something else, than the wiring says.
+_UNPROVEN = frozenset(
+    {Phase.BOUND, Phase.PLUGGING, Phase.ISOLATED, Phase.FAILED, Phase.DEGRADED, Phase.UNKNOWN}
+)
+
+
+def next_step(record: PortRecord) -> Step:
+    """The next step for the port of this record."""
+    if record.removing:
+        return Step.UNPLUG
+    if record.wiring is None or not record.applied or record.phase in _UNPROVEN:
+        return Step.PLUG
+    if wants_open(record) and not record.open:
+        return Step.ACTIVATE
+    if record.open and not wants_open(record):
+        return Step.DEACTIVATE
+    return Step.CHECK
+
+
+def covered(path: str, in_place: frozenset[str]) -> bool:
+    """Whether a change at this path of the document can be applied to a plugged port."""
+    parts = path.split(".")
+    return any(".".join(parts[:n]) in in_place for n in range(1, len(parts) + 1))
+
+
+def delay(attempt: int, *, first: float = 1.0, longest: float = 60.0, jitter: float = 0.0) -> float:
+    """Seconds to wait before attempt number ``attempt`` (1 is the first retry).
+
+    :param jitter: a number from 0 to 1 that spreads the retries of many ports over a quarter
+    """
+    base = min(longest, first * 2.0 ** min(attempt - 1, 16))
+    return base * (1.0 + jitter / 4.0)

@@ -1,0 +1,48 @@
+"""The status of a port as a conclusion from what is recorded of it. Pure."""
+
+from __future__ import annotations
+
+from vifd.model import Phase, PortRecord, Role, Status
+
+_BY_PHASE = {
+    Phase.BOUND: Status.BUILD,
+    Phase.PLUGGING: Status.BUILD,
+    Phase.ISOLATED: Status.BUILD,
+    Phase.READY: Status.DOWN,
+    Phase.LIVE: Status.ACTIVE,
+    Phase.QUIESCED: Status.DOWN,
+    Phase.UNPLUGGING: Status.DOWN,
+    Phase.DEGRADED: Status.ACTIVE,
+    Phase.FAILED: Status.ERROR,
+    Phase.UNKNOWN: Status.BUILD,
+}
+
+
+def status_of(record: PortRecord) -> Status:
+    """The port status for the network service.
+
+    ACTIVE needs more than the phase: the port must be open and its last report clean, or degraded
+    by a later check. Anything that does not add up is BUILD, never ACTIVE.
+    """
+    status = _BY_PHASE[record.phase]
+    if status is Status.ACTIVE and not (record.open and record.report is not None):
+        return Status.BUILD
+    return status
+
+
+def wants_open(record: PortRecord) -> bool:
+    """Whether traffic shall pass: the role is ACTIVE, the port is up and is not being removed."""
+    return (
+        record.role is Role.ACTIVE
+        and record.doc.attachment.port.admin_state_up
+        and not record.removing
+    )
+
+
+def settled(record: PortRecord) -> bool:
+    """Whether the port is where its document wants it."""
+    if record.removing:
+        return False
+    if wants_open(record):
+        return record.phase in (Phase.LIVE, Phase.DEGRADED) and record.open
+    return record.phase in (Phase.READY, Phase.QUIESCED) and not record.open

@@ -1,0 +1,56 @@
+"""What a caller holds while the engine works for it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from vifd.model import PortRecord
+
+
+@dataclass
+class Ticket:
+    """One request for one port.
+
+    :param accepted: done once the request is on disk; fails where it was refused before any effect
+    :param done: done once the port is where the request wants it, with its last record (for an
+        unplug: the record as it was); fails with the error that ended the attempt
+    :param created: whether the request made a new port, known once accepted
+    """
+
+    port_id: str
+    request_id: str = ""
+    created: bool = False
+    accepted: Future[PortRecord] = field(default_factory=Future)
+    done: Future[PortRecord] = field(default_factory=Future)
+
+    def fail(self, error: BaseException) -> None:
+        """End the request with an error, where it has not ended yet."""
+        for future in (self.accepted, self.done):
+            if not future.done():
+                future.set_exception(error)
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """Something that happened to a port or a plugin, as kept in the journal and streamed.
+
+    :param id: grows by one per event of this host and never goes back, also over a restart
+    :param event: ``bound``, ``plugging``, ``ready``, ``live``, ``quiesced``, ``unplugged``,
+        ``degraded``, ``failed``, ``plugin-status-changed``…
+    :param at: seconds since the epoch
+    """
+
+    id: int
+    event: str
+    at: float
+    port: str = ""
+    instance: str = ""
+    plugin: str = ""
+    phase: str = ""
+    role: str = ""
+    status: str = ""
+    revision: int = 0
+    request_id: str = ""
+    error: dict[str, object] | None = None
