@@ -1,0 +1,144 @@
+"""The flow tables of Open vSwitch, over the management socket of each bridge.
+
+One persistent connection per bridge, made when it is first needed. Calls block with a deadline and
+may come from any native thread; calls for one bridge take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+from vifd.drivers.openflow_bundle import Changes, CommitLost, Refused, commit
+from vifd.drivers.openflow_connection import Connection, ConnectionLost, VersionRefused
+from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
+from vifd.drivers.openflow_link import Link, T, Work
+from vifd.drivers.openflow_watch import Watcher
+from vifd.openflow import message as msg
+from vifd.openflow.flow import Flow
+from vifd.openflow.message import EXACT, Message, Type
+
+
+class LocalOpenFlow:
+    """:class:`vifd.drivers.OpenFlow` for real.
+
+    :param rundir: where ovs-vswitchd keeps its sockets
+    :param timeout: seconds that one call may take
+    """
+
+    def __init__(self, rundir: str = "/var/run/openvswitch", timeout: float = 10.0) -> None:
+        self._rundir = rundir
+        self._timeout = timeout
+        self._watcher = Watcher()
+        self._links: dict[str, Link] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def apply(
+        self,
+        bridge: str,
+        *,
+        add: Sequence[Flow] = (),
+        delete: Sequence[Flow] = (),
+        delete_cookies: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Change flows, all or nothing; see :meth:`vifd.drivers.OpenFlow.apply`.
+
+        :raises BackendError: the switch refused one; nothing was changed
+        :raises BackendUnavailable: no connection. Nothing was changed, unless ``facts.outcome`` is
+            ``unknown``: the connection broke while the switch was committing.
+        """
+        changes = Changes(delete_cookies, delete, add)
+        if changes:
+            self._run(bridge, lambda connection, deadline: commit(connection, changes, deadline))
+
+    def dump(self, bridge: str, cookie: int, mask: int = EXACT) -> list[Flow]:
+        """The flows with this cookie under this mask, in no particular order."""
+
+        def ask(connection: Connection, deadline: float) -> list[Message]:
+            xid = connection.xids(1)
+            request = msg.flow_stats_request(xid, cookie, mask)
+            return _answers(connection, request, xid, "flow dump", deadline)
+
+        # decoded outside of the lock: a large dump takes longer to decode than to fetch
+        replies = self._run(bridge, ask)
+        return [flow for reply in replies for flow in msg.flows(reply)]
+
+    def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
+        """Send a frame through a list of actions, as if it had come in by ``in_port``."""
+
+        def send(connection: Connection, deadline: float) -> None:
+            xid = connection.xids(2)
+            request = msg.packet_out(xid, frame, in_port, actions) + msg.barrier(xid + 1)
+            for reply in connection.exchange(request, xid + 1, deadline):
+                if reply.type == Type.ERROR and reply.xid in (xid, xid + 1):
+                    raise Refused("packet out", msg.error(reply))
+
+        self._run(bridge, send)
+
+    def generation(self, bridge: str) -> int:
+        """How often the connection to the bridge was lost so far. Flows that were applied at
+        another generation than the present one may be gone."""
+        with self._lock:
+            link = self._links.get(bridge)
+        return link.generation if link is not None else 0
+
+    def subscribe(self, callback: Callable[[str, bool], None]) -> None:
+        """Have ``callback(bridge, connected)`` called whenever a connection comes or goes.
+
+        It runs on the thread that minds the connections and must return at once.
+        """
+        self._watcher.subscribe(callback)
+
+    def forget(self, bridge: str) -> None:
+        """Close the connection to a bridge that is gone, and make no new one."""
+        with self._lock:
+            link = self._links.pop(bridge, None)
+        if link is not None:
+            self._watcher.unmind(link)
+            link.close()
+
+    def close(self) -> None:
+        """Close everything. The switch keeps its flows."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            bridges = list(self._links)
+        for bridge in bridges:
+            self.forget(bridge)
+        self._watcher.close()
+
+    def _link(self, bridge: str) -> Link:
+        with self._lock:
+            if self._closed:
+                raise ConnectionLost("the driver is closed")
+            link = self._links.get(bridge)
+            if link is None:
+                path = os.path.join(self._rundir, f"{bridge}.mgmt")
+                link = self._links[bridge] = Link(bridge, path, self._watcher)
+                self._watcher.mind(link)
+            return link
+
+    def _run(self, bridge: str, work: Work[T]) -> T:
+        try:
+            return self._link(bridge).run(work, self._timeout)
+        except Refused as no:
+            raise refused(bridge, no.what, no.error.name, str(no)) from no
+        except VersionRefused as no:
+            raise wrong_version(bridge, str(no)) from no
+        except ConnectionLost as lost:
+            unknown = isinstance(lost, CommitLost)
+            raise unavailable(bridge, str(lost), unknown=unknown) from lost
+
+
+def _answers(
+    connection: Connection, request: bytes, xid: int, what: str, deadline: float
+) -> list[Message]:
+    """The parts of a multipart reply."""
+    replies = connection.exchange(request, xid, deadline)
+    for reply in replies:
+        if reply.type == Type.ERROR and reply.xid == xid:
+            raise Refused(what, msg.error(reply))
+    return [reply for reply in replies if reply.xid == xid]

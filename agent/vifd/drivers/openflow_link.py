@@ -1,0 +1,144 @@
+"""The connection to one bridge, through its losses."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from vifd.drivers.openflow_bundle import CommitLost
+from vifd.drivers.openflow_connection import Connection, ConnectionLost, VersionRefused
+from vifd.drivers.openflow_watch import Watcher, backoff, now
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: A piece of work on a connection, with the deadline.
+Work = Callable[[Connection, float], T]
+
+#: Seconds that the watcher grants a handshake; it serves all bridges and may not wait long.
+_PATIENCE = 1.0
+
+
+class Link:
+    """One bridge's connection: made when needed, made anew when lost.
+
+    :param path: the bridge's management socket
+    """
+
+    def __init__(self, bridge: str, path: str, watcher: Watcher) -> None:
+        self.bridge = bridge
+        self.generation = 0
+        self._path = path
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._closed = False
+        self._failures = 0
+        self._retry_at = now() + backoff(0)
+
+    def run(self, work: Work[T], timeout: float) -> T:
+        """Do the work on the connection; once more, on a new one, if the old one turns out dead.
+
+        :param timeout: seconds in all, waiting for other callers included
+        :raises ConnectionLost: no connection, or lost
+        :raises VersionRefused: no common version
+        """
+        deadline = now() + timeout
+        if not self._lock.acquire(timeout=timeout):
+            raise ConnectionLost(f"busy for {timeout} s")
+        try:
+            old = self._connection
+            if old is not None:
+                self._watcher.disarm(old.fileno())
+                try:
+                    return self._work(old, work, deadline)
+                except CommitLost:
+                    raise
+                except ConnectionLost:
+                    if now() >= deadline:
+                        raise
+            return self._work(self._connect(deadline), work, deadline)
+        finally:
+            self._lock.release()
+
+    def _work(self, connection: Connection, work: Work[T], deadline: float) -> T:
+        try:
+            return work(connection, deadline)
+        except ConnectionLost as lost:
+            self._drop(str(lost))
+            raise
+        finally:
+            if self._connection is connection:
+                self._watcher.arm(connection.fileno())
+
+    def _connect(self, deadline: float) -> Connection:
+        if self._closed:
+            raise ConnectionLost("closed")
+        try:
+            connection = Connection(self._path, deadline)
+        except (ConnectionLost, VersionRefused):
+            self._retry_at = now() + backoff(self._failures)
+            self._failures += 1
+            raise
+        self._failures = 0
+        self._connection = connection
+        self._watcher.add(connection.fileno(), self)
+        self._watcher.tell(self.bridge, connected=True)
+        LOG.info("bridge %s: OpenFlow connection made", self.bridge)
+        return connection
+
+    def _drop(self, reason: str) -> None:
+        """Close the connection. From here on no flow may be taken for granted."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self.generation += 1
+        self._retry_at = now() + backoff(0)
+        self._watcher.remove(connection.fileno())
+        connection.close()
+        self._watcher.tell(self.bridge, connected=False)
+        LOG.warning("bridge %s: OpenFlow connection lost: %s", self.bridge, reason)
+
+    def close(self) -> None:
+        """Close for good."""
+        with self._lock:
+            self._closed = True
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                self._watcher.remove(connection.fileno())
+                connection.close()
+
+    # --- for the watcher --------------------------------------------------------------------------
+
+    def attend(self) -> None:
+        """Something came in on the idle connection. One that is in use is its caller's affair."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._connection is not None:
+                self._connection.idle()
+                self._watcher.arm(self._connection.fileno())
+        except ConnectionLost as lost:
+            self._drop(str(lost))
+        finally:
+            self._lock.release()
+
+    def revive(self) -> float | None:
+        """Connect again if that is due; seconds until the next attempt, ``None`` if none is."""
+        if self._connection is not None or self._closed:
+            return None
+        wait = self._retry_at - now()
+        if wait > 0:
+            return wait
+        if not self._lock.acquire(blocking=False):
+            return backoff(0)
+        try:
+            if self._connection is None:
+                self._watcher.arm(self._connect(now() + _PATIENCE).fileno())
+        except (ConnectionLost, VersionRefused):
+            return max(0.0, self._retry_at - now())
+        finally:
+            self._lock.release()
+        return None

@@ -1,0 +1,287 @@
+"""Actions as bytes, as values, and in the words of ovs-ofctl.
+
+Each builder gives the bytes of one action in the form in which Open vSwitch sends it back. A list
+of actions is their concatenation. Numbers are those of OpenFlow 1.4 section 7.2.5 and of the Nicira
+extension (vendor 0x2320).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from vifd.openflow import field as fd
+from vifd.openflow.field import BY_HEADER, BY_NAME, Field, Scalar
+
+#: The bytes of one action.
+Action = bytes
+
+#: OFPCML_NO_BUFFER: the whole packet goes to the controller.
+WHOLE = 0xFFFF
+_ETHERTYPE_VLAN = 0x8100
+
+_OUTPUT, _PUSH_VLAN, _POP_VLAN, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 25, 0xFFFF
+_NICIRA = 0x2320
+_RESUBMIT_TABLE, _CT = 14, 35
+_NO_TABLE = 0xFF
+
+_HEAD = struct.Struct("!HH")
+_OUTPUT_FORM = struct.Struct("!HHIH6x")
+_TAG_FORM = struct.Struct("!HHH2x")
+_RESUBMIT_FORM = struct.Struct("!HHIHHB3x")
+_CT_FORM = struct.Struct("!HHIHHIHB3xH")
+
+
+@lru_cache(maxsize=4096)
+def output(port: int) -> Action:
+    """Send the frame out of a port; a frame never leaves by the port it came in."""
+    return _OUTPUT_FORM.pack(_OUTPUT, 16, port, 0)
+
+
+def in_port() -> Action:
+    """Send the frame back out of the port it came in."""
+    return output(fd.IN_PORT)
+
+
+def normal() -> Action:
+    """Switch the frame as an ordinary learning bridge would."""
+    return output(fd.NORMAL)
+
+
+def controller(max_len: int = WHOLE) -> Action:
+    """Hand the frame to the controllers, ``max_len`` bytes of it."""
+    return _OUTPUT_FORM.pack(_OUTPUT, 16, fd.CONTROLLER, max_len)
+
+
+@lru_cache(maxsize=4096)
+def set_field(name: str, value: Scalar) -> Action:
+    """Write a field of the packet or a register; the whole field, without a mask.
+
+    :raises ValueError: for an unknown field or a value that does not fit
+    """
+    field = BY_NAME.get(name)
+    if field is None:
+        raise ValueError(f"no such field: {name}")
+    number, mask = fd.parse(field, value)
+    if mask != field.full:
+        raise ValueError(f"set_field {name}: OpenFlow 1.4 sets whole fields only")
+    oxm = field.header.to_bytes(4, "big") + number.to_bytes(field.size, "big")
+    size = 4 + len(oxm)
+    padding = -size % 8
+    return _HEAD.pack(_SET_FIELD, size + padding) + oxm + bytes(padding)
+
+
+@lru_cache(maxsize=8)
+def push_vlan(ethertype: int = _ETHERTYPE_VLAN) -> Action:
+    """Put a VLAN tag with id 0 in front; follow it with :func:`set_vlan`."""
+    return _TAG_FORM.pack(_PUSH_VLAN, 8, ethertype)
+
+
+def set_vlan(vid: int) -> Action:
+    """Write the id of the outer VLAN tag, which must be there."""
+    return set_field("vlan_vid", vid)
+
+
+def pop_vlan() -> Action:
+    """Take the outer VLAN tag off."""
+    return _POP
+
+
+_POP = _TAG_FORM.pack(_POP_VLAN, 8, 0)
+
+
+@lru_cache(maxsize=512)
+def resubmit(port: int | None = None, table: int | None = None) -> Action:
+    """Look the packet up in another table, then go on with the next action.
+
+    :param port: the in_port to look it up with; ``None`` keeps it
+    :param table: ``None`` for the table that the packet is in
+    """
+    wanted = fd.IN_PORT & 0xFFFF if port is None else port
+    where = _NO_TABLE if table is None else table
+    return _RESUBMIT_FORM.pack(_EXPERIMENTER, 16, _NICIRA, _RESUBMIT_TABLE, wanted, where)
+
+
+def ct(
+    *, commit: bool = False, zone: int | str = 0, table: int | None = None,
+    actions: Sequence[Action] = (),
+) -> Action:  # fmt: skip
+    """Send the packet through connection tracking.
+
+    :param zone: a number, or the name of a register whose low 16 bits hold it
+    :param table: where the packet goes on once its state is known; ``None`` does not look it up
+    :param actions: done on a committed connection: ``set_field`` of ``ct_mark``
+    """
+    source, bits = (0, zone) if isinstance(zone, int) else (BY_NAME[zone].header, 15)
+    nested = b"".join(actions)
+    where = _NO_TABLE if table is None else table
+    return _CT_FORM.pack(
+        _EXPERIMENTER, 24 + len(nested), _NICIRA, _CT, int(commit), source, bits, where, 0
+    ) + nested  # fmt: skip
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send to a port; ``max_len`` counts only for the controller."""
+
+    port: int
+    max_len: int = 0
+
+    def __str__(self) -> str:
+        if self.port == fd.CONTROLLER:
+            return f"CONTROLLER:{self.max_len}"
+        return fd.PORT_NAMES.get(self.port, f"output:{self.port}")
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Write a field."""
+
+    field: Field
+    number: int
+
+    def __str__(self) -> str:
+        name = _SET_WORDS.get(self.field.name, self.field.name)
+        return f"set_field:{fd.show(self.field, self.number)}->{name}"
+
+
+#: Fields that ovs-ofctl calls otherwise in set_field.
+_SET_WORDS = {
+    "ipv4_src": "ip_src",
+    "ipv4_dst": "ip_dst",
+    "icmpv4_type": "icmp_type",
+    "icmpv4_code": "icmp_code",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Add a tag."""
+
+    ethertype: int = _ETHERTYPE_VLAN
+
+    def __str__(self) -> str:
+        return f"push_vlan:{self.ethertype:#06x}"
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Remove a tag."""
+
+    def __str__(self) -> str:
+        return "pop_vlan"
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Look up again."""
+
+    port: int | None
+    table: int | None
+
+    def __str__(self) -> str:
+        if self.table is None and self.port is not None:
+            return f"resubmit:{self.port}"
+        port, table = ("" if number is None else number for number in (self.port, self.table))
+        return f"resubmit({port},{table})"
+
+
+@dataclass(frozen=True, slots=True)
+class Conntrack:
+    """Track the connection; ``source`` is the field that holds the zone."""
+
+    commit: bool
+    zone: int
+    source: str
+    table: int | None
+    actions: bytes
+
+    def __str__(self) -> str:
+        words = ["commit"] if self.commit else []
+        words += [] if self.table is None else [f"table={self.table}"]
+        if self.source:
+            words.append(f"zone=NXM_NX_{self.source.upper()}[0..15]")
+        elif self.zone:
+            words.append(f"zone={self.zone}")
+        if self.actions:
+            words.append(f"exec({','.join(map(str, parse(self.actions)))})")
+        return f"ct({','.join(words)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An action that is not one of ours."""
+
+    raw: bytes
+
+    def __str__(self) -> str:
+        return f"action:{self.raw.hex()}"
+
+
+Step = Output | SetField | PushVlan | PopVlan | Resubmit | Conntrack | Other
+
+
+def parse(actions: bytes) -> Iterator[Step]:
+    """The actions of a list, one by one.
+
+    :raises ValueError: when the bytes are not a list of actions
+    """
+    offset = 0
+    while offset < len(actions):
+        if offset + 8 > len(actions):
+            raise ValueError("list of actions ends within an action")
+        kind, size = _HEAD.unpack_from(actions, offset)
+        raw = actions[offset : offset + size]
+        if size < 8 or size % 8 or len(raw) < size:
+            raise ValueError(f"action of type {kind} has the impossible length {size}")
+        offset += size
+        yield _parse_one(kind, raw)
+
+
+def _parse_one(kind: int, raw: bytes) -> Step:
+    match kind:
+        case 0 if len(raw) == 16:
+            return Output(*_OUTPUT_FORM.unpack(raw)[2:])
+        case 17:
+            return PushVlan(_TAG_FORM.unpack(raw)[2])
+        case 18:
+            return PopVlan()
+        case 25:
+            field = BY_HEADER.get(int.from_bytes(raw[4:8], "big"))
+            if field is not None:
+                return SetField(field, int.from_bytes(raw[8 : 8 + field.size], "big"))
+        case 0xFFFF:
+            return _parse_nicira(raw)
+    return Other(raw)
+
+
+def _parse_nicira(raw: bytes) -> Step:
+    vendor, subtype = struct.unpack_from("!IH", raw, 4) if len(raw) >= 16 else (0, 0)
+    if vendor == _NICIRA and subtype == _RESUBMIT_TABLE:
+        port, table = _RESUBMIT_FORM.unpack(raw)[4:]
+        return Resubmit(
+            None if port == fd.IN_PORT & 0xFFFF else port, None if table == _NO_TABLE else table
+        )
+    if vendor == _NICIRA and subtype == _CT and len(raw) >= 24:
+        flags, source, bits, table, algorithm = _CT_FORM.unpack_from(raw)[4:]
+        field = BY_HEADER.get(source)
+        plain = flags in (0, 1) and not algorithm and (not source or (field and bits == 15))
+        if plain:
+            return Conntrack(
+                bool(flags), 0 if source else bits, field.name if field else "",
+                None if table == _NO_TABLE else table, raw[24:],
+            )  # fmt: skip
+    return Other(raw)
+
+
+def text(actions: bytes, goto: int | None = None) -> str:
+    """A flow's actions as ovs-ofctl prints and reads them."""
+    words = [str(step) for step in parse(actions)]
+    if goto is not None:
+        words.append(f"goto_table:{goto}")
+    return ",".join(words) if words else "drop"

@@ -1,0 +1,219 @@
+"""Flow tables without a switch: a fake that keeps state."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from vifd.drivers.openflow_errors import refused, unavailable
+from vifd.errors import VifError
+from vifd.openflow.flow import Flow
+from vifd.openflow.message import EXACT, fits
+from vifd.testing.pipeline import Pipeline, Place
+
+Key = tuple[int, int, bytes]
+
+
+class FakeOpenFlow:
+    """:class:`vifd.drivers.OpenFlow` in memory, with the switch's own rules.
+
+    :param bridges: which bridges exist now; any does if this is left out. A bridge that is gone
+        loses its flows.
+    """
+
+    def __init__(self, bridges: Callable[[], Collection[str]] | None = None) -> None:
+        self._bridges = bridges
+        self._mutex = threading.RLock()
+        self._news: list[tuple[str, bool]] = []
+        self._flows: dict[str, dict[Key, Flow]] = {}
+        self._generations: dict[str, int] = {}
+        self._connected: set[str] = set()
+        self._callbacks: list[Callable[[str, bool], None]] = []
+        self._faults: dict[str, list[VifError | None]] = {}
+        #: whether the switch runs
+        self.running = True
+        #: patch ports, each with its peer
+        self.patches: dict[Place, Place] = {}
+        #: frames that were sent: bridge, frame, in_port, actions
+        self.sent: list[tuple[str, bytes, int, bytes]] = []
+
+    # --- the driver -------------------------------------------------------------------------------
+
+    def apply(
+        self,
+        bridge: str,
+        *,
+        add: Sequence[Flow] = (),
+        delete: Sequence[Flow] = (),
+        delete_cookies: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Change flows, all or nothing."""
+        if not (add or delete or delete_cookies):
+            return
+        with self._held():
+            table = dict(self._table(bridge))
+            self._fail("apply", refused(bridge, str([*add, *delete][:1]), "OFPFMFC_UNKNOWN"))
+            for flow in [*delete, *add]:
+                _accept(bridge, flow)
+            for cookie, mask in delete_cookies:
+                table = {k: f for k, f in table.items() if (f.cookie ^ cookie) & mask}
+            for flow in delete:
+                if table.get(flow.key, flow).cookie == flow.cookie:
+                    table.pop(flow.key, None)
+            table |= {flow.key: flow for flow in add}
+            self._flows[bridge] = table
+            self._fail("commit", unavailable(bridge, "lost in the commit", unknown=True))
+
+    def dump(self, bridge: str, cookie: int, mask: int = EXACT) -> list[Flow]:
+        """The flows with this cookie under this mask."""
+        with self._held():
+            table = self._table(bridge)
+            self._fail("dump", unavailable(bridge, "no answer in time"))
+            return [flow for flow in table.values() if (flow.cookie ^ cookie) & mask == 0]
+
+    def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
+        """Remember the frame in :attr:`sent`."""
+        with self._held():
+            self._table(bridge)
+            self._fail("packet_out", refused(bridge, "packet out", "OFPBRC_BAD_PORT"))
+            self.sent.append((bridge, frame, in_port, actions))
+
+    def generation(self, bridge: str) -> int:
+        """How often the connection was lost so far."""
+        with self._held():
+            return self._generations.get(bridge, 0)
+
+    def subscribe(self, callback: Callable[[str, bool], None]) -> None:
+        """Have ``callback(bridge, connected)`` called when a connection comes or goes."""
+        self._callbacks.append(callback)
+
+    def forget(self, bridge: str) -> None:
+        """Close the connection."""
+        with self._held():
+            self._connected.discard(bridge)
+            self._generations.pop(bridge, None)
+
+    def close(self) -> None:
+        """Close all connections; flows stay."""
+        with self._held():
+            self._connected.clear()
+
+    # --- the scene --------------------------------------------------------------------------------
+
+    def flows(self, bridge: str) -> list[Flow]:
+        """All flows of a bridge, whoever made them."""
+        with self._held():
+            return list(self._flows.get(bridge, {}).values())
+
+    def problem(self, bridge: str) -> str:
+        """Why the bridge cannot be reached; empty if it can."""
+        if not self.running:
+            return "the switch does not run"
+        if self._bridges is not None and bridge not in self._bridges():
+            self._flows.pop(bridge, None)
+            return f"no socket {bridge}.mgmt"
+        return ""
+
+    def pipeline(self) -> Pipeline:
+        """The tables as they are now, to send packets through."""
+        with self._held():
+            return Pipeline(
+                {name: list(t.values()) for name, t in self._flows.items()}, self.patches
+            )
+
+    def install(self, bridge: str, *flows: Flow) -> None:
+        """Put flows there as another hand would, without a connection."""
+        with self._held():
+            self._flows.setdefault(bridge, {}).update({flow.key: flow for flow in flows})
+
+    def wipe(self, bridge: str) -> None:
+        """Remove all flows as another hand would."""
+        with self._held():
+            self._flows.pop(bridge, None)
+
+    def patch(self, one: Place, other: Place) -> None:
+        """Join two patch ports."""
+        self.patches |= {one: other, other: one}
+
+    def drop_connection(self, bridge: str) -> None:
+        """The connection breaks and comes back; the flows stay."""
+        with self._held():
+            self._lose(bridge)
+            self._connect(bridge)
+
+    def stop(self) -> None:
+        """The switch ends, and takes every flow with it."""
+        with self._held():
+            self.running = False
+            self._flows.clear()
+            for bridge in sorted(self._connected):
+                self._lose(bridge)
+
+    def start(self) -> None:
+        """The switch is back, empty; connections come back by themselves."""
+        with self._held():
+            self.running = True
+            for bridge in sorted(self._generations):
+                self._connect(bridge)
+
+    def restart(self) -> None:
+        """The switch crashes and comes back."""
+        self.stop()
+        self.start()
+
+    def fail_next(self, step: str, error: VifError | None = None) -> None:
+        """Let the next call of a step fail: ``apply`` (refused, nothing changed), ``commit``
+        (changed, but the connection breaks), ``dump`` or ``packet_out``.
+
+        :param error: what to raise instead of the usual error
+        """
+        if step not in ("apply", "commit", "dump", "packet_out"):
+            raise ValueError(f"no such step: {step}")
+        self._faults.setdefault(step, []).append(error)
+
+    # --- how --------------------------------------------------------------------------------------
+
+    def _fail(self, step: str, usual: VifError) -> None:
+        if self._faults.get(step):
+            raise self._faults[step].pop(0) or usual
+
+    def _table(self, bridge: str) -> dict[Key, Flow]:
+        problem = self.problem(bridge)
+        if problem:
+            raise unavailable(bridge, problem)
+        if bridge not in self._connected:
+            self._connect(bridge)
+        return self._flows.setdefault(bridge, {})
+
+    def _connect(self, bridge: str) -> None:
+        self._generations.setdefault(bridge, 0)
+        self._connected.add(bridge)
+        self._news.append((bridge, True))
+
+    def _lose(self, bridge: str) -> None:
+        self._generations[bridge] = self._generations.get(bridge, 0) + 1
+        self._connected.discard(bridge)
+        self._news.append((bridge, False))
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """The lock; subscribers are told once it is free."""
+        try:
+            with self._mutex:
+                yield
+        finally:
+            while self._news:
+                news = self._news.pop(0)
+                for callback in self._callbacks:
+                    callback(*news)
+
+
+def _accept(bridge: str, flow: Flow) -> None:
+    """Raise where a switch would refuse the flow."""
+    if not fits(flow):
+        raise refused(bridge, str(flow)[:200], "OFPBFC_MSG_BAD_LEN")
+    if not 0 <= flow.table < 0xFF:
+        raise refused(bridge, str(flow), "OFPBRC_BAD_TABLE_ID")
+    if flow.goto is not None and not flow.table < flow.goto < 0xFF:
+        raise refused(bridge, str(flow), "OFPBIC_BAD_TABLE_ID")

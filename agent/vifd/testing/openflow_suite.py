@@ -1,0 +1,179 @@
+"""What every OpenFlow driver must do, the real one and the fake: subclass in a test module, and
+give the fixtures ``openflow``, ``tracer`` and ``bridge`` (an empty bridge that exists)."""
+
+from __future__ import annotations
+
+import pytest
+
+from vifd.drivers import OpenFlow, Tracer
+from vifd.errors import BackendError, BackendUnavailable
+from vifd.openflow import action as act
+from vifd.openflow import trace
+from vifd.openflow.flow import Flow, flow
+
+MAC = "fa:16:3e:00:00:05"
+OURS, MARK = 0x76 << 56, 0xFF << 56
+ONE, TWO, FOREIGN = OURS | 1, OURS | 2, 0x99
+
+
+def port_flows(cookie: int, port: int) -> list[Flow]:
+    """A few flows such as a port has."""
+    return [
+        flow(0, 100, cookie, [act.set_field("reg5", port)], goto=60, in_port=port),
+        flow(60, 100, cookie, goto=70, reg5=port, eth_type=0x0806, arp_spa="10.0.0.5"),
+        flow(60, 90, cookie, goto=70, reg5=port, eth_type=0x0800, ipv4_src="10.0.0.0/24"),
+        flow(60, 10, cookie, reg5=port),
+        flow(70, 50, cookie, [act.output(port)], eth_dst=MAC, vlan_vid=port),
+    ]
+
+
+class OpenFlowSuite:
+    """Semantics of :class:`vifd.drivers.OpenFlow`."""
+
+    def test_what_was_added_comes_back_equal(self, openflow: OpenFlow, bridge: str) -> None:
+        added = port_flows(ONE, 1)
+        openflow.apply(bridge, add=added)
+        assert set(openflow.dump(bridge, ONE)) == set(added)
+
+    def test_nothing_to_do_is_nothing_done(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge)
+        assert openflow.dump(bridge, 0, 0) == []
+
+    def test_a_dump_selects_by_cookie_and_mask(self, openflow: OpenFlow, bridge: str) -> None:
+        one, two = port_flows(ONE, 1), port_flows(TWO, 2)
+        foreign = flow(0, 1, FOREIGN, [act.normal()])
+        openflow.apply(bridge, add=[*one, *two, foreign])
+        assert set(openflow.dump(bridge, TWO)) == set(two)
+        assert set(openflow.dump(bridge, OURS, MARK)) == {*one, *two}
+        assert set(openflow.dump(bridge, 0, 0)) == {*one, *two, foreign}
+        assert openflow.dump(bridge, OURS) == []
+
+    def test_the_same_match_is_replaced(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge, add=[flow(0, 7, ONE, [act.output(1)], in_port=3)])
+        openflow.apply(bridge, add=[flow(0, 7, TWO, [act.output(2)], in_port=3)])
+        assert openflow.dump(bridge, 0, 0) == [flow(0, 7, TWO, [act.output(2)], in_port=3)]
+
+    def test_a_delete_is_strict(self, openflow: OpenFlow, bridge: str) -> None:
+        kept = [
+            flow(0, 8, ONE, in_port=3),
+            flow(1, 7, ONE, in_port=3),
+            flow(0, 7, ONE, in_port=4),
+            flow(0, 7, ONE, in_port=3, eth_type=0x0800),
+        ]
+        openflow.apply(bridge, add=[*kept, flow(0, 7, ONE, in_port=3)])
+        openflow.apply(bridge, delete=[flow(0, 7, ONE, in_port=3)])
+        assert set(openflow.dump(bridge, 0, 0)) == set(kept)
+
+    def test_a_delete_spares_another_cookie(self, openflow: OpenFlow, bridge: str) -> None:
+        foreign = flow(0, 7, FOREIGN, in_port=3)
+        openflow.apply(bridge, add=[foreign])
+        openflow.apply(bridge, delete=[flow(0, 7, ONE, in_port=3)])
+        assert openflow.dump(bridge, 0, 0) == [foreign]
+
+    def test_what_is_gone_can_be_deleted(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge, delete=port_flows(ONE, 1), delete_cookies=[(ONE, MARK)])
+        assert openflow.dump(bridge, 0, 0) == []
+
+    def test_cookies_sweep_under_a_mask(self, openflow: OpenFlow, bridge: str) -> None:
+        foreign = flow(0, 1, FOREIGN, [act.normal()])
+        openflow.apply(bridge, add=[*port_flows(ONE, 1), *port_flows(TWO, 2), foreign])
+        openflow.apply(bridge, delete_cookies=[(OURS, MARK)])
+        assert openflow.dump(bridge, 0, 0) == [foreign]
+
+    def test_deletes_come_before_adds(self, openflow: OpenFlow, bridge: str) -> None:
+        old, new = port_flows(ONE, 1), port_flows(ONE, 2)
+        openflow.apply(bridge, add=old)
+        openflow.apply(bridge, add=new, delete=old[:2], delete_cookies=[(OURS, MARK)])
+        assert set(openflow.dump(bridge, 0, 0)) == set(new)
+
+    def test_a_refused_flow_changes_nothing(self, openflow: OpenFlow, bridge: str) -> None:
+        before = port_flows(ONE, 1)
+        openflow.apply(bridge, add=before)
+        backwards = flow(60, 1, TWO, goto=2, in_port=5)
+        new = port_flows(TWO, 2)
+        with pytest.raises(BackendError) as caught:
+            openflow.apply(
+                bridge,
+                add=[*new[:2], backwards, *new[2:]],
+                delete=before[:1],
+                delete_cookies=[(ONE, MARK)],
+            )
+        assert not isinstance(caught.value, BackendUnavailable)
+        assert caught.value.facts["bridge"] == bridge
+        assert caught.value.facts["flow"] == str(backwards)
+        assert caught.value.facts["error"] == "OFPBIC_BAD_TABLE_ID"
+        assert set(openflow.dump(bridge, 0, 0)) == set(before)
+        openflow.apply(bridge, add=new)
+        assert set(openflow.dump(bridge, 0, 0)) == {*before, *new}
+
+    def test_a_flow_too_large_changes_nothing(self, openflow: OpenFlow, bridge: str) -> None:
+        largest = flow(0, 1, ONE, [act.output(port) for port in range(1, 4089)], in_port=1)
+        openflow.apply(bridge, add=[largest])
+        assert openflow.dump(bridge, ONE) == [largest]
+        too_large = flow(0, 2, ONE, [act.output(port) for port in range(1, 4097)], in_port=1)
+        with pytest.raises(BackendError, match="OFPBFC_MSG_BAD_LEN"):
+            openflow.apply(bridge, add=[too_large], delete=[largest])
+        assert openflow.dump(bridge, ONE) == [largest]
+
+    def test_a_bridge_that_is_not_there(self, openflow: OpenFlow, bridge: str) -> None:
+        with pytest.raises(BackendUnavailable, match="nosuch"):
+            openflow.apply("nosuch", add=port_flows(ONE, 1))
+        with pytest.raises(BackendUnavailable, match="nosuch"):
+            openflow.dump("nosuch", ONE)
+
+    def test_the_generation_stays_while_nothing_is_lost(
+        self, openflow: OpenFlow, bridge: str
+    ) -> None:
+        before = openflow.generation(bridge)
+        openflow.apply(bridge, add=port_flows(ONE, 1))
+        openflow.dump(bridge, ONE)
+        assert openflow.generation(bridge) == before
+
+    def test_a_forgotten_bridge_can_be_used_again(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge, add=port_flows(ONE, 1))
+        openflow.forget(bridge)
+        openflow.forget(bridge)
+        assert set(openflow.dump(bridge, ONE)) == set(port_flows(ONE, 1))
+
+
+class TracerSuite:
+    """Semantics of :class:`vifd.drivers.Tracer` on the flows of an OpenFlow driver."""
+
+    @pytest.fixture(autouse=True)
+    def _scene(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge, add=port_flows(ONE, 1))
+
+    def test_a_packet_goes_through_our_flows(self, tracer: Tracer, bridge: str) -> None:
+        packet = f"in_port=1,ip,dl_dst={MAC},nw_src=10.0.0.7"
+        seen = trace.parse(tracer.trace(bridge, packet))
+        assert [(hop.table, hop.priority, hop.cookie) for hop in seen.hops] == [
+            (0, 100, ONE), (60, 90, ONE), (70, None, 0),
+        ]  # fmt: skip
+        assert seen.hops[1].match == "ip,reg5=0x1,nw_src=10.0.0.0/24"
+        assert seen.hops[0].actions == ("set_field:0x1->reg5", "goto_table:60")
+        assert seen.hops[0].bridge == bridge
+        assert seen.through(ONE, table=60)
+        assert not seen.through(ONE, table=70)
+        assert seen.dropped
+
+    def test_a_spoofed_packet_ends_in_our_drop(self, tracer: Tracer, bridge: str) -> None:
+        seen = trace.parse(tracer.trace(bridge, "in_port=1,arp,arp_spa=10.0.0.6"))
+        assert seen.dropped
+        assert seen.last is not None
+        assert (seen.last.table, seen.last.priority, seen.last.cookie) == (60, 10, ONE)
+        assert seen.last.actions == ("drop",)
+        assert seen.foreign(OURS, MARK) is None
+
+    def test_a_foreign_flow_is_named(self, openflow: OpenFlow, tracer: Tracer, bridge: str) -> None:
+        openflow.apply(bridge, add=[flow(0, 200, FOREIGN, goto=5, eth_type=0x0806)])
+        seen = trace.parse(tracer.trace(bridge, "in_port=1,arp,arp_spa=10.0.0.5"))
+        thief = seen.foreign(OURS, MARK)
+        assert thief is not None
+        assert (thief.table, thief.cookie, thief.match) == (0, FOREIGN, "arp")
+        assert not seen.through(ONE)
+
+    def test_what_cannot_be_traced(self, tracer: Tracer, bridge: str) -> None:
+        with pytest.raises(BackendError, match="nosuch"):
+            tracer.trace("nosuch", "in_port=1")
+        with pytest.raises(BackendError, match="unknown field nonsense"):
+            tracer.trace(bridge, "in_port=1,nonsense=3")
