@@ -79,8 +79,9 @@ class Links(Protocol):
         removed again. The result says per name what is there now, or why not.
         """
 
-    def set(self, name: str, *, mtu: int | None = None, mac: str | None = None,
-            up: bool | None = None) -> Link:
+    def set(
+        self, name: str, *, mtu: int | None = None, mac: str | None = None, up: bool | None = None
+    ) -> Link:
         """Change a device and read it back."""
 
     def delete(self, names: Sequence[str]) -> None:
@@ -175,8 +176,15 @@ class Ovsdb(Protocol):
 
     def bridge(self, name: str) -> Bridge | None: ...
 
-    def ensure_bridge(self, name: str, *, datapath_type: str, fail_mode: str,
-                      protocols: Sequence[str], external_ids: Mapping[str, str]) -> bool:
+    def ensure_bridge(
+        self,
+        name: str,
+        *,
+        datapath_type: str,
+        fail_mode: str,
+        protocols: Sequence[str],
+        external_ids: Mapping[str, str],
+    ) -> bool:
         """Make a bridge with its local port, and say whether it was made.
 
         An existing bridge is left exactly as it is, except that missing ``protocols`` are added.
@@ -220,8 +228,14 @@ class Ovsdb(Protocol):
 class OpenFlow(Protocol):
     """The flow tables of the local bridges."""
 
-    def apply(self, bridge: str, *, add: Sequence[Flow] = (), delete: Sequence[Flow] = (),
-              delete_cookies: Sequence[tuple[int, int]] = ()) -> None:
+    def apply(
+        self,
+        bridge: str,
+        *,
+        add: Sequence[Flow] = (),
+        delete: Sequence[Flow] = (),
+        delete_cookies: Sequence[tuple[int, int]] = (),
+    ) -> None:
         """Change flows, all or nothing: a bundle that is committed only once the switch has
         accepted every message.
 
@@ -237,8 +251,8 @@ class OpenFlow(Protocol):
         """Send a frame."""
 
     def generation(self, bridge: str) -> int:
-        """A number that grows whenever the connection to the bridge was lost and made anew: after
-        that no flow may be taken for granted."""
+        """A number that grows whenever the connection to the bridge is lost, at once and not only
+        when it is made anew: flows applied at another number may not be taken for granted."""
 
     def subscribe(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(bridge, connected)`` called when a connection comes or goes."""

@@ -1,0 +1,95 @@
+"""Decisions about devices, without I/O; the driver and its fake share them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vifd.drivers import MARK, Link, Tap
+from vifd.errors import DeviceError, NameClash, VifError
+
+#: IFNAMSIZ without the closing zero byte.
+NAME_BYTES = 15
+#: IFALIASZ without the closing zero byte.
+ALIAS_BYTES = 255
+
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
+
+
+def refusal(name: str) -> str | None:
+    """Why the kernel would not take a name for a device (``dev_valid_name``)."""
+    if not name or name in (".", ".."):
+        return "is no name for a device"
+    if len(name.encode()) > NAME_BYTES:
+        return f"the name is longer than {NAME_BYTES} bytes"
+    if any(c.isspace() or c in "/:\0" for c in name):
+        return "the name holds a character that the kernel does not take"
+    if "%" in name:
+        return "the name holds a %, which the kernel would replace by a number"
+    return None
+
+
+def _malformed(tap: Tap) -> str | None:
+    if problem := refusal(tap.name):
+        return problem
+    if not _MAC.fullmatch(tap.mac):
+        return f"{tap.mac!r} is no MAC address"
+    if not tap.alias.startswith(MARK) or len(tap.alias.encode()) > ALIAS_BYTES:
+        return f"the alias {tap.alias!r} is no mark of ours"
+    if not 0 < tap.mtu < 1 << 31:
+        return f"{tap.mtu} is no MTU"
+    return None
+
+
+def clash(link: Link, others: Sequence[str] = ()) -> NameClash:
+    """A device that is not the one we look for."""
+    have = f"kind {link.kind or 'physical'}, alias {link.alias!r}"
+    facts: dict[str, object] = {
+        "kind": "device",
+        "name": link.name,
+        "have": have,
+        "have_kind": link.kind,
+        "have_alias": link.alias,
+    }
+    if others:
+        facts["others"] = list(others)
+    return NameClash(stage="device", facts=facts)
+
+
+def complaint(tap: Tap, there: Link | None) -> VifError | None:
+    """Why a tap cannot be made, or taken over from what is there."""
+    if problem := _malformed(tap):
+        return DeviceError(stage="device", facts={"device": tap.name, "problem": problem})
+    if there is None:
+        return None
+    if there.alias != tap.alias or there.kind != "tun":
+        return clash(there)
+    if there.multi_queue != tap.multi_queue:
+        return _differs(tap.name, "multi_queue", tap.multi_queue, there.multi_queue)
+    return None
+
+
+def unlike(tap: Tap, link: Link) -> DeviceError | None:
+    """In what a device that was just made differs from what was wanted."""
+    pairs: list[tuple[str, object, object]] = [
+        ("alias", tap.alias, link.alias),
+        ("kind", "tun", link.kind),
+        ("mac", tap.mac.lower(), link.mac),
+        ("mtu", tap.mtu, link.mtu),
+        ("up", True, link.up),
+        ("multi_queue", tap.multi_queue, link.multi_queue),
+    ]
+    for what, wanted, have in pairs:
+        if wanted != have:
+            return _differs(tap.name, what, wanted, have)
+    if link.ipv6:
+        return _differs(tap.name, "ipv6", False, True)
+    return None
+
+
+def _differs(name: str, what: str, wanted: object, have: object) -> DeviceError:
+    problem = f"{what} is {have!r}, wanted {wanted!r}"
+    return DeviceError(
+        stage="device",
+        facts={"device": name, "problem": problem, "field": what, "wanted": wanted, "have": have},
+    )

@@ -1,0 +1,189 @@
+"""The local Open_vSwitch database, through ovsdbapp."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ovsdbapp.backend.ovs_idl.transaction import Transaction
+from ovsdbapp.exceptions import TimeoutException
+
+from vifd.drivers import Bridge, PortRow, PortSpec
+from vifd.drivers import ovsdb_commands as commands
+from vifd.drivers.ovsdb_idl import Backend, Connector
+from vifd.drivers.ovsdb_replica import Replica
+from vifd.drivers.ovsdb_rules import decided, unavailable, undecided
+from vifd.errors import BackendError, VifError
+
+LOG = logging.getLogger(__name__)
+
+_FACTS = ("ovs_version", "db_version", "dpdk_initialized")
+
+Callback = Callable[[str, str], None]
+
+
+class Ovsdb:
+    """See :class:`vifd.drivers.Ovsdb`.
+
+    Construction never waits: the server may come later, go, and come back. Reads are answered from
+    the replica, which keeps its last content while there is no server; writes fail at once then.
+    Callbacks come on one thread of their own and may use this object.
+
+    :param remote: the server, e.g. ``unix:/var/run/openvswitch/db.sock``
+    :param timeout: seconds after which a write is given up; whether the server carries it out
+        later is unknown then
+    """
+
+    def __init__(self, remote: str, *, timeout: float = 10.0) -> None:
+        self._timeout = timeout
+        self._remote = remote
+        self._replica = Replica()
+        self._callbacks: tuple[Callback, ...] = ()
+        self._news: queue.SimpleQueue[Iterable[tuple[str, str]] | None] = queue.SimpleQueue()
+        self._teller = threading.Thread(target=self._tell, name="ovsdb-events", daemon=True)
+        self._teller.start()
+        self._connector = Connector(remote, timeout, self._replica, self._news.put)
+
+    def close(self) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        self._connector.close()
+        self._news.put(None)
+        self._teller.join(self._timeout)
+
+    # Reading.
+
+    def connected(self) -> bool:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.connected
+
+    def facts(self) -> dict[str, Any]:
+        """See :class:`vifd.drivers.Ovsdb`; empty as long as no server was reached."""
+        root = self._replica.root()
+        if not root:
+            return {}
+        found: dict[str, Any] = {name: root.get(name) for name in _FACTS}
+        for name in ("datapath_types", "iface_types"):
+            found[name] = sorted(root.get(name, ()))
+        found["system_id"] = root.get("external_ids", {}).get("system-id")
+        return found
+
+    def bridge(self, name: str) -> Bridge | None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.bridge(name)
+
+    def ports(self, bridge: str) -> list[PortRow]:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.ports(bridge)
+
+    def port(self, name: str) -> PortRow | None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.port(name)
+
+    def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:
+        """See :class:`vifd.drivers.Ovsdb`.
+
+        :raises BackendError: a port is not in the database
+        :raises BackendUnavailable: the switch has not decided in time
+        """
+        found: dict[str, PortRow] = {}
+
+        def look() -> dict[str, PortRow] | None:
+            for name in names:
+                if name not in found and decided(row := self._present(name)):
+                    found[name] = row
+            return found if len(found) == len(set(names)) else None
+
+        if self._replica.wait(look, timeout) is None:
+            late = [name for name in names if name not in found]
+            raise undecided(late, timeout)
+        return found
+
+    def _present(self, name: str) -> PortRow:
+        row = self._replica.port(name)
+        if row is None:
+            raise BackendError(facts={"backend": "ovsdb", "problem": f"there is no port {name}"})
+        return row
+
+    def subscribe(self, callback: Callback) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        self._callbacks = (*self._callbacks, callback)
+
+    def _tell(self) -> None:
+        while (news := self._news.get()) is not None:
+            for kind, name in news:
+                for callback in self._callbacks:
+                    try:
+                        callback(kind, name)
+                    except Exception:
+                        LOG.exception("a subscriber to ovsdb failed on %s %r", kind, name)
+
+    # Writing.
+
+    def ensure_bridge(
+        self,
+        name: str,
+        *,
+        datapath_type: str,
+        fail_mode: str,
+        protocols: Sequence[str],
+        external_ids: Mapping[str, str],
+    ) -> bool:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        backend = self._backend()
+        command = commands.EnsureBridge(
+            backend, name, datapath_type, fail_mode, protocols, external_ids
+        )
+        return bool(self._commit(backend, command))
+
+    def delete_bridge(self, name: str) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        backend = self._backend()
+        self._commit(backend, commands.DeleteBridge(backend, name))
+
+    def ensure_ports(self, bridge: str, specs: Sequence[PortSpec]) -> None:
+        """See :class:`vifd.drivers.Ovsdb`.
+
+        :raises ValueError: a name occurs twice
+        """
+        if len({spec.name for spec in specs}) != len(specs):
+            raise ValueError("a name occurs twice in one batch of ports")
+        backend = self._backend()
+        self._commit(backend, commands.EnsurePorts(backend, bridge, specs))
+
+    def delete_ports(self, bridge: str, names: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        backend = self._backend()
+        self._commit(backend, commands.DeletePorts(backend, bridge, names))
+
+    def set_external_ids(self, values: Mapping[str, Mapping[str, str | None]]) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        backend = self._backend()
+        self._commit(backend, commands.SetExternalIds(backend, values))
+
+    def _backend(self) -> Backend:
+        backend = self._connector.backend
+        if backend is None or not self._replica.connected:
+            problem = self._connector.problem if backend is None else "the connection was lost"
+            raise unavailable(f"{self._remote}: {problem}")
+        return backend
+
+    def _commit(self, backend: Backend, command: commands.Command) -> Any:
+        # The base class on purpose: the one for Open vSwitch keeps the connection's thread until
+        # the switch has acted, and only logs what failed.
+        transaction = Transaction(
+            backend, backend.ovsdb_connection, self._timeout, check_error=True, log_errors=False
+        )
+        transaction.add(command)
+        try:
+            transaction.commit()
+        except VifError:
+            raise
+        except TimeoutException as error:
+            raise unavailable(f"no answer within {self._timeout:g} s") from error
+        except Exception as error:
+            facts = {"backend": "ovsdb", "problem": str(error)}
+            raise BackendError(facts=facts, stage="ovsdb") from error
+        return command.result

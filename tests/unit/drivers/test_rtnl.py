@@ -1,0 +1,128 @@
+"""Our packing of link messages against the library's."""
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from vifd.drivers import Link, rtnl
+
+names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=15)
+macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
+optional = {
+    "mac": st.none() | macs,
+    "mtu": st.none() | st.integers(0, 2**32 - 1),
+    "up": st.none() | st.booleans(),
+    "alias": st.none() | st.text("abc:-0123456789", min_size=1, max_size=60),
+}
+
+
+def decoded(data: bytes) -> Any:
+    message = ifinfmsg(data)
+    message.decode()
+    return message
+
+
+@given(names, st.fixed_dictionaries(optional), st.integers(1, 2**31))
+def test_the_library_reads_what_we_write(name: str, values: dict[str, Any], sequence: int) -> None:
+    message = decoded(rtnl.set_link(name, **values).pack(sequence))
+    assert message["header"]["sequence_number"] == sequence
+    assert message["header"]["flags"] == 1 | 4
+    assert message.get_attr("IFLA_IFNAME") == name
+    assert message.get_attr("IFLA_ADDRESS") == values["mac"]
+    assert message.get_attr("IFLA_MTU") == values["mtu"]
+    assert message.get_attr("IFLA_IFALIAS") == values["alias"]
+    assert message["change"] == (0 if values["up"] is None else 1)
+    assert message["flags"] == (1 if values["up"] else 0)
+
+
+@given(
+    name=names,
+    mac=macs,
+    alias=optional["alias"],
+    mtu=st.integers(68, 65535),
+    index=st.integers(1, 2**31 - 1),
+    up=st.booleans(),
+    carrier=st.booleans(),
+    multi_queue=st.booleans(),
+    owner=st.none() | st.integers(0, 2**32 - 1),
+    disable_ipv6=st.none() | st.booleans(),
+)
+def test_we_read_what_the_library_writes(
+    name: str,
+    mac: str,
+    alias: str | None,
+    mtu: int,
+    index: int,
+    up: bool,
+    carrier: bool,
+    multi_queue: bool,
+    owner: int | None,
+    disable_ipv6: bool | None,
+) -> None:
+    tun: list[tuple[str, Any]] = [("IFLA_TUN_TYPE", 2), ("IFLA_TUN_MULTI_QUEUE", int(multi_queue))]
+    if owner is not None:
+        tun.append(("IFLA_TUN_OWNER", owner))
+    message = ifinfmsg()
+    message["header"]["type"] = 16
+    message["index"], message["flags"] = index, 0x1000 | up
+    info = {"attrs": [("IFLA_INFO_KIND", "tun"), ("IFLA_INFO_DATA", {"attrs": tun})]}
+    message["attrs"] = [
+        ("IFLA_IFNAME", name),
+        ("IFLA_ADDRESS", mac),
+        ("IFLA_MTU", mtu),
+        ("IFLA_CARRIER", int(carrier)),
+        ("IFLA_LINKINFO", info),
+        *([("IFLA_IFALIAS", alias)] if alias else []),
+    ]
+    message.encode()
+    data = bytes(message.data)
+    conf = (
+        b""
+        if disable_ipv6 is None
+        else nested(10, nested(2, struct.pack("27i", *[0] * 26, disable_ipv6)))
+    )
+    data += nested(26, conf)
+    assert rtnl.link(data) == Link(
+        name=name,
+        ifindex=index,
+        mac=mac,
+        mtu=mtu,
+        up=up,
+        carrier=carrier,
+        alias=alias or "",
+        kind="tun",
+        multi_queue=multi_queue,
+        ipv6=disable_ipv6 is False,
+        owner=owner,
+    )
+
+
+def nested(number: int, value: bytes) -> bytes:
+    return struct.pack("HH", 4 + len(value), number) + value + b"\0" * (-len(value) % 4)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_event_and_no_endless_loop(data: bytes) -> None:
+    for name, exists in rtnl.changes(data):
+        assert isinstance(name, str)
+        assert isinstance(exists, bool)
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "exists"), [(16, 0, True), (17, 0, False), (17, 7, True)]
+)
+def test_only_a_removal_of_the_device_itself_is_one(kind: int, family: int, exists: bool) -> None:
+    body = struct.pack("BxHiII", family, 1, 5, 0, 0) + nested(3, b"tap1\0")
+    data = struct.pack("IHHII", 16 + len(body), kind, 0, 0, 0) + body
+    assert list(rtnl.changes(data)) == [("tap1", exists)]
+
+
+def test_a_request_names_its_device_only_once() -> None:
+    assert decoded(rtnl.delete(7).pack(1))["index"] == 7
+    assert decoded(rtnl.delete_group(1 << 30).pack(1)).get_attr("IFLA_GROUP") == 1 << 30
+    assert decoded(rtnl.set_group(7, 9).pack(1))["index"] == 7
+    assert decoded(rtnl.get("tap1").pack(1)).get_attr("IFLA_EXT_MASK") == 8
