@@ -1,0 +1,107 @@
+"""Facts read back from the switch, compared with what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from vifd.drivers import PortRow
+from vifd.model import Evidence
+from vifd.openflow.flow import Flow
+from vifd.ovs import cookies
+from vifd.ovs.bridges import Bridges
+from vifd.ovs.flows import ADMIT, port_flows
+from vifd.ovs.ports import SwitchPort
+from vifd.ovs.switch import Switch
+from vifd.ovs.tables import CLASSIFY
+from vifd.ovs.target import by_cookie, difference
+from vifd.ovs.wiring import OvsWiring
+
+#: So many differing flows are written out in full.
+_SHOWN = 8
+
+
+def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
+    """A fact that must be equal to what is wanted."""
+    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
+
+
+def row_evidence(
+    row: PortRow | None, bridge: str, ofport: int, tag: int, ids: Mapping[str, str]
+) -> list[Evidence]:
+    """The port's rows in the database."""
+    if row is None:
+        return [fact("ovsdb.port", "missing", "present", "ovsdb")]
+    have = {key: row.external_ids.get(key) for key in ids}
+    return [
+        fact("ovsdb.port", "present", "present", "ovsdb"),
+        fact("ovsdb.bridge", row.bridge, bridge, "ovsdb"),
+        fact("ovsdb.ofport_request", row.ofport_request, ofport, "ovsdb"),
+        fact("ovsdb.ofport", row.ofport, ofport, "ovsdb"),
+        fact("ovsdb.error", row.error, "", "ovsdb"),
+        fact("ovsdb.tag", row.tag, tag, "ovsdb"),
+        fact("ovsdb.external_ids", have, dict(ids), "ovsdb"),
+        fact("ovsdb.admin_state", row.admin_state, "up", "ovsdb"),
+        # a guest need not run yet
+        Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"),
+    ]
+
+
+def patch_evidence(bridges: Bridges, names: OvsWiring) -> list[Evidence]:
+    """Both ends of the way to the physical network."""
+    if not names.patch or names.physical_network is None:
+        return []
+    problem = bridges.patch_pair_problem(names.physical_network, names.bridge)
+    return [fact("patch", problem or "connected", "connected", "ovsdb")]
+
+
+class FlowReader:
+    """Compares the flows of several ports, reading what they share once.
+
+    :param ports: the ports of this check as they shall be
+    """
+
+    def __init__(self, switch: Switch, ports: Mapping[str, SwitchPort]) -> None:
+        self._switch = switch
+        self._target = switch.wanted(ports)
+        self._shared: dict[int, Evidence] = {}
+        #: ids of the ports that were found open
+        self.passing: set[str] = set()
+
+    def evidence(self, port: SwitchPort) -> list[Evidence]:
+        """The flows of a port, of its network and of its bridge, byte for byte."""
+        have = self._switch.installed(port.cookie)
+        if any((f.table, f.priority) == (CLASSIFY, ADMIT) for f in have):
+            self.passing.add(port.id)
+        return [
+            self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge),
+            _compare("flows.port", port.cookie, have, port_flows(port)),
+            self._once(
+                cookies.network(port.tag), "flows.network",
+                lambda: self._target.network(port.tag),
+            ),
+        ]  # fmt: skip
+
+    def _once(self, cookie: int, name: str, wanted: Callable[[], Iterable[Flow]]) -> Evidence:
+        if cookie not in self._shared:
+            have = self._switch.installed(cookie)
+            self._shared[cookie] = _compare(name, cookie, have, list(wanted()))
+        return self._shared[cookie]
+
+
+def _compare(name: str, cookie: int, have: list[Flow], wanted: list[Flow]) -> Evidence:
+    todo = difference(by_cookie(have), by_cookie(wanted), [cookie])
+    if not todo:
+        return Evidence(name, have=len(have), wanted=len(wanted), source="openflow")
+    return Evidence(
+        name,
+        have={"flows": len(have), "not wanted": _texts(todo.delete)},
+        wanted={"flows": len(wanted), "missing": _texts(todo.add)},
+        ok=False,
+        source="openflow",
+    )
+
+
+def _texts(flows: list[Flow]) -> list[str]:
+    texts = sorted(map(str, flows))
+    more = len(texts) - _SHOWN
+    return [*texts[:_SHOWN], f"and {more} more"] if more > 0 else texts

@@ -1,0 +1,44 @@
+"""Numbers on a bridge that ports of others hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vifd.drivers import Ovsdb
+from vifd.ovs import marks
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Port numbers and local VLAN ids."""
+
+    ofports: frozenset[int] = frozenset()
+    tags: frozenset[int] = frozenset()
+
+
+class ForeignNumbers:
+    """Reads the bridge's ports, and again only when one changed: names are asked for port by port,
+    and a bridge has many."""
+
+    def __init__(self, ovsdb: Ovsdb) -> None:
+        self._ovsdb = ovsdb
+        self._known: dict[str, Numbers] = {}
+        ovsdb.subscribe(self._changed)
+
+    def _changed(self, _kind: str, _name: str) -> None:
+        self._known.clear()
+
+    def of(self, bridge: str) -> Numbers:
+        """What is held on a bridge by ports without a mark of ours, and by our patch ports."""
+        known = self._known.get(bridge)
+        if known is None:
+            known = self._known[bridge] = self._read(bridge)
+        return known
+
+    def _read(self, bridge: str) -> Numbers:
+        if self._ovsdb.bridge(bridge) is None:
+            return Numbers()
+        rows = [r for r in self._ovsdb.ports(bridge) if marks.PORT not in r.external_ids]
+        ofports = {n for r in rows for n in (r.ofport, r.ofport_request) if n is not None}
+        tags = {r.tag for r in rows if r.tag is not None}
+        return Numbers(frozenset(ofports), frozenset(tags))

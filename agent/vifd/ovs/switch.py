@@ -1,0 +1,234 @@
+"""One bridge and the flows that are ours on it.
+
+The plugins that share a bridge share one :class:`Switch`, whatever lanes they run on. It knows
+every port that passed through it, takes the others from the ledger, and changes only what differs:
+after vswitchd lost its flows everything comes back in one bundle, and after a restart of the daemon
+with nothing changed nothing is sent at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from weakref import WeakValueDictionary
+
+from vifd.drivers import Drivers
+from vifd.errors import BackendError, BackendUnavailable
+from vifd.openflow.flow import Flow
+from vifd.ovs import cookies, marks, wiring
+from vifd.ovs.flows import port_flows
+from vifd.ovs.ports import SwitchPort, switch_port
+from vifd.ovs.target import Difference, Entries, Target, by_cookie, difference, touched
+from vifd.plugin import Host
+
+LOG = logging.getLogger(__name__)
+
+#: How often a change is tried anew when the switch restarts in the middle of it.
+_ATTEMPTS = 3
+#: How many removed ports are remembered before the ledger is asked whether it forgot them too.
+_REMEMBERED = 256
+
+
+class Switch:
+    """The flows of one bridge that bear our mark.
+
+    :param host: drivers, and the ledger with the ports of all plugins
+    """
+
+    def __init__(self, host: Host, bridge: str) -> None:
+        self.bridge = bridge
+        self._ledger = host.ledger
+        self._drivers: Drivers = host.drivers
+        self._lock = threading.RLock()
+        self._ports: dict[str, SwitchPort] = {}
+        self._removed: set[str] = set()
+        self._installed: dict[int, Entries] = {}
+        self._seen: int | None = None
+        self._loaded = False
+
+    # --- changes ---
+
+    def apply(
+        self, changes: Mapping[str, SwitchPort | None], *, reread: Iterable[str] = ()
+    ) -> None:
+        """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
+
+        :param changes: per port id what it shall be; ``None`` removes it
+        :param reread: ports whose flows another hand may have changed: read before they are
+            compared
+        :raises BackendError: nothing was changed
+        """
+        with self._lock:
+            self._load()
+            before = {port_id: self._ports.get(port_id) for port_id in changes}
+            self._remember(changes)
+            try:
+                self._converge([*before.values(), *changes.values()], set(reread))
+            except Exception:
+                # What the switch has now is unknown, so the next call compares everything. It shall
+                # remove and close what this one could not, but open nothing.
+                self._seen = None
+                self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
+                raise
+
+    def sync(self) -> bool:
+        """Bring everything to what the ledger wants if the switch may have lost flows, or if it was
+        never compared.
+
+        :returns: whether anything had to be changed
+        """
+        with self._lock:
+            self._load()
+            return self._converge((), set())
+
+    def forget(self, port_ids: Iterable[str]) -> None:
+        """Drop ports of a bridge that is gone, and its flows with it."""
+        with self._lock:
+            self._load()
+            self._remember(dict.fromkeys(port_ids))
+            self._seen = None
+
+    def get(self, port_id: str) -> SwitchPort | None:
+        """What a port is at present."""
+        with self._lock:
+            self._load()
+            return self._ports.get(port_id)
+
+    # --- reading back ---
+
+    def installed(self, cookie: int) -> list[Flow]:
+        """The flows with a cookie as the switch has them."""
+        return self._drivers.openflow.dump(self.bridge, cookie)
+
+    def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
+        """What the bridge shall carry if these ports are as given and the others as known."""
+        with self._lock:
+            self._load()
+            return self._target({**self._ports, **ports})
+
+    def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
+        """Read the flows of ports back; where they are not what the port is made of, say so."""
+        failed = {}
+        for port in ports:
+            have = by_cookie(self.installed(port.cookie))
+            todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
+            if todo:
+                failed[port.id] = self._unlike(todo)
+        return failed
+
+    def _unlike(self, difference: Difference) -> BackendError:
+        return BackendError(
+            facts={
+                "backend": f"bridge {self.bridge}",
+                "problem": "the flows read back are not the flows that were sent",
+                "wanted": [str(flow) for flow in difference.add],
+                "have": [str(flow) for flow in difference.delete],
+            }
+        )
+
+    # --- how ---
+
+    def _load(self) -> None:
+        """Take ports from the ledger that did not pass through this object: after a restart."""
+        if self._loaded:
+            return
+        for port_id, entry in self._ledger().items():
+            names = wiring.read_if(entry.wiring)
+            known = port_id in self._ports or port_id in self._removed
+            if names is None or not names.plugged or names.bridge != self.bridge or known:
+                continue
+            self._ports[port_id] = switch_port(entry.attachment, names, opened=entry.open)
+        self._loaded = True
+
+    def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
+        for port_id, port in changes.items():
+            if port is None:
+                self._ports.pop(port_id, None)
+                self._removed.add(port_id)
+            else:
+                self._ports[port_id] = port
+                self._removed.discard(port_id)
+        if len(self._removed) > _REMEMBERED:
+            self._removed &= self._ledger().keys()
+
+    def _target(self, ports: Mapping[str, SwitchPort]) -> Target:
+        ovsdb = self._drivers.ovsdb
+        bridge = ovsdb.bridge(self.bridge)
+        if bridge is None:
+            return Target(ports)
+        uplinks = {}
+        for name in {p.patch for p in ports.values() if p.patch}:
+            row = ovsdb.port(name)
+            if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
+                uplinks[name] = row.ofport or 0
+        return Target(ports, marks.BRIDGE in bridge.external_ids, uplinks)
+
+    def _converge(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> bool:
+        """Compare and change; again from the start when the connection broke in between."""
+        ports = list(ports)
+        changed = False
+        for attempt in range(_ATTEMPTS):
+            generation = self._drivers.openflow.generation(self.bridge)
+            try:
+                changed |= self._change(ports, reread, whole=generation != self._seen)
+            except BackendUnavailable:
+                self._seen = None
+                if attempt == _ATTEMPTS - 1 or not self._drivers.ovsdb.connected():
+                    raise
+                continue
+            if self._drivers.openflow.generation(self.bridge) == generation:
+                self._seen = generation
+                return changed
+        raise BackendUnavailable(
+            facts={"backend": f"bridge {self.bridge}", "problem": "it restarts again and again"}
+        )
+
+    def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
+        """One comparison and one bundle."""
+        target = self._target(self._ports)
+        if whole:
+            self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
+            wanted = by_cookie(target.all())
+            scope = self._installed.keys() | wanted.keys()
+        else:
+            scope, tags = touched(ports)
+            for cookie in self._doubtful(ports, reread):
+                self._installed.pop(cookie, None)
+                self._installed |= by_cookie(self.installed(cookie))
+            wanted = by_cookie(target.of({p.id for p in ports if p is not None}, tags))
+        todo = difference(self._installed, wanted, scope)
+        if todo:
+            LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
+                      len(todo.delete))  # fmt: skip
+            self._drivers.openflow.apply(self.bridge, add=todo.add, delete=todo.delete)
+        for cookie in scope:
+            if cookie in wanted:
+                self._installed[cookie] = wanted[cookie]
+            else:
+                self._installed.pop(cookie, None)
+        return bool(todo)
+
+    @staticmethod
+    def _doubtful(ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
+        return touched(p for p in ports if p is not None and p.id in reread)[0] if reread else set()
+
+
+def _less(after: SwitchPort | None, before: SwitchPort | None) -> bool:
+    """Whether a change takes something away."""
+    return after is None or (before is not None and after.gate < before.gate)
+
+
+_switches: WeakValueDictionary[tuple[int, str], Switch] = WeakValueDictionary()
+_switches_lock = threading.Lock()
+
+
+def switch_of(host: Host, bridge: str) -> Switch:
+    """The one object for a bridge of this host; it lives as long as somebody holds it."""
+    with _switches_lock:
+        # a switch holds its driver, so the identity is not reused while the entry lives
+        key = (id(host.drivers.openflow), bridge)
+        switch = _switches.get(key)
+        if switch is None:
+            switch = _switches[key] = Switch(host, bridge)
+        return switch

@@ -1,0 +1,36 @@
+"""The flow tables of the pipeline.
+
+Only CLASSIFY is shared with whoever else has flows on the bridge; the others are reached through
+our own flows alone, and their numbers are such that other software is unlikely to use them.
+"""
+
+from __future__ import annotations
+
+#: Where a frame comes from: a port, the uplink of a network, or nowhere.
+CLASSIFY = 0
+#: Which protocol a guest speaks, and whether it may.
+PROTOCOL = 110
+#: Whether the MAC and IP source addresses belong to the port.
+SOURCE = 120
+#: Whether the MAC source address alone belongs to the port.
+HARDWARE = 130
+#: Where refused frames end, port by port.
+SPOOFED = 140
+#: Where a frame goes within its network; long lists of ports go on in the tables behind it.
+DELIVER = 160
+
+NAMES = {
+    CLASSIFY: "classify",
+    PROTOCOL: "protocol",
+    SOURCE: "source",
+    HARDWARE: "hardware",
+    SPOOFED: "spoofed",
+    DELIVER: "deliver",
+}
+
+
+def name(table: int) -> str:
+    """A table for a reader, e.g. ``160 (deliver)``."""
+    if table > DELIVER:
+        return f"{table} (deliver, continued)"
+    return f"{table} ({NAMES[table]})" if table in NAMES else f"{table} (not ours)"

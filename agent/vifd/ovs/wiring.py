@@ -1,0 +1,73 @@
+"""The names and numbers of a port on Open vSwitch, as they stand in ``Wiring.details``."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from vifd.errors import InternalError
+from vifd.model import Segment, Wiring
+
+
+class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a port occupies on its bridge.
+
+    :param ofport: the OpenFlow port number, chosen by us
+    :param tag: the local VLAN id of the network on this bridge
+    :param generation: 16 bits, not 0, drawn anew for each life of the port; part of its cookie
+    :param patch: the port of the bridge that leads to the segment's physical bridge, or empty
+    :param ifindex: of the device that was plugged; ``None`` where there is none
+    :param plugged: false for planned names, true once the port was made
+    """
+
+    bridge: str
+    ofport: int
+    tag: int
+    generation: int
+    network_id: str = ""
+    network_type: str = "local"
+    physical_network: str | None = None
+    segmentation_id: int | None = None
+    patch: str = ""
+    ifindex: int | None = None
+    multi_queue: bool = False
+    plugged: bool = False
+
+    @property
+    def segment(self) -> tuple[str, str | None, int | None]:
+        """The network type, physical network and segmentation id."""
+        return (self.network_type, self.physical_network, self.segmentation_id)
+
+    def details(self) -> dict[str, object]:
+        """The JSON object that is persisted."""
+        details: dict[str, object] = msgspec.to_builtins(self)
+        return details
+
+
+def segment_of(segment: Segment) -> tuple[str, str | None, int | None]:
+    """The part of a segment that decides where its frames go."""
+    return (segment.network_type, segment.physical_network, segment.segmentation_id)
+
+
+def read(wiring: Wiring) -> OvsWiring:
+    """The names and numbers in a wiring of ours.
+
+    :raises InternalError: it is none
+    """
+    try:
+        return msgspec.convert(wiring.details, OvsWiring)
+    except msgspec.ValidationError as error:
+        raise InternalError(
+            f"the wiring of {wiring.device or 'a port'} cannot be read: {error}",
+            facts={"details": wiring.details},
+        ) from error
+
+
+def read_if(wiring: Wiring) -> OvsWiring | None:
+    """Like :func:`read`, but ``None`` for the wiring of a plugin that is not on Open vSwitch."""
+    if "ofport" not in wiring.details or "bridge" not in wiring.details:
+        return None
+    try:
+        return msgspec.convert(wiring.details, OvsWiring)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,1 @@
+"""The plugin for tap devices on an Open vSwitch bridge."""

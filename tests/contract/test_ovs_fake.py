@@ -1,0 +1,35 @@
+"""The OVS plugin under the contract, on a host of fakes."""
+
+from __future__ import annotations
+
+import pytest
+from contract import ovs
+
+from vifd.testing.attachments import attachment, vlan
+from vifd.testing.contract import PluginContract
+from vifd.testing.machines import FakeMachine
+
+
+class TestOvsOnFakes(PluginContract):
+    @pytest.fixture
+    def drivers(self):
+        return FakeMachine().drivers
+
+    def factory(self, host):
+        return ovs.plugin(host)
+
+
+class TestOvsVlanOnFakes(PluginContract):
+    """The same for ports of a VLAN network with a physical bridge that somebody else made."""
+
+    @pytest.fixture
+    def drivers(self):
+        machine = FakeMachine()
+        machine.add_bridge("br-phys")
+        return machine.drivers
+
+    def factory(self, host):
+        return ovs.plugin(host, bridge_mappings=["physnet1:br-phys"])
+
+    def attachment(self, number):
+        return attachment(number, segment=vlan(101))

@@ -1,0 +1,126 @@
+"""Names and numbers: which are chosen, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
+from vifd.model import Wiring
+from vifd.ovs import numbers
+from vifd.ovs.wiring import OvsWiring
+from vifd.plugin import Entry
+from vifd.testing.attachments import attachment, mac, port_id, vlan
+
+
+def entry(number, *, network=1, bridge="br-int", ofport=5000, tag=1, segment=None, **port):
+    wanted = attachment(number, network=network, segment=segment, **port)
+    found = wanted.network.segment
+    names = OvsWiring(
+        bridge=bridge,
+        ofport=ofport,
+        tag=tag,
+        generation=1,
+        network_id=wanted.network.id,
+        network_type=found.network_type,
+        physical_network=found.physical_network,
+        segmentation_id=found.segmentation_id,
+    )
+    device = f"tap{wanted.id[:11]}"
+    return Entry(wanted, Wiring("ovs", "ovs", device, names.details()), open=True)
+
+
+def survey(number, *entries, **fields):
+    ledger = {e.attachment.id: e for e in entries}
+    return numbers.survey(attachment(number, **fields), "br-int", ledger)
+
+
+class TestDevice:
+    def test_is_what_nova_expects(self):
+        assert numbers.device("tap", attachment(1), survey(1)) == f"tap{port_id(1)[:11]}"
+
+    def test_same_beginning_of_the_id_is_refused(self):
+        other = attachment(2)
+        twin = f"{other.id[:11]}{other.id[11:-1]}0"
+        taken = survey(1, entry(2))
+        with pytest.raises(NameClash, match=other.id):
+            numbers.device("tap", attachment(1, id=twin), taken)
+
+    def test_fits_the_kernel(self):
+        assert len(numbers.device("tap", attachment(1), survey(1))) <= 14
+
+
+class TestOfport:
+    def test_is_stable_and_within_the_range(self):
+        one = numbers.ofport(port_id(1), 4096, 65000, set())
+        assert one == numbers.ofport(port_id(1), 4096, 65000, set())
+        assert 4096 <= one <= 65000
+
+    def test_skips_what_is_taken(self):
+        taken: set[int] = set()
+        for number in range(50):
+            taken.add(numbers.ofport(port_id(number), 10, 59, taken))
+        assert taken == set(range(10, 60))
+
+    def test_a_full_range_is_refused(self):
+        with pytest.raises(BackendError, match="no free port number in 10 to 12"):
+            numbers.ofport(port_id(1), 10, 12, {10, 11, 12})
+
+    def test_survey_counts_the_bridge_only(self):
+        held = survey(1, entry(2, ofport=5000), entry(3, ofport=6000, bridge="br-other"))
+        assert held.ofports == {5000}
+
+
+class TestLocalVlan:
+    def test_smallest_free(self):
+        held = survey(1, entry(2, network=2, tag=1), entry(3, network=3, tag=2))
+        assert numbers.local_vlan(attachment(1), "br-int", held) == 3
+
+    def test_the_same_for_the_same_network(self):
+        held = survey(1, entry(2, tag=7))
+        assert numbers.local_vlan(attachment(1), "br-int", held) == 7
+
+    def test_another_for_another_segment_of_the_network(self):
+        held = survey(1, entry(2, tag=1, segment=vlan(101)), segment=vlan(102))
+        assert numbers.local_vlan(attachment(1, segment=vlan(102)), "br-int", held) == 2
+
+    def test_tags_of_foreign_ports_are_left_alone(self):
+        held = survey(1)
+        held.foreign_tags = {1, 2}
+        assert numbers.local_vlan(attachment(1), "br-int", held) == 3
+
+    def test_none_left(self):
+        held = survey(1)
+        held.foreign_tags = set(range(1, 4095))
+        with pytest.raises(NoLocalVlan, match="br-int"):
+            numbers.local_vlan(attachment(1), "br-int", held)
+
+    def test_tags_of_another_bridge_do_not_count(self):
+        held = survey(1, entry(2, tag=7, bridge="br-other"))
+        assert numbers.local_vlan(attachment(1), "br-int", held) == 1
+
+
+class TestDuplicateMac:
+    def test_on_the_same_network_is_refused(self):
+        with pytest.raises(DuplicateAddress) as caught:
+            survey(1, entry(2, mac_address=mac(1).upper()))
+        assert caught.value.facts == {"kind": "MAC", "address": mac(1), "other": port_id(2)}
+
+    def test_on_another_network_is_fine(self):
+        survey(1, entry(2, network=2, mac_address=mac(1)))
+
+    def test_of_the_port_itself_is_fine(self):
+        survey(1, entry(1))
+
+
+def test_a_wiring_of_another_kind_holds_its_device_only():
+    other = Entry(attachment(2), Wiring("x", "x", "eth9", {"something": 1}), open=False)
+    held = survey(1, other)
+    assert held.devices == {"eth9": port_id(2)}
+    assert not held.ofports
+    assert not held.tags
+
+
+def test_generations_are_never_zero_and_differ():
+    drawn = {numbers.generation() for _ in range(200)}
+    assert all(1 <= g <= 0xFFFF for g in drawn)
+    assert len(drawn) > 100
