@@ -1,0 +1,63 @@
+"""Who may call what. Pure.
+
+The peer's credentials are those that the kernel noted when the connection was made, supplementary
+groups included, so there is no window in which a process id could be reused by another process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Methods that change nothing.
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Access(StrEnum):
+    """What a peer may do."""
+
+    NONE = "none"
+    READ = "read-only"
+    WRITE = "read-write"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The process at the other end of a connection.
+
+    :param pid: its process id, for logs only; 0 where it is of another pid namespace
+    :param groups: its supplementary groups; empty where the kernel does not tell
+    """
+
+    uid: int
+    gid: int
+    pid: int = 0
+    groups: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who may do what, from the ``[api]`` options.
+
+    :param own_uid: the daemon's own uid, which is always admitted, as is root
+    """
+
+    own_uid: int = 0
+    admin_uids: frozenset[int] = frozenset()
+    admin_gids: frozenset[int] = frozenset()
+    reader_uids: frozenset[int] = frozenset()
+    reader_gids: frozenset[int] = frozenset()
+
+    def access(self, peer: Peer) -> Access:
+        """What this peer may do; being an administrator wins over being a reader."""
+        gids = peer.groups | {peer.gid}
+        if peer.uid in (0, self.own_uid) or peer.uid in self.admin_uids or gids & self.admin_gids:
+            return Access.WRITE
+        if peer.uid in self.reader_uids or gids & self.reader_gids:
+            return Access.READ
+        return Access.NONE
+
+
+def permits(access: Access, method: str) -> bool:
+    """Whether this access is enough for a call of this HTTP method."""
+    return access is Access.WRITE or (access is Access.READ and method in READING)

@@ -1,0 +1,150 @@
+"""Many ports in one call: all documents are read before anything is asked of the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+from msgspec import Struct
+
+from vifd import errors
+from vifd.api import query
+from vifd.api.body import read_json
+from vifd.api.ports import Resource, answer, port_id_of
+from vifd.api.view import PortView, view
+from vifd.model import Document, decode
+from vifd.ticket import Ticket
+
+#: Ports in one call.
+MAX_PORTS = 1000
+
+
+class Item(Struct, frozen=True, omit_defaults=True):
+    """What became of one port of a batch: the port, or the error that stood in the way.
+
+    :param status: the HTTP status that a call for this port alone would have had
+    """
+
+    id: str
+    status: int
+    port: PortView | None = None
+    error: dict[str, Any] | None = None
+
+
+class Batch(Struct, frozen=True):
+    """One item per port, in the order of the request."""
+
+    ports: list[Item]
+
+
+class Plug(Resource):
+    """``/v1/ports:plug``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        deadline = query.deadline(req, "active")
+        docs = read_documents(read_json(req))
+        tickets = self.backend.plug(docs, req.context.request_id)
+        self.collect(resp, tickets, deadline)
+
+    def collect(
+        self, resp: falcon.Response, tickets: Sequence[Ticket], deadline: query.Deadline | None
+    ) -> None:
+        """Answer with one item per ticket."""
+        items = [self.item(ticket, deadline) for ticket in tickets]
+        good = 202 if deadline is None else 200
+        failed = any(item.error is not None for item in items)
+        answer(resp, 207 if failed else good, Batch(items))
+
+    def item(self, ticket: Ticket, deadline: query.Deadline | None) -> Item:
+        """Wait for one ticket; all of a batch share the deadline."""
+        try:
+            record = self.waits.accepted(ticket)
+            if deadline is not None:
+                record = self.waits.done(ticket, deadline)
+        except Exception as error:  # noqa: BLE001 - one port's failure is its own
+            known = errors.wrap(error, stage="api", port=ticket.port_id)
+            return Item(ticket.port_id, known.http, error=known.to_dict())
+        if deadline is None:
+            return Item(ticket.port_id, 202, view(record))
+        return Item(ticket.port_id, 201 if ticket.created else 200, view(record))
+
+
+class Unplug(Plug):
+    """``/v1/ports:unplug``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        deadline = query.deadline(req, "gone")
+        ids = read_ids(read_json(req))
+        tickets = self.backend.unplug(ids, req.context.request_id)
+        self.collect(resp, tickets, deadline)
+
+    def item(self, ticket: Ticket, deadline: query.Deadline | None) -> Item:
+        """Wait for one ticket: 204 once the port is gone, 202 while it goes."""
+        try:
+            self.waits.accepted(ticket)
+            if deadline is not None:
+                self.waits.done(ticket, deadline)
+        except Exception as error:  # noqa: BLE001 - one port's failure is its own
+            known = errors.wrap(error, stage="api", port=ticket.port_id)
+            return Item(ticket.port_id, known.http, error=known.to_dict())
+        return Item(ticket.port_id, 204 if ticket.done.done() else 202)
+
+
+def read_documents(body: Any) -> list[Document]:
+    """``{"ports": [document, …]}``; a bad one refuses the whole call.
+
+    :raises errors.BadDocument: with the field's path, ``ports[3].network.mtu``
+    """
+    docs: list[Document] = []
+    seen: set[str] = set()
+    for i, raw in enumerate(_members(body, "ports")):
+        try:
+            doc = decode(raw)
+        except errors.BadDocument as error:
+            raise _below(error, f"ports[{i}]") from error
+        if doc.id in seen:
+            raise errors.BadDocument.at_field(f"ports[{i}].port.id", "appears twice", port=doc.id)
+        seen.add(doc.id)
+        docs.append(doc)
+    return docs
+
+
+def read_ids(body: Any) -> list[str]:
+    """``{"ids": [id, …]}``
+
+    :raises errors.BadDocument: with the field's path, ``ids[3]``
+    """
+    ids: list[str] = []
+    for i, raw in enumerate(_members(body, "ids")):
+        try:
+            port_id = port_id_of(raw if isinstance(raw, str) else "")
+        except errors.BadDocument as error:
+            raise errors.BadDocument.at_field(f"ids[{i}]", error.facts["problem"]) from None
+        if port_id in ids:
+            raise errors.BadDocument.at_field(f"ids[{i}]", "appears twice", port=port_id)
+        ids.append(port_id)
+    return ids
+
+
+def _members(body: Any, name: str) -> list[Any]:
+    if not isinstance(body, dict):
+        raise errors.BadDocument.at_field("(body)", "must be a JSON object")
+    for key in body:
+        if key != name:
+            raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
+    if name not in body:
+        raise errors.BadDocument.at_field(name, "is required")
+    members = body[name]
+    if not isinstance(members, list):
+        raise errors.BadDocument.at_field(name, "must be an array")
+    if not 1 <= len(members) <= MAX_PORTS:
+        raise errors.BadDocument.at_field(name, f"must have 1 to {MAX_PORTS} items")
+    return members
+
+
+def _below(error: errors.BadDocument, prefix: str) -> errors.BadDocument:
+    """The same error seen from the whole body."""
+    field = str(error.facts["field"])
+    path = prefix if field == "(document)" else f"{prefix}.{field}"
+    return type(error)(facts={**error.facts, "field": path}, stage=error.stage, port=error.port)

@@ -1,0 +1,231 @@
+"""The OpenAPI 3.1 document, served at ``/v1/openapi.json`` and held true by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import vifd
+from vifd import errors
+from vifd.api import query
+from vifd.api.schemas import UUID_SCHEMA, Schema, components, ref
+from vifd.model import Phase, Status
+
+#: Codes that only a call's own text can cause, by the kind of call.
+_ALWAYS = (errors.BadHttp, errors.BadDocument, errors.Forbidden, errors.InternalError)
+_ADDRESSED = (*_ALWAYS, errors.PortNotFound)
+_BODY = (
+    errors.UnsupportedVersion, errors.UnknownRequired, errors.BodyTooLarge,
+    errors.MediaTypeUnsupported,
+)  # fmt: skip
+#: Classes of errors that are about the call; with all others the daemon's work can end.
+_CALL = ("document", "auth", "api", "internal")
+
+Codes = Iterable[type[errors.VifError]]
+
+
+def document() -> dict[str, Any]:
+    """The whole document. Plugins may bring codes of their own, so it is made from those known."""
+    return _document(tuple(sorted(errors.all_codes())))
+
+
+@lru_cache(maxsize=2)
+def _document(_codes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vifd",
+            "version": vifd.__version__,
+            "summary": "The per-host VIF daemon",
+            "description": "HTTP over a unix socket; admission by the peer's uid and gids.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": _paths(),
+        "components": {"schemas": components()},
+    }
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def _query(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_ID: Schema = {
+    "name": "port_id",
+    "in": "path",
+    "required": True,
+    "schema": UUID_SCHEMA,
+    "description": "the port's id",
+}
+_REQUEST_ID: Schema = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "names the request in answers and logs (up to 64 letters, digits and ._:-); "
+    "without a usable one the daemon makes one up",
+}
+_TIMEOUT = _query(
+    "timeout",
+    {"type": "number", "minimum": 0, "maximum": query.MAX_TIMEOUT, "default": 30},
+    "seconds to wait",
+)
+
+
+def _wait(wanted: str, meaning: str) -> list[Schema]:
+    return [_query("wait", {"enum": [wanted]}, f"answer once {meaning}"), _TIMEOUT]
+
+
+_FILTERS = [
+    _query("phase", {"enum": list(Phase)}, "only ports in this phase"),
+    _query("status", {"enum": list(Status)}, "only ports of this status"),
+    _query("plugin", {"type": "string"}, "only ports of this plugin"),
+    _query("network", UUID_SCHEMA, "only ports of this network"),
+    _query("instance", UUID_SCHEMA, "only ports of this instance"),
+    _query("fields", {"type": "string"}, "comma-separated names of the fields to answer with"),
+]
+_STREAM = [
+    _query("after", {"type": ["integer", "string"], "pattern": "^([0-9]+|now)$", "minimum": 0},
+           "begin after this id; 'now' skips what is past; default 0"),
+    _query("follow", {"type": "boolean", "default": True}, "go on with new events"),
+    _query("limit", {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 10_000},
+           "with follow=false: how many events at most"),
+    {"name": "Last-Event-ID", "in": "header", "schema": {"type": "integer", "minimum": 0},
+     "description": "like 'after', which it overrules: sent by a reader that connects again"},
+]  # fmt: skip
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def _json(schema: Schema, description: str) -> Schema:
+    headers = {"X-Request-ID": {"schema": {"type": "string"}}}
+    content = {"application/json": {"schema": schema}}
+    return {"description": description, "headers": headers, "content": content}
+
+
+def _text(media_type: str, description: str) -> Schema:
+    return {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}
+
+
+def _refusals(codes: Codes) -> dict[str, Schema]:
+    """One answer per HTTP status, with every code that comes under it."""
+    by_status: dict[int, list[str]] = {}
+    for kind in codes:
+        by_status.setdefault(kind.http, []).append(kind.code)
+    made = {}
+    for status, names in sorted(by_status.items()):
+        code = {"properties": {"code": {"enum": sorted(set(names))}}}
+        listed = ", ".join(sorted(set(names)))
+        made[str(status)] = _json({"allOf": [ref("Error"), code]}, listed)
+    return made
+
+
+def _work(*more: type[errors.VifError]) -> list[type[errors.VifError]]:
+    return [*more, *(k for k in errors.all_codes().values() if k.klass not in _CALL)]
+
+
+def _call(
+    summary: str,
+    good: dict[str, Schema],
+    codes: Codes = _ALWAYS,
+    parameters: Iterable[Schema] = (),
+    body: str = "",
+) -> Schema:
+    verb = {
+        "summary": summary,
+        "parameters": [*parameters, _REQUEST_ID],
+        "responses": {
+            **good,
+            **_refusals(codes),
+            "default": _json(ref("Error"), "E_API_HTTP, E_API_METHOD, E_API_NO_ROUTE"),
+        },
+    }
+    if body:
+        verb["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": ref(body)}},
+        }
+    return verb
+
+
+# --- paths ----------------------------------------------------------------------------------------
+
+
+def _paths() -> dict[str, Any]:
+    return {**_facts(), **_port_paths(), **_batch_paths()}
+
+
+def _facts() -> dict[str, Any]:
+    def fact(summary: str, schema: Schema) -> Schema:
+        return {"get": _call(summary, {"200": _json(schema, summary)})}
+
+    metrics = {"200": _text("text/plain", "the Prometheus text format")}
+    stream = {"200": _text("text/event-stream", "server-sent events with ids; data is an Event")}
+    busy = (*_ALWAYS, errors.Busy)
+    return {
+        "/v1/status": fact("Whether the daemon is live and ready", ref("DaemonStatus")),
+        "/v1/plugins": fact("The plugins and why one is unavailable", ref("PluginList")),
+        "/v1/host": fact("What is known of the host", ref("HostFacts")),
+        "/v1/openapi.json": fact("This document", {"type": "object"}),
+        "/v1/events": {"get": _call("What happens, as it happens", stream, busy, _STREAM)},
+        "/metrics": {"get": _call("Metrics", metrics)},
+    }
+
+
+def _port_paths() -> dict[str, Any]:
+    one = _json(ref("PortView"), "the port")
+    accepted = _json(ref("PortView"), "accepted: it is on disk and will be done")
+    listed = {"200": _json(ref("PortList"), "the ports")}
+    put = {
+        "200": _json(ref("PortView"), "the port is where its document wants it"),
+        "201": _json(ref("PortView"), "the same, and the port is new"),
+        "202": accepted,
+    }
+    gone = {"202": accepted, "204": {"description": "the port is gone, or never was"}}
+    moved = {"200": one, "202": accepted}
+    addressed = _work(*_ADDRESSED)
+    where = "the port is where its document wants it"
+    return {
+        "/v1/ports": {"get": _call("Ports of this host", listed, _ALWAYS, _FILTERS)},
+        "/v1/ports/{port_id}": {
+            "parameters": [_ID],
+            "get": _call("One port", {"200": one}, _ADDRESSED),
+            "put": _call("Plug a port, or change it in place", put, _work(*_ALWAYS, *_BODY),
+                         _wait("active", where), "Attachment"),
+            "delete": _call("Unplug a port", gone, _work(*_ALWAYS), _wait("gone", "it is gone")),
+        },
+        "/v1/ports/{port_id}/check": {
+            "parameters": [_ID],
+            "post": _call("Read the port back now", {"200": one}, addressed, [_TIMEOUT]),
+        },
+        "/v1/ports/{port_id}/activate": {
+            "parameters": [_ID],
+            "post": _call("Open traffic", moved, addressed, _wait("active", where)),
+        },
+        "/v1/ports/{port_id}/deactivate": {
+            "parameters": [_ID],
+            "post": _call("Close traffic, keep the rest", moved, addressed,
+                          _wait("inactive", where)),
+        },
+    }  # fmt: skip
+
+
+def _batch_paths() -> dict[str, Any]:
+    def batch(summary: str, body: str, wait: list[Schema]) -> Schema:
+        good = {
+            "200": _json(ref("Batch"), "all done"),
+            "202": _json(ref("Batch"), "all accepted"),
+            "207": _json(ref("Batch"), "see the status and error of each item"),
+        }
+        return {"post": _call(summary, good, _work(*_ALWAYS, *_BODY), wait, body)}
+
+    active = _wait("active", "every port is where its document wants it")
+    return {
+        "/v1/ports:plug": batch("Plug many ports", "PlugRequest", active),
+        "/v1/ports:unplug": batch(
+            "Unplug many ports", "UnplugRequest", _wait("gone", "all are gone")
+        ),
+    }

@@ -1,0 +1,143 @@
+"""Ports, one at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import falcon
+import msgspec
+
+from vifd import errors
+from vifd.api import query
+from vifd.api.backend import Backend
+from vifd.api.body import expect_empty, read_json
+from vifd.api.view import FIELDS, matches, only, view
+from vifd.api.waits import Waits
+from vifd.model import UUID, Phase, PortRecord, Role, Status, decode
+from vifd.ticket import Ticket
+
+FILTERS = ("phase", "status", "plugin", "network", "instance")
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_uuid = re.compile(UUID)
+
+
+def port_id_of(text: str) -> str:
+    """A port id from the path.
+
+    :raises errors.BadDocument: when it is not a UUID in lower case
+    """
+    if not _uuid.fullmatch(text):
+        raise errors.BadDocument.at_field("path.id", "must be a UUID in lower case")
+    return text
+
+
+def answer(resp: falcon.Response, status: int, value: object) -> None:
+    """Send a value as JSON."""
+    resp.status = status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = _encode(value)
+
+
+class Resource:
+    """What every resource needs."""
+
+    def __init__(self, backend: Backend, waits: Waits) -> None:
+        self.backend = backend
+        self.waits = waits
+
+    def finish(
+        self, resp: falcon.Response, ticket: Ticket, deadline: query.Deadline | None
+    ) -> None:
+        """Answer with the port: 202 once accepted; with a deadline 200, or 201 for a new port,
+        once it is where it shall be."""
+        record = self.waits.accepted(ticket)
+        status = 202
+        if deadline is not None:
+            record = self.waits.done(ticket, deadline)
+            status = 201 if ticket.created else 200
+        if status == 201:
+            resp.set_header("Location", f"/v1/ports/{ticket.port_id}")
+        answer(resp, status, view(record))
+
+
+class PortList(Resource):
+    """``/v1/ports``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = query.params(req, (*FILTERS, "fields"))
+        fields = given.pop("fields", None)
+        _check_filters(given)
+        found = [view(r) for r in self.backend.ports() if matches(r, given)]
+        if fields is None:
+            answer(resp, 200, {"ports": found})
+            return
+        names = fields.split(",")
+        if not set(names) <= set(FIELDS):
+            raise query.bad("fields", f"may name {', '.join(FIELDS)}")
+        answer(resp, 200, {"ports": [only(port, names) for port in found]})
+
+
+def _check_filters(given: dict[str, str]) -> None:
+    for name, kind in (("phase", Phase), ("status", Status)):
+        if name in given and given[name] not in list(kind):
+            raise query.bad(name, f"must be one of {', '.join(kind)}")
+    for name in ("network", "instance"):
+        if name in given and not _uuid.fullmatch(given[name]):
+            raise query.bad(name, "must be a UUID in lower case")
+
+
+class OnePort(Resource):
+    """``/v1/ports/{id}``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        query.params(req, ())
+        answer(resp, 200, view(self.backend.port(port_id_of(port_id))))
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        deadline = query.deadline(req, "active")
+        doc = decode(read_json(req), port_id=port_id_of(port_id))
+        ticket = self.backend.plug([doc], req.context.request_id)[0]
+        self.finish(resp, ticket, deadline)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        deadline = query.deadline(req, "gone")
+        expect_empty(req)
+        ticket = self.backend.unplug([port_id_of(port_id)], req.context.request_id)[0]
+        record: PortRecord | None = self.waits.accepted(ticket)
+        if deadline is not None:
+            self.waits.done(ticket, deadline)
+        if deadline is not None or record is None or ticket.done.done():
+            resp.status = 204
+        else:
+            answer(resp, 202, view(record))
+
+
+class Check(Resource):
+    """``/v1/ports/{id}/check``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        given = query.params(req, ("timeout",))
+        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        expect_empty(req)
+        port_id = port_id_of(port_id)
+        future = self.backend.check(port_id, req.context.request_id)
+        record = self.waits.result(future, port_id, query.Deadline("checked", timeout))
+        answer(resp, 200, view(record))
+
+
+class SetRole(Resource):
+    """``/v1/ports/{id}/activate`` and ``…/deactivate``"""
+
+    wanted: ClassVar[dict[Role, str]] = {Role.ACTIVE: "active", Role.INACTIVE: "inactive"}
+
+    def __init__(self, backend: Backend, waits: Waits, role: Role) -> None:
+        super().__init__(backend, waits)
+        self.role = role
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        deadline = query.deadline(req, self.wanted[self.role])
+        expect_empty(req)
+        ticket = self.backend.set_role(port_id_of(port_id), self.role, req.context.request_id)
+        self.finish(resp, ticket, deadline)

@@ -1,0 +1,235 @@
+"""The HTTP server on a unix socket, with the credentials of every peer."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import logging
+import os
+import socket
+import stat
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vifd.api.app import Api
+from vifd.api.auth import Peer
+from vifd.api.protocol import MAX_LINE, CodedProtocol
+from vifd.hub import Hub
+
+# isort: split
+# After vifd.hub, which silences the deprecation warning.
+from eventlet import GreenPool, greenio, wsgi
+
+LOG = logging.getLogger(__name__)
+
+_UCRED = struct.Struct("=iII")
+#: Linux 4.13 and later; the number is the same on all architectures that run hypervisors.
+_SO_PEERGROUPS = 59
+#: The interpreter's bound for socket options: 256 groups. Of a peer in more of them none counts.
+_GROUPS_SIZE = 1024
+
+
+class SocketError(Exception):
+    """The socket cannot be had; the text says why and what to do."""
+
+
+class Address(NamedTuple):
+    """What the server library takes for the client's address."""
+
+    host: str
+    port: int
+    peer: Peer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the server.
+
+    :param connections: clients at a time; more wait in the backlog
+    :param idle: seconds for which a connection is kept without a request
+    :param stall: seconds after which a client that neither sends nor takes data is dropped
+    """
+
+    connections: int = 1024
+    idle: float = 75.0
+    stall: float = 20.0
+
+
+class Protocol(CodedProtocol, wsgi.HttpProtocol):  # type: ignore[misc]
+    """One HTTP connection."""
+
+
+def listen(path: str, mode: int = 0o660, group: str | int | None = None) -> socket.socket:
+    """A listening socket at ``path``.
+
+    Until it listens nobody can connect, so owner and mode are in place before the first client.
+
+    :param group: name or number of the group that owns it; ``None`` leaves the daemon's own
+    :raises SocketError: another daemon answers there, or the path or group cannot be used
+    """
+    gid = _gid(group)
+    _clear(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        if gid is not None:
+            os.chown(path, -1, gid)
+        os.chmod(path, mode)
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise SocketError(f"cannot listen on {path}: {error.strerror or error}") from error
+    return sock
+
+
+def _gid(group: str | int | None) -> int | None:
+    if group is None or isinstance(group, int):
+        return group
+    try:
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise SocketError(f"group {group!r} of the API socket does not exist") from None
+
+
+def _clear(path: str) -> None:
+    """Remove a socket that nobody listens on any more; refuse everything else."""
+    try:
+        kind = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SocketError(f"cannot look at {path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(kind):
+        raise SocketError(f"{path} exists and is not a socket; move it away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
+            return
+        except OSError as error:
+            raise SocketError(f"{path} is in use ({error}); stop its owner first") from error
+    raise SocketError(f"another daemon answers on {path}; stop it first")
+
+
+def peer_of(sock: Any) -> Peer:
+    """The credentials that the kernel noted when the client connected."""
+    pid, uid, gid = _UCRED.unpack(
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    )
+    try:
+        raw = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_SIZE)
+    except OSError:
+        raw = b""
+    groups = frozenset(struct.unpack(f"={len(raw) // 4}I", raw))
+    return Peer(uid, gid, pid, groups)
+
+
+class Server:
+    """Serves the API on a listening socket until it is stopped."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        api: Api,
+        listener: socket.socket,
+        limits: Limits = Limits(),
+    ) -> None:
+        self._hub = hub
+        self._api = api
+        self._path = listener.getsockname()
+        self._inode = os.lstat(self._path).st_ino
+        self._listener = greenio.GreenSocket(listener)
+        self._pool = GreenPool(limits.connections)
+        # [address, socket, state], as the library keeps it
+        self._connections: dict[int, list[Any]] = {}
+        self._accepted = 0
+        self._stopping = False
+        self._wsgi = wsgi.Server(
+            self._listener,
+            self._path,
+            api.wsgi,
+            protocol=Protocol,
+            max_http_version="HTTP/1.1",
+            keepalive=limits.idle,
+            socket_timeout=limits.stall,
+            url_length_limit=MAX_LINE,
+            log_output=False,
+            debug=False,
+        )
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._hub.spawn(self._accept)
+        LOG.info("API on %s", self._path)
+
+    def stop(self, grace: float = 5.0) -> None:
+        """Accept no more, end streams and waits, let answers go out, drop what remains.
+
+        From a green thread.
+
+        :param grace: seconds for running requests
+        """
+        if self._stopping:
+            return
+        self._stopping = True
+        self._unlink()
+        greenio.shutdown_safe(self._listener)
+        self._api.stop()
+        end = time.monotonic() + grace
+        while self._connections and time.monotonic() < end:
+            self._close(idle_only=True)
+            self._hub.sleep(0.005)
+        self._close(idle_only=False)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._stopping:
+            try:
+                client, _ = self._listener.accept()
+            except OSError as error:
+                if self._closed():
+                    return
+                # Out of descriptors, say: the backlog waits until connections have ended.
+                if error.errno not in (errno.ECONNABORTED, errno.EPROTO):
+                    LOG.warning("cannot accept on %s: %s", self._path, error)
+                    self._hub.sleep(0.1)
+                continue
+            self._accepted += 1
+            self._pool.spawn_n(self._serve, self._accepted, client)
+
+    def _closed(self) -> bool:
+        return self._stopping
+
+    def _serve(self, number: int, client: Any) -> None:
+        """One connection from beginning to end."""
+        try:
+            client.settimeout(self._wsgi.socket_timeout)
+            state = [Address("unix", number, peer_of(client)), client, wsgi.STATE_IDLE]
+            self._connections[number] = state
+            self._wsgi.process_request(state)
+        except OSError as error:
+            LOG.debug("connection %d ended: %s", number, error)
+        except Exception:
+            LOG.exception("connection %d failed", number)
+        finally:
+            self._connections.pop(number, None)
+            client.close()
+
+    def _close(self, *, idle_only: bool) -> None:
+        for connection in list(self._connections.values()):
+            if connection[2] == wsgi.STATE_IDLE or not idle_only:
+                greenio.shutdown_safe(connection[1])
+            connection[2] = wsgi.STATE_CLOSE
+
+    def _unlink(self) -> None:
+        """Remove the socket's name, unless another daemon has taken it."""
+        try:
+            if os.lstat(self._path).st_ino == self._inode:
+                Path(self._path).unlink()
+        except OSError as error:
+            LOG.debug("socket %s: %s", self._path, error)

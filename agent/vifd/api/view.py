@@ -1,0 +1,105 @@
+"""What the API shows of a port. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from vifd.model import (
+    Evidence,
+    Phase,
+    PortRecord,
+    Role,
+    Status,
+    Vif,
+    Wiring,
+)
+from vifd.status import status_of
+
+
+class PortView(Struct, frozen=True):
+    """A port on this host: what is wanted, what is true, and why.
+
+    :param device: the name of the guest-facing device, planned or made
+    :param wiring: what the plugin made; ``null`` until it did
+    :param evidence: every fact that the last check read back
+    :param findings: the facts of the last check that are not as wanted
+    :param error: why the last attempt failed, as an error object
+    :param revision: grows with every change of this port's record
+    :param updated_at: seconds since the epoch
+    :param vif: what compute needs to write the guest's XML
+    :param document: the attachment document as it was sent, unknown fields included
+    :param checked_at: when the evidence was read, seconds since the epoch
+    """
+
+    id: str
+    plugin: str
+    vif_type: str
+    role: Role
+    phase: Phase
+    status: Status
+    device: str
+    wiring: Wiring | None
+    evidence: list[Evidence]
+    findings: list[Evidence]
+    error: dict[str, Any] | None
+    revision: int
+    updated_at: float
+    vif: Vif | None
+    document: dict[str, Any]
+    checked_at: float | None
+
+
+#: What may be asked for with ``?fields=``.
+FIELDS = PortView.__struct_fields__
+
+
+def view(record: PortRecord) -> PortView:
+    """The answer for one port."""
+    made = record.wiring or record.names
+    report = record.report
+    return PortView(
+        id=record.id,
+        plugin=record.plugin,
+        vif_type=record.vif_type,
+        role=record.role,
+        phase=record.phase,
+        status=status_of(record),
+        device=made.device if made else "",
+        wiring=record.wiring,
+        evidence=report.evidence if report else [],
+        findings=report.findings if report else [],
+        error=record.error,
+        revision=record.revision,
+        updated_at=record.updated_at,
+        vif=record.vif,
+        document=record.doc.raw,
+        checked_at=report.at if report else None,
+    )
+
+
+def only(port: PortView, fields: Iterable[str]) -> dict[str, Any]:
+    """These fields of the answer, and nothing else."""
+    return {name: getattr(port, name) for name in fields}
+
+
+def matches(record: PortRecord, wanted: dict[str, str]) -> bool:
+    """Whether a port passes the filters ``phase, status, plugin, network, instance``."""
+    attachment = record.doc.attachment
+    for name, value in wanted.items():
+        match name:
+            case "phase":
+                have: str = record.phase
+            case "status":
+                have = status_of(record)
+            case "plugin":
+                have = record.plugin
+            case "network":
+                have = attachment.network.id
+            case _:
+                have = attachment.instance_id
+        if have != value:
+            return False
+    return True

@@ -1,0 +1,133 @@
+"""``vifctl``: cliff without what makes it slow.
+
+Commands are loaded when they are called and output formats come from a table: cliff would read the
+metadata of every installed distribution for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import Any
+
+from cliff.app import App
+from cliff.commandmanager import CommandManager
+
+import vifd
+from vifd.cli.client import DEFAULT_SOCKET
+
+DESCRIPTION = "Talk to vifd, the VIF daemon of this host."
+EPILOG = f"""
+exit codes:
+  0    done
+  1    refused or failed; the error object says why (-f json: on stdout)
+  2    wrong usage
+  3    the daemon cannot be reached
+  4    no such port
+  5    the time was over; the work goes on
+  130  interrupted
+
+environment:
+  VIFD_SOCKET  the daemon's socket, instead of {DEFAULT_SOCKET}
+"""
+
+#: Every command and the class behind it.
+COMMANDS = {
+    "status": "vifd.cli.meta:Status",
+    "plugin list": "vifd.cli.meta:PluginList",
+    "host show": "vifd.cli.meta:HostShow",
+    "port list": "vifd.cli.port:PortList",
+    "port show": "vifd.cli.port:PortShow",
+    "port check": "vifd.cli.port:PortCheck",
+    "port activate": "vifd.cli.port:PortActivate",
+    "port deactivate": "vifd.cli.port:PortDeactivate",
+    "port plug": "vifd.cli.plug:PortPlug",
+    "port unplug": "vifd.cli.plug:PortUnplug",
+    "events": "vifd.cli.events:Events",
+    "help": "vifd.cli.builtin:Help",
+    "complete": "vifd.cli.builtin:Complete",
+}
+
+
+class Lazy:
+    """A command that is imported when it is called; the shape of an entry point."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self.value = value
+
+    def load(self) -> Any:
+        """The command's class."""
+        module, _, attribute = self.value.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+# cliff's --version prints the name of the base class, which it takes from argv.
+App.NAME = "vifctl"
+
+
+class Vifctl(App):
+    """The program."""
+
+    CONSOLE_MESSAGE_FORMAT = "vifctl: %(message)s"
+
+    def __init__(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        super().__init__(DESCRIPTION, vifd.__version__, CommandManager())
+        commands: dict[str, Any] = {name: Lazy(name, value) for name, value in COMMANDS.items()}
+        self.command_manager.commands = commands
+
+    def build_option_parser(
+        self,
+        description: str | None,
+        version: str | None,
+        argparse_kwargs: dict[str, Any] | None = None,
+    ) -> argparse.ArgumentParser:
+        shape = {
+            "prog": self.NAME,
+            "epilog": EPILOG,
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+        }
+        parser = super().build_option_parser(description, version, shape)
+        parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+        add_wait_options(parser)
+        return parser
+
+    def interact(self) -> None:
+        """Without a command there is nothing to do."""
+        self.parser.print_help(sys.stderr)
+        raise SystemExit(2)
+
+
+def add_wait_options(
+    parser: argparse.ArgumentParser, default: Any = None, *, no_wait: bool = True
+) -> None:
+    """How long to wait; the same before and after the command's name."""
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        default=default,
+        help="how long to wait for the result, 0 to 600 (default: 30)",
+    )
+    if not no_wait:
+        return
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        default=default,
+        help="return once the request is accepted",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 600:
+        raise argparse.ArgumentTypeError("must be seconds from 0 to 600")
+    return value

@@ -1,0 +1,172 @@
+"""What all commands share: the client, output formats, and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from cliff.columns import FormattableColumn
+from cliff.command import Command
+from cliff.lister import Lister
+from cliff.show import ShowOne
+
+from vifd.cli import report
+from vifd.cli.app import add_wait_options
+from vifd.cli.client import Client, Refused, TimedOut, Unreachable, socket_path
+
+OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, TIMED_OUT = range(6)
+
+_FORMATS = {
+    "csv": "commaseparated:CSVLister",
+    "json": "json_format:JSONFormatter",
+    "shell": "shell:ShellFormatter",
+    "table": "table:TableFormatter",
+    "value": "value:ValueFormatter",
+    "yaml": "yaml_format:YAMLFormatter",
+}
+_OF_KIND = {
+    "cliff.formatter.list": ("csv", "json", "table", "value", "yaml"),
+    "cliff.formatter.show": ("json", "shell", "table", "value", "yaml"),
+}
+
+
+class UsageError(Exception):
+    """The command line or a file on it is wrong."""
+
+
+class _Format:
+    """One output format; the shape of a stevedore extension."""
+
+    def __init__(self, name: str) -> None:
+        module, _, attribute = _FORMATS[name].partition(":")
+        self.name = name
+        self.obj = getattr(importlib.import_module(f"cliff.formatters.{module}"), attribute)()
+
+
+class _Formats:
+    """The output formats of one kind of command; the shape of a stevedore manager."""
+
+    def __init__(self, namespace: str) -> None:
+        self._found = {name: _Format(name) for name in _OF_KIND[namespace]}
+
+    def names(self) -> list[str]:
+        return list(self._found)
+
+    def __iter__(self) -> Iterator[_Format]:
+        return iter(self._found.values())
+
+    def __getitem__(self, name: str) -> _Format:
+        return self._found[name]
+
+
+class Plain(Command):
+    """A command without cliff's search for hooks, which reads the metadata of everything."""
+
+    def _load_hooks(self) -> None:
+        self._hooks = []
+
+    def get_epilog(self) -> str:
+        return ""
+
+
+class Api(Plain):
+    """A command that talks to the daemon."""
+
+    #: whether the command waits for something, and whether it may also not wait
+    waits = False
+    may_not_wait = True
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--socket", metavar="PATH", default=argparse.SUPPRESS, help="the daemon's socket"
+        )
+        if self.waits:
+            add_wait_options(parser, argparse.SUPPRESS, no_wait=self.may_not_wait)
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command and turn what may go wrong into its exit code."""
+        self.args = parsed_args
+        self.client = Client(socket_path(self.option("socket")))
+        self.code = OK
+        try:
+            return super().run(parsed_args) or self.code
+        except Refused as refused:
+            self.explain(refused.error or {"message": str(refused)})
+            return code_of(refused.error)
+        except Unreachable as error:
+            return _say(error, UNREACHABLE)
+        except TimedOut as error:
+            return _say(error, TIMED_OUT)
+        except (UsageError, ValueError) as error:
+            return _say(error, USAGE)
+        finally:
+            self.client.close()
+
+    def option(self, name: str) -> Any:
+        """An option given after the command's name, else before it."""
+        given = getattr(self.args, name, None)
+        return getattr(self.app_args, name, None) if given is None else given
+
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait."""
+        given = self.option("timeout")
+        return 30.0 if given is None else float(given)
+
+    def waiting(self, wanted: str) -> dict[str, Any]:
+        """The parameters of a call that waits until the port is ``wanted``, or does not."""
+        if self.option("no_wait"):
+            return {}
+        return {"wait": wanted, "timeout": self.timeout}
+
+    def explain(self, error: dict[str, Any]) -> None:
+        """Show an error object: the object itself to programs, sentences to people."""
+        if getattr(self.args, "formatter", None) == "json":
+            json.dump(error, sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            sys.stderr.write(report.error_text(error))
+
+
+class ApiList(Api, Lister):
+    """A command that answers with a list."""
+
+    def _load_formatter_plugins(self) -> Any:
+        return _Formats(self.formatter_namespace)
+
+
+class ApiShow(Api, ShowOne):
+    """A command that answers with one object."""
+
+    def _load_formatter_plugins(self) -> Any:
+        return _Formats(self.formatter_namespace)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether the output is laid out for reading; else it has the API's names and values."""
+        return bool(self.args.formatter == "table")
+
+
+class Words(FormattableColumn[Any]):
+    """A value that people read as text and programs as it is."""
+
+    def human_readable(self) -> str:
+        return report.words(self._value)
+
+
+def code_of(error: dict[str, Any]) -> int:
+    """The exit code for an error object."""
+    return {"E_STATE_NOT_FOUND": NOT_FOUND, "E_STATE_WAIT": TIMED_OUT}.get(
+        str(error.get("code")), FAILED
+    )
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"vifctl: {report.clean(str(error))}\n")
+    return code

@@ -1,0 +1,27 @@
+"""The entry point of ``vifctl``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    try:
+        # Inside, so that an interrupt while modules load ends as quietly as one later on.
+        from vifd.cli.app import Vifctl
+
+        code = Vifctl().run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Nobody reads any more: the interpreter shall not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""Plug and unplug, one or many."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from vifd.cli import documents, report
+from vifd.cli.base import FAILED, OK, TIMED_OUT, ApiList, UsageError, code_of
+from vifd.cli.client import port_path
+from vifd.cli.progress import Progress
+
+#: Ports in one call: large enough for the daemon to batch, small enough to show progress.
+CHUNK = 50
+#: Errors that are explained in full; the table names them all.
+EXPLAINED = 10
+
+#: What programs get of each port, and what people get.
+WHOLE = ("id", "status", "port", "error")
+COLUMNS = ("id", "name", "status", "phase", "device", "error")
+
+Send = Callable[[Sequence[Any]], list[dict[str, Any]]]
+
+
+class Many(ApiList):
+    """A command for many ports."""
+
+    waits = True
+
+    def send_all(self, things: Sequence[Any], verb: str, send: Send) -> list[dict[str, Any]]:
+        """Send in chunks with a progress bar; what became of each port."""
+        items: list[dict[str, Any]] = []
+        with Progress(len(things), verb) as progress:
+            for chunk in _chunks(things):
+                items += send(chunk)
+                progress.update(len(items))
+        self.judge([item["error"] for item in items if item.get("error")])
+        return items
+
+    def judge(self, failures: list[dict[str, Any]]) -> None:
+        """Explain failures to people and set the exit code."""
+        codes = {code_of(error) for error in failures}
+        self.code = OK if not codes else codes.pop() if codes == {TIMED_OUT} else FAILED
+        if self.args.formatter in ("json", "yaml"):
+            return
+        for error in failures[:EXPLAINED]:
+            sys.stderr.write(report.error_text(error))
+        if len(failures) > EXPLAINED:
+            sys.stderr.write(f"vifctl: and {len(failures) - EXPLAINED} errors more\n")
+
+
+class PortPlug(Many):
+    """Plug ports from attachment documents, or change plugged ports in place.
+
+    The file holds one document, a list, {"ports": [...]}, JSON lines or YAML.
+    """
+
+    # "-f" is the file here; the output format keeps its long form.
+    conflict_handler = "resolve"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "-f", "--file", required=True, help="where the documents are; - is standard input"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        docs = documents.read(parsed_args.file)
+        only = _id(docs[0]) if len(docs) == 1 else ""
+        items = [self._one(only, docs[0])] if only else self.send_all(docs, "plug", self._send)
+        if parsed_args.formatter in ("json", "yaml"):
+            return WHOLE, [[item.get(name) for name in WHOLE] for item in items]
+        return COLUMNS, [_row(item) for item in items]
+
+    def _one(self, port_id: str, document: Any) -> dict[str, Any]:
+        """A call of its own: its errors name the fields of the document."""
+        params = self.waiting("active")
+        port = self.client.call("PUT", port_path(port_id), document, params)
+        return {"id": port_id, "status": 200 if params else 202, "port": port}
+
+    def _send(self, docs: Sequence[Any]) -> list[dict[str, Any]]:
+        body = {"ports": list(docs)}
+        answer = self.client.call("POST", "/v1/ports:plug", body, self.waiting("active"))
+        found: list[dict[str, Any]] = answer["ports"]
+        return found
+
+
+class PortUnplug(Many):
+    """Unplug ports. One that is gone already is no error."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports")
+        parser.add_argument("--all", action="store_true", help="every port of this host")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        if bool(parsed_args.ports) == parsed_args.all:
+            raise UsageError("name ports, or give --all")
+        ids = list(dict.fromkeys(parsed_args.ports))
+        if parsed_args.all:
+            answer = self.client.call("GET", "/v1/ports", params={"fields": "id"})
+            ids = [port["id"] for port in answer["ports"]]
+        items = self.send_all(ids, "unplug", self._send)
+        names = ("id", "result", "error")
+        results = {202: "accepted", 204: "gone"}
+        return names, [
+            (i["id"], results.get(i["status"], "failed"), (i.get("error") or {}).get("code", ""))
+            for i in items
+        ]
+
+    def _send(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
+        if len(ids) == 1:
+            return [self._one(ids[0])]
+        answer = self.client.call(
+            "POST", "/v1/ports:unplug", {"ids": list(ids)}, self.waiting("gone")
+        )
+        found: list[dict[str, Any]] = answer["ports"]
+        return found
+
+    def _one(self, port_id: str) -> dict[str, Any]:
+        left = self.client.call("DELETE", port_path(port_id), params=self.waiting("gone"))
+        return {"id": port_id, "status": 202 if left else 204}
+
+
+def _chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(things), CHUNK):
+        yield things[start : start + CHUNK]
+
+
+def _id(document: Any) -> str:
+    """The port's id, where the document has a usable one."""
+    port = document.get("port") if isinstance(document, dict) else None
+    found = port.get("id") if isinstance(port, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    port, error = item.get("port"), item.get("error")
+    if port is None:
+        return (item["id"], "", "", "", "", (error or {}).get("code", ""))
+    name = report.clean(port["document"]["port"].get("name", ""))
+    return (item["id"], name, port["status"], port["phase"], port["device"], "")

@@ -1,0 +1,126 @@
+"""Ports: look at them, check them, open and close them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from vifd.cli import report
+from vifd.cli.base import ApiList, ApiShow
+from vifd.cli.client import port_path
+
+_FIELDS = "id,status,phase,device,error,document"
+COLUMNS = ("id", "name", "status", "phase", "device", "network", "instance", "error")
+
+
+class PortList(ApiList):
+    """List the ports of this host."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for name in ("phase", "status", "plugin", "network", "instance"):
+            parser.add_argument(f"--{name}", help=f"only ports with this {name}")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        names = ("phase", "status", "plugin", "network", "instance")
+        filters = {name: getattr(parsed_args, name) for name in names}
+        for name in ("phase", "status"):
+            filters[name] = filters[name] and filters[name].upper()
+        answer = self.client.call("GET", "/v1/ports", params={**filters, "fields": _FIELDS})
+        ports = answer["ports"]
+        return COLUMNS, [row(port) for port in ports]
+
+
+def row(port: dict[str, Any]) -> tuple[str, ...]:
+    """A port as a line of the list."""
+    document = port["document"]
+    return (
+        port["id"],
+        report.clean(document["port"].get("name", "")),
+        port["status"],
+        port["phase"],
+        port["device"],
+        document["network"]["id"],
+        (document.get("instance") or {}).get("id", ""),
+        (port["error"] or {}).get("code", ""),
+    )
+
+
+class Facts(FormattableColumn[Any]):
+    """Evidence: marked lines for people, objects for programs."""
+
+    def human_readable(self) -> str:
+        return report.evidence_lines(self._value)
+
+
+class ErrorColumn(FormattableColumn[Any]):
+    """An error object: a line for people, the object for programs."""
+
+    def human_readable(self) -> str:
+        return report.error_line(self._value) or "-"
+
+
+class OnePort(ApiShow):
+    """A command that answers with one port."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("port", metavar="PORT", help="the port's id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        port = self.fetch(parsed_args.port)
+        if not self.for_people:
+            return tuple(port), tuple(port.values())
+        columns: dict[str, Any] = dict(report.port_summary(port))
+        for name, facts in report.sections(port["evidence"]).items():
+            columns[name] = Facts(facts)
+        columns["findings"] = Facts(port["findings"])
+        columns["error"] = ErrorColumn(port["error"])
+        return tuple(columns), tuple(columns.values())
+
+    def fetch(self, port_id: str) -> dict[str, Any]:
+        """The port as the API answers it."""
+        raise NotImplementedError
+
+
+class PortShow(OnePort):
+    """Show a port: what is wanted, what was read back, and what differs."""
+
+    def fetch(self, port_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client.call("GET", port_path(port_id))
+        return found
+
+
+class PortCheck(OnePort):
+    """Read a port back now and show it. Fails where something is not as wanted."""
+
+    waits = True
+    may_not_wait = False
+
+    def fetch(self, port_id: str) -> dict[str, Any]:
+        path = port_path(port_id, "check")
+        port: dict[str, Any] = self.client.call("POST", path, params={"timeout": self.timeout})
+        self.code = 1 if port["findings"] else 0
+        return port
+
+
+class PortActivate(OnePort):
+    """Open the traffic of a port."""
+
+    waits = True
+    verb, wanted = "activate", "active"
+
+    def fetch(self, port_id: str) -> dict[str, Any]:
+        path = port_path(port_id, self.verb)
+        found: dict[str, Any] = self.client.call("POST", path, params=self.waiting(self.wanted))
+        return found
+
+
+class PortDeactivate(PortActivate):
+    """Close the traffic of a port and keep everything else."""
+
+    verb, wanted = "deactivate", "inactive"

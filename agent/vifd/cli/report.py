@@ -1,0 +1,130 @@
+"""Values as people read them. Pure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+#: Where a fact was read, and the section it is shown under.
+SECTIONS = {"netlink": "device", "ovsdb": "switch", "openflow": "flows", "trace": "packets"}
+
+
+def clean(text: str) -> str:
+    """Without control characters: names come from users and go to a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def words(value: Any) -> str:
+    """Any JSON value in one line or, for an object, one line per member."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case Mapping():
+            return "\n".join(f"{clean(str(k))}={flat(v)}" for k, v in value.items()) or "-"
+        case list():
+            return ", ".join(map(flat, value)) or "-"
+        case _:
+            return clean(str(value))
+
+
+def flat(value: Any) -> str:
+    """Any JSON value in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{clean(str(k))}: {flat(v)}" for k, v in value.items()) + "}"
+    return words(value)
+
+
+def when(seconds: float | None) -> str:
+    """A point in time, in UTC."""
+    if not seconds:
+        return "-"
+    fraction = int(seconds % 1 * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:03d}Z"
+
+
+def evidence_line(fact: Mapping[str, Any]) -> str:
+    """One fact: what is there, and what should be where that differs."""
+    good = fact.get("ok", True)
+    line = f"{'✓' if good else '✗'} {clean(str(fact.get('fact')))}: {flat(fact.get('have'))}"
+    return line if good else f"{line} (wanted: {flat(fact.get('wanted'))})"
+
+
+def evidence_lines(evidence: Iterable[Mapping[str, Any]]) -> str:
+    """Facts, one per line."""
+    return "\n".join(map(evidence_line, evidence)) or "-"
+
+
+def sections(evidence: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Facts by the part of the path that a frame takes, in the order they were read."""
+    found: dict[str, list[Mapping[str, Any]]] = {name: [] for name in SECTIONS.values()}
+    for fact in evidence:
+        found.setdefault(SECTIONS.get(str(fact.get("source")), "other"), []).append(fact)
+    return found
+
+
+def error_line(error: Mapping[str, Any] | None) -> str:
+    """An error object in one line."""
+    if not error:
+        return ""
+    return clean(f"{error.get('code')}: {error.get('message')}").replace("\n", " ")
+
+
+def error_text(error: Mapping[str, Any]) -> str:
+    """An error object as a paragraph."""
+    lines = [f"vifctl: {error_line(error)}"]
+    for name in ("port", "stage"):
+        if error.get(name):
+            lines.append(f"  {name + ':':8}{clean(str(error[name]))}")
+    label = "facts:"
+    for key, value in (error.get("facts") or {}).items():
+        lines.append(f"  {label:8}{clean(str(key))} = {flat(value)}")
+        label = ""
+    for candidate in error.get("candidates") or []:
+        lines.append(f"  {'tried:':8}{error_line(candidate)}")
+    if error.get("remediation"):
+        lines.append(f"  {'hint:':8}{clean(str(error['remediation']))}")
+    if "retryable" in error:
+        here, there = words(error["retryable"]), words(error.get("reschedulable", False))
+        lines.append(f"  {'retry:':8}on this host: {here}, on another host: {there}")
+    return "\n".join(lines) + "\n"
+
+
+def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
+    """What a person wants to know of a port first."""
+    document = port["document"]
+    network, instance = document["network"], document.get("instance") or {}
+    segment = network["segment"]
+    vif = port.get("vif") or {}
+    where = [segment["network_type"], segment.get("physical_network"),
+             segment.get("segmentation_id")]  # fmt: skip
+    return {
+        "id": port["id"],
+        "name": clean(document["port"].get("name", "")) or "-",
+        "status": f"{port['status']} ({port['phase']}, role {port['role']})",
+        "plugin": f"{port['plugin']} / {port['vif_type']}",
+        "network": f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})",
+        "instance": f"{instance.get('id', '-')} {clean(instance.get('name', ''))}".rstrip(),
+        "addresses": " ".join(
+            [document["port"]["mac_address"]]
+            + [clean(str(ip.get("ip_address"))) for ip in document.get("fixed_ips", [])]
+        ),
+        "guest": ", ".join(f"{k} {flat(v)}" for k, v in vif.items()) or "-",
+        "changed": f"{when(port['updated_at'])} (revision {port['revision']})",
+        "checked": when(port["checked_at"]),
+    }
+
+
+def event_line(number: str, event: Mapping[str, Any]) -> str:
+    """One event in one line."""
+    parts = [when(event.get("at")), f"#{number}", str(event.get("event"))]
+    for name in ("port", "instance", "plugin", "phase", "status"):
+        if event.get(name):
+            parts.append(f"{name}={event[name]}")
+    if event.get("error"):
+        parts.append(error_line(event["error"]))
+    return clean(" ".join(parts))

@@ -1,0 +1,72 @@
+"""vifctl as people run it: the real process, the real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vifd.testing.api import Served, serve
+from vifd.testing.backend import FakeDaemon
+
+AGENT = str(Path(sys.modules["vifd"].__file__ or "").parents[1])
+ARGV = [sys.executable, "-m", "vifd.cli.main"]
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(path: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": AGENT,
+        "VIFD_SOCKET": path,
+        "PYTHONWARNINGS": "error",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+@pytest.fixture
+def backend() -> Iterator[FakeDaemon]:
+    with FakeDaemon() as made:
+        yield made
+
+
+@pytest.fixture
+def served(backend: FakeDaemon, tmp_path: Path) -> Iterator[Served]:
+    with serve(backend, str(tmp_path / "vifd.sock")) as running:
+        yield running
+
+
+@pytest.fixture
+def vifctl(served: Served) -> Callable[..., Done]:
+    """Run vifctl; ``stdin`` is text."""
+
+    def run(*argv: str, stdin: str = "", **env: str) -> Done:
+        done = subprocess.run(
+            [*ARGV, *argv],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**environment(served.path), **env},
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
