@@ -6,7 +6,7 @@ import platform
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -61,7 +61,7 @@ class Agent:
             "plugins": {p["name"]: p["state"] for p in self.plugins()},
             "ports": dict(Counter(r.phase.value for r in records.values())),
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
-            "outbox": len(self._journal.outbox()),
+            "outbox": self._journal.outbox_size(),
             "journal_set_aside": str(self._journal.set_aside or "") or None,
         }
 
@@ -139,7 +139,7 @@ class Agent:
     def _gauges(self) -> None:
         for name, lane in self._engine.lanes.items():
             self._metrics.queue.labels(name).set(lane.waiting)
-        self._metrics.outbox.set(len(self._journal.outbox()))
+        self._metrics.outbox.set(self._journal.outbox_size())
 
     # --- requests ---
 
@@ -173,5 +173,4 @@ class Agent:
 
     def reassert(self) -> None:
         """Put every status into the outbox again."""
-        records: Mapping[str, PortRecord] = self._journal.records()
-        self._journal.enqueue(outgoing(r) for r in records.values() if not r.removing)
+        self._journal.reassert(outgoing)

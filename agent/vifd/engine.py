@@ -13,13 +13,13 @@ from functools import partial
 from vifd import errors, outcome, plan
 from vifd.bus import Bus
 from vifd.intake import Intake, Request
-from vifd.lane import Lane
+from vifd.lane import Busy, Lane
 from vifd.metrics import Metrics
 from vifd.model import Document, PortRecord, Wiring, decode
 from vifd.negotiation import Candidate, Choice, choose
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.status import status_of
-from vifd.store import Change, Journal, Outgoing
+from vifd.store import Change, Journal, Outgoing, Records
 from vifd.ticket import Event
 from vifd.tickets import Tickets
 from vifd.worker import Limits, Worker
@@ -33,11 +33,13 @@ class Settings:
 
     :param verify: how long a port may take from made to proven
     :param hang: how long a plugin may take for one call before its lane is quarantined
+    :param patience: how long a start waits for its drivers
     :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
     """
 
     verify: float = 10.0
     hang: float = 60.0
+    patience: float = 3.0
     retry_first: float = 1.0
     retry_longest: float = 60.0
 
@@ -48,6 +50,7 @@ class Engine:
 
     :param plugins: admitted plugins by name, in order of preference
     :param mail: called when the outbox has something new
+    :param nudge: called when :meth:`tick` has something to do earlier than it said
     """
 
     plugins: Mapping[str, VifPlugin]
@@ -56,6 +59,7 @@ class Engine:
     settings: Settings = field(default_factory=Settings)
     bus: Bus = field(default_factory=Bus)
     mail: Callable[[], None] = lambda: None
+    nudge: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.tickets = Tickets()
@@ -69,6 +73,7 @@ class Engine:
         self._attempts: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._unsettled: set[str] = set()
+        self._lost: set[str] = set()
         self._lock = threading.Lock()
         for name, plugin in self.plugins.items():
             self._hire(name, plugin)
@@ -83,21 +88,33 @@ class Engine:
 
     # --- life ---
 
-    def start(self, *, recover: bool = False) -> None:
+    def start(
+        self, *, recover: bool = False, settled: Callable[[], bool] = lambda: True
+    ) -> None:
         """Begin to serve: probe every plugin, then bring every port of the journal back.
 
         :param recover: take ports back from the marks on the host, for a journal that was lost
+        :param settled: whether the drivers have what they need; waited for, ``settings.patience``
+            seconds at most, so that ports are not called broken while a connection is being made
         """
         records = self.journal.records()
         self._unsettled = {i for i, r in records.items() if r.plugin in self.plugins}
         self._refuse_unserved(records)
         for name, lane in self.lanes.items():
+            lane.errand("settle", partial(self._settle, lane, settled))
             if recover:
+                self._lost.add(name)
                 lane.errand("recover", partial(self._recover, name))
             lane.errand("probe", self._workers[name].probe)
             lane.start()
         self.intake.start()
         self.again(records)
+
+    def _settle(self, lane: Lane, settled: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + self.settings.patience
+        while not settled() and (left := deadline - time.monotonic()) > 0:
+            lane.changed.clear()
+            lane.changed.wait(min(left, 0.02))
 
     def _refuse_unserved(self, records: Mapping[str, PortRecord]) -> None:
         """Ports whose plugin is not admitted any more say so, and wait."""
@@ -116,7 +133,13 @@ class Engine:
         for lane in self.lanes.values():
             if not lane.stop(max(0.1, end - time.monotonic())):
                 LOG.warning("lane %s is still busy: %s; leaving it", lane.name, lane.busy)
-        self.tickets.fail_all(errors.Stopping())
+        self.tickets.close(errors.Stopping())
+
+    def configure(self, settings: Settings) -> None:
+        """Take other times, from the next batch on."""
+        self.settings = settings
+        for worker in self._workers.values():
+            worker.limits = Limits(verify=settings.verify)
 
     @property
     def ready(self) -> bool:
@@ -158,58 +181,72 @@ class Engine:
 
     # --- results ---
 
+    def accept(self, changes: Mapping[str, Change]) -> Records:
+        """Put what callers want on disk; it survives the machine.
+
+        :raises errors.JournalError: nothing was changed
+        """
+        try:
+            return self._commit(changes, {}, durable=True)
+        except errors.JournalError as error:
+            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+            raise
+
     def record(
         self,
         changes: Mapping[str, Change],
         errors_by_port: Mapping[str, errors.VifError] | None,
         *,
         durable: bool = False,
-    ) -> Mapping[str, PortRecord | None]:
+    ) -> Records:
         """Commit changes and tell everybody whom they concern.
 
         Where the journal cannot be written, nothing changes, the callers get that error, and the
         ports are tried again later; the answer is then empty.
         """
-        old = {port_id: self.journal.get(port_id) for port_id in changes}
         try:
-            new, events = self.journal.commit(
-                changes,
-                events=lambda now: _events(old, now),
-                outgoing=lambda now: _outgoing(old, now),
-                durable=durable,
-            )
+            return self._commit(changes, errors_by_port or {}, durable=durable)
         except errors.JournalError as error:
-            LOG.exception("%s: %s. Next: %s", error.code, error.message, error.hint)
+            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
             self.tickets.fail(dict.fromkeys(changes, error))
             for port_id in changes:
                 self._later(port_id)
             return {}
-        self._after(old, new, errors_by_port or {})
-        self.bus.publish(events)
-        if events:
+
+    def _commit(
+        self,
+        changes: Mapping[str, Change],
+        failures: Mapping[str, errors.VifError],
+        *,
+        durable: bool,
+    ) -> Records:
+        done = self.journal.commit(changes, events=_events, outgoing=_outgoing, durable=durable)
+        for port_id, record in done.new.items():
+            self._after(port_id, done.old[port_id], record, failures.get(port_id))
+        gone = [port_id for port_id, record in done.new.items() if record is None]
+        if gone:
+            self.intake.gone(gone)
+        self.bus.publish(done.events)
+        if done.mail:
             self.mail()
-        return new
+        return done.new
 
     def _after(
         self,
-        old: Mapping[str, PortRecord | None],
-        new: Mapping[str, PortRecord | None],
-        failures: Mapping[str, errors.VifError],
+        port_id: str,
+        old: PortRecord | None,
+        new: PortRecord | None,
+        error: errors.VifError | None,
     ) -> None:
-        for port_id, record in new.items():
-            error = failures.get(port_id)
-            if record is not None and error is not None:
-                self._later(port_id)
-            elif record is None or (record.applied and record.error is None):
-                with self._lock:
-                    self._attempts.pop(port_id, None)
-                    self._due.pop(port_id, None)
-            if error is not None or record is None or record.error is None:
-                self._seen(port_id, old.get(port_id), record, error)
-            self.tickets.settle(port_id, old.get(port_id), record, error)
-        gone = [port_id for port_id, record in new.items() if record is None]
-        if gone:
-            self.intake.gone(gone)
+        if new is not None and error is not None:
+            self._later(port_id)
+        elif new is None or (new.applied and new.error is None):
+            with self._lock:
+                self._attempts.pop(port_id, None)
+                self._due.pop(port_id, None)
+        if error is not None or new is None or new.error is None:
+            self._seen(port_id, old, new, error)
+        self.tickets.settle(port_id, old, new, error)
 
     def _seen(
         self,
@@ -224,6 +261,8 @@ class Engine:
             self._unsettled.discard(port_id)
 
     def _later(self, port_id: str) -> None:
+        if self.journal.get(port_id) is None:
+            return
         with self._lock:
             attempt = self._attempts[port_id] = self._attempts.get(port_id, 0) + 1
             pause = plan.delay(
@@ -231,6 +270,7 @@ class Engine:
                 jitter=random.random(),
             )  # fmt: skip
             self._due[port_id] = time.monotonic() + pause
+        self.nudge()
 
     def probed(self, plugin: str, probe: Probe) -> None:
         """Take a plugin's health; a change is an event and starts its ports anew."""
@@ -250,6 +290,8 @@ class Engine:
             except errors.JournalError as error:
                 LOG.warning("%s: %s", error.code, error.message)
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
+            if plugin in self._lost:
+                self.lanes[plugin].errand("recover", partial(self._recover, plugin))
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
 
     # --- what to do next ---
@@ -283,22 +325,27 @@ class Engine:
         return max(0.0, following - now)
 
     def _watch(self, lane: Lane, now: float) -> None:
+        """Quarantine a lane that hangs; nobody has to wait for it, the work itself does."""
         busy = lane.busy
-        if busy is None or lane.quarantined or now - busy.since < self.settings.hang:
+        if busy is None or now - busy.since < self.settings.hang:
             return
-        lane.quarantined = True
         error = errors.PluginTimeout(
             facts={"plugin": lane.name, "verb": busy.what, "seconds": round(now - busy.since, 1)}
         )
+        if not lane.quarantined:
+            lane.quarantined = True
+            self._quarantine(lane, busy, error)
+        self.tickets.fail({p: error.copy().at(port=p) for p in lane.pending()})
+
+    def _quarantine(self, lane: Lane, busy: Busy, error: errors.PluginTimeout) -> None:
         LOG.error(
             "%s: %s; %d ports wait. Next: %s", error.code, error.message,
             len(busy.ports) + lane.waiting, error.hint,
         )  # fmt: skip
-        probe = Probe(Health.UNAVAILABLE, [error.message])
-        self.probed(lane.name, probe)
-        self.record(
-            {p: outcome.failed(error) for p in busy.ports}, dict.fromkeys(busy.ports, error)
-        )
+        self.probed(lane.name, Probe(Health.UNAVAILABLE, [error.message]))
+        failures = {p: error.copy().at(port=p) for p in busy.ports}
+        self.record({p: outcome.failed(e) for p, e in failures.items()}, failures)
+        self.tickets.fail(failures)
         lane.errand("probe", self._workers[lane.name].probe)
 
     # --- a journal that was lost ---
@@ -317,10 +364,13 @@ class Engine:
                 continue
             changes[observed.port_id] = _recovered(doc, name, observed.wiring)
         if changes:
-            self.record(changes, None, durable=True)
+            self._unsettled.update(changes)
+            if not self.record(changes, None, durable=True):
+                return
             LOG.warning("recover: %d of %d ports of plugin %s taken back from their marks",
                         len(changes), len(found), name)  # fmt: skip
             self.again(changes)
+        self._lost.discard(name)
 
 
 def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
@@ -328,9 +378,7 @@ def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
     return lambda present: present or record
 
 
-def _events(
-    old: Mapping[str, PortRecord | None], new: Mapping[str, PortRecord | None]
-) -> list[Event]:
+def _events(old: Records, new: Records) -> list[Event]:
     """What the event stream shall say of these changes."""
     events = []
     for port_id, record in new.items():
@@ -350,9 +398,7 @@ def _events(
     return events
 
 
-def _outgoing(
-    old: Mapping[str, PortRecord | None], new: Mapping[str, PortRecord | None]
-) -> list[Outgoing]:
+def _outgoing(old: Records, new: Records) -> list[Outgoing]:
     """Statuses that the network service must hear of."""
     mail = []
     for port_id, record in new.items():

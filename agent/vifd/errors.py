@@ -10,9 +10,10 @@ Nothing here does I/O. The HTTP body of every error is :meth:`VifError.to_dict`.
 
 from __future__ import annotations
 
+import copy
 import socket
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 Owner = Literal["user", "operator", "host", "backend", "transient"]
 Scope = Literal["request", "port", "host", "plugin"]
@@ -74,6 +75,9 @@ class VifError(Exception):
         self.hint = hint if hint is not None else self.remediation
         super().__init__(self.message)
 
+    def __str__(self) -> str:
+        return self.message
+
     def _sentence(self) -> str:
         try:
             return self.template.format_map(self.facts)
@@ -86,8 +90,19 @@ class VifError(Exception):
         self.port = self.port or port
         return self
 
+    def copy(self) -> Self:
+        """The same error as an object of its own: one cause can meet every port of a batch."""
+        twin = copy.copy(self)
+        twin.facts = dict(self.facts)
+        twin.candidates = list(self.candidates)
+        twin.__cause__ = self.__cause__
+        return twin
+
     def to_dict(self) -> dict[str, Any]:
-        """The error object of the API, journal and events."""
+        """The error object of the API, journal and events.
+
+        Where it stands for several refusals, the flags are those of the most hopeful one.
+        """
         return {
             "schema": SCHEMA,
             "code": self.code,
@@ -98,9 +113,9 @@ class VifError(Exception):
             "message": self.message,
             "facts": self.facts,
             "remediation": self.hint,
-            "retryable": self.retryable,
+            "retryable": self.retryable or any(c.retryable for c in self.candidates),
             "retry_after": self.retry_after,
-            "reschedulable": self.reschedulable,
+            "reschedulable": self.reschedulable or any(c.reschedulable for c in self.candidates),
             "scope": self.scope,
             "owner": self.owner,
             "candidates": [c.to_dict() for c in self.candidates],
@@ -399,7 +414,7 @@ class PluginTimeout(VifError):
 
 
 class NoCommonVif(VifError):
-    """Several plugins were asked and each refused; ``candidates`` holds every refusal."""
+    """The plugin does not offer the VIF type that was asked for."""
 
     code = "E_NEG_NO_COMMON_VIF"
     klass = "negotiation"
@@ -407,8 +422,8 @@ class NoCommonVif(VifError):
     cni = 7
     owner: ClassVar[Owner] = "operator"
     scope: ClassVar[Scope] = "host"
-    template = "none of {count} plugins can serve this port; the closest says: {sentence}"
-    remediation = "read candidates: each refusal names what it wants and what is there"
+    template = "VIF type {wanted!r} is not offered by plugin {plugin!r} (have {have})"
+    remediation = "leave vif_type out to let the daemon choose, or install a plugin that offers it"
 
 
 class VnicUnsupported(VifError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Protocol
@@ -20,9 +20,10 @@ from vifd import errors, model, plan
 from vifd.model import Document, Phase, PortRecord, Role
 from vifd.negotiation import Choice, refusal_of
 from vifd.plugin import Advert
-from vifd.store import Change, Journal
+from vifd.status import settled, untouched
+from vifd.store import Change, Journal, Records
 from vifd.ticket import Ticket
-from vifd.tickets import Kind, Tickets, finish
+from vifd.tickets import Kind, Tickets
 
 LOG = logging.getLogger(__name__)
 
@@ -47,23 +48,24 @@ class Office(Protocol):
 
     def adverts(self) -> Mapping[str, Advert]: ...
 
-    def record(
-        self,
-        changes: Mapping[str, Change],
-        errors_by_port: Mapping[str, errors.VifError] | None,
-        *,
-        durable: bool = False,
-    ) -> Mapping[str, PortRecord | None]: ...
+    def accept(self, changes: Mapping[str, Change]) -> Records: ...
 
     def again(self, port_ids: Iterable[str]) -> None: ...
 
 
 @dataclass
 class Decision:
-    """What a request means: a change of the record, or nothing to write."""
+    """What a request means: a change of the record, or nothing to write.
+
+    :param seen: the record that was decided upon
+    :param kick: whether the port's lane has something to do
+    :param refusal: why the request ends here, although what it wants is on disk
+    """
 
     change: Change | None = None
+    seen: PortRecord | None = None
     kick: bool = True
+    refusal: errors.VifError | None = None
 
 
 @dataclass
@@ -76,29 +78,55 @@ class Intake:
     _queue: SimpleQueue[Request | None] = field(default_factory=SimpleQueue)
     _parked: dict[str, list[Request]] = field(default_factory=dict)
     _thread: threading.Thread | None = None
+    _stopped: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Decide what waits, then end."""
-        self._queue.put(None)
+        """Decide what waits, then end; what comes from now on is refused."""
+        with self._lock:
+            self._stopped = True
+            self._queue.put(None)
         if self._thread is not None:
             self._thread.join(timeout)
-        for parked in self._parked.values():
-            for request in parked:
-                request.ticket.fail(errors.Stopping())
+        with self._lock:
+            parked, self._parked = self._parked, {}
+        for requests in parked.values():
+            _refuse(requests)
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Queue requests; never blocks."""
-        for request in requests:
-            self._queue.put(request)
+        late = []
+        with self._lock:
+            for request in requests:
+                if self._stopped:
+                    late.append(request)
+                else:
+                    self._queue.put(request)
+        _refuse(late)
 
     def gone(self, port_ids: Iterable[str]) -> None:
         """These ports were removed: requests that waited for that go on."""
         for port_id in port_ids:
-            self.submit(self._parked.pop(port_id, ()))
+            with self._lock:
+                parked = self._parked.pop(port_id, [])
+            self.submit(parked)
+
+    def _park(self, request: Request) -> bool:
+        """Keep a request until its port is gone; False where it is gone already."""
+        port_id = request.ticket.port_id
+        with self._lock:
+            present = self.journal.get(port_id)
+            if present is None or not present.removing:
+                return False
+            if not self._stopped:
+                self._parked.setdefault(port_id, []).append(request)
+                return True
+        _refuse([request])
+        return True
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -129,16 +157,7 @@ class Intake:
             if request.ticket.port_id in changes:
                 self._write(changes, ready)
                 changes, ready = {}, []
-            try:
-                decision = self._decision(request)
-            except errors.VifError as error:
-                LOG.warning(
-                    "refused: %s: %s. Next: %s. port=%s request=%s",
-                    error.code, error.message, error.hint, request.ticket.port_id,
-                    request.ticket.request_id,
-                )  # fmt: skip
-                request.ticket.fail(error.at("intake", request.ticket.port_id))
-                continue
+            decision = self._answer(request)
             if decision is not None:
                 if decision.change is not None:
                     changes[request.ticket.port_id] = decision.change
@@ -146,23 +165,46 @@ class Intake:
         self._write(changes, ready)
 
     def _write(self, changes: Mapping[str, Change], ready: list[tuple[Request, Decision]]) -> None:
-        if not ready:
-            return
-        for request, _ in ready:
-            self.tickets.add(request.kind, request.ticket)
-        if changes:
-            # A journal that cannot be written fails the tickets, and nothing goes on.
-            if not self.office.record(changes, None, durable=True):
-                return
-        kick = []
+        """Put the changes on disk, then tell the callers and the lanes."""
+        new: Records = {}
+        try:
+            if changes:
+                new = self.office.accept(changes)
+        except errors.JournalError as error:
+            # What cannot be written is not done.
+            for request, decision in ready:
+                if decision.change is not None:
+                    request.ticket.fail(error.copy().at(port=request.ticket.port_id))
+            ready = [(r, d) for r, d in ready if d.change is None]
         for request, decision in ready:
-            record = self.journal.get(request.ticket.port_id)
-            if record is not None:
-                finish(request.ticket.accepted, record)
-                self.tickets.settle(record.id, record, record, None)
-            if decision.kick:
-                kick.append(request.ticket.port_id)
-        self.office.again(kick)
+            self._admit(request, decision, new.get(request.ticket.port_id) or decision.seen)
+        self.office.again(r.ticket.port_id for r, d in ready if d.kick)
+
+    def _admit(self, request: Request, decision: Decision, record: PortRecord | None) -> None:
+        """The request is on disk: tell so, and have the ticket wait for the rest."""
+        ticket = request.ticket
+        if record is not None:
+            ticket.accept(record)
+        if decision.refusal is not None:
+            ticket.fail(decision.refusal)
+            return
+        self.tickets.add(request.kind, ticket)
+        # A lane may have been faster than this thread.
+        self.tickets.settle(ticket.port_id, record, self.journal.get(ticket.port_id), None)
+
+    def _answer(self, request: Request) -> Decision | None:
+        """The decision, or a refusal told to the caller and the operator."""
+        try:
+            return self._decision(request)
+        except errors.VifError as error:
+            refusal = error.at("intake", request.ticket.port_id)
+        LOG.warning(
+            "refused: %s: %s. Next: %s. port=%s request=%s",
+            refusal.code, refusal.message, refusal.hint, request.ticket.port_id,
+            request.ticket.request_id,
+        )  # fmt: skip
+        request.ticket.fail(refusal)
+        return None
 
     # --- decisions ---
 
@@ -173,38 +215,60 @@ class Intake:
         if request.kind is Kind.CHECK:
             if present is None:
                 raise errors.PortNotFound(facts={"port": request.ticket.port_id})
-            return Decision()
+            self._served(present)
+            return Decision(seen=present)
         if present is not None and present.removing:
-            self._parked.setdefault(present.id, []).append(request)
-            return None
+            self._served(present)
+            if self._park(request):
+                return None
+            present = self.journal.get(request.ticket.port_id)
         doc = request.doc or _in_role(request, present)
         if present is None:
             return self._new(request, doc)
         return self._changed(request, doc, present)
 
-    def _unplug(self, request: Request, present: PortRecord | None) -> Decision | None:
-        for parked in self._parked.pop(request.ticket.port_id, ()):
-            parked.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
-        if present is None:
-            missing = errors.PortNotFound(facts={"port": request.ticket.port_id})
-            request.ticket.fail(missing)
+    def _served(self, present: PortRecord) -> None:
+        """A request for a port whose plugin is not there would wait for ever."""
+        if (missing := self._missing(present)) is not None:
+            raise missing
+
+    def _missing(self, present: PortRecord) -> errors.PluginMissing | None:
+        adverts = self.office.adverts()
+        if present.plugin in adverts:
             return None
+        facts = {"wanted": present.plugin, "have": list(adverts)}
+        return errors.PluginMissing(facts=facts, stage="plugin", port=present.id)
+
+    def _unplug(self, request: Request, present: PortRecord | None) -> Decision:
+        with self._lock:
+            parked = self._parked.pop(request.ticket.port_id, [])
+        for other in parked:
+            other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
+        if present is None:
+            raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+        missing = self._missing(present)
+        if missing is not None and untouched(present):
+            return Decision(lambda _now: None, present, kick=False)
         if present.removing:
-            return Decision()
-        request_id = request.ticket.request_id
+            return Decision(seen=present, kick=missing is None, refusal=missing)
+        error = missing.to_dict() if missing else None
 
         def change(now: PortRecord | None) -> PortRecord | None:
-            if now is None:
-                return None
-            phase = Phase.UNPLUGGING
-            return replace(now, removing=True, phase=phase, error=None, request_id=request_id)
+            return now and replace(
+                now, removing=True, phase=Phase.UNPLUGGING, error=error,
+                request_id=request.ticket.request_id,
+            )  # fmt: skip
 
-        return Decision(change)
+        return Decision(change, present, kick=missing is None, refusal=missing)
 
-    def _new(self, request: Request, doc: Document) -> Decision:
+    def _choose(self, doc: Document) -> Choice:
         choice = self.office.choose(doc)
         if not choice.plugin:
             raise refusal_of(choice, doc.attachment, self.office.adverts())
+        return choice
+
+    def _new(self, request: Request, doc: Document) -> Decision:
+        choice = self._choose(doc)
         request.ticket.created = True
         record = PortRecord(
             doc=doc,
@@ -215,25 +279,61 @@ class Intake:
         return Decision(lambda _now: record)
 
     def _changed(self, request: Request, doc: Document, present: PortRecord) -> Decision:
-        if doc.raw == present.doc.raw:
-            return Decision(kick=present.phase is Phase.FAILED)
+        missing = self._missing(present)
+        if missing is None and doc.raw == present.doc.raw:
+            return Decision(seen=present, kick=not (settled(present) and present.applied))
         paths = differences(present.doc, doc)
-        advert = self.office.adverts().get(present.plugin)
-        in_place = advert.in_place if advert else frozenset()
-        fixed = [path for path in paths if not plan.covered(path, in_place)]
-        fixed += _other_choice(doc, present)
-        if fixed and present.wiring is not None:
-            raise errors.StateConflict(facts={"fields": fixed, "phase": present.phase.value})
+        fixed = self._fixed(paths, doc, present)
+        if missing is not None or fixed:
+            refusal = missing or _conflict(present, fixed)
+            if not untouched(present):
+                raise refusal
+            return self._anew(request, doc, present, refusal)
         keeps = not paths or set(paths) == {"role"}
         request_id = request.ticket.request_id
 
         def change(now: PortRecord | None) -> PortRecord | None:
             base = now or present
-            names = None if fixed else base.names
-            applied = base.applied and keeps
-            return replace(base, doc=doc, applied=applied, names=names, request_id=request_id)
+            return replace(base, doc=doc, applied=base.applied and keeps, request_id=request_id)
 
-        return Decision(change)
+        return Decision(change, present)
+
+    def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
+        """The differences that a plugged port cannot take."""
+        advert = self.office.adverts().get(present.plugin)
+        in_place = advert.in_place if advert else frozenset()
+        fixed = [path for path in paths if not plan.covered(path, in_place)]
+        return fixed + _other_choice(doc, present)
+
+    def _anew(
+        self, request: Request, doc: Document, present: PortRecord, refusal: errors.VifError
+    ) -> Decision:
+        """Nothing of the port is on the host: choose again, as for a new one."""
+        choice = self._choose(doc)
+        decision = Decision(seen=present)
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            if now is None or not untouched(now):
+                # A lane began with it between the decision and the commit.
+                decision.refusal = refusal
+                return now
+            return PortRecord(
+                doc=doc, plugin=choice.plugin, vif_type=choice.vif_type,
+                request_id=request.ticket.request_id,
+            )  # fmt: skip
+
+        decision.change = change
+        return decision
+
+
+def _refuse(requests: Iterable[Request]) -> None:
+    for request in requests:
+        request.ticket.fail(errors.Stopping(port=request.ticket.port_id))
+
+
+def _conflict(present: PortRecord, fields: list[str]) -> errors.StateConflict:
+    facts = {"fields": fields, "phase": present.phase.value}
+    return errors.StateConflict(facts=facts, port=present.id)
 
 
 def _in_role(request: Request, present: PortRecord | None) -> Document:

@@ -84,6 +84,11 @@ class Lane:
         """How many ports wait."""
         return len(self._dirty)
 
+    def pending(self) -> tuple[str, ...]:
+        """The ports that wait."""
+        with self._wake:
+            return tuple(self._dirty)
+
     def _run(self) -> None:
         while True:
             with self._wake:

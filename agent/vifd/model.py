@@ -305,7 +305,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 # --- what is true on the host ---------------------------------------------------------------------
 
 
-class Evidence(Struct, frozen=True, omit_defaults=True):
+class Evidence(Struct, frozen=True):
     """A fact that was read back.
 
     :param fact: a dotted name, e.g. ``device.mtu`` or ``flows.port``
@@ -357,7 +357,7 @@ class Wiring(Struct, frozen=True):
     details: dict[str, Any] = field(default_factory=dict)
 
 
-class Vif(Struct, frozen=True, omit_defaults=True):
+class Vif(Struct, frozen=True):
     """What compute needs to write the guest's XML.
 
     :param type: libvirt's interface type: ``ethernet``, ``bridge``, ``vhostuser``…

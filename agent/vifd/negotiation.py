@@ -10,7 +10,8 @@ from vifd.model import Attachment
 from vifd.plugin import Advert, Health, Probe, Requirement
 
 #: How far a refusal got; the aggregated error takes the code of the one that got furthest.
-_STAGES = ("plugin", "vnic", "segment", "requirement", "health")
+_STAGES = ("plugin", "vif_type", "vnic", "segment", "requirement", "health")
+_UNKNOWN_STAGE = _STAGES.index("requirement")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def refuse(attachment: Attachment, candidate: Candidate) -> errors.VifError | No
         facts = {"wanted": attachment.plugin, "have": [candidate.name]}
         return errors.PluginMissing(facts=facts, stage="plugin")
     if wish is not None and wish not in advert.vif_types:
-        facts = {"wanted": wish, "have": list(advert.vif_types)}
-        return errors.PluginMissing(facts=facts, stage="plugin")
+        facts = {"wanted": wish, "have": list(advert.vif_types), "plugin": candidate.name}
+        return errors.NoCommonVif(facts=facts, stage="vif_type")
     if attachment.port.vnic_type not in advert.vnic_types:
         have = list(advert.vnic_types)
         facts = {"wanted": attachment.port.vnic_type, "have": have, "plugin": candidate.name}
@@ -68,7 +69,7 @@ def refuse(attachment: Attachment, candidate: Candidate) -> errors.VifError | No
             error = requirement.error or errors.PluginUnhealthy(
                 facts={"plugin": candidate.name, "reason": f"{requirement.name} is not met"}
             )
-            return error.at("requirement")
+            return error.copy().at("requirement")
     if candidate.probe.health is Health.UNAVAILABLE:
         reason = "; ".join(candidate.probe.reasons) or "no reason given"
         facts = {"plugin": candidate.name, "reason": reason}
@@ -77,19 +78,28 @@ def refuse(attachment: Attachment, candidate: Candidate) -> errors.VifError | No
 
 
 def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str]) -> errors.VifError:
-    """One error for an empty choice: the only refusal as it is, several under one roof."""
+    """One error for an empty choice: the only refusal as it is; of several, the one that got
+    furthest, with all of them as its candidates."""
     wish = attachment.plugin
     refusals = [
-        error for name, error in choice.refusals.items() if wish in (None, name)
+        error.at(port=attachment.id)
+        for name, error in choice.refusals.items()
+        if wish in (None, name)
     ]  # what was not asked for needs no excuse
     if not refusals:
         wanted = wish or attachment.vif_type or attachment.port.vnic_type
         facts = {"wanted": wanted, "have": list(installed)}
         return errors.PluginMissing(facts=facts, stage="plugin", port=attachment.id)
     if len(refusals) == 1:
-        return refusals[0].at(port=attachment.id)
-    furthest = max(refusals, key=lambda e: _STAGES.index(e.stage) if e.stage in _STAGES else 3)
-    summary = {"count": len(refusals), "furthest": furthest.code, "sentence": furthest.message}
-    return errors.NoCommonVif(
-        facts=summary, stage="negotiate", port=attachment.id, candidates=refusals
+        return refusals[0]
+    furthest = max(refusals, key=_progress).copy()
+    furthest.candidates = refusals
+    furthest.message = (
+        f"none of {len(refusals)} plugins can serve this port; the closest says: {furthest.message}"
     )
+    return furthest
+
+
+def _progress(error: errors.VifError) -> int:
+    """How far a refusal got; of equals, ``max`` takes the first, which is the preferred one."""
+    return _STAGES.index(error.stage) if error.stage in _STAGES else _UNKNOWN_STAGE

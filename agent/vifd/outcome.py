@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from vifd import errors
 from vifd.model import Phase, PortRecord, Report, Role, Vif
 from vifd.plugin import Health, Probe
-from vifd.status import settled, status_of
+from vifd.status import not_undone, settled, status_of, untouched
 from vifd.store import Change
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 def planned(wanted: PortRecord) -> Change:
-    """Names and phase before the effects; a record that is gone stays gone."""
+    """Names and phase before the effects.
+
+    Names are for one document: a record that is gone, is to go or has another one stays as it is.
+    """
 
     def change(present: PortRecord | None) -> PortRecord | None:
-        if present is None:
-            return None
+        if present is None or present.removing or present.doc is not wanted.doc:
+            return present
         if present.names == wanted.names and present.phase == wanted.phase:
             return present
         return replace(present, names=wanted.names, phase=wanted.phase)
@@ -37,9 +40,21 @@ def failed(error: errors.VifError) -> Change:
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
             return None
-        return replace(present, phase=Phase.FAILED, error=error.to_dict())
+        phase = Phase.UNPLUGGING if present.removing else Phase.FAILED
+        left = not_undone(present)
+        if not left and present.wiring is None and not untouched(present):
+            left = ["an attempt whose end is not known"]
+        return replace(present, phase=phase, error=_body(error, left))
 
     return change
+
+
+def _body(error: errors.VifError, left: Sequence[str]) -> dict[str, Any]:
+    """The error with what earlier attempts left on the host, until one succeeds."""
+    body = error.to_dict()
+    if left:
+        body["facts"] = {"not_undone": list(left), **body["facts"]}
+    return body
 
 
 def plugged(job: Job, vif: object, now: float) -> Change:
@@ -49,10 +64,13 @@ def plugged(job: Job, vif: object, now: float) -> Change:
         if present is None:
             return None
         report = job.report and replace(job.report, at=job.report.at or now)
+        if present.removing:
+            # Only what must be removed: the port was reported DOWN and stays so.
+            return replace(present, wiring=job.wiring, open=job.opened)
         if job.error is not None:
             return replace(
-                present, phase=_failed_phase(job), error=job.error.to_dict(), wiring=job.wiring,
-                open=job.opened, report=report or present.report,
+                present, phase=_failed_phase(job), error=_body(job.error, not_undone(present)),
+                wiring=job.wiring, open=job.opened, report=report or present.report,
             )  # fmt: skip
         same = present.doc is job.record.doc
         return replace(
@@ -82,13 +100,14 @@ def _failed_phase(job: Job) -> Phase:
     return Phase.DEGRADED if healthy else Phase.FAILED
 
 
-def checked(report: Report) -> Change:
+def checked(result: Report, now: float) -> Change:
     """A port that was read back."""
 
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
             return None
         phase = present.phase
+        report = replace(result, at=result.at or now)
         if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
             phase = Phase.DEGRADED
         opened = present.open and report.passing is not False
@@ -143,13 +162,14 @@ def broken_probe(error: BaseException) -> Probe:
 # --- log lines ------------------------------------------------------------------------------------
 
 
-def extra(record: PortRecord) -> dict[str, str]:
-    """The context of a log line about a port."""
-    return {
+def extra(record: PortRecord) -> dict[str, dict[str, str]]:
+    """The context of a log line about a port: fields of their own where the log is JSON."""
+    fields = {
         "port": record.id,
         "instance": record.doc.attachment.instance_id,
         "request_id": record.request_id,
     }
+    return {"extra": fields}
 
 
 def tail(record: PortRecord) -> str:
@@ -235,11 +255,17 @@ def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
     if new is None:
         return "unplugged" if old is not None else ""
     if old is not None and old.phase is new.phase and old.open == new.open:
+        if new.error is not None and _code(new) != _code(old):
+            return "failed" if new.phase is not Phase.DEGRADED else "degraded"
         return "updated" if old.doc is not new.doc else ""
     return new.phase.value.lower()
 
 
+def _code(record: PortRecord) -> str:
+    return str((record.error or {}).get("code", ""))
+
+
 def reportable(record: PortRecord) -> tuple[str, str]:
     """What the network service must hear of: when it changes, a new status goes out."""
-    code = (record.error or {}).get("code", "") if record.phase is Phase.FAILED else ""
-    return status_of(record).value, str(code)
+    code = _code(record) if record.phase is Phase.FAILED else ""
+    return status_of(record).value, code

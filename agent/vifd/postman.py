@@ -8,7 +8,7 @@ import threading
 
 from vifd import plan
 from vifd.network import NetworkService
-from vifd.store import Journal, Outgoing
+from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
 
@@ -21,10 +21,13 @@ class Postman:
 
     :param service: who is told
     :param journal: where the outbox is
+    :param first: seconds before the first repetition; the pause doubles up to a minute
     """
 
-    def __init__(self, service: NetworkService, journal: Journal) -> None:
+    def __init__(self, service: NetworkService, journal: Journal, *, first: float = 1.0) -> None:
         self.failures = 0
+        self._deaf = False
+        self._first = first
         self._service = service
         self._journal = journal
         self._mail = threading.Event()
@@ -46,28 +49,36 @@ class Postman:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._mail.wait()
             self._mail.clear()
-            while not self._stopping.is_set() and not self._deliver():
-                pause = plan.delay(self.failures, jitter=random.random())
-                self._stopping.wait(pause)
+            if self._deliver():
+                self.failures = 0
+            if self.failures == 0:
+                self._mail.wait()
+                continue
+            pause = plan.delay(self.failures, first=self._first, jitter=random.random())
+            # A service that takes some and refuses others is there: new mail need not wait for old.
+            (self._stopping if self._deaf else self._mail).wait(pause)
 
     def _deliver(self) -> bool:
-        """One round; true once the outbox is empty."""
+        """Hand over what is there; true where the service took all of it."""
         try:
             mail = self._journal.outbox()
+            refused = 0
             for start in range(0, len(mail), CHUNK):
-                taken = self._service.report(mail[start : start + CHUNK])
-                self._journal.acknowledge([(o.port_id, o.revision) for o in taken])
-            left = self._journal.outbox()
+                if self._stopping.is_set():
+                    return True
+                part = mail[start : start + CHUNK]
+                taken = {(o.port_id, o.revision) for o in self._service.report(part)}
+                self._journal.acknowledge(taken)
+                refused += sum((o.port_id, o.revision) not in taken for o in part)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything
+            self._deaf = True
             self._failed(f"{type(error).__name__}: {error}", self._size())
             return False
-        if left and not _newer(left, mail):
-            self._failed("it did not take them", len(left))
-            return False
-        self.failures = 0
-        return not left
+        self._deaf = False
+        if refused:
+            self._failed("it did not take them", refused)
+        return not refused
 
     def _failed(self, why: str, waiting: int) -> None:
         self.failures += 1
@@ -79,11 +90,6 @@ class Postman:
 
     def _size(self) -> int:
         try:
-            return len(self._journal.outbox())
+            return self._journal.outbox_size()
         except Exception:  # noqa: BLE001 - only for the log line
             return -1
-
-
-def _newer(left: list[Outgoing], mail: list[Outgoing]) -> bool:
-    """Whether everything that is left came in after this round began."""
-    return not {(o.port_id, o.revision) for o in left} & {(o.port_id, o.revision) for o in mail}

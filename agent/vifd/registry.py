@@ -1,20 +1,23 @@
 """Finding the plugins that are installed, and refusing bad ones at the door, by name.
 
-stevedore finds the entry points; it drops an extension that fails to import without a word and its
-guard against duplicate names misses non-adjacent ones, so both are checked here.
+stevedore loads the entry points. It drops one that fails to import without a word, its guard against
+duplicate names misses non-adjacent ones, and its cache of what is installed lies in the home
+directory, without the names of the distributions; so all of that is done here.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, distributions
 from typing import Any, cast
 
 from stevedore import ExtensionManager
+from stevedore.extension import Extension
 
 from vifd import errors
 from vifd.plugin import CONTRACT_VERSION, GROUP, VERBS, VifPlugin
@@ -43,35 +46,86 @@ def discover(enabled: Sequence[str] = (), *, group: str = GROUP) -> list[Found]:
     :param enabled: names to admit, in order of preference; empty admits all. A name in it that is
         not installed appears as refused.
     """
-    failed: dict[str, BaseException] = {}
+    loading = load(group)
+    return _order(judge(loading.points, loading.loaded, loading.failed), enabled)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """The entry points of a group, and what came of loading each."""
+
+    points: list[EntryPoint]
+    loaded: dict[EntryPoint, object]
+    failed: dict[EntryPoint, BaseException]
+
+
+def load(group: str = GROUP) -> Loading:
+    """Load every entry point of a group; whatever a module does at import costs only itself."""
+    failed: dict[EntryPoint, BaseException] = {}
 
     def on_failure(_manager: Any, point: EntryPoint, error: BaseException) -> None:
-        failed[_identity(point)] = error
+        failed[point] = error.__cause__ if isinstance(error, _Unloadable) else error  # type: ignore[assignment]
 
-    manager = ExtensionManager(group, on_load_failure_callback=on_failure)
-    loaded = {_identity(ext.entry_point): ext.plugin for ext in manager}
-    points = list(manager.list_entry_points())
-    found = judge(points, loaded, failed)
-    return _order(found, enabled)
+    manager = _Manager(group, on_load_failure_callback=on_failure)
+    loaded = {ext.entry_point: ext.plugin for ext in manager}
+    return Loading(manager.list_entry_points(), loaded, failed)
+
+
+class _Unloadable(Exception):
+    """Carries what stevedore would let through: an assertion, an exit."""
+
+
+class _Manager(ExtensionManager[Any]):
+    """stevedore without its cache."""
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        if not hasattr(self, "_points"):
+            self._points = installed(self.namespace)
+        return self._points
+
+    def _load_one_plugin(
+        self, ep: EntryPoint, invoke_on_load: bool, invoke_args: Any, invoke_kwds: Any
+    ) -> Extension[Any] | None:
+        try:
+            return super()._load_one_plugin(ep, invoke_on_load, invoke_args, invoke_kwds)
+        except (AssertionError, SystemExit) as error:
+            raise _Unloadable(str(error)) from error
+
+
+def installed(group: str) -> list[EntryPoint]:
+    """The entry points of a group, each with its distribution; of two copies of a distribution the
+    one that is first on the path counts, as for imports."""
+    points: list[EntryPoint] = []
+    seen = set()
+    for dist in distributions():
+        try:
+            name = re.sub(r"[-_.]+", "-", dist.metadata["Name"] or "").lower()
+            if name not in seen:
+                points += dist.entry_points.select(group=group)
+            seen.add(name)
+        except Exception as error:  # noqa: BLE001 - one broken distribution must not cost the rest
+            where = getattr(dist, "_path", "a distribution")
+            LOG.warning("the entry points of %s cannot be read: %s", where, error)
+    return points
 
 
 def judge(
     points: Sequence[EntryPoint],
-    loaded: Mapping[str, object],
-    failed: Mapping[str, BaseException],
+    loaded: Mapping[EntryPoint, object],
+    failed: Mapping[EntryPoint, BaseException],
 ) -> list[Found]:
     """Admit or refuse each entry point. Pure."""
     count = Counter(point.name for point in points)
     found = []
     for point in points:
-        identity = _identity(point)
-        target: object | None = loaded.get(identity)
-        reason = _reason(point, count[point.name], target, failed.get(identity))
+        target = loaded.get(point)
+        reason = _reason(point, count[point.name], target, failed.get(point))
         where = _distribution(point)
         if reason is None:
             found.append(Found(point.name, where, point.value, cls=cast(type[VifPlugin], target)))
         else:
-            found.append(Found(point.name, where, point.value, refusal=_refuse(point, reason)))
+            refusal = _refuse(point, where, reason)
+            found.append(Found(point.name, where, point.value, refusal=refusal))
     return found
 
 
@@ -94,8 +148,9 @@ def _reason(
         return f"it lacks the verbs {', '.join(missing or abstract)}"
     if not issubclass(target, VifPlugin):
         return "its class is not derived from vifd.plugin.VifPlugin"
-    if target.plugin_name != point.name:
-        return f"its class calls itself {target.plugin_name!r}"
+    own_name = getattr(target, "plugin_name", None)
+    if own_name != point.name:
+        return f"its class calls itself {own_name!r}"
     return None
 
 
@@ -109,8 +164,8 @@ def compatible(version: object, ours: str = CONTRACT_VERSION) -> bool:
     return major == our_major and minor <= our_minor
 
 
-def _refuse(point: EntryPoint, reason: str) -> errors.PluginRefused:
-    facts = {"plugin": point.name, "distribution": _distribution(point), "reason": reason}
+def _refuse(point: EntryPoint, where: str, reason: str) -> errors.PluginRefused:
+    facts = {"plugin": point.name, "distribution": where, "reason": reason}
     return errors.PluginRefused(facts={**facts, "entry_point": point.value}, stage="load")
 
 
@@ -121,17 +176,22 @@ def _order(found: Sequence[Found], enabled: Sequence[str]) -> list[Found]:
     missing = [name for name in enabled if name not in {f.name for f in found}]
     for name in missing:
         point = EntryPoint(name, "", GROUP)
-        by_name.append(Found(name, "", "", refusal=_refuse(point, "it is not installed")))
+        refusal = _refuse(point, "no distribution", "it is not installed")
+        by_name.append(Found(name, "", "", refusal=refusal))
     return by_name
-
-
-def _identity(point: EntryPoint) -> str:
-    return f"{_distribution(point)}/{point.name}={point.value}"
 
 
 def _distribution(point: EntryPoint) -> str:
     dist = getattr(point, "dist", None)
     return f"{dist.name} {dist.version}" if dist is not None else "(unknown distribution)"
+
+
+def _made(make: Callable[[type[VifPlugin]], VifPlugin], cls: type[VifPlugin]) -> VifPlugin:
+    plugin = make(cls)
+    advert = plugin.describe()
+    if not getattr(advert, "vif_types", ()):
+        raise TypeError(f"describe() names no VIF types: {advert!r:.80}")
+    return plugin
 
 
 def build(
@@ -146,7 +206,7 @@ def build(
     for entry in found:
         if entry.cls is not None:
             try:
-                plugins[entry.name] = make(entry.cls)
+                plugins[entry.name] = _made(make, entry.cls)
             except Exception as error:  # noqa: BLE001 - one plugin must not cost the others
                 point = EntryPoint(entry.name, entry.target, GROUP)
                 reason = f"it cannot be made: {type(error).__name__}: {error}"

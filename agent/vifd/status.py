@@ -46,3 +46,18 @@ def settled(record: PortRecord) -> bool:
     if wants_open(record):
         return record.phase in (Phase.LIVE, Phase.DEGRADED) and record.open
     return record.phase in (Phase.READY, Phase.QUIESCED) and not record.open
+
+
+def untouched(record: PortRecord) -> bool:
+    """Whether nothing of the port can be on the host, so that its names may be given up."""
+    if record.wiring is not None:
+        return False
+    if record.names is None:
+        return True
+    return record.phase is Phase.FAILED and not not_undone(record)
+
+
+def not_undone(record: PortRecord) -> list[str]:
+    """What an attempt that failed could not take back."""
+    facts = (record.error or {}).get("facts") or {}
+    return list(facts.get("not_undone") or ())

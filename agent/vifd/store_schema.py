@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ def _v1(db: sqlite3.Connection) -> None:
         "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
         " port_id TEXT UNIQUE NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL)"
     )
+    db.execute("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+    db.execute("INSERT INTO counters VALUES ('revision', 0)")
 
 
 #: Migration number n brings schema n to schema n + 1; never edit one that was released.
@@ -49,7 +53,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not path.exists() or path.stat().st_size == 0
+        fresh = _create(path)
+        if not fresh and path.stat().st_size == 0:
+            raise Damaged("the file is empty")
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     except (OSError, sqlite3.Error) as error:
         raise _failed(path, error) from error
@@ -66,16 +72,25 @@ def connect(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _create(path: Path) -> bool:
+    """Make the file readable for its owner alone, as SQLite makes the companions like it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
 def _prepare(db: sqlite3.Connection, path: Path, fresh: bool) -> None:
+    (have,) = db.execute("PRAGMA user_version").fetchone()
+    if have > VERSION:
+        facts = {"path": str(path), "have": have, "wanted": VERSION}
+        raise errors.JournalTooNew(facts=facts, stage="journal")
     db.execute("PRAGMA journal_mode = WAL")
     if not fresh:
         verdict = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != ("ok",):
             raise Damaged(str(verdict[0]))
-    (have,) = db.execute("PRAGMA user_version").fetchone()
-    if have > VERSION:
-        facts = {"path": str(path), "have": have, "wanted": VERSION}
-        raise errors.JournalTooNew(facts=facts, stage="journal")
     for number in range(have, VERSION):
         db.execute("BEGIN IMMEDIATE")
         MIGRATIONS[number](db)
@@ -83,11 +98,15 @@ def _prepare(db: sqlite3.Connection, path: Path, fresh: bool) -> None:
         db.execute("COMMIT")
     # What is only half there was written by no vifd.
     db.execute(f"SELECT {', '.join(COLUMNS)} FROM ports LIMIT 1")  # noqa: S608
-    path.chmod(0o600)
+    for table in ("events", "outbox", "counters"):
+        db.execute(f"SELECT 1 FROM {table} LIMIT 1")  # noqa: S608
+
+
+_CORRUPT = ("malformed", "no such", "not a database", "already exists", "file is encrypted")
 
 
 def _corrupt(error: sqlite3.Error) -> bool:
-    return "malformed" in str(error) or "no such" in str(error) or "not a database" in str(error)
+    return any(sign in str(error) for sign in _CORRUPT)
 
 
 def _failed(path: Path, error: Exception) -> errors.JournalError:
@@ -108,17 +127,23 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def salvage(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The rows of ports that can still be read from a damaged file."""
+def salvage(path: Path) -> list[tuple[Any, ...]]:
+    """The rows of ports that can still be read from a damaged file, each once."""
     try:
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error:
-        return
-    try:
-        rows = db.execute(f"SELECT {', '.join(COLUMNS)} FROM ports")  # noqa: S608
-        while (row := rows.fetchone()) is not None:
-            yield tuple(row)
-    except sqlite3.Error:
-        return
-    finally:
-        db.close()
+        return []
+    db.text_factory = _text
+    rows: dict[Any, tuple[Any, ...]] = {}
+    # A scan ends at the first damaged page: the other direction reads what is behind it.
+    for order in ("ASC", "DESC"):
+        sql = f"SELECT {', '.join(COLUMNS)} FROM ports ORDER BY id {order}"  # noqa: S608
+        with contextlib.suppress(sqlite3.Error):
+            for row in db.execute(sql):
+                rows.setdefault(row[0], tuple(row))
+    db.close()
+    return list(rows.values())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

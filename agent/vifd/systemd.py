@@ -18,6 +18,8 @@ def notify(state: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            # A manager that does not read must not stop the daemon.
+            sock.setblocking(False)
             sock.sendto(state.encode(), address)
     except OSError as error:
         LOG.warning("the service manager cannot be told %r: %s", state, error)

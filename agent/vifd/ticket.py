@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -26,11 +26,30 @@ class Ticket:
     accepted: Future[PortRecord] = field(default_factory=Future)
     done: Future[PortRecord] = field(default_factory=Future)
 
+    def accept(self, record: PortRecord) -> None:
+        """The request is on disk."""
+        _resolve(self.accepted, record)
+
+    def finish(self, record: PortRecord) -> None:
+        """The port is where the request wants it."""
+        _resolve(self.accepted, record)
+        _resolve(self.done, record)
+
     def fail(self, error: BaseException) -> None:
         """End the request with an error, where it has not ended yet."""
         for future in (self.accepted, self.done):
-            if not future.done():
+            try:
                 future.set_exception(error)
+            except InvalidStateError:
+                continue
+
+
+def _resolve(future: Future[PortRecord], record: PortRecord) -> None:
+    """Several threads may end a ticket; the first one counts, and none may fail over it."""
+    try:
+        future.set_result(record)
+    except InvalidStateError:
+        return
 
 
 class Event(Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from enum import StrEnum
 
 from vifd import errors
@@ -27,11 +26,16 @@ class Tickets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[str, list[tuple[Kind, Ticket]]] = {}
+        self._closed: errors.VifError | None = None
 
     def add(self, kind: Kind, ticket: Ticket) -> None:
         """Keep a ticket until the port's record ends it."""
         with self._lock:
-            self._open.setdefault(ticket.port_id, []).append((kind, ticket))
+            closed = self._closed
+            if closed is None:
+                self._open.setdefault(ticket.port_id, []).append((kind, ticket))
+        if closed is not None:
+            ticket.fail(closed)
 
     def settle(
         self,
@@ -40,16 +44,19 @@ class Tickets:
         new: PortRecord | None,
         error: errors.VifError | None,
     ) -> None:
-        """End the tickets of a port that the new record answers."""
+        """End the tickets of a port that the new record answers.
+
+        :param error: what ended the attempt whose record this is
+        """
         with self._lock:
             mine = self._open.pop(port_id, [])
-            ended = [(k, t, _answer(k, old, new, error)) for k, t in mine]
+            ended = [(k, t, _answer(k, t, old, new, error)) for k, t in mine]
             left = [(k, t) for k, t, answer in ended if answer is None]
             if left:
                 self._open[port_id] = left
         for _, ticket, answer in ended:
             if isinstance(answer, PortRecord):
-                finish(ticket.done, answer)
+                ticket.finish(answer)
             elif answer is not None:
                 ticket.fail(answer)
 
@@ -61,33 +68,45 @@ class Tickets:
             for _, ticket in mine:
                 ticket.fail(error)
 
-    def fail_all(self, error: errors.VifError) -> None:
-        """End every ticket with an error."""
+    def close(self, error: errors.VifError) -> None:
+        """End every ticket with an error, also those that come from now on."""
         with self._lock:
+            self._closed = error
             ids = list(self._open)
         self.fail(dict.fromkeys(ids, error))
 
-
-def finish(future: Future[PortRecord], record: PortRecord) -> None:
-    """Resolve a future that may be resolved already."""
-    if not future.done():
-        future.set_result(record)
+    @property
+    def waiting(self) -> int:
+        """How many tickets are open."""
+        with self._lock:
+            return sum(map(len, self._open.values()))
 
 
 def _answer(
-    kind: Kind, old: PortRecord | None, new: PortRecord | None, error: errors.VifError | None
+    kind: Kind,
+    ticket: Ticket,
+    old: PortRecord | None,
+    new: PortRecord | None,
+    error: errors.VifError | None,
 ) -> PortRecord | errors.VifError | None:
     """What this record means to a ticket; ``None``: it waits on."""
     if new is None:
-        if kind is Kind.UNPLUG and old is not None:
-            return old
-        if kind is Kind.UNPLUG:
-            return None
-        return errors.Superseded(facts={"by": "unplug"}, stage="engine")
+        return _gone(kind, ticket, old)
+    if kind is Kind.UNPLUG:
+        # The error of an attempt to plug, ended by this very removal, is no answer to it.
+        if new.removing:
+            return error if new.error is not None else None
+        return errors.Superseded(facts={"by": "plug"}, stage="engine")
     if error is not None:
         return error
+    if new.removing:
+        return errors.Superseded(facts={"by": "unplug"}, stage="engine")
     if kind is Kind.CHECK:
         return new if old is None or new.report is not old.report else None
-    if kind is Kind.PLUG:
-        return new if settled(new) and new.applied else None
-    return None if new.removing else errors.Superseded(facts={"by": "plug"}, stage="engine")
+    return new if settled(new) and new.applied else None
+
+
+def _gone(kind: Kind, ticket: Ticket, old: PortRecord | None) -> PortRecord | errors.VifError:
+    if kind is not Kind.UNPLUG:
+        return errors.Superseded(facts={"by": "unplug"}, stage="engine")
+    return old or errors.PortNotFound(facts={"port": ticket.port_id}, stage="engine")

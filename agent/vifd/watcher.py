@@ -14,13 +14,20 @@ from collections.abc import Callable
 
 from vifd.drivers import Drivers
 from vifd.engine import Engine
-from vifd.model import PortRecord
+from vifd.model import Phase, PortRecord
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
 
 #: How long an event must be old before its port is looked at, in seconds.
 SETTLE = 0.3
+#: After so many seconds a port is looked at although its events do not end.
+PATIENCE = 3.0
+
+#: Phases of ports that are about to be proven anyhow.
+_IN_WORK = frozenset({Phase.BOUND, Phase.PLUGGING, Phase.ISOLATED})
+#: Suspects every device.
+_ALL = ""
 
 
 class Watcher:
@@ -28,6 +35,8 @@ class Watcher:
 
     :param interval: seconds between two checks of every port, read anew each time; 0 for never
     :param reassert: called every ``reassert_interval()`` seconds
+    :param clock: for intervals
+    :param wall: what the times of reports are compared with
     """
 
     def __init__(
@@ -37,29 +46,41 @@ class Watcher:
         interval: Callable[[], float],
         reassert: Callable[[], None],
         reassert_interval: Callable[[], float],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._interval = interval
         self._reassert = reassert
         self._reassert_interval = reassert_interval
-        self._suspects: dict[str, float] = {}
-        self._all_since: float | None = None
+        self._clock = clock
+        self._wall = wall
+        self._checked = self._asserted = clock()
+        self._spread = random.random() / 4
+        #: device: when its first and its last event came that were not looked at yet
+        self._suspects: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
-    def start(self, drivers: Drivers) -> None:
+    def subscribe(self, drivers: Drivers) -> None:
+        """Hear of the host from now on; before the engine starts, so that nothing is missed."""
         drivers.links.subscribe(self._link)
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
+
+    def start(self) -> None:
+        self._engine.nudge = self._wake.set
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
         self._stopping = True
         self._wake.set()
-        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._thread.join(timeout)
 
     # --- events, on the drivers' threads ---
 
@@ -85,78 +106,98 @@ class Watcher:
 
     def _device_changed(self, name: str) -> None:
         self._poke_verifiers()
-        if name:
-            self._suspect(name)
-        else:
-            self._suspect_all()
+        self._suspect(name or _ALL)
 
     def _poke_verifiers(self) -> None:
         for lane in self._engine.lanes.values():
             lane.changed.set()
 
     def _suspect(self, device: str) -> None:
+        now = self._wall()
         with self._lock:
             first = not self._suspects
-            self._suspects[device] = time.time()
+            since, _ = self._suspects.get(device, (now, now))
+            self._suspects[device] = (since, now)
         if first:
             self._wake.set()
 
     def _suspect_all(self) -> None:
-        with self._lock:
-            self._all_since = time.time()
-        self._wake.set()
+        self._suspect(_ALL)
 
     # --- the thread ---
 
     def _run(self) -> None:
-        checked = asserted = time.monotonic()
-        spread = random.random() / 4
         while not self._stopping:
-            pause = self._engine.tick()
-            now = time.monotonic()
-            interval, again = self._interval() * (1 + spread), self._reassert_interval()
-            if interval and now - checked >= interval:
-                checked, spread = now, random.random() / 4
-                self._engine.probe_all()
-                self._engine.again(self._journal.records())
-            if again and now - asserted >= again:
-                asserted = now
-                self._safely(self._reassert)
-            self._look()
-            self._wake.wait(self._pause(pause))
+            pause = 1.0
+            try:
+                pause = self.turn()
+            except Exception:
+                LOG.exception("the watcher failed; it goes on")
+            self._wake.wait(pause)
             self._wake.clear()
 
-    def _pause(self, due: float) -> float:
-        """Seconds until there may be something to do."""
+    def turn(self) -> float:
+        """Do what is due; returns the seconds until there may be something again."""
+        due = self._engine.tick()
+        self._periodic(self._clock())
+        self._look()
         with self._lock:
-            waiting = bool(self._suspects) or self._all_since is not None
+            waiting = bool(self._suspects)
         busy = any(lane.busy is not None for lane in self._engine.lanes.values())
         return min(due, SETTLE if waiting else 1.0 if busy else 5.0) + 0.001
 
+    def _periodic(self, now: float) -> None:
+        interval, again = self._interval() * (1 + self._spread), self._reassert_interval()
+        if interval and now - self._checked >= interval:
+            self._checked, self._spread = now, random.random() / 4
+            self._engine.probe_all()
+            self._engine.again(self._journal.records())
+        if again and now - self._asserted >= again:
+            self._asserted = now
+            try:
+                self._reassert()
+            except Exception:
+                LOG.exception("statuses cannot be told again now")
+
     def _look(self) -> None:
         """Mark the ports whose events have settled."""
-        limit = time.time() - SETTLE
+        ripe = self._ripe()
+        if not ripe:
+            return
+        everybody = ripe.get(_ALL, 0.0)
+        marked = []
+        for port_id, record in self._journal.records().items():
+            device = _device(record)
+            own = ripe.get(device, 0.0) if device else 0.0
+            at = max(everybody, own)
+            if record.phase in _IN_WORK:
+                # Its proof is under way; whether that was newer than the event will be seen.
+                self._keep(device, at)
+            elif record.error is not None:
+                # Its own attempts make events as well, and they have their pauses.
+                if _older(record, everybody):
+                    marked.append(port_id)
+            elif _older(record, at) and not record.removing:
+                marked.append(port_id)
+        self._engine.again(marked)
+
+    def _ripe(self) -> dict[str, float]:
+        """Take the events that have settled: device and time of the last one."""
+        now = self._wall()
         with self._lock:
-            ripe = {d: at for d, at in self._suspects.items() if at <= limit}
+            ripe = {
+                device: last
+                for device, (first, last) in self._suspects.items()
+                if last <= now - SETTLE or first <= now - PATIENCE
+            }
             for device in ripe:
                 del self._suspects[device]
-            all_since = self._all_since if (self._all_since or limit + 1) <= limit else None
-            if all_since is not None:
-                self._all_since = None
-        if not ripe and all_since is None:
-            return
-        suspects = [
-            port_id
-            for port_id, record in self._journal.records().items()
-            if _older(record, ripe.get(_device(record), all_since or 0.0))
-        ]
-        self._engine.again(suspects)
+        return ripe
 
-    def _safely(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except Exception:
-            LOG.exception("periodic work failed")
+    def _keep(self, device: str, at: float) -> None:
+        if device and at:
+            with self._lock:
+                self._suspects.setdefault(device, (at, at))
 
 
 def _device(record: PortRecord) -> str:

@@ -103,6 +103,9 @@ class Worker:
             record = self.journal.get(port_id)
             if record is not None and record.plugin == self.name:
                 groups.setdefault(next_step(record), []).append(record)
+        self._walk(groups)
+
+    def _walk(self, groups: Mapping[Step, list[PortRecord]]) -> None:
         for step, work in (
             (Step.DEACTIVATE, self.close),
             (Step.PLUG, self.plug),
@@ -111,7 +114,17 @@ class Worker:
             (Step.UNPLUG, self.unplug),
         ):
             if groups.get(step):
-                work(groups[step])
+                self._surely(step, work, groups[step])
+
+    def _surely(
+        self, step: Step, work: Callable[[Sequence[PortRecord]], None], records: list[PortRecord]
+    ) -> None:
+        """Whatever happens, every port gets its answer and its next attempt."""
+        try:
+            work(records)
+        except Exception as error:
+            LOG.exception("lane %s: %s of %d ports failed", self.name, step, len(records))
+            self._give_up(records, errors.wrap(error, stage=step))
 
     # --- plug ---
 
@@ -155,8 +168,15 @@ class Worker:
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
         present = self.desk.record(changes, refused)
-        found = (present.get(port_id) for port_id in named)
-        return [self._job(record) for record in found if record is not None]
+        jobs, overtaken = [], []
+        for port_id, record in named.items():
+            now = present.get(port_id)
+            if now is not None and not now.removing and now.names == record.names:
+                jobs.append(self._job(now))
+            elif now is not None:
+                overtaken.append(port_id)
+        self.desk.again(overtaken)
+        return jobs
 
     def _job(self, record: PortRecord) -> Job:
         names = record.names or record.wiring
@@ -173,7 +193,8 @@ class Worker:
         try:
             outcomes = verb([job.item for job in working])
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            outcomes = {job.id: errors.wrap(error, stage=verb.__name__) for job in working}
+            failure = errors.wrap(error, stage=verb.__name__)
+            outcomes = {job.id: failure.copy() for job in working}
         for job in working:
             result = outcomes.get(job.id)
             if isinstance(result, Wiring):
@@ -199,8 +220,9 @@ class Worker:
                 self.plugin, [j.item for j in proving], deadline, self.changed, clock=self.clock
             )
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            failure = errors.wrap(error, stage="verify")
             for job in proving:
-                job.error = errors.wrap(error, stage="verify", port=job.id)
+                job.error = failure.copy().at(port=job.id)
             return
         for job in proving:
             job.report = reports.get(job.id)
@@ -218,8 +240,11 @@ class Worker:
 
     def _closer(self, job: Job) -> Callable[[], None]:
         def close() -> None:
-            job.item.open = job.opened = False
-            self.plugin.deactivate([job.item])
+            job.item.open = False
+            result = self.plugin.deactivate([job.item]).get(job.id)
+            if isinstance(result, errors.VifError):
+                raise result
+            job.opened = False
 
         return close
 
@@ -232,8 +257,7 @@ class Worker:
             left = job.item.undo.run()
             if left:
                 job.error.facts["not_undone"] = left
-            if job.record.wiring is None:
-                job.wiring = None
+            job.wiring = job.record.wiring
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
@@ -241,7 +265,8 @@ class Worker:
 
     def _hand_in(self, jobs: Sequence[Job]) -> None:
         vifs = {j.id: self._vif(j) for j in jobs}
-        changes = {j.id: outcome.plugged(j, vifs[j.id], now=time.time()) for j in jobs}
+        now = time.time()
+        changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
         failures = {j.id: j.error for j in jobs if j.error is not None}
         present = self.desk.record(changes, failures)
         self.desk.again(port_id for port_id, r in present.items() if outcome.unfinished(r))
@@ -263,7 +288,8 @@ class Worker:
         deadline = self.clock() + self.limits.verify
         with self.metrics.timed(self.name, "open"):
             self._prove(jobs, deadline, deep=False)
-            self._open([j for j in jobs if j.error is None], deadline)
+            proven = [j for j in jobs if j.error is None]
+            self._open([j for j in proven if self._wanted_open(j)], deadline)
         self._take_back(jobs)
         self._hand_in(jobs)
         outcome.log_roles(LOG, jobs)
@@ -286,22 +312,34 @@ class Worker:
         traced = {j.id for j in random.sample(jobs, min(TRACED, len(jobs)))}
         for job in jobs:
             job.item.deep = job.id in traced
-        with self.metrics.timed(self.name, "check"):
-            try:
+        try:
+            with self.metrics.timed(self.name, "check"):
                 reports = self.plugin.check([j.item for j in jobs])
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-                failure = errors.wrap(error, stage="check")
-                self.desk.record(
-                    {j.id: outcome.failed(failure) for j in jobs}, {j.id: failure for j in jobs}
-                )
-                return
-        present = self.desk.record({i: outcome.checked(r) for i, r in reports.items()}, None)
-        drifted = [j for j in jobs if j.id in reports and not reports[j.id].clean]
-        for job in drifted:
-            outcome.log_drift(LOG, job, reports[job.id])
-            for finding in reports[job.id].findings:
-                self.metrics.drift.labels(self.name, finding.fact).inc()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            self._give_up(jobs, errors.wrap(error, stage="check"))
+            return
+        silent = [j for j in jobs if j.id not in reports]
+        if silent:
+            text = f"plugin {self.name} gave no report"
+            self._give_up(silent, errors.InternalError(text, stage="check"))
+        seen = [j for j in jobs if j.id in reports]
+        now = time.time()
+        changes = {j.id: outcome.checked(reports[j.id], now) for j in seen}
+        present = self.desk.record(changes, None)
+        for job in seen:
+            if not reports[job.id].clean:
+                self._drifted(job, reports[job.id])
         self.desk.again(i for i, r in present.items() if outcome.unfinished(r))
+
+    def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
+        """The same error for each of these ports."""
+        failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
+        self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
+
+    def _drifted(self, job: Job, report: Report) -> None:
+        outcome.log_drift(LOG, job, report)
+        for finding in report.findings:
+            self.metrics.drift.labels(self.name, finding.fact).inc()
 
     def unplug(self, records: Sequence[PortRecord]) -> None:
         """Remove ports; DOWN was reported when the removal was accepted."""

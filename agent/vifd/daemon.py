@@ -1,0 +1,255 @@
+"""The daemon: startup, run, shutdown."""
+
+from __future__ import annotations
+
+import grp
+import logging
+import os
+import pwd
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from vifd import __version__, config, errors, registry, systemd
+from vifd.agent import Agent
+from vifd.api import server
+from vifd.api.app import Api
+from vifd.api.auth import Policy
+from vifd.drivers import Drivers
+from vifd.drivers.links import Links as KernelLinks
+from vifd.drivers.openflow import LocalOpenFlow
+from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
+from vifd.drivers.tracer import LocalTracer
+from vifd.engine import Engine, Settings
+from vifd.hub import Hub
+from vifd.metrics import Metrics
+from vifd.network import GROUP as NETWORK_GROUP
+from vifd.network import NetworkService
+from vifd.plugin import Host, VifPlugin
+from vifd.postman import Postman
+from vifd.store import Journal
+from vifd.watcher import Watcher
+from vifd.worker import ledger
+
+LOG = logging.getLogger(__name__)
+
+DriverFactory = Callable[[Any], tuple[Drivers, list[Callable[[], None]]]]
+
+#: How long a stop may take, in seconds; systemd's own limit is longer.
+GRACE = 10.0
+
+
+class Daemon:
+    """One vifd process.
+
+    :param make: makes the drivers and says how to close them; a harness wraps them here
+    """
+
+    def __init__(self, conf: Any, make: DriverFactory | None = None) -> None:
+        self._conf = conf
+        self._started = time.monotonic()
+        self._announced = False
+        found = registry.discover(conf.plugins.enabled_plugins)
+        self._demand(found)
+        self._journal = Journal.open(Path(conf.state_path) / "journal.db")
+        self._drivers, self._closers = (make or local_drivers)(conf)
+        metrics = Metrics()
+        plugins, found = registry.build(found, self._make_plugin)
+        self._demand(found)
+        self._engine = Engine(plugins, self._journal, metrics, _settings(conf))
+        self._agent = Agent(self._engine, self._journal, metrics, found, self._facts)
+        self._service = _network_service(conf)
+        self._postman = Postman(self._service, self._journal)
+        self._engine.mail = self._postman.notify
+        self._watcher = Watcher(
+            self._engine,
+            self._journal,
+            interval=lambda: float(conf.engine.check_interval),
+            reassert=self._reassert,
+            reassert_interval=lambda: float(conf.network.reassert_interval),
+        )
+
+    def _demand(self, found: Sequence[registry.Found]) -> None:
+        """In strict mode one refused plugin is one too many."""
+        refused = [f.refusal for f in found if f.refusal is not None]
+        if refused and self._conf.plugins.strict:
+            raise refused[0]
+
+    # --- startup, run, shutdown ---
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        hub = Hub()
+        api = Api(hub, self._agent, _policy(self._conf))
+        with _signals(hub, lambda: self._reload(api)):
+            self._startup(hub, api)
+            hub.run_until()
+            self._shutdown()
+        hub.close()
+
+    def _startup(self, hub: Hub, api: Api) -> None:
+        options = self._conf.api
+        mode = int(options.socket_mode, 8)
+        listener = server.listen(options.socket, mode, options.socket_group or None)
+        self._server = server.Server(hub, api, listener)
+        lost = self._journal.fresh or self._journal.set_aside is not None
+        self._watcher.subscribe(self._drivers)
+        self._engine.start(recover=lost, settled=self._switch_settled)
+        self._watcher.start()
+        self._postman.start()
+        self._service.start(self._agent)
+        self._server.start()
+        hub.every(0.05, self._announce)
+        period = systemd.watchdog_interval()
+        if period:
+            hub.every(period, lambda: systemd.notify("WATCHDOG=1"))
+        LOG.info(
+            "vifd %s started in %.2f s: plugins %s; %d ports in the journal; API on %s",
+            __version__, time.monotonic() - self._started,
+            ", ".join(self._engine.plugins) or "none", len(self._journal.records()), options.socket,
+        )  # fmt: skip
+
+    def _announce(self) -> None:
+        """Tell systemd once every port of the journal is proven or has its error."""
+        if not self._announced and self._engine.ready:
+            self._announced = True
+            systemd.notify(f"READY=1\nSTATUS={len(self._journal.records())} ports")
+            LOG.info("ready after %.2f s", time.monotonic() - self._started)
+
+    def _shutdown(self) -> None:
+        """Let what runs end; every port stays as it is."""
+        systemd.notify("STOPPING=1")
+        LOG.info("stopping; ports stay as they are")
+        self._agent.stopping = True
+        self._server.stop(GRACE / 2)
+        self._watcher.stop(1.0)
+        self._engine.stop(GRACE)
+        self._postman.stop(2.0)
+        self._service.stop()
+        for close in reversed(self._closers):
+            close()
+        self._journal.close()
+        LOG.info("stopped")
+
+    # --- parts ---
+
+    def _make_plugin(self, cls: type[VifPlugin]) -> VifPlugin:
+        host = Host(
+            drivers=self._drivers,
+            ledger=lambda: ledger(self._journal),
+            hostname=self._conf.host or os.uname().nodename,
+        )
+        return cls(host, config.register_plugin(self._conf, cls))
+
+    def _switch_settled(self) -> bool:
+        """Whether the database of the switch answers, or none is running here."""
+        kind, _, path = self._conf.openvswitch.ovsdb_connection.partition(":")
+        absent = kind == "unix" and not os.path.exists(path)
+        return absent or self._drivers.ovsdb.connected()
+
+    def _facts(self) -> dict[str, Any]:
+        return {"openvswitch": self._drivers.ovsdb.facts()}
+
+    def _reassert(self) -> None:
+        self._agent.reassert()
+        self._postman.notify()
+
+    def _reload(self, api: Api) -> None:
+        """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""
+        systemd.notify("RELOADING=1")
+        try:
+            changed = self._conf.mutate_config_files()
+            api.policy = _policy(self._conf)
+            self._engine.configure(_settings(self._conf))
+            names = [".".join(filter(None, key)) for key in changed]
+            LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
+        except Exception:
+            LOG.exception("the configuration cannot be read again; the old one stays in force")
+        systemd.notify("READY=1")
+
+
+def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
+    """The drivers of this host, and how to close them, in the order they were made."""
+    options = conf.openvswitch
+    links = KernelLinks()
+    ovsdb = LocalOvsdb(options.ovsdb_connection, timeout=options.timeout)
+    openflow = LocalOpenFlow(options.rundir, options.timeout)
+    tracer = LocalTracer(options.rundir, options.timeout)
+    closers = [links.close, ovsdb.close, openflow.close, tracer.close]
+    return Drivers(links, ovsdb, openflow, tracer), closers
+
+
+def _settings(conf: Any) -> Settings:
+    return Settings(
+        verify=conf.engine.verify_timeout,
+        hang=conf.plugins.call_timeout,
+        retry_first=conf.engine.retry_first,
+        retry_longest=conf.engine.retry_longest,
+    )
+
+
+def _network_service(conf: Any) -> NetworkService:
+    name = conf.network.service
+    loading = registry.load(NETWORK_GROUP)
+    point = next((p for p in loading.points if p.name == name), None)
+    have = sorted({p.name for p in loading.points})
+    if point is None or point in loading.failed:
+        reason = f"it cannot be imported: {loading.failed[point]}" if point else "not installed"
+        raise errors.PluginRefused(
+            facts={"plugin": name, "distribution": "[network] service", "wanted": name,
+                   "have": have, "reason": f"{reason} (have {have})"},
+        )  # fmt: skip
+    cls = cast(type[NetworkService], loading.loaded[point])
+    return cls(config.register_network(conf, cls))
+
+
+def _policy(conf: Any) -> Policy:
+    """Numbers and names from the options; a name that does not exist is said and left out."""
+
+    def numbers(option: str, find: Callable[[str], int]) -> frozenset[int]:
+        found = set()
+        for entry in getattr(conf.api, option):
+            try:
+                found.add(int(entry) if entry.isdigit() else find(entry))
+            except KeyError:
+                LOG.warning("[api] %s: %r does not exist on this host; ignored", option, entry)
+        return frozenset(found)
+
+    def user(name: str) -> int:
+        return pwd.getpwnam(name).pw_uid
+
+    def group(name: str) -> int:
+        return grp.getgrnam(name).gr_gid
+
+    return Policy(
+        own_uid=os.geteuid(),
+        admin_uids=numbers("admin_uids", user),
+        admin_gids=numbers("admin_gids", group),
+        reader_uids=numbers("reader_uids", user),
+        reader_gids=numbers("reader_gids", group),
+    )
+
+
+@contextmanager
+def _signals(hub: Hub, reload: Callable[[], None]) -> Iterator[None]:
+    """The one place for signals: TERM and INT stop, HUP reloads; the old handlers come back."""
+
+    def stop(number: int, _frame: object) -> None:
+        LOG.info("got %s", signal.Signals(number).name)
+        hub.stop()
+
+    def again(_number: int, _frame: object) -> None:
+        hub.call_soon(reload)
+
+    wanted: Sequence[tuple[int, Any]] = (
+        (signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, again),
+    )  # fmt: skip
+    old = [(number, signal.signal(number, handler)) for number, handler in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in old:
+            signal.signal(number, handler)

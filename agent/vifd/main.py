@@ -1,0 +1,103 @@
+"""The composition root: from the command line to a running daemon and its exit code."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as oslo_log
+
+from vifd import __version__, config, errors
+
+LOG = logging.getLogger("vifd.main")
+
+EXIT_OK = 0
+EXIT_CONFIG = 2
+EXIT_JOURNAL = 3
+EXIT_RUNNING = 4
+EXIT_SOCKET = 5
+EXIT_PLUGIN = 6
+
+
+class AlreadyRunning(Exception):
+    """Another vifd holds the state directory."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon until a signal ends it.
+
+    :returns: 0 after an orderly stop; 2 bad configuration, 3 unusable journal, 4 another vifd is
+        running, 5 the API socket cannot be had, 6 a plugin was refused in strict mode
+    """
+    try:
+        conf = config.load(sys.argv[1:] if argv is None else argv)
+        oslo_log.setup(conf, "vifd", version=__version__)
+    except (cfg.Error, oslo_log.LogConfigError, OSError) as error:
+        sys.stderr.write(f"vifd: the configuration cannot be used: {error}\n")
+        return EXIT_CONFIG
+    try:
+        with sole(Path(conf.state_path)):
+            return _run(conf)
+    except AlreadyRunning as error:
+        return _end(EXIT_RUNNING, str(error))
+    except errors.JournalError as error:
+        return _end(EXIT_JOURNAL, f"{error.code}: {error.message}. Next: {error.hint}")
+    except errors.PluginRefused as error:
+        return _end(EXIT_PLUGIN, f"{error.code}: {error.message}. Next: {error.hint}")
+
+
+def _run(conf: Any) -> int:
+    # The daemon's world is imported once it is sure that there will be a daemon.
+    from vifd.api.server import SocketError  # noqa: PLC0415
+    from vifd.daemon import Daemon  # noqa: PLC0415
+
+    try:
+        Daemon(conf).run()
+    except SocketError as error:
+        return _end(EXIT_SOCKET, str(error))
+    return EXIT_OK
+
+
+def _end(code: int, sentence: str) -> int:
+    LOG.critical("%s", sentence)
+    sys.stderr.write(f"vifd: {sentence}\n")
+    return code
+
+
+@contextmanager
+def sole(directory: Path) -> Iterator[None]:
+    """Hold the state directory; the lock ends with the process, however that ends.
+
+    :raises AlreadyRunning: somebody else holds it
+    :raises errors.JournalError: the directory cannot be used
+    """
+    path = directory / "vifd.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        facts = {"path": str(path), "problem": str(error)}
+        raise errors.JournalError(facts=facts, stage="start") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
+            text = f"another vifd (pid {holder}) uses {directory}; stop it first"
+            raise AlreadyRunning(text) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
