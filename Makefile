@@ -1,0 +1,48 @@
+# Every target makes what it needs first; nothing here touches the host's network or Open vSwitch.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help ready run test unit functional lint format types bench docs/config clean
+
+help: ## say what there is
+	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+ready: ## system packages and .venv (the other targets do this themselves)
+	@tools/bootstrap
+
+run: ready ## plug three ports in a sandbox and prove it with frames; KEEP=1 leaves it up
+	@KEEP=$(KEEP) $(PY) -m vifd.testing.demo
+
+test: ready ## all test rings; ARGS="-k name" chooses
+	@$(PY) -m pytest $(ARGS)
+
+unit: ready ## the ring that needs no privileges
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+functional: ready ## the rings on a real kernel and Open vSwitch
+	@$(PY) -m pytest tests/contract tests/functional tests/restart $(ARGS)
+
+lint: ready ## ruff and the import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+
+format: ready ## ruff's formatter and safe fixes
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+types: ready ## mypy --strict
+	@.venv/bin/mypy
+
+bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
+	@EXTRAS=test,dev,bench tools/bootstrap
+	@$(PY) bench/plug.py $(ARGS)
+
+docs/config: ready ## write etc/agent.conf anew from the options in the code
+	@$(PY) -m vifd.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf
+
+clean: ## remove everything that was made here
+	rm -rf .venv build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+	    .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} + -o -name '*.egg-info' -prune -exec rm -rf {} +

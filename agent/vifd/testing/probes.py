@@ -1,0 +1,119 @@
+"""What this machine can do, asked by name, with a reason where it cannot.
+
+A test names what it needs (``@pytest.mark.needs("kernel:8021q")``) and is skipped with the probe's
+reason where that lacks. A probe tries the thing itself wherever it can, in a namespace of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from vifd.testing.netns import Namespace
+from vifd.testing.sandbox import program
+
+Reason = str | None
+
+
+@functools.cache
+def lacking(name: str) -> Reason:
+    """Why something is not to be had here, ``None`` when it is.
+
+    :param name: ``netns``, ``tun``, ``kvm``, ``kernel:<link kind or module>``,
+        ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
+    :raises KeyError: nobody knows how to probe that
+    """
+    kind, _, detail = name.partition(":")
+    if detail:
+        return _PARAMETRIC[kind](detail)
+    return _SIMPLE[name]()
+
+
+def _netns() -> Reason:
+    try:
+        Namespace("probe").close()
+    except OSError as error:
+        return f"no network namespace can be made: {error}"
+    return None
+
+
+def _tun() -> Reason:
+    return _openable("/dev/net/tun")
+
+
+def _kvm() -> Reason:
+    return _openable("/dev/kvm")
+
+
+def _openable(path: str) -> Reason:
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
+
+
+def _kernel(what: str) -> Reason:
+    if what == "openvswitch":
+        present = Path("/sys/module/openvswitch").exists()
+        return None if present else "the kernel has no openvswitch module (userspace datapath only)"
+    return _netns() or _link_kind("vlan" if what == "8021q" else what)
+
+
+def _link_kind(kind: str) -> Reason:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    def attempt() -> Reason:
+        with IPRoute() as netlink:
+            extra = {}
+            if kind == "vlan":
+                netlink.link("add", ifname="below", kind="bridge")
+                extra = {"link": netlink.link_lookup(ifname="below")[0], "vlan_id": 5}
+            try:
+                netlink.link("add", ifname="probe", kind=kind, **extra)
+            except NetlinkError as error:
+                return f"the kernel makes no {kind} device: {error}"
+        return None
+
+    with Namespace("probe") as space:
+        return space.run(attempt)
+
+
+def _bridge(feature: str) -> Reason:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    def attempt() -> Reason:
+        with IPRoute() as netlink:
+            try:
+                netlink.link("add", ifname="probe", kind="bridge", **{f"br_{feature}": 1})
+            except NetlinkError as error:
+                return f"the kernel's bridge has no {feature}: {error}"
+        return None
+
+    if (reason := _netns()) is not None:
+        return reason
+    with Namespace("probe") as space:
+        return space.run(attempt)
+
+
+def _has_program(name: str) -> Reason:
+    return None if program(name) else f"{name} is not installed"
+
+
+def _has_module(name: str) -> Reason:
+    import importlib.util
+
+    return None if importlib.util.find_spec(name) else f"python module {name} is not installed"
+
+
+_SIMPLE: dict[str, Callable[[], Reason]] = {"netns": _netns, "tun": _tun, "kvm": _kvm}
+_PARAMETRIC: dict[str, Callable[[str], Reason]] = {
+    "kernel": _kernel,
+    "bridge": _bridge,
+    "program": _has_program,
+    "module": _has_module,
+}

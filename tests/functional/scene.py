@@ -1,0 +1,84 @@
+"""A host with a real switch and the OVS plugin, driven as the engine drives it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from contract import ovs as make
+
+from vifd.errors import VifError
+from vifd.model import Attachment
+from vifd.testing.guests import TapGuest
+from vifd.testing.ledger import Ledger
+from vifd.testing.machines import RealMachine
+from vifd.testing.sandbox import PrivateOvs
+
+
+class Scene(contextlib.ExitStack):
+    """Ports, guests and the switch that joins them; everything goes when it closes.
+
+    :param options: of the plugin's group
+    """
+
+    def __init__(self, ovs: PrivateOvs, **options: Any) -> None:
+        super().__init__()
+        self.ovs = ovs
+        self.bridge = options.get("integration_bridge", "br-int")
+        self.machine = RealMachine(ovs)
+        self.ledger = Ledger(self.machine.drivers, lambda host: make.plugin(host, **options))
+        self.callback(self.machine.close)
+        self.callback(self._remove_ports)
+
+    def _remove_ports(self) -> None:
+        if self.ledger.records:
+            failed = self.ledger.unplug()
+            assert not failed, failed
+
+    def plug(self, *attachments: Attachment, opened: bool = True) -> list[str]:
+        """Plug ports that must succeed; their ids."""
+        failed = self.ledger.plug(*attachments, opened=opened)
+        assert not failed, failed
+        return [a.id for a in attachments]
+
+    def refused(self, attachment: Attachment) -> VifError:
+        """Plug a port that must fail; its error. Nothing of it is kept."""
+        (error,) = self.ledger.plug(attachment).values()
+        self.ledger.records.pop(attachment.id, None)
+        return error
+
+    def device(self, port_id: str) -> str:
+        """The name of a port's tap."""
+        return self.ledger.records[port_id].names.device
+
+    def number(self, port_id: str) -> int:
+        """A port's OpenFlow number."""
+        return int(self.ledger.records[port_id].names.details["ofport"])
+
+    def guest(self, port_id: str) -> TapGuest:
+        """Switch the guest on."""
+        return self.enter_context(TapGuest(self.device(port_id)))
+
+    def guests(self, *attachments: Attachment) -> list[TapGuest]:
+        """Plug ports and switch their guests on."""
+        return [self.guest(port_id) for port_id in self.plug(*attachments)]
+
+    def findings(self, *ids: str) -> dict[str, Any]:
+        """What a check finds."""
+        return self.ledger.findings(*ids)
+
+    def heal(self) -> None:
+        """Plug every port again, as the engine does with what has drifted."""
+        ids = [*self.ledger.records]
+        assert not self.ledger.carry_out(ids)
+        assert not self.findings()
+
+    def counted(self, port_id: str) -> int:
+        """Packets that ended in the port's flow for spoofed ones."""
+        match = f"table=140,in_port={self.number(port_id)}"
+        text = self.ovs.ofctl("dump-flows", self.bridge, match)
+        return sum(
+            int(word.removeprefix("n_packets="))
+            for word in text.replace(",", " ").split()
+            if word.startswith("n_packets=")
+        )
