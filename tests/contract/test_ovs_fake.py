@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from contract import ovs
 
+from contract import ovs
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract
 from vifd.testing.machines import FakeMachine

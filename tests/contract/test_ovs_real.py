@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from contract import ovs as make
 
+from contract import ovs as make
 from vifd.testing import sandbox
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract

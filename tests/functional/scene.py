@@ -6,7 +6,6 @@ import contextlib
 from typing import Any
 
 from contract import ovs as make
-
 from vifd.errors import VifError
 from vifd.model import Attachment
 from vifd.testing.guests import TapGuest
@@ -55,13 +54,20 @@ class Scene(contextlib.ExitStack):
         """A port's OpenFlow number."""
         return int(self.ledger.records[port_id].names.details["ofport"])
 
-    def guest(self, port_id: str) -> TapGuest:
-        """Switch the guest on."""
-        return self.enter_context(TapGuest(self.device(port_id)))
+    def guest(self, port_id: str, *, multi_queue: bool = False) -> TapGuest:
+        """Switch the guest on, and wait until kernel and switch have seen its carrier."""
+        guest = self.enter_context(TapGuest(self.device(port_id), multi_queue))
+        self.ovs.wait_for_carrier(guest.name)
+        return guest
 
     def guests(self, *attachments: Attachment) -> list[TapGuest]:
         """Plug ports and switch their guests on."""
         return [self.guest(port_id) for port_id in self.plug(*attachments)]
+
+    def settle(self) -> None:
+        """Wait until the datapath has forgotten what it learned from earlier flows: it follows a
+        change of the flow tables within milliseconds, not at once."""
+        self.ovs.appctl("revalidator/wait")
 
     def findings(self, *ids: str) -> dict[str, Any]:
         """What a check finds."""

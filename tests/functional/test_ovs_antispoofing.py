@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from functional.scene import Scene
 
+from functional.scene import Scene
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 from vifd.testing.guests import assert_only, assert_reaches
@@ -179,8 +179,11 @@ def test_a_change_in_place_takes_hold(scene):
     extra = f.udp(ME, YOU, "10.9.0.1", YOUR4)
     assert_only(you, forbidden=[(me, extra)], allowed=(me, SENTINEL))
     scene.plug(attachment(1, allowed_address_pairs=[{"ip_address": "10.9.0.1"}]))
+    scene.settle()
     assert_reaches(me, you, extra)
     scene.plug(attachment(1))
+    scene.settle()
     assert_only(you, forbidden=[(me, extra)], allowed=(me, SENTINEL))
     scene.plug(attachment(1, port_security_enabled=False))
+    scene.settle()
     assert_reaches(me, you, extra)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from typing import Any
 
 import pytest
-from functional.scene import Scene
 
+from functional.scene import Scene
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
 from vifd.testing.guests import TapGuest, assert_only, assert_reaches
@@ -46,10 +47,9 @@ def test_broadcast_reaches_the_network_and_no_other(scene):
 
 
 def test_equal_addresses_on_two_networks(scene):
-    twin = {"mac_address": mac(2)}
     one, two = scene.guests(attachment(1), attachment(2))
     three, four = scene.guests(
-        attachment(3, network=2), attachment(4, network=2, ips=[ipv4(2)], **twin)
+        attachment(3, network=2), attachment(4, network=2, ips=[ipv4(2)], mac_address=mac(2))
     )
     assert_only(four, forbidden=[(one, unicast(1, 2))], allowed=(three, unicast(3, 2)))
     assert_only(two, forbidden=[(three, unicast(3, 2))], allowed=(one, unicast(1, 2)))
@@ -73,9 +73,11 @@ def test_a_closed_port_neither_sends_nor_receives(scene):
     assert_reaches(one, two, unicast(1, 2, b"sentinel"))
     assert closed.drain() == []
     assert not scene.ledger.activate(closed_id)
+    scene.settle()
     assert_reaches(one, closed, unicast(1, 3))
     assert_reaches(closed, one, unicast(3, 1))
     assert not scene.ledger.deactivate(closed_id)
+    scene.settle()
     assert_only(two, forbidden=[(closed, broadcast(3))], allowed=(one, unicast(1, 2)))
 
 
@@ -139,7 +141,7 @@ def test_a_change_in_place_loses_no_frame(scene):
     """Numbered frames from one guest to another, while both ports are changed again and again."""
     one, two = scene.guests(attachment(1), attachment(2))
     assert_reaches(one, two, unicast(1, 2))
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"allowed_address_pairs": [{"ip_address": "10.9.0.1"}]},
         {"name": "renamed"},
         {"port_security_enabled": False},
@@ -165,7 +167,8 @@ def test_a_change_in_place_loses_no_frame(scene):
     finally:
         stop.set()
         sender.join()
-    got += two.collect(5, lambda x: b"number %08d" % (count - 1) in x)
+    one.send(unicast(1, 2, b"the last"))
+    got += two.collect(5, lambda x: b"the last" in x)
     arrived = {int(x.split(b"number ")[1][:8]) for x in got if b"number " in x}
     assert count > 50
     assert arrived == set(range(count))
@@ -177,8 +180,8 @@ def test_multi_queue_guests(scene):
         "image_properties": {"hw_vif_multiqueue_enabled": "true"},
     }
     first, second = scene.plug(attachment(1, instance=queues), attachment(2, instance=queues))
-    one = scene.enter_context(TapGuest(scene.device(first), multi_queue=True))
-    two = scene.enter_context(TapGuest(scene.device(second), multi_queue=True))
+    one = scene.guest(first, multi_queue=True)
+    two = scene.guest(second, multi_queue=True)
     assert_reaches(one, two, unicast(1, 2))
     record = scene.ledger.records[first]
     assert scene.ledger.plugin.vif(record.attachment, record.wiring).queues == 4

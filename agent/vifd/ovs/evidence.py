@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vifd.drivers import PortRow
+from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies
@@ -13,7 +14,7 @@ from vifd.ovs.flows import ADMIT, port_flows
 from vifd.ovs.ports import SwitchPort
 from vifd.ovs.switch import Switch
 from vifd.ovs.tables import CLASSIFY
-from vifd.ovs.target import by_cookie, difference
+from vifd.ovs.target import by_cookie, difference, touched
 from vifd.ovs.wiring import OvsWiring
 
 #: So many differing flows are written out in full.
@@ -55,7 +56,7 @@ def patch_evidence(bridges: Bridges, names: OvsWiring) -> list[Evidence]:
 
 
 class FlowReader:
-    """Compares the flows of several ports, reading what they share once.
+    """Compares the flows of several ports, read in one exchange with the switch.
 
     :param ports: the ports of this check as they shall be
     """
@@ -63,13 +64,18 @@ class FlowReader:
     def __init__(self, switch: Switch, ports: Mapping[str, SwitchPort]) -> None:
         self._switch = switch
         self._target = switch.wanted(ports)
+        self._cookies = touched(ports.values())[0]
+        self._read: dict[int, list[Flow]] | VifError | None = None
         self._shared: dict[int, Evidence] = {}
         #: ids of the ports that were found open
         self.passing: set[str] = set()
 
     def evidence(self, port: SwitchPort) -> list[Evidence]:
-        """The flows of a port, of its network and of its bridge, byte for byte."""
-        have = self._switch.installed(port.cookie)
+        """The flows of a port, of its network and of its bridge, byte for byte.
+
+        :raises VifError: the flows cannot be read
+        """
+        have = self._installed(port.cookie)
         if any((f.table, f.priority) == (CLASSIFY, ADMIT) for f in have):
             self.passing.add(port.id)
         return [
@@ -81,14 +87,25 @@ class FlowReader:
             ),
         ]  # fmt: skip
 
+    def _installed(self, cookie: int) -> list[Flow]:
+        """One reading for all; one that failed is not repeated for every port."""
+        if self._read is None:
+            try:
+                self._read = self._switch.installed(self._cookies)
+            except VifError as error:
+                self._read = error
+        if isinstance(self._read, VifError):
+            raise self._read
+        return self._read[cookie]
+
     def _once(self, cookie: int, name: str, wanted: Callable[[], Iterable[Flow]]) -> Evidence:
         if cookie not in self._shared:
-            have = self._switch.installed(cookie)
+            have = self._installed(cookie)
             self._shared[cookie] = _compare(name, cookie, have, list(wanted()))
         return self._shared[cookie]
 
 
-def _compare(name: str, cookie: int, have: list[Flow], wanted: list[Flow]) -> Evidence:
+def _compare(name: str, cookie: int, have: Sequence[Flow], wanted: Sequence[Flow]) -> Evidence:
     todo = difference(by_cookie(have), by_cookie(wanted), [cookie])
     if not todo:
         return Evidence(name, have=len(have), wanted=len(wanted), source="openflow")

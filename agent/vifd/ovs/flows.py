@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vifd.errors import BackendError
 from vifd.openflow import action as act
@@ -70,18 +71,19 @@ def bridge_flows(*, ours: bool, uplinks: Iterable[int] = ()) -> list[Flow]:
 # --- a port ---------------------------------------------------------------------------------------
 
 
-def port_flows(port: SwitchPort) -> list[Flow]:
+@lru_cache(maxsize=1024)
+def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     """The flows of one port; each bears the cookie of its present life.
 
     The guard drops what is not admitted: everything while the port is closed, frames that bring
-    their own VLAN tag always.
+    their own VLAN tag always. A plug asks for the flows of one port four times, hence the cache.
     """
     flows = [flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)]
     if port.gate >= Gate.CLOSED and port.secured:
         flows += antispoof.port_flows(port)
     if port.is_open:
         flows += [_admit(port), _own(port)]
-    return flows
+    return tuple(flows)
 
 
 def _admit(port: SwitchPort) -> Flow:

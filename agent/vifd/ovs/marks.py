@@ -110,6 +110,8 @@ def wiring_of(row: PortRow) -> OvsWiring:
         network_type=kind or "local",
         physical_network=physical or None,
         segmentation_id=int(number) if number.isdecimal() else None,
+        interface_type=row.type,
+        socket=row.options.get("vhost-server-path", ""),
         plugged=True,
     )
 

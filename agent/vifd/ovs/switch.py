@@ -97,9 +97,9 @@ class Switch:
 
     # --- reading back ---
 
-    def installed(self, cookie: int) -> list[Flow]:
-        """The flows with a cookie as the switch has them."""
-        return self._drivers.openflow.dump(self.bridge, cookie)
+    def installed(self, cookies_: Iterable[int]) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies as the switch has them."""
+        return self._drivers.openflow.dump_each(self.bridge, list(cookies_))
 
     def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
         """What the bridge shall carry if these ports are as given and the others as known."""
@@ -110,8 +110,10 @@ class Switch:
     def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
         """Read the flows of ports back; where they are not what the port is made of, say so."""
         failed = {}
+        ports = list(ports)
+        installed = self.installed(port.cookie for port in ports)
         for port in ports:
-            have = by_cookie(self.installed(port.cookie))
+            have = by_cookie(installed[port.cookie])
             todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
             if todo:
                 failed[port.id] = self._unlike(todo)
@@ -193,9 +195,9 @@ class Switch:
             scope = self._installed.keys() | wanted.keys()
         else:
             scope, tags = touched(ports)
-            for cookie in self._doubtful(ports, reread):
+            for cookie, have in self.installed(self._doubtful(ports, reread)).items():
                 self._installed.pop(cookie, None)
-                self._installed |= by_cookie(self.installed(cookie))
+                self._installed |= by_cookie(have)
             wanted = by_cookie(target.of({p.id for p in ports if p is not None}, tags))
         todo = difference(self._installed, wanted, scope)
         if todo:

@@ -17,6 +17,8 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param generation: 16 bits, not 0, drawn anew for each life of the port; part of its cookie
     :param patch: the port of the bridge that leads to the segment's physical bridge, or empty
     :param ifindex: of the device that was plugged; ``None`` where there is none
+    :param interface_type: the type of the switch port where that is no kernel device
+    :param socket: path of the socket of a vhost-user port
     :param plugged: false for planned names, true once the port was made
     """
 
@@ -31,6 +33,8 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     patch: str = ""
     ifindex: int | None = None
     multi_queue: bool = False
+    interface_type: str = ""
+    socket: str = ""
     plugged: bool = False
 
     @property

@@ -1,88 +1,29 @@
 """The plugin contract as tests, for every plugin in the tree and out of it.
 
 Subclass :class:`PluginContract` in a test module, say how the plugin is made and on which host, and
-pytest runs the law: every verb repeated, the host counted before and after, a fault at every single
-call of a driver before and after its effect, a crash at every call, bad company in a batch.
+pytest runs the law: every verb repeated, the host counted before and after, bad company in a batch,
+and the faults of :mod:`vifd.testing.contract_faults`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from vifd.drivers import Drivers
-from vifd.errors import BackendError, VifError
-from vifd.model import Attachment, Wiring
-from vifd.plugin import VERBS, Advert, Health, Host, Item, VifPlugin
-from vifd.testing.attachments import attachment
-from vifd.testing.injection import Injected, Injector
+from vifd.errors import VifError
+from vifd.model import Wiring
+from vifd.plugin import VERBS, Advert, Health, Item
+from vifd.testing.contract_faults import FaultContract
+from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
-from vifd.testing.machines import residue
-
-#: More calls than any verb makes; the loop over the calls ends by itself before.
-_MANY = 200
 
 
-def _backend_error(text: str) -> Exception:
-    return BackendError(facts={"backend": "injected", "problem": text})
-
-
-class PluginContract:
-    """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else differs."""
-
-    #: Bridges whose ports and flows are counted.
-    bridges: tuple[str, ...] = ("br-int",)
-
-    @pytest.fixture
-    def drivers(self) -> Drivers:
-        """The drivers of a host that the test may do with as it likes."""
-        raise NotImplementedError
-
-    def factory(self, host: Host) -> VifPlugin:
-        """Make the plugin."""
-        raise NotImplementedError
-
-    def attachment(self, number: int) -> Attachment:
-        """A document that the plugin serves; any number of them are on one network."""
-        return attachment(number)
-
-    def altered(self, wanted: Attachment) -> Attachment:
-        """The same port with a difference that the plugin applies in place."""
-        network = msgspec.structs.replace(wanted.network, mtu=wanted.network.mtu - 50)
-        return msgspec.structs.replace(wanted, network=network)
-
-    def residue(self, drivers: Drivers) -> set[str]:
-        """Everything on the host that bears the mark of a port."""
-        return residue(drivers, self.bridges)
-
-    @pytest.fixture
-    def injector(self, drivers: Drivers) -> Injector:
-        """The drivers, with a place for faults."""
-        return Injector(drivers)
-
-    @pytest.fixture
-    def ledger(self, injector: Injector) -> Iterator[Ledger]:
-        """A journal with the plugin, on a host that once had a port: what a plugin makes for all
-        ports is there. In the end every port is removed again."""
-        ledger = Ledger(injector.drivers, self.factory)
-        ledger.plugin.probe()
-        assert not ledger.plug(self.attachment(99))
-        assert not ledger.unplug()
-        yield ledger
-        injector.arm()
-        if ledger.records:
-            assert not ledger.restart().unplug()
-        assert self.residue(injector.drivers) == set()
-
-    @pytest.fixture
-    def count(self, drivers: Drivers, ledger: Ledger) -> Callable[[], set[str]]:
-        """Counts what is on the host; nothing is at the start of a test."""
-        assert self.residue(drivers) == set()
-        return lambda: self.residue(drivers)
+class PluginContract(FaultContract):
+    """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else of
+    :class:`vifd.testing.contract_subject.Subject` differs."""
 
     # --- what it says of itself ---
 
@@ -268,111 +209,3 @@ class PluginContract:
         reports = ledger.plugin.check([broken, ledger.records[good.id].item()])
         assert not reports[bad.id].clean
         assert reports[good.id].clean
-
-    # --- faults ---
-
-    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-    @pytest.mark.parametrize("error", [Injected, _backend_error], ids=["unknown", "backend"])
-    def test_a_fault_at_every_call_of_plug_leaves_nothing(
-        self,
-        ledger: Ledger,
-        injector: Injector,
-        count: Callable[[], set[str]],
-        after: bool,
-        error: Callable[[str], Exception],
-    ) -> None:
-        for number in range(_MANY):
-            injector.arm(number, after=after, error=error)
-            failed = ledger.plug(self.attachment(1), self.attachment(2))
-            made = list(injector.calls)
-            injector.arm()
-            where = made[number] if number < len(made) else "the end"
-            assert failed or error is not Injected or number >= len(made), where
-            for port_id, failure in failed.items():
-                assert "not_undone" not in failure.facts, where
-                assert failure.stage, where
-                ledger.records.pop(port_id, None)
-            assert not ledger.unplug(), where
-            assert count() == set(), where
-            if number >= len(made):
-                assert not failed
-                return
-        pytest.fail("plug makes too many calls")
-
-    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-    def test_a_fault_in_a_change_keeps_what_was_there(
-        self, ledger: Ledger, injector: Injector, count: Callable[[], set[str]], after: bool
-    ) -> None:
-        wanted = self.attachment(1)
-        assert not ledger.plug(wanted)
-        before, wiring = count(), ledger.records[wanted.id].wiring
-        for number in range(_MANY):
-            injector.arm(number, after=after)
-            failed = ledger.plug(self.altered(wanted))
-            made = list(injector.calls)
-            injector.arm()
-            where = made[number] if number < len(made) else "the end"
-            if failed:
-                assert "not_undone" not in failed[wanted.id].facts, where
-                assert count() == before, where
-            assert not ledger.plug(wanted), where
-            assert not ledger.findings(), where
-            assert ledger.records[wanted.id].wiring == wiring, where
-            if number >= len(made):
-                return
-        pytest.fail("plug makes too many calls")
-
-    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-    def test_unplug_after_a_fault_at_every_call(
-        self, ledger: Ledger, injector: Injector, count: Callable[[], set[str]], after: bool
-    ) -> None:
-        for number in range(_MANY):
-            assert not ledger.plug(self.attachment(1), self.attachment(2))
-            injector.arm(number, after=after)
-            ledger.unplug()
-            made = list(injector.calls)
-            injector.arm()
-            where = made[number] if number < len(made) else "the end"
-            if ledger.records:
-                assert not ledger.unplug(), where
-            assert count() == set(), where
-            if number >= len(made):
-                return
-        pytest.fail("unplug makes too many calls")
-
-    @pytest.mark.parametrize("then", ["plug", "unplug"])
-    def test_a_crash_at_every_call_of_plug(
-        self, ledger: Ledger, injector: Injector, count: Callable[[], set[str]], then: str
-    ) -> None:
-        """The daemon dies without undo and comes back with the names that are on disk."""
-        for number in range(_MANY):
-            wanted = self.attachment(1)
-            names = ledger.plugin.name(wanted, ledger.entries())
-            self._die(ledger, injector, wanted, names, number)
-            made = list(injector.calls)
-            injector.arm()
-            where = made[number] if number < len(made) else "the end"
-            ledger = ledger.restart()
-            if then == "plug":
-                assert not ledger.carry_out([wanted.id]), where
-                assert not ledger.findings(), where
-            assert not ledger.unplug(), where
-            assert count() == set(), where
-            if number >= len(made):
-                return
-        pytest.fail("plug makes too many calls")
-
-    def _die(self, ledger: Ledger, injector: Injector, wanted: Attachment, names: Wiring,
-             number: int) -> None:  # fmt: skip
-        from vifd.testing.ledger import Record
-
-        ledger.records[wanted.id] = Record(wanted, names)
-        injector.arm(number)
-        item = ledger.records[wanted.id].item()
-        try:
-            ledger.plugin.plug([item])
-            ledger.plugin.activate([item])
-        except Injected:
-            item.undo.keep()
-
-

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from vifd import errors, verify
-from vifd.drivers import Drivers
+from vifd.drivers import Drivers, OpenFlow
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Wiring
 from vifd.plugin import Entry, Host, Item, Outcomes, VifPlugin
@@ -32,6 +32,16 @@ class Record:
     def item(self, *, deep: bool = True) -> Item:
         """The port as the verbs see it."""
         return Item(self.attachment, self.names, self.wiring, open=self.open, deep=deep)
+
+
+class _Anew:
+    """The same driver as another object: what is remembered per driver is forgotten."""
+
+    def __init__(self, driver: object) -> None:
+        self._driver = driver
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._driver, name)
 
 
 @dataclass
@@ -60,8 +70,11 @@ class Ledger:
         }
 
     def restart(self) -> Ledger:
-        """The daemon ends and comes back: a new plugin object on the same records."""
-        return Ledger(self.drivers, self.factory, self.records, self.patience)
+        """The daemon ends and comes back: a new plugin on the same records, with no memory."""
+        openflow = cast(OpenFlow, _Anew(self.drivers.openflow))
+        return Ledger(
+            replace(self.drivers, openflow=openflow), self.factory, self.records, self.patience
+        )
 
     # --- the engine's steps ---
 
@@ -160,9 +173,7 @@ class Ledger:
 
     def findings(self, *ids: str) -> dict[str, Any]:
         """What is not as wanted, of one or of all ports: fact to what was read."""
-        return {
-            e.fact: e.have for report in self.check(*ids).values() for e in report.findings
-        }
+        return {e.fact: e.have for report in self.check(*ids).values() for e in report.findings}
 
     def activate(self, *ids: str) -> dict[str, VifError]:
         """Open ports."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from oslo_config import cfg
 
 from vifd import __version__
-from vifd.errors import BridgeMissing, MtuTooLarge
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.ovs import numbers, wiring
-from vifd.ovs.bridges import Bridges, unmapped
-from vifd.ovs.foreign import ForeignNumbers
+from vifd.ovs import wiring
+from vifd.ovs.bridges import Bridges
+from vifd.ovs.gates import set_gates
+from vifd.ovs.naming import Naming
+from vifd.ovs.needs import segment_needs, uplink_mtus
+from vifd.ovs.removal import unplug
+from vifd.ovs.rows import bridges_of
 from vifd.ovs.switch import Switch, switch_of
-from vifd.ovs.wiring import OvsWiring
 from vifd.plugin import (
     Advert,
     Entry,
@@ -28,8 +31,8 @@ from vifd.plugin import (
 )
 from vifd_ovs import guest, observing, options, probing
 from vifd_ovs.checking import Checking
-from vifd_ovs.plugging import Plugging, set_gates
-from vifd_ovs.removal import unplug
+from vifd_ovs.plugging import Plugging
+from vifd_ovs.removal import remove_devices
 
 VIF_TYPE = "ovs"
 
@@ -61,7 +64,7 @@ class OvsPlugin(VifPlugin):
             self.settings.mappings,
             self.settings.port_timeout,
         )
-        self._foreign = ForeignNumbers(host.drivers.ovsdb)
+        self._naming = Naming(host, self._bridges, self.settings.ofports, "tap")
         self._switches: dict[str, Switch] = {}
         self._mtus: dict[str, tuple[str, int]] = {}
 
@@ -84,57 +87,20 @@ class OvsPlugin(VifPlugin):
     # --- before ---
 
     def probe(self) -> Probe:
-        found = {p: self._bridges.uplink_mtu(p) for p in self.settings.mappings}
-        self._mtus = {physnet: mtu for physnet, mtu in found.items() if mtu is not None}
+        self._mtus = uplink_mtus(self._bridges)
         return probing.probe(self.host.drivers, self.settings, self._bridges)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU."""
-        physnet = attachment.network.segment.physical_network
-        if attachment.network.segment.network_type not in ("flat", "vlan") or physnet is None:
-            return
-        bridge = self.settings.mappings.get(physnet)
-        mapped = unmapped(physnet, self.settings.mappings)
-        yield Requirement("physical_network", bridge is not None, mapped)
-        if bridge is None:
-            return
-        missing = BridgeMissing(facts={"bridge": bridge, "physnet": physnet})
-        there = self.host.drivers.ovsdb.bridge(bridge) is not None
-        # without a database it cannot be known; the probe says that
-        known = self.host.drivers.ovsdb.connected()
-        yield Requirement("physical_bridge", there or not known, missing)
-        device, limit = self._mtus.get(physnet, ("", 0))
-        wanted = attachment.network.mtu
-        facts = {"wanted": wanted, "have": limit, "bottleneck": device}
-        yield Requirement("mtu", not limit or wanted <= limit, MtuTooLarge(facts=facts))
+        return segment_needs(attachment, self._bridges, self._mtus)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The device's name, a port number, the network's local VLAN id and a new generation.
 
         :raises VifError: a name or number cannot be had, or the MAC is in use on the network
         """
-        bridge = self.settings.bridge
-        held = numbers.survey(attachment, bridge, taken)
-        foreign = self._foreign.of(bridge)
-        held.foreign_tags |= foreign.tags
-        network = attachment.network
-        physnet = network.segment.physical_network
-        carried = network.segment.network_type in ("flat", "vlan")
-        names = OvsWiring(
-            bridge=bridge,
-            ofport=numbers.ofport(
-                attachment.id, *self.settings.ofports, held.ofports | foreign.ofports
-            ),
-            tag=numbers.local_vlan(attachment, bridge, held),
-            generation=numbers.generation(),
-            network_id=network.id,
-            network_type=network.segment.network_type,
-            physical_network=physnet if carried else None,
-            segmentation_id=network.segment.segmentation_id,
-            patch=self._bridges.patch_name(physnet, bridge) if carried else "",
-            multi_queue=guest.queues(attachment, self.settings.max_queues) > 1,
-        )
-        device = numbers.device("tap", attachment, held)
+        multi_queue = guest.queues(attachment, self.settings.max_queues) > 1
+        device, names = self._naming.choose(attachment, taken, multi_queue=multi_queue)
         return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
@@ -171,18 +137,15 @@ class OvsPlugin(VifPlugin):
         return Checking(self.plugin_name, self.host, self._bridges, switches, batch).run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        done = unplug(self.host.drivers, self._switches_for(batch), batch)
+        taps = partial(remove_devices, self.host.drivers.links)
+        done = unplug(self.host.drivers, self._switches_for(batch), batch, taps)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:
         """Switch ports and devices that bear our mark, on the integration bridge and on every
         bridge that the ledger names."""
-        bridges = {self.settings.bridge}
-        for entry in self.host.ledger().values():
-            names = wiring.read_if(entry.wiring)
-            if names is not None:
-                bridges.add(names.bridge)
-        return observing.observe(self.host.drivers, sorted(bridges), self.plugin_name, VIF_TYPE)
+        bridges = bridges_of(self.host, self.settings.bridge)
+        return observing.observe(self.host.drivers, bridges, self.plugin_name, VIF_TYPE)
 
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""

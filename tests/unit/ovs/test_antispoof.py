@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from unit.ovs.world import World, port
 
+from unit.ovs.world import World, port
 from vifd.ovs.addresses import link_local
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from unit.ovs.world import PATCH, UPLINK, World, port
+from typing import Any
 
+import pytest
+
+from unit.ovs.world import PATCH, UPLINK, World, port
 from vifd.errors import BackendError
 from vifd.openflow import message
 from vifd.ovs import cookies, flows
@@ -62,7 +64,9 @@ class TestLocalNetwork:
     def test_an_unknown_port_is_dropped_on_our_bridge(self):
         journey = self.world.journey(77, frame(1, mac(2)))
         assert not journey.sent
-        assert journey.path[-1].flow.cookie == cookies.BRIDGE
+        last = journey.path[-1].flow
+        assert last is not None
+        assert last.cookie == cookies.BRIDGE
 
 
 def test_a_foreign_bridge_keeps_its_own_default():
@@ -92,7 +96,7 @@ class TestSharedMacs:
 
     def ports(self, **of_three):
         pair = {"ip_address": "10.9.0.1", "mac_address": self.VRRP}
-        fields = {"allowed_address_pairs": [pair]}
+        fields: dict[str, Any] = {"allowed_address_pairs": [pair]}
         return [
             port(attachment(1)),
             port(attachment(2, **fields)),
@@ -194,9 +198,7 @@ class TestManyMembers:
         ports = self.members(35)
         world = World(ports)
         out = world.journey(ports[0], frame(1, BROADCAST)).sent
-        assert sorted(sent.port for sent in out) == sorted(
-            [UPLINK, *(p.ofport for p in ports[1:])]
-        )
+        assert sorted(sent.port for sent in out) == sorted([UPLINK, *(p.ofport for p in ports[1:])])
         assert {sent.vlan for sent in out if sent.port != UPLINK} == {None}
         assert {sent.vlan for sent in out if sent.port == UPLINK} == {101}
 

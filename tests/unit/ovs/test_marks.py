@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vifd.drivers import PortRow
@@ -29,8 +31,8 @@ NAMES = OvsWiring(
 def row(**fields):
     wanted = attachment(1, segment=vlan(101))
     ids = marks.external_ids(wanted, NAMES, "ovs") | marks.document_ids(wanted)
-    values = {"ofport": 4711, "ofport_request": 4711, "tag": 3, "external_ids": ids}
-    return PortRow("tap1", "br-int", **(values | fields))
+    made = PortRow("tap1", "br-int", ofport=4711, ofport_request=4711, tag=3, external_ids=ids)
+    return replace(made, **fields)
 
 
 class TestExternalIds:
@@ -46,17 +48,15 @@ class TestExternalIds:
 
     def test_the_document_comes_back_in_the_role_that_was_found(self):
         wanted = attachment(1, segment=vlan(101), name="web")
-        document = marks.document_of(
-            row(external_ids=marks.document_ids(wanted)), Role.INACTIVE
-        )
+        document = marks.document_of(row(external_ids=marks.document_ids(wanted)), Role.INACTIVE)
         again = decode(document).attachment
         assert again.role is Role.INACTIVE
         assert (again.port, again.network) == (wanted.port, wanted.network)
 
     def test_the_role_alone_changes_no_mark(self):
         assert "role" not in marks.pack(attachment(1))
-        one = decode({**marks.document_of(row(), Role.ACTIVE)}).attachment
-        other = decode({**marks.document_of(row(), Role.INACTIVE)}).attachment
+        one = decode(marks.document_of(row(), Role.ACTIVE)).attachment
+        other = decode(marks.document_of(row(), Role.INACTIVE)).attachment
         assert marks.document_ids(one) == marks.document_ids(other)
 
     @pytest.mark.parametrize("text", ["", "?", "e30=", "eJwDAAAAAAE="])
@@ -68,7 +68,6 @@ class TestExternalIds:
         import random
 
         dice = random.Random(1)
-        pairs = [{"ip_address": str(dice.randrange(1 << 24) << 8 | 1 << 31)} for _ in range(2)]
         pairs = [
             {"ip_address": ".".join(str(dice.randrange(256)) for _ in range(4))}
             for _ in range(1000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.ovs.world import UPLINK, World, mac_number, port
 
+from unit.ovs.world import UPLINK, World, mac_number, port
 from vifd.openflow import field as fd
 from vifd.openflow.field import BY_NAME
 from vifd.ovs.addresses import link_local
@@ -13,7 +13,7 @@ from vifd.ovs.ports import SwitchPort
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac, vlan
 
 VRRP = "00:00:5e:00:01:01"
-PAIRS = (
+PAIRS: tuple[list[dict[str, str]], ...] = (
     [],
     [{"ip_address": "10.9.0.0/24"}],
     [{"ip_address": "10.9.0.1", "mac_address": VRRP}],

@@ -1,0 +1,78 @@
+"""Check: read ports back, in the order of the path that a frame of the guest takes."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+from vifd.drivers import Drivers, PortRow
+from vifd.errors import VifError
+from vifd.model import Evidence, Report
+from vifd.ovs import evidence, marks, proofs
+from vifd.ovs.batch import Batch, Work
+from vifd.ovs.bridges import Bridges
+from vifd.ovs.evidence import FlowReader, fact
+from vifd.ovs.ports import SwitchPort, switch_port
+from vifd.ovs.switch import Switch
+from vifd.plugin import Host, Item
+
+
+class PortChecking(abc.ABC):
+    """One ``check`` call. Changes nothing. A plugin adds what its guests are connected by."""
+
+    def __init__(
+        self, plugin: str, host: Host, bridges: Bridges, switches: dict[str, Switch],
+        items: Sequence[Item],
+    ) -> None:  # fmt: skip
+        self.plugin = plugin
+        self.drivers: Drivers = host.drivers
+        self.clock = host.clock
+        self.bridges = bridges
+        self.switches = switches
+        self.batch = Batch.of(items)
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Read once what many ports are judged by."""
+
+    @abc.abstractmethod
+    def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        """What lies between the guest and the switch port."""
+
+    def run(self) -> dict[str, Report]:
+        """A report for every port."""
+        reports = {
+            port_id: Report([Evidence("wiring", have=error.message, wanted="readable", ok=False)],
+                            at=self.clock())
+            for port_id, error in self.batch.failed.items()
+        }  # fmt: skip
+        self.prepare()
+        for name, works in self.batch.bridges().items():
+            ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
+                     for w in works}  # fmt: skip
+            reader = FlowReader(self.switches[name], ports)
+            for work in works:
+                row = self.drivers.ovsdb.port(work.device)
+                facts = self.guest_side(work, row) + self._switch_evidence(work, row)
+                flows, passing = self._flow_evidence(reader, work, ports[work.id])
+                reports[work.id] = Report([*facts, *flows], at=self.clock(), passing=passing)
+        return reports
+
+    def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        names = work.names
+        ids = marks.external_ids(work.item.attachment, names, self.plugin)
+        facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
+        facts += evidence.row_evidence(row, names.bridge, names.ofport, names.tag, ids)
+        return facts + evidence.patch_evidence(self.bridges, names)
+
+    def _flow_evidence(
+        self, reader: FlowReader, work: Work, port: SwitchPort
+    ) -> tuple[list[Evidence], bool | None]:
+        """The facts, and whether the port was found open: unknown where nothing can be read."""
+        try:
+            facts = reader.evidence(port)
+        except VifError as error:
+            return [fact("flows", error.message, "readable", "openflow")], None
+        if work.item.deep:
+            facts += proofs.traces(self.drivers.tracer, work.names.bridge, port)
+        return facts, port.id in reader.passing

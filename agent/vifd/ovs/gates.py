@@ -1,0 +1,23 @@
+"""Activate and deactivate: one bundle of flows for each bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vifd.ovs.batch import Batch, Work
+from vifd.ovs.ports import switch_port
+from vifd.ovs.switch import Switch
+from vifd.plugin import Item
+
+
+def set_gates(switches: dict[str, Switch], items: Sequence[Item], *, opened: bool) -> Batch:
+    """Open or close the ports of a batch; one bundle per bridge."""
+    batch = Batch.of(items)
+    for name, works in batch.bridges().items():
+
+        def step(chosen: Sequence[Work], switch: Switch = switches[name]) -> None:
+            ports = {w.id: switch_port(w.item.attachment, w.names, opened=opened) for w in chosen}
+            switch.apply(ports)
+
+        batch.together("open" if opened else "close", step, works)
+    return batch

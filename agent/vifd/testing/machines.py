@@ -1,0 +1,144 @@
+"""Whole hosts for tests of plugins: one of fakes, one of a real kernel and a private switch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from vifd.drivers import Drivers
+from vifd.testing.bridging import FakeBridging
+from vifd.testing.links import FakeLinks
+from vifd.testing.nft import FakeNft
+from vifd.testing.openflow import FakeOpenFlow
+from vifd.testing.ovsdb import FakeOvsdb
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.tracer import FakeTracer
+from vifd.testing.wait import until
+
+
+class FakeMachine:
+    """A host of fakes that know of each other."""
+
+    def __init__(self) -> None:
+        self.links = FakeLinks()
+        self.ovsdb = FakeOvsdb(self.links)
+        self.openflow = FakeOpenFlow(lambda: _Bridges(self.ovsdb))
+        self.tracer = FakeTracer(self.openflow)
+        self.bridging = FakeBridging(self.links)
+        self.nft = FakeNft()
+        self.drivers = Drivers(
+            self.links, self.ovsdb, self.openflow, self.tracer, self.bridging, self.nft
+        )
+
+    def add_bridge(self, name: str) -> None:
+        """A bridge that somebody else made."""
+        self.ovsdb.ensure_bridge(
+            name, datapath_type="netdev", fail_mode="standalone", protocols=(), external_ids={}
+        )
+
+    def restart_switch(self) -> None:
+        """The switch crashes and comes back without flows."""
+        self.ovsdb.stop_switch()
+        self.openflow.stop()
+        self.ovsdb.start_switch()
+        self.openflow.start()
+
+    def join_patches(self, *bridges: str) -> None:
+        """Have the patch ports of these bridges carry packets."""
+        rows = {row.name: row for bridge in bridges for row in self.ovsdb.ports(bridge)}
+        for row in rows.values():
+            peer = rows.get(row.options.get("peer", ""))
+            if row.type == "patch" and peer is not None:
+                one, other = (row.bridge, row.ofport or 0), (peer.bridge, peer.ofport or 0)
+                self.openflow.patch(one, other)
+
+
+class _Bridges(Collection[str]):
+    """The bridges of a database, as far as one can ask for them by name."""
+
+    def __init__(self, ovsdb: FakeOvsdb) -> None:
+        self._ovsdb = ovsdb
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._ovsdb.bridge(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("bridges can only be asked for by name")
+
+    def __len__(self) -> int:
+        raise TypeError("bridges can only be asked for by name")
+
+
+class RealMachine:
+    """The kernel of the calling thread's namespace and a private Open vSwitch."""
+
+    def __init__(self, ovs: PrivateOvs) -> None:
+        from vifd.drivers.links import Links
+        from vifd.drivers.openflow import LocalOpenFlow
+        from vifd.drivers.ovsdb import Ovsdb
+        from vifd.drivers.tracer import LocalTracer
+
+        self.ovs = ovs
+        links, ovsdb = Links(), Ovsdb(ovs.db)
+        openflow, tracer = LocalOpenFlow(str(ovs.rundir)), LocalTracer(str(ovs.rundir))
+        self._closers = [tracer.close, openflow.close, ovsdb.close, links.close]
+        self.drivers = Drivers(links, ovsdb, openflow, tracer)
+        try:
+            until(ovsdb.connected, "the database is connected")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the drivers; the switch and the devices stay."""
+        while self._closers:
+            self._closers.pop(0)()
+
+    def __enter__(self) -> RealMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class LinuxMachine:
+    """The kernel of the calling thread's namespace, bridges and packet filter included, and a
+    switch that is a fake."""
+
+    def __init__(self) -> None:
+        from vifd.drivers.bridging import Bridging
+        from vifd.drivers.links import Links
+        from vifd.drivers.nft import Nft
+
+        fake = FakeMachine()
+        links, bridging, nft = Links(), Bridging(), Nft()
+        self._closers = [nft.close, bridging.close, links.close]
+        self.drivers = Drivers(links, fake.ovsdb, fake.openflow, fake.tracer, bridging, nft)
+
+    def close(self) -> None:
+        """End the drivers; devices and rules stay."""
+        while self._closers:
+            self._closers.pop(0)()
+
+    def __enter__(self) -> LinuxMachine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def residue(drivers: Drivers, bridges: Iterable[str]) -> set[str]:
+    """What bears the mark of a port: devices, switch ports, flows, a line each.
+
+    What a plugin keeps for all ports (bridges, patch ports, common flows) does not count.
+    """
+    from vifd.ovs import cookies, marks
+
+    found = {f"device {link.name}" for link in drivers.links.marked(marks.ALIAS)}
+    for bridge in bridges:
+        if drivers.ovsdb.bridge(bridge) is None:
+            continue
+        rows = drivers.ovsdb.ports(bridge)
+        found |= {f"port {row.name}" for row in rows if marks.PORT in row.external_ids}
+        flows = drivers.openflow.dump(bridge, *cookies.OURS)
+        found |= {f"flow {flow}" for flow in flows if flow.cookie != cookies.BRIDGE}
+    return found
