@@ -90,6 +90,7 @@ def routes(
     return {
         "/v1/status": meta.Fact(backend.status),
         "/v1/plugins": meta.Fact(lambda: {"plugins": backend.plugins()}),
+        "/v1/plugins/{name}/verify": meta.VerifyPlugin(backend, waits),
         "/v1/host": meta.Fact(backend.host),
         "/v1/openapi.json": meta.Fact(openapi.document),
         "/v1/ports": ports.PortList(backend, waits),

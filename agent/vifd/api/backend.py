@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from vifd.inspection import Inspection
 from vifd.model import Document, PortRecord, Role
 from vifd.ticket import Event, Ticket
 
@@ -18,6 +19,14 @@ class Backend(Protocol):
 
     def plugins(self) -> list[dict[str, Any]]:
         """Every plugin found, admitted or refused: name, distribution, version, state, reasons."""
+
+    def verify_plugin(self, name: str) -> Future[Inspection]:
+        """Hold a plugin against its contract, without touching a port.
+
+        :raises vifd.errors.PluginRefused: it was not admitted
+        :raises vifd.errors.PluginMissing: there is none of that name
+        :raises vifd.errors.PluginUnhealthy: it hangs
+        """
 
     def host(self) -> dict[str, Any]:
         """What is known of the host: kernel, switch, bridges, mappings, per-plugin probes."""

@@ -85,6 +85,8 @@ class Unplug(Plug):
             self.waits.accepted(ticket)
             if deadline is not None:
                 self.waits.done(ticket, deadline)
+        except errors.PortNotFound:
+            return Item(ticket.port_id, 204)
         except Exception as error:  # noqa: BLE001 - one port's failure is its own
             known = errors.wrap(error, stage="api", port=ticket.port_id)
             return Item(ticket.port_id, known.http, error=known.to_dict())

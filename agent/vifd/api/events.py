@@ -7,6 +7,7 @@ A reader that does not take what is sent is disconnected by the server's send ti
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
@@ -18,6 +19,8 @@ from vifd.api import query
 from vifd.api.backend import Backend
 from vifd.hub import Hub
 from vifd.ticket import Event
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds of silence after which a comment is sent.
 KEEP_ALIVE = 15.0
@@ -94,14 +97,13 @@ class Events:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = query.params(req, ("after", "follow", "limit"))
         after = self._after(req, given)
+        self.backend.events(after, 1)  # a journal that cannot be read is an error, not a stream
         follow = query.boolean("follow", given.get("follow", "true"))
         limit = query.integer("limit", given.get("limit", "10000"), 1, 100_000)
         if follow and self.feed.followers >= MAX_FOLLOWERS:
             raise errors.Busy(facts={"limit": MAX_FOLLOWERS}, retry_after=5)
         resp.content_type = "text/event-stream"
         resp.set_header("Cache-Control", "no-store")
-        # Every piece goes out at once instead of being collected into 4 KiB.
-        req.env["eventlet.minimum_write_chunk_size"] = 1
         resp.stream = self.follow(after) if follow else self.replay(after, limit)
 
     def _after(self, req: falcon.Request, given: dict[str, str]) -> int:
@@ -138,6 +140,8 @@ class Events:
                     after = page[-1].id
                 elif not self.feed.wait(news, self.keep_alive):
                     yield b": keep-alive\n\n"
+        except errors.VifError as error:
+            LOG.warning("an event stream ends after event %d: %s", after, error)
         finally:
             self.feed.followers -= 1
 

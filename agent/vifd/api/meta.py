@@ -9,7 +9,8 @@ import falcon
 
 from vifd.api import query
 from vifd.api.backend import Backend
-from vifd.api.ports import answer
+from vifd.api.body import expect_empty
+from vifd.api.ports import Resource, answer
 
 
 class Fact:
@@ -21,6 +22,17 @@ class Fact:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query.params(req, ())
         answer(resp, 200, self.read())
+
+
+class VerifyPlugin(Resource):
+    """``/v1/plugins/{name}/verify``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        given = query.params(req, ("timeout",))
+        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        expect_empty(req)
+        future = self.backend.verify_plugin(name)
+        answer(resp, 200, self.waits.result(future, "", query.Deadline("verified", timeout)))
 
 
 class Metrics:

@@ -22,6 +22,12 @@ _BODY = (
 #: Classes of errors that are about the call; with all others the daemon's work can end.
 _CALL = ("document", "auth", "api", "internal")
 
+#: What a call about one plugin may be answered with.
+_INSPECTED = (
+    *_ALWAYS, errors.PluginMissing, errors.PluginRefused, errors.PluginUnhealthy, errors.Stopping,
+    errors.WaitTimeout,
+)  # fmt: skip
+
 Codes = Iterable[type[errors.VifError]]
 
 
@@ -59,6 +65,13 @@ _ID: Schema = {
     "required": True,
     "schema": UUID_SCHEMA,
     "description": "the port's id",
+}
+_PLUGIN: Schema = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "the plugin's name",
 }
 _REQUEST_ID: Schema = {
     "name": "X-Request-ID",
@@ -168,6 +181,15 @@ def _facts() -> dict[str, Any]:
     return {
         "/v1/status": fact("Whether the daemon is live and ready", ref("DaemonStatus")),
         "/v1/plugins": fact("The plugins and why one is unavailable", ref("PluginList")),
+        "/v1/plugins/{name}/verify": {
+            "parameters": [_PLUGIN],
+            "post": _call(
+                "Hold a plugin against its contract; no port is touched",
+                {"200": _json(ref("Inspection"), "what was looked at")},
+                _INSPECTED,
+                [_TIMEOUT],
+            ),
+        },
         "/v1/host": fact("What is known of the host", ref("HostFacts")),
         "/v1/openapi.json": fact("This document", {"type": "object"}),
         "/v1/events": {"get": _call("What happens, as it happens", stream, busy, _STREAM)},

@@ -101,7 +101,7 @@ class CodedProtocol:
         A unix socket that is closed with unread data resets the connection, and the answer is lost.
         So what is left of a body is read for a moment.
         """
-        body = self.environ.get("eventlet.input")
+        body = self.environ.get("wsgi.input")
         if body is None or body.chunked_input or body.position < (body.content_length or 0):
             with contextlib.suppress(OSError, ValueError):
                 self._linger()

@@ -8,6 +8,7 @@ import msgspec
 
 from vifd.api.batch import MAX_PORTS, Batch
 from vifd.api.view import PortView
+from vifd.inspection import Inspection
 from vifd.model import Attachment, Phase
 from vifd.ticket import Event
 
@@ -95,7 +96,7 @@ def _list_of(name: str, items: Schema) -> Schema:
 def components() -> dict[str, Schema]:
     """All schemas by name."""
     _, made = msgspec.json.schema_components(
-        [Attachment, PortView, Batch, Event, Phase],
+        [Attachment, PortView, Batch, Event, Inspection, Phase],
         ref_template=_TEMPLATE,
         schema_hook=lambda _: {"description": "any value"},
     )

@@ -158,6 +158,8 @@ class Server:
             keepalive=limits.idle,
             socket_timeout=limits.stall,
             url_length_limit=MAX_LINE,
+            # Every piece of a stream goes out at once instead of being collected into 4 KiB.
+            minimum_chunk_size=1,
             log_output=False,
             debug=False,
         )

@@ -36,6 +36,7 @@ environment:
 COMMANDS = {
     "status": "vifd.cli.meta:Status",
     "plugin list": "vifd.cli.meta:PluginList",
+    "plugin verify": "vifd.cli.meta:PluginVerify",
     "host show": "vifd.cli.meta:HostShow",
     "port list": "vifd.cli.port:PortList",
     "port show": "vifd.cli.port:PortShow",

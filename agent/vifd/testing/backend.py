@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from vifd import errors
+from vifd.inspection import Check, Inspection
 from vifd.model import (
     Document,
     Evidence,
@@ -53,11 +54,13 @@ class _Worker:
 class FakeDaemon:
     """A :class:`vifd.api.backend.Backend` that keeps state.
 
+    :ivar inspected: what the inspection of a plugin finds besides
     :ivar effects: every change that was made, in order: ``plug <id>``, ``unplug <id>``…
     """
 
     def __init__(self) -> None:
         self.effects: list[str] = []
+        self.inspected: list[Check] = []
         self._records: dict[str, PortRecord] = {}
         self._events: list[Event] = []
         self._callbacks: list[Callable[[Event], None]] = []
@@ -67,7 +70,7 @@ class FakeDaemon:
         self._running.set()
         self._disk, self._lane = _Worker("fake-disk"), _Worker("fake-lane")
 
-    def __enter__(self) -> FakeDaemon:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -132,6 +135,23 @@ class FakeDaemon:
         good = {"name": "fake", "distribution": "vifd", "version": "0", "state": "ready"}
         bad = {"name": "broken", "distribution": "elsewhere", "version": "1", "state": "refused"}
         return [{**good, "reasons": []}, {**bad, "reasons": ["ImportError: no module named x"]}]
+
+    def verify_plugin(self, name: str) -> Future[Inspection]:
+        if name == "broken":
+            facts = {"plugin": name, "distribution": "elsewhere", "reason": "ImportError"}
+            raise errors.PluginRefused(facts=facts, stage="load")
+        if name != "fake":
+            raise errors.PluginMissing(facts={"wanted": name, "have": ["fake"]}, stage="plugin")
+        future: Future[Inspection] = Future()
+        checks = [Check("contract.version", ok=True, detail="1.0"), *self.inspected]
+        ok = all(check.ok for check in checks)
+        self._lane.put(
+            lambda: (
+                self._running.wait()
+                and future.set_result(Inspection("fake", "0", "1.0", ok, checks))
+            )
+        )
+        return future
 
     def host(self) -> dict[str, Any]:
         return {"hostname": "fake", "kernel": "6.1", "plugins": {"fake": {"bridge": "br-int"}}}

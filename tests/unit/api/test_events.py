@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from unit.api.client import Client, uuid
+from vifd import errors
 from vifd.api.server import Limits
 from vifd.testing.api import serve
+from vifd.testing.backend import FakeDaemon
+from vifd.ticket import Event
 
 
 class Stream:
@@ -175,6 +178,35 @@ def test_readers_that_left_are_forgotten(backend, served):
         backend.emit("x")
         client.call("GET", "/v1/status")
     client.close()
+
+
+class Unreadable(FakeDaemon):
+    """A daemon whose journal fails from the second page on, or at once."""
+
+    pages = 0
+
+    def events(self, after: int, limit: int = 1000) -> list[Event]:
+        if self.pages == 0:
+            raise errors.JournalError(facts={"path": "x", "problem": "disk"})
+        self.pages -= 1
+        return super().events(after, limit)
+
+
+def test_a_journal_that_cannot_be_read(tmp_path: Path, caplog):
+    path = str(tmp_path / "s")
+    with Unreadable() as daemon, serve(daemon, path):
+        client = Client(path)
+        for follow in ("true", "false"):
+            answer = client.call("GET", f"/v1/events?follow={follow}")
+            assert (answer.status, answer.code) == (503, "E_REC_STORE")
+        client.close()
+        daemon.emit("x")
+        daemon.pages = 2
+        reader = Stream(path)
+        assert reader.ids(1) == [1]
+        assert reader.response.read() == b""
+        reader.close()
+    assert "an event stream ends after event 1" in caplog.text
 
 
 def test_too_many_readers(backend, served, monkeypatch):

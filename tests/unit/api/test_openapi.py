@@ -108,6 +108,10 @@ def test_answers_are_as_described(api: Client, backend):
     calls: list[tuple[str, str, str, Any, int]] = [
         ("GET", "/v1/status", "/v1/status", None, 200),
         ("GET", "/v1/plugins", "/v1/plugins", None, 200),
+        ("POST", "/v1/plugins/fake/verify", "/v1/plugins/{name}/verify", None, 200),
+        ("POST", "/v1/plugins/none/verify", "/v1/plugins/{name}/verify", None, 424),
+        ("POST", "/v1/plugins/broken/verify", "/v1/plugins/{name}/verify", None, 503),
+        ("POST", "/v1/plugins/fake/verify?timeout=x", "/v1/plugins/{name}/verify", None, 400),
         ("GET", "/v1/host", "/v1/host", None, 200),
         ("GET", "/v1/openapi.json", "/v1/openapi.json", None, 200),
         ("GET", "/metrics", "/metrics", None, 200),
