@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help ready run test unit functional lint format types bench docs/config clean
+.PHONY: help ready run test unit functional lint format types bench docs/config docs/errors clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf
+
+docs/errors: ready ## write docs/errors.md anew from the error classes
+	@$(PY) -m vifd.errors_doc > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
 
 clean: ## remove everything that was made here
 	rm -rf .venv build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \

@@ -11,8 +11,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from vifd import __version__, errors
+from vifd.decision import Request
 from vifd.engine import Engine, outgoing
-from vifd.intake import Request
+from vifd.inspection import Inspection
 from vifd.metrics import Metrics
 from vifd.model import Document, Phase, PortRecord, Role
 from vifd.plugin import CONTRACT_VERSION, Health, VifPlugin
@@ -101,6 +102,21 @@ class Agent:
             "features": sorted(advert.features),
             "in_place": sorted(advert.in_place),
         }
+
+    def verify_plugin(self, name: str) -> Future[Inspection]:
+        """See :meth:`vifd.api.backend.Backend.verify_plugin`."""
+        found = next((f for f in self._found if f.name == name), None)
+        if found is not None and found.refusal is not None:
+            raise found.refusal.copy()
+        if name not in self._engine.plugins:
+            have = sorted(self._engine.plugins)
+            raise errors.PluginMissing(facts={"wanted": name, "have": have}, stage="plugin")
+        lane = self._engine.lanes[name]
+        if lane.quarantined:
+            reason = "; ".join(self._engine.probes[name].reasons)
+            facts = {"plugin": name, "reason": reason}
+            raise errors.PluginUnhealthy(facts=facts, stage="plugin")
+        return self._engine.inspect(name)
 
     def host(self) -> dict[str, Any]:
         system = platform.uname()

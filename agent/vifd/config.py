@@ -15,8 +15,9 @@ from typing import Any
 from oslo_config import cfg, generator
 from oslo_log import log as oslo_log
 
-from vifd import __version__, network, plugin
+from vifd import __version__, network, plugin, registry, sources
 from vifd.ovs import options as ovs_options
+from vifd.sources import Source
 
 DEFAULT = [
     cfg.StrOpt(
@@ -72,7 +73,11 @@ ENGINE = [
         help="Seconds before a failed port is tried again. The pause doubles each time.",
     ),
     cfg.FloatOpt(
-        "retry_longest", default=60.0, min=0.1, mutable=True, help="The longest such pause, seconds."
+        "retry_longest",
+        default=60.0,
+        min=0.1,
+        mutable=True,
+        help="The longest such pause, seconds.",
     ),
     cfg.IntOpt(
         "check_interval",
@@ -164,6 +169,13 @@ def register_plugin(conf: Any, cls: type[plugin.VifPlugin]) -> Any:
     return conf[cls.plugin_name]
 
 
+def register_source(conf: Any, cls: type[Source]) -> Any:
+    """Register a plugin source's own options and return all options."""
+    conf.register_group(cfg.OptGroup(cls.name))
+    conf.register_opts(list(cls.options()), group=cls.name)
+    return conf
+
+
 def register_network(conf: Any, cls: type[network.NetworkService]) -> Any:
     """Register a network service's own options and return its group."""
     group = f"network_{cls.name}"
@@ -174,9 +186,8 @@ def register_network(conf: Any, cls: type[network.NetworkService]) -> Any:
 
 def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
     """For oslo.config's generator: every group, those of installed plugins included."""
-    from vifd import registry  # noqa: PLC0415 - the sample alone needs the plugins' classes
-
     groups: list[tuple[str | None, Sequence[cfg.Opt]]] = list(GROUPS.items())
+    groups += [(name, source.options()) for name, source in sources.installed().items()]
     for found in registry.discover():
         if found.cls is not None and found.cls.options():
             groups.append((found.name, found.cls.options()))

@@ -10,16 +10,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from vifd import __version__, config, errors, registry, systemd
+from vifd import __version__, config, errors, registry, sources, systemd
 from vifd.agent import Agent
 from vifd.api import server
 from vifd.api.app import Api
 from vifd.api.auth import Policy
 from vifd.drivers import Drivers
+from vifd.drivers.bridging import Bridging as KernelBridging
 from vifd.drivers.links import Links as KernelLinks
+from vifd.drivers.nft import Nft as KernelNft
 from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
 from vifd.drivers.tracer import LocalTracer
@@ -52,7 +55,9 @@ class Daemon:
         self._conf = conf
         self._started = time.monotonic()
         self._announced = False
-        found = registry.discover(conf.plugins.enabled_plugins)
+        register = partial(config.register_source, conf)
+        more = partial(sources.find, register)
+        found = registry.discover(conf.plugins.enabled_plugins, more=more)
         self._demand(found)
         self._journal = Journal.open(Path(conf.state_path) / "journal.db")
         self._drivers, self._closers = (make or local_drivers)(conf)
@@ -102,7 +107,7 @@ class Daemon:
         self._postman.start()
         self._service.start(self._agent)
         self._server.start()
-        hub.every(0.05, self._announce)
+        self._readiness = hub.every(0.02, self._announce)
         period = systemd.watchdog_interval()
         if period:
             hub.every(period, lambda: systemd.notify("WATCHDOG=1"))
@@ -116,6 +121,7 @@ class Daemon:
         """Tell systemd once every port of the journal is proven or has its error."""
         if not self._announced and self._engine.ready:
             self._announced = True
+            self._readiness.cancel()
             systemd.notify(f"READY=1\nSTATUS={len(self._journal.records())} ports")
             LOG.info("ready after %.2f s", time.monotonic() - self._started)
 
@@ -178,8 +184,11 @@ def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
     ovsdb = LocalOvsdb(options.ovsdb_connection, timeout=options.timeout)
     openflow = LocalOpenFlow(options.rundir, options.timeout)
     tracer = LocalTracer(options.rundir, options.timeout)
-    closers = [links.close, ovsdb.close, openflow.close, tracer.close]
-    return Drivers(links, ovsdb, openflow, tracer), closers
+    bridging, nft = KernelBridging(), KernelNft()
+    closers = [
+        links.close, ovsdb.close, openflow.close, tracer.close, bridging.close, nft.close,
+    ]  # fmt: skip
+    return Drivers(links, ovsdb, openflow, tracer, bridging, nft), closers
 
 
 def _settings(conf: Any) -> Settings:

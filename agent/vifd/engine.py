@@ -7,12 +7,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
 from vifd import errors, outcome, plan
 from vifd.bus import Bus
-from vifd.intake import Intake, Request
+from vifd.decision import Request
+from vifd.inspection import Inspection, inspect
+from vifd.intake import Intake
 from vifd.lane import Busy, Lane
 from vifd.metrics import Metrics
 from vifd.model import Document, PortRecord, Wiring, decode
@@ -69,6 +72,7 @@ class Engine:
         }
         self.lanes: dict[str, Lane] = {}
         self._workers: dict[str, Worker] = {}
+        self._naming = threading.Lock()
         self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
         self._attempts: dict[str, int] = {}
         self._due: dict[str, float] = {}
@@ -80,7 +84,7 @@ class Engine:
 
     def _hire(self, name: str, plugin: VifPlugin) -> None:
         limits = Limits(verify=self.settings.verify)
-        worker = Worker(plugin, self.journal, self, self.metrics, limits)
+        worker = Worker(plugin, self.journal, self, self.metrics, limits, naming=self._naming)
         lane = Lane(name, worker)
         worker.changed = lane.changed
         self._workers[name] = worker
@@ -88,9 +92,7 @@ class Engine:
 
     # --- life ---
 
-    def start(
-        self, *, recover: bool = False, settled: Callable[[], bool] = lambda: True
-    ) -> None:
+    def start(self, *, recover: bool = False, settled: Callable[[], bool] = lambda: True) -> None:
         """Begin to serve: probe every plugin, then bring every port of the journal back.
 
         :param recover: take ports back from the marks on the host, for a journal that was lost
@@ -277,6 +279,8 @@ class Engine:
         before = self.probes[plugin]
         self.probes[plugin] = probe
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
+        if plugin in self._lost and probe.health is not Health.UNAVAILABLE:
+            self.lanes[plugin].errand("recover", partial(self._recover, plugin))
         if before == probe:
             return
         if before.health is not probe.health:
@@ -290,8 +294,6 @@ class Engine:
             except errors.JournalError as error:
                 LOG.warning("%s: %s", error.code, error.message)
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
-            if plugin in self._lost:
-                self.lanes[plugin].errand("recover", partial(self._recover, plugin))
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
 
     # --- what to do next ---
@@ -305,6 +307,16 @@ class Engine:
                 by_lane.setdefault(record.plugin, []).append(port_id)
         for name, ids in by_lane.items():
             self.lanes[name].mark(ids)
+
+    def inspect(self, plugin: str) -> Future[Inspection]:
+        """Have a plugin held against its contract on its lane, without touching a port."""
+        future: Future[Inspection] = Future()
+
+        def work() -> None:
+            future.set_result(inspect(self.plugins[plugin]))
+
+        self.lanes[plugin].errand(f"inspection {id(future)}", work)
+        return future
 
     def probe_all(self) -> None:
         """Have every plugin's health read again."""

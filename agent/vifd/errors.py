@@ -139,9 +139,12 @@ def all_codes() -> dict[str, type[VifError]]:
 
 
 def wrap(error: BaseException, *, stage: str = "", port: str = "") -> VifError:
-    """The one place where an unknown exception becomes ``E_INTERNAL``."""
+    """The one place where an unknown exception becomes ``E_INTERNAL``.
+
+    A coded error is copied: who raised it may raise the same object again, for another port.
+    """
     if isinstance(error, VifError):
-        return error.at(stage, port)
+        return error.copy().at(stage, port)
     wrapped = InternalError(f"unexpected {type(error).__name__}: {error}", stage=stage, port=port)
     wrapped.__cause__ = error
     return wrapped
@@ -506,6 +509,56 @@ class MtuTooLarge(VifError):
     remediation = "lower the network's MTU or raise that of the named device"
 
 
+class CapabilityError(VifError):
+    """Base of what the guest, by its flavor and image, lacks for a kind of port."""
+
+    code = "E_CAP_GUEST"
+    klass = "capability"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "user"
+    template = "the guest cannot use this port: {problem}"
+    remediation = "change the named property of the flavor or image"
+
+
+class SharedMemoryMissing(CapabilityError):
+    """The switch reads the guest's memory, and the flavor does not have it shared."""
+
+    code = "E_CAP_SHARED_MEMORY"
+    template = "a vhost-user port needs guest memory that is shared with the switch: {problem}"
+    remediation = (
+        "set hw:mem_page_size to large in the flavor, or back all guests of the host by files "
+        "and say so with file_backed_memory"
+    )
+
+
+class MemoryEncrypted(CapabilityError):
+    """The switch reads the guest's memory, which the flavor or image wants encrypted."""
+
+    code = "E_CAP_MEM_ENCRYPTION"
+    template = "{property} asks for encrypted guest memory, which the switch could not read"
+    remediation = "drop the property, or use a port that is not vhost-user"
+
+
+class VifModelUnsupported(CapabilityError):
+    """The image asks for a device model that this kind of port cannot have."""
+
+    code = "E_CAP_VIF_MODEL"
+    template = "hw_vif_model {wanted!r} cannot be used here (have {have})"
+    remediation = "set hw_vif_model of the image to a model under facts.have, or leave it out"
+
+
+class MultiqueueUnsupported(CapabilityError):
+    """Several queues are asked for, and this host gives a device one."""
+
+    code = "E_CAP_MULTIQUEUE"
+    reschedulable = True
+    owner: ClassVar[Owner] = "operator"
+    template = "{wanted} queues are asked for, this host gives a device at most {have}"
+    remediation = "raise max_queues in agent.conf, or do not ask for several queues"
+
+
 # --- plugging ------------------------------------------------------------------------------------
 
 
@@ -520,6 +573,18 @@ class DeviceError(VifError):
     owner: ClassVar[Owner] = "host"
     template = "device {device}: {problem}"
     remediation = "see the kernel log; check /dev/net/tun and the daemon's capabilities"
+
+
+class SocketError(DeviceError):
+    """The socket of a vhost-user port, or its directory, cannot be used."""
+
+    code = "E_PLUG_SOCKET"
+    cni = 7
+    retryable = False
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "socket {path}: {problem}"
+    remediation = "repair the path or the options socket_* of the plugin in agent.conf"
 
 
 class PrivilegeMissing(DeviceError):

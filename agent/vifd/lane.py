@@ -42,7 +42,9 @@ class Busy:
 class Lane:
     """The thread and queue of one plugin."""
 
-    def __init__(self, name: str, crew: Crew, *, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self, name: str, crew: Crew, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = name
         self.busy: Busy | None = None
         self.quarantined = False

@@ -55,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(conf: Any) -> int:
     # The daemon's world is imported once it is sure that there will be a daemon.
-    from vifd.api.server import SocketError  # noqa: PLC0415
-    from vifd.daemon import Daemon  # noqa: PLC0415
+    from vifd.api.server import SocketError
+    from vifd.daemon import Daemon
 
+    # Work passes between threads many times per plug; by default a thread that computes lets the
+    # next one in only after 5 ms.
+    sys.setswitchinterval(0.0005)
     try:
         Daemon(conf).run()
     except SocketError as error:

@@ -313,6 +313,8 @@ class Evidence(Struct, frozen=True):
     :param have: what was read
     :param ok: whether it is as wanted
     :param source: where it was read: ``netlink``, ``ovsdb``, ``openflow``, ``trace``…
+    :param repairable: whether plugging the port again can mend it; false for what lies with the
+        guest or with an operator
     """
 
     fact: str
@@ -320,6 +322,7 @@ class Evidence(Struct, frozen=True):
     wanted: Any = None
     ok: bool = True
     source: str = ""
+    repairable: bool = True
 
 
 class Report(Struct, frozen=True):
@@ -342,6 +345,11 @@ class Report(Struct, frozen=True):
     @property
     def clean(self) -> bool:
         return all(e.ok for e in self.evidence)
+
+    @property
+    def beyond_repair(self) -> bool:
+        """Whether something is not as wanted, and plugging again mends nothing of it."""
+        return not self.clean and not any(e.repairable for e in self.findings)
 
 
 class Wiring(Struct, frozen=True):

@@ -37,6 +37,8 @@ def choose(attachment: Attachment, candidates: Iterable[Candidate]) -> Choice:
     """The first candidate, in order of preference, that can serve the attachment."""
     refusals: dict[str, errors.VifError] = {}
     for candidate in candidates:
+        if candidate.advert.on_request and attachment.plugin != candidate.name:
+            continue
         refusal = refuse(attachment, candidate)
         if refusal is None:
             wish = attachment.vif_type

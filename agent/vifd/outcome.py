@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from vifd import errors
-from vifd.model import Phase, PortRecord, Report, Role, Vif
+from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
+from vifd.plan import only_watched
 from vifd.plugin import Health, Probe
 from vifd.status import not_undone, settled, status_of, untouched
 from vifd.store import Change
@@ -71,6 +72,7 @@ def plugged(job: Job, vif: object, now: float) -> Change:
             return replace(
                 present, phase=_failed_phase(job), error=_body(job.error, not_undone(present)),
                 wiring=job.wiring, open=job.opened, report=report or present.report,
+                names=_kept_names(job, present),
             )  # fmt: skip
         same = present.doc is job.record.doc
         return replace(
@@ -87,6 +89,12 @@ def plugged(job: Job, vif: object, now: float) -> Change:
     return change
 
 
+def _kept_names(job: Job, present: PortRecord) -> Wiring | None:
+    """Names that turned out to be taken are chosen anew by the next attempt."""
+    taken = isinstance(job.error, errors.NameClash) and job.wiring is None
+    return None if taken and not not_undone(present) else present.names
+
+
 def _proven_phase(present: PortRecord, opened: bool) -> Phase:
     if opened:
         return Phase.LIVE
@@ -96,8 +104,10 @@ def _proven_phase(present: PortRecord, opened: bool) -> Phase:
 
 def _failed_phase(job: Job) -> Phase:
     """A change refused on a port that still passes traffic degrades it; all else failed."""
-    healthy = job.record.phase is Phase.LIVE and job.opened
-    return Phase.DEGRADED if healthy else Phase.FAILED
+    healthy = job.record.phase is Phase.LIVE or (
+        job.report is not None and job.report.beyond_repair
+    )
+    return Phase.DEGRADED if healthy and job.opened else Phase.FAILED
 
 
 def checked(result: Report, now: float) -> Change:
@@ -111,6 +121,12 @@ def checked(result: Report, now: float) -> Change:
         if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
             phase = Phase.DEGRADED
         opened = present.open and report.passing is not False
+        if report.clean and only_watched(present):
+            # what lay with the guest or an operator was mended
+            return replace(
+                present, report=report, open=opened, error=None,
+                phase=_proven_phase(present, opened),
+            )  # fmt: skip
         return replace(present, report=report, phase=phase, open=opened)
 
     return change
@@ -151,7 +167,7 @@ def unfinished(record: PortRecord | None) -> bool:
 
 
 def _drifted(record: PortRecord) -> bool:
-    return record.phase is Phase.DEGRADED and record.error is None
+    return record.phase is Phase.DEGRADED and record.error is None and not only_watched(record)
 
 
 def broken_probe(error: BaseException) -> Probe:
@@ -218,8 +234,10 @@ def log_drift(log: logging.Logger, job: Job, report: Report) -> None:
     """One line per fact that another hand changed."""
     for finding in report.findings:
         log.warning(
-            "drift on %s: %s is %r, wanted %r; repairing it. %s", job.item.made.device,
-            finding.fact, finding.have, finding.wanted, tail(job.record), extra=extra(job.record),
+            "drift on %s: %s is %r, wanted %r; %s. %s", job.item.made.device, finding.fact,
+            finding.have, finding.wanted,
+            "repairing it" if finding.repairable else "not for vifd to repair",
+            tail(job.record), extra=extra(job.record),
         )  # fmt: skip
 
 

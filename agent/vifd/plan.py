@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from vifd.model import Phase, PortRecord
-from vifd.status import wants_open
+from vifd.status import settled, wants_open
 
 
 class Step(StrEnum):
@@ -24,22 +24,33 @@ class Step(StrEnum):
 
 
 #: Phases in which the host may hold less, or something else, than the wiring says.
-_UNPROVEN = frozenset(
-    {Phase.BOUND, Phase.PLUGGING, Phase.ISOLATED, Phase.FAILED, Phase.DEGRADED, Phase.UNKNOWN}
-)
+_UNPROVEN = frozenset(Phase) - {Phase.READY, Phase.LIVE, Phase.QUIESCED}
 
 
 def next_step(record: PortRecord) -> Step:
     """The next step for the port of this record."""
     if record.removing:
         return Step.UNPLUG
-    if record.wiring is None or not record.applied or record.phase in _UNPROVEN:
+    if record.wiring is None or not record.applied:
+        return Step.PLUG
+    if only_watched(record):
+        return Step.CHECK
+    if record.phase in _UNPROVEN:
         return Step.PLUG
     if wants_open(record) and not record.open:
         return Step.ACTIVATE
     if record.open and not wants_open(record):
         return Step.DEACTIVATE
-    return Step.CHECK
+    # A record that does not add up (open, but said to be closed) is brought to its document.
+    return Step.CHECK if settled(record) else Step.PLUG
+
+
+def only_watched(record: PortRecord) -> bool:
+    """Whether plugging the port again would mend nothing of what its last report found."""
+    report = record.report
+    in_role = record.open == wants_open(record)
+    degraded = record.phase is Phase.DEGRADED and record.applied and in_role
+    return degraded and report is not None and report.beyond_repair
 
 
 def covered(path: str, in_place: frozenset[str]) -> bool:

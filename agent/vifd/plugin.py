@@ -78,6 +78,8 @@ class Advert:
     :param features: what it enforces: ``port_security``, ``allowed_address_pairs``, ``multiqueue``…
     :param in_place: paths of the document that may change on a plugged port; a parent covers what
         is below it. ``plug`` is then called again with the old wiring in the item.
+    :param on_request: it serves only documents that ask for it by name, and is never chosen for
+        others: for plugins that cannot close a port, or prove it
     """
 
     vif_types: tuple[str, ...]
@@ -85,6 +87,7 @@ class Advert:
     network_types: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
     in_place: frozenset[str] = frozenset()
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Item:
     :param open: whether traffic shall pass, for ``check``
     :param undo: where ``plug`` registers the way back of each effect
     :param deep: ``check`` shall also run the costly proofs (packet traces)
+    :param interim: this ``check`` follows a ``plug`` and another one follows it, once the port is
+        open: what the plug itself read back may stand, where nothing was changed since
     """
 
     attachment: Attachment
@@ -117,6 +122,7 @@ class Item:
     open: bool = False
     undo: Undo = field(default_factory=Undo)
     deep: bool = True
+    interim: bool = False
 
     @property
     def id(self) -> str:
@@ -158,6 +164,27 @@ class Entry:
     open: bool
 
 
+class Growing(dict[str, Entry]):
+    """The ledger while a batch is named: ports are added to it, one by one.
+
+    :ivar derived: what a plugin made of the entries so far, under a key of its own, so that it need
+        not go through all of them for every port; emptied when an entry is replaced
+    """
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        super().__init__(entries)
+        self.derived: dict[object, Any] = {}
+
+    def __setitem__(self, port_id: str, entry: Entry) -> None:
+        if port_id in self:
+            self.derived.clear()
+        super().__setitem__(port_id, entry)
+
+    def __delitem__(self, port_id: str) -> None:
+        self.derived.clear()
+        super().__delitem__(port_id)
+
+
 @dataclass(frozen=True)
 class Host:
     """What the daemon hands to a plugin.
@@ -179,6 +206,7 @@ class VifPlugin(abc.ABC):
     :cvar plugin_name: the plugin's name; equal to its entry point's
     :cvar contract_version: the version of the contract it was written for
     :cvar plugin_version: its own version
+    :cvar preference: where the operator names no order, plugins with a smaller one come first
     :param host: drivers and the ledger
     :param conf: the plugin's own option group, ``[<name>]`` of agent.conf
     """
@@ -186,6 +214,7 @@ class VifPlugin(abc.ABC):
     plugin_name: ClassVar[str]
     contract_version: ClassVar[str] = CONTRACT_VERSION
     plugin_version: ClassVar[str] = "0"
+    preference: ClassVar[int] = 100
 
     def __init__(self, host: Host, conf: Any) -> None:
         self.host = host

@@ -1,8 +1,8 @@
 """Finding the plugins that are installed, and refusing bad ones at the door, by name.
 
-stevedore loads the entry points. It drops one that fails to import without a word, its guard against
-duplicate names misses non-adjacent ones, and its cache of what is installed lies in the home
-directory, without the names of the distributions; so all of that is done here.
+stevedore loads the entry points. It drops one that fails to import without a word, its guard
+against duplicate names misses non-adjacent ones, and its cache of what is installed lies in the
+home directory, without the names of the distributions; so all of that is done here.
 """
 
 from __future__ import annotations
@@ -40,14 +40,22 @@ class Found:
     refusal: errors.PluginRefused | None = None
 
 
-def discover(enabled: Sequence[str] = (), *, group: str = GROUP) -> list[Found]:
-    """Every plugin that is installed, in the order of ``enabled``, else by name.
+def discover(
+    enabled: Sequence[str] = (),
+    *,
+    group: str = GROUP,
+    more: Callable[[Sequence[str]], Sequence[Found]] = lambda _names: (),
+) -> list[Found]:
+    """Every plugin that is installed, in the order of ``enabled``, else by preference and name.
 
     :param enabled: names to admit, in order of preference; empty admits all. A name in it that is
         not installed appears as refused.
+    :param more: brings plugins that are no entry points of the group, given the names of those
+        that are (:mod:`vifd.sources`)
     """
     loading = load(group)
-    return _order(judge(loading.points, loading.loaded, loading.failed), enabled)
+    found = judge(loading.points, loading.loaded, loading.failed)
+    return _order([*found, *more([f.name for f in found])], enabled)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Loading:
     """The entry points of a group, and what came of loading each."""
 
     points: list[EntryPoint]
-    loaded: dict[EntryPoint, object]
+    loaded: Mapping[EntryPoint, object]
     failed: dict[EntryPoint, BaseException]
 
 
@@ -164,6 +172,13 @@ def compatible(version: object, ours: str = CONTRACT_VERSION) -> bool:
     return major == our_major and minor <= our_minor
 
 
+def refused(name: str, distribution: str, target: str, reason: str) -> Found:
+    """A plugin that was found and is not admitted."""
+    facts = {"plugin": name, "distribution": distribution or "(unknown)", "reason": reason}
+    refusal = errors.PluginRefused(facts={**facts, "entry_point": target}, stage="load")
+    return Found(name, distribution, target, refusal=refusal)
+
+
 def _refuse(point: EntryPoint, where: str, reason: str) -> errors.PluginRefused:
     facts = {"plugin": point.name, "distribution": where, "reason": reason}
     return errors.PluginRefused(facts={**facts, "entry_point": point.value}, stage="load")
@@ -171,7 +186,7 @@ def _refuse(point: EntryPoint, where: str, reason: str) -> errors.PluginRefused:
 
 def _order(found: Sequence[Found], enabled: Sequence[str]) -> list[Found]:
     if not enabled:
-        return sorted(found, key=lambda f: f.name)
+        return sorted(found, key=lambda f: (getattr(f.cls, "preference", 0), f.name))
     by_name = [f for name in enabled for f in found if f.name == name]
     missing = [name for name in enabled if name not in {f.name for f in found}]
     for name in missing:
@@ -208,11 +223,8 @@ def build(
             try:
                 plugins[entry.name] = _made(make, entry.cls)
             except Exception as error:  # noqa: BLE001 - one plugin must not cost the others
-                point = EntryPoint(entry.name, entry.target, GROUP)
                 reason = f"it cannot be made: {type(error).__name__}: {error}"
-                facts = {"plugin": entry.name, "distribution": entry.distribution, "reason": reason}
-                refusal = errors.PluginRefused(facts=facts, stage="load")
-                entry = Found(entry.name, entry.distribution, point.value, refusal=refusal)
+                entry = refused(entry.name, entry.distribution, entry.target, reason)
         result.append(entry)
     for entry in result:
         if entry.refusal is not None:

@@ -22,7 +22,7 @@ def until_clean(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Report]:
-    """Check the ports again and again until each was clean once.
+    """Check the ports again and again until each was clean once, or waiting helps no more.
 
     :param deadline: on ``clock``; at least one check is made
     :param changed: set by whoever saw the host change
@@ -33,12 +33,16 @@ def until_clean(
     for turn in range(1_000_000):
         changed.clear()
         reports |= plugin.check(waiting)
-        waiting = [i for i in waiting if i.id not in reports or not reports[i.id].clean]
+        waiting = [i for i in waiting if i.id not in reports or _may_become_clean(reports[i.id])]
         left = deadline - clock()
         if not waiting or left <= 0:
             break
         changed.wait(min(left, _PAUSES[min(turn, len(_PAUSES) - 1)]))
     return reports
+
+
+def _may_become_clean(report: Report) -> bool:
+    return not report.clean and not report.beyond_repair
 
 
 def unproven(report: Report | None, seconds: float, port: str) -> errors.WireTimeout:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from vifd.drivers import Drivers
 from vifd.engine import Engine
 from vifd.model import Phase, PortRecord
+from vifd.nft.objects import TABLE
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Watcher:
         drivers.links.subscribe(self._link)
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
+        if drivers.nft is not None:
+            drivers.nft.subscribe(self._rules)
 
     def start(self) -> None:
         self._engine.nudge = self._wake.set
@@ -103,6 +106,13 @@ class Watcher:
         LOG.log(level, "bridge %s: flow connection %s", bridge, "up" if connected else "lost")
         self._poke_verifiers()
         self._suspect_all()
+
+    def _rules(self, table: str) -> None:
+        """Somebody else changed a table of the packet filter."""
+        if table in ("", TABLE):
+            LOG.warning("the rules of vifd were changed by somebody else")
+            self._poke_verifiers()
+            self._suspect_all()
 
     def _device_changed(self, name: str) -> None:
         self._poke_verifiers()

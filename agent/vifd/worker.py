@@ -20,7 +20,7 @@ from vifd import errors, outcome, verify
 from vifd.metrics import Metrics
 from vifd.model import Phase, PortRecord, Report, Wiring
 from vifd.plan import Step, next_step
-from vifd.plugin import Entry, Item, Outcomes, Probe, VifPlugin
+from vifd.plugin import Entry, Growing, Item, Outcomes, Probe, VifPlugin
 from vifd.status import wants_open
 from vifd.store import Change, Journal
 
@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 #: Batches up to this size are traced port by port; of larger ones, this many ports are.
 TRACED = 16
+#: Seconds to wait for another plugin that chooses names.
+NAMING_PATIENCE = 1.0
 
 
 class Desk(Protocol):
@@ -78,6 +80,8 @@ class Worker:
     metrics: Metrics
     limits: Limits = field(default_factory=Limits)
     changed: threading.Event = field(default_factory=threading.Event)
+    #: held while names are chosen and written: plugins on one switch choose from the same numbers
+    naming: threading.Lock = field(default_factory=threading.Lock)
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -137,6 +141,8 @@ class Worker:
             self._carry_out(jobs, self.plugin.plug)
         deadline = self.clock() + self.limits.verify
         with self.metrics.timed(self.name, "verify", spent):
+            for job in jobs:
+                job.item.interim = self._wanted_open(job) and not job.opened
             self._prove(jobs, deadline, deep=False)
         opening = [j for j in jobs if j.error is None and not j.opened and self._wanted_open(j)]
         with self.metrics.timed(self.name, "open", spent):
@@ -150,7 +156,28 @@ class Worker:
 
     def _named(self, records: Sequence[PortRecord]) -> list[Job]:
         """Names for those that have none, on disk before any effect."""
-        taken = dict(self._ledger())
+        # A plugin that hangs while it holds the lock may cost the others a moment, no more.
+        held = self.naming.acquire(timeout=NAMING_PATIENCE)
+        try:
+            named, present = self._write_names(records)
+        finally:
+            if held:
+                self.naming.release()
+        jobs, overtaken = [], []
+        for port_id, record in named.items():
+            now = present.get(port_id)
+            if now is not None and not now.removing and now.names == record.names:
+                jobs.append(self._job(now))
+            elif now is not None:
+                overtaken.append(port_id)
+        self.desk.again(overtaken)
+        return jobs
+
+    def _write_names(
+        self, records: Sequence[PortRecord]
+    ) -> tuple[dict[str, PortRecord], Mapping[str, PortRecord | None]]:
+        """The records as they shall be, and as they then are."""
+        taken = Growing(self._ledger())
         refused: dict[str, errors.VifError] = {}
         named: dict[str, PortRecord] = {}
         for record in records:
@@ -167,16 +194,7 @@ class Worker:
             named[record.id] = replace(record, names=names, phase=phase)
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
-        present = self.desk.record(changes, refused)
-        jobs, overtaken = [], []
-        for port_id, record in named.items():
-            now = present.get(port_id)
-            if now is not None and not now.removing and now.names == record.names:
-                jobs.append(self._job(now))
-            elif now is not None:
-                overtaken.append(port_id)
-        self.desk.again(overtaken)
-        return jobs
+        return named, self.desk.record(changes, refused)
 
     def _job(self, record: PortRecord) -> Job:
         names = record.names or record.wiring
@@ -200,7 +218,7 @@ class Worker:
             if isinstance(result, Wiring):
                 job.wiring = job.item.wiring = result
             elif isinstance(result, errors.VifError):
-                job.error = result.at(verb.__name__, job.id)
+                job.error = result.copy().at(verb.__name__, job.id)
             else:
                 text = f"plugin {self.name} gave no outcome of {verb.__name__}"
                 job.error = errors.InternalError(text, stage=verb.__name__, port=job.id)
@@ -235,6 +253,7 @@ class Worker:
         opened = [job for job in jobs if job.error is None]
         for job in opened:
             job.item.open = job.opened = True
+            job.item.interim = False
             job.item.undo.push("open", self._closer(job))
         self._prove(opened, deadline, deep=True)
 

@@ -3,73 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from unit.docs import document, port_id
+from unit.machine import WAIT, Machine, until
 from vifd import errors
-from vifd.agent import Agent
-from vifd.engine import Engine, Settings
-from vifd.metrics import Metrics
+from vifd.engine import Settings
 from vifd.model import Phase, PortRecord, Role, Status, decode
 from vifd.plugin import Health, Probe
 from vifd.status import status_of
 from vifd.store import Journal
-from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.ticket import Ticket
-
-WAIT = 10.0
-
-
-@dataclass
-class Machine:
-    """A daemon without API: a fake host, a journal, an engine."""
-
-    path: Path
-    backend: FakeBackend
-    settings: Settings
-
-    def boot(self) -> None:
-        self.journal = Journal.open(self.path / "journal.db")
-        self.plugin = FakePlugin(self.backend)
-        self.metrics = Metrics()
-        self.engine = Engine({"fake": self.plugin}, self.journal, self.metrics, self.settings)
-        self.agent = Agent(self.engine, self.journal, self.metrics, [])
-        self.engine.start(recover=self.journal.set_aside is not None)
-        until(lambda: self.engine.ready)
-
-    def halt(self) -> None:
-        self.backend.gate.set()
-        self.engine.stop(WAIT)
-        self.journal.close()
-
-    def put(self, doc: dict[str, Any], request: str = "req-1") -> Ticket:
-        return self.agent.plug([decode(doc)], request)[0]
-
-    def plug(self, doc: dict[str, Any]) -> PortRecord:
-        return self.put(doc).done.result(WAIT)
-
-    def drop(self, number: int) -> Ticket:
-        return self.agent.unplug([port_id(number)], "req-2")[0]
-
-    def record(self, number: int) -> PortRecord:
-        return self.agent.port(port_id(number))
-
-    def names(self) -> list[str]:
-        return [e.event for e in self.agent.events(0) if e.port]
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait on a condition; the deadline only ends a test that has failed."""
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.001)
+from vifd.testing.plugin import FakeBackend
 
 
 @pytest.fixture
@@ -194,8 +141,9 @@ def test_one_bad_port_costs_only_itself(machine: Machine) -> None:
     with pytest.raises(errors.DeviceError):
         tickets[1].done.result(WAIT)
     assert status_of(machine.record(2)) is Status.ERROR
-    assert machine.record(2).error is not None
-    assert machine.record(2).error["stage"] == "tap"
+    error = machine.record(2).error
+    assert error is not None
+    assert error["stage"] == "tap"
 
 
 def test_a_failed_port_is_tried_again_until_it_works(machine: Machine) -> None:
@@ -403,3 +351,14 @@ def test_a_journal_that_cannot_be_written_means_nothing_is_done(machine: Machine
     machine.journal._db.execute("PRAGMA query_only = OFF")
     assert machine.backend.called("plug") == []
     assert machine.plug(document(1)).phase is Phase.LIVE
+
+
+def test_names_that_are_taken_are_chosen_anew(machine: Machine) -> None:
+    clash = errors.NameClash(facts={"kind": "number", "name": 1, "have": "foreign"}, stage="ofport")
+    machine.backend.faults[("plug", port_id(1))] = clash
+    with pytest.raises(errors.NameClash):
+        machine.plug(document(1))
+    assert machine.record(1).names is None
+    del machine.backend.faults[("plug", port_id(1))]
+    assert machine.plug(document(1)).phase is Phase.LIVE
+    assert len(machine.backend.called("name")) == 2

@@ -19,6 +19,7 @@ from unit.api.client import document, uuid
 from unit.cli.conftest import ARGV, environment
 from vifd import errors
 from vifd.cli.port import COLUMNS
+from vifd.inspection import Check
 
 
 def plug(vifctl, *docs, options=()):
@@ -39,6 +40,23 @@ def test_plugins(vifctl):
     rows = vifctl("plugin", "list", "-f", "json").json
     assert [row["state"] for row in rows] == ["ready", "refused"]
     assert "ImportError: no module named x" in vifctl("plugin", "list").out
+
+
+def test_plugin_verify(vifctl, backend):
+    done = vifctl("plugin", "verify", "fake", "-f", "json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json == [{"name": "contract.version", "ok": True, "detail": "1.0"}]
+    backend.inspected.append(Check("options.documented", ok=False, detail="without help: mtu"))
+    done = vifctl("plugin", "verify", "fake")
+    assert done.code == 1
+    assert "without help: mtu" in done.out
+
+
+def test_plugin_verify_of_one_that_is_not_there(vifctl):
+    done = vifctl("plugin", "verify", "none")
+    assert done.code == 1
+    assert "E_PLUGIN_MISSING" in done.err
+    assert "E_PLUGIN_LOAD" in vifctl("plugin", "verify", "broken").err
 
 
 def test_host(vifctl):

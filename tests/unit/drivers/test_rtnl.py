@@ -1,4 +1,4 @@
-"""Our packing of link messages against the library's."""
+"""Requests, answers and announcements about devices against pyroute2's full message class."""
 
 import struct
 from typing import Any
@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from vifd.drivers import Link, rtnl
+from vifd.drivers.linkevents import news
 
-names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1, max_size=15)
-macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
+names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.*+=~", min_size=1, max_size=15)
+macs = (st.binary(min_size=6, max_size=6) | st.sampled_from([b"++++++", b"~~~~~~"])).map(
+    lambda raw: raw.hex(":")
+)
 optional = {
     "mac": st.none() | macs,
     "mtu": st.none() | st.integers(0, 2**32 - 1),
     "up": st.none() | st.booleans(),
-    "alias": st.none() | st.text("abc:-0123456789", min_size=1, max_size=60),
+    "alias": st.none() | st.text("abc:-0123456789*+=~é", min_size=1, max_size=120),
 }
 
 
@@ -27,7 +30,7 @@ def decoded(data: bytes) -> Any:
 
 
 @given(names, st.fixed_dictionaries(optional), st.integers(1, 2**31))
-def test_the_library_reads_what_we_write(name: str, values: dict[str, Any], sequence: int) -> None:
+def test_a_request_says_what_was_asked(name: str, values: dict[str, Any], sequence: int) -> None:
     message = decoded(rtnl.set_link(name, **values).pack(sequence))
     assert message["header"]["sequence_number"] == sequence
     assert message["header"]["flags"] == 1 | 4
@@ -51,7 +54,7 @@ def test_the_library_reads_what_we_write(name: str, values: dict[str, Any], sequ
     owner=st.none() | st.integers(0, 2**32 - 1),
     disable_ipv6=st.none() | st.booleans(),
 )
-def test_we_read_what_the_library_writes(
+def test_an_answer_is_read_whole(
     name: str,
     mac: str,
     alias: str | None,
@@ -83,9 +86,10 @@ def test_we_read_what_the_library_writes(
     conf = (
         b""
         if disable_ipv6 is None
-        else nested(10, nested(2, struct.pack("27i", *[0] * 26, disable_ipv6)))
+        else nested(10, nested(2, struct.pack("60i", *[0] * 26, disable_ipv6, *[0] * 33)))
     )
-    data += nested(26, conf)
+    data = whole(data + nested(26, conf))
+    assert rtnl.link(data) == rtnl.link_in_full(data)
     assert rtnl.link(data) == Link(
         name=name,
         ifindex=index,
@@ -99,6 +103,10 @@ def test_we_read_what_the_library_writes(
         ipv6=disable_ipv6 is False,
         owner=owner,
     )
+
+
+def whole(data: bytes) -> bytes:
+    return struct.pack("I", len(data)) + data[4:]
 
 
 def nested(number: int, value: bytes) -> bytes:
@@ -119,6 +127,40 @@ def test_only_a_removal_of_the_device_itself_is_one(kind: int, family: int, exis
     body = struct.pack("BxHiII", family, 1, 5, 0, 0) + nested(3, b"tap1\0")
     data = struct.pack("IHHII", 16 + len(body), kind, 0, 0, 0) + body
     assert list(rtnl.changes(data)) == [("tap1", exists)]
+
+
+@given(st.binary(max_size=200))
+def test_an_announcement_with_noise_for_attributes_ends(noise: bytes) -> None:
+    body = struct.pack("BxHiII", 0, 1, 5, 0, 0) + noise
+    data = struct.pack("IHHII", 16 + len(body), 16, 0, 0, 0) + body
+    assert len(list(rtnl.changes(data))) <= 1
+
+
+def test_the_same_is_not_told_twice_in_a_row_of_a_device() -> None:
+    told = [("a", True), ("b", True), ("a", True), ("a", False), ("b", True), ("a", True)]
+    assert list(news(told)) == [("a", True), ("b", True), ("a", False), ("a", True)]
+
+
+def test_an_announcement_cut_short_counts_as_lost() -> None:
+    data = struct.pack("IHHII", 20, 16, 0, 0, 0) + b"\0\0\0\0"
+    assert list(rtnl.changes(data)) == [("", True)]
+
+
+def test_an_answer_may_hold_what_is_no_text_and_no_mac() -> None:
+    attributes = nested(3, b"a\xff\0") + nested(1, bytes(range(20))) + nested(4, b"\0\1\0\0")
+    message = whole(struct.pack("IHHIIBxHiII", 0, 16, 0, 1, 0, 0, 32, 5, 0, 0) + attributes)
+    link = rtnl.link(message)
+    assert (link.name, link.mac, link.mtu) == ("a\ufffd", bytes(range(20)).hex(":"), 256)
+    assert (link.alias, link.kind, link.ipv6) == ("", "", None)
+
+
+@given(names)
+def test_requests_that_differ_in_the_name_alone(name: str) -> None:
+    up, get = decoded(rtnl.bring_up(name).pack(3)), decoded(rtnl.get(name).pack(4))
+    assert up.get_attr("IFLA_IFNAME") == get.get_attr("IFLA_IFNAME") == name
+    assert (up["flags"], up["change"], up["header"]["type"]) == (1, 1, 19)
+    assert (get["change"], get["header"]["type"], get["header"]["flags"]) == (0, 18, 1)
+    assert (up["header"]["sequence_number"], get["header"]["sequence_number"]) == (3, 4)
 
 
 def test_a_request_names_its_device_only_once() -> None:

@@ -1,0 +1,211 @@
+"""What a request means: decided against the journal, before anything is written.
+
+Refusals are raised; what is wanted comes back as a change of the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from vifd import errors, model, plan
+from vifd.model import Document, Phase, PortRecord, Role
+from vifd.negotiation import Choice, refusal_of
+from vifd.parking import Parking
+from vifd.plugin import Advert
+from vifd.status import settled, untouched
+from vifd.store import Change, Journal
+from vifd.ticket import Ticket
+from vifd.tickets import Kind
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller wants of one port."""
+
+    kind: Kind
+    ticket: Ticket
+    doc: Document | None = None
+    role: Role | None = None
+
+
+class Plugins(Protocol):
+    """What a decision needs to know of the plugins."""
+
+    def choose(self, doc: Document) -> Choice: ...
+
+    def adverts(self) -> Mapping[str, Advert]: ...
+
+
+@dataclass
+class Decision:
+    """What a request means: a change of the record, or nothing to write.
+
+    :param seen: the record that was decided upon
+    :param kick: whether the port's lane has something to do
+    :param refusal: why the request ends here, although what it wants is on disk
+    :param overtaken: set by the change where it could not be made any more: nothing is on disk
+    """
+
+    change: Change | None = None
+    seen: PortRecord | None = None
+    kick: bool = True
+    refusal: errors.VifError | None = None
+    overtaken: errors.VifError | None = None
+
+
+class Decider:
+    """Decides one request after the other; on the intake's thread."""
+
+    def __init__(self, plugins: Plugins, journal: Journal, parking: Parking[Request]) -> None:
+        self._plugins = plugins
+        self._journal = journal
+        self._parking = parking
+
+    def decide(self, request: Request) -> Decision | None:
+        """What to do for a request; ``None``: it waits for the end of a removal.
+
+        :raises errors.VifError: the refusal
+        """
+        present = self._journal.get(request.ticket.port_id)
+        if request.kind is Kind.UNPLUG:
+            return self._unplug(request, present)
+        if request.kind is Kind.CHECK:
+            if present is None:
+                raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+            self._served(present)
+            return Decision(seen=present)
+        if present is not None and present.removing:
+            self._served(present)
+        if self._parking.park(request.ticket.port_id, request):
+            return None
+        present = self._journal.get(request.ticket.port_id)
+        doc = request.doc or _in_role(request, present)
+        if present is None:
+            return self._new(request, doc)
+        return self._changed(request, doc, present)
+
+    def _served(self, present: PortRecord) -> None:
+        """A request for a port whose plugin is not there would wait for ever."""
+        if (missing := self._missing(present)) is not None:
+            raise missing
+
+    def _missing(self, present: PortRecord) -> errors.PluginMissing | None:
+        adverts = self._plugins.adverts()
+        if present.plugin in adverts:
+            return None
+        facts = {"wanted": present.plugin, "have": list(adverts)}
+        return errors.PluginMissing(facts=facts, stage="plugin", port=present.id)
+
+    def _unplug(self, request: Request, present: PortRecord | None) -> Decision:
+        for other in self._parking.cancel(request.ticket.port_id):
+            other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
+        if present is None:
+            raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+        missing = self._missing(present)
+        if missing is not None and untouched(present):
+            return Decision(lambda _now: None, present, kick=False)
+        if present.removing:
+            return Decision(seen=present, kick=missing is None, refusal=missing)
+        error = missing.to_dict() if missing else None
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            return now and replace(
+                now, removing=True, phase=Phase.UNPLUGGING, error=error,
+                request_id=request.ticket.request_id,
+            )  # fmt: skip
+
+        return Decision(change, present, kick=missing is None, refusal=missing)
+
+    def _choose(self, doc: Document) -> Choice:
+        choice = self._plugins.choose(doc)
+        if not choice.plugin:
+            raise refusal_of(choice, doc.attachment, self._plugins.adverts())
+        return choice
+
+    def _new(self, request: Request, doc: Document) -> Decision:
+        choice = self._choose(doc)
+        request.ticket.created = True
+        record = PortRecord(
+            doc=doc,
+            plugin=choice.plugin,
+            vif_type=choice.vif_type,
+            request_id=request.ticket.request_id,
+        )
+        return Decision(lambda _now: record)
+
+    def _changed(self, request: Request, doc: Document, present: PortRecord) -> Decision:
+        missing = self._missing(present)
+        if missing is None and doc.raw == present.doc.raw:
+            return Decision(seen=present, kick=not (settled(present) and present.applied))
+        paths = differences(present.doc, doc)
+        fixed = self._fixed(paths, doc, present)
+        if missing is not None or fixed:
+            refusal = missing or _conflict(present, fixed)
+            if not untouched(present):
+                raise refusal
+            return self._anew(request, doc, present, refusal)
+        keeps = not paths or set(paths) == {"role"}
+        request_id = request.ticket.request_id
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            base = now or present
+            return replace(base, doc=doc, applied=base.applied and keeps, request_id=request_id)
+
+        return Decision(change, present)
+
+    def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
+        """The differences that a plugged port cannot take."""
+        advert = self._plugins.adverts().get(present.plugin)
+        in_place = advert.in_place if advert else frozenset()
+        fixed = [path for path in paths if not plan.covered(path, in_place)]
+        return fixed + _other_choice(doc, present)
+
+    def _anew(
+        self, request: Request, doc: Document, present: PortRecord, refusal: errors.VifError
+    ) -> Decision:
+        """Nothing of the port is on the host: choose again, as for a new one."""
+        choice = self._choose(doc)
+        decision = Decision(seen=present)
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            if now is None or not untouched(now):
+                # A lane began with it between the decision and the commit.
+                decision.overtaken = refusal
+                return now
+            return PortRecord(
+                doc=doc, plugin=choice.plugin, vif_type=choice.vif_type,
+                request_id=request.ticket.request_id,
+            )  # fmt: skip
+
+        decision.change = change
+        return decision
+
+
+def _conflict(present: PortRecord, fields: list[str]) -> errors.StateConflict:
+    facts = {"fields": fields, "phase": present.phase.value}
+    return errors.StateConflict(facts=facts, port=present.id)
+
+
+def _in_role(request: Request, present: PortRecord | None) -> Document:
+    if present is None or request.role is None:
+        raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+    return present.doc.with_role(request.role)
+
+
+def differences(old: Document, new: Document) -> list[str]:
+    """The paths at which two documents differ in what this version understands."""
+    a, b = (msgspec.to_builtins(d.attachment) for d in (old, new))
+    return [p for p in model.differences(a, b) if p not in ("plugin", "vif_type", "version")]
+
+
+def _other_choice(doc: Document, present: PortRecord) -> list[str]:
+    """A wish for another plugin or VIF type than the one that serves the port."""
+    wishes = {"plugin": present.plugin, "vif_type": present.vif_type}
+    return [
+        name for name, have in wishes.items() if getattr(doc.attachment, name) not in (None, have)
+    ]

@@ -1,0 +1,241 @@
+"""How long a plug takes: vifd beside the floor and os-vif, in turns, in one run.
+
+``python bench/plug.py`` takes five minutes and needs root (or unprivileged user namespaces) and an
+installed Open vSwitch; nothing of the host's is touched. It prints a table and keeps it in
+bench/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import report
+import scene
+from report import Figure, Scenario
+from vifd.testing import sandbox
+from world import World
+
+#: The first number of ports that come and go; below are those that are present.
+FIRST = 600
+NAMES = ("vifd", "floor", "os-vif")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    :param rounds: by the number of ports present
+    :param seconds: no round of a scenario begins after this
+    :param batches: rounds of many at once
+    :param idle: seconds for which the idle daemon is watched
+    :param pieces: sizes of the pieces in which the floor tries a batch; the best one counts
+    """
+
+    rounds: dict[int, int]
+    seconds: float
+    batches: int
+    idle: float
+    pieces: tuple[int, ...]
+
+
+FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50))
+QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,))
+
+
+class Bench:
+    """One run: the worlds, and what was measured in them."""
+
+    def __init__(self, worlds: Sequence[World], effort: Effort) -> None:
+        self.worlds = worlds
+        self.effort = effort
+        self.scenarios: list[Scenario] = []
+        self.figures: list[Figure] = []
+
+    def turns(self, rounds: int) -> Iterator[list[World]]:
+        """The worlds in turn, beginning with another one each round."""
+        end = time.monotonic() + self.effort.seconds
+        for number in range(rounds):
+            if number >= 3 and time.monotonic() > end:
+                return
+            start = number % len(self.worlds)
+            yield [*self.worlds[start:], *self.worlds[:start]]
+
+    def scenario(self, title: str, aim: float | None = None, *, rank: int = 9999) -> Scenario:
+        """Begin a line of the table."""
+        say(title)
+        scenario = Scenario(title, aim=aim, rank=rank)
+        self.scenarios.append(scenario)
+        return scenario
+
+    def world(self, name: str) -> World | None:
+        """A contender's world, if it takes part."""
+        return next((world for world in self.worlds if world.name == name), None)
+
+    def fill(self, count: int) -> None:
+        """Have so many ports present everywhere."""
+        say(f"{count} ports present")
+        for world in self.worlds:
+            world.call("fill", count)
+
+    # --- scenarios ---
+
+    def at_once(self, count: int) -> None:
+        """Many ports from an empty bridge, and away again; those of the last round stay."""
+        self.fill(0)
+        plug = self.scenario(f"{count} at once, from empty", 1.5)
+        unplug = self.scenario("unplug of 100") if count == 100 else Scenario("")
+        pieces: dict[int, Scenario] = {size: Scenario("") for size in self.effort.pieces}
+        numbers = list(range(count))
+        rounds = self.effort.batches if count <= 100 else max(1, self.effort.batches // 2)
+        for world in self.worlds if count <= 100 else ():
+            warm_up(world, numbers)
+        for worlds in self.turns(rounds):
+            for world in worlds:
+                if world.name == "floor":
+                    self._pieces(world, numbers, pieces, unplug)
+                elif world.name == "vifd" or count <= 100:
+                    world.call("fill", 0)  # those of the round before
+                    note(plug, world, world.call("batch", numbers))
+                    if count <= 100:
+                        unplug.add(world.name, world.call("unplug", numbers))
+        best = min(pieces.values(), key=lambda piece: piece.p50("floor") or 0.0)
+        plug.add("floor", *best.times.get("floor", ()))
+
+    def _pieces(
+        self,
+        world: World,
+        numbers: Sequence[int],
+        pieces: dict[int, Scenario],
+        unplug: Scenario,
+    ) -> None:
+        for size, found in pieces.items():
+            world.call("fill", 0)
+            world.call("chunk", size)
+            found.add("floor", world.call("batch", numbers))
+            if len(numbers) <= 100:
+                unplug.add("floor", world.call("unplug", numbers))
+        world.call("chunk", 1000)
+
+    def singly(self, present: int) -> None:
+        """One plug at a time beside ports that are there."""
+        aim = 1.3 if present == 10 else None
+        scenario = self.scenario(f"one plug, {present} ports present", aim, rank=present)
+        for world in self.worlds:
+            warm_up(world, [FIRST])
+        for worlds in self.turns(self.effort.rounds[present]):
+            for world in worlds:
+                number = FIRST + len(scenario.times.get(world.name, ())) % 300
+                note(scenario, world, world.call("one", number))
+                world.call("unplug", [number])
+
+    def together(self, present: int) -> None:
+        """Eight callers, four plugs each."""
+        each = self.scenario(f"8 callers, {present} ports present, one plug", rank=1000 + present)
+        share = self.scenario(f"8 callers, {present} ports present, per port", rank=1000 + present)
+        numbers = list(range(FIRST, FIRST + 4 * scene.CALLERS))
+        for worlds in self.turns(max(2, self.effort.rounds[present] // 10)):
+            for world in worlds:
+                if world.name == "os-vif":
+                    continue
+                *plugs, whole = world.call("callers", numbers)
+                each.add(world.name, *plugs)
+                share.add(world.name, whole / len(numbers))
+                world.call("unplug", numbers)
+
+    def footprint(self) -> None:
+        """What the daemon itself needs, with 100 ports."""
+        world = self.world("vifd")
+        if world is None:
+            return
+        say("memory, idle CPU and start with 100 ports")
+        world.call("fill", 100)
+        worn = world.call("memory")
+        restart = world.call("restart")
+        start, before = time.monotonic(), world.call("cpu")
+        time.sleep(self.effort.idle)
+        share = (world.call("cpu") - before) / (time.monotonic() - start) * 100
+        fresh = world.call("memory")
+        self.figures += [
+            Figure("resident memory with 100 ports", fresh["rss"], "MiB", 90.0),
+            Figure("its proportional share", fresh["pss"], "MiB"),
+            Figure("resident memory at the end of the run, 100 ports", worn["rss"], "MiB"),
+            Figure("idle CPU with 100 ports", share, "% of a core", 0.5),
+            Figure("start until ready, no ports", world.facts["started"], "s"),
+            Figure("restart until 100 ports are proven", restart, "s"),
+        ]
+
+    def beside(self, present: int) -> None:
+        """Plugs beside so many ports that are there."""
+        self.fill(present)
+        self.singly(present)
+        self.together(present)
+
+
+#: What ``--only`` chooses from, in an order that fills and clears least.
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "at-once-100": lambda bench: bench.at_once(100),
+    "at-once-500": lambda bench: bench.at_once(500),
+    "500": lambda bench: bench.beside(500),
+    "100": lambda bench: bench.beside(100),
+    "footprint": Bench.footprint,
+    "10": lambda bench: bench.beside(10),
+}
+
+
+def warm_up(world: World, numbers: Sequence[int]) -> None:
+    """Once without the clock: caches, connections and a machine that slept."""
+    world.call("batch", numbers)
+    world.call("unplug", numbers)
+
+
+def note(scenario: Scenario, world: World, took: float | list[float]) -> None:
+    """Take a time; os-vif has two, until the port is there and until its call returned."""
+    if isinstance(took, list):
+        scenario.add(world.name, took[0])
+        scenario.add(f"{world.name} call", took[1])
+    else:
+        scenario.add(world.name, took)
+
+
+def say(text: str) -> None:
+    """What is being done, for who waits."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; 0 if it ran, whatever the figures are."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--quick", action="store_true", help="few rounds: a minute")
+    parser.add_argument("--only", action="append", choices=list(PARTS), help="these parts alone")
+    parser.add_argument("--without", action="append", choices=NAMES, default=[])
+    options = parser.parse_args(arguments)
+    if lacking := sandbox.missing():
+        parser.error(f"not installed: {', '.join(lacking)}; run tools/bootstrap")
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        worlds = []
+        for name in NAMES:
+            if name not in options.without:
+                worlds.append(World(name))
+                stack.callback(worlds[-1].close)
+        bench = Bench(worlds, QUICK if options.quick else FULL)
+        for name, part in PARTS.items():
+            if not options.only or name in options.only:
+                part(bench)
+    scenarios = sorted(bench.scenarios, key=lambda scenario: scenario.rank)
+    text = report.render(scenarios, bench.figures, time.monotonic() - start)
+    say("")
+    print(text)
+    if not (options.quick or options.only or options.without):
+        report.keep(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""Events mark ports, once they have settled and where they are news; on a clock of the test's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from unit.docs import document
+from vifd.drivers import Drivers
+from vifd.engine import Engine, Settings
+from vifd.metrics import Metrics
+from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd.store import Journal
+from vifd.testing.plugin import FakeBackend, FakePlugin
+from vifd.testing.wait import until
+from vifd.watcher import PATIENCE, SETTLE, Watcher
+
+START = 1000.0
+
+
+@dataclass
+class Scene:
+    """A watcher over an engine whose lanes do not run: what is marked stays to be seen."""
+
+    journal: Journal
+    engine: Engine
+    now: float = START
+    interval: float = 0.0
+    reassert_interval: float = 0.0
+    reasserted: list[float] = field(default_factory=list)
+    callbacks: dict[str, Callable[..., None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.watcher = Watcher(
+            self.engine, self.journal, lambda: self.interval,
+            lambda: self.reasserted.append(self.now), lambda: self.reassert_interval,
+            clock=lambda: self.now, wall=lambda: self.now,
+        )  # fmt: skip
+
+        def driver(name: str) -> Any:
+            return SimpleNamespace(subscribe=lambda call: self.callbacks.update({name: call}))
+
+        self.watcher.subscribe(
+            Drivers(driver("links"), driver("ovsdb"), driver("openflow"), driver("tracer"))
+        )
+
+    def port(self, number: int, at: float = START, **changes: Any) -> str:
+        wiring = Wiring("fake", "fake", f"tap{number}")
+        record = PortRecord(
+            doc=decode(document(number)), plugin="fake", vif_type="fake", names=wiring,
+            wiring=wiring, phase=Phase.LIVE, open=True, applied=True,
+            report=Report([Evidence("x", 1)], at=at),
+        )  # fmt: skip
+        self.put(replace(record, **changes))
+        return record.id
+
+    def put(self, record: PortRecord) -> None:
+        self.journal.commit({record.id: lambda _: record})
+
+    def link(self, name: str) -> None:
+        self.callbacks["links"](name, True)
+
+    def marked(self, after: float = SETTLE + 0.01) -> set[str]:
+        """Which ports are marked once so many seconds have passed."""
+        self.now += after
+        self.watcher.turn()
+        lane = self.engine.lanes["fake"]
+        found = set(lane.pending())
+        lane._dirty.clear()
+        return found
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    journal = Journal.open(tmp_path / "journal.db")
+    engine = Engine(
+        {"fake": FakePlugin(FakeBackend())}, journal, Metrics(), Settings(retry_first=0.01)
+    )
+    yield Scene(journal, engine)
+    journal.close()
+
+
+def test_an_event_newer_than_the_report_marks_its_port_alone(scene: Scene) -> None:
+    first, _ = scene.port(1), scene.port(2)
+    scene.now += 5
+    scene.link("tap1")
+    assert scene.marked() == {first}
+    assert scene.marked() == set(), "once"
+
+
+def test_the_echo_of_our_own_work_marks_nothing(scene: Scene) -> None:
+    scene.port(1, at=START + 0.1)
+    scene.link("tap1")
+    assert scene.marked() == set()
+
+
+def test_an_event_must_have_settled(scene: Scene) -> None:
+    first = scene.port(1, at=START - 1)
+    scene.link("tap1")
+    assert scene.marked(SETTLE / 2) == set()
+    scene.link("tap1")
+    assert scene.marked(SETTLE / 2 + 0.01) == set(), "the second one has not"
+    assert scene.marked(SETTLE / 2) == {first}
+
+
+def test_a_device_that_never_settles_is_looked_at_all_the_same(scene: Scene) -> None:
+    first = scene.port(1, at=START - 1)
+    seen = set[str]()
+    waited = 0.0
+    while not seen:
+        scene.link("tap1")
+        seen = scene.marked(SETTLE / 2)
+        waited += SETTLE / 2
+        assert waited <= PATIENCE + SETTLE
+    assert seen == {first}
+
+
+def test_an_event_about_an_unknown_device_marks_nothing(scene: Scene) -> None:
+    scene.port(1, at=START - 1)
+    scene.link("eth0")
+    assert scene.marked() == set()
+
+
+def test_a_row_of_the_database_marks_its_port(scene: Scene) -> None:
+    first = scene.port(1, at=START - 1)
+    scene.callbacks["ovsdb"]("port", "tap1")
+    assert scene.marked() == {first}
+
+
+@pytest.mark.parametrize(
+    "event", [("links", "", True), ("ovsdb", "connected", ""), ("ovsdb", "disconnected", ""),
+              ("openflow", "br-int", False), ("openflow", "br-int", True)],
+)  # fmt: skip
+def test_what_concerns_all_marks_all_that_it_is_news_for(
+    scene: Scene, event: tuple[str, Any, Any]
+) -> None:
+    old = {scene.port(1, at=START - 1), scene.port(2, at=START - 1)}
+    scene.port(3, at=START + 1)
+    driver, *said = event
+    scene.callbacks[driver](*said)
+    assert scene.marked() == old
+
+
+def test_an_event_of_all_after_one_of_its_own_counts_as_well(scene: Scene) -> None:
+    first = scene.port(1, at=START + 0.1)
+    scene.link("tap1")
+    scene.now += 0.2
+    scene.callbacks["openflow"]("br-int", False)
+    assert scene.marked() == {first}
+
+
+@pytest.mark.parametrize(
+    "event", [("ovsdb", "connected", ""), ("ovsdb", "disconnected", ""), ("ovsdb", "bridge", "b")]
+)
+def test_what_a_plugin_stands_on_changed_so_it_is_probed(
+    scene: Scene, event: tuple[str, str, str]
+) -> None:
+    driver, *said = event
+    scene.callbacks[driver](*said)
+    assert set(scene.engine.lanes["fake"]._errands) == {"probe"}
+
+
+def test_every_event_ends_a_verifiers_pause(scene: Scene) -> None:
+    changed = scene.engine.lanes["fake"].changed
+    for event in (("links", "tap1", True), ("ovsdb", "port", "tap1"), ("openflow", "b", True)):
+        changed.clear()
+        driver, *said = event
+        scene.callbacks[driver](*said)
+        assert changed.is_set(), event
+
+
+def test_a_failed_ports_own_attempts_do_not_shorten_its_pauses(scene: Scene) -> None:
+    """Making and undoing a device makes events; the back-off decides when it is tried again."""
+    failed = scene.port(1, at=START - 1, phase=Phase.FAILED, error={"code": "E_PLUG_DEVICE"})
+    scene.link("tap1")
+    assert scene.marked() == set()
+    scene.callbacks["ovsdb"]("connected", "")
+    assert scene.marked() == {failed}, "what may have been the cause is over"
+
+
+def test_a_port_in_work_is_looked_at_when_its_proof_is_older_than_the_event(scene: Scene) -> None:
+    port = scene.port(1, at=START - 1, phase=Phase.PLUGGING)
+    scene.link("tap1")
+    assert scene.marked() == set()
+    scene.port(1, at=START + 0.1)
+    assert scene.marked() == set(), "the proof was newer"
+    scene.port(1, at=START - 1, phase=Phase.PLUGGING)
+    scene.now += 1
+    scene.link("tap1")
+    at = scene.now
+    assert scene.marked() == set()
+    scene.port(1, at=at - 0.1)
+    assert scene.marked() == {port}, "the event came after the proof, before its record"
+
+
+def test_a_port_on_its_way_out_is_left_alone(scene: Scene) -> None:
+    scene.port(1, at=START - 1, removing=True, phase=Phase.UNPLUGGING)
+    scene.link("tap1")
+    assert scene.marked() == set()
+
+
+def test_every_port_is_checked_now_and_then(scene: Scene) -> None:
+    every = {scene.port(1), scene.port(2)}
+    scene.interval = 60.0
+    assert scene.marked(59.0) == set()
+    assert scene.marked(60.0 * 0.25 + 1.0) == every
+    assert scene.marked(59.0) == set()
+    scene.interval = 0.0
+    assert scene.marked(10_000.0) == set(), "never, when it is off"
+
+
+def test_statuses_are_asserted_again_now_and_then(scene: Scene) -> None:
+    scene.reassert_interval = 300.0
+    scene.marked(299.0)
+    assert scene.reasserted == []
+    scene.marked(1.0)
+    scene.marked(1.0)
+    assert scene.reasserted == [START + 300.0]
+
+
+def test_how_long_it_may_sleep(scene: Scene) -> None:
+    scene.port(1)
+    assert scene.watcher.turn() == pytest.approx(5.0, abs=0.01)
+    scene.link("tap1")
+    assert scene.watcher.turn() == pytest.approx(SETTLE, abs=0.01)
+
+
+def test_work_that_fails_does_not_end_it(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[float] = []
+
+    def tick() -> float:
+        turns.append(scene.now)
+        if len(turns) == 1:
+            raise RuntimeError("boom")
+        return 0.0
+
+    monkeypatch.setattr(scene.engine, "tick", tick)
+    with caplog.at_level(logging.ERROR):
+        scene.watcher.start()
+        scene.engine.nudge()
+        until(lambda: len(turns) >= 2, "a second turn")
+        scene.watcher.stop(10.0)
+    assert "boom" in caplog.text
+    assert not scene.watcher._thread.is_alive()
+
+
+def test_a_retry_that_is_due_wakes_it(scene: Scene) -> None:
+    """Without this a retry would wait for the end of a long pause."""
+    port = scene.port(1)
+    scene.watcher.start()
+    scene.engine._later(port)
+    lane = scene.engine.lanes["fake"]
+    until(lambda: lane.pending() == (port,), "the port is marked")
+    scene.watcher.stop(10.0)
