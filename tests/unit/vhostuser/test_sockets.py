@@ -36,6 +36,12 @@ def stale(path):
         pass
 
 
+def present(path):
+    found = sockets.read(path)
+    assert found is not None
+    return found
+
+
 class TestHolding:
     def test_a_listener_and_its_connections_are_seen(self, directory):
         path = str(directory / "vhu1")
@@ -106,9 +112,9 @@ class TestAccess:
         wanted = Access(owner=os.getuid(), group=os.getgid(), mode=0o660)
         with listener(path):
             os.chmod(path, 0o600)
-            assert sockets.differences(sockets.read(path), wanted) == {"mode": ("0600", "0660")}
+            assert sockets.differences(present(path), wanted) == {"mode": ("0600", "0660")}
             sockets.grant(path, wanted)
-            have = sockets.read(path)
+            have = present(path)
         assert sockets.differences(have, wanted) == {}
         assert have.is_socket
 
@@ -117,7 +123,7 @@ class TestAccess:
         with listener(path):
             os.chmod(path, 0o604)
             sockets.grant(path, Access())
-            assert sockets.read(path).mode == 0o604
+            assert present(path).mode == 0o604
 
     def test_a_missing_socket_is_given_nothing(self, directory):
         sockets.grant(str(directory / "vhu1"), Access(mode=0o660))

@@ -1,0 +1,1 @@
+"""The plugin for vhost-user ports on Open vSwitch with DPDK."""

@@ -1,0 +1,169 @@
+"""The option group ``[vhostuser]`` of agent.conf."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg, types
+
+from vifd.ovs.bridges import parse_mappings
+from vifd_vhostuser.sockets import Access
+
+#: QEMU makes the socket and Open vSwitch connects to it, again and again: either may restart.
+CLIENT = "dpdkvhostuserclient"
+#: Open vSwitch makes the socket; a guest is cut off for good when Open vSwitch restarts.
+SERVER = "dpdkvhostuser"
+
+OPTIONS = (
+    cfg.StrOpt(
+        "integration_bridge",
+        default="br-int",
+        max_length=15,
+        help="The bridge that guests are plugged into; its datapath must be netdev.",
+    ),
+    cfg.BoolOpt(
+        "create_bridge",
+        default=True,
+        help="Make the integration bridge if it does not exist. An existing one is never "
+        "rewritten.",
+    ),
+    cfg.ListOpt(
+        "bridge_mappings",
+        default=[],
+        help="physical_network:bridge pairs. Each bridge must exist; flat and VLAN networks leave "
+        "the host through it.",
+    ),
+    cfg.Opt(
+        "ofport_range",
+        type=types.Range(min=1, max=65279),
+        default="4096-65000",
+        help="First and last OpenFlow port number that vifd gives to its ports. Open vSwitch by "
+        "itself counts up from 1.",
+    ),
+    cfg.StrOpt(
+        "port_type",
+        default=CLIENT,
+        choices=(CLIENT, SERVER),
+        help="dpdkvhostuserclient: QEMU makes the socket and Open vSwitch connects to it. "
+        "dpdkvhostuser: Open vSwitch makes it; legacy, removed from newer versions.",
+    ),
+    cfg.StrOpt(
+        "socket_dir",
+        default="/var/lib/vhost_sockets",
+        help="Where the sockets are. QEMU must be able to make files there; for dpdkvhostuser it "
+        "must be the directory that other_config:vhost-sock-dir of Open vSwitch names.",
+    ),
+    cfg.BoolOpt(
+        "make_socket_dir",
+        default=True,
+        help="Make socket_dir if it does not exist, for socket_owner and socket_group and with "
+        "the set-group-id bit, so that sockets made in it belong to the group. An existing one is "
+        "never changed.",
+    ),
+    cfg.StrOpt(
+        "socket_owner",
+        help="User name or uid that shall own the sockets; as they are made if not set.",
+    ),
+    cfg.StrOpt(
+        "socket_group",
+        help="Group name or gid that the sockets shall belong to; as they are made if not set.",
+    ),
+    cfg.StrOpt(
+        "socket_mode",
+        regex="^0?[0-7]{3}$",
+        help="Permissions of the sockets in octal digits, e.g. 0660; as they are made if not set.",
+    ),
+    cfg.StrOpt(
+        "socket_label",
+        help="SELinux context of the sockets, e.g. system_u:object_r:svirt_image_t:s0; as the "
+        "directory's default says if not set.",
+    ),
+    cfg.IntOpt(
+        "max_queues",
+        default=8,
+        min=1,
+        max=256,
+        help="The most queues that a guest's device gets, whatever its number of vCPUs.",
+    ),
+    cfg.BoolOpt(
+        "file_backed_memory",
+        default=False,
+        help="The hypervisor backs the memory of every guest by files or memfd and shares it, so "
+        "that no flavor needs to ask for large pages.",
+    ),
+    cfg.FloatOpt(
+        "port_timeout",
+        default=10.0,
+        min=0.1,
+        help="Seconds for Open vSwitch to take a port after it was put into the database.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, read once."""
+
+    bridge: str
+    create_bridge: bool
+    mappings: dict[str, str]
+    ofports: tuple[int, int]
+    port_type: str
+    socket_dir: str
+    make_socket_dir: bool
+    access: Access
+    max_queues: int
+    file_backed_memory: bool
+    port_timeout: float
+
+
+def settings(conf: Any) -> Settings:
+    """Read the option group.
+
+    :raises ValueError: ``bridge_mappings``, ``socket_owner`` or ``socket_group`` makes no sense
+    """
+    return Settings(
+        bridge=conf.integration_bridge,
+        create_bridge=conf.create_bridge,
+        mappings=parse_mappings(conf.bridge_mappings),
+        ofports=(conf.ofport_range[0], conf.ofport_range[-1]),
+        port_type=conf.port_type,
+        socket_dir=conf.socket_dir.rstrip("/"),
+        make_socket_dir=conf.make_socket_dir,
+        access=Access(
+            owner=_number(
+                "socket_owner", conf.socket_owner, lambda name: pwd.getpwnam(name).pw_uid
+            ),
+            group=_number(
+                "socket_group", conf.socket_group, lambda name: grp.getgrnam(name).gr_gid
+            ),
+            mode=int(conf.socket_mode, 8) if conf.socket_mode else None,
+            label=conf.socket_label,
+        ),
+        max_queues=conf.max_queues,
+        file_backed_memory=conf.file_backed_memory,
+        port_timeout=conf.port_timeout,
+    )
+
+
+def _uid(name: str) -> int:
+    return pwd.getpwnam(name).pw_uid
+
+
+def _gid(name: str) -> int:
+    return grp.getgrnam(name).gr_gid
+
+
+def _number(option: str, text: str | None, look_up: Callable[[str], int]) -> int | None:
+    if not text:
+        return None
+    if text.isdecimal():
+        return int(text)
+    try:
+        return look_up(text)
+    except KeyError as error:
+        raise ValueError(f"{option}: there is no {text!r} on this host") from error

@@ -1,0 +1,118 @@
+"""Plug: directory and stale sockets, between the flows and the switch ports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from vifd.drivers import PortRow, PortSpec
+from vifd.errors import SocketError, VifError
+from vifd.ovs.batch import Work
+from vifd.ovs.bridges import Bridges
+from vifd.ovs.plugging import PortPlugging
+from vifd.plugin import Host, Item
+from vifd_vhostuser import sockets
+from vifd_vhostuser.files import HostFiles
+from vifd_vhostuser.options import CLIENT, Settings
+from vifd_vhostuser.sockets import NOBODY, Holding
+
+#: Seconds for the switch to close the socket of a port that it removed.
+_RELEASE = 1.0
+
+
+class Plugging(PortPlugging):
+    """One ``plug`` call."""
+
+    def __init__(
+        self, plugin: str, host: Host, settings: Settings, bridges: Bridges, files: HostFiles,
+        items: Sequence[Item],
+    ) -> None:  # fmt: skip
+        super().__init__(plugin, host, bridges, items)
+        self.settings = settings
+        self.files = files
+
+    def prepare(self) -> None:
+        """Have the directory there, and no dead socket in the way."""
+        self.batch.together("socket", self._directory)
+        held = self.files.table.held(w.names.socket for w in self.batch)
+        for work in self.batch:
+            try:
+                self._clear(work, held.get(work.names.socket, NOBODY))
+            except VifError as error:
+                self.batch.fail(work, error, "socket")
+
+    def _directory(self, works: Sequence[Work]) -> None:
+        made_here = self.settings.make_socket_dir and self.settings.port_type == CLIENT
+        for directory in {work.names.socket.rpartition("/")[0] for work in works}:
+            make = made_here and directory == self.settings.socket_dir
+            problem = sockets.directory_problem(directory, make=make)
+            if problem is not None:
+                raise SocketError(facts={"path": directory, "problem": problem})
+            if make:
+                sockets.make_directory(directory, self.settings.access)
+
+    def _clear(self, work: Work, held: Holding) -> None:
+        """Remove a socket that nobody holds; refuse what vifd did not make."""
+        path = work.names.socket
+        problem = sockets.path_problem(path)
+        have = sockets.read(path)
+        if problem is None and have is not None and not have.is_socket:
+            problem = "something that is no socket is there, and vifd did not make it"
+        if problem is not None:
+            raise SocketError(facts={"path": path, "problem": problem})
+        if work.names.interface_type != CLIENT and held:
+            self._await_release(work)
+        sockets.remove_stale(path, held)
+
+    def _await_release(self, work: Work) -> None:
+        """A socket in use keeps the switch from making its own; and where it tries, DPDK closes a
+        descriptor too many, which was seen to cut off the bridge. The switch lets go of the socket
+        of a port that was just removed a moment later."""
+        path, deadline = work.names.socket, time.monotonic() + _RELEASE
+        while self.drivers.ovsdb.port(work.device) is None and self.files.table.held([path]):
+            if time.monotonic() > deadline:
+                problem = "another process holds it, so the switch cannot make it"
+                raise SocketError(facts={"path": path, "problem": problem})
+            time.sleep(0.01)
+
+    def spec(self, work: Work) -> PortSpec:
+        names = work.names
+        client = names.interface_type == CLIENT
+        return PortSpec(
+            work.device,
+            ofport=names.ofport,
+            tag=names.tag,
+            type=names.interface_type,
+            mtu=work.item.attachment.network.mtu,
+            options={"vhost-server-path": names.socket} if client else {},
+            external_ids=self.external_ids(work),
+        )
+
+    def stale(self, work: Work, row: PortRow) -> bool:
+        """A port of another type is made anew; one whose guest is connected is let be."""
+        return row.type != work.names.interface_type
+
+    def settle(self) -> None:
+        """Give the sockets that are there already to whom they shall belong."""
+        for work in self.batch:
+            try:
+                sockets.grant(work.names.socket, self.settings.access)
+            except VifError as error:
+                self.batch.fail(work, error, "socket")
+                continue
+            work.names = replace(work.names, plugged=True)
+
+
+def remove_sockets(files: HostFiles, works: Iterable[Work]) -> None:
+    """Remove what a guest or a switch that was killed left behind; a socket in use stays."""
+    paths = {work.names.socket for work in works if _named_for(work)}
+    held = files.table.held(paths)
+    for path in paths:
+        sockets.remove_stale(path, held.get(path, NOBODY))
+
+
+def _named_for(work: Work) -> bool:
+    """Whether the socket in the stored names is the one that this port would be given."""
+    return work.names.socket.rpartition("/")[2] == work.device
