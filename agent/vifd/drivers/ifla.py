@@ -1,0 +1,37 @@
+"""Numbers of rtnetlink: those of ``linux/if_link.h``, ``neighbour.h``, ``if_bridge.h`` and
+``if_addr.h``."""
+
+import struct
+
+NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
+GETADDR = 22
+NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
+AF_BRIDGE, AF_INET6 = 7, 10
+INET6_CONF, DISABLE_IPV6 = 2, 26
+TUN_OWNER, TUN_GROUP, TUN_MULTI_QUEUE = 1, 2, 7
+UP = 0x1
+
+# attributes of links
+ADDRESS, IFNAME, MTU, LINK, MASTER, LINKINFO, ALIAS, AF_SPEC = 1, 3, 4, 5, 10, 18, 20, 26
+EXT_MASK, CARRIER = 29, 33
+KIND, DATA, SLAVE_KIND, SLAVE_DATA = 1, 2, 4, 5
+# of bridges
+FORWARD_DELAY, STP, VLAN_FILTERING, VLAN_PROTOCOL, SNOOPING, DEFAULT_PVID = 1, 5, 7, 8, 23, 39
+OPTIONS, NO_LINK_LOCAL_LEARNING = 46, 1
+# of their ports
+STATE, LEARNING, FLOOD = 1, 8, 9
+FORWARDING = 3
+VLAN_INFO, VLAN_PVID, VLAN_UNTAGGED = 2, 0x2, 0x4
+# of VLAN and VXLAN devices
+VLAN_ID = 1
+VNI, GROUP, LOWER, LOCAL, TTL, VX_LEARNING, PORT, GROUP6, LOCAL6 = (
+    1, 2, 3, 4, 5, 7, 15, 16, 17,
+)  # fmt: skip
+# of forwarding tables
+DST, LLADDR, VLAN = 1, 2, 5
+SELF, MASTER_FLAG = 0x02, 0x04
+NOARP, PERMANENT = 0x40, 0x80
+ADDR, LOCAL_ADDR = 1, 2
+
+#: ``struct ifinfomsg``: family, type, index, flags, change.
+IFINFO = struct.Struct("BxHiII")

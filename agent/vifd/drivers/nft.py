@@ -1,0 +1,299 @@
+"""nftables of the bridge family, over netlink: no program is started, no library loaded.
+
+The tools read the whole ruleset before each change, so that a change costs more the more ports
+there are. Here a change is one datagram, and a question names the object: the cost is that of the
+port. Changes are atomic for frames too: each sees the rules before or after, never a mixture.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from vifd.drivers import nftnl
+from vifd.drivers.netlink import APPEND, CREATE, Message
+from vifd.drivers.nftevents import NftEvents, open_socket
+from vifd.drivers.nftsocket import NftSocket, Refused
+from vifd.errors import BackendError, BackendUnavailable, PrivilegeMissing, VifError
+from vifd.nft.expr import Verdict
+from vifd.nft.objects import Chain, Change, Element, Hook, Rule
+
+_DENIED = (errno.EPERM, errno.EACCES)
+_ABSENT = (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT)
+#: A change is tried so often when objects that it names come or go meanwhile.
+_TRIES = 3
+
+
+class Nft:
+    """The tables of the network namespace of the thread that constructs this.
+
+    May be used by any thread, one at a time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: NftSocket | None = None
+        self._ear: socket.socket | None = None
+        self._events: NftEvents | None = None
+        self._known = Known()
+        try:
+            self._socket = NftSocket()
+            self._ear = open_socket()
+        except OSError as error:
+            # without the capability it is the first change that says so
+            if error.errno not in (*_ABSENT, *_DENIED):
+                raise
+
+    def close(self) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        if self._socket is None:
+            return
+        if self._events is not None:
+            self._events.close()
+        elif self._ear is not None:
+            self._ear.close()
+        self._socket.close()
+
+    def subscribe(self, callback: Callable[[str], None]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        if self._events is None and self._socket is not None and self._ear is not None:
+            self._events = NftEvents(self._ear, self._socket.address)
+        if self._events is not None:
+            self._events.add(callback)
+
+    @property
+    def _talk(self) -> NftSocket:
+        if self._socket is None:
+            facts = {"backend": "nftables", "problem": "the kernel has no nfnetlink"}
+            raise BackendUnavailable(facts=facts, stage="nft", hint="load the module nf_tables")
+        return self._socket
+
+    # --- changes ---
+
+    def apply(self, table: str, change: Change) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        self._attempt(table, change, dry=False)
+
+    def rehearse(self, table: str, change: Change) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        self._attempt(table, change, dry=True)
+
+    def _attempt(self, table: str, change: Change, *, dry: bool) -> None:
+        if not change:
+            return
+        with self._lock:
+            for turn in range(_TRIES):
+                try:
+                    self._change(table, change, dry)
+                except Refused as refused:
+                    if refused.errno != errno.ENOENT or turn == _TRIES - 1:
+                        raise failure(refused.errno or 0, refused.what) from refused
+                except OSError as error:
+                    raise failure(error.errno or 0, f"change table {table}") from error
+                else:
+                    return
+
+    def _change(self, table: str, change: Change, dry: bool) -> None:
+        messages = list(self._messages(table, change))
+        if not messages:
+            return
+        before = self._generation()
+        self._known.at(before)
+        self._known.forget(table, [*(c.name for c in change.chains), *change.delete_chains])
+        self._talk.commit(messages, dry=dry)
+        if not dry and self._generation() == before + 1:
+            # nobody else changed anything in between
+            self._known.generation = before + 1
+
+    def _generation(self) -> int:
+        """The number of the ruleset."""
+        (answer,) = self._talk.ask([Message(nftnl.GETGEN, 0, nftnl.head(0))])
+        if isinstance(answer, int):
+            raise failure(answer, "read the number of the ruleset")
+        return nftnl.generation(answer)
+
+    def _messages(self, table: str, change: Change) -> Iterator[Message]:
+        """The transaction; what is gone already is left out of it."""
+        if change.sets or change.chains:
+            yield Message(nftnl.NEWTABLE, CREATE, nftnl.table(table, "vifd"), f"make table {table}")
+        for number, wanted in enumerate(change.sets, 1):
+            body = nftnl.set_(table, wanted, number)
+            yield Message(nftnl.NEWSET, CREATE, body, f"make set {wanted.name}")
+        for chain in change.chains:
+            body = nftnl.chain(table, chain)
+            yield Message(nftnl.NEWCHAIN, CREATE, body, f"make chain {chain.name}")
+        for chain in change.chains:
+            yield from _rules(table, chain)
+        yield from _elements(table, nftnl.NEWELEM, change.add)
+        yield from _elements(table, nftnl.DELELEM, self._present(table, change.delete))
+        there = self._chains(table, change.delete_chains)
+        for name in change.delete_chains:
+            if name in there:
+                body = nftnl.chain_name(table, name)
+                yield Message(nftnl.DELCHAIN, 0, body, f"remove chain {name}")
+
+    def _present(self, table: str, wanted: Sequence[Element]) -> list[Element]:
+        answers = self._talk.ask(
+            [Message(nftnl.GETELEM, 0, nftnl.elements(table, e.set, [_bare(e)])) for e in wanted]
+        )
+        return [e for e, answer in zip(wanted, answers, strict=True) if isinstance(answer, bytes)]
+
+    # --- questions ---
+
+    def chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            self._known.at(self._generation())
+            known = self._known.chains
+            found = self._chains(table, [n for n in names if (table, n) not in known])
+            known |= {(table, n): self._with_rules(table, c) for n, c in found.items()}
+            return {name: known[table, name] for name in names if (table, name) in known}
+
+    def _chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
+        asked = [Message(nftnl.GETCHAIN, 0, nftnl.chain_name(table, name)) for name in names]
+        found = {}
+        for name, answer in zip(names, self._talk.ask(asked), strict=True):
+            if isinstance(answer, bytes):
+                found[name] = _chain(answer)
+            elif answer != errno.ENOENT:
+                raise failure(answer, f"read chain {name}")
+        return found
+
+    def _with_rules(self, table: str, chain: Chain) -> Chain:
+        place = nftnl.chain_rules(table, chain.name)
+        try:
+            bodies = self._talk.dump(Message(nftnl.GETRULE, 0, place))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise failure(error.errno or 0, f"read chain {chain.name}") from error
+            bodies = []
+        rules = [rule for at, name, rule in map(nftnl.parse_rule, bodies)
+                 if (at, name) == (table, chain.name)]  # fmt: skip
+        return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
+
+    def list_chains(self, table: str) -> dict[str, Chain]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            try:
+                chains = self._talk.dump(Message(nftnl.GETCHAIN, 0, nftnl.head()))
+                rules = self._talk.dump(Message(nftnl.GETRULE, 0, nftnl.head())) if chains else []
+            except OSError as error:
+                raise failure(error.errno or 0, f"read table {table}") from error
+        by_chain: dict[str, list[Rule]] = {}
+        for at, name, rule in map(nftnl.parse_rule, rules):
+            if at == table:
+                by_chain.setdefault(name, []).append(rule)
+        found = [_chain(body) for body in chains if nftnl.parse_chain(body)[0] == table]
+        return {
+            c.name: Chain(c.name, tuple(by_chain.get(c.name, ())), c.hook, c.priority, c.comment)
+            for c in found
+        }
+
+    def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
+        """See :class:`vifd.drivers.Nft`."""
+        asked = [
+            Message(nftnl.GETELEM, 0, nftnl.elements(table, e.set, [_bare(e)])) for e in wanted
+        ]
+        with self._lock:
+            answers = self._talk.ask(asked)
+        found: list[Element | None] = []
+        for element, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, int):
+                if answer != errno.ENOENT:
+                    raise failure(answer, f"read set {element.set}")
+                found.append(None)
+                continue
+            items = [Element(element.set, n, v) for n, v in nftnl.parse_elements(answer)]
+            found.append(items[0] if items else None)
+        return found
+
+    def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            try:
+                body = nftnl.elements(table, name, [])
+                bodies = self._talk.dump(Message(nftnl.GETELEM, 0, body))
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    return {}
+                raise failure(error.errno or 0, f"read set {name}") from error
+        return {key: verdict for body in bodies for key, verdict in nftnl.parse_elements(body)}
+
+    def delete_table(self, table: str) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            try:
+                body = nftnl.table(table)
+                self._talk.commit([Message(nftnl.DELTABLE, 0, body, f"remove table {table}")])
+            except Refused as refused:
+                if refused.errno != errno.ENOENT:
+                    raise failure(refused.errno or 0, refused.what) from refused
+
+
+class Known:
+    """Chains that were read back, and the number of the ruleset at which they were.
+
+    The kernel counts every change of any table, so what was read at a number is what is there as
+    long as the number is the same.
+    """
+
+    def __init__(self) -> None:
+        self.generation = -1
+        self.chains: dict[tuple[str, str], Chain] = {}
+
+    def at(self, generation: int) -> None:
+        """The number is this now."""
+        if generation != self.generation:
+            self.chains.clear()
+            self.generation = generation
+
+    def forget(self, table: str, names: Sequence[str]) -> None:
+        """These are about to change."""
+        for name in names:
+            self.chains.pop((table, name), None)
+
+
+def _bare(element: Element) -> Element:
+    """Without its verdict: elements are named by their key."""
+    return Element(element.set, element.name)
+
+
+def _rules(table: str, chain: Chain) -> Iterator[Message]:
+    what = f"fill chain {chain.name}"
+    yield Message(nftnl.DELRULE, 0, nftnl.chain_rules(table, chain.name), what)
+    for rule in chain.rules:
+        body = nftnl.rule(table, chain.name, rule)
+        yield Message(nftnl.NEWRULE, CREATE | APPEND, body, what)
+
+
+def _elements(table: str, kind: int, wanted: Sequence[Element]) -> Iterator[Message]:
+    adding = kind == nftnl.NEWELEM
+    for name, group in groupby(sorted(wanted, key=lambda e: e.set), key=lambda e: e.set):
+        items = [e if adding else _bare(e) for e in group]
+        # an attribute holds 64 KiB
+        for start in range(0, len(items), 400):
+            body = nftnl.elements(table, name, items[start : start + 400])
+            what = f"{'add to' if adding else 'remove from'} set {name}"
+            yield Message(kind, CREATE if adding else 0, body, what)
+
+
+def _chain(body: bytes) -> Chain:
+    _, name, hook, priority, comment = nftnl.parse_chain(body)
+    return Chain(name, hook=None if hook is None else Hook(hook), priority=priority,
+                 comment=comment)  # fmt: skip
+
+
+def failure(number: int, what: str) -> VifError:
+    """The coded error for an error number of the kernel."""
+    name = errno.errorcode.get(number, str(number))
+    facts = {"backend": "nftables", "problem": f"cannot {what}: {os.strerror(number)}"}
+    if number in _DENIED:
+        return PrivilegeMissing(facts={**facts, "action": what, "device": ""}, stage="nft")
+    if number in _ABSENT:
+        hint = "load the kernel module nf_tables (and nft_meta_bridge where it is separate)"
+        return BackendUnavailable(facts={**facts, "errno": name}, stage="nft", hint=hint)
+    return BackendError(facts={**facts, "errno": name}, stage="nft")

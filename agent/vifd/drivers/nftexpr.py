@@ -1,0 +1,155 @@
+"""Expressions of nf_tables rules over netlink: packed from values, and unpacked.
+
+Only what :mod:`vifd.nft` can say is packed; whatever else the kernel shows becomes
+:class:`~vifd.nft.expr.Unknown`, which is equal to nothing of ours.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+from vifd.drivers.netlink import attribute, attributes, nest, string, text
+from vifd.nft.expr import (
+    Base,
+    Code,
+    Compare,
+    Counter,
+    Expr,
+    Key,
+    Lookup,
+    Mask,
+    Meta,
+    Payload,
+    Unknown,
+    Verdict,
+    canonical,
+)
+
+_REGISTER, _VERDICT_REGISTER = 1, 0
+_BE32 = struct.Struct("!I")
+
+
+def u32(number: int, value: int) -> bytes:
+    """A number in network order."""
+    return attribute(number, _BE32.pack(value & 0xFFFFFFFF))
+
+
+def number_(value: bytes) -> int:
+    """The number in network order."""
+    return int(_BE32.unpack(value)[0])
+
+
+def verdict_data(verdict: Verdict) -> bytes:
+    """A verdict as a data attribute."""
+    inner = u32(1, verdict.code)
+    if verdict.chain:
+        inner += text(2, verdict.chain)
+    return nest(2, inner)
+
+
+def _payload(e: Payload) -> tuple[str, bytes]:
+    return "payload", u32(1, _REGISTER) + u32(2, e.base) + u32(3, e.offset) + u32(4, e.length)
+
+
+def _mask(e: Mask) -> tuple[str, bytes]:
+    data = u32(1, _REGISTER) + u32(2, _REGISTER) + u32(3, len(e.mask))
+    keep = nest(4, attribute(1, e.mask))
+    return "bitwise", data + keep + nest(5, attribute(1, bytes(len(e.mask))))
+
+
+def _compare(e: Compare) -> tuple[str, bytes]:
+    data = u32(1, _REGISTER) + u32(2, 0 if e.equal else 1)
+    return "cmp", data + nest(3, attribute(1, e.value))
+
+
+def _lookup(e: Lookup) -> tuple[str, bytes]:
+    data = text(1, e.set) + u32(2, _REGISTER)
+    return "lookup", data + (u32(3, _VERDICT_REGISTER) if e.vmap else b"")
+
+
+def _parts(e: Expr) -> tuple[str, bytes]:
+    match e:
+        case Payload():
+            return _payload(e)
+        case Meta():
+            return "meta", u32(1, _REGISTER) + u32(2, e.key)
+        case Mask():
+            return _mask(e)
+        case Compare():
+            return _compare(e)
+        case Lookup():
+            return _lookup(e)
+        case Verdict():
+            return "immediate", u32(1, _VERDICT_REGISTER) + nest(2, verdict_data(e))
+        case Counter():
+            return "counter", b""
+        case Unknown():
+            return e.name, e.data
+
+
+@lru_cache(maxsize=16384)
+def expression(e: Expr) -> bytes:
+    """An expression as an element of a rule's list."""
+    name, data = _parts(e)
+    return nest(1, text(1, name) + (nest(2, data) if data else b""))
+
+
+def parse_expression(name: str, data: bytes) -> Expr:
+    """The expression that the kernel shows."""
+    try:
+        return _parse(name, data) or Unknown(name, data)
+    except (KeyError, ValueError, struct.error):
+        return Unknown(name, data)
+
+
+def _parse(name: str, data: bytes) -> Expr | None:
+    if name == "counter":
+        return Counter()
+    found = dict(attributes(data))
+    if name == "immediate":
+        ours = number_(found[1]) == _VERDICT_REGISTER
+        return parse_verdict(found[2]) if ours else None
+    if number_(found[2 if name == "lookup" else 1]) != _REGISTER:
+        return None
+    match name:
+        case "payload":
+            place = Base(number_(found[2]))
+            return Payload(place, number_(found[3]), number_(found[4]))
+        case "meta":
+            return Meta(Key(number_(found[2])))
+        case "cmp":
+            return _parse_compare(found)
+        case "bitwise":
+            return _parse_mask(found)
+        case "lookup":
+            inverted = 5 in found and number_(found[5]) != 0
+            return None if inverted else Lookup(string(found[1]), vmap=3 in found)
+    return None
+
+
+def _parse_compare(found: dict[int, bytes]) -> Expr | None:
+    operator = number_(found[2])
+    value = dict(attributes(found[3]))[1]
+    return Compare(value, equal=operator == 0) if operator in (0, 1) else None
+
+
+def _parse_mask(found: dict[int, bytes]) -> Expr | None:
+    plain = number_(found[2]) == _REGISTER and (6 not in found or number_(found[6]) == 0)
+    mask = dict(attributes(found[4]))[1]
+    flip = dict(attributes(found[5]))[1]
+    return Mask(mask) if plain and not any(flip) else None
+
+
+def parse_verdict(data: bytes) -> Verdict:
+    """The verdict in a data attribute."""
+    found = dict(attributes(dict(attributes(data))[2]))
+    code = struct.unpack("!i", found[1])[0]
+    return Verdict(Code(code), string(found.get(2, b"")))
+
+
+@lru_cache(maxsize=16384)
+def parse_item(item: bytes) -> Expr:
+    """The expression in an element of a rule's list."""
+    parts = dict(attributes(item))
+    return canonical(parse_expression(string(parts[1]), parts.get(2, b"")))

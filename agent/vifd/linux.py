@@ -1,0 +1,221 @@
+"""What plugins may ask of the kernel's own bridge and packet filter: interfaces and values.
+
+Plugins import them from :mod:`vifd.drivers`, which says what holds for all drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from vifd.nft.expr import Verdict
+from vifd.nft.objects import Chain, Change, Element
+
+if TYPE_CHECKING:
+    from vifd.drivers import Link
+
+
+@dataclass(frozen=True)
+class BridgeSpec:
+    """A bridge as it shall be: spanning tree and multicast snooping off, forwarding at once,
+    learning nothing from frames that it does not forward.
+
+    :param mac: its own address, so that it does not take that of a port
+    :param vlan_filtering: VLAN-aware, with no VLAN that ports are in by default
+    """
+
+    name: str
+    alias: str
+    mtu: int
+    mac: str
+    vlan_filtering: bool = False
+
+
+@dataclass(frozen=True)
+class VlanSpec:
+    """A VLAN sub-interface as it shall be."""
+
+    name: str
+    alias: str
+    mtu: int
+    parent: str
+    vlan_id: int
+
+
+@dataclass(frozen=True)
+class VxlanSpec:
+    """A VXLAN device as it shall be.
+
+    :param local: the address that tunnels leave from
+    :param group: the multicast group of unknown and broadcast frames, or the empty string
+    :param parent: the device that the group is joined on; needed with a group
+    :param remotes: without a group: the tunnel endpoints that unknown and broadcast frames go to
+    :param learning: whether source addresses of arriving frames are learned
+    """
+
+    name: str
+    alias: str
+    mtu: int
+    vni: int
+    local: str
+    group: str = ""
+    parent: str = ""
+    port: int = 4789
+    ttl: int = 0
+    remotes: tuple[str, ...] = ()
+    learning: bool = True
+
+
+Spec = BridgeSpec | VlanSpec | VxlanSpec
+
+
+@dataclass(frozen=True)
+class BridgePort:
+    """A device as port of a bridge.
+
+    :param flood: whether frames to unknown unicast addresses leave by it
+    :param learning: whether the bridge learns source addresses from it
+    :param pvid: on a VLAN-aware bridge, the VLAN of its untagged frames
+    :param tagged: on a VLAN-aware bridge, the VLANs that it carries with their tags
+    """
+
+    name: str
+    bridge: str
+    flood: bool = True
+    learning: bool = True
+    pvid: int | None = None
+    tagged: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Device:
+    """A network device with what bridging is about.
+
+    :param master: ifindex of the bridge that it is a port of, or ``None``
+    :param parent: ifindex of the device below a VLAN or VXLAN device
+    :param flood: of a port; ``None`` where it is none
+    :param learning: of a port, or of a VXLAN device
+    :param forwarding: of a port: whether frames pass; a tap without a guest forwards nothing
+    :param stp: of a bridge: whether it runs a spanning tree
+    :param quiet: of a bridge: whether it learns nothing from frames to the link-local groups, which
+        it keeps to itself; ``None`` where the kernel does not tell
+    :param vlan_filtering: of a bridge; ``None`` where the kernel does not tell
+    :param number: VLAN id or VNI
+    :param local: of a VXLAN device
+    :param group: of a VXLAN device
+    """
+
+    link: Link
+    master: int | None = None
+    parent: int | None = None
+    flood: bool | None = None
+    learning: bool | None = None
+    forwarding: bool | None = None
+    stp: bool | None = None
+    quiet: bool | None = None
+    vlan_filtering: bool | None = None
+    number: int | None = None
+    local: str = ""
+    group: str = ""
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class FdbEntry:
+    """A static entry of a forwarding table: frames to ``mac`` leave by a device.
+
+    :param device: a port of a bridge; with ``remote``, a VXLAN device
+    :param remote: the tunnel endpoint that has the address
+    :param vlan: on a VLAN-aware bridge
+    """
+
+    device: str
+    mac: str
+    remote: str = ""
+    vlan: int | None = None
+
+
+class Bridging(Protocol):
+    """Bridges of this namespace and what is plugged into them."""
+
+    def get(self, names: Sequence[str]) -> dict[str, Device]:
+        """The devices that exist, by name; asks by name, never dumps."""
+
+    def members(self, bridge: str) -> list[Device]:
+        """The ports of a bridge; none where there is no such bridge."""
+
+    def make(self, spec: Spec) -> Device:
+        """Have a device as it shall be, and read it back: marked, up, and without IPv6.
+
+        One that exists with the alias is brought to the MTU and up; what cannot be changed in place
+        must be as wanted.
+
+        :raises NameClash: a device of the name exists that does not bear the alias
+        :raises DeviceError: the kernel refuses, or an own device differs for good
+        """
+
+    def enslave(self, ports: Sequence[BridgePort]) -> dict[str, Exception]:
+        """Make devices ports of bridges, and bring them up; a port of another bridge leaves that.
+
+        :returns: by name why one could not be made a port
+        """
+
+    def release(self, names: Sequence[str]) -> None:
+        """Take ports out of their bridges; those that are gone or in none are no error."""
+
+    def addresses(self, name: str) -> list[str]:
+        """The IP addresses of a device with their prefix lengths, IPv6 link-local ones left out."""
+
+    def holder(self, address: str) -> Device | None:
+        """The device that has an IP address of the host."""
+
+    def fdb(self, wanted: Sequence[FdbEntry]) -> list[FdbEntry | None]:
+        """For each entry the one that its bridge has for the address, on whatever port; ``None``
+        where it has none. Only for entries of bridges."""
+
+    def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
+        """Add and remove static entries; what is there, or gone, already is no error."""
+
+    def lacking(self, kind: str) -> str | None:
+        """Why the kernel cannot make devices of a kind (``bridge``, ``vlan``, ``vxlan``) or bridges
+        with a feature (``vlan_filtering``); ``None`` where it can. Makes nothing."""
+
+    def filtered(self) -> list[str]:
+        """The settings by which the host's own IP filters see bridged frames, e.g.
+        ``net.bridge.bridge-nf-call-iptables``."""
+
+    def close(self) -> None:
+        """End the driver's thread and socket. Devices stay."""
+
+
+class Nft(Protocol):
+    """Tables of nftables in the bridge family."""
+
+    def apply(self, table: str, change: Change) -> None:
+        """Carry a change out as one transaction, all or nothing; the table is made if need be."""
+
+    def rehearse(self, table: str, change: Change) -> None:
+        """Have the kernel judge a change as :meth:`apply` would, and change nothing."""
+
+    def chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
+        """The chains that exist, by name, with their rules: equal to what was applied."""
+
+    def list_chains(self, table: str) -> dict[str, Chain]:
+        """All chains of the table (a dump)."""
+
+    def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
+        """For each element the one of its name in its set, or ``None``."""
+
+    def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
+        """All elements of a set (a dump); none where there is no such set."""
+
+    def delete_table(self, table: str) -> None:
+        """Remove the table with everything in it; one that is gone is no error."""
+
+    def subscribe(self, callback: Callable[[str], None]) -> None:
+        """Have ``callback(table)`` called on a native thread when somebody else changed a table;
+        the name is empty when announcements were lost: any may have changed."""
+
+    def close(self) -> None:
+        """Close the socket. Rules stay."""

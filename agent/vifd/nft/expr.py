@@ -1,0 +1,188 @@
+"""Expressions of an nftables rule, as the kernel's virtual machine knows them.
+
+A rule is a row of expressions: one loads a value, the next masks or compares it, and the row ends
+where a comparison fails. One register is enough for all that is said here, so none is named.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+
+#: The length of an interface name as a key: IFNAMSIZ.
+NAME_BYTES = 16
+
+
+class Base(IntEnum):
+    """Where a payload offset counts from."""
+
+    LINK = 0
+    NETWORK = 1
+    TRANSPORT = 2
+
+
+class Key(IntEnum):
+    """What ``meta`` loads."""
+
+    IIFNAME = 6
+    OIFNAME = 7
+    L4PROTO = 16
+
+
+class Code(IntEnum):
+    """What becomes of a frame."""
+
+    DROP = 0
+    ACCEPT = 1
+    JUMP = -3
+    GOTO = -4
+    RETURN = -5
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Load bytes of the frame; the row ends where the frame has none there."""
+
+    base: Base
+    offset: int
+    length: int
+
+    def __str__(self) -> str:
+        words = {**_WORDS, **_TRANSPORT}
+        default = f"@{self.base.name.lower()},{self.offset},{self.length}"
+        return words.get((self.base, self.offset, self.length), default)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Load a fact about the frame; an interface name is 16 bytes long, with zeros."""
+
+    key: Key
+
+    def __str__(self) -> str:
+        return self.key.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Keep these bits of what was loaded."""
+
+    mask: bytes
+
+    def __str__(self) -> str:
+        return f"& {self.mask.hex()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Go on if what was loaded is equal to a value, or not equal to it."""
+
+    value: bytes
+    equal: bool = True
+
+    def __str__(self) -> str:
+        return f"{'==' if self.equal else '!='} {_value(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Go on if what was loaded is in a set; with a verdict map, do what it says there."""
+
+    set: str
+    vmap: bool = False
+
+    def __str__(self) -> str:
+        return f"{'vmap ' if self.vmap else ''}@{self.set}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """End the row with a verdict."""
+
+    code: Code
+    chain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code.name.lower()} {self.chain}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Count the frame; what was counted is no part of the value."""
+
+    def __str__(self) -> str:
+        return "counter"
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An expression that this package does not know: never equal to one of ours."""
+
+    name: str
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.data.hex()})"
+
+
+Expr = Payload | Meta | Mask | Compare | Lookup | Verdict | Counter | Unknown
+
+
+@lru_cache(maxsize=65536)
+def canonical(expr: Expr) -> Expr:
+    """The same object for equal expressions: rules are compared far more often than made."""
+    return expr
+
+
+ACCEPT = Verdict(Code.ACCEPT)
+DROP = Verdict(Code.DROP)
+
+_WORDS: dict[tuple[Base, int, int], str] = {
+    (Base.LINK, 0, 6): "ether daddr",
+    (Base.LINK, 6, 6): "ether saddr",
+    (Base.LINK, 12, 2): "ether type",
+    (Base.NETWORK, 6, 2): "arp operation",
+    (Base.NETWORK, 8, 6): "arp saddr ether",
+    (Base.NETWORK, 14, 4): "arp saddr ip",
+    (Base.NETWORK, 12, 4): "ip saddr",
+    (Base.NETWORK, 8, 16): "ip6 saddr",
+}
+_TRANSPORT: dict[tuple[Base, int, int], str] = {
+    (Base.TRANSPORT, 0, 1): "icmpv6 type",
+    (Base.TRANSPORT, 0, 2): "udp sport",
+    (Base.TRANSPORT, 2, 2): "udp dport",
+    (Base.TRANSPORT, 8, 16): "icmpv6 taddr",
+}
+
+
+def _value(raw: bytes) -> str:
+    """The likely meaning of a value by its length."""
+    if len(raw) == 16:
+        text = raw.rstrip(b"\0")
+        if text.isascii() and text.decode().isprintable() and len(text) > 2:
+            return text.decode()
+        return str(ipaddress.IPv6Address(raw))
+    if len(raw) == 4:
+        return str(ipaddress.IPv4Address(raw))
+    return raw.hex(":") if len(raw) == 6 else f"{int.from_bytes(raw):#x}"
+
+
+def interface(name: str) -> bytes:
+    """An interface name as a key."""
+    return name.encode().ljust(NAME_BYTES, b"\0")
+
+
+def mac(text: str) -> bytes:
+    """A MAC address as a value."""
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def prefix(load: Payload, text: str, *, equal: bool = True) -> tuple[Expr, ...]:
+    """Load an address and compare it with an address or prefix."""
+    network = ipaddress.ip_network(text, strict=False)
+    value = Compare(network.network_address.packed, equal)
+    if network.prefixlen == network.max_prefixlen:
+        return load, value
+    return load, Mask(network.netmask.packed), value

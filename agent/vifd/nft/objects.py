@@ -1,0 +1,94 @@
+"""Rules, chains, sets and their elements, as they shall be or as they were read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vifd.nft.expr import Expr, Verdict, interface
+
+#: The table of vifd.
+TABLE = "vifd"
+
+
+class Hook(IntEnum):
+    """Where a base chain of the bridge family sees frames."""
+
+    PREROUTING = 0  #: all that come in by a port, before the bridge learns or forwards
+    INPUT = 1  #: those for the host itself
+    FORWARD = 2
+    OUTPUT = 3  #: those of the host itself
+    POSTROUTING = 4  #: all that leave by a port
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of expressions.
+
+    :param note: at most 254 bytes of the maker's own, kept with the rule; no part of its meaning
+    """
+
+    exprs: tuple[Expr, ...]
+    note: bytes = b""
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.exprs))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain with all its rules.
+
+    :param hook: of a base chain, whose policy is to accept; ``None`` for one that is jumped to
+    :param comment: at most 128 characters, shown by ``nft list``; fixed when the chain is made
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    hook: Hook | None = None
+    priority: int = 0
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Set:
+    """A set keyed by interface names, or a map from interface names to verdicts."""
+
+    name: str
+    vmap: bool = False
+
+
+@dataclass(frozen=True)
+class Element:
+    """An interface name in a set; with its verdict in a map."""
+
+    set: str
+    name: str
+    verdict: Verdict | None = None
+
+    @property
+    def key(self) -> bytes:
+        return interface(self.name)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one transaction does, in this order, all or nothing.
+
+    :param sets: to make where they are missing
+    :param chains: to make where they are missing; the rules of an existing one are replaced, with
+        no moment in between at which other rules are in force
+    :param add: elements to add; one that is there already is no error
+    :param delete: elements to remove; those that are gone are no error
+    :param delete_chains: chains to remove with their rules; those that are gone are no error
+    """
+
+    sets: Sequence[Set] = ()
+    chains: Sequence[Chain] = ()
+    add: Sequence[Element] = ()
+    delete: Sequence[Element] = ()
+    delete_chains: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.sets, self.chains, self.add, self.delete, self.delete_chains))

@@ -1,0 +1,227 @@
+"""Bridges in memory, over the devices of :class:`vifd.testing.links.FakeLinks`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from vifd.drivers import (
+    BridgePort,
+    BridgeSpec,
+    Device,
+    FdbEntry,
+    Link,
+    Spec,
+    VlanSpec,
+    VxlanSpec,
+)
+from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew
+from vifd.errors import DeviceError
+from vifd.testing.faults import Faults
+from vifd.testing.links import FakeLinks
+
+KINDS = ("bridge", "vlan", "vxlan", "vlan_filtering")
+
+
+@dataclass
+class _State:
+    """What a device has besides what its link tells; it goes with the device."""
+
+    ifindex: int
+    spec: Spec | None = None
+    master: int | None = None
+    port: BridgePort | None = None
+    addresses: list[str] = field(default_factory=list)
+
+
+class FakeBridging(Faults):
+    """See :class:`vifd.drivers.Bridging`.
+
+    :param lacking: kinds and features that the kernel does not have
+    """
+
+    def __init__(self, links: FakeLinks, lacking: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._links = links
+        self._missing = set(lacking)
+        self._states: dict[str, _State] = {}
+        #: What :meth:`filtered` answers.
+        self.netfilter: list[str] = []
+        self._fdb: dict[tuple[int, str, int | None], str] = {}
+
+    # What a test does to the host, past the driver.
+
+    def add_address(self, name: str, address: str) -> None:
+        """Give a device an address with its prefix length."""
+        self._state(self._link(name)).addresses.append(address)
+
+    def add_bridge(self, name: str) -> None:
+        """A bridge that somebody else made."""
+        link = self._links.place(name, kind="bridge", up=True)
+        self._state(link).spec = BridgeSpec(name, "", link.mtu, link.mac)
+
+    # The driver.
+
+    def get(self, names: Sequence[str]) -> dict[str, Device]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("get"):
+            found = {name: self._links.peek(name) for name in names}
+            return {name: self._device(link) for name, link in found.items() if link}
+
+    def members(self, bridge: str) -> list[Device]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("members"):
+            there = self._links.peek(bridge)
+            if there is None:
+                return []
+            links = [link for name in self._links.names if (link := self._links.peek(name))]
+            devices = [self._device(link) for link in links]
+            return [device for device in devices if device.master == there.ifindex]
+
+    def make(self, spec: Spec) -> Device:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("make"):
+            return self._make(spec)
+
+    def _make(self, spec: Spec) -> Device:
+        below = spec.parent if isinstance(spec, VlanSpec | VxlanSpec) else ""
+        parent = self._link(below).ifindex if below else None
+        link = self._links.peek(spec.name)
+        there = self._device(link) if link else None
+        if problem := complaint(spec, there):
+            raise problem
+        if kind_of(spec) in self._missing:
+            facts = {"device": spec.name, "problem": "cannot create: Operation not supported"}
+            raise DeviceError(facts=facts, stage="device")
+        if there is not None and needs_anew(spec, there, parent):
+            self._links.drop(spec.name)
+        settings: dict[str, object] = {"mtu": spec.mtu, "up": True, "ipv6": False}
+        if isinstance(spec, BridgeSpec):
+            settings["mac"] = spec.mac
+        link = self._links.place(spec.name, kind=kind_of(spec), alias=spec.alias, **settings)
+        self._state(link).spec = spec
+        return self._device(link)
+
+    def enslave(self, ports: Sequence[BridgePort]) -> dict[str, Exception]:
+        """See :class:`vifd.drivers.Bridging`."""
+        failed: dict[str, Exception] = {}
+        with self._call("enslave"):
+            for port in ports:
+                fault = self._next("enslave", port.name)
+                bridge, link = self._links.peek(port.bridge), self._links.peek(port.name)
+                if fault or bridge is None or link is None:
+                    gone = missing(port.bridge if bridge is None else port.name)
+                    failed[port.name] = fault.error if fault else gone
+                    continue
+                link = self._links.place(
+                    port.name, kind=link.kind, alias=link.alias, up=True
+                )  # fmt: skip
+                state = self._state(link)
+                state.master, state.port = bridge.ifindex, port
+        return failed
+
+    def release(self, names: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("release"):
+            for name in names:
+                link = self._links.peek(name)
+                if link is not None:
+                    self._state(link).master = self._state(link).port = None
+
+    def addresses(self, name: str) -> list[str]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("addresses"):
+            link = self._links.peek(name)
+            return list(self._state(link).addresses) if link else []
+
+    def holder(self, address: str) -> Device | None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("holder"):
+            for name in self._links.names:
+                link = self._link(name)
+                if address in [a.partition("/")[0] for a in self._state(link).addresses]:
+                    return self._device(link)
+            return None
+
+    def fdb(self, wanted: Sequence[FdbEntry]) -> list[FdbEntry | None]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("fdb"):
+            return [self._entry(entry) for entry in wanted]
+
+    def _entry(self, wanted: FdbEntry) -> FdbEntry | None:
+        link = self._links.peek(wanted.device)
+        master = self._state(link).master if link else None
+        place = self._fdb.get((master or 0, wanted.mac, wanted.vlan))
+        if place is None or self._links.peek(place) is None:
+            return None
+        return FdbEntry(place, wanted.mac, vlan=wanted.vlan)
+
+    def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("change_fdb"):
+            for entry in add:
+                self._link(entry.device)
+            for entry in delete:
+                link = self._links.peek(entry.device)
+                key = (self._state(link).master or 0 if link else 0, entry.mac, entry.vlan)
+                if self._fdb.get(key) == entry.device:
+                    del self._fdb[key]
+            for entry in add:
+                if not entry.remote:
+                    master = self._state(self._link(entry.device)).master
+                    self._fdb[master or 0, entry.mac, entry.vlan] = entry.device
+
+    def lacking(self, kind: str) -> str | None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("lacking"):
+            known = kind in KINDS and kind not in self._missing
+            return None if known else f"the kernel cannot make {kind}"
+
+    def filtered(self) -> list[str]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("filtered"):
+            return list(self.netfilter)
+
+    def close(self) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+
+    # Inside.
+
+    def _link(self, name: str) -> Link:
+        link = self._links.peek(name)
+        if link is None:
+            raise missing(name)
+        return link
+
+    def _state(self, link: Link) -> _State:
+        """The state of this very device, not of an earlier one of its name."""
+        state = self._states.get(link.name)
+        if state is None or state.ifindex != link.ifindex:
+            state = self._states[link.name] = _State(link.ifindex)
+        return state
+
+    def _device(self, link: Link) -> Device:
+        state = self._state(link)
+        master, port = state.master, state.port
+        if master is not None and not self._exists(master):
+            master = port = state.master = state.port = None
+        plain = Device(
+            link, master=master,
+            flood=port.flood if port else None, learning=port.learning if port else None,
+        )  # fmt: skip
+        match state.spec:
+            case BridgeSpec() as spec:
+                aware = spec.vlan_filtering
+                return replace(plain, stp=False, quiet=True, vlan_filtering=aware)
+            case VlanSpec() as spec:
+                return replace(plain, number=spec.vlan_id, parent=self._link(spec.parent).ifindex)
+            case VxlanSpec() as spec:
+                return replace(
+                    plain, number=spec.vni, local=spec.local, group=spec.group, port=spec.port,
+                    learning=spec.learning,
+                )  # fmt: skip
+        return plain
+
+    def _exists(self, ifindex: int) -> bool:
+        links = (self._links.peek(name) for name in self._links.names)
+        return any(link is not None and link.ifindex == ifindex for link in links)

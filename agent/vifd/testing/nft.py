@@ -1,0 +1,153 @@
+"""nftables in memory: transactions are atomic, and references are looked after as in the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from vifd.errors import BackendError
+from vifd.nft.expr import Lookup, Verdict
+from vifd.nft.objects import Chain, Change, Element, Set
+from vifd.testing.faults import Faults
+
+
+@dataclass
+class _Table:
+    sets: dict[str, Set] = field(default_factory=dict)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    elements: dict[tuple[str, str], Element] = field(default_factory=dict)
+
+    def copy(self) -> _Table:
+        return _Table(dict(self.sets), dict(self.chains), dict(self.elements))
+
+
+class FakeNft(Faults):
+    """See :class:`vifd.drivers.Nft`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tables: dict[str, _Table] = {}
+        self._callbacks: list[Callable[[str], None]] = []
+
+    # What a test does to the host, past the driver.
+
+    def flush(self) -> None:
+        """Somebody flushes the ruleset."""
+        gone = [*self._tables]
+        self._tables.clear()
+        for callback in self._callbacks:
+            for table in gone:
+                callback(table)
+
+    def place(self, table: str, chain: Chain) -> None:
+        """Somebody changes a chain."""
+        self._tables.setdefault(table, _Table()).chains[chain.name] = chain
+        for callback in self._callbacks:
+            callback(table)
+
+    # The driver.
+
+    def apply(self, table: str, change: Change) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("apply"):
+            after = self._after(table, change)
+            if table in self._tables or change.sets or change.chains:
+                self._tables[table] = after
+
+    def rehearse(self, table: str, change: Change) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("rehearse"):
+            self._after(table, change)
+
+    def _after(self, table: str, change: Change) -> _Table:
+        after = self._tables.get(table, _Table()).copy()
+        _carry_out(after, change)
+        return after
+
+    def chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("chains"):
+            there = self._tables.get(table, _Table()).chains
+            return {name: there[name] for name in names if name in there}
+
+    def list_chains(self, table: str) -> dict[str, Chain]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("list_chains"):
+            return dict(self._tables.get(table, _Table()).chains)
+
+    def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("elements"):
+            there = self._tables.get(table, _Table()).elements
+            return [there.get((e.set, e.name)) for e in wanted]
+
+    def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("list_elements"):
+            there = self._tables.get(table, _Table()).elements
+            return {e.name: e.verdict for (set_, _), e in there.items() if set_ == name}
+
+    def delete_table(self, table: str) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("delete_table"):
+            self._tables.pop(table, None)
+
+    def subscribe(self, callback: Callable[[str], None]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        self._callbacks.clear()
+
+
+def _carry_out(table: _Table, change: Change) -> None:
+    for wanted in change.sets:
+        table.sets.setdefault(wanted.name, wanted)
+    for chain in change.chains:
+        old = table.chains.get(chain.name)
+        if old is not None and (old.hook, old.priority) != (chain.hook, chain.priority):
+            raise _refused(f"make chain {chain.name}", "File exists")
+        # what a chain was made with stays
+        table.chains[chain.name] = replace(chain, comment=(old or chain).comment)
+    for element in change.add:
+        if element.set not in table.sets:
+            raise _refused(f"add to set {element.set}", "No such file or directory")
+        if table.sets[element.set].vmap != (element.verdict is not None):
+            raise _refused(f"add to set {element.set}", "Invalid argument")
+        old_element = table.elements.setdefault((element.set, element.name), element)
+        if old_element != element:
+            raise _refused(f"add to set {element.set}", "Device or resource busy")
+    for element in change.delete:
+        table.elements.pop((element.set, element.name), None)
+    for name in change.delete_chains:
+        table.chains.pop(name, None)
+    _complete(table)
+
+
+def _complete(table: _Table) -> None:
+    """Whatever is named must be there."""
+    for chain, verdict in _verdicts(table):
+        if verdict.chain and verdict.chain not in table.chains:
+            raise _refused(f"fill chain {chain}", f"chain {verdict.chain} is in use or missing")
+    for chain_ in table.chains.values():
+        for rule in chain_.rules:
+            for expr in rule.exprs:
+                if isinstance(expr, Lookup) and expr.set not in table.sets:
+                    raise _refused(f"fill chain {chain_.name}", "No such file or directory")
+
+
+def _verdicts(table: _Table) -> Iterator[tuple[str, Verdict]]:
+    for chain in table.chains.values():
+        for rule in chain.rules:
+            for expr in rule.exprs:
+                if isinstance(expr, Verdict):
+                    yield chain.name, expr
+    for element in table.elements.values():
+        if element.verdict is not None:
+            yield element.set, element.verdict
+
+
+def _refused(what: str, why: str) -> BackendError:
+    facts = {"backend": "nftables", "problem": f"cannot {what}: {why}"}
+    return BackendError(facts=facts, stage="nft")

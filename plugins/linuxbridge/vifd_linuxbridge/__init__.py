@@ -1,0 +1,1 @@
+"""Plugin for taps on the kernel's own bridge, filtered by nftables."""

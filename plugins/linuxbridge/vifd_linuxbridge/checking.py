@@ -1,0 +1,194 @@
+"""Check: read a port back, in the order of the path that a frame of the guest takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from vifd.drivers import Bridging, Device, Nft
+from vifd.errors import VifError
+from vifd.model import Evidence, Report
+from vifd.nft.objects import Chain, Rule
+from vifd_linuxbridge import marks, ruleset, wiring
+from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.networks import bridge_problem, uplink_problem
+from vifd_linuxbridge.options import Settings
+from vifd_linuxbridge.plugging import bridge_port, entry
+from vifd_linuxbridge.ruleset import TABLE, Filter
+
+#: So many differing rules are written out in full.
+_SHOWN = 8
+
+
+def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
+    """A fact that must be equal to what is wanted."""
+    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
+
+
+class Checking:
+    """One ``check`` call. Changes nothing."""
+
+    def __init__(
+        self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
+        batch: Batch,
+    ) -> None:  # fmt: skip
+        self.bridging = bridging
+        self.nft = nft
+        self.settings = settings
+        self.clock = clock
+        self.batch = batch
+
+    def run(self) -> dict[str, Report]:
+        """A report for every port."""
+        reports = {
+            port_id: Report([fact("wiring", error.message, "readable", "")], at=self.clock())
+            for port_id, error in self.batch.failed.items()
+        }
+        works = self.batch.works
+        if not works:
+            return reports
+        devices = self._devices(works)
+        base = self._base()
+        filters = self._filters(works)
+        entries = self._entries(works)
+        for work in works:
+            judged, passing = filters(work)
+            facts = device_evidence(work, devices.get(work.device))
+            facts += [*base, *judged]
+            facts += network_evidence(work, devices, self.settings)
+            facts += [entries[work.id]] if work.id in entries else []
+            reports[work.id] = Report(facts, at=self.clock(), passing=passing)
+        return reports
+
+    def _devices(self, works: Sequence[Work]) -> dict[str, Device]:
+        names = [n for w in works for n in (w.device, w.names.bridge, w.names.uplink) if n]
+        return self.bridging.get(names)
+
+    def _base(self) -> list[Evidence]:
+        """The chains that all ports share."""
+        wanted = ruleset.base(self.settings.guests_reach_host)
+        try:
+            found = self.nft.chains(TABLE, [chain.name for chain in wanted])
+        except VifError as error:
+            return [fact("nft", error.message, "readable", "nft")]
+        return [
+            fact(f"nft.{chain.name}", _state(found.get(chain.name), chain), "as wanted", "nft")
+            for chain in wanted
+        ]
+
+    def _filters(
+        self, works: Sequence[Work]
+    ) -> Callable[[Work], tuple[list[Evidence], bool | None]]:
+        """What was read of each port's own rules, and whether it was found open."""
+        filters = {w.id: w.filter() for w in works}
+        asked = [element for f in filters.values() for element, _ in f.elements]
+        names = [name for f in filters.values() for name in f.rules]
+        try:
+            present = iter(self.nft.elements(TABLE, asked))
+            elements = {i: [next(present) for _ in f.elements] for i, f in filters.items()}
+            chains = self.nft.chains(TABLE, names)
+        except VifError as error:
+            problem = fact("nft", error.message, "readable", "nft")
+            return lambda _: ([problem], None)
+
+        def judged(work: Work) -> tuple[list[Evidence], bool | None]:
+            facts = [
+                fact(f"nft.{element.set}", have == element, is_wanted, "nft")
+                for (element, is_wanted), have in zip(
+                    filters[work.id].elements, elements[work.id], strict=True
+                )
+            ]
+            facts += rule_evidence(filters[work.id], chains)
+            return facts, elements[work.id][-1] is not None
+
+        return judged
+
+    def _entries(self, works: Sequence[Work]) -> dict[str, Evidence]:
+        """The ports' own addresses in the forwarding tables, as far as they shall be there."""
+        opened = [w for w in works if w.filter().opened]
+        if not opened:
+            return {}
+        wanted = [entry(w) for w in opened]
+        found = self.bridging.fdb(wanted)
+        return {
+            w.id: fact("bridge.forwarding", have.device if have else None, want.device, "netlink")
+            for w, want, have in zip(opened, wanted, found, strict=True)
+        }
+
+
+def device_evidence(work: Work, device: Device | None) -> list[Evidence]:
+    """The tap device."""
+    if device is None:
+        return [fact("device", "missing", work.device, "netlink")]
+    link = device.link
+    facts = [fact("device", link.name, work.device, "netlink")]
+    if work.names.ifindex is not None:
+        facts.append(fact("device.ifindex", link.ifindex, work.names.ifindex, "netlink"))
+    mac = wiring.tap_mac(work.item.attachment.mac)
+    facts += [
+        fact("device.mac", link.mac, mac, "netlink"),
+        fact("device.mtu", link.mtu, work.mtu, "netlink"),
+        fact("device.multi_queue", link.multi_queue, work.names.multi_queue, "netlink"),
+        fact("device.up", link.up, True, "netlink"),
+        fact("device.alias", link.alias, marks.port_alias(work.id), "netlink"),
+    ]
+    if link.ipv6 is not None:
+        facts.append(fact("device.ipv6", link.ipv6, False, "netlink"))
+    # a guest need not run yet
+    return [*facts, Evidence("device.carrier", have=link.carrier, source="netlink")]
+
+
+def network_evidence(work: Work, devices: dict[str, Device], settings: Settings) -> list[Evidence]:
+    """The port on its bridge, the bridge, and its way out."""
+    names, device = work.names, devices.get(work.device)
+    bridge = devices.get(names.bridge)
+    if names.own_bridge:
+        problem = bridge_problem(names, bridge, work.mtu)
+    else:
+        problem = "" if bridge is not None and bridge.link.kind == "bridge" else "missing"
+    facts = [fact("bridge", problem or "as wanted", "as wanted", "netlink")]
+    index = bridge.link.ifindex if bridge is not None else None
+    if device is not None:
+        wanted = bridge_port(work)
+        facts += [
+            fact("bridge.port", device.master, index, "netlink"),
+            fact("bridge.flood", device.flood, wanted.flood, "netlink"),
+            fact("bridge.learning", device.learning, wanted.learning, "netlink"),
+            # a guest need not run yet
+            Evidence("bridge.forwards", have=device.forwarding, source="netlink"),
+        ]
+    if names.uplink:
+        uplink = devices.get(names.uplink)
+        problem = uplink_problem(names, uplink, index or 0, work.mtu, settings)
+        facts.append(fact("uplink", problem or "as wanted", "as wanted", "netlink"))
+        if uplink is not None:
+            carrier = uplink.link.carrier
+            facts.append(Evidence("uplink.carrier", have=carrier, source="netlink"))
+    return facts
+
+
+def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]:
+    """The port's own chains, rule by rule."""
+    facts = []
+    for name, wanted in filter_.rules.items():
+        label = "nft.rules" if name == filter_.device else "nft.targets"
+        have = found.get(name)
+        if have is not None and ruleset.same(have.rules, wanted):
+            count = len(wanted)
+            facts.append(Evidence(label, have=count, wanted=count, source="nft"))
+            continue
+        texts = _texts(have.rules) if have else ["missing"]
+        facts.append(Evidence(label, have=texts, wanted=_texts(wanted), ok=False, source="nft"))
+    return facts
+
+
+def _state(chain: Chain | None, wanted: Chain) -> str:
+    if chain is None:
+        return "missing"
+    same = ruleset.same(chain.rules, wanted.rules) and chain.hook == wanted.hook
+    return "as wanted" if same else "; ".join(_texts(chain.rules))
+
+
+def _texts(rules: Sequence[Rule]) -> list[str]:
+    texts = [str(rule) for rule in rules]
+    more = len(texts) - _SHOWN
+    return [*texts[:_SHOWN], f"and {more} more"] if more > 0 else texts

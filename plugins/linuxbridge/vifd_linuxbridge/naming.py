@@ -1,0 +1,39 @@
+"""The name of a port's device, and what of other ports stands in its way. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vifd.errors import DuplicateAddress, NameClash
+from vifd.model import Attachment
+from vifd.plugin import Entry
+
+#: Characters of the port's id in its device name; the kernel allows 15 in all.
+ID_CHARACTERS = 11
+
+
+def device_name(attachment: Attachment, ledger: Mapping[str, Entry]) -> str:
+    """``tap`` and the beginning of the port's id.
+
+    :raises DuplicateAddress: another port of the same network has the same MAC
+    :raises NameClash: a port whose id begins alike has the name
+    """
+    own, mac, network = attachment.id, attachment.mac, attachment.network.id
+    begin = own[:ID_CHARACTERS]
+    # this looks at every port of the host, once per port of a batch
+    near = [
+        (other, entry.attachment)
+        for other, entry in ledger.items()
+        if entry.attachment.network.id == network or other.startswith(begin)
+    ]
+    for other, there in near:
+        if other == own:
+            continue
+        if there.network.id == network and there.mac == mac:
+            facts = {"kind": "MAC", "address": mac, "other": other}
+            raise DuplicateAddress(facts=facts, port=own, stage="name")
+        if other.startswith(begin):
+            have = f"the name for port {other}"
+            facts = {"kind": "device name", "name": f"tap{begin}", "have": have}
+            raise NameClash(facts=facts, port=own, stage="name")
+    return f"tap{begin}"

@@ -1,0 +1,208 @@
+"""Plug, activate, deactivate: the steps of a batch, in order.
+
+The filter comes first and closed, then the bridge, then the tap, which becomes a port of the bridge
+last: there is no moment at which an unfiltered frame could pass. The way back of a step is
+registered before the step is taken, because a call that fails may have had its effect all the same;
+every way back looks at the mark before it removes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Tap
+from vifd.errors import DeviceError, wrap
+from vifd.nft.objects import Chain, Change, Element
+from vifd_linuxbridge import marks, ruleset, wiring
+from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.networks import Networks
+from vifd_linuxbridge.options import Settings
+from vifd_linuxbridge.removal import remove_device
+from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+
+
+class Plugging:
+    """One ``plug`` call."""
+
+    def __init__(
+        self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, batch: Batch
+    ) -> None:
+        self.links = links
+        self.bridging = bridging
+        self.nft = nft
+        self.settings = settings
+        self.networks = Networks(bridging, links, settings)
+        self.batch = batch
+        self._filter_undo: dict[str, Callable[[], object]] = {}
+
+    def run(self) -> Batch:
+        """Take all steps."""
+        self._filters()
+        self._networks()
+        self._taps()
+        self._ports()
+        self._forward()
+        return self.batch
+
+    # --- 1: the filter, closed unless the port is open already ---
+
+    def _filters(self) -> None:
+        self.batch.together("filter", self._register_filters)
+        missing = self._foundation() if self.batch.works else ()
+        for work in self.batch:
+            work.item.undo.push("filter", self._filter_undo[work.id])
+        self.batch.together(
+            "filter",
+            lambda chosen: self.nft.apply(
+                TABLE, ruleset.install([w.filter() for w in chosen], missing)
+            ),
+        )
+
+    def _register_filters(self, works: Sequence[Work]) -> None:
+        """How to take the filters back: remove new ones, restore others as they were."""
+        for work in works:
+            fresh = work.item.wiring is None
+            former = ruleset.remove([work.device]) if fresh else snapshot(self.nft, work.device)
+            self._filter_undo[work.id] = partial(self.nft.apply, TABLE, former)
+
+    def _foundation(self) -> Sequence[Chain]:
+        """The base chains, if they are not as they shall be."""
+        wanted = ruleset.base(self.settings.guests_reach_host)
+        found = self.nft.chains(TABLE, [chain.name for chain in wanted])
+        return () if all(found.get(c.name) == c for c in wanted) else wanted
+
+    # --- 2: what the ports stand on ---
+
+    def _networks(self) -> None:
+        for names, works in self.batch.networks().items():
+            mtu = max(work.mtu for work in works)
+            for work in works:
+                remove = partial(self.networks.remove_unused, names)
+                work.item.undo.push("network", remove)
+
+            def step(_: Sequence[Work], names: wiring.LinuxWiring = names, mtu: int = mtu) -> None:
+                self.networks.ensure(names, mtu)
+
+            self.batch.together("network", step, works)
+
+    # --- 3: devices ---
+
+    def _taps(self) -> None:
+        before = self.links.get([w.device for w in self.batch])
+        for work in self.batch:
+            link = before.get(work.device)
+            if link is None:
+                remove = partial(remove_device, self.links, work.device, work.id)
+                work.item.undo.push("device", remove)
+            elif link.alias == marks.port_alias(work.id):
+                work.item.undo.push("device settings", partial(_restore, self.links, link))
+        made = self.links.create_taps([self._tap(w) for w in self.batch])
+        for work in self.batch:
+            result = made.get(work.device)
+            if isinstance(result, Link):
+                work.names = replace(work.names, ifindex=result.ifindex)
+            else:
+                self.batch.fail(work, wrap(result or _silent(work.device)), "device")
+
+    def _tap(self, work: Work) -> Tap:
+        return Tap(
+            work.device, wiring.tap_mac(work.item.attachment.mac), work.mtu,
+            marks.port_alias(work.id), multi_queue=work.names.multi_queue,
+            owner=self.settings.tap_owner,
+        )  # fmt: skip
+
+    # --- 4: ports of the bridge ---
+
+    def _ports(self) -> None:
+        wanted = {w.device: bridge_port(w) for w in self.batch}
+        plugged = [w.device for w in self.batch if w.item.wiring is not None]
+        bridges = {wanted[name].bridge for name in plugged}
+        there = self.bridging.get([*plugged, *sorted(bridges)]) if plugged else {}
+        todo = [p for p in wanted.values() if p.pvid is not None or not in_place(p, there)]
+        failed = self.bridging.enslave(todo) if todo else {}
+        for work in self.batch:
+            if work.device in failed:
+                self.batch.fail(work, wrap(failed[work.device]), "bridge port")
+
+    # --- 5: the forwarding table ---
+
+    def _forward(self) -> None:
+        known = [w for w in self.batch if w.item.open or w.item.wiring is not None]
+        self.batch.together("forwarding", lambda chosen: forward(self.bridging, chosen), known)
+
+
+def snapshot(nft: Nft, device: str) -> Change:
+    """The change that brings a port's filter back to what it is now."""
+    chains = nft.chains(TABLE, ruleset.chain_names(device))
+    wanted = [Element(name, device) for name in (PORTS, SECURED, FROM, OPEN)]
+    present = nft.elements(TABLE, wanted)
+    return Change(
+        chains=list(chains.values()),
+        add=[e for e in present if e is not None],
+        delete=[e for e, have in zip(wanted, present, strict=True) if have is None],
+        delete_chains=[n for n in ruleset.chain_names(device) if n not in chains],
+    )
+
+
+def bridge_port(work: Work) -> BridgePort:
+    """The tap as port of its bridge.
+
+    The bridge learns from a port, and sends frames to unknown addresses to it, only if addresses
+    besides its own may be behind it; its own is in the forwarding table while the port is open.
+    """
+    more = not work.filter().plain
+    name, bridge, vlan = work.device, work.names.bridge, work.names.vlan
+    return BridgePort(name, bridge, flood=more, learning=more, pvid=vlan)
+
+
+def in_place(port: BridgePort, there: dict[str, Device]) -> bool:
+    """Whether a tap is that port already."""
+    device, bridge = there.get(port.name), there.get(port.bridge)
+    if device is None or bridge is None:
+        return False
+    return (device.master, device.flood, device.learning) == (
+        bridge.link.ifindex, port.flood, port.learning,
+    )  # fmt: skip
+
+
+def entry(work: Work) -> FdbEntry:
+    """The port's own address in the bridge's forwarding table.
+
+    It is not there while the port is closed: elsewhere in the network a guest may still have it.
+    """
+    return FdbEntry(work.device, work.item.attachment.mac, vlan=work.names.vlan)
+
+
+def forward(bridging: Bridging, works: Sequence[Work], *, opened: bool | None = None) -> None:
+    """Bring the forwarding table to what it shall be for ports that are open or closed."""
+    add = [entry(w) for w in works if w.filter(opened=opened).opened]
+    delete = [e for w in works if (e := entry(w)) not in add]
+    bridging.change_fdb(add=add, delete=delete)
+
+
+def _silent(device: str) -> DeviceError:
+    return DeviceError(facts={"device": device, "problem": "no answer about it"})
+
+
+def _restore(links: Links, before: Link) -> None:
+    """Bring a device that was there before back to its MTU."""
+    now = links.get([before.name]).get(before.name)
+    if now is not None and now.ifindex == before.ifindex and now.mtu != before.mtu:
+        links.set(before.name, mtu=before.mtu)
+
+
+# --- opening and closing --------------------------------------------------------------------------
+
+
+def set_gates(bridging: Bridging, nft: Nft, batch: Batch, *, opened: bool) -> Batch:
+    """Open or close the ports of a batch in one transaction."""
+
+    def gates(chosen: Sequence[Work]) -> None:
+        nft.apply(TABLE, ruleset.gates([w.filter(opened=opened) for w in chosen]))
+
+    batch.together("open" if opened else "close", gates)
+    batch.together("forwarding", lambda chosen: forward(bridging, chosen, opened=opened))
+    return batch

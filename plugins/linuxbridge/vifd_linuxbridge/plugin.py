@@ -1,0 +1,243 @@
+"""The plugin for tap devices on the kernel's own bridge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from oslo_config import cfg
+
+from vifd import __version__, guest
+from vifd.drivers import Bridging, Nft
+from vifd.errors import (
+    BackendUnavailable,
+    MtuTooLarge,
+    PhysnetUnmapped,
+    SegmentTypeUnsupported,
+    VifError,
+)
+from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.plugin import (
+    Advert,
+    Entry,
+    Health,
+    Host,
+    Item,
+    Observed,
+    Outcomes,
+    Probe,
+    Requirement,
+    VifPlugin,
+)
+from vifd_linuxbridge import options, probing, wiring
+from vifd_linuxbridge.batch import Batch
+from vifd_linuxbridge.checking import Checking
+from vifd_linuxbridge.naming import device_name
+from vifd_linuxbridge.networks import Networks
+from vifd_linuxbridge.observing import Observing
+from vifd_linuxbridge.plugging import Plugging, set_gates
+from vifd_linuxbridge.probing import Ground
+from vifd_linuxbridge.removal import unplug
+
+VIF_TYPE = "bridge"
+
+#: What a plugged port may change in its document without being unplugged.
+IN_PLACE = (
+    "role", "required", "fixed_ips", "subnets",
+    "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
+    "port.admin_state_up", "port.binding_profile", "port.device_owner",
+    "network.mtu", "network.name", "network.segment.id",
+    "instance.name", "instance.project_id", "instance.vcpus",
+    "instance.flavor_extra_specs", "instance.image_properties",
+)  # fmt: skip
+
+
+class LinuxBridgePlugin(VifPlugin):
+    """Taps on bridges of the kernel, one per network, filtered by nftables."""
+
+    plugin_name: ClassVar[str] = "linuxbridge"
+    plugin_version: ClassVar[str] = __version__
+    #: Every kernel has bridges; where there is a switch as well, that is what guests are meant for.
+    preference: ClassVar[int] = 200
+
+    def __init__(self, host: Host, conf: Any) -> None:
+        super().__init__(host, conf)
+        self.settings = options.settings(conf)
+        self._ground = Ground()
+
+    @property
+    def _bridging(self) -> Bridging:
+        if self.host.drivers.bridging is None:
+            raise _without("bridges")
+        return self.host.drivers.bridging
+
+    @property
+    def _nft(self) -> Nft:
+        if self.host.drivers.nft is None:
+            raise _without("nftables")
+        return self.host.drivers.nft
+
+    @property
+    def _networks(self) -> Networks:
+        return Networks(self._bridging, self.host.drivers.links, self.settings)
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        return options.OPTIONS
+
+    @classmethod
+    def describe(cls) -> Advert:
+        return Advert(
+            vif_types=(VIF_TYPE,),
+            vnic_types=("normal",),
+            network_types=("local", "flat", "vlan", "vxlan"),
+            features=frozenset(
+                {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
+            ),
+            in_place=frozenset(IN_PLACE),
+        )
+
+    # --- before ---
+
+    def probe(self) -> Probe:
+        try:
+            self._ground = probing.survey(self._bridging, self._nft, self.settings)
+        except BackendUnavailable as error:
+            return Probe(Health.UNAVAILABLE, [error.message])
+        return probing.probe(self._ground, self.settings)
+
+    def requires(self, attachment: Attachment) -> Iterable[Requirement]:
+        """The way out of the host for the network, and its MTU."""
+        asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
+        match attachment.network.segment.network_type:
+            case "local" if not asked:
+                problem = "the document does not ask for it (see serve_local in [linuxbridge])"
+                error = self._unserved("local", problem)
+                yield Requirement("local_network", self.settings.serve_local, error)
+            case "vxlan":
+                yield from self._tunnel(attachment)
+            case "flat" | "vlan":
+                yield from self._physical(attachment)
+
+    def _tunnel(self, attachment: Attachment) -> Iterable[Requirement]:
+        settings, ground = self.settings, self._ground
+        vni = attachment.network.segment.segmentation_id
+        problem = ground.lacking.get("vxlan", "")
+        if not problem and vni is None:
+            problem = "the segment has no VNI"
+        if not problem and not settings.local_ip:
+            problem = "local_ip is not set in [linuxbridge] of agent.conf"
+        yield Requirement("vxlan", not problem, self._unserved("vxlan", problem))
+        limit = ground.tunnel_mtu
+        if limit is not None:
+            have = limit - settings.overhead
+            yield _mtu(attachment.network.mtu, have, f"a tunnel over {ground.tunnel_device}")
+
+    def _physical(self, attachment: Attachment) -> Iterable[Requirement]:
+        segment = attachment.network.segment
+        physnet, kind = segment.physical_network or "", segment.network_type
+        there = self.settings.bridges if kind == "flat" else {}
+        mapped = physnet in self.settings.interfaces or physnet in there
+        have = sorted({*self.settings.interfaces, *there})
+        yield Requirement("physical_network", mapped, unmapped(physnet, have))
+        problem = self._vlan_problem(segment.segmentation_id) if kind == "vlan" else ""
+        yield Requirement("network_type", not problem, self._unserved(kind, problem))
+        interface = self._ground.interfaces.get(physnet)
+        if interface is None:
+            return
+        # a VLAN network leaves the interface and its addresses alone
+        harmless = kind == "vlan" and not self.settings.vlan_aware and interface.mtu is not None
+        usable = harmless or not interface.problem
+        text = f"{interface.name} {interface.problem}"
+        yield Requirement("interface", usable, self._unserved(kind, text))
+        if interface.mtu is not None:
+            yield _mtu(attachment.network.mtu, interface.mtu, interface.name)
+
+    def _vlan_problem(self, number: int | None) -> str:
+        if not self.settings.vlan_aware:
+            return self._ground.lacking.get("vlan", "")
+        if number == wiring.UNTAGGED:
+            return f"VLAN {number} stands for untagged frames on a VLAN-aware bridge"
+        return self._ground.lacking.get("vlan_filtering", "")
+
+    def _unserved(self, kind: str, problem: str) -> VifError:
+        have = list(self.describe().network_types)
+        facts = {"wanted": kind, "have": have, "plugin": self.plugin_name, "problem": problem}
+        text = f"network type {kind!r} cannot be served on this host: {problem}"
+        return SegmentTypeUnsupported(text, facts=facts)
+
+    def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
+        """The device's name, and those of what it stands on.
+
+        :raises VifError: the name cannot be had, or the MAC is in use on the network
+        """
+        device = device_name(attachment, taken)
+        several = guest.queues(attachment, self.settings.max_queues) > 1
+        names = wiring.plan(attachment, self.settings, multi_queue=several)
+        return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
+
+    def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
+        """``ethernet``, not managed: the device is there before the guest and after it."""
+        names = wiring.read(wiring_)
+        queues = guest.queues(attachment, self.settings.max_queues) if names.multi_queue else 1
+        return Vif(
+            type="ethernet",
+            device=wiring_.device,
+            mac_address=attachment.mac,
+            managed=False,
+            model=guest.model(attachment),
+            queues=queues,
+            mtu=attachment.network.mtu,
+            bridge=names.bridge,
+        )
+
+    # --- the work ---
+
+    def plug(self, batch: Sequence[Item]) -> Outcomes:
+        links = self.host.drivers.links
+        plugging = Plugging(links, self._bridging, self._nft, self.settings, Batch.of(batch))
+        return plugging.run().outcomes(self.plugin_name, VIF_TYPE)
+
+    def activate(self, batch: Sequence[Item]) -> Outcomes:
+        done = set_gates(self._bridging, self._nft, Batch.of(batch), opened=True)
+        return done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def deactivate(self, batch: Sequence[Item]) -> Outcomes:
+        done = set_gates(self._bridging, self._nft, Batch.of(batch), opened=False)
+        return done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def check(self, batch: Sequence[Item]) -> dict[str, Report]:
+        clock = self.host.clock
+        return Checking(self._bridging, self._nft, self.settings, clock, Batch.of(batch)).run()
+
+    def unplug(self, batch: Sequence[Item]) -> Outcomes:
+        links = self.host.drivers.links
+        done = unplug(links, self._bridging, self._nft, self._networks, Batch.of(batch))
+        return done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def observe(self) -> list[Observed]:
+        """Every port that has a chain of ours."""
+        observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)
+        return observing.run(self.plugin_name, VIF_TYPE)
+
+
+def _without(what: str) -> BackendUnavailable:
+    problem = f"this vifd was put together without a driver for {what}"
+    return BackendUnavailable(facts={"backend": "linuxbridge", "problem": problem})
+
+
+def _mtu(wanted: int, have: int, bottleneck: str) -> Requirement:
+    facts = {"wanted": wanted, "have": have, "bottleneck": bottleneck}
+    return Requirement("mtu", wanted <= have, MtuTooLarge(facts=facts))
+
+
+def unmapped(physnet: str, have: list[str]) -> PhysnetUnmapped:
+    """The error for a physical network that is not mapped."""
+    return PhysnetUnmapped(
+        facts={"wanted": physnet, "have": have},
+        hint="add it to physical_interface_mappings, or for flat networks to bridge_mappings, in "
+        "[linuxbridge] of agent.conf",
+    )
+
+
+__all__ = ["IN_PLACE", "VIF_TYPE", "LinuxBridgePlugin"]

@@ -1,0 +1,145 @@
+"""Probe: whether the plugin can work on this host now, and what its kernel lacks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vifd.drivers import Bridging, Nft
+from vifd.errors import VifError
+from vifd.model import Attachment, FixedIp, Network, Port, Segment
+from vifd.plugin import Health, Probe
+from vifd_linuxbridge import ruleset
+from vifd_linuxbridge.options import Settings
+
+TUN = "/dev/net/tun"
+#: Kinds of devices and features of bridges that some networks need.
+_FEATURES = ("bridge", "vlan", "vxlan", "vlan_filtering")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a physical network is mapped to.
+
+    :param problem: why it cannot be used, or the empty string
+    """
+
+    name: str
+    mtu: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What was read of the host.
+
+    :param lacking: feature to reason
+    :param nft: why the filter cannot be installed, or the empty string
+    :param interfaces: by physical network
+    :param tunnel_mtu: the MTU of the device that tunnels leave by
+    :param filtered: the settings by which the host's IP filters see bridged frames
+    """
+
+    lacking: dict[str, str] = field(default_factory=dict)
+    nft: str = ""
+    interfaces: dict[str, Interface] = field(default_factory=dict)
+    tunnel_device: str = ""
+    tunnel_mtu: int | None = None
+    filtered: tuple[str, ...] = ()
+
+
+def survey(bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
+    """Read the host."""
+    reasons = {feature: bridging.lacking(feature) for feature in _FEATURES}
+    holder = bridging.holder(settings.local_ip) if settings.local_ip else None
+    return Ground(
+        lacking={feature: reason for feature, reason in reasons.items() if reason},
+        nft=_rehearse(nft),
+        interfaces={physnet: _interface(bridging, settings, physnet)
+                    for physnet in settings.physnets},
+        tunnel_device=holder.link.name if holder else "",
+        tunnel_mtu=holder.link.mtu if holder else None,
+        filtered=tuple(bridging.filtered()),
+    )  # fmt: skip
+
+
+def _rehearse(nft: Nft) -> str:
+    """Have the kernel judge the whole table with a port in it, and change nothing."""
+    sample = Attachment(
+        version="1.0",
+        port=Port(id="00000000-0000-0000-0000-000000000000", mac_address="02:00:00:00:00:00"),
+        network=Network(id="00000000-0000-0000-0000-000000000000", segment=Segment("local")),
+        fixed_ips=[FixedIp("192.0.2.1")],
+    )
+    filter_ = ruleset.port_filter(sample, "vifd-probe", opened=True)
+    base = ruleset.base(False)
+    try:
+        nft.rehearse(ruleset.TABLE, ruleset.install([filter_], base))
+    except VifError as error:
+        return error.message
+    return ""
+
+
+def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interface:
+    foreign = settings.bridges.get(physnet)
+    name = foreign or settings.interfaces[physnet]
+    device = bridging.get([name]).get(name)
+    if device is None:
+        return Interface(name, problem="does not exist")
+    mtu = device.link.mtu
+    if foreign:
+        return Interface(name, mtu, "" if device.link.kind == "bridge" else "is no bridge")
+    addresses = bridging.addresses(name)
+    if addresses and not settings.enslave_addressed:
+        return Interface(name, mtu, f"has the host's addresses {', '.join(addresses)}")
+    return Interface(name, mtu)
+
+
+def probe(ground: Ground, settings: Settings) -> Probe:
+    """The answer: what lacks for good makes the plugin unavailable, what lacks for some networks
+    makes it degraded."""
+    fatal = list(_fatal(ground))
+    lacking = list(_lacking(ground, settings))
+    health = Health.UNAVAILABLE if fatal else Health.DEGRADED if lacking else Health.READY
+    facts = {
+        "kernel": {f: ground.lacking.get(f, "available") for f in _FEATURES},
+        "nftables": ground.nft or "available",
+        "bridge_netfilter": list(ground.filtered),
+        "physical_networks": {
+            physnet: {"device": i.name, "mtu": i.mtu, "problem": i.problem or None}
+            for physnet, i in ground.interfaces.items()
+        },
+        "tunnels": {"local_ip": settings.local_ip or None, "device": ground.tunnel_device or None,
+                    "mtu": ground.tunnel_mtu},
+        "vlan_aware": settings.vlan_aware,
+    }  # fmt: skip
+    return Probe(health, fatal + lacking, facts)
+
+
+def _fatal(ground: Ground) -> Iterator[str]:
+    if not os.path.exists(TUN):
+        yield f"{TUN} does not exist: load the kernel module tun"
+    if "bridge" in ground.lacking:
+        yield ground.lacking["bridge"]
+    if ground.nft:
+        yield f"ports cannot be filtered: {ground.nft}"
+
+
+def _lacking(ground: Ground, settings: Settings) -> Iterator[str]:
+    for physnet, interface in ground.interfaces.items():
+        if interface.problem:
+            yield f"{interface.name} of physical network {physnet} {interface.problem}"
+    if settings.interfaces and settings.vlan_aware and "vlan_filtering" in ground.lacking:
+        yield f"vlan_aware is set but {ground.lacking['vlan_filtering']}"
+    if settings.interfaces and not settings.vlan_aware and "vlan" in ground.lacking:
+        yield f"VLAN networks cannot be served: {ground.lacking['vlan']}"
+    if settings.local_ip and "vxlan" in ground.lacking:
+        yield f"VXLAN networks cannot be served: {ground.lacking['vxlan']}"
+    if settings.local_ip and not ground.tunnel_device:
+        yield f"no device of this host has local_ip {settings.local_ip}"
+    if ground.filtered:
+        yield (
+            f"{', '.join(ground.filtered)} = 1: the host's own packet filter judges frames between "
+            "guests; set it to 0"
+        )

@@ -1,0 +1,202 @@
+"""The table ``vifd`` of the bridge family: what is in force for all ports, and for one. Pure.
+
+================  ==================================================================================
+``ports``         set of the taps that we guard
+``secured``       set of those to which the anti-spoofing rules apply
+``open``          set of those that traffic passes; a guarded port that is not in it is cut off
+``from``          map from a tap to the chain that judges what comes from it
+``prerouting``    judges frames before the bridge learns from them
+``input``         keeps guests from the host
+``postrouting``   judges frames to guests
+================  ==================================================================================
+
+Sets are hash tables, so a frame costs the same with one port and with a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from vifd.model import Attachment
+from vifd.nft.expr import (
+    ACCEPT,
+    DROP,
+    Base,
+    Code,
+    Compare,
+    Counter,
+    Key,
+    Lookup,
+    Mask,
+    Meta,
+    Payload,
+    Verdict,
+)
+from vifd.nft.objects import TABLE, Chain, Change, Element, Hook, Rule, Set
+from vifd.ovs.addresses import Allowed, allowed
+from vifd_linuxbridge import marks
+from vifd_linuxbridge.antispoof import (
+    REFUSED,
+    TAGGED,
+    UNADDRESSED,
+    port_rules,
+    refused,
+    tagged,
+    target_chain,
+    without_address,
+)
+
+__all__ = ["FROM", "OPEN", "PORTS", "SECURED", "SETS", "TABLE", "Filter", "base", "port_filter"]
+
+PORTS, SECURED, OPEN, FROM = "ports", "secured", "open", "from"
+SETS = (Set(PORTS), Set(SECURED), Set(OPEN), Set(FROM, vmap=True))
+#: Before the tables of others: what is dropped here concerns nobody.
+PRIORITY = -350
+
+_IN, _OUT = Meta(Key.IIFNAME), Meta(Key.OIFNAME)
+#: Destinations that bridges keep to themselves (IEEE 802.1Q, table 8-1).
+_LINK_LOCAL = (
+    Payload(Base.LINK, 0, 6),
+    Mask(b"\xff\xff\xff\xff\xff\xf0"),
+    Compare(b"\x01\x80\xc2\0\0\0"),
+)
+
+
+@lru_cache(maxsize=2)
+def base(guests_reach_host: bool) -> tuple[Chain, ...]:
+    """What is in force for all ports."""
+    judged = (
+        Rule((_IN, Lookup(PORTS), Verdict(Code.JUMP, TAGGED))),
+        Rule((_IN, Lookup(SECURED), Verdict(Code.JUMP, REFUSED))),
+        Rule((_IN, Lookup(OPEN), _IN, Lookup(FROM, vmap=True))),
+        Rule((_IN, Lookup(OPEN), _IN, Lookup(SECURED), Verdict(Code.JUMP, UNADDRESSED))),
+        Rule((_IN, Lookup(PORTS), Counter(), DROP)),
+    )
+    # what bridges keep to themselves comes by here and not by prerouting
+    kept = _LINK_LOCAL if guests_reach_host else ()
+    return (
+        Chain(TAGGED, tuple(tagged())),
+        Chain(REFUSED, refused()),
+        Chain(UNADDRESSED, without_address()),
+        Chain("prerouting", judged, Hook.PREROUTING, PRIORITY),
+        Chain("input", (Rule((_IN, Lookup(PORTS), *kept, DROP)),), Hook.INPUT, PRIORITY),
+        Chain(
+            "postrouting",
+            (Rule((_OUT, Lookup(OPEN), ACCEPT)), Rule((_OUT, Lookup(PORTS), DROP))),
+            Hook.POSTROUTING,
+            PRIORITY,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Filter:
+    """The part of one port.
+
+    :param pairs: the addresses it may use; ``None`` for a port that is not secured
+    :param opened: whether traffic shall pass
+    """
+
+    attachment: Attachment
+    device: str
+    pairs: tuple[Allowed, ...] | None
+    opened: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether only the port's own MAC may be seen behind it."""
+        return self.pairs is not None and all(p.mac == self.attachment.mac for p in self.pairs)
+
+    @property
+    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The rules by chain; the first chain has the device's name."""
+        if self.pairs is None:
+            return {self.device: (Rule((ACCEPT,)),)}
+        return port_rules(self.device, self.pairs)
+
+    def chains(self) -> tuple[Chain, ...]:
+        """The chains as they are installed, with the document in the notes of the first one."""
+        comment = marks.port_alias(self.attachment.id)
+        return tuple(
+            Chain(
+                name,
+                marks.annotate(rules, self.attachment) if name == self.device else rules,
+                comment=comment,
+            )
+            for name, rules in self.rules.items()
+        )
+
+    @property
+    def elements(self) -> tuple[tuple[Element, bool], ...]:
+        """Every element that a port can have, and whether this one has it."""
+        return (
+            (Element(PORTS, self.device), True),
+            (Element(SECURED, self.device), self.pairs is not None),
+            (self.judge, True),
+            (self.gate, self.opened),
+        )
+
+    @property
+    def judge(self) -> Element:
+        """Where frames from the port are sent to."""
+        return Element(FROM, self.device, Verdict(Code.JUMP, self.device))
+
+    @property
+    def gate(self) -> Element:
+        """What lets traffic pass."""
+        return Element(OPEN, self.device)
+
+
+def port_filter(attachment: Attachment, device: str, *, opened: bool) -> Filter:
+    """The filter as it shall be: a port whose ``admin_state_up`` is false is never open."""
+    secured = attachment.port.port_security_enabled
+    passes = opened and attachment.port.admin_state_up
+    return Filter(attachment, device, allowed(attachment) if secured else None, passes)
+
+
+def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Change:
+    """Put ports in, open or cut off as they shall be.
+
+    :param foundation: the base chains, where they are missing or not as they shall be
+    """
+    chains = [chain for f in filters for chain in f.chains()]
+    kept = {chain.name for chain in chains}
+    return Change(
+        sets=SETS if foundation else (),
+        chains=[*foundation, *chains],
+        add=[e for f in filters for e, wanted in f.elements if wanted],
+        delete=[e for f in filters for e, wanted in f.elements if not wanted],
+        delete_chains=[n for f in filters for n in chain_names(f.device) if n not in kept],
+    )
+
+
+def chain_names(device: str) -> tuple[str, str]:
+    """Every chain that a port can have."""
+    return device, target_chain(device)
+
+
+def remove(devices: Sequence[str]) -> Change:
+    """Take ports out: gate, judge and guard in the same instant."""
+    return Change(
+        delete=[Element(name, d) for d in devices for name in (OPEN, FROM, SECURED, PORTS)],
+        delete_chains=[name for d in devices for name in chain_names(d)],
+    )
+
+
+def gates(filters: Sequence[Filter]) -> Change:
+    """Open or close ports and leave everything else."""
+    return Change(
+        add=[f.gate for f in filters if f.opened],
+        delete=[f.gate for f in filters if not f.opened],
+    )
+
+
+def same(have: Sequence[Rule], wanted: Sequence[Rule]) -> bool:
+    """Whether rules mean the same as those that are wanted: notes may differ, and rules that only
+    carry a note may follow the last one."""
+    carriers = have[len(wanted) :]
+    return [rule.exprs for rule in have[: len(wanted)]] == [rule.exprs for rule in wanted] and all(
+        rule.exprs == marks.CARRIER for rule in carriers
+    )

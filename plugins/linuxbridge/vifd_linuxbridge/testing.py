@@ -1,0 +1,49 @@
+"""What the contract suite must know of the Linux bridge plugin."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from vifd.drivers import Drivers
+from vifd.testing.links import FakeLinks
+from vifd.testing.profile import Profile as Base
+from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+
+_BRIDGE_NETFILTER = Path("/proc/sys/net/bridge")
+
+
+class Profile(Base):
+    """Rules count as well; the host's IP filters are told to leave bridged frames alone."""
+
+    bridges = ()
+
+    @contextlib.contextmanager
+    def prepared(self, drivers: Drivers) -> Iterator[None]:
+        if not isinstance(drivers.links, FakeLinks):
+            quiet_netfilter()
+        with super().prepared(drivers):
+            yield
+
+    def residue(self, drivers: Drivers) -> set[str]:
+        return super().residue(drivers) | rules(drivers)
+
+
+def rules(drivers: Drivers) -> set[str]:
+    """The part of the rules that belongs to ports, a line each."""
+    if drivers.nft is None:
+        return set()
+    found = set()
+    for chain in drivers.nft.list_chains(TABLE).values():
+        if chain.comment:
+            found |= {f"rule {chain.name} {rule}" for rule in chain.rules}
+    for name in (PORTS, SECURED, OPEN, FROM):
+        found |= {f"{key} in {name}" for key in drivers.nft.list_elements(TABLE, name)}
+    return found
+
+
+def quiet_netfilter() -> None:
+    """Have the host's IP filters leave bridged frames alone, in this namespace."""
+    for path in _BRIDGE_NETFILTER.glob("bridge-nf-call-*"):
+        path.write_text("0")

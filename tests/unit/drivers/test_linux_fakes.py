@@ -1,0 +1,38 @@
+"""The bridging and nftables drivers' contract, on the fakes."""
+
+import pytest
+
+from vifd.testing.bridging import FakeBridging
+from vifd.testing.links import FakeLinks
+from vifd.testing.linux_suite import INSTALL, BridgingContract, NftContract
+from vifd.testing.nft import FakeNft
+
+
+class TestFakeNft(NftContract):
+    @pytest.fixture
+    def nft(self):
+        return FakeNft()
+
+
+class TestFakeBridging(BridgingContract):
+    @pytest.fixture
+    def links(self):
+        return FakeLinks()
+
+    @pytest.fixture
+    def bridging(self, links):
+        return FakeBridging(links)
+
+    @pytest.fixture
+    def foreign(self, links):
+        return links.place
+
+
+def test_a_flush_is_told():
+    nft = FakeNft()
+    told: list[str] = []
+    nft.subscribe(told.append)
+    nft.apply("vifd", INSTALL)
+    nft.flush()
+    assert told == ["vifd"]
+    assert nft.list_chains("vifd") == {}
