@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = {"vifd": ROOT / "agent", "vifd_ovs": ROOT / "plugins/ovs"}
+#: Package to the directory it lies in, found in the tree and not in setup.cfg.
+SOURCES = {path.name: path.parent for path in (ROOT / "agent/vifd", *ROOT.glob("plugins/*/vifd_*"))}
 
 LOAD = """
 import importlib.metadata, json, sys

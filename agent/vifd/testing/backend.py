@@ -145,12 +145,12 @@ class FakeDaemon:
         future: Future[Inspection] = Future()
         checks = [Check("contract.version", ok=True, detail="1.0"), *self.inspected]
         ok = all(check.ok for check in checks)
-        self._lane.put(
-            lambda: (
-                self._running.wait()
-                and future.set_result(Inspection("fake", "0", "1.0", ok, checks))
-            )
-        )
+
+        def do() -> None:
+            self._running.wait()
+            future.set_result(Inspection("fake", "0", "1.0", ok, checks))
+
+        self._lane.put(do)
         return future
 
     def host(self) -> dict[str, Any]:

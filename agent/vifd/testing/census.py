@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +17,8 @@ class Census:
     """What was there at one moment, as readable names.
 
     :param links: devices of the calling thread's namespace
-    :param processes: descendants of this process
+    :param processes: descendants of this process by command line, those of one command numbered;
+        one that was started again is the same
     :param files: what lies below the directories that were named
     :param ports: ports of the switch, as ``bridge/port``
     :param flows: flows of the switch without their counters
@@ -51,7 +53,7 @@ def take(ovs: PrivateOvs | None = None, directories: Iterable[Path] = ()) -> Cen
     """
     return Census(
         links=frozenset(links()),
-        processes=frozenset(_descendants(os.getpid())),
+        processes=frozenset(_numbered(_descendants(os.getpid()))),
         files=frozenset(_files(directories)),
         ports=frozenset(_ports(ovs)) if ovs else frozenset(),
         flows=frozenset(_flows(ovs)) if ovs else frozenset(),
@@ -66,8 +68,15 @@ def _descendants(pid: int) -> Iterator[str]:
             continue
         for child in children:
             if (line := _command(child)) is not None:
-                yield f"{child} {line}"
+                yield line
                 yield from _descendants(int(child))
+
+
+def _numbered(lines: Iterable[str]) -> Iterator[str]:
+    seen: Counter[str] = Counter()
+    for line in lines:
+        seen[line] += 1
+        yield f"{line} ({seen[line]})"
 
 
 def _command(pid: str) -> str | None:

@@ -42,8 +42,7 @@ class Injector:
             ovsdb=cast(Ovsdb, _Proxy(self, "ovsdb", real.ovsdb)),
             openflow=cast(OpenFlow, _Proxy(self, "openflow", real.openflow)),
             tracer=cast(Tracer, _Proxy(self, "tracer", real.tracer)),
-            bridging=real.bridging
-            and cast(Bridging, _Proxy(self, "bridging", real.bridging)),
+            bridging=real.bridging and cast(Bridging, _Proxy(self, "bridging", real.bridging)),
             nft=real.nft and cast(Nft, _Proxy(self, "nft", real.nft)),
         )
 

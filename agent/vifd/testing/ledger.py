@@ -104,6 +104,8 @@ class Ledger:
         """Bring ports that have names to their documents."""
         items = {i: self.records[i].item() for i in ids}
         failed = self._do(items, self.plugin.plug)
+        for item in items.values():
+            item.interim = opened and not item.open
         failed |= self._prove(items, failed)
         to_open = {i: it for i, it in items.items() if i not in failed and opened and not it.open}
         failed |= self._open(to_open)
@@ -123,7 +125,7 @@ class Ledger:
         failed = self._do(items, self.plugin.activate)
         for port_id, item in items.items():
             if port_id not in failed:
-                item.open = True
+                item.open, item.interim = True, False
                 item.undo.push("open", lambda i=item: self.plugin.deactivate([i]))  # type: ignore[misc]
         return failed | self._prove(items, failed)
 

@@ -72,6 +72,10 @@ class FakeOpenFlow:
             self._fail("dump", unavailable(bridge, "no answer in time"))
             return [flow for flow in table.values() if (flow.cookie ^ cookie) & mask == 0]
 
+    def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies."""
+        return {cookie: self.dump(bridge, cookie) for cookie in dict.fromkeys(cookies)}
+
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Remember the frame in :attr:`sent`."""
         with self._held():

@@ -177,3 +177,27 @@ class TracerSuite:
             tracer.trace("nosuch", "in_port=1")
         with pytest.raises(BackendError, match="unknown field nonsense"):
             tracer.trace(bridge, "in_port=1,nonsense=3")
+
+    def test_many_packets_at_once(self, tracer: Tracer, bridge: str) -> None:
+        good = [f"in_port=1,ip,dl_dst={MAC},nw_src=10.0.0.{n}" for n in range(1, 100)]
+        asked = [*good[:50], "in_port=1,nonsense=3", *good[50:]]
+        answers = tracer.traces(bridge, asked)
+        assert len(answers) == len(asked)
+        refused = answers.pop(50)
+        assert isinstance(refused, BackendError)
+        assert "unknown field nonsense" in str(refused)
+        for text, wanted in zip(answers, good, strict=True):
+            assert isinstance(text, str)
+            assert wanted.rpartition("=")[2] in text
+            assert trace.parse(text).through(ONE, table=60)
+
+    def test_no_packets_at_once(self, tracer: Tracer, bridge: str) -> None:
+        assert tracer.traces(bridge, []) == []
+
+    def test_packets_of_no_bridge(self, tracer: Tracer) -> None:
+        (refused,) = tracer.traces("nosuch", ["in_port=1"])
+        assert isinstance(refused, BackendError)
+
+    def test_cached_flows_settle(self, tracer: Tracer, bridge: str) -> None:
+        tracer.settle()
+        assert tracer.trace(bridge, "in_port=1")

@@ -41,6 +41,10 @@ class FakeOvsdb(Faults):
         self._switching = True
         self._lock = threading.RLock()
         self.transactions = 0
+        #: What a test says of the switch beyond :meth:`facts`.
+        self.root: dict[str, Any] = {}
+        #: The columns of a vhost-user port as a DPDK switch has them.
+        self.vhost: Callable[[PortRow], dict[str, Any]] = _no_dpdk
         if links is not None:
             links.subscribe(self._on_link)
 
@@ -86,6 +90,8 @@ class FakeOvsdb(Faults):
             "iface_types": ["internal", "patch", "system", "tap"],
             "dpdk_initialized": False,
             "system_id": "fake",
+            "other_config": {},
+            **self.root,
         }
 
     def bridge(self, name: str) -> Bridge | None:
@@ -259,6 +265,10 @@ class FakeOvsdb(Faults):
                     self._ports[name] = self._decision(self._ports[name])
 
     def _decision(self, port: PortRow) -> PortRow:
+        if port.type.startswith("dpdkvhostuser"):
+            ofport = port.ofport if (port.ofport or -1) > 0 else self._number(port)
+            columns = {"ofport": ofport, "error": "", "admin_state": "up", **self.vhost(port)}
+            return replace(port, **columns)
         link = self._links.peek(port.name) if self._links else None
         if self._links is not None and link is None and port.type not in DEVICELESS:
             error = f"could not open network device {port.name} (No such device)"
@@ -285,9 +295,23 @@ class FakeOvsdb(Faults):
             return port.ofport_request
         return next(number for number in itertools.count(1) if number not in taken)
 
+    def all_ports(self) -> list[PortRow]:
+        """Every port of every bridge."""
+        return list(self._ports.values())
+
+    def decide(self, name: str) -> None:
+        """Let the switch look at a port again."""
+        self._decide([name])
+        self._tell("port", name)
+
     def _on_link(self, name: str, exists: bool) -> None:
         port = self._ports.get(name)
         if port is None or port.type in DEVICELESS or not self._switching:
             return
         self._decide([name])
         self._tell("port", name)
+
+
+def _no_dpdk(port: PortRow) -> dict[str, Any]:
+    problem = "Address family not supported by protocol"
+    return {"ofport": -1, "error": f"could not open network device {port.name} ({problem})"}

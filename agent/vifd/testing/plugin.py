@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from vifd import errors
 from vifd.drivers import Drivers
 from vifd.model import Attachment, Evidence, Report, Vif, Wiring
@@ -49,7 +51,7 @@ class FakeBackend:
     calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     health: Probe = field(default_factory=lambda: Probe(Health.READY))
     #: called at the start of each verb
-    spy: Callable[[str], None] = lambda verb: None  # noqa: E731 - a field's default
+    spy: Callable[[str], None] = lambda verb: None
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -105,10 +107,10 @@ class FakePlugin(VifPlugin):
         number = item.names.details["number"]
         made = self.backend.ports.get(item.id)
         if made is None:
-            self.backend.ports[item.id] = Made(item.attachment, number)
+            self.backend.ports[item.id] = Made(item.attachment, number, open=item.open)
             item.undo.push("port", lambda: self.backend.ports.pop(item.id, None))
         else:
-            made.attachment, made.damage = item.attachment, ""
+            made.attachment, made.damage, made.open = item.attachment, "", item.open
         self._raise("plug.late", item.id)
         return Wiring("fake", "fake", item.names.device, {"number": number, "plugged": True})
 
@@ -119,7 +121,10 @@ class FakePlugin(VifPlugin):
         return self._each("deactivate", batch, lambda item: self._gate(item, opened=False))
 
     def _gate(self, item: Item, *, opened: bool) -> Wiring:
-        self.backend.ports[item.id].open = opened
+        made = self.backend.ports.get(item.id)
+        if made is None:
+            raise errors.DeviceError(facts={"device": item.made.device, "problem": "is gone"})
+        made.open = opened
         return item.made
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
@@ -140,7 +145,9 @@ class FakePlugin(VifPlugin):
             mtu = item.attachment.network.mtu
             evidence += [
                 Evidence("open", made.open, wanted=item.open, ok=made.open == item.open),
-                Evidence("mtu", made.attachment.network.mtu, mtu, made.attachment.network.mtu == mtu),
+                Evidence(
+                    "mtu", made.attachment.network.mtu, mtu, made.attachment.network.mtu == mtu
+                ),
                 Evidence("damage", made.damage, wanted="", ok=not made.damage),
             ]
         if self.backend.dirty.get(item.id, 0) > 0:
@@ -156,8 +163,14 @@ class FakePlugin(VifPlugin):
         return item.made
 
     def observe(self) -> list[Observed]:
+        self._enter("observe", ())
+        self._raise("observe", "*")
         return [
-            Observed(port_id, Wiring("fake", "fake", f"tap{port_id[:11]}", {"number": made.number}))
+            Observed(
+                port_id,
+                Wiring("fake", "fake", f"tap{port_id[:11]}", {"number": made.number}),
+                document=msgspec.to_builtins(made.attachment),
+            )
             for port_id, made in self.backend.ports.items()
         ]
 
@@ -173,9 +186,7 @@ class FakePlugin(VifPlugin):
         if fault is not None:
             raise fault
 
-    def _each(
-        self, verb: str, batch: Sequence[Item], work: Callable[[Item], Wiring]
-    ) -> Outcomes:
+    def _each(self, verb: str, batch: Sequence[Item], work: Callable[[Item], Wiring]) -> Outcomes:
         self._enter(verb, tuple(i.id for i in batch))
         self._raise(verb, "*")
         outcomes: Outcomes = {}

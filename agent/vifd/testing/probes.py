@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from vifd.testing import dpdkovs, vm
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import program
 
@@ -21,7 +22,8 @@ Reason = str | None
 def lacking(name: str) -> Reason:
     """Why something is not to be had here, ``None`` when it is.
 
-    :param name: ``netns``, ``tun``, ``kvm``, ``kernel:<link kind or module>``,
+    :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``vm`` (QEMU guests),
+        ``kernel:<link kind or module>``,
         ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
@@ -72,6 +74,8 @@ def _link_kind(kind: str) -> Reason:
             if kind == "vlan":
                 netlink.link("add", ifname="below", kind="bridge")
                 extra = {"link": netlink.link_lookup(ifname="below")[0], "vlan_id": 5}
+            if kind == "vxlan":
+                extra = {"vxlan_id": 5}
             try:
                 netlink.link("add", ifname="probe", kind=kind, **extra)
             except NetlinkError as error:
@@ -110,7 +114,13 @@ def _has_module(name: str) -> Reason:
     return None if importlib.util.find_spec(name) else f"python module {name} is not installed"
 
 
-_SIMPLE: dict[str, Callable[[], Reason]] = {"netns": _netns, "tun": _tun, "kvm": _kvm}
+_SIMPLE: dict[str, Callable[[], Reason]] = {
+    "netns": _netns,
+    "tun": _tun,
+    "kvm": _kvm,
+    "dpdk": dpdkovs.lacking,
+    "vm": vm.lacking,
+}
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
     "kernel": _kernel,
     "bridge": _bridge,

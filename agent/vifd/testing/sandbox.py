@@ -23,12 +23,19 @@ from pathlib import Path
 from vifd.testing.wait import until
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+#: The plain daemon where a distribution has both kinds and ``ovs-vswitchd`` may be either.
+PLAIN = Path("/usr/lib/openvswitch-switch/ovs-vswitchd")
+#: The daemon that is built with DPDK.
+DPDK = Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/usr/local/sbin"))
 
 
 def program(name: str) -> str | None:
     """The path of a program; looks also where daemons live."""
-    return shutil.which(name, path=_SEARCH)
+    found = shutil.which(name, path=_SEARCH)
+    if found and PLAIN.exists() and Path(found).resolve() == DPDK:
+        return str(PLAIN)
+    return found
 
 
 def missing() -> list[str]:
@@ -207,7 +214,7 @@ class PrivateOvs:
 
     def _daemon(self, name: str, *arguments: str, ready: str) -> Daemon:
         argv = [
-            _program(name),
+            self._binary(name),
             *arguments,
             f"--pidfile={self.rundir / name}.pid",
             "--overwrite-pidfile",
@@ -218,6 +225,9 @@ class PrivateOvs:
             "-vfile:info",
         ]
         return Daemon(name, argv, self.env, ready, self.rundir / f"{name}.out")
+
+    def _binary(self, name: str) -> str:
+        return _program(name)
 
     @property
     def db(self) -> str:
@@ -236,7 +246,11 @@ class PrivateOvs:
         if not database.exists():
             database.write_bytes(_empty_database())
         self.ovsdb.start()
+        self._configure()
         self.vswitchd.start()
+
+    def _configure(self) -> None:
+        """What must stand in the database before the switch starts."""
 
     def stop(self) -> None:
         """Stop both daemons; the database stays."""

@@ -1,6 +1,8 @@
-"""``ofproto/trace`` without a switch."""
+"""``ofproto/trace`` and other commands without a switch."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow import match as mt
@@ -16,6 +18,8 @@ class FakeTracer:
     def __init__(self, openflow: FakeOpenFlow) -> None:
         self._openflow = openflow
         self._faults: list[VifError] = []
+        #: Answers to other commands, by name.
+        self.commands: dict[str, Callable[..., str]] = {}
 
     def fail_next(self, error: VifError | None = None) -> None:
         """Let the next trace fail."""
@@ -36,6 +40,32 @@ class FakeTracer:
             facts = {"backend": "fake tracer", "problem": f"ofproto/trace: {error}"}
             raise BackendError(facts=facts) from error
         return write(flow, journey)
+
+    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+        """What the switch would do with each of these packets, or why it cannot tell."""
+        return [self._attempt(bridge, flow) for flow in flows]
+
+    def _attempt(self, bridge: str, flow: str) -> str | BackendError:
+        try:
+            return self.trace(bridge, flow)
+        except BackendUnavailable:
+            raise
+        except BackendError as error:
+            return error
+
+    def settle(self) -> None:
+        """Nothing is cached here."""
+        if self._faults:
+            raise self._faults.pop(0)
+
+    def call(self, command: str, *args: str) -> str:
+        """The answer to a command that a test gave one."""
+        if self._faults:
+            raise self._faults.pop(0)
+        if command not in self.commands:
+            problem = f'"{command}" is not a valid command'
+            raise BackendError(facts={"backend": "fake tracer", "problem": problem})
+        return self.commands[command](*args)
 
     def journey(self, bridge: str, flow: str) -> Journey:
         """The same as a value."""

@@ -1,0 +1,1 @@
+"""The plugin for VIFs that another party plugs: it makes nothing and observes what it can."""

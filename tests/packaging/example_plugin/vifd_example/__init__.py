@@ -1,0 +1,1 @@
+"""An example of a plugin outside of vifd's tree."""
