@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import grp
 import logging
 import os
@@ -111,6 +112,9 @@ class Daemon:
         period = systemd.watchdog_interval()
         if period:
             hub.every(period, lambda: systemd.notify("WATCHDOG=1"))
+        # What start-up made stays: the collector need not walk it in the middle of a plug.
+        gc.collect()
+        gc.freeze()
         LOG.info(
             "vifd %s started in %.2f s: plugins %s; %d ports in the journal; API on %s",
             __version__, time.monotonic() - self._started,

@@ -1,7 +1,7 @@
 """The nouns: the attachment document, wiring, evidence, and what is said of a port.
 
 Values only, no I/O. Field names are those of the Networking API. A document keeps the fields that
-this version does not know (:attr:`Document.raw`); only what stands under ``required`` must be known.
+this version does not know (:attr:`Document.raw`); only what is under ``required`` must be known.
 """
 
 from __future__ import annotations

@@ -145,6 +145,7 @@ def test_vswitchd_dies_and_every_flow_comes_back(ovs: PrivateOvs, up: Vifd) -> N
     ovs.vswitchd.kill()
     ovs.start()
     with guests_of(ovs, 1, 2) as (one, two):
+
         def passes() -> bool:
             one.send(hello(1, 2))
             return hello(1, 2) in two.drain()
@@ -286,6 +287,14 @@ def test_many_ports_in_one_call(up: Vifd, ovs: PrivateOvs) -> None:
     up.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
     assert up.get("/v1/ports")["ports"] == []
     assert [line for line in census.take(ovs).beyond(before) if "tap" in line] == []
+
+
+def test_what_is_gone_can_be_removed_again(up: Vifd) -> None:
+    up.plug(document(1))
+    assert up.unplug(port_id(1))[0] == 204
+    assert up.unplug(port_id(1))[0] == 204
+    status, answer = up.call("POST", "/v1/ports:unplug?wait=gone", {"ids": [port_id(1)]})
+    assert (status, answer["ports"][0]["status"]) == (200, 204)
 
 
 def test_metrics_tell_what_happened(up: Vifd) -> None:

@@ -11,7 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from vifd.errors import BackendError
+from vifd.linux import (
+    BridgePort,
+    BridgeSpec,
+    Bridging,
+    Device,
+    FdbEntry,
+    Nft,
+    Spec,
+    VlanSpec,
+    VxlanSpec,
+)
 from vifd.openflow.flow import Flow
+
+__all__ = [
+    "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
+    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Spec", "Tap", "Tracer",
+    "VlanSpec", "VxlanSpec",
+]  # fmt: skip
 
 # --- links ----------------------------------------------------------------------------------------
 
@@ -172,7 +190,7 @@ class Ovsdb(Protocol):
 
     def facts(self) -> dict[str, Any]:
         """The Open_vSwitch row: ``ovs_version``, ``db_version``, ``datapath_types``,
-        ``iface_types``, ``dpdk_initialized``, ``system_id``."""
+        ``iface_types``, ``dpdk_initialized``, ``system_id``, ``other_config``."""
 
     def bridge(self, name: str) -> Bridge | None: ...
 
@@ -247,6 +265,9 @@ class OpenFlow(Protocol):
     def dump(self, bridge: str, cookie: int, mask: int = 0xFFFF_FFFF_FFFF_FFFF) -> list[Flow]:
         """The flows with this cookie under this mask, canonical: equal to what was added."""
 
+    def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies, like :meth:`dump` but in one exchange."""
+
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame."""
 
@@ -262,17 +283,37 @@ class OpenFlow(Protocol):
 
 
 class Tracer(Protocol):
-    """``ofproto/trace`` over the switch's control socket."""
+    """The switch's control socket: ``ofproto/trace``, and other commands that read."""
 
     def trace(self, bridge: str, flow: str) -> str:
         """What the switch would do with a packet, in the switch's own words."""
 
+    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+        """The same for several packets in one exchange; for each the answer, or why there is none.
+
+        It raises only where the switch cannot be reached.
+        """
+
+    def settle(self) -> None:
+        """Return once the switch's cached flows follow the flow tables as they are now, or a short
+        while later: until then packets may still go the old way."""
+
+    def call(self, command: str, *args: str) -> str:
+        """The switch's answer to a command that changes nothing, e.g.
+        ``dpif-netdev/pmd-rxq-show``."""
+
 
 @dataclass(frozen=True)
 class Drivers:
-    """The drivers of one host; a fake host is a whole fake machine."""
+    """The drivers of one host; a fake host is a whole fake machine.
+
+    :param bridging: ``None`` in a composition without the kernel's bridge
+    :param nft: ``None`` in a composition without the kernel's packet filter
+    """
 
     links: Links
     ovsdb: Ovsdb
     openflow: OpenFlow
     tracer: Tracer
+    bridging: Bridging | None = None
+    nft: Nft | None = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from vifd.drivers import rtnl
 
@@ -19,27 +19,38 @@ Callback = Callable[[str, bool], None]
 
 #: Bytes asked for, so that a batch of a few hundred devices does not overrun the socket.
 _BUFFER = 4 << 20
-_SO_RCVBUFFORCE = 33
+#: Milliseconds in which announcements collect. The kernel makes eight while a tap is made, and
+#: waking for each would hold up the thread that makes it.
+_LINGER = 2
+#: So many announcements are taken at once: more than the buffer holds.
+_BURST = 1 << 14
+_DATAGRAM = 0x1_0000
 
 
-def open_socket() -> socket.socket:
+def open_socket() -> Any:
     """A socket that hears of devices of the calling thread's network namespace."""
-    sock = socket.socket(
-        socket.AF_NETLINK,
-        socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-        socket.NETLINK_ROUTE,
-    )
-    with contextlib.suppress(PermissionError):
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-    sock.bind((0, rtnl.RTMGRP_LINK))
-    return sock
+    return rtnl.event_socket(_BUFFER)
+
+
+def news(told: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    """What is told of each device, without saying the same of it twice in a row."""
+    latest: dict[str, bool] = {}
+    for name, exists in told:
+        if latest.get(name) is not exists:
+            latest[name] = exists
+            yield name, exists
 
 
 class LinkEvents:
-    """Calls back for each change. Lost announcements are told as ``("", True)``."""
+    """Calls back for each change. Lost announcements are told as ``("", True)``.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Announcements that are there together and say the same of a device are told once, after all of
+    them were taken: whoever then reads the device sees what the last one announced.
+    """
+
+    def __init__(self, sock: Any) -> None:
         self._socket = sock
+        self._file: socket.socket = sock.socket
         self._callbacks: tuple[Callback, ...] = ()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="link-events", daemon=True)
@@ -50,27 +61,37 @@ class LinkEvents:
         self._callbacks = (*self._callbacks, callback)
 
     def _run(self) -> None:
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        poll.register(self._stop, select.POLLIN)
+        stopped, either = select.poll(), select.poll()
+        stopped.register(self._stop, select.POLLIN)
+        either.register(self._stop, select.POLLIN)
+        either.register(self._socket, select.POLLIN)
         while True:
-            ready = {file for file, _ in poll.poll()}
-            if self._stop in ready:
+            either.poll()
+            if stopped.poll(_LINGER):
                 return
-            self._receive()
+            for name, exists in self._burst():
+                self._tell(name, exists)
 
-    def _receive(self) -> None:
-        try:
-            data = self._socket.recv(0x1_0000)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
+    def _burst(self) -> list[tuple[str, bool]]:
+        """What the announcements that are there tell, without repetition.
+
+        After a loss the kernel drops everything until the socket is empty, and says so only once:
+        so it is emptied first, and the loss is told last.
+        """
+        told: list[tuple[str, bool]] = []
+        lost = []
+        for _ in range(_BURST):
+            try:
+                told += rtnl.changes(self._file.recv(_DATAGRAM))
+            except BlockingIOError:
+                break
+            except OSError as error:
+                lost = [("", True)]
+                if error.errno == errno.ENOBUFS:
+                    continue
                 LOG.warning("link events: %s", error)
-            self._tell("", True)
-            return
-        for name, exists in rtnl.changes(data):
-            self._tell(name, exists)
+                break
+        return [*news(told), *lost]
 
     def _tell(self, name: str, exists: bool) -> None:
         for callback in self._callbacks:

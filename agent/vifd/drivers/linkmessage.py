@@ -157,7 +157,7 @@ def name_in(message: bytes) -> tuple[int, str | None]:
 
 
 def link_in_full(message: bytes) -> Link:
-    """As :func:`link`, by pyroute2's own decoding."""
+    """As :func:`link`, by pyroute2's own decoding, which writes addresses of four bytes as IPv4."""
     told = ifinfmsg(message)
     told.decode()
     tun = told.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -39,12 +40,15 @@ def device_error(name: str, number: int, doing: str) -> VifError:
 class Links:
     """The devices of the network namespace of the thread that constructs this.
 
-    All work is done on one worker thread, which stays in that namespace whatever the callers'
-    threads do. Works as root, with CAP_NET_ADMIN alone, and as root of a user namespace.
+    A socket stays in its namespace, so what needs nothing else is done on the caller's thread.
+    Taps and sysctls are those of the thread that asks: they are left to a worker, which stays in
+    that namespace whatever the callers' threads do. One call at a time has the lock, and so the
+    socket. Works as root, with CAP_NET_ADMIN alone, and as root of a user namespace.
     """
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "links")
+        self._lock = threading.Lock()
         self._events: LinkEvents | None = None
         try:
             self._socket = self._worker.submit(rtnl.LinkSocket).result()
@@ -52,15 +56,18 @@ class Links:
             self._worker.shutdown()
             raise
 
-    # The calls, made on the worker.
-
     def get(self, names: Sequence[str]) -> dict[str, Link]:
         """See :class:`vifd.drivers.Links`."""
-        return self._worker.submit(self._get, names).result()
+        with self._lock:
+            return self._get(names)
 
     def marked(self, prefix: str) -> list[Link]:
         """See :class:`vifd.drivers.Links`."""
-        return self._worker.submit(self._marked, prefix).result()
+        with self._lock:
+            messages = self._socket.dump()
+        wanted = prefix.encode()
+        links = (rtnl.link(message) for message in messages if wanted in message)
+        return [link for link in links if link.alias.startswith(prefix)]
 
     def create_taps(self, taps: Sequence[Tap]) -> Outcome:
         """See :class:`vifd.drivers.Links`.
@@ -80,12 +87,22 @@ class Links:
         up: bool | None = None,
     ) -> Link:
         """See :class:`vifd.drivers.Links`."""
-        request = rtnl.set_link(name, mtu=mtu, mac=mac, up=up)
-        return self._worker.submit(self._set, name, request).result()
+        if problem := refusal(name):
+            raise DeviceError(stage="device", facts={"device": name, "problem": problem})
+        with self._lock:
+            link = self._set(name, rtnl.set_link(name, mtu=mtu, mac=mac, up=up))
+        if link is not None and link.ipv6 and link.alias.startswith(MARK):
+            # An MTU that grows past 1280 brings IPv6 back.
+            self._worker.submit(tap.ipv6_off, name).result()
+            link = self.get([name]).get(name)
+        if link is None:
+            raise device_error(name, errno.ENODEV, "read")
+        return link
 
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""
-        self._worker.submit(self._delete, names).result()
+        with self._lock:
+            self._delete(names)
 
     def subscribe(self, callback: Callable[[str, bool], None]) -> None:
         """See :class:`vifd.drivers.Links`."""
@@ -98,9 +115,10 @@ class Links:
         if self._events is not None:
             self._events.close()
         self._worker.shutdown()
-        self._socket.close()
+        with self._lock:
+            self._socket.close()
 
-    # What the worker does.
+    # With the lock.
 
     def _get(self, names: Sequence[str]) -> dict[str, Link]:
         asked = [name for name in names if refusal(name) is None]
@@ -113,120 +131,11 @@ class Links:
                 raise device_error(name, answer, "read")
         return found
 
-    def _marked(self, prefix: str) -> list[Link]:
-        wanted = prefix.encode()
-        links = (rtnl.link(message) for message in self._socket.dump() if wanted in message)
-        return [link for link in links if link.alias.startswith(prefix)]
-
-    def _set(self, name: str, request: rtnl.Request) -> Link:
-        if problem := refusal(name):
-            raise DeviceError(stage="device", facts={"device": name, "problem": problem})
+    def _set(self, name: str, request: rtnl.Request) -> Link | None:
         (answer,) = self._socket.talk([request])
         if answer:
             raise device_error(name, int(answer), "change")
-        link = self._get([name]).get(name)
-        if link is not None and link.ipv6 and link.alias.startswith(MARK):
-            # An MTU that grows past 1280 brings IPv6 back.
-            tap.ipv6_off(name)
-            link = self._get([name]).get(name)
-        if link is None:
-            raise device_error(name, errno.ENODEV, "read")
-        return link
-
-    def _create(self, taps: Sequence[Tap]) -> Outcome:
-        outcome: Outcome = {}
-        there = self._get([wanted.name for wanted in taps])
-        ready, fresh = [], []
-        for wanted in taps:
-            problem = complaint(wanted, there.get(wanted.name))
-            if problem is not None:
-                outcome[wanted.name] = problem
-            elif wanted.name in there:
-                ready.append(wanted)
-            else:
-                fresh.append(wanted)
-        self._adopt(ready, there, outcome)
-        for start in range(0, len(fresh), _OPEN):
-            ready += self._make(fresh[start : start + _OPEN], outcome)
-        self._raise(ready, there, outcome)
-        self._undo([wanted.name for wanted in fresh], outcome)
-        return outcome
-
-    def _adopt(self, taps: Sequence[Tap], there: Mapping[str, Link], outcome: Outcome) -> None:
-        """Bring taps of ours to the wanted MAC and MTU."""
-        changed = [t for t in taps if (there[t.name].mac, there[t.name].mtu) != (t.mac, t.mtu)]
-        self._configure(changed, outcome, "change")
-        for wanted in taps:
-            self._ipv6_off(wanted, outcome)
-
-    def _make(self, taps: Sequence[Tap], outcome: Outcome) -> list[Tap]:
-        """Make taps up to the point where only IFF_UP is missing."""
-        files: dict[str, int] = {}
-        try:
-            for wanted in taps:
-                try:
-                    files[wanted.name] = tap.create(wanted.name, multi_queue=wanted.multi_queue)
-                except OSError as error:
-                    outcome[wanted.name] = device_error(wanted.name, error.errno or 0, "create")
-            # A link event makes the switch reconfigure itself, so all settings come in one message.
-            self._configure([t for t in taps if t.name in files], outcome, "set up")
-            for wanted in taps:
-                self._ipv6_off(wanted, outcome)
-                self._persist(wanted, files, outcome)
-        finally:
-            for file in files.values():
-                os.close(file)
-        return [wanted for wanted in taps if wanted.name not in outcome]
-
-    def _configure(self, taps: Sequence[Tap], outcome: Outcome, doing: str) -> None:
-        requests = [rtnl.set_link(t.name, mac=t.mac, mtu=t.mtu, alias=t.alias) for t in taps]
-        for wanted, answer in zip(taps, self._socket.talk(requests), strict=True):
-            if answer:
-                outcome[wanted.name] = device_error(wanted.name, int(answer), doing)
-
-    @staticmethod
-    def _ipv6_off(wanted: Tap, outcome: Outcome) -> None:
-        if wanted.name in outcome:
-            return
-        try:
-            tap.ipv6_off(wanted.name)
-        except OSError as error:
-            number = error.errno or 0
-            outcome[wanted.name] = device_error(wanted.name, number, "turn IPv6 off on")
-
-    @staticmethod
-    def _persist(wanted: Tap, files: Mapping[str, int], outcome: Outcome) -> None:
-        if wanted.name in outcome:
-            return
-        try:
-            tap.persist(files[wanted.name], owner=wanted.owner, group=wanted.group)
-        except OSError as error:
-            outcome[wanted.name] = device_error(wanted.name, error.errno or 0, "keep")
-
-    def _raise(self, taps: Sequence[Tap], there: Mapping[str, Link], outcome: Outcome) -> None:
-        """Set IFF_UP where it is missing, read everything back and compare."""
-        taps = [wanted for wanted in taps if wanted.name not in outcome]
-        down = [t for t in taps if t.name not in there or not there[t.name].up]
-        requests = [rtnl.set_link(wanted.name, up=True) for wanted in down]
-        for wanted, answer in zip(down, self._socket.talk(requests), strict=True):
-            if answer:
-                outcome[wanted.name] = device_error(wanted.name, int(answer), "bring up")
-        found = self._get([wanted.name for wanted in taps])
-        for wanted in taps:
-            if wanted.name in outcome:
-                continue
-            link = found.get(wanted.name)
-            outcome[wanted.name] = (
-                device_error(wanted.name, errno.ENODEV, "read")
-                if link is None
-                else unlike(wanted, link) or link
-            )
-
-    def _undo(self, made: Sequence[str], outcome: Mapping[str, Link | Exception]) -> None:
-        """Remove those that were made to persist and failed after it."""
-        failed = [name for name in made if isinstance(outcome[name], Exception)]
-        if failed:
-            self._remove([x for x in self._get(failed).values() if x.alias.startswith(MARK)])
+        return self._get([name]).get(name)
 
     def _delete(self, names: Sequence[str]) -> None:
         links = self._get(names).values()
@@ -250,3 +159,113 @@ class Links:
         (answer,) = self._socket.talk([last])
         if answer and answer not in _GONE:
             raise device_error(links[0].name, int(answer), "delete")
+
+    # On the worker, with the lock from `_create` on.
+
+    def _create(self, taps: Sequence[Tap]) -> Outcome:
+        outcome: Outcome = {}
+        for wanted in taps:
+            if problem := complaint(wanted, None):
+                outcome[wanted.name] = problem
+        sound = [wanted for wanted in taps if wanted.name not in outcome]
+        refused: dict[str, int] = {}
+        with self._lock:
+            # The kernel refuses a name that is taken, so nothing is read before.
+            for start in range(0, len(sound), _OPEN):
+                self._make(sound[start : start + _OPEN], refused, outcome)
+            self._adopt([wanted for wanted in sound if wanted.name in refused], refused, outcome)
+            self._read_back([wanted for wanted in sound if wanted.name not in outcome], outcome)
+            self._undo([t.name for t in sound if t.name not in refused], outcome)
+        return outcome
+
+    def _adopt(self, taps: Sequence[Tap], refused: Mapping[str, int], outcome: Outcome) -> None:
+        """Bring taps of ours, that were there, to the wanted MAC, MTU and up."""
+        there = self._get([wanted.name for wanted in taps])
+        ours = []
+        for wanted in taps:
+            link = there.get(wanted.name)
+            if link is None:
+                outcome[wanted.name] = device_error(wanted.name, refused[wanted.name], "create")
+            elif problem := complaint(wanted, link):
+                outcome[wanted.name] = problem
+            elif link.ipv6 is False and unlike(wanted, link) is None:
+                outcome[wanted.name] = link
+            else:
+                ours.append(wanted)
+        changed = [t for t in ours if (there[t.name].mac, there[t.name].mtu) != (t.mac, t.mtu)]
+        self._configure(changed, outcome, "change")
+        for wanted in ours:
+            self._ipv6_off(wanted, outcome)
+        down = [t for t in ours if t.name not in outcome and not there[t.name].up]
+        self._request(down, [rtnl.bring_up(wanted.name) for wanted in down], outcome, "bring up")
+
+    def _make(self, taps: Sequence[Tap], refused: dict[str, int], outcome: Outcome) -> None:
+        """Make taps, up and persistent; those the kernel refuses are noted with its error."""
+        files: dict[str, int] = {}
+        try:
+            for wanted in taps:
+                try:
+                    files[wanted.name] = tap.create(wanted.name, multi_queue=wanted.multi_queue)
+                except OSError as error:
+                    refused[wanted.name] = error.errno or 0
+            made = [wanted for wanted in taps if wanted.name in files]
+            for wanted in made:
+                self._ipv6_off(wanted, outcome)
+            # A link event makes the switch reconfigure itself, so all settings and IFF_UP come in
+            # one message; the kernel sets the alias first and the flag last.
+            good = [wanted for wanted in made if wanted.name not in outcome]
+            self._configure(good, outcome, "set up", up=True)
+            for wanted in good:
+                self._persist(wanted, files, outcome)
+        finally:
+            for file in files.values():
+                os.close(file)
+
+    def _configure(
+        self, taps: Sequence[Tap], outcome: Outcome, doing: str, *, up: bool | None = None
+    ) -> None:
+        requests = [rtnl.set_link(t.name, mac=t.mac, mtu=t.mtu, alias=t.alias, up=up) for t in taps]
+        self._request(taps, requests, outcome, doing)
+
+    def _request(
+        self, taps: Sequence[Tap], requests: Sequence[rtnl.Request], outcome: Outcome, doing: str
+    ) -> None:
+        for wanted, answer in zip(taps, self._socket.talk(requests), strict=True):
+            if answer:
+                outcome[wanted.name] = device_error(wanted.name, int(answer), doing)
+
+    @staticmethod
+    def _ipv6_off(wanted: Tap, outcome: Outcome) -> None:
+        if wanted.name in outcome:
+            return
+        try:
+            tap.ipv6_off(wanted.name)
+        except OSError as error:
+            number = error.errno or 0
+            outcome[wanted.name] = device_error(wanted.name, number, "turn IPv6 off on")
+
+    @staticmethod
+    def _persist(wanted: Tap, files: Mapping[str, int], outcome: Outcome) -> None:
+        if wanted.name in outcome:
+            return
+        try:
+            tap.persist(files[wanted.name], owner=wanted.owner, group=wanted.group)
+        except OSError as error:
+            outcome[wanted.name] = device_error(wanted.name, error.errno or 0, "keep")
+
+    def _read_back(self, taps: Sequence[Tap], outcome: Outcome) -> None:
+        """Compare what is there now with what was wanted."""
+        found = self._get([wanted.name for wanted in taps])
+        for wanted in taps:
+            link = found.get(wanted.name)
+            outcome[wanted.name] = (
+                device_error(wanted.name, errno.ENODEV, "read")
+                if link is None
+                else unlike(wanted, link) or link
+            )
+
+    def _undo(self, made: Sequence[str], outcome: Mapping[str, Link | Exception]) -> None:
+        """Remove those that were made to persist and failed after it."""
+        failed = [name for name in made if isinstance(outcome[name], Exception)]
+        if failed:
+            self._remove([x for x in self._get(failed).values() if x.alias.startswith(MARK)])

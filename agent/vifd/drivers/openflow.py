@@ -59,11 +59,32 @@ class LocalOpenFlow:
         def ask(connection: Connection, deadline: float) -> list[Message]:
             xid = connection.xids(1)
             request = msg.flow_stats_request(xid, cookie, mask)
-            return _answers(connection, request, xid, "flow dump", deadline)
+            return _answers(connection, request, xid, xid, deadline)
 
         # decoded outside of the lock: a large dump takes longer to decode than to fetch
         replies = self._run(bridge, ask)
         return [flow for reply in replies for flow in msg.flows(reply)]
+
+    def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies, in one exchange: the switch is waited for once."""
+        found: dict[int, list[Flow]] = {cookie: [] for cookie in cookies}
+        if not found:
+            return found
+
+        def ask(connection: Connection, deadline: float) -> tuple[int, list[Message]]:
+            first = connection.xids(len(found))
+            requests = (
+                msg.flow_stats_request(xid, cookie, EXACT)
+                for xid, cookie in enumerate(found, first)
+            )
+            last = first + len(found) - 1
+            return first, _answers(connection, b"".join(requests), first, last, deadline)
+
+        first, replies = self._run(bridge, ask)
+        asked = list(found)
+        for reply in replies:
+            found[asked[reply.xid - first]] += msg.flows(reply)
+        return found
 
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame through a list of actions, as if it had come in by ``in_port``."""
@@ -134,11 +155,12 @@ class LocalOpenFlow:
 
 
 def _answers(
-    connection: Connection, request: bytes, xid: int, what: str, deadline: float
+    connection: Connection, request: bytes, first: int, last: int, deadline: float
 ) -> list[Message]:
-    """The parts of a multipart reply."""
-    replies = connection.exchange(request, xid, deadline)
-    for reply in replies:
-        if reply.type == Type.ERROR and reply.xid == xid:
-            raise Refused(what, msg.error(reply))
-    return [reply for reply in replies if reply.xid == xid]
+    """The parts of the multipart replies to the requests from ``first`` to ``last``."""
+    replies = connection.exchange(request, last, deadline)
+    mine = [reply for reply in replies if first <= reply.xid <= last]
+    for reply in mine:
+        if reply.type == Type.ERROR:
+            raise Refused("flow dump", msg.error(reply))
+    return mine

@@ -67,6 +67,7 @@ class Ovsdb:
         found: dict[str, Any] = {name: root.get(name) for name in _FACTS}
         for name in ("datapath_types", "iface_types"):
             found[name] = sorted(root.get(name, ()))
+        found["other_config"] = dict(root.get("other_config", {}))
         found["system_id"] = root.get("external_ids", {}).get("system-id")
         return found
 

@@ -49,9 +49,7 @@ class Command(BaseCommand):  # type: ignore[misc]
 
     @staticmethod
     def _set(row: Any, column: str, value: Any) -> None:
-        if column not in row._table.columns:
-            problem = f"this version has no column {column} in table {row._table.name}"
-            raise BackendError(facts={"backend": "ovsdb", "problem": problem}, stage="ovsdb")
+        check_column(row._table, column)
         setattr(row, column, value)
         # The library logs a value that breaks the column's constraints, and goes on without it.
         if column not in row._changes:
@@ -136,13 +134,16 @@ class EnsurePorts(Command):
         bridge = self.api.row("Bridge", self._uuid("Bridge", self.bridge))
         if bridge is None:
             raise BridgeMissing(facts={"bridge": self.bridge}, stage="ovsdb")
+        missing = []
         for spec in self.specs:
             uuid = self._uuid("Port", spec.name)
             if uuid is None:
-                self._make(txn, bridge, spec)
+                missing.append(spec)
             else:
                 self._refuse_foreign(bridge, uuid, spec.name)
                 self._bring(uuid, spec)
+        if missing:
+            self._make(txn, bridge.uuid, missing)
 
     def _refuse_foreign(self, bridge: Any, port: UUID, name: str) -> None:
         owner = self.api.replica.owner(port)
@@ -150,19 +151,38 @@ class EnsurePorts(Command):
             there = self.api.replica.columns("Bridge", owner)["name"] if owner else "?"
             raise port_clash(name, there)
 
-    def _make(self, txn: Any, bridge: Any, spec: PortSpec) -> None:
-        interface = self._insert(
-            txn,
-            "Interface",
-            name=spec.name,
-            type=spec.type,
-            ofport_request=spec.ofport,
-            mtu_request=spec.mtu,
-            options=dict(spec.options),
-            external_ids=dict(spec.external_ids),
+    def _make(self, txn: Any, bridge: UUID, specs: Sequence[PortSpec]) -> None:
+        """Insert rows as the protocol writes them (RFC 7047): the library's row objects take ten
+        times as long, and keep all readers waiting meanwhile."""
+        for index, spec in enumerate(specs):
+            interface = {
+                "name": spec.name,
+                "type": spec.type,
+                "ofport_request": spec.ofport,
+                "mtu_request": spec.mtu,
+                "options": _map(spec.options),
+                "external_ids": _map(spec.external_ids),
+            }
+            inner = ["named-uuid", f"interface{index}"]
+            port = {"name": spec.name, "tag": spec.tag, "interfaces": inner}
+            txn.add_op(self._insertion("Interface", f"interface{index}", interface))
+            txn.add_op(self._insertion("Port", f"port{index}", port))
+        ports = ["set", [["named-uuid", f"port{index}"] for index in range(len(specs))]]
+        txn.add_op(
+            {
+                "op": "mutate",
+                "table": "Bridge",
+                "where": [["_uuid", "==", ["uuid", str(bridge)]]],
+                "mutations": [["ports", "insert", ports]],
+            }
         )
-        port = self._insert(txn, "Port", name=spec.name, interfaces=[interface], tag=spec.tag)
-        bridge.addvalue("ports", port)
+
+    def _insertion(self, table: str, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The operation that adds a row; values that are ``None`` keep the column's default."""
+        row = {column: value for column, value in values.items() if value is not None}
+        for column in row:
+            check_column(self.api.idl.tables[table], column)
+        return {"op": "insert", "table": table, "uuid-name": name, "row": row}
 
     def _bring(self, uuid: UUID, spec: PortSpec) -> None:
         """Write only what differs: a transaction that changes nothing is not even sent."""
@@ -180,6 +200,18 @@ class EnsurePorts(Command):
                 self._set(row, column, value)
         for column, pairs in (("options", spec.options), ("external_ids", spec.external_ids)):
             set_keys(row, column, have.get(column, {}), pairs)
+
+
+def check_column(table: Any, column: str) -> None:
+    """Refuse a column that the server's schema lacks."""
+    if column not in table.columns:
+        problem = f"this version has no column {column} in table {table.name}"
+        raise BackendError(facts={"backend": "ovsdb", "problem": problem}, stage="ovsdb")
+
+
+def _map(pairs: Mapping[str, str]) -> list[Any]:
+    """A map as the protocol writes it."""
+    return ["map", list(pairs.items())]
 
 
 class DeletePorts(Command):

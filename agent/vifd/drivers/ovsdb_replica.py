@@ -25,6 +25,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ROOT: (
         "bridges",
         "external_ids",
+        "other_config",
         "ovs_version",
         "db_version",
         "dpdk_initialized",
@@ -76,6 +77,9 @@ class Replica:
         self._named: dict[str, dict[str, UUID]] = {table: {} for table in COLUMNS}
         #: Port to bridge, and interface to port.
         self._owner: dict[UUID, UUID] = {}
+        #: What readers were given, until one of its rows changes.
+        self._bridges: dict[str, Bridge | None] = {}
+        self._ports: dict[UUID, PortRow | None] = {}
 
     # Writing, by the connection's thread.
 
@@ -89,10 +93,10 @@ class Replica:
             if anew:
                 self._clear()
             for table, uuid, columns in changes:
-                concerned |= self._concerned(table, uuid)
+                concerned |= self._concerned(table, uuid, columns)
                 self._take(table, uuid, columns)
-            for table, uuid, _ in changes:
-                concerned |= self._concerned(table, uuid)
+            for table, uuid, columns in changes:
+                concerned |= self._concerned(table, uuid, columns)
             self._changed.notify_all()
         return concerned
 
@@ -110,14 +114,31 @@ class Replica:
         if children is not None and old.get(children) is not new.get(children):
             before, after = frozenset(old.get(children, ())), frozenset(new.get(children, ()))
             for child in before - after:
+                self._ports.pop(child, None)
                 if self._owner.get(child) == uuid:
                     del self._owner[child]
             self._owner.update((child, uuid) for child in after - before)
+            for child in after - before:
+                self._ports.pop(child, None)
+        self._forget(table, uuid, columns)
 
-    def _concerned(self, table: str, uuid: UUID) -> set[tuple[str, str]]:
+    def _forget(self, table: str, uuid: UUID, columns: Columns | None) -> None:
+        """Drop what was made for readers from a row that changed."""
+        if table == "Interface":
+            self._ports.pop(self._owner.get(uuid, uuid), None)
+        elif table == "Port":
+            self._ports.pop(uuid, None)
+        if table == "Bridge" or (table == "Port" and (columns is None or "name" in columns)):
+            self._bridges.clear()
+        if table == "Bridge" and (columns is None or "name" in columns):
+            self._ports.clear()
+
+    def _concerned(self, table: str, uuid: UUID, columns: Columns | None) -> set[tuple[str, str]]:
         row = self._rows[table].get(uuid)
         if row is None or table == ROOT:
             return set()
+        if table == "Bridge" and columns is not None and columns.keys() <= {"ports"}:
+            return set()  # the ports that came or went are told themselves
         if table == "Interface":
             row = self._rows["Port"].get(self._owner.get(uuid, uuid))
         return {("bridge" if table == "Bridge" else "port", row["name"])} if row else set()
@@ -160,18 +181,23 @@ class Replica:
     def bridge(self, name: str) -> Bridge | None:
         """A bridge with the names of its ports."""
         with self._changed:
-            row = self._row("Bridge", name)
-            if row is None:
-                return None
-            ports = (self._rows["Port"].get(uuid) for uuid in row.get("ports", ()))
-            return Bridge(
-                name=name,
-                datapath_type=row.get("datapath_type") or "",
-                fail_mode=row.get("fail_mode") or "",
-                protocols=tuple(sorted(row.get("protocols", ()))),
-                external_ids=row.get("external_ids", {}),
-                ports=tuple(sorted(port["name"] for port in ports if port)),
-            )
+            if name not in self._bridges:
+                self._bridges[name] = self._bridge(name)
+            return self._bridges[name]
+
+    def _bridge(self, name: str) -> Bridge | None:
+        row = self._row("Bridge", name)
+        if row is None:
+            return None
+        ports = (self._rows["Port"].get(uuid) for uuid in row.get("ports", ()))
+        return Bridge(
+            name=name,
+            datapath_type=row.get("datapath_type") or "",
+            fail_mode=row.get("fail_mode") or "",
+            protocols=tuple(sorted(row.get("protocols", ()))),
+            external_ids=row.get("external_ids", {}),
+            ports=tuple(sorted(port["name"] for port in ports if port)),
+        )
 
     def _row(self, table: str, name: str) -> dict[str, Any] | None:
         uuid = self._named[table].get(name)
@@ -191,6 +217,11 @@ class Replica:
         return sorted((port for port in found if port), key=lambda port: port.name)
 
     def _port(self, uuid: UUID) -> PortRow | None:
+        if uuid not in self._ports:
+            self._ports[uuid] = self._read_port(uuid)
+        return self._ports[uuid]
+
+    def _read_port(self, uuid: UUID) -> PortRow | None:
         row = self._rows["Port"].get(uuid)
         bridge = self._rows["Bridge"].get(self._owner.get(uuid, uuid))
         if row is None or bridge is None:

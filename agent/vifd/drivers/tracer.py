@@ -13,11 +13,21 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
 from vifd.errors import BackendError, BackendUnavailable
 
 _CHUNK = 65536
 _BACKEND = "control socket of ovs-vswitchd"
+#: So many requests are under way at once; the daemon reads no more while its answers find no taker,
+#: so they must fit into the socket's buffer.
+_WINDOW = 32
+#: A command with its arguments.
+_Request = tuple[str, ...]
+_SETTLE: _Request = ("revalidator/wait",)
+#: Seconds that the switch may take to go through its cached flows.
+_PATIENCE = 0.05
+_DECODER = json.JSONDecoder()
 
 
 class _Lost(Exception):
@@ -47,23 +57,60 @@ class LocalTracer:
         """
         return self.call("ofproto/trace", bridge, flow)
 
+    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+        """What the switch would do with each of these packets, or why it cannot tell: asked at
+        once, so the switch is waited for once.
+
+        :raises BackendUnavailable: the daemon cannot be reached, or does not answer in time
+        """
+        return self._run([("ofproto/trace", bridge, flow) for flow in flows])
+
+    def settle(self) -> None:
+        """Wait until the datapath's cached flows follow the flow tables as they are now.
+
+        The switch goes through them at once when a table has changed, and says when it is through;
+        where it was before it was asked, it would say so half a second later. Hence the short
+        patience, and a connection of its own, so that no trace waits behind.
+
+        :raises BackendError: the switch cannot say: it has datapaths of more than one type
+        :raises BackendUnavailable: the daemon cannot be reached
+        """
+        try:
+            with self._dial() as connection:
+                connection.sendall(_text(0, _SETTLE).encode())
+                if not select.select([connection], [], [], _PATIENCE)[0]:
+                    return
+                objects = _read_objects(connection, time.monotonic() + self._timeout)
+                answer = self._answer(next(objects), 0, _SETTLE)
+        except (OSError, _Lost) as error:
+            raise self._unavailable(f"{_SETTLE[0]}: {error}") from error
+        if isinstance(answer, BackendError):
+            raise answer
+
     def call(self, command: str, *args: str) -> str:
         """Run a command that can be repeated: a connection that breaks is made anew once.
 
         :raises BackendError: the daemon answered with an error
         :raises BackendUnavailable: the daemon cannot be reached, or does not answer in time
         """
+        (answer,) = self._run([(command, *args)])
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    def _run(self, requests: Sequence[_Request]) -> list[str | BackendError]:
+        """The answer to each request; all are repeated where the connection breaks."""
         deadline = time.monotonic() + self._timeout
         if not self._lock.acquire(timeout=self._timeout):
             raise self._unavailable(f"busy for {self._timeout} s")
         try:
             try:
-                return self._exchange(command, args, deadline)
+                return self._exchange(requests, deadline)
             except _Lost:
                 self._disconnect()
                 if time.monotonic() >= deadline:
                     raise
-            return self._exchange(command, args, deadline)
+            return self._exchange(requests, deadline)
         except _Lost as lost:
             self._disconnect()
             raise self._unavailable(str(lost)) from lost
@@ -75,23 +122,36 @@ class LocalTracer:
         with self._lock:
             self._disconnect()
 
-    def _exchange(self, command: str, args: tuple[str, ...], deadline: float) -> str:
-        number = next(self._ids)
-        request = {"id": number, "method": command, "params": list(args)}
-        connection = self._socket or self._connect()
+    def _exchange(self, requests: Sequence[_Request], deadline: float) -> list[str | BackendError]:
+        answers: list[str | BackendError] = []
+        for start in range(0, len(requests), _WINDOW):
+            answers += self._trip(requests[start : start + _WINDOW], deadline)
+        return answers
+
+    def _trip(self, requests: Sequence[_Request], deadline: float) -> list[str | BackendError]:
+        """Send requests in one piece, and read the answers, which come in the same order."""
+        numbered = [(next(self._ids), request) for request in requests]
+        connection = self._socket = self._socket or self._dial()
+        text = "".join(_text(number, request) for number, request in numbered)
         try:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            connection.sendall(json.dumps(request).encode())
-            answer = _read_object(connection, deadline)
+            connection.sendall(text.encode())
+            objects = _read_objects(connection, deadline)
+            return [self._answer(next(objects), *request) for request in numbered]
         except OSError as error:
-            raise _Lost(f"{command}: {error.strerror or 'no answer in time'}") from error
+            words = error.strerror or "no answer in time"
+            raise _Lost(f"{requests[0][0]}: {words}") from error
+
+    def _answer(
+        self, answer: dict[str, object], number: int, request: _Request
+    ) -> str | BackendError:
         if answer.get("id") != number:
-            raise _Lost(f"{command}: answer to another request")
+            raise _Lost(f"{request[0]}: answer to another request")
         if answer.get("error") is not None:
-            raise self._refused(command, args, str(answer["error"]))
+            return self._refused(request[0], request[1:], str(answer["error"]))
         return str(answer.get("result") or "")
 
-    def _connect(self) -> socket.socket:
+    def _dial(self) -> socket.socket:
         pid_file = os.path.join(self._rundir, "ovs-vswitchd.pid")
         try:
             with open(pid_file, encoding="ascii") as file:
@@ -105,7 +165,6 @@ class LocalTracer:
         except OSError as error:
             connection.close()
             raise _Lost(f"connect to {path}: {error.strerror}") from error
-        self._socket = connection
         return connection
 
     def _disconnect(self) -> None:
@@ -125,8 +184,13 @@ class LocalTracer:
         return BackendUnavailable(facts={"backend": _BACKEND, "problem": problem})
 
 
-def _read_object(connection: socket.socket, deadline: float) -> dict[str, object]:
-    """One JSON object; the stream has no other framing."""
+def _text(number: int, request: _Request) -> str:
+    command, *args = request
+    return json.dumps({"id": number, "method": command, "params": args})
+
+
+def _read_objects(connection: socket.socket, deadline: float) -> Iterator[dict[str, object]]:
+    """JSON objects as they come; the stream has no other framing."""
     received = b""
     while True:
         left = deadline - time.monotonic()
@@ -136,11 +200,24 @@ def _read_object(connection: socket.socket, deadline: float) -> dict[str, object
         if not chunk:
             raise _Lost("the daemon closed the connection")
         received += chunk
-        if received.rstrip().endswith(b"}"):
-            try:
-                answer = json.loads(received)
-            except ValueError:
-                continue  # a brace within a string, more is to come
-            if isinstance(answer, dict):
-                return answer
+        # an answer ends with a brace; what is cut off elsewhere need not be tried
+        if received.endswith((b"}", b"}\n")):
+            objects, rest = _split(received)
+            yield from objects
+            received = rest
+
+
+def _split(received: bytes) -> tuple[list[dict[str, object]], bytes]:
+    """The whole objects at the beginning, and the rest."""
+    text = received.decode(errors="replace")
+    objects: list[dict[str, object]] = []
+    while text:
+        try:
+            answer, end = _DECODER.raw_decode(text)
+        except ValueError:
+            break  # a brace within a string, more is to come
+        if not isinstance(answer, dict):
             raise _Lost("the answer is no JSON object")
+        objects.append(answer)
+        text = text[end:].lstrip()
+    return objects, text.encode()

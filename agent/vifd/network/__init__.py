@@ -54,7 +54,7 @@ class NetworkService(abc.ABC):
         """The options of its group."""
         return ()
 
-    def start(self, inbox: Inbox) -> None:
+    def start(self, inbox: Inbox) -> None:  # noqa: B027 - not every service wants it
         """Begin; must not wait for the service: it may be away for days."""
 
     @abc.abstractmethod
@@ -65,5 +65,5 @@ class NetworkService(abc.ABC):
         raises, is sent again later with a growing pause. Statuses may repeat (re-assertion).
         """
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - not every service holds something
         """End; called once."""

@@ -149,17 +149,19 @@ def parse(text: str) -> Trace:
     for line in text.splitlines():
         stripped = line.lstrip()
         column = len(line) - len(stripped)
-        if found := _HIT.match(line) or _MISS.match(line):
+        # most lines are actions: the first character and the column spare them the patterns
+        first = stripped[:1]
+        if first.isdigit() and (found := _HIT.match(line) or _MISS.match(line)):
             # the table's number is right-aligned: its dot tells the depth
             reader.hop(line.index("."), found)
-        elif found := _BRIDGE.match(line):
+        elif first == "b" and (found := _BRIDGE.match(line)):
             reader.bridge(column, found["name"])
-        elif found := _DATAPATH.match(line):
+        elif not column and (found := _DATAPATH.match(line)):
             datapath.append(found["actions"])
             reader.open = []
-        elif found := _FAILED.match(line):
+        elif not column and (found := _FAILED.match(line)):
             failure = found["reason"]
-        elif stripped and not _MEGAFLOW.match(line) and set(stripped) != {"-"}:
+        elif stripped.strip("-") and (column or not _MEGAFLOW.match(line)):
             reader.action(column, stripped)
     if not datapath:
         raise ValueError(f"not the answer of ofproto/trace: {text[:200]!r}")

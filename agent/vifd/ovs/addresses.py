@@ -48,8 +48,8 @@ def _of_mac(mac: str, texts: tuple[str, ...]) -> Allowed:
     ipv6.append(ipaddress.IPv6Network(link_local(mac)))
     return Allowed(
         mac,
-        _texts(ipaddress.collapse_addresses(ipv4)),
-        _texts(ipaddress.collapse_addresses(ipv6)),
+        _texts(ipaddress.collapse_addresses(ipv4) if len(ipv4) > 1 else ipv4),
+        _texts(ipaddress.collapse_addresses(ipv6) if len(ipv6) > 1 else ipv6),
     )
 
 

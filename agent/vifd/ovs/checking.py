@@ -50,12 +50,17 @@ class PortChecking(abc.ABC):
         for name, works in self.batch.bridges().items():
             ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
                      for w in works}  # fmt: skip
-            reader = FlowReader(self.switches[name], ports)
+            interim = all(w.item.interim for w in works)
+            reader = FlowReader(self.switches[name], ports, interim=interim)
+            found = {w.id: self._flow_evidence(reader, ports[w.id]) for w in works}
+            traced = [ports[w.id] for w in works if w.item.deep and found[w.id][1] is not None]
+            traces = proofs.traces(self.drivers.tracer, name, traced)
             for work in works:
                 row = self.drivers.ovsdb.port(work.device)
                 facts = self.guest_side(work, row) + self._switch_evidence(work, row)
-                flows, passing = self._flow_evidence(reader, work, ports[work.id])
-                reports[work.id] = Report([*facts, *flows], at=self.clock(), passing=passing)
+                flows, passing = found[work.id]
+                facts += flows + traces.get(work.id, [])
+                reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports
 
     def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
@@ -66,13 +71,11 @@ class PortChecking(abc.ABC):
         return facts + evidence.patch_evidence(self.bridges, names)
 
     def _flow_evidence(
-        self, reader: FlowReader, work: Work, port: SwitchPort
+        self, reader: FlowReader, port: SwitchPort
     ) -> tuple[list[Evidence], bool | None]:
         """The facts, and whether the port was found open: unknown where nothing can be read."""
         try:
             facts = reader.evidence(port)
         except VifError as error:
             return [fact("flows", error.message, "readable", "openflow")], None
-        if work.item.deep:
-            facts += proofs.traces(self.drivers.tracer, work.names.bridge, port)
         return facts, port.id in reader.passing

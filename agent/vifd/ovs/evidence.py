@@ -59,10 +59,14 @@ class FlowReader:
     """Compares the flows of several ports, read in one exchange with the switch.
 
     :param ports: the ports of this check as they shall be
+    :param interim: what the plug before read back may stand
     """
 
-    def __init__(self, switch: Switch, ports: Mapping[str, SwitchPort]) -> None:
+    def __init__(
+        self, switch: Switch, ports: Mapping[str, SwitchPort], *, interim: bool = False
+    ) -> None:
         self._switch = switch
+        self._interim = interim
         self._target = switch.wanted(ports)
         self._cookies = touched(ports.values())[0]
         self._read: dict[int, list[Flow]] | VifError | None = None
@@ -91,7 +95,7 @@ class FlowReader:
         """One reading for all; one that failed is not repeated for every port."""
         if self._read is None:
             try:
-                self._read = self._switch.installed(self._cookies)
+                self._read = self._switch.installed(self._cookies, proven=self._interim)
             except VifError as error:
                 self._read = error
         if isinstance(self._read, VifError):

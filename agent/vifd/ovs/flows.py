@@ -7,7 +7,7 @@ grow stale, and a closed port receives nothing even while it stands on the switc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vifd.errors import BackendError
@@ -71,19 +71,19 @@ def bridge_flows(*, ours: bool, uplinks: Iterable[int] = ()) -> list[Flow]:
 # --- a port ---------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     """The flows of one port; each bears the cookie of its present life.
 
     The guard drops what is not admitted: everything while the port is closed, frames that bring
     their own VLAN tag always. A plug asks for the flows of one port four times, hence the cache.
     """
-    flows = [flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)]
-    if port.gate >= Gate.CLOSED and port.secured:
-        flows += antispoof.port_flows(port)
     if port.is_open:
-        flows += [_admit(port), _own(port)]
-    return tuple(flows)
+        return (*port_flows(replace(port, gate=Gate.CLOSED)), _admit(port), _own(port))
+    guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
+    if port.gate is Gate.CLOSED and port.secured:
+        return (guard, *antispoof.port_flows(port))
+    return (guard,)
 
 
 def _admit(port: SwitchPort) -> Flow:

@@ -1,4 +1,8 @@
-"""Activate and deactivate: one bundle of flows for each bridge."""
+"""Activate and deactivate: one bundle of flows for each bridge.
+
+The switch follows a change of its tables within milliseconds, not at once: until then it passes
+packets by what it remembers. Closed shall be in force when the call returns.
+"""
 
 from __future__ import annotations
 
@@ -20,4 +24,6 @@ def set_gates(switches: dict[str, Switch], items: Sequence[Item], *, opened: boo
             switch.apply(ports)
 
         batch.together("open" if opened else "close", step, works)
+        if not opened:
+            switches[name].settle()
     return batch

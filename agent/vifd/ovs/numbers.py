@@ -6,11 +6,12 @@ import secrets
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
 from vifd.model import Attachment
 from vifd.ovs.wiring import segment_of
-from vifd.plugin import Entry
+from vifd.plugin import Entry, Growing
 
 #: Characters of the port's id in its device name; the kernel allows 15 in all.
 ID_CHARACTERS = 11
@@ -20,40 +21,66 @@ ID_CHARACTERS = 11
 class Taken:
     """What other ports hold, as far as a new port must avoid or share it.
 
+    :param bridge: whose numbers these are
+    :param macs: (network id, MAC) to the port's id
     :param tags: local VLAN id to (network id, segment) on the bridge
+    :param networks: the other way round
     :param foreign_tags: local VLAN ids on the bridge that ports of others use
     """
 
+    bridge: str
     devices: dict[str, str] = field(default_factory=dict)
+    macs: dict[tuple[str, str], str] = field(default_factory=dict)
     ofports: set[int] = field(default_factory=set)
     tags: dict[int, tuple[object, ...]] = field(default_factory=dict)
-    foreign_tags: set[int] = field(default_factory=set)
+    networks: dict[tuple[object, ...], int] = field(default_factory=dict)
+    foreign_tags: Collection[int] = frozenset()
+
+    def add(self, port_id: str, entry: Entry) -> None:
+        """One port more."""
+        self.devices[entry.wiring.device] = port_id
+        self.macs.setdefault((entry.attachment.network.id, entry.attachment.mac), port_id)
+        details = entry.wiring.details
+        if details.get("bridge") == self.bridge and "ofport" in details:
+            self.ofports.add(details["ofport"])
+            network = (
+                details.get("network_id", ""),
+                details.get("network_type", "local"),
+                details.get("physical_network"),
+                details.get("segmentation_id"),
+            )
+            self.tags[details["tag"]] = network
+            self.networks.setdefault(network, details["tag"])
 
 
 def survey(attachment: Attachment, bridge: str, ledger: Mapping[str, Entry]) -> Taken:
-    """Gather what the ports of the ledger hold.
+    """Gather what the ports of the ledger hold. The answer is not to be changed.
 
     :raises DuplicateAddress: another port of the same network has the same MAC
     """
-    taken = Taken()
-    own, mac, network = attachment.id, attachment.mac, attachment.network.id
-    for port_id, entry in ledger.items():
-        if port_id == own:
-            continue
-        other = entry.attachment
-        if other.network.id == network and other.mac == mac:
-            raise DuplicateAddress(
-                facts={"kind": "MAC", "address": mac, "other": port_id}, port=own, stage="name"
-            )
-        taken.devices[entry.wiring.device] = port_id
-        details = entry.wiring.details
-        if details.get("bridge") == bridge and "ofport" in details:
-            taken.ofports.add(details["ofport"])
-            segment = tuple(
-                details.get(key, "local" if key == "network_type" else None)
-                for key in ("network_type", "physical_network", "segmentation_id")
-            )
-            taken.tags[details["tag"]] = (details.get("network_id", ""), *segment)
+    own, mac = attachment.id, attachment.mac
+    if isinstance(ledger, Growing) and own not in ledger:
+        taken = _so_far(bridge, ledger)
+    else:
+        taken = Taken(bridge)
+        for port_id, entry in ledger.items():
+            if port_id != own:
+                taken.add(port_id, entry)
+    other = taken.macs.get((attachment.network.id, mac))
+    if other is not None:
+        raise DuplicateAddress(
+            facts={"kind": "MAC", "address": mac, "other": other}, port=own, stage="name"
+        )
+    return taken
+
+
+def _so_far(bridge: str, ledger: Growing) -> Taken:
+    """The same for the ports of one batch: what was gathered for the port before is completed."""
+    key = (survey, bridge)
+    taken, count = ledger.derived.get(key) or (Taken(bridge), 0)
+    for port_id, entry in islice(ledger.items(), count, None):
+        taken.add(port_id, entry)
+    ledger.derived[key] = (taken, len(ledger))
     return taken
 
 
@@ -72,7 +99,7 @@ def device(prefix: str, attachment: Attachment, taken: Taken) -> str:
     return name
 
 
-def ofport(port_id: str, low: int, high: int, taken: Collection[int]) -> int:
+def ofport(port_id: str, low: int, high: int, *taken: Collection[int]) -> int:
     """A free OpenFlow port number; where the search starts depends on the port's id, so that the
     number of a removed port is not given to the next one at once.
 
@@ -84,7 +111,7 @@ def ofport(port_id: str, low: int, high: int, taken: Collection[int]) -> int:
     start = zlib.crc32(port_id.encode()) % span
     for step in range(span):
         number = low + (start + step) % span
-        if number not in taken:
+        if not any(number in numbers for numbers in taken):
             return number
     raise BackendError(
         facts={"backend": "Open vSwitch", "problem": f"no free port number in {low} to {high}"},
@@ -98,9 +125,9 @@ def local_vlan(attachment: Attachment, bridge: str, taken: Taken) -> int:
     :raises NoLocalVlan: there is none
     """
     network = (attachment.network.id, *segment_of(attachment.network.segment))
-    for tag, holder in taken.tags.items():
-        if holder == network:
-            return tag
+    known = taken.networks.get(network)
+    if known is not None:
+        return known
     for tag in range(1, 4095):
         if tag not in taken.tags and tag not in taken.foreign_tags:
             return tag

@@ -36,6 +36,7 @@ class PortPlugging(abc.ABC):
         self.bridges = bridges
         self.batch = Batch.of(items)
         self.rows: dict[str, PortRow] = {}
+        self._ids: dict[str, dict[str, str]] = {}
 
     def run(self, switches: dict[str, Switch]) -> Batch:
         """Take all steps."""
@@ -67,10 +68,13 @@ class PortPlugging(abc.ABC):
 
     def external_ids(self, work: Work) -> dict[str, str]:
         """What the port's row bears: what other software reads, our mark, and the document."""
-        return {
-            **marks.external_ids(work.item.attachment, work.names, self.plugin),
-            **marks.document_ids(work.item.attachment),
-        }
+        ids = self._ids.get(work.id)
+        if ids is None:
+            ids = self._ids[work.id] = {
+                **marks.external_ids(work.item.attachment, work.names, self.plugin),
+                **marks.document_ids(work.item.attachment),
+            }
+        return ids
 
     # --- 1: what the ports stand on ---
 

@@ -6,7 +6,7 @@ out: a flow of others that stands above ours is named, whatever it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,15 +81,29 @@ def _address(prefix: str) -> str:
     return _ANY_ADDRESS if length == "0" else address
 
 
-def traces(tracer: Tracer, bridge: str, port: SwitchPort) -> list[Evidence]:
-    """Trace the frames of a port and judge what the switch says."""
-    return [_prove(tracer, bridge, port, frame) for frame in frames(port)]
+def traces(tracer: Tracer, bridge: str, ports: Iterable[SwitchPort]) -> dict[str, list[Evidence]]:
+    """Trace the frames of ports, all in one exchange, and judge what the switch says of each.
+
+    :returns: the evidence by port id
+    """
+    asked = [(port, frame) for port in ports for frame in frames(port)]
+    answers: Sequence[str | VifError]
+    try:
+        answers = tracer.traces(bridge, [frame.text for _, frame in asked]) if asked else []
+    except VifError as error:
+        answers = [error] * len(asked)
+    proofs: dict[str, list[Evidence]] = {}
+    for (port, frame), answer in zip(asked, answers, strict=True):
+        proofs.setdefault(port.id, []).append(_prove(bridge, port, frame, answer))
+    return proofs
 
 
-def _prove(tracer: Tracer, bridge: str, port: SwitchPort, frame: Frame) -> Evidence:
+def _prove(bridge: str, port: SwitchPort, frame: Frame, answer: str | VifError) -> Evidence:
     wanted = frame.end if port.is_open else End.CLOSED
     try:
-        have = judge(parse(tracer.trace(bridge, frame.text)), bridge, port)
+        if isinstance(answer, VifError):
+            raise answer
+        have = judge(parse(answer), bridge, port)
     except (VifError, ValueError) as error:
         have = f"no trace: {error}"
     return Evidence(

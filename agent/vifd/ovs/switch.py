@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers
-from vifd.errors import BackendError, BackendUnavailable
+from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies, marks, wiring
 from vifd.ovs.flows import port_flows
@@ -28,6 +29,17 @@ LOG = logging.getLogger(__name__)
 _ATTEMPTS = 3
 #: How many removed ports are remembered before the ledger is asked whether it forgot them too.
 _REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What was read back, and the state of the switch before that."""
+
+    state: tuple[int, int] = (-1, -1)
+    flows: dict[int, list[Flow]] = field(default_factory=dict)
+
+    def stands(self, state: tuple[int, int]) -> bool:
+        return self.state == state
 
 
 class Switch:
@@ -46,6 +58,9 @@ class Switch:
         self._installed: dict[int, Entries] = {}
         self._seen: int | None = None
         self._loaded = False
+        #: how many bundles were sent
+        self._sent = 0
+        self._proof = _Proof()
 
     # --- changes ---
 
@@ -72,6 +87,14 @@ class Switch:
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
 
+    def settle(self) -> None:
+        """Wait until packets go by the flows that were sent; a switch that cannot tell is not
+        waited for."""
+        try:
+            self._drivers.tracer.settle()
+        except VifError as error:
+            LOG.debug("bridge %s: not known when its flows are in force: %s", self.bridge, error)
+
     def sync(self) -> bool:
         """Bring everything to what the ledger wants if the switch may have lost flows, or if it was
         never compared.
@@ -97,9 +120,25 @@ class Switch:
 
     # --- reading back ---
 
-    def installed(self, cookies_: Iterable[int]) -> dict[int, list[Flow]]:
-        """The flows of each of these cookies as the switch has them."""
-        return self._drivers.openflow.dump_each(self.bridge, list(cookies_))
+    def installed(
+        self, cookies_: Collection[int], *, proven: bool = False
+    ) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies as the switch has them.
+
+        :param proven: what :meth:`prove` read need not be read again, once, where nothing was sent
+            and the connection held since
+        """
+        known: dict[int, list[Flow]] = {}
+        if proven:
+            proof, self._proof = self._proof, _Proof()
+            known = proof.flows if proof.stands(self._state()) else {}
+        found = {cookie: known[cookie] for cookie in cookies_ if cookie in known}
+        missing = [cookie for cookie in cookies_ if cookie not in known]
+        return found | (self._drivers.openflow.dump_each(self.bridge, missing) if missing else {})
+
+    def _state(self) -> tuple[int, int]:
+        """Changes with everything that may change our flows, but for other hands."""
+        return self._sent, self._drivers.openflow.generation(self.bridge)
 
     def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
         """What the bridge shall carry if these ports are as given and the others as known."""
@@ -108,10 +147,13 @@ class Switch:
             return self._target({**self._ports, **ports})
 
     def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
-        """Read the flows of ports back; where they are not what the port is made of, say so."""
+        """Read the flows of ports back, and with them those of their networks and of the bridge;
+        where those of a port are not what it is made of, say so."""
         failed = {}
         ports = list(ports)
-        installed = self.installed(port.cookie for port in ports)
+        state = self._state()
+        installed = self.installed(touched(ports)[0] if ports else ())
+        self._proof = _Proof(state, installed)
         for port in ports:
             have = by_cookie(installed[port.cookie])
             todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
@@ -203,6 +245,7 @@ class Switch:
         if todo:
             LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
                       len(todo.delete))  # fmt: skip
+            self._sent += 1
             self._drivers.openflow.apply(self.bridge, add=todo.add, delete=todo.delete)
         for cookie in scope:
             if cookie in wanted:

@@ -32,6 +32,7 @@ class Plugging(PortPlugging):
 
     def prepare(self) -> None:
         """Make the devices that are missing."""
+        self._overrule_mtus()
         links = self.drivers.links
         before = links.get([w.device for w in self.batch])
         self._fresh = {w.id for w in self.batch if w.device not in before}
@@ -52,6 +53,21 @@ class Plugging(PortPlugging):
                     facts={"backend": "links", "problem": f"no answer about {work.device}"}
                 )
                 self.batch.fail(work, wrap(error), "device")
+
+    def _overrule_mtus(self) -> None:
+        """A request of another hand goes first: the switch would set the device back to it."""
+        for bridge, works in self.batch.bridges().items():
+            specs = [s for s in (self._mtu_only(w) for w in works) if s is not None]
+            if specs:
+                self.drivers.ovsdb.ensure_ports(bridge, specs)
+
+    def _mtu_only(self, work: Work) -> PortSpec | None:
+        """The port as it is, with the MTU that is ours, where another one is requested."""
+        row = self.drivers.ovsdb.port(work.device)
+        mtu = work.item.attachment.network.mtu
+        if row is None or not marks.belongs(row, work.id) or row.mtu_request in (None, mtu):
+            return None
+        return PortSpec(work.device, ofport=row.ofport_request, tag=row.tag, mtu=mtu)
 
     def _tap(self, work: Work) -> Tap:
         attachment = work.item.attachment

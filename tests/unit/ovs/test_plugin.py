@@ -54,6 +54,36 @@ class TestCalls:
         scene.plug(*many, opened=False)
         assert scene.writes(scene.ledger.activate, *(a.id for a in many)) == ["openflow.apply"]
 
+    @pytest.mark.parametrize("opened", [True, False])
+    def test_flows_are_read_before_the_device_and_as_the_last_proof(self, scene, opened):
+        scene.plug(attachment(1))
+        scene.injector.arm()
+        scene.plug(*(attachment(n) for n in range(2, 50)), opened=opened)
+        calls = scene.injector.calls
+        assert calls.count("openflow.dump_each") == 2
+        assert calls.index("openflow.dump_each") < calls.index("links.create_taps")
+        last_write = max(i for i, call in enumerate(calls) if call in scene.injector.writes)
+        assert "openflow.dump_each" in calls[last_write:]
+
+    def test_the_frames_of_a_batch_are_traced_in_one_call(self, scene):
+        many = [attachment(n) for n in range(1, 10)]
+        scene.plug(*many)
+        scene.injector.arm()
+        scene.ledger.check()
+        assert scene.injector.calls.count("tracer.traces") == 1
+
+    def test_closed_is_in_force_when_the_call_returns(self, scene):
+        scene.plug(attachment(1))
+        scene.injector.arm()
+        assert not scene.ledger.deactivate(port_id(1))
+        assert scene.injector.calls[-2:] == ["openflow.apply", "tracer.settle"]
+
+    def test_a_switch_that_cannot_tell_is_closed_all_the_same(self, scene):
+        scene.plug(attachment(1))
+        scene.machine.tracer.fail_next()
+        assert not scene.ledger.deactivate(port_id(1))
+        assert not scene.ledger.findings()
+
     def test_unplug_closes_first_and_takes_the_device_last(self, scene):
         scene.plug(*(attachment(n) for n in range(1, 20)))
         assert scene.writes(scene.ledger.unplug) == [

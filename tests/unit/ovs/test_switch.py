@@ -190,6 +190,50 @@ def test_what_was_read_back_is_compared(scene):
     assert failed[1].facts["wanted"] == [str(lost)]
 
 
+class TestProof:
+    """What :meth:`Switch.prove` read stands for one check, while nothing was changed since."""
+
+    @pytest.fixture
+    def reads(self, scene):
+        """How many flow readings a check makes."""
+        scene.put(port(1), port(2))
+        cookies_ = {port(1).cookie, cookies.network(1), cookies.BRIDGE}
+
+        def count(*, proven):
+            scene.injector.arm()
+            found = scene.switch.installed(cookies_, proven=proven)
+            assert found.keys() == cookies_
+            assert {f for fs in found.values() for f in fs} == {
+                f for f in scene.flows.values() if f.cookie in cookies_
+            }
+            return scene.injector.calls.count("openflow.dump_each")
+
+        scene.switch.prove([port(1)])
+        return count
+
+    def test_stands_once(self, reads):
+        assert [reads(proven=True), reads(proven=True)] == [0, 1]
+
+    def test_stands_only_for_who_asks(self, reads):
+        assert [reads(proven=False), reads(proven=True)] == [1, 0]
+
+    def test_falls_with_any_bundle(self, scene, reads):
+        scene.switch.apply({port(2).id: port(2, opened=False)})
+        assert reads(proven=True) == 1
+
+    def test_falls_with_the_connection(self, scene, reads):
+        scene.machine.openflow.drop_connection(BRIDGE)
+        assert reads(proven=True) == 1
+
+    def test_what_it_lacks_is_read(self, scene, reads):
+        scene.injector.arm()
+        found = scene.switch.installed({port(1).cookie, port(2).cookie}, proven=True)
+        assert set(found[port(2).cookie]) == {
+            f for f in scene.flows.values() if f.cookie == port(2).cookie
+        }
+        assert scene.injector.calls == ["openflow.dump_each"]
+
+
 class TestFailure:
     def test_a_refused_bundle_changes_nothing_and_is_forgotten(self, scene):
         scene.put(port(1))

@@ -1,0 +1,96 @@
+"""A host with real bridges and the Linux bridge plugin, driven as the engine drives it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from contract import linuxbridge as make
+from vifd.errors import VifError
+from vifd.model import Attachment
+from vifd.testing.guests import TapGuest
+from vifd.testing.ledger import Ledger
+from vifd.testing.machines import LinuxMachine
+from vifd.testing.netns import Namespace
+from vifd.testing.wait import until
+from vifd_linuxbridge.ruleset import TABLE
+from vifd_linuxbridge.testing import quiet_netfilter
+
+
+class LinuxScene(contextlib.ExitStack):
+    """Ports and guests on one host; everything goes when it closes.
+
+    :param space: the namespace that is the host; the test's own by default
+    :param options: of the plugin's group
+    """
+
+    def __init__(self, space: Namespace | None = None, /, **options: Any) -> None:
+        super().__init__()
+        self.run: Callable[..., Any] = space.run if space else lambda call, *a: call(*a)
+        self.run(quiet_netfilter)
+        self.machine: LinuxMachine = self.run(LinuxMachine)
+        self.drivers = self.machine.drivers
+        self.ledger = Ledger(self.drivers, lambda host: make.plugin(host, **options))
+        self.callback(self.machine.close)
+        assert self.drivers.nft is not None
+        assert self.drivers.bridging is not None
+        self.nft, self.bridging = self.drivers.nft, self.drivers.bridging
+        self.callback(self.nft.delete_table, TABLE)
+        self.callback(self._remove_ports)
+        self.ledger.plugin.probe()
+
+    def _remove_ports(self) -> None:
+        if self.ledger.records:
+            failed = self.ledger.unplug()
+            assert not failed, failed
+
+    def plug(self, *attachments: Attachment, opened: bool = True) -> list[str]:
+        """Plug ports that must succeed; their ids."""
+        failed = self.ledger.plug(*attachments, opened=opened)
+        assert not failed, failed
+        return [a.id for a in attachments]
+
+    def refused(self, attachment: Attachment) -> VifError:
+        """Plug a port that must fail; its error. Nothing of it is kept."""
+        (error,) = self.ledger.plug(attachment).values()
+        self.ledger.records.pop(attachment.id, None)
+        return error
+
+    def unmet(self, attachment: Attachment) -> list[VifError]:
+        """What this host lacks for a port, before anything is made."""
+        self.ledger.plugin.probe()
+        requirements = self.ledger.plugin.requires(attachment)
+        return [r.error for r in requirements if not r.met and r.error is not None]
+
+    def device(self, port_id: str) -> str:
+        """The name of a port's tap."""
+        return self.ledger.records[port_id].names.device
+
+    def bridge(self, port_id: str) -> str:
+        """The name of a port's bridge."""
+        return str(self.ledger.records[port_id].names.details["bridge"])
+
+    def guest(self, port_id: str) -> TapGuest:
+        """Switch the guest on, and wait until the bridge has seen its carrier."""
+        name = self.device(port_id)
+        guest: TapGuest = self.enter_context(self.run(TapGuest, name))
+        self.forwards(name)
+        return guest
+
+    def forwards(self, name: str) -> None:
+        """Wait until a bridge forwards for a port."""
+        until(lambda: self.bridging.get([name])[name].forwarding, f"the bridge takes {name} up")
+
+    def guests(self, *attachments: Attachment, opened: bool = True) -> list[TapGuest]:
+        """Plug ports and switch their guests on."""
+        return [self.guest(port_id) for port_id in self.plug(*attachments, opened=opened)]
+
+    def findings(self, *ids: str) -> dict[str, Any]:
+        """What a check finds."""
+        return self.ledger.findings(*ids)
+
+    def heal(self) -> None:
+        """Plug every port again, as the engine does with what has drifted."""
+        assert not self.ledger.carry_out([*self.ledger.records])
+        assert not self.findings()
