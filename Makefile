@@ -11,7 +11,7 @@ help: ## say what there is
 ready: ## system packages and .venv (the other targets do this themselves)
 	@tools/bootstrap
 
-run: ready ## plug three ports in a sandbox and prove it with frames; KEEP=1 leaves it up
+run: ready ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
 	@KEEP=$(KEEP) $(PY) -m vifd.testing.demo
 
 test: ready ## all test rings; ARGS="-k name" chooses

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vifd.testing import demo_text
+import pytest
+
+from vifd.testing import demo, demo_text
 from vifd.testing.daemon import UnixConnection
-from vifd.testing.demo_traffic import GUESTS, Result
+from vifd.testing.demo_traffic import GUESTS, LINUX_BRIDGE, OVS, Result
 from vifd.testing.wait import until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -27,9 +29,39 @@ def test_it_proves_what_it_says_and_leaves_nothing() -> None:
     done = run()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing is left behind" in done.stdout
-    assert re.search(r"web ──> db +200 of 200 frames", done.stdout)
+    for pair in ("web ──> db", "db ──> web"):
+        assert re.search(rf"{pair} +200 of 200 frames", done.stdout)
     assert re.search(r"web ✕ > spy +0 of 200 frames", done.stdout)
-    assert len(re.findall(r"tap[0-9a-f-]{11} .*ACTIVE|ACTIVE .*tap[0-9a-f-]{11}", done.stdout)) == 3
+    bridged = plugin_states(done.stdout)["linuxbridge"] != "unavailable"
+    assert len(active(done.stdout)) == (5 if bridged else 3)
+
+
+def test_it_shows_every_plugin_with_what_its_probe_says() -> None:
+    done = run()
+    states = plugin_states(done.stdout)
+    assert set(states) >= {"ovs", "linuxbridge", "vhostuser", "noop"}
+    assert states["ovs"] == states["noop"] == "ready"
+    assert re.search(r"vhostuser +unavailable +\S+", done.stdout)
+
+
+def test_guests_on_a_linux_bridge_reach_each_other_and_nobody_else() -> None:
+    done = run()
+    if plugin_states(done.stdout)["linuxbridge"] == "unavailable":
+        pytest.skip(found(r"^ +linuxbridge +unavailable +(.*)$", done.stdout))
+    for pair in ("app ──> cache", "cache ──> app"):
+        assert re.search(rf"{pair} +200 of 200 frames", done.stdout)
+    for pair in ("app ✕ > web", "app ✕ > spy", "web ✕ > app"):
+        assert re.search(rf"{pair} +0 of 200 frames", done.stdout)
+    assert re.search(r"ok +app -> cache +foreign MAC, .* 350 +0 +none", done.stdout)
+    assert "linuxbridge: brq" in done.stdout
+
+
+def plugin_states(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^  (\w+) +(ready|degraded|unavailable|refused) ", text, re.MULTILINE))
+
+
+def active(text: str) -> list[str]:
+    return re.findall(r"^\| \S+ +\| \S+ +\| ACTIVE \| LIVE .*tap[0-9a-f-]{11}", text, re.MULTILINE)
 
 
 def test_kept_it_can_be_talked_to_and_ended() -> None:
@@ -70,8 +102,24 @@ def test_a_frame_too_few_or_too_many_is_told() -> None:
     assert demo_text.traffic([lost, leak]).count("WRONG") == 2
 
 
-def test_the_documents_are_of_two_networks_with_one_subnet() -> None:
+def test_without_a_linux_bridge_the_switch_is_shown_alone() -> None:
+    able = [{"name": OVS, "state": "ready"}, {"name": LINUX_BRIDGE, "state": "degraded"}]
+    unable = [{"name": OVS, "state": "ready"}, {"name": LINUX_BRIDGE, "state": "unavailable"}]
+    assert demo.served(able) == list(GUESTS)
+    assert [guest.name for guest in demo.served(unable)] == ["web", "db", "spy"]
+
+
+def test_long_reasons_are_broken_and_none_is_lost() -> None:
+    reasons = ["the kernel has no bridges " * 4, "and no filter"]
+    text = demo_text.plugins([{"name": "linuxbridge", "state": "unavailable", "reasons": reasons}])
+    assert max(map(len, text.splitlines())) <= 100
+    told = " ".join(text.replace("linuxbridge", "").split())
+    assert " ".join("; ".join(reasons).split()) in told
+
+
+def test_the_documents_are_of_three_networks_with_one_subnet() -> None:
     documents = [guest.document() for guest in GUESTS]
-    assert len({document["network"]["id"] for document in documents}) == 2
-    assert len({document["port"]["id"] for document in documents}) == 3
+    assert len({document["network"]["id"] for document in documents}) == 3
+    assert len({document["port"]["id"] for document in documents}) == 5
     assert {document["subnets"][0]["cidr"] for document in documents} == {"10.0.0.0/24"}
+    assert {document["plugin"] for document in documents} == {OVS, LINUX_BRIDGE}

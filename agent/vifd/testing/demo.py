@@ -1,4 +1,4 @@
-"""``make run``: the daemon in a sandbox, three ports on two networks, and frames as proof.
+"""``make run``: the daemon in a sandbox, ports on a switch and on a bridge, and frames as proof.
 
 Nothing of the host is touched: the network namespace, the Open vSwitch and the directory are the
 run's own, and are gone at its end. With ``KEEP=1`` they stay until they are told to go.
@@ -7,6 +7,7 @@ run's own, and are gone at its end. With ``KEEP=1`` they stay until they are tol
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -15,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from vifd import __version__
 from vifd.testing import census, demo_text, demo_traffic, netns, probes, sandbox
 from vifd.testing.daemon import Vifd
-from vifd.testing.demo_traffic import GUESTS
+from vifd.testing.demo_traffic import GUESTS, LINUX_BRIDGE, Guest
 
 COLUMNS = ("name", "status", "phase", "device", "id")
 
@@ -78,38 +80,73 @@ def demonstrate(directory: Path, clock: Clock, stay: Sequence[Action] = ()) -> N
     with contextlib.ExitStack() as stack:
         with clock.step(f"Open vSwitch {sandbox.version()}, userspace datapath, in a namespace"):
             ovs = stack.enter_context(sandbox.PrivateOvs(directory / "ovs"))
+        _quiet_netfilter()
         with clock.step("vifd is ready"):
             vifd = stack.enter_context(Vifd(directory, ovs))
-        _show(vifd, ovs, clock)
+        guests = _plugins(vifd)
+        _show(vifd, ovs, clock, guests)
         for call in stay:
             call(vifd, ovs)
-        with clock.step(f"vifctl port unplug, {len(GUESTS)} ports"):
-            vifctl(vifd.socket, "port", "unplug", *(guest.id for guest in GUESTS))
-        _nothing_left(ovs)
+        with clock.step(f"vifctl port unplug, {len(guests)} ports"):
+            vifctl(vifd.socket, "port", "unplug", *(guest.id for guest in guests))
+        _nothing_left(ovs, guests)
 
 
-def _show(vifd: Vifd, ovs: sandbox.PrivateOvs, clock: Clock) -> None:
-    documents = json.dumps([guest.document() for guest in GUESTS])
-    with clock.step(f"vifctl port plug, {len(GUESTS)} ports, each proven and active"):
+def _quiet_netfilter() -> None:
+    """Have this namespace's IP filters leave bridged frames alone, as the probe advises."""
+    for path in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
+        path.write_text("0")
+
+
+def _plugins(vifd: Vifd) -> list[Guest]:
+    """Show the plugins, and say whose guests this host can have."""
+    found = json.loads(vifctl(vifd.socket, "plugin", "list", "-f", "json"))
+    print("\n$ vifctl plugin list")
+    print(demo_text.plugins(found))
+    guests = served(found)
+    if len(guests) < len(GUESTS):
+        print(f"  Nothing is plugged with {LINUX_BRIDGE}: see what its probe says.\n")
+    return guests
+
+
+def served(found: Sequence[Mapping[str, Any]]) -> list[Guest]:
+    """The guests to plug: a Linux bridge may lack, the switch must be there."""
+    able = {plugin["name"] for plugin in found if plugin["state"] in ("ready", "degraded")}
+    return [guest for guest in GUESTS if guest.plugin != LINUX_BRIDGE or LINUX_BRIDGE in able]
+
+
+def _show(vifd: Vifd, ovs: sandbox.PrivateOvs, clock: Clock, guests: Sequence[Guest]) -> None:
+    documents = json.dumps([guest.document() for guest in guests])
+    with clock.step(f"vifctl port plug, {len(guests)} ports, each proven and active"):
         vifctl(vifd.socket, "port", "plug", "-f", "-", stdin=documents)
     columns = [word for name in COLUMNS for word in ("-c", name)]
     print("\n$ vifctl port list", *columns)
     print(vifctl(vifd.socket, "port", "list", *columns))
-    shown = [json.loads(vifctl(vifd.socket, "port", "show", "-f", "json", guest.id))
-             for guest in GUESTS]  # fmt: skip
-    print(f"$ vifctl port show {GUESTS[0].id}     # its evidence, as read back from the host")
-    print(demo_text.evidence(shown[0]["evidence"]))
+    shown = {guest: json.loads(vifctl(vifd.socket, "port", "show", "-f", "json", guest.id))
+             for guest in guests}  # fmt: skip
+    first = guests[0]
+    print(f"$ vifctl port show {first.id}     # its evidence, as read back from the host")
+    print(demo_text.evidence(shown[first]["evidence"]))
     with clock.step("frames sent and counted"):
-        results = demo_traffic.run(ovs, [str(port["device"]) for port in shown])
+        devices = {guest.name: str(port["device"]) for guest, port in shown.items()}
+        results = demo_traffic.run(ovs, devices)
     print()
-    print(demo_text.picture(GUESTS, shown, results))
+    for _, group in itertools.groupby(guests, lambda guest: guest.plugin):
+        several = list(group)
+        print(demo_text.picture(several, [shown[guest] for guest in several]))
+    print(demo_text.between(guests, results))
     print(demo_text.traffic(results))
     if wrong := [result for result in results if not result.as_expected]:
         raise Failed(f"{len(wrong)} kinds of frames did not do what they should")
 
 
-def _nothing_left(ovs: sandbox.PrivateOvs) -> None:
-    left = [name for name in census.take(ovs).links if name.startswith("tap")]
+def _nothing_left(ovs: sandbox.PrivateOvs, guests: Sequence[Guest]) -> None:
+    """Neither device nor switch port nor rule of a port; what all share, such as br-int, stays."""
+    there = census.take(ovs)
+    left = [name for name in there.links if name.startswith(("tap", "brq"))]
+    left += [name for name in there.ports if "/tap" in name]
+    if any(guest.plugin == LINUX_BRIDGE for guest in guests):
+        left += demo_traffic.port_rules()
     if left:
         raise Failed(f"left behind: {', '.join(left)}")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vifd.testing.demo_traffic import Guest, Result
 
 _WIDTH = 21
 _LIMIT = 56
+_COLUMN = 66
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -40,26 +43,47 @@ def evidence(facts: Sequence[Mapping[str, Any]]) -> str:
     return table(("", "fact", "read back", "from"), rows)
 
 
-def traffic(results: Sequence[Result]) -> str:
-    """What was sent and what arrived."""
+def _wrapped(cells: Sequence[str], column: int, width: int = _COLUMN) -> Iterator[list[str]]:
+    """A row as several, with one long cell broken between words."""
+    for number, part in enumerate(textwrap.wrap(cells[column], width) or [""]):
+        yield [part if i == column else "" if number else cell for i, cell in enumerate(cells)]
+
+
+def plugins(found: Iterable[Mapping[str, Any]]) -> str:
+    """The plugins of a daemon, with what their probes said."""
     rows = [
-        (
-            "ok" if result.as_expected else "WRONG",
-            f"{result.sender} -> {result.receiver}",
-            result.what,
-            str(result.sent),
-            str(result.arrived),
-            "all" if result.passes else "none",
+        row
+        for plugin in found
+        for row in _wrapped(
+            (str(plugin["name"]), str(plugin["state"]), "; ".join(plugin["reasons"]) or "-"), 2
         )
-        for result in results
     ]
+    return table(("plugin", "state", "what its probe says"), rows)
+
+
+def traffic(results: Sequence[Result]) -> str:
+    """What was sent and what arrived, the kinds of frames between two guests on one line."""
+
+    def alike(result: Result) -> tuple[str, str, bool, bool]:
+        return result.sender, result.receiver, result.passes, result.as_expected
+
+    rows: list[list[str]] = []
+    for (sender, receiver, passes, right), group in itertools.groupby(results, alike):
+        kinds = list(group)
+        cells = (
+            "ok" if right else "WRONG",
+            f"{sender} -> {receiver}",
+            ", ".join(result.what for result in kinds),
+            str(sum(result.sent for result in kinds)),
+            str(sum(result.arrived for result in kinds)),
+            "all" if passes else "none",
+        )
+        rows += _wrapped(cells, 2, 50)
     return table(("", "from, to", "frames", "sent", "arrived", "must"), rows)
 
 
-def picture(
-    guests: Sequence[Guest], ports: Sequence[Mapping[str, Any]], results: Sequence[Result]
-) -> str:
-    """The guests, their taps and the bridge, with what passed between neighbours."""
+def picture(guests: Sequence[Guest], ports: Sequence[Mapping[str, Any]]) -> str:
+    """Guests that share a bridge, and their taps."""
 
     def row(cells: Sequence[str]) -> str:
         return "  " + "  ".join(cell.center(_WIDTH) for cell in cells).rstrip()
@@ -73,21 +97,22 @@ def picture(
         row([f"│{guest.mac:^{inner}}│" for guest in guests]),
         row(["└" + "┬".center(inner, "─") + "┘"] * len(guests)),
         row([str(port["device"]) for port in ports]),
-        row([f"VLAN {_fact(port, 'ovsdb.tag')}" for port in ports]),
-        row(["│"] * len(guests)),
+        row([_vlan(port) for port in ports]),
     ]
     total = len(guests) * (_WIDTH + 2) - 2
-    label = " br-int "
+    label = f" {guests[0].plugin}: {ports[0]['vif']['bridge']} "
     bridge = "  " + "═" * 4 + label + "═" * (total - 4 - len(label))
-    return "\n".join([*boxes, bridge, *_between(guests, results)]) + "\n"
+    return "\n".join([*boxes, bridge]) + "\n"
 
 
-def _fact(port: Mapping[str, Any], name: str) -> object:
-    return next((fact["have"] for fact in port["evidence"] if fact["fact"] == name), "?")
+def _vlan(port: Mapping[str, Any]) -> str:
+    """The tag that the switch gives the port's frames; a Linux bridge has one network and none."""
+    tags = (fact["have"] for fact in port["evidence"] if fact["fact"] == "ovsdb.tag")
+    return next((f"VLAN {tag}" for tag in tags), "│")
 
 
-def _between(guests: Sequence[Guest], results: Sequence[Result]) -> list[str]:
-    """For each pair that exchanged frames: how many honest ones passed."""
+def between(guests: Sequence[Guest], results: Sequence[Result]) -> str:
+    """For each pair of guests that sent each other honest frames: how many passed."""
     lines = []
     for left in guests:
         for right in guests:
@@ -97,4 +122,4 @@ def _between(guests: Sequence[Guest], results: Sequence[Result]) -> list[str]:
                 arrived, sent = sum(r.arrived for r in honest), sum(r.sent for r in honest)
                 mark = "──" if arrived == sent else "╌╌" if arrived else "✕ "
                 lines.append(f"  {left.name:>6} {mark}> {right.name:<6} {arrived} of {sent} frames")
-    return lines
+    return "\n".join(lines) + "\n"

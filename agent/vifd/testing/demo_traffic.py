@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vifd.nft.objects import TABLE
 from vifd.testing import frames
 from vifd.testing.guests import Sender, TapGuest, arrivals, equal_to, guests
+from vifd.testing.machines import LinuxMachine
 from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
 
 #: Frames of each kind and round; there are two rounds.
 COUNT = 25
 ROUNDS = 2
+
+OVS, LINUX_BRIDGE = "ovs", "linuxbridge"
 
 
 def _id(name: str) -> str:
@@ -22,12 +27,16 @@ def _id(name: str) -> str:
 
 @dataclass(frozen=True)
 class Guest:
-    """A guest of the demonstration and the port it is plugged with."""
+    """A guest of the demonstration and the port it is plugged with.
+
+    :param plugin: the one that its document asks for
+    """
 
     name: str
     network: str
     mac: str
     ip: str
+    plugin: str = OVS
 
     @property
     def id(self) -> str:
@@ -40,6 +49,7 @@ class Guest:
         return {
             "version": "1.0",
             "role": "ACTIVE",
+            "plugin": self.plugin,
             "port": {"id": self.id, "name": self.name, "mac_address": self.mac},
             "network": {
                 "id": _id(self.network),
@@ -53,11 +63,14 @@ class Guest:
         }
 
 
-#: Two guests on one network and one on another that has the same subnet.
+#: On the switch two guests on one network and one on another, on a Linux bridge two on a third.
+#: All networks have the same subnet.
 GUESTS = (
     Guest("web", "blue", "fa:16:3e:00:00:05", "10.0.0.5"),
     Guest("db", "blue", "fa:16:3e:00:00:06", "10.0.0.6"),
     Guest("spy", "green", "fa:16:3e:00:00:07", "10.0.0.7"),
+    Guest("app", "red", "fa:16:3e:00:00:08", "10.0.0.8", LINUX_BRIDGE),
+    Guest("cache", "red", "fa:16:3e:00:00:09", "10.0.0.9", LINUX_BRIDGE),
 )
 
 
@@ -103,16 +116,59 @@ class _Plugged:
     tap: TapGuest
 
 
-def run(ovs: PrivateOvs, devices: Sequence[str]) -> list[Result]:
-    """Send every kind of frame as guests on these devices, and count what arrives."""
-    with guests(*devices, ovs=ovs) as taps:
-        web, db, spy = (_Plugged(guest, tap) for guest, tap in zip(GUESTS, taps, strict=True))
-        return [
-            *_neighbours(web, db),
-            *_neighbours(db, web),
-            *_lies(web, db),
-            *_strangers(web, spy, _SwitchPort(ovs, spy.tap.name)),
-        ]
+def run(ovs: PrivateOvs, devices: Mapping[str, str]) -> list[Result]:
+    """Send every kind of frame, and count what arrives.
+
+    :param devices: the device of each guest by the guest's name; those on the Linux bridge may lack
+    """
+    on_switch = [devices[guest.name] for guest in GUESTS if guest.plugin == OVS]
+    plugged = [guest for guest in GUESTS if guest.name in devices]
+    with guests(*(devices[guest.name] for guest in plugged)) as taps:
+        ovs.wait_for_carrier(*on_switch)
+        at = {g.name: _Plugged(g, tap) for g, tap in zip(plugged, taps, strict=True)}
+        inside = _SwitchPort(ovs, devices["spy"])
+        results = [*_on_switch(at, inside)]
+        if "app" in at:
+            _wait_for_bridge(devices["app"], devices["cache"])
+            results += _on_bridge(at, inside)
+        return results
+
+
+def _wait_for_bridge(*devices: str) -> None:
+    """Wait until the bridge has noticed that these ports have a carrier."""
+    with LinuxMachine() as machine:
+        bridging = machine.drivers.bridging
+        assert bridging is not None
+        until(
+            lambda: all(device.forwarding for device in bridging.get(devices).values()),
+            "the Linux bridge forwards for its ports",
+        )
+
+
+def port_rules() -> list[str]:
+    """The chains that the Linux bridge plugin keeps for single ports."""
+    with LinuxMachine() as machine:
+        assert machine.drivers.nft is not None
+        chains = machine.drivers.nft.list_chains(TABLE)
+        return [f"chain {name}" for name, chain in chains.items() if chain.comment]
+
+
+def _on_switch(at: Mapping[str, _Plugged], inside: _SwitchPort) -> Iterator[Result]:
+    web, db, spy = at["web"], at["db"], at["spy"]
+    yield from _neighbours(web, db)
+    yield from _neighbours(db, web)
+    yield from _lies(web, db)
+    yield from _strangers(web, spy, inside, spy)
+
+
+def _on_bridge(at: Mapping[str, _Plugged], inside: _SwitchPort) -> Iterator[Result]:
+    web, db, spy, app, cache = (at[guest.name] for guest in GUESTS)
+    yield from _neighbours(app, cache)
+    yield from _neighbours(cache, app)
+    yield from _lies(app, cache)
+    yield from _strangers(app, web, db.tap, db)
+    yield from _strangers(app, spy, inside, spy)
+    yield from _strangers(web, app, cache.tap, cache)
 
 
 def _honest(src: Guest, dst: Guest) -> Iterator[tuple[str, bytes]]:
@@ -170,7 +226,11 @@ def _lies(src: _Plugged, dst: _Plugged) -> Iterator[Result]:
         yield _count(what, frame, (src, dst), _sentinel(src, dst), passes=False)
 
 
-def _strangers(src: _Plugged, dst: _Plugged, inside: _SwitchPort) -> Iterator[Result]:
-    _, frame = _sentinel(dst, dst)
+def _strangers(src: _Plugged, dst: _Plugged, friend: Sender, named: _Plugged) -> Iterator[Result]:
+    """
+    :param friend: sends what is known to arrive
+    :param named: the guest in whose name the friend sends
+    """
+    _, frame = _sentinel(named, dst)
     for what, sent in _honest(src.guest, dst.guest):
-        yield _count(what, sent, (src, dst), (inside, frame), passes=False)
+        yield _count(what, sent, (src, dst), (friend, frame), passes=False)
