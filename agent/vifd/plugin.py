@@ -22,9 +22,10 @@ take every port that was waiting: one netlink batch, one flow bundle, one OVSDB 
 report per port (:data:`Outcomes`): a port that fails must not cost the others, and a verb that
 raises has failed for every port of the batch.
 
-Effects are registered with :attr:`Item.undo` on the line after they happened. Plugins import from
-``vifd.plugin``, ``vifd.model``, ``vifd.errors``, ``vifd.undo``, ``vifd.drivers``, ``vifd.openflow``
-and ``vifd.ovs``; never from each other, nor anything else of the agent.
+Effects are registered with :attr:`Item.undo` on the line after they happened, or before them where
+their answer can be lost. Plugins import from ``vifd.plugin``, ``batch``, ``model``, ``errors``,
+``undo``, ``drivers``, ``guest``, ``linux``, ``nft``, ``openflow`` and ``ovs``; never from each other,
+nor anything else of the agent.
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""The ports of one call to a plugin, and how one that fails leaves the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from vifd.errors import BackendUnavailable, VifError
+from vifd.model import Wiring
+from vifd.plugin import Item, Outcomes
+
+
+@dataclass
+class Work:
+    """One port on its way through a call; plugins add their names to it."""
+
+    item: Item
+
+    @property
+    def id(self) -> str:
+        return self.item.id
+
+    @property
+    def device(self) -> str:
+        return self.item.made.device
+
+
+W = TypeVar("W", bound=Work)
+
+
+@dataclass
+class Batch(Generic[W]):
+    """The ports that are still in the race, and the errors of the others."""
+
+    works: list[W] = field(default_factory=list)
+    failed: dict[str, VifError] = field(default_factory=dict)
+
+    def take(self, items: Iterable[Item], read: Callable[[Item], W]) -> None:
+        """Read the names of every port; one whose wiring makes no sense fails alone."""
+        for item in items:
+            try:
+                self.works.append(read(item))
+            except VifError as error:
+                self.failed[item.id] = error.at("names", item.id)
+
+    def __iter__(self) -> Iterator[W]:
+        return iter(list(self.works))
+
+    def fail(self, work: W, error: VifError, stage: str) -> None:
+        """Take a port out of the race."""
+        self.failed[work.id] = error.at(stage, work.id)
+        self.works.remove(work)
+
+    def together(
+        self,
+        stage: str,
+        step: Callable[[Sequence[W]], object],
+        works: Iterable[W] | None = None,
+    ) -> None:
+        """Take a step for all at once; when that fails, one by one, so that the culprit is found.
+
+        The step must be all or nothing, and repeatable.
+        """
+        chosen = list(self.works if works is None else works)
+        if not chosen:
+            return
+        try:
+            step(chosen)
+        except VifError as error:
+            if len(chosen) == 1 or isinstance(error, BackendUnavailable):
+                for work in chosen:
+                    self.fail(work, error.copy(), stage)
+                return
+            for work in chosen:
+                self.together(stage, step, [work])
+
+    def answer(
+        self, plugin: str, vif_type: str, details: Callable[[W], dict[str, object]]
+    ) -> Outcomes:
+        """The outcomes of the call."""
+        outcomes: Outcomes = dict(self.failed)
+        for work in self.works:
+            outcomes[work.id] = Wiring(plugin, vif_type, work.device, details(work))
+        return outcomes
