@@ -11,6 +11,7 @@ others, and what that costs is shown.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -108,8 +109,8 @@ def table(taken: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def run(rounds: int, say: Callable[[str], object] = print) -> int:
-    """Measure; 1 where a hanging neighbour cost too much."""
+def collect(rounds: int) -> dict[str, list[float]]:
+    """:func:`measure` on a host of its own, after twice without the clock."""
     with tempfile.TemporaryDirectory(prefix="vifd-bench-") as scratch, sandbox.PrivateOvs() as ovs:
         hang = Hang()
         with (
@@ -118,13 +119,17 @@ def run(rounds: int, say: Callable[[str], object] = print) -> int:
             as office,
         ):  # fmt: skip
             measure(office, hang, 2)
-            taken = measure(office, hang, rounds)
+            return measure(office, hang, rounds)
+
+
+def judge(taken: dict[str, list[float]], say: Callable[[str], object] = print) -> int:
+    """Tell what came of it; 1 where a hanging neighbour cost too much."""
     say(table(taken))
     base = statistics.median(taken["done"])
     cost = statistics.median(taken["waits"]) - base
     good = cost < LIMIT
     say(f"a hanging plugin costs {cost * 1e3:.2f} ms (allowed {LIMIT * 1e3:.0f}): "
-        f"{'good' if good else 'TOO MUCH'}; {rounds} rounds")  # fmt: skip
+        f"{'good' if good else 'TOO MUCH'}; {len(taken['done'])} rounds")  # fmt: skip
     return 0 if good else 1
 
 
@@ -139,11 +144,16 @@ def main() -> int:
         metavar="SECONDS",
         help="the interpreter's switch interval (0.0005, as the daemon has it)",
     )
+    parser.add_argument("--json", action="store_true", help="every measurement, for a program")
     parsed = parser.parse_args()
     netns.enter_private_netns()
     sys.setswitchinterval(parsed.switch)
     threading.current_thread().name = "bench"
-    return run(parsed.rounds)
+    taken = collect(parsed.rounds)
+    if parsed.json:
+        print(json.dumps(taken))
+        return 0
+    return judge(taken)
 
 
 if __name__ == "__main__":

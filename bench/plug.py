@@ -1,5 +1,6 @@
 """How long a plug takes: vifd beside the floor and os-vif, in turns, in one run.
 
+Beside that: plugs on Linux bridges with their floor, and what a plugin that hangs costs another's.
 ``python bench/plug.py`` takes five minutes and needs root (or unprivileged user namespaces) and an
 installed Open vSwitch; nothing of the host's is touched. It prints a table and keeps it in
 bench/RESULTS.md.
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import alone
 import report
 import scene
 from report import Figure, Scenario
@@ -34,6 +36,8 @@ class Effort:
     :param batches: rounds of many at once
     :param idle: seconds for which the idle daemon is watched
     :param pieces: sizes of the pieces in which the floor tries a batch; the best one counts
+    :param bridged: single plugs on Linux bridges, and batches of 100
+    :param hangs: plugs beside each kind of hanging neighbour
     """
 
     rounds: dict[int, int]
@@ -41,18 +45,21 @@ class Effort:
     batches: int
     idle: float
     pieces: tuple[int, ...]
+    bridged: tuple[int, int]
+    hangs: int
 
 
-FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50))
-QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,))
+FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50), (60, 7), 40)
+QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,), (12, 3), 8)
 
 
 class Bench:
     """One run: the worlds, and what was measured in them."""
 
-    def __init__(self, worlds: Sequence[World], effort: Effort) -> None:
-        self.worlds = worlds
+    def __init__(self, effort: Effort, without: Sequence[str] = ()) -> None:
+        self.worlds: list[World] = []
         self.effort = effort
+        self.without = without
         self.scenarios: list[Scenario] = []
         self.figures: list[Figure] = []
 
@@ -175,8 +182,22 @@ class Bench:
         self.singly(present)
         self.together(present)
 
+    # --- without worlds ---
 
-#: What ``--only`` chooses from, in an order that fills and clears least.
+    def linuxbridge(self) -> None:
+        """Plugs on Linux bridges, 10 and 1000 ports present."""
+        say("Linux bridge")
+        scenarios, figures = alone.linuxbridge(*self.effort.bridged, self.without)
+        self.scenarios += scenarios
+        self.figures += figures
+
+    def hang(self) -> None:
+        """Plugs beside another plugin that hangs."""
+        say("a hanging neighbour")
+        self.figures += alone.hang(self.effort.hangs)
+
+
+#: Parts that compare worlds, in an order that fills and clears least.
 PARTS: dict[str, Callable[[Bench], None]] = {
     "at-once-100": lambda bench: bench.at_once(100),
     "at-once-500": lambda bench: bench.at_once(500),
@@ -184,6 +205,11 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "100": lambda bench: bench.beside(100),
     "footprint": Bench.footprint,
     "10": lambda bench: bench.beside(10),
+}
+#: Parts that need none; they run when the worlds are gone.
+ALONE: dict[str, Callable[[Bench], None]] = {
+    "linuxbridge": Bench.linuxbridge,
+    "hang": Bench.hang,
 }
 
 
@@ -208,26 +234,34 @@ def say(text: str) -> None:
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def run(bench: Bench, chosen: Sequence[str]) -> None:
+    """Run these parts."""
+    with contextlib.ExitStack() as stack:
+        compared = [name for name in PARTS if name in chosen]
+        for name in NAMES if compared else ():
+            if name not in bench.without:
+                bench.worlds.append(World(name))
+                stack.callback(bench.worlds[-1].close)
+        for name in compared:
+            PARTS[name](bench)
+    for name, part in ALONE.items():
+        if name in chosen:
+            part(bench)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 0 if it ran, whatever the figures are."""
+    parts = [*PARTS, *ALONE]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: a minute")
-    parser.add_argument("--only", action="append", choices=list(PARTS), help="these parts alone")
-    parser.add_argument("--without", action="append", choices=NAMES, default=[])
+    parser.add_argument("--only", action="append", choices=parts, help="these parts alone")
+    parser.add_argument("--without", action="append", choices=[*NAMES, *ALONE], default=[])
     options = parser.parse_args(arguments)
     if lacking := sandbox.missing():
         parser.error(f"not installed: {', '.join(lacking)}; run tools/bootstrap")
     start = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        worlds = []
-        for name in NAMES:
-            if name not in options.without:
-                worlds.append(World(name))
-                stack.callback(worlds[-1].close)
-        bench = Bench(worlds, QUICK if options.quick else FULL)
-        for name, part in PARTS.items():
-            if not options.only or name in options.only:
-                part(bench)
+    bench = Bench(QUICK if options.quick else FULL, options.without)
+    run(bench, [name for name in options.only or parts if name not in options.without])
     scenarios = sorted(bench.scenarios, key=lambda scenario: scenario.rank)
     text = report.render(scenarios, bench.figures, time.monotonic() - start)
     say("")

@@ -166,6 +166,11 @@ is before the switch has the device). "At once" and "unplug" are times of the wh
   no flows, no filters, nothing read back. Knows no batches.
 - The contenders take turns in worlds of their own (namespace, Open vSwitch with as many ports), so
   that the drift of a shared machine meets all alike. Trust ratios, not times.
+- **Linux bridge**: the plugin's verbs in the engine's order without the daemon, to the port proven
+  and open; its floor makes the same devices and rules by the same drivers, beside as many ports,
+  and reads nothing back. The two take turns in namespaces of their own, on 20 networks.
+- **A plugin that hangs**: engine, journal and OVS plugin plug one port at a time, beside another
+  plugin that is done, waits in its verb, or computes in it without end, in turns.
 - p99 is the largest of n where n is under 100.
 """
 
