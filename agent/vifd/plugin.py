@@ -24,8 +24,8 @@ raises has failed for every port of the batch.
 
 Effects are registered with :attr:`Item.undo` on the line after they happened, or before them where
 their answer can be lost. Plugins import from ``vifd.plugin``, ``batch``, ``model``, ``errors``,
-``undo``, ``drivers``, ``guest``, ``linux``, ``nft``, ``openflow`` and ``ovs``; never from each other,
-nor anything else of the agent.
+``undo``, ``drivers``, ``guest``, ``linux``, ``nft``, ``openflow`` and ``ovs``; never from each
+other, nor anything else of the agent.
 """
 
 from __future__ import annotations
