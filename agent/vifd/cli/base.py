@@ -160,6 +160,20 @@ class Words(FormattableColumn[Any]):
         return report.words(self._value)
 
 
+class Moment(Words):
+    """A point in time."""
+
+    def human_readable(self) -> str:
+        return report.when(self._value)
+
+
+class Tree(Words):
+    """An object with objects in it, one line per member."""
+
+    def human_readable(self) -> str:
+        return report.tree(self._value)
+
+
 def code_of(error: dict[str, Any]) -> int:
     """The exit code for an error object."""
     return {"E_STATE_NOT_FOUND": NOT_FOUND, "E_STATE_WAIT": TIMED_OUT}.get(

@@ -8,6 +8,9 @@ import sys
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit code."""
+    if sys.stdout.isatty():
+        # A table that is wider than the terminal is unreadable; elsewhere nothing may be cut.
+        os.environ.setdefault("CLIFF_FIT_WIDTH", "1")
     try:
         # Inside, so that an interrupt while modules load ends as quietly as one later on.
         from vifd.cli.app import Vifctl

@@ -6,21 +6,24 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from vifd.cli.base import FAILED, OK, ApiList, ApiShow, Words
+from vifd.cli.base import FAILED, OK, ApiList, ApiShow, Moment, Tree, Words
 
 
 class Status(ApiShow):
     """Show whether the daemon is live and ready, its plugins and its ports."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        return _columns(self.client.call("GET", "/v1/status"))
+        found = self.client.call("GET", "/v1/status")
+        kinds = {"started_at": Moment}
+        return tuple(found), tuple(kinds.get(k, Words)(v) for k, v in found.items())
 
 
 class HostShow(ApiShow):
     """Show what is known of the host: kernel, switch, bridges, probes of the plugins."""
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        return _columns(self.client.call("GET", "/v1/host"))
+        found = self.client.call("GET", "/v1/host")
+        return tuple(found), tuple(Tree(v) for v in found.values())
 
 
 class PluginList(ApiList):
@@ -49,7 +52,3 @@ class PluginVerify(ApiList):
         self.code = OK if found["ok"] else FAILED
         names = ("name", "ok", "detail")
         return names, [[Words(check[name]) for name in names] for check in found["checks"]]
-
-
-def _columns(value: dict[str, Any]) -> tuple[Any, Any]:
-    return tuple(value), tuple(Words(v) for v in value.values())

@@ -39,6 +39,19 @@ def flat(value: Any) -> str:
     return words(value)
 
 
+def tree(value: Any, indent: str = "") -> str:
+    """Any JSON value, an object within an object indented below its name."""
+    if not isinstance(value, Mapping):
+        return indent + flat(value)
+    lines = []
+    for name, member in value.items():
+        if isinstance(member, Mapping) and member:
+            lines += [f"{indent}{clean(str(name))}", tree(member, indent + "  ")]
+        else:
+            lines.append(f"{indent}{clean(str(name))} = {flat(member) if member != {} else '-'}")
+    return "\n".join(lines) or f"{indent}-"
+
+
 def when(seconds: float | None) -> str:
     """A point in time, in UTC."""
     if not seconds:
