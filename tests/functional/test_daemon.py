@@ -189,6 +189,20 @@ def test_a_lost_journal_is_rebuilt_from_the_marks(ovs: PrivateOvs, up: Vifd) -> 
     assert "moved to" in up.log
 
 
+def test_a_lost_journal_gives_each_port_back_to_its_plugin(up: Vifd) -> None:
+    up.plug(document(1))
+    status, answer = up.plug({**document(2), "plugin": "linuxbridge"})
+    assert status == 201, answer
+    up.kill()
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm"):
+        (up.directory / "state" / name).unlink(missing_ok=True)
+    up.start()
+    up.ready()
+    until(lambda: all_live(up, 2), "both ports are taken back", 20)
+    plugins = {p["id"]: p["plugin"] for p in up.get("/v1/ports")["ports"]}
+    assert plugins == {port_id(1): "ovs", port_id(2): "linuxbridge"}
+
+
 def test_a_flipped_page_loses_no_port_that_can_be_read(up: Vifd) -> None:
     for number in range(1, 9):
         up.plug(document(number))

@@ -16,9 +16,11 @@ from vifd.plugin import Observed
 def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str) -> list[Observed]:
     """One entry per port, with names enough to remove it."""
     found = observe_rows(drivers, bridges, plugin, vif_type)
-    for link in drivers.links.marked(marks.ALIAS):
+    taps = [link for link in drivers.links.marked(marks.ALIAS) if link.kind == "tun"]
+    elsewhere = _enslaved(drivers, [link.name for link in taps])
+    for link in taps:
         port_id = marks.port_of_alias(link.alias)
-        if port_id is None or link.kind != "tun":
+        if port_id is None or link.name in elsewhere:
             continue
         # its number is unknown, and with it its flows; those are swept at the next comparison
         bare = OvsWiring(bridge=bridges[0], ofport=0, tag=0, generation=0, plugged=True)
@@ -26,3 +28,11 @@ def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str
         entry = found.get(port_id, alone)
         found[port_id] = replace(entry, objects=(*entry.objects, f"device {link.name}"))
     return list(found.values())
+
+
+def _enslaved(drivers: Drivers, names: Sequence[str]) -> set[str]:
+    """The devices that are on a bridge of the kernel: those are another plugin's."""
+    if drivers.bridging is None or not names:
+        return set()
+    there = drivers.bridging.get(names)
+    return {name for name, device in there.items() if device.master is not None}
