@@ -8,6 +8,8 @@ import pytest
 from vifd.model import AddressPair, Attachment
 from vifd.testing.contract_kill import KillContract
 from vifd.testing.profile import Profile
+from vifd_linuxbridge.plugin import LinuxBridgePlugin
+from vifd_linuxbridge.testing import Profile as LinuxBridgeProfile
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile as OvsProfile
 
@@ -26,3 +28,9 @@ class TestOvsKilled(KillContract):
     @pytest.fixture
     def profile(self) -> Profile:
         return OvsChanges(OvsPlugin)
+
+
+class TestLinuxBridgeKilled(KillContract):
+    @pytest.fixture
+    def profile(self) -> Profile:
+        return LinuxBridgeProfile(LinuxBridgePlugin)
