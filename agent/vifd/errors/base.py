@@ -1,0 +1,151 @@
+"""The error object: what every "no" of vifd has in common.
+
+The HTTP body of every error is :meth:`VifError.to_dict`.
+"""
+
+from __future__ import annotations
+
+import copy
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+Owner = Literal["user", "operator", "host", "backend", "transient"]
+Scope = Literal["request", "port", "host", "plugin"]
+
+#: Version of the error object itself.
+SCHEMA = 1
+
+_registry: dict[str, type[VifError]] = {}
+
+
+class VifError(Exception):
+    """Base of all coded errors.
+
+    ``template`` is formatted with the facts, so that the sentence never disagrees with them.
+
+    :param message: a sentence that replaces the formatted template
+    :param stage: the step that failed (``decode``, ``negotiate``, ``tap``, ``ovsdb``, ``verify``…)
+    :param port: the port's id
+    :param facts: what was wanted and what was there; JSON values only
+    :param retry_after: seconds after which a retry makes sense
+    :param candidates: the refusals behind an aggregated one
+    """
+
+    code: ClassVar[str] = "E_INTERNAL"
+    klass: ClassVar[str] = "internal"
+    http: ClassVar[int] = 500
+    #: the error number that the CNI specification would use for this cause
+    cni: ClassVar[int] = 999
+    retryable: ClassVar[bool] = False
+    reschedulable: ClassVar[bool] = True
+    owner: ClassVar[Owner] = "host"
+    scope: ClassVar[Scope] = "port"
+    template: ClassVar[str] = "internal error"
+    remediation: ClassVar[str] = "see the log of vifd on this host under the request id"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        other = _registry.setdefault(cls.code, cls)
+        if other is not cls and "code" in cls.__dict__:
+            raise TypeError(f"{cls.__name__} reuses the code {cls.code} of {other.__name__}")
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        stage: str = "",
+        port: str = "",
+        facts: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+        candidates: Sequence[VifError] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.facts = dict(facts or {})
+        self.message = message if message is not None else self._sentence()
+        self.stage = stage
+        self.port = port
+        self.retry_after = retry_after
+        self.candidates = list(candidates)
+        self.hint = hint if hint is not None else self.remediation
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _sentence(self) -> str:
+        try:
+            return self.template.format_map(self.facts)
+        except (KeyError, IndexError, AttributeError):
+            return self.template
+
+    def at(self, stage: str = "", port: str = "") -> VifError:
+        """Fill in stage and port where they are still unknown, and return self."""
+        self.stage = self.stage or stage
+        self.port = self.port or port
+        return self
+
+    def copy(self) -> Self:
+        """The same error as an object of its own: one cause can meet every port of a batch."""
+        twin = copy.copy(self)
+        twin.facts = dict(self.facts)
+        twin.candidates = list(self.candidates)
+        twin.__cause__ = self.__cause__
+        return twin
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error object of the API, journal and events.
+
+        Where it stands for several refusals, the flags are those of the most hopeful one.
+        """
+        return {
+            "schema": SCHEMA,
+            "code": self.code,
+            "class": self.klass,
+            "stage": self.stage,
+            "port": self.port or None,
+            "host": socket.gethostname(),
+            "message": self.message,
+            "facts": self.facts,
+            "remediation": self.hint,
+            "retryable": self.retryable or any(c.retryable for c in self.candidates),
+            "retry_after": self.retry_after,
+            "reschedulable": self.reschedulable or any(c.reschedulable for c in self.candidates),
+            "scope": self.scope,
+            "owner": self.owner,
+            "candidates": [c.to_dict() for c in self.candidates],
+            "cause": causes(self),
+        }
+
+
+def causes(error: BaseException) -> list[str]:
+    """The chain of ``__cause__`` below an error, outermost first, one line each."""
+    chain: list[str] = []
+    below = error.__cause__
+    while below is not None and len(chain) < 8:
+        chain.append(f"{type(below).__name__}: {below}")
+        below = below.__cause__
+    return chain
+
+
+def all_codes() -> dict[str, type[VifError]]:
+    """Every code there is, with its class."""
+    return dict(_registry)
+
+
+def wrap(error: BaseException, *, stage: str = "", port: str = "") -> VifError:
+    """The one place where an unknown exception becomes ``E_INTERNAL``.
+
+    A coded error is copied: who raised it may raise the same object again, for another port.
+    """
+    if isinstance(error, VifError):
+        return error.copy().at(stage, port)
+    wrapped = InternalError(f"unexpected {type(error).__name__}: {error}", stage=stage, port=port)
+    wrapped.__cause__ = error
+    return wrapped
+
+
+class InternalError(VifError):
+    """A defect of vifd or of a plugin."""
+
+    code = "E_INTERNAL"

@@ -1,0 +1,90 @@
+"""Making devices, ports and flows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vifd.errors.base import Owner, Scope, VifError
+
+
+class DeviceError(VifError):
+    """The kernel refused to make, change or read the device."""
+
+    code = "E_PLUG_DEVICE"
+    klass = "plug"
+    http = 500
+    cni = 5
+    retryable = True
+    owner: ClassVar[Owner] = "host"
+    template = "device {device}: {problem}"
+    remediation = "see the kernel log; check /dev/net/tun and the daemon's capabilities"
+
+
+class SocketError(DeviceError):
+    """The socket of a vhost-user port, or its directory, cannot be used."""
+
+    code = "E_PLUG_SOCKET"
+    cni = 7
+    retryable = False
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "socket {path}: {problem}"
+    remediation = "repair the path or the options socket_* of the plugin in agent.conf"
+
+
+class PrivilegeMissing(DeviceError):
+    """The daemon lacks a capability."""
+
+    code = "E_PLUG_PRIV"
+    retryable = False
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "no permission to {action}"
+    remediation = "the daemon needs CAP_NET_ADMIN in its network namespace"
+
+
+class NameClash(VifError):
+    """The name or number is taken by something that vifd did not make."""
+
+    code = "E_PLUG_NAME_CLASH"
+    klass = "plug"
+    http = 409
+    cni = 5
+    owner: ClassVar[Owner] = "operator"
+    template = "{kind} {name} exists and is not ours: {have}"
+    remediation = "remove or rename the foreign object; vifd does not touch what it did not make"
+
+
+class BackendError(VifError):
+    """The switch refused or failed a request."""
+
+    code = "E_PLUG_BACKEND"
+    klass = "plug"
+    http = 502
+    cni = 100
+    retryable = True
+    owner: ClassVar[Owner] = "backend"
+    template = "{backend}: {problem}"
+    remediation = "see the log of the switch; vifd retries by itself"
+
+
+class BackendUnavailable(BackendError):
+    """The switch cannot be reached."""
+
+    code = "E_PLUG_BACKEND_DOWN"
+    http = 503
+    cni = 50
+    scope: ClassVar[Scope] = "host"
+    template = "{backend} cannot be reached: {problem}"
+    remediation = "start the switch; vifd connects by itself and goes on"
+
+
+class BridgeMissing(BackendError):
+    """The bridge does not exist and the daemon was not told to make it."""
+
+    code = "E_PLUG_BRIDGE_MISSING"
+    http = 409
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "bridge {bridge} does not exist"
+    remediation = "create the bridge, or let the daemon make the integration bridge (create_bridge)"

@@ -1,0 +1,60 @@
+"""The network as this host reaches it: segment, physical network, MTU."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vifd.errors.base import Owner, Scope, VifError
+
+
+class SegmentTypeUnsupported(VifError):
+    """The plugin cannot carry this network type."""
+
+    code = "E_SEG_TYPE_UNSUPPORTED"
+    klass = "segment"
+    http = 409
+    cni = 7
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "network type {wanted!r} is not served by plugin {plugin!r} (have {have})"
+    remediation = "bind the port to a segment of a served type, or enable the type on this host"
+
+
+class PhysnetUnmapped(VifError):
+    """The segment's physical network has no bridge or interface on this host."""
+
+    code = "E_SEG_PHYSNET_UNMAPPED"
+    klass = "segment"
+    http = 409
+    cni = 7
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "physical network {wanted!r} is not mapped on this host (have {have})"
+    remediation = "add the physical network to bridge_mappings in agent.conf"
+
+
+class NoLocalVlan(VifError):
+    """All local VLAN ids of the bridge are in use."""
+
+    code = "E_SEG_NO_LOCAL_VLAN"
+    klass = "segment"
+    http = 503
+    cni = 50
+    retryable = True
+    owner: ClassVar[Owner] = "host"
+    scope: ClassVar[Scope] = "host"
+    template = "bridge {bridge} has no free local VLAN id"
+    remediation = "more than 4094 networks have ports on this host; move instances elsewhere"
+
+
+class MtuTooLarge(VifError):
+    """The device or the underlay cannot carry the network's MTU."""
+
+    code = "E_PLUG_MTU"
+    klass = "plug"
+    http = 409
+    cni = 7
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "MTU {wanted} cannot be carried: {bottleneck} allows {have}"
+    remediation = "lower the network's MTU or raise that of the named device"

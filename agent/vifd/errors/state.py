@@ -1,0 +1,75 @@
+"""What does not fit the state of a port."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vifd.errors.base import Owner, VifError
+
+
+class PortNotFound(VifError):
+    """No port with this id on this host."""
+
+    code = "E_STATE_NOT_FOUND"
+    klass = "state"
+    http = 404
+    cni = 3
+    reschedulable = False
+    owner: ClassVar[Owner] = "user"
+    template = "port {port} is not known on this host"
+    remediation = "vifctl port list shows the ports of this host"
+
+
+class StateConflict(VifError):
+    """The port is plugged with a different document and the difference needs an unplug."""
+
+    code = "E_STATE_CONFLICT"
+    klass = "state"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "user"
+    template = "the port is plugged with a different document; these fields cannot change: {fields}"
+    remediation = "unplug the port first, or send the document it was plugged with"
+
+
+class IllegalTransition(VifError):
+    """The verb makes no sense in the phase that the port is in."""
+
+    code = "E_STATE_ILLEGAL"
+    klass = "state"
+    http = 409
+    cni = 11
+    retryable = True
+    reschedulable = False
+    owner: ClassVar[Owner] = "transient"
+    template = "cannot {verb} a port in phase {phase}"
+    remediation = "wait for the running operation to end (GET the port), then repeat"
+
+
+class WaitTimeout(VifError):
+    """The caller's time was over while the work goes on."""
+
+    code = "E_STATE_WAIT"
+    klass = "state"
+    http = 504
+    cni = 11
+    retryable = True
+    reschedulable = False
+    owner: ClassVar[Owner] = "transient"
+    template = "not {wanted} after {seconds} s (phase {phase}); the work goes on"
+    remediation = "GET the port, or repeat the call with a longer timeout; it changes nothing"
+
+
+class Superseded(VifError):
+    """A later request for the same port replaced this one before it was done."""
+
+    code = "E_STATE_SUPERSEDED"
+    klass = "state"
+    http = 409
+    cni = 11
+    retryable = True
+    reschedulable = False
+    owner: ClassVar[Owner] = "transient"
+    template = "a later {by} of this port replaced this request"
+    remediation = "GET the port: the later request decides its state"

@@ -1,0 +1,53 @@
+"""The nouns: the attachment document, wiring, evidence, and what is said of a port.
+
+Values only, no I/O. Field names are those of the Networking API. A document keeps the fields that
+this version does not know (:attr:`Document.raw`); only what is under ``required`` must be known.
+"""
+
+from __future__ import annotations
+
+from vifd.model.attachment import (
+    AddressPair,
+    Attachment,
+    FixedIp,
+    Instance,
+    Network,
+    Port,
+    Segment,
+    Subnet,
+)
+from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences
+from vifd.model.evidence import Evidence, Report
+from vifd.model.record import PortRecord, Vif, Wiring
+from vifd.model.text import names_in
+from vifd.model.values import MAC, UUID, Id, MacAddress, Mtu, Phase, Role, Status, Text
+
+__all__ = [
+    "DOCUMENT_VERSIONS",
+    "MAC",
+    "UUID",
+    "AddressPair",
+    "Attachment",
+    "Document",
+    "Evidence",
+    "FixedIp",
+    "Id",
+    "Instance",
+    "MacAddress",
+    "Mtu",
+    "Network",
+    "Phase",
+    "Port",
+    "PortRecord",
+    "Report",
+    "Role",
+    "Segment",
+    "Status",
+    "Subnet",
+    "Text",
+    "Vif",
+    "Wiring",
+    "decode",
+    "differences",
+    "names_in",
+]  # fmt: skip

@@ -1,0 +1,109 @@
+"""The attachment: what one port on this host shall be, in the words of the Networking API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from vifd.model.values import Id, MacAddress, Mtu, Role, Text
+
+
+class AddressPair(Struct, frozen=True, omit_defaults=True):
+    """An address the guest may use besides its own; without a MAC it is the port's MAC."""
+
+    ip_address: str
+    mac_address: MacAddress | None = None
+
+
+class FixedIp(Struct, frozen=True, omit_defaults=True):
+    """An address of the port."""
+
+    ip_address: str
+    subnet_id: Id | None = None
+
+
+class Subnet(Struct, frozen=True, omit_defaults=True):
+    """A subnet that the fixed IPs belong to."""
+
+    id: Id
+    cidr: str
+    gateway_ip: str | None = None
+    enable_dhcp: bool = True
+    segment_id: str | None = None
+
+
+class Segment(Struct, frozen=True, omit_defaults=True):
+    """The piece of the network that reaches this host."""
+
+    network_type: Text
+    physical_network: Text | None = None
+    segmentation_id: Annotated[int, Meta(ge=0, le=2**24 - 1)] | None = None
+    id: str | None = None
+
+
+class Network(Struct, frozen=True, omit_defaults=True):
+    """The port's network as seen from this host."""
+
+    id: Id
+    segment: Segment
+    mtu: Mtu = 1500
+    name: Text = ""
+
+
+class Port(Struct, frozen=True, omit_defaults=True):
+    """The port itself."""
+
+    id: Id
+    mac_address: MacAddress
+    name: Text = ""
+    admin_state_up: bool = True
+    vnic_type: Text = "normal"
+    port_security_enabled: bool = True
+    allowed_address_pairs: Annotated[list[AddressPair], Meta(max_length=1000)] = []
+    binding_profile: dict[str, Any] = {}
+    device_owner: Text = ""
+
+
+class Instance(Struct, frozen=True, omit_defaults=True):
+    """The guest that will use the port."""
+
+    id: Id
+    name: Text = ""
+    project_id: Text = ""
+    vcpus: Annotated[int, Meta(ge=1, le=4096)] = 1
+    flavor_extra_specs: dict[str, Any] = {}
+    image_properties: dict[str, Any] = {}
+
+
+class Attachment(Struct, frozen=True, omit_defaults=True):
+    """The self-contained, versioned document of one port on this host.
+
+    ``plugin`` and ``vif_type`` are optional wishes; without them the daemon chooses.
+    """
+
+    version: Text
+    port: Port
+    network: Network
+    instance: Instance | None = None
+    role: Role = Role.ACTIVE
+    fixed_ips: Annotated[list[FixedIp], Meta(max_length=1000)] = []
+    subnets: Annotated[list[Subnet], Meta(max_length=1000)] = []
+    plugin: Text | None = None
+    vif_type: Text | None = None
+    required: dict[str, Any] = {}
+
+    @property
+    def id(self) -> str:
+        """The port's id, which is also the attachment's."""
+        return self.port.id
+
+    @property
+    def instance_id(self) -> str:
+        """The instance's id, or the empty string."""
+        return self.instance.id if self.instance else ""
+
+    @property
+    def mac(self) -> str:
+        """The port's MAC address in lower case."""
+        return self.port.mac_address.lower()

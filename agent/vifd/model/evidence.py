@@ -1,0 +1,54 @@
+"""What was read back of a port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+
+class Evidence(Struct, frozen=True):
+    """A fact that was read back.
+
+    :param fact: a dotted name, e.g. ``device.mtu`` or ``flows.port``
+    :param wanted: what it should be; ``None`` where the fact is only recorded
+    :param have: what was read
+    :param ok: whether it is as wanted
+    :param source: where it was read: ``netlink``, ``ovsdb``, ``openflow``, ``trace``…
+    :param repairable: whether plugging the port again can mend it; false for what lies with the
+        guest or with an operator
+    """
+
+    fact: str
+    have: Any
+    wanted: Any = None
+    ok: bool = True
+    source: str = ""
+    repairable: bool = True
+
+
+class Report(Struct, frozen=True):
+    """What one check of one port read back.
+
+    :param at: seconds since the epoch
+    :param passing: whether the port was found open; ``None`` where the plugin cannot tell. A port
+        that was found closed is proven again before it is opened.
+    """
+
+    evidence: list[Evidence]
+    at: float = 0.0
+    passing: bool | None = None
+
+    @property
+    def findings(self) -> list[Evidence]:
+        """The facts that are not as wanted, in the order of the path a frame takes."""
+        return [e for e in self.evidence if not e.ok]
+
+    @property
+    def clean(self) -> bool:
+        return all(e.ok for e in self.evidence)
+
+    @property
+    def beyond_repair(self) -> bool:
+        """Whether something is not as wanted, and plugging again mends nothing of it."""
+        return not self.clean and not any(e.repairable for e in self.findings)

@@ -1,0 +1,80 @@
+"""What was made for a port, and the row of the journal that says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from vifd.model.document import Document
+from vifd.model.evidence import Report
+from vifd.model.values import Phase, Role
+
+
+class Wiring(Struct, frozen=True):
+    """What a plugin made for an attachment; persisted and given back to check and unplug.
+
+    :param device: the name of the guest-facing device, or the empty string
+    :param details: the plugin's own names and numbers; JSON values only
+    """
+
+    plugin: str
+    vif_type: str
+    device: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Vif(Struct, frozen=True):
+    """What compute needs to write the guest's XML.
+
+    :param type: libvirt's interface type: ``ethernet``, ``bridge``, ``vhostuser``…
+    :param managed: whether libvirt may make and remove the device; ours are never managed
+    """
+
+    type: str
+    device: str = ""
+    mac_address: str = ""
+    managed: bool = False
+    model: str = "virtio"
+    queues: int = 1
+    mtu: int = 1500
+    bridge: str = ""
+    socket_path: str = ""
+    socket_mode: str = ""
+
+
+class PortRecord(Struct, kw_only=True, frozen=True):
+    """One row of the journal: what is wanted of a port and what is known of it.
+
+    :param doc: the attachment document that is wanted
+    :param applied: whether ``doc`` is what the plugin last carried out
+    :param names: what the plugin will make, on disk before it is made
+    :param wiring: what the plugin made; ``None`` until it was
+    :param open: whether traffic passes
+    :param revision: grows with every change of this record on this host, never reused
+    :param request_id: the request that caused the last change
+    """
+
+    doc: Document
+    plugin: str
+    vif_type: str
+    phase: Phase = Phase.BOUND
+    names: Wiring | None = None
+    wiring: Wiring | None = None
+    open: bool = False
+    removing: bool = False
+    applied: bool = False
+    report: Report | None = None
+    vif: Vif | None = None
+    error: dict[str, Any] | None = None
+    revision: int = 0
+    updated_at: float = 0.0
+    request_id: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.doc.attachment.id
+
+    @property
+    def role(self) -> Role:
+        return self.doc.attachment.role
