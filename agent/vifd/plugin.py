@@ -61,12 +61,34 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True)
+class Uplink:
+    """How this host reaches a physical network, or the underlay of a tunnel type.
+
+    :param device: the bridge or interface it is mapped to
+    :param up: whether its link is up; ``None`` where that cannot be read
+    :param mtu: the largest MTU of a network that it carries, bytes; ``None`` where unknown
+    :param local_ip: the tunnel endpoint's address, for a tunnel type
+    """
+
+    device: str
+    up: bool | None = None
+    mtu: int | None = None
+    local_ip: str = ""
+
+
+@dataclass(frozen=True)
 class Probe:
-    """The answer of ``probe``: the state, and a reason for everything that lacks."""
+    """The answer of ``probe``: the state, and a reason for everything that lacks.
+
+    :param physical_networks: by name, those that the plugin reaches on this host
+    :param tunnels: by network type (``vxlan``…), those for which there is an endpoint
+    """
 
     health: Health
     reasons: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    physical_networks: Mapping[str, Uplink] = field(default_factory=dict)
+    tunnels: Mapping[str, Uplink] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
