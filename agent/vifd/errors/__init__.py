@@ -10,17 +10,45 @@ Nothing here does I/O. The HTTP body of every error is :meth:`VifError.to_dict`.
 
 from __future__ import annotations
 
-from vifd.errors.addresses import DuplicateAddress
+from vifd.errors.addresses import (
+    AddressesUnresolved,
+    DuplicateAddress,
+    L2Required,
+    WrongSegment,
+)
+from vifd.errors.adoption import AdoptionAbsent, AdoptionUnfit
 from vifd.errors.base import SCHEMA, InternalError, Owner, Scope, VifError, all_codes, causes, wrap
 from vifd.errors.capability import (
     CapabilityError,
+    FlavorImageConflict,
+    MachineTypeUnsupported,
     MemoryEncrypted,
     MultiqueueUnsupported,
+    NumaMismatch,
+    PackedRingUnsupported,
     SharedMemoryMissing,
+    TraitMissing,
     VifModelUnsupported,
+    ViommuUnsupported,
 )
-from vifd.errors.journal import JournalError, JournalTooNew
-from vifd.errors.negotiation import NoCommonVif, VnicUnsupported
+from vifd.errors.feature import FeatureUnenforced
+from vifd.errors.garbage import (
+    GarbageChanged,
+    GarbageIncomplete,
+    GarbageLimit,
+    GarbageUnknown,
+    NotRestorable,
+)
+from vifd.errors.guests import GuestNotRunning, GuestRepairFailed, HypervisorError
+from vifd.errors.journal import JournalDamaged, JournalError, JournalTooNew
+from vifd.errors.negotiation import (
+    ContractVersion,
+    NoCommonVersion,
+    NoCommonVif,
+    SwitchdevMissing,
+    TokenStale,
+    VnicUnsupported,
+)
 from vifd.errors.plug import (
     BackendError,
     BackendUnavailable,
@@ -31,6 +59,7 @@ from vifd.errors.plug import (
     SocketError,
 )
 from vifd.errors.plugins import PluginMissing, PluginRefused, PluginTimeout, PluginUnhealthy
+from vifd.errors.reconcile import ApprovalNeeded, Drift
 from vifd.errors.request import (
     BadDocument,
     BadHttp,
@@ -46,7 +75,6 @@ from vifd.errors.request import (
 )
 from vifd.errors.segment import MtuTooLarge, NoLocalVlan, PhysnetUnmapped, SegmentTypeUnsupported
 from vifd.errors.state import (
-    IllegalTransition,
     PortNotFound,
     StateConflict,
     Superseded,
@@ -56,6 +84,10 @@ from vifd.errors.wire import UnplugPartial, WireTimeout
 
 __all__ = [
     "SCHEMA",
+    "AddressesUnresolved",
+    "AdoptionAbsent",
+    "AdoptionUnfit",
+    "ApprovalNeeded",
     "BackendError",
     "BackendUnavailable",
     "BadDocument",
@@ -64,23 +96,40 @@ __all__ = [
     "BridgeMissing",
     "Busy",
     "CapabilityError",
+    "ContractVersion",
     "DeviceError",
+    "Drift",
     "DuplicateAddress",
+    "FeatureUnenforced",
+    "FlavorImageConflict",
     "Forbidden",
-    "IllegalTransition",
+    "GarbageChanged",
+    "GarbageIncomplete",
+    "GarbageLimit",
+    "GarbageUnknown",
+    "GuestNotRunning",
+    "GuestRepairFailed",
+    "HypervisorError",
     "InternalError",
+    "JournalDamaged",
     "JournalError",
     "JournalTooNew",
+    "L2Required",
+    "MachineTypeUnsupported",
     "MediaTypeUnsupported",
     "MemoryEncrypted",
     "MethodNotAllowed",
     "MtuTooLarge",
     "MultiqueueUnsupported",
     "NameClash",
+    "NoCommonVersion",
     "NoCommonVif",
     "NoLocalVlan",
     "NoSuchRoute",
+    "NotRestorable",
+    "NumaMismatch",
     "Owner",
+    "PackedRingUnsupported",
     "PhysnetUnmapped",
     "PluginMissing",
     "PluginRefused",
@@ -95,14 +144,19 @@ __all__ = [
     "StateConflict",
     "Stopping",
     "Superseded",
+    "SwitchdevMissing",
+    "TokenStale",
+    "TraitMissing",
     "UnknownRequired",
     "UnplugPartial",
     "UnsupportedVersion",
     "VifError",
     "VifModelUnsupported",
+    "ViommuUnsupported",
     "VnicUnsupported",
     "WaitTimeout",
     "WireTimeout",
+    "WrongSegment",
     "all_codes",
     "causes",
     "wrap",

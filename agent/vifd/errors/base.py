@@ -42,6 +42,8 @@ class VifError(Exception):
     owner: ClassVar[Owner] = "host"
     scope: ClassVar[Scope] = "port"
     template: ClassVar[str] = "internal error"
+    #: how a caller or an operator meets it, for the page of all codes
+    reached: ClassVar[str] = ""
     remediation: ClassVar[str] = "see the log of vifd on this host under the request id"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -149,3 +151,4 @@ class InternalError(VifError):
     """A defect of vifd or of a plugin."""
 
     code = "E_INTERNAL"
+    reached = "a plugin raises something that is no coded error, or breaks its contract"

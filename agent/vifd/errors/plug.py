@@ -11,6 +11,7 @@ class DeviceError(VifError):
     """The kernel refused to make, change or read the device."""
 
     code = "E_PLUG_DEVICE"
+    reached = "the kernel refuses the tap, bridge or VLAN device, or loses it"
     klass = "plug"
     http = 500
     cni = 5
@@ -24,6 +25,7 @@ class SocketError(DeviceError):
     """The socket of a vhost-user port, or its directory, cannot be used."""
 
     code = "E_PLUG_SOCKET"
+    reached = "the socket directory of a vhost-user port is missing or not writable"
     cni = 7
     retryable = False
     owner: ClassVar[Owner] = "operator"
@@ -36,6 +38,7 @@ class PrivilegeMissing(DeviceError):
     """The daemon lacks a capability."""
 
     code = "E_PLUG_PRIV"
+    reached = "vifd runs without CAP_NET_ADMIN"
     retryable = False
     owner: ClassVar[Owner] = "operator"
     scope: ClassVar[Scope] = "host"
@@ -47,6 +50,7 @@ class NameClash(VifError):
     """The name or number is taken by something that vifd did not make."""
 
     code = "E_PLUG_NAME_CLASH"
+    reached = "a device, bridge or port of the wanted name that does not bear our mark"
     klass = "plug"
     http = 409
     cni = 5
@@ -59,6 +63,7 @@ class BackendError(VifError):
     """The switch refused or failed a request."""
 
     code = "E_PLUG_BACKEND"
+    reached = "the switch or the packet filter answers with an error"
     klass = "plug"
     http = 502
     cni = 100
@@ -72,6 +77,7 @@ class BackendUnavailable(BackendError):
     """The switch cannot be reached."""
 
     code = "E_PLUG_BACKEND_DOWN"
+    reached = "the switch is stopped, or its socket cannot be reached"
     http = 503
     cni = 50
     scope: ClassVar[Scope] = "host"
@@ -83,6 +89,7 @@ class BridgeMissing(BackendError):
     """The bridge does not exist and the daemon was not told to make it."""
 
     code = "E_PLUG_BRIDGE_MISSING"
+    reached = "a mapped bridge, or the integration bridge without create_bridge, is missing"
     http = 409
     owner: ClassVar[Owner] = "operator"
     scope: ClassVar[Scope] = "host"

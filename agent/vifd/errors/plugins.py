@@ -11,6 +11,7 @@ class PluginMissing(VifError):
     """No installed plugin serves what is asked for."""
 
     code = "E_PLUGIN_MISSING"
+    reached = "plugin names one that is not installed, or nothing serves the document"
     klass = "plugin"
     http = 424
     cni = 50
@@ -24,6 +25,7 @@ class PluginRefused(VifError):
     """A plugin that was found but not admitted: import failure, missing verb, wrong version…"""
 
     code = "E_PLUGIN_LOAD"
+    reached = "an entry point that cannot be imported, or breaks the contract"
     klass = "plugin"
     http = 503
     cni = 50
@@ -37,6 +39,7 @@ class PluginUnhealthy(VifError):
     """The plugin is installed but cannot work on this host now."""
 
     code = "E_PLUGIN_UNHEALTHY"
+    reached = "the only plugin that fits reports that it cannot work now"
     klass = "plugin"
     http = 503
     cni = 50
@@ -51,6 +54,7 @@ class PluginTimeout(VifError):
     """The plugin did not answer in time; its lane is quarantined until it does."""
 
     code = "E_PLUGIN_TIMEOUT"
+    reached = "a call to the plugin takes longer than call_timeout"
     klass = "plugin"
     http = 504
     cni = 11

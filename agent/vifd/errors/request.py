@@ -11,6 +11,7 @@ class BadDocument(VifError):
     """A document that cannot be read; ``facts.field`` is the path of the offending field."""
 
     code = "E_DOC_INVALID"
+    reached = "a document or query with a field of the wrong type, range or form"
     klass = "document"
     http = 400
     cni = 7
@@ -30,6 +31,7 @@ class UnsupportedVersion(BadDocument):
     """A document in a version that this daemon does not speak."""
 
     code = "E_DOC_VERSION"
+    reached = "a document with another major version"
     http = 406
     cni = 1
     template = "{field}: version {wanted} is not spoken here (have {have})"
@@ -40,6 +42,7 @@ class UnknownRequired(BadDocument):
     """A field under ``required`` that this daemon does not understand, so it may not ignore it."""
 
     code = "E_DOC_REQUIRED_UNKNOWN"
+    reached = "a key under required that this version does not know"
     cni = 2
     reschedulable = True
     template = "{field}: this daemon does not know this requirement"
@@ -50,6 +53,7 @@ class Forbidden(VifError):
     """The peer's uid and gid give no right to this call."""
 
     code = "E_AUTH_FORBIDDEN"
+    reached = "a call by a user that is neither admin nor reader"
     klass = "auth"
     http = 403
     cni = 4
@@ -64,6 +68,7 @@ class NoSuchRoute(VifError):
     """There is no such resource or method in the API."""
 
     code = "E_API_NO_ROUTE"
+    reached = "a path that does not exist"
     klass = "api"
     http = 404
     reschedulable = False
@@ -77,6 +82,7 @@ class MethodNotAllowed(NoSuchRoute):
     """The resource exists, the method on it does not."""
 
     code = "E_API_METHOD"
+    reached = "a method that the resource does not have"
     http = 405
 
 
@@ -84,6 +90,7 @@ class BadHttp(NoSuchRoute):
     """The request is not proper HTTP, or its head is too large."""
 
     code = "E_API_HTTP"
+    reached = "bytes that are no HTTP request, or too many headers"
     http = 400
     template = "{problem}"
     remediation = "use an HTTP/1.1 client library or vifctl"
@@ -93,6 +100,7 @@ class BodyTooLarge(NoSuchRoute):
     """The body is larger than the API accepts."""
 
     code = "E_API_BODY_SIZE"
+    reached = "a body above the limit"
     http = 413
     template = "the body has more than {limit} bytes"
     remediation = "send fewer documents in one call"
@@ -102,6 +110,7 @@ class MediaTypeUnsupported(NoSuchRoute):
     """The body is not declared as JSON."""
 
     code = "E_API_MEDIA_TYPE"
+    reached = "a body with another content type than JSON"
     http = 415
     template = "content type {have!r} is not accepted (wanted: {wanted})"
     remediation = "send the header Content-Type: application/json"
@@ -111,6 +120,7 @@ class Busy(VifError):
     """As many callers as the daemon serves are there already."""
 
     code = "E_API_BUSY"
+    reached = "one more reader of the event stream than are served"
     klass = "api"
     http = 503
     cni = 11
@@ -126,6 +136,7 @@ class Stopping(VifError):
     """The daemon is on its way down."""
 
     code = "E_AGENT_STOPPING"
+    reached = "a request while the daemon shuts down"
     klass = "agent"
     http = 503
     cni = 11

@@ -11,6 +11,7 @@ class SegmentTypeUnsupported(VifError):
     """The plugin cannot carry this network type."""
 
     code = "E_SEG_TYPE_UNSUPPORTED"
+    reached = "network.segment.network_type is one that the plugin does not serve"
     klass = "segment"
     http = 409
     cni = 7
@@ -24,6 +25,7 @@ class PhysnetUnmapped(VifError):
     """The segment's physical network has no bridge or interface on this host."""
 
     code = "E_SEG_PHYSNET_UNMAPPED"
+    reached = "network.segment.physical_network is not in the mappings"
     klass = "segment"
     http = 409
     cni = 7
@@ -37,6 +39,7 @@ class NoLocalVlan(VifError):
     """All local VLAN ids of the bridge are in use."""
 
     code = "E_SEG_NO_LOCAL_VLAN"
+    reached = "one network more than the bridge has VLAN ids"
     klass = "segment"
     http = 503
     cni = 50
@@ -51,6 +54,7 @@ class MtuTooLarge(VifError):
     """The device or the underlay cannot carry the network's MTU."""
 
     code = "E_PLUG_MTU"
+    reached = "network.mtu is above what the uplink, the bridge or the limit of a plugin carries"
     klass = "plug"
     http = 409
     cni = 7

@@ -11,6 +11,7 @@ class PortNotFound(VifError):
     """No port with this id on this host."""
 
     code = "E_STATE_NOT_FOUND"
+    reached = "GET or DELETE of an id that has no port here"
     klass = "state"
     http = 404
     cni = 3
@@ -24,6 +25,7 @@ class StateConflict(VifError):
     """The port is plugged with a different document and the difference needs an unplug."""
 
     code = "E_STATE_CONFLICT"
+    reached = "PUT of a plugged port with a change that cannot be made in place"
     klass = "state"
     http = 409
     cni = 7
@@ -33,24 +35,11 @@ class StateConflict(VifError):
     remediation = "unplug the port first, or send the document it was plugged with"
 
 
-class IllegalTransition(VifError):
-    """The verb makes no sense in the phase that the port is in."""
-
-    code = "E_STATE_ILLEGAL"
-    klass = "state"
-    http = 409
-    cni = 11
-    retryable = True
-    reschedulable = False
-    owner: ClassVar[Owner] = "transient"
-    template = "cannot {verb} a port in phase {phase}"
-    remediation = "wait for the running operation to end (GET the port), then repeat"
-
-
 class WaitTimeout(VifError):
     """The caller's time was over while the work goes on."""
 
     code = "E_STATE_WAIT"
+    reached = "?wait= with a timeout that ends before the port is there"
     klass = "state"
     http = 504
     cni = 11
@@ -65,6 +54,7 @@ class Superseded(VifError):
     """A later request for the same port replaced this one before it was done."""
 
     code = "E_STATE_SUPERSEDED"
+    reached = "DELETE while a PUT of the same port waits, or the other way round"
     klass = "state"
     http = 409
     cni = 11

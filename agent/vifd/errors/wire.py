@@ -11,6 +11,7 @@ class WireTimeout(VifError):
     """The port was made but could not be proven before the deadline."""
 
     code = "E_WIRE_TIMEOUT"
+    reached = "a port that does not read back as wanted within verify_timeout"
     klass = "wire"
     http = 504
     cni = 11
@@ -24,6 +25,7 @@ class UnplugPartial(VifError):
     """Something of the port could not be removed; it is tried again."""
 
     code = "E_UNPLUG_PARTIAL"
+    reached = "the kernel or the switch refuses to remove something of the port"
     klass = "unplug"
     http = 500
     cni = 11
