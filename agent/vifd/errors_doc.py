@@ -7,6 +7,7 @@ import sys
 from itertools import groupby
 
 from vifd import errors
+from vifd.errors.elsewhere import ELSEWHERE
 
 _HEAD = """\
 # Error codes
@@ -32,6 +33,14 @@ event stream. This page is generated from the classes in `vifd.errors`.
 | `cause` | the errors below, outermost first |
 """
 
+_ELSEWHERE = """
+## Decided elsewhere
+
+Causes for which a port can fail in a cloud, and which are no error of this host:
+
+| code | why |
+|---|---|"""
+
 
 def page() -> str:
     """The whole page in Markdown."""
@@ -39,6 +48,7 @@ def page() -> str:
     parts = [_HEAD.format(schema=errors.SCHEMA)]
     for family, members in groupby(sorted(classes, key=_family), key=lambda c: c.klass):
         parts += [f"\n## {family}\n", *map(_entry, members)]
+    parts += [_ELSEWHERE, *(f"| `{code}` | {why} |" for code, why in sorted(ELSEWHERE.items())), ""]
     return "\n".join(parts)
 
 
@@ -52,6 +62,7 @@ def _entry(cls: type[errors.VifError]) -> str:
         f"### {cls.code}\n\n"
         f"{inspect.cleandoc(cls.__doc__ or '').splitlines()[0]}\n\n"
         f"- message: `{cls.template}`\n"
+        f"- reached by: {cls.reached}\n"
         f"- next: {cls.remediation}\n"
         f"- HTTP {cls.http}, CNI {cls.cni}, {flags}, owner: {cls.owner}, scope: {cls.scope}\n"
     )

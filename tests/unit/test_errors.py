@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vifd import errors, errors_doc
+from vifd.errors.elsewhere import ELSEWHERE
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -28,6 +29,34 @@ def test_every_class_has_a_code_of_its_own() -> None:
     ours = {c for c in subclasses(errors.VifError) if c.__module__.startswith("vifd.errors")}
     assert set(errors.all_codes().values()) == ours
     assert all("code" in cls.__dict__ for cls in ours)
+
+
+def test_every_class_says_how_it_is_reached() -> None:
+    silent = [code for code, cls in CLASSES if "reached" not in cls.__dict__ or not cls.reached]
+    assert not silent
+
+
+#: Everything for which a port can fail between the request and the first frame.
+CAUSES = """
+    NEG_CONTRACT_VERSION NEG_NO_COMMON_VIF NEG_NO_COMMON_VERSION NEG_TOKEN_STALE VNIC_UNSUPPORTED
+    VNIC_NO_SWITCHDEV VNIC_SMARTNIC_AGENT VNIC_EXTERNAL_PORT AGENT_ABSENT AGENT_DEAD
+    SEG_TYPE_UNSUPPORTED SEG_PHYSNET_UNMAPPED SEG_NONE SEG_LEVELS_EXCEEDED SEG_NO_LOCAL_VLAN
+    SEG_HOST_UNMAPPED IP_WRONG_SEGMENT IP_HOST_INCOMPATIBLE IP_EXHAUSTED IP_DEFERRED_UNRESOLVED
+    CONN_L2_REQUIRED QOS_RP_UNKNOWN QOS_RP_AMBIGUOUS MIG_SOURCE_MISMATCH DRV_EXCEPTION STATE_EXISTS
+    STATE_ACTIVE STATE_CONFLICT STATE_NOT_FOUND ACT_BINDING_UNBOUND CAP_SHARED_MEMORY CAP_VIF_MODEL
+    CAP_MULTIQUEUE CAP_PACKED CAP_NUMA CAP_VIOMMU CAP_FLAVOR_IMAGE_CONFLICT PLUGIN_MISSING
+    PLUGIN_LOAD PLUGIN_UNHEALTHY PLUGIN_TIMEOUT PLUG_DEVICE PLUG_BACKEND PLUG_PRIV PLUG_MTU
+    PLUG_NAME_CLASH PLUG_SOCKET WIRE_TIMEOUT WIRE_REPORTED_FAILED WIRE_EVIDENCE_CONTRADICTS
+    FEATURE_UNENFORCED UNPLUG_BUSY UNPLUG_PARTIAL REC_DRIFT REC_ORPHAN REC_STORE_CORRUPT
+"""
+
+
+def test_every_cause_is_an_error_here_or_says_who_decides_it() -> None:
+    causes = {f"E_{name}" for name in CAUSES.split()}
+    ours = set(errors.all_codes())
+    assert causes <= ours | ELSEWHERE.keys()
+    assert not ours & ELSEWHERE.keys()
+    assert causes >= ELSEWHERE.keys()
 
 
 def test_a_code_cannot_be_taken_twice() -> None:
