@@ -40,9 +40,11 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd.drivers import Drivers
-from vifd.errors import VifError
+from vifd.errors import NotRestorable, VifError
+from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.undo import Undo
+from vifd.vifs.kinds import Kind, kind_of
 
 #: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
 #: newer than this one.
@@ -68,19 +70,25 @@ class Uplink:
     :param up: whether its link is up; ``None`` where that cannot be read
     :param mtu: the largest MTU of a network that it carries, bytes; ``None`` where unknown
     :param local_ip: the tunnel endpoint's address, for a tunnel type
+    :param devices: the interfaces whose links decide; a change of one of them is an event upon
+        which the plugin is probed again
+    :param problem: in words why it is not up, or cannot be used; empty where nothing is known
     """
 
     device: str
     up: bool | None = None
     mtu: int | None = None
     local_ip: str = ""
+    devices: tuple[str, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Probe:
     """The answer of ``probe``: the state, and a reason for everything that lacks.
 
-    :param physical_networks: by name, those that the plugin reaches on this host
+    :param physical_networks: by name, those that are mapped to something on this host, usable or
+        not: see :attr:`Uplink.up`
     :param tunnels: by network type (``vxlan``…), those for which there is an endpoint
     """
 
@@ -103,6 +111,11 @@ class Advert:
         is below it. ``plug`` is then called again with the old wiring in the item.
     :param on_request: it serves only documents that ask for it by name, and is never chosen for
         others: for plugins that cannot close a port, or prove it
+    :param connectivity: what a port gives its guest: ``l2``, or ``l3`` where frames are routed
+    :param profiles: by VIF type, the port profiles it understands, the preferred one first; where
+        nothing is said, those usual for the type. Names are those of :mod:`vifd.vifs.vif`.
+    :param installed: by class of VIF objects and port profiles, the newest version it has, read
+        from classes of its own; where nothing is said, that of :mod:`vifd.vifs`
     """
 
     vif_types: tuple[str, ...]
@@ -111,6 +124,13 @@ class Advert:
     features: frozenset[str] = frozenset()
     in_place: frozenset[str] = frozenset()
     on_request: bool = False
+    connectivity: str = "l2"
+    profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    installed: Mapping[str, str] = field(default_factory=dict)
+
+    def kind(self, vif_type: str) -> Kind:
+        """The classes and versions in which it serves a VIF type; made from the classes."""
+        return kind_of(vif_type, self.profiles.get(vif_type, ()), self.installed)
 
 
 @dataclass(frozen=True)
@@ -118,11 +138,13 @@ class Requirement:
     """Something an attachment needs for this plugin, and whether it is there.
 
     :param error: what to answer when it is not met
+    :param note: what is to be said although it is met: that it could not be found out, say
     """
 
     name: str
     met: bool
     error: VifError | None = None
+    note: str = ""
 
 
 @dataclass
@@ -295,6 +317,52 @@ class VifPlugin(abc.ABC):
     @abc.abstractmethod
     def observe(self) -> list[Observed]:
         """Everything on this host that bears this plugin's mark."""
+
+    # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
+
+    def inventory(self) -> list[Marked]:
+        """Every single object on this host that bears this plugin's mark; reads only.
+
+        :raises VifError: it cannot be told now; nothing is concluded from that
+        """
+        return []
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        """What :meth:`inventory` would list if exactly these ports were plugged: the ports of all
+        plugins, of which this one takes those that it understands. Pure."""
+        del entries
+        return {}
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """Remove orphaned objects, each only if it is still what was listed and nobody uses it.
+        What is gone already is no error.
+
+        :returns: what could not be removed, with the reason
+        """
+        return {o.key: _not_told_apart(o, "removed") for o in objects}
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """Put objects back that :meth:`discard` removed, closed.
+
+        :returns: what could not be put back, with the reason
+        """
+        return {o.key: _not_told_apart(o, "put back") for o in objects}
+
+    # --- optional: adoption ---
+
+    def claim(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring | None:
+        """The names and numbers of a port that somebody else plugged, as it stands; reads only.
+        ``plug`` with these names takes it over in place. ``None``: there is none here.
+
+        :raises VifError: it cannot be taken over without cutting its traffic
+        """
+        del attachment, taken
+        return None
+
+
+def _not_told_apart(marked: Marked, what: str) -> NotRestorable:
+    problem = f"its plugin does not say how it would be {what}"
+    return NotRestorable(facts={"object": str(marked.key), "problem": problem})
 
 
 #: The verbs that a class must have to be admitted.

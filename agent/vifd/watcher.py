@@ -62,6 +62,7 @@ class Watcher:
         self._spread = random.random() / 4
         #: device: when its first and its last event came that were not looked at yet
         self._suspects: dict[str, tuple[float, float]] = {}
+        self._bridge_of: Callable[[str], str | None] = lambda name: None
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -69,6 +70,7 @@ class Watcher:
 
     def subscribe(self, drivers: Drivers) -> None:
         """Hear of the host from now on; before the engine starts, so that nothing is missed."""
+        self._bridge_of = lambda name: getattr(drivers.ovsdb.port(name), "bridge", None)
         drivers.links.subscribe(self._link)
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
@@ -89,11 +91,16 @@ class Watcher:
 
     def _link(self, name: str, _exists: bool) -> None:
         self._device_changed(name)
+        if not name or name in self._ways_out():
+            self._engine.probe_all()
 
     def _ovsdb(self, kind: str, name: str) -> None:
         self._poke_verifiers()
         if kind == "port":
             self._suspect(name)
+            ways_out = self._ways_out()
+            if ways_out and (name in ways_out or self._bridge_of(name) in ways_out):
+                self._engine.probe_all()
         elif kind in ("connected", "disconnected"):
             LOG.info("the switch database is %s", kind)
             self._engine.probe_all()
@@ -113,6 +120,12 @@ class Watcher:
             LOG.warning("the rules of vifd were changed by somebody else")
             self._poke_verifiers()
             self._suspect_all()
+
+    def _ways_out(self) -> set[str]:
+        """The bridges and interfaces by which networks leave the host, as the plugins say."""
+        probes = list(self._engine.probes.values())
+        ways = [u for p in probes for u in (*p.physical_networks.values(), *p.tunnels.values())]
+        return {name for uplink in ways for name in (uplink.device, *uplink.devices)}
 
     def _device_changed(self, name: str) -> None:
         self._poke_verifiers()

@@ -13,10 +13,11 @@ import pytest
 from msgspec.structs import replace
 
 from unit.docs import document
-from vifd.drivers import Drivers
+from vifd.drivers import Drivers, PortRow
 from vifd.engine import Engine, Settings
 from vifd.metrics import Metrics
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd.plugin import Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.wait import until
@@ -36,6 +37,7 @@ class Scene:
     reassert_interval: float = 0.0
     reasserted: list[float] = field(default_factory=list)
     callbacks: dict[str, Callable[..., None]] = field(default_factory=dict)
+    switch_ports: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.watcher = Watcher(
@@ -45,11 +47,17 @@ class Scene:
         )  # fmt: skip
 
         def driver(name: str) -> Any:
-            return SimpleNamespace(subscribe=lambda call: self.callbacks.update({name: call}))
+            return SimpleNamespace(
+                subscribe=lambda call: self.callbacks.update({name: call}), port=self._row
+            )
 
         self.watcher.subscribe(
             Drivers(driver("links"), driver("ovsdb"), driver("openflow"), driver("tracer"))
         )
+
+    def _row(self, name: str) -> PortRow | None:
+        bridge = self.switch_ports.get(name)
+        return PortRow(name, bridge) if bridge else None
 
     def port(self, number: int, at: float = START, **changes: Any) -> str:
         wiring = Wiring("fake", "fake", f"tap{number}")
@@ -261,3 +269,35 @@ def test_a_retry_that_is_due_wakes_it(scene: Scene) -> None:
     lane = scene.engine.lanes["fake"]
     until(lambda: lane.pending() == (port,), "the port is marked")
     scene.watcher.stop(10.0)
+
+
+class TestWaysOut:
+    """What a network leaves the host by is probed anew when it changes; nothing else is."""
+
+    @pytest.fixture
+    def probed(self, scene: Scene) -> Callable[[], bool]:
+        uplink = Uplink("br-ex", devices=("eth1",))
+        tunnel = Uplink("eth2", devices=("eth2",))
+        scene.engine.probes["fake"] = Probe(
+            Health.READY, physical_networks={"physnet1": uplink}, tunnels={"vxlan": tunnel}
+        )
+        return lambda: bool(scene.engine.lanes["fake"]._errands.pop("probe", None))
+
+    @pytest.mark.parametrize("name", ["eth1", "br-ex", "eth2", ""])
+    def test_a_link_of_it(self, scene: Scene, probed: Callable[[], bool], name: str) -> None:
+        scene.link(name)
+        assert probed()
+
+    def test_another_link(self, scene: Scene, probed: Callable[[], bool]) -> None:
+        scene.link("tap1")
+        assert not probed()
+
+    def test_a_port_of_its_bridge(self, scene: Scene, probed: Callable[[], bool]) -> None:
+        scene.switch_ports["eth7"] = "br-ex"
+        scene.switch_ports["tap1"] = "br-int"
+        scene.callbacks["ovsdb"]("port", "eth7")
+        assert probed()
+        scene.callbacks["ovsdb"]("port", "tap1")
+        assert not probed()
+        scene.callbacks["ovsdb"]("port", "eth1")
+        assert probed(), "it was a port of the bridge until now"

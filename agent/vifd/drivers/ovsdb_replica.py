@@ -233,11 +233,18 @@ class Replica:
         return PortRow(name=row["name"], bridge=bridge["name"], tag=row.get("tag"), **columns)
 
     def _interface(self, port: Columns) -> Columns:
-        """The interface of a port; of a bond the one of its name, or the first."""
+        """The interface of a port; of a bond the one of its name, or the first, with the link and
+        MTU of the whole: up where one member is, and no more than the smallest carries."""
         rows = [self._rows["Interface"].get(uuid) for uuid in port.get("interfaces", ())]
         named = sorted((row for row in rows if row), key=lambda row: str(row["name"]))
         same = (row for row in named if row["name"] == port["name"])
-        return next(same, named[0] if named else {})
+        chosen = next(same, named[0] if named else {})
+        if len(named) < 2:
+            return chosen
+        states = {row.get("link_state") for row in named}
+        mtus = [row["mtu"] for row in named if row.get("mtu")]
+        state = "up" if "up" in states else chosen.get("link_state")
+        return {**chosen, "link_state": state, "mtu": min(mtus, default=None)}
 
     def wait(self, look: Callable[[], T | None], timeout: float) -> T | None:
         """Look at the replica whenever it changes until there is a result, or time is up."""

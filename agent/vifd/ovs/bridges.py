@@ -127,9 +127,13 @@ class Bridges:
         bridge = self.mappings.get(physnet)
         if bridge is None or self.ovsdb.bridge(bridge) is None:
             return None
-        devices = [row for row in self.ovsdb.ports(bridge) if _is_uplink(row)]
+        devices = [row for row in self.uplinks(bridge) if row.mtu]
         smallest = min(devices, key=lambda row: row.mtu or 0, default=None)
         return (smallest.name, smallest.mtu or 0) if smallest else None
+
+    def uplinks(self, bridge: str) -> list[PortRow]:
+        """The ports of a physical bridge that lead out of the host."""
+        return [row for row in self.ovsdb.ports(bridge) if _is_uplink(row)]
 
 
 def speaks(bridge: Bridge) -> bool:
@@ -138,9 +142,7 @@ def speaks(bridge: Bridge) -> bool:
 
 
 def _is_uplink(row: PortRow) -> bool:
-    return (
-        row.type in ("", "system", "dpdk") and bool(row.mtu) and not marks.is_ours(row.external_ids)
-    )
+    return row.type in ("", "system", "dpdk") and not marks.is_ours(row.external_ids)
 
 
 def unmapped(physnet: str, mappings: Mapping[str, str]) -> PhysnetUnmapped:

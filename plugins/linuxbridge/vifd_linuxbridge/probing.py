@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from vifd.drivers import Bridging, Nft
+from vifd.drivers import Bridging, Device, Nft
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
-from vifd.plugin import Health, Probe
+from vifd.plugin import Health, Probe, Uplink
 from vifd_linuxbridge import ruleset
 from vifd_linuxbridge.options import Settings
 
@@ -23,11 +23,15 @@ class Interface:
     """What a physical network is mapped to.
 
     :param problem: why it cannot be used, or the empty string
+    :param up: whether it is there, up, and its link as well
+    :param ways: of a bridge, the interfaces by which it leads out
     """
 
     name: str
     mtu: int | None = None
     problem: str = ""
+    up: bool = False
+    ways: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Ground:
     :param nft: why the filter cannot be installed, or the empty string
     :param interfaces: by physical network
     :param tunnel_mtu: the MTU of the device that tunnels leave by
+    :param tunnel_up: whether it is up, and its link as well
     :param filtered: the settings by which the host's IP filters see bridged frames
     """
 
@@ -46,6 +51,7 @@ class Ground:
     interfaces: dict[str, Interface] = field(default_factory=dict)
     tunnel_device: str = ""
     tunnel_mtu: int | None = None
+    tunnel_up: bool = False
     filtered: tuple[str, ...] = ()
 
 
@@ -60,6 +66,7 @@ def survey(bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
                     for physnet in settings.physnets},
         tunnel_device=holder.link.name if holder else "",
         tunnel_mtu=holder.link.mtu if holder else None,
+        tunnel_up=bool(holder and holder.link.up and holder.link.carrier),
         filtered=tuple(bridging.filtered()),
     )  # fmt: skip
 
@@ -87,13 +94,24 @@ def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interfac
     device = bridging.get([name]).get(name)
     if device is None:
         return Interface(name, problem="does not exist")
-    mtu = device.link.mtu
+    mtu, up = device.link.mtu, device.link.up and device.link.carrier
     if foreign:
-        return Interface(name, mtu, "" if device.link.kind == "bridge" else "is no bridge")
+        return _foreign(bridging, device)
     addresses = bridging.addresses(name)
     if addresses and not settings.enslave_addressed:
-        return Interface(name, mtu, f"has the host's addresses {', '.join(addresses)}")
-    return Interface(name, mtu)
+        return Interface(name, mtu, f"has the host's addresses {', '.join(addresses)}", up)
+    return Interface(name, mtu, up=up)
+
+
+def _foreign(bridging: Bridging, device: Device) -> Interface:
+    """A bridge of others: as up as what it leads out by. One with nothing but guests on it leads
+    nowhere on purpose, and is up as it says itself."""
+    link = device.link
+    if link.kind != "bridge":
+        return Interface(link.name, link.mtu, "is no bridge", link.up)
+    ways = [m.link for m in bridging.members(link.name) if m.link.kind != "tun"]
+    up = link.up and (not ways or any(way.up and way.carrier for way in ways))
+    return Interface(link.name, link.mtu, up=up, ways=tuple(way.name for way in ways))
 
 
 def probe(ground: Ground, settings: Settings) -> Probe:
@@ -107,14 +125,38 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "nftables": ground.nft or "available",
         "bridge_netfilter": list(ground.filtered),
         "physical_networks": {
-            physnet: {"device": i.name, "mtu": i.mtu, "problem": i.problem or None}
+            physnet: {"device": i.name, "mtu": i.mtu, "up": i.up, "problem": i.problem or None}
             for physnet, i in ground.interfaces.items()
         },
         "tunnels": {"local_ip": settings.local_ip or None, "device": ground.tunnel_device or None,
                     "mtu": ground.tunnel_mtu},
         "vlan_aware": settings.vlan_aware,
     }  # fmt: skip
-    return Probe(health, fatal + lacking, facts)
+    return Probe(health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings))
+
+
+def _physical(ground: Ground) -> dict[str, Uplink]:
+    return {physnet: _uplink(interface) for physnet, interface in ground.interfaces.items()}
+
+
+def _uplink(interface: Interface) -> Uplink:
+    name = interface.name
+    problem = interface.problem or ("" if interface.up else "is down or has no carrier")
+    return Uplink(
+        name, interface.up, interface.mtu, devices=(name, *interface.ways),
+        problem=f"{name} {problem}" if problem else "",
+    )  # fmt: skip
+
+
+def _tunnels(ground: Ground, settings: Settings) -> dict[str, Uplink]:
+    """VXLAN, where this kernel can make it and a device has the endpoint's address."""
+    device, underlay = ground.tunnel_device, ground.tunnel_mtu
+    if not device or "vxlan" in ground.lacking:
+        return {}
+    mtu = None if underlay is None else underlay - settings.overhead
+    problem = "" if ground.tunnel_up else f"{device} is down or has no carrier"
+    up = ground.tunnel_up
+    return {"vxlan": Uplink(device, up, mtu, settings.local_ip, (device,), problem)}
 
 
 def _fatal(ground: Ground) -> Iterator[str]:

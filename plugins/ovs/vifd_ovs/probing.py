@@ -9,6 +9,7 @@ from vifd.drivers import Bridge, Drivers
 from vifd.errors import VifError
 from vifd.ovs import cookies, marks
 from vifd.ovs.bridges import Bridges, speaks
+from vifd.ovs.uplinks import physical_networks
 from vifd.plugin import Health, Probe
 from vifd_ovs.options import Settings
 
@@ -21,7 +22,8 @@ def probe(drivers: Drivers, settings: Settings, bridges: Bridges) -> Probe:
     fatal = list(_fatal(drivers, settings))
     lacking = [] if fatal else list(_lacking(drivers, settings, bridges))
     health = Health.UNAVAILABLE if fatal else Health.DEGRADED if lacking else Health.READY
-    return Probe(health, fatal + lacking, _facts(drivers, settings, bridges))
+    facts = _facts(drivers, settings, bridges)
+    return Probe(health, fatal + lacking, facts, physical_networks(bridges))
 
 
 def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:

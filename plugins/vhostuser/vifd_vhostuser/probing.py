@@ -16,6 +16,7 @@ from vifd.errors import VifError
 from vifd.ovs import cookies, marks
 from vifd.ovs.bridges import Bridges, speaks
 from vifd.ovs.numbers import ID_CHARACTERS
+from vifd.ovs.uplinks import physical_networks
 from vifd.plugin import Health, Probe
 from vifd_vhostuser import dpdk, sockets
 from vifd_vhostuser.dpdk import Buffers, Polling
@@ -52,7 +53,7 @@ class Probing:
         fatal = [*self._switch(), *self._sockets()]
         lacking = [] if fatal else [*self._memory(), *self._cores(), *self._networks()]
         health = Health.UNAVAILABLE if fatal else Health.DEGRADED if lacking else Health.READY
-        return Probe(health, fatal + lacking, self._facts())
+        return Probe(health, fatal + lacking, self._facts(), physical_networks(self.bridges))
 
     # --- what nothing works without ---
 
