@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -17,6 +17,8 @@ class Capability:
     :param evidence: where it was read and what was there, in a few words
     :param at: when it was read, seconds since the epoch
     :param missing: what lacks and how to get it, where it is absent
+    :param source: the probe that read it
+    :param stale: why it may be outdated: its probe hangs or failed since; empty where it is not
     """
 
     name: str
@@ -25,21 +27,35 @@ class Capability:
     evidence: str = ""
     at: float = 0.0
     missing: str = ""
+    source: str = ""
+    stale: str = ""
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """A snapshot of the host. Never changed; a new probe makes a new one."""
+    """A snapshot of the host. Never changed; a new probe makes a new one.
+
+    :param at: when its newest part was read
+    :param complete: by prefix of names, what to answer for a name below it that is not there:
+        probes that read a whole list say so here
+    """
 
     capabilities: Mapping[str, Capability] = field(default_factory=dict)
     at: float = 0.0
+    complete: Mapping[str, Capability] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Capability]:
         return iter(self.capabilities.values())
 
     def get(self, name: str) -> Capability:
         """The capability of that name; one that nobody looked for is unknown."""
-        return self.capabilities.get(name) or Capability(name, present=None)
+        known = self.capabilities.get(name)
+        if known is not None:
+            return known
+        for prefix, absent in self.complete.items():
+            if name.startswith(prefix):
+                return replace(absent, name=name)
+        return Capability(name, present=None)
 
     def has(self, name: str) -> bool:
         """Whether the host is known to have it."""
