@@ -18,8 +18,10 @@ from vifd.inspection import Inspection, inspect
 from vifd.intake import Intake
 from vifd.lane import Busy, Lane
 from vifd.metrics import Metrics
-from vifd.model import Document, PortRecord, Wiring, decode
-from vifd.negotiation import Candidate, Choice, choose
+from vifd.model import Document, Evidence, PortRecord, Wiring, restore
+from vifd.negotiation import Choice
+from vifd.negotiation.token import Claims
+from vifd.offering import Negotiator, Offering
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.status import status_of
 from vifd.store import Change, Journal, Outgoing, Records
@@ -34,6 +36,7 @@ LOG = logging.getLogger(__name__)
 class Settings:
     """Times in seconds.
 
+    :param repair: whether what another hand changed is brought back; else it is only reported
     :param verify: how long a port may take from made to proven
     :param hang: how long a plugin may take for one call before its lane is quarantined
     :param patience: how long a start waits for its drivers
@@ -45,6 +48,12 @@ class Settings:
     patience: float = 3.0
     retry_first: float = 1.0
     retry_longest: float = 60.0
+    repair: bool = True
+
+    @property
+    def limits(self) -> Limits:
+        """The part that concerns the lanes."""
+        return Limits(verify=self.verify, repair=self.repair)
 
 
 @dataclass
@@ -54,6 +63,7 @@ class Engine:
     :param plugins: admitted plugins by name, in order of preference
     :param mail: called when the outbox has something new
     :param nudge: called when :meth:`tick` has something to do earlier than it said
+    :param witness: what is known of a port besides what its plugin reads back; from memory
     """
 
     plugins: Mapping[str, VifPlugin]
@@ -63,6 +73,7 @@ class Engine:
     bus: Bus = field(default_factory=Bus)
     mail: Callable[[], None] = lambda: None
     nudge: Callable[[], None] = lambda: None
+    witness: Callable[[PortRecord], list[Evidence]] = lambda _record: []
 
     def __post_init__(self) -> None:
         self.tickets = Tickets()
@@ -74,6 +85,9 @@ class Engine:
         self._workers: dict[str, Worker] = {}
         self._naming = threading.Lock()
         self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
+        self.negotiator = Negotiator(self.plugins, self._adverts, self._health, self.journal.get)
+        self.negotiator.changed(self.journal.records())
+        self.offering = Offering(self.negotiator)
         self._attempts: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._unsettled: set[str] = set()
@@ -83,7 +97,7 @@ class Engine:
             self._hire(name, plugin)
 
     def _hire(self, name: str, plugin: VifPlugin) -> None:
-        limits = Limits(verify=self.settings.verify)
+        limits = self.settings.limits
         worker = Worker(plugin, self.journal, self, self.metrics, limits, naming=self._naming)
         lane = Lane(name, worker)
         worker.changed = lane.changed
@@ -131,6 +145,7 @@ class Engine:
     def stop(self, timeout: float) -> None:
         """Finish what runs and end; ports are left as they are."""
         end = time.monotonic() + timeout
+        self.offering.stop()
         self.intake.stop(timeout)
         for lane in self.lanes.values():
             if not lane.stop(max(0.1, end - time.monotonic())):
@@ -141,12 +156,17 @@ class Engine:
         """Take other times, from the next batch on."""
         self.settings = settings
         for worker in self._workers.values():
-            worker.limits = Limits(verify=settings.verify)
+            worker.limits = settings.limits
 
     @property
     def ready(self) -> bool:
         """Whether every port that was in the journal at start is proven or has its error."""
         return not self._unsettled and self._all_probed()
+
+    @property
+    def recovering(self) -> tuple[str, ...]:
+        """The plugins that have yet to take ports back after a journal was lost."""
+        return tuple(sorted(self._lost))
 
     def _all_probed(self) -> bool:
         return all(p.reasons != ["it was not probed yet"] for p in self.probes.values())
@@ -160,23 +180,17 @@ class Engine:
                 self._attempts.pop(request.ticket.port_id, None)
         self.intake.submit(requests)
 
-    def choose(self, doc: Document) -> Choice:
-        """Which plugin serves this document now."""
-        return choose(doc.attachment, (self._candidate(n, doc) for n in self.plugins))
+    def choose(self, doc: Document, claims: Claims | None = None) -> Choice:
+        """Which plugin serves this document now; see :class:`vifd.offering.Negotiator`."""
+        return self.negotiator.choose(doc.attachment, claims)
 
-    def _candidate(self, name: str, doc: Document) -> Candidate:
-        plugin = self.plugins[name]
-        probe = self.probes[name]
-        try:
-            needs = tuple(plugin.requires(doc.attachment))
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            needs, probe = (), outcome.broken_probe(error)
+    def _health(self, name: str) -> Probe:
+        """What is known of a plugin's health."""
         lane = self.lanes[name]
-        if lane.quarantined:
-            probe = Probe(
-                Health.UNAVAILABLE, [f"it hangs in {lane.busy.what}" if lane.busy else ""]
-            )
-        return Candidate(name, self._adverts[name], probe, needs)
+        if not lane.quarantined:
+            return self.probes[name]
+        reason = f"it hangs in {lane.busy.what}" if lane.busy else ""
+        return Probe(Health.UNAVAILABLE, [reason])
 
     def adverts(self) -> Mapping[str, Advert]:
         return self._adverts
@@ -223,6 +237,7 @@ class Engine:
         durable: bool,
     ) -> Records:
         done = self.journal.commit(changes, events=_events, outgoing=_outgoing, durable=durable)
+        self.negotiator.changed(done.new)
         for port_id, record in done.new.items():
             self._after(port_id, done.old[port_id], record, failures.get(port_id))
         gone = [port_id for port_id, record in done.new.items() if record is None]
@@ -258,7 +273,9 @@ class Engine:
         error: errors.VifError | None,
     ) -> None:
         """A port of the journal was proven, given up for now, or removed: it counts as settled."""
-        proven = new is not None and (old is None or new.report is not old.report)
+        read = new is not None and (old is None or new.report is not old.report)
+        # A report that tells of something missing is no proof: its repair comes next.
+        proven = read and not outcome.unfinished(new, repair=self.settings.repair)
         if port_id in self._unsettled and (error is not None or new is None or proven):
             self._unsettled.discard(port_id)
 
@@ -323,6 +340,12 @@ class Engine:
         for name, lane in self.lanes.items():
             lane.errand("probe", self._workers[name].probe)
 
+    def retry_in(self, port_id: str) -> float | None:
+        """Seconds until the next attempt of a port whose last one failed."""
+        with self._lock:
+            due = self._due.get(port_id)
+        return None if due is None else max(0.0, due - time.monotonic())
+
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
@@ -370,7 +393,7 @@ class Engine:
             if observed.document is None or self.journal.get(observed.port_id) is not None:
                 continue
             try:
-                doc = decode(observed.document, port_id=observed.port_id)
+                doc = restore(observed.document, port_id=observed.port_id)
             except errors.VifError as error:
                 LOG.warning("recover: %s: %s", observed.port_id, error)
                 continue
@@ -383,6 +406,16 @@ class Engine:
                         len(changes), len(found), name)  # fmt: skip
             self.again(changes)
         self._lost.discard(name)
+        if not self._lost:
+            self._trust()
+
+    def _trust(self) -> None:
+        """Every plugin was asked what the journal may lack."""
+        try:
+            self.journal.trust()
+        except errors.JournalError as error:
+            LOG.warning("%s: %s; the host is asked again after the next start",
+                        error.code, error.message)  # fmt: skip
 
 
 def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
@@ -404,10 +437,19 @@ def _events(old: Records, new: Records) -> list[Event]:
                 instance=known.doc.attachment.instance_id, plugin=known.plugin,
                 phase=record.phase.value if record else "", role=known.role.value,
                 status=status_of(record).value if record else "DOWN", revision=known.revision,
-                request_id=known.request_id, error=record.error if record else None,
+                request_id=known.request_id, error=_cause(record, name),
+                findings=outcome.told(record) if record and name == "degraded" else None,
             )
         )  # fmt: skip
     return events
+
+
+def _cause(record: PortRecord | None, event: str) -> dict[str, object] | None:
+    """Why, for the events that have a reason."""
+    if record is None or record.error is not None or event != "degraded":
+        return record.error if record else None
+    drift = outcome.drift(record)
+    return drift.to_dict() if drift else None
 
 
 def _outgoing(old: Records, new: Records) -> list[Outgoing]:

@@ -159,6 +159,7 @@ class Item:
     :param deep: ``check`` shall also run the costly proofs (packet traces)
     :param interim: this ``check`` follows a ``plug`` and another one follows it, once the port is
         open: what the plug itself read back may stand, where nothing was changed since
+    :param thorough: this ``check`` is for somebody who asks why: no reading is too costly for it
     """
 
     attachment: Attachment
@@ -168,6 +169,7 @@ class Item:
     undo: Undo = field(default_factory=Undo)
     deep: bool = True
     interim: bool = False
+    thorough: bool = False
 
     @property
     def id(self) -> str:

@@ -21,6 +21,7 @@ from vifd.model import (
     decode,
     differences,
     names_in,
+    restore,
 )
 
 BAD: list[tuple[str, Any, str]] = [
@@ -68,6 +69,32 @@ BAD: list[tuple[str, Any, str]] = [
     ("instance__id", "b1b2", "instance.id"),
     ("instance__vcpus", 0, "instance.vcpus"),
     ("required", [], "required"),
+    ("port__ip_allocation", "later", "port.ip_allocation"),
+    ("port__security_groups", ["x"], "port.security_groups[0]"),
+    ("port__security_groups", [{"id": port_id(9), "rules": {}}], "port.security_groups[0].rules"),
+    ("port__qos_policy", {"rules": [{"type": "bandwidth_limit"}]},
+     "port.qos_policy.rules[0].max_kbps"),
+    ("port__qos_policy", {"rules": [{"type": "dscp_marking", "dscp_mark": 1}]},
+     "port.qos_policy.rules[0].dscp_mark"),
+    ("port__qos_policy", {"rules": [{"type": "x"}, {"type": "y", "direction": "up"}]},
+     "port.qos_policy.rules[1].direction"),
+    ("port__qos_policy", {"rules": [{"type": "bandwidth_limit", "max_kbps": -1}]},
+     "port.qos_policy.rules[0].max_kbps"),
+    ("port__trunk_details", {"trunk_id": "x"}, "port.trunk_details.trunk_id"),
+    ("port__trunk_details", {"trunk_id": port_id(8), "sub_ports": [
+        {"port_id": port_id(9), "segmentation_id": 0}]},
+     "port.trunk_details.sub_ports[0].segmentation_id"),
+    ("port__trunk_details", {"trunk_id": port_id(8), "sub_ports": [
+        {"port_id": port_id(9), "segmentation_id": 5},
+        {"port_id": port_id(10), "segmentation_id": 5}]},
+     "port.trunk_details.sub_ports[1].segmentation_id"),
+    ("port__trunk_details", {"trunk_id": port_id(8), "sub_ports": [
+        {"port_id": port_id(1), "segmentation_id": 5}]},
+     "port.trunk_details.sub_ports[0].port_id"),
+    ("port__numa_affinity_policy", "near", "port.numa_affinity_policy"),
+    ("port__trusted", "yes", "port.trusted"),
+    ("network__vlan_transparent", "yes", "network.vlan_transparent"),
+    ("instance__numa_nodes", [-1], "instance.numa_nodes[0]"),
 ]  # fmt: skip
 
 
@@ -213,3 +240,61 @@ def test_nonsense_in_a_part_is_told_by_its_path(part: str, value: Any) -> None:
     refusal = refused(document(1, **{part: value}))
     if refusal is not None:
         assert str(refusal.facts["field"]).startswith(part)
+
+
+EXTENSIONS: dict[str, Any] = {
+    "ip_allocation": "none", "security_groups": [port_id(7), {"id": port_id(8), "rules": [{}]}],
+    "qos_policy": {"rules": [{"type": "minimum_packet_rate", "min_kpps": 1, "direction": "any"}]},
+    "trunk_details": {"trunk_id": port_id(9), "sub_ports": [
+        {"port_id": port_id(2), "segmentation_id": 100, "segmentation_type": "vlan",
+         "mac_address": "fa:16:3e:00:00:02"}]},
+    "numa_affinity_policy": "socket", "trusted": True, "hardware_offload_type": "switchdev",
+    "hints": {"openvswitch": {}}, "propagate_uplink_status": False,
+}  # fmt: skip
+
+
+def test_extensions_are_read() -> None:
+    raw = document(1)
+    raw["port"] |= EXTENSIONS
+    port = decode(raw).attachment.port
+    assert port.trust
+    assert port.offloaded
+    assert port.trunk_details is not None
+    assert port.trunk_details.sub_ports[0].segmentation_id == 100
+    assert port.qos_policy is not None
+    assert port.qos_policy.rules[0].value == 1
+    assert msgspec.convert(msgspec.to_builtins(port), type(port)) == port
+
+
+def test_extensions_that_the_api_answers_with_null_are_not_asked_for() -> None:
+    raw = document(1)
+    raw["port"] |= dict.fromkeys(EXTENSIONS)
+    assert decode(raw).attachment == decode(document(1)).attachment
+
+
+@pytest.mark.parametrize("name", sorted(EXTENSIONS))
+def test_a_document_of_an_earlier_vifd_is_restored_whatever_stands_there(name: str) -> None:
+    """An earlier vifd kept these fields unread: that must not cost the port, nor the field."""
+    raw = document(1)
+    raw["port"][name] = 12.5
+    with pytest.raises(errors.BadDocument):
+        decode(raw)
+    restored = restore(raw, port_id=port_id(1))
+    assert restored.attachment == decode(document(1)).attachment
+    assert restored.raw == raw
+
+
+@pytest.mark.parametrize("raw", [None, {}, document(1, port__mac_address="x")])
+def test_what_never_was_a_document_is_not_restored(raw: Any) -> None:
+    with pytest.raises(errors.BadDocument):
+        restore(raw)
+
+
+def test_trust_and_offload_by_the_binding_profile() -> None:
+    profile = {"trusted": "true", "capabilities": ["switchdev"]}
+    port = decode(document(1, port__binding_profile=profile)).attachment.port
+    assert port.trust
+    assert port.offloaded
+    port = decode(document(1, port__binding_profile={"capabilities": "switchdev"})).attachment.port
+    assert not port.trust
+    assert not port.offloaded

@@ -58,7 +58,13 @@ from vifd.errors.plug import (
     PrivilegeMissing,
     SocketError,
 )
-from vifd.errors.plugins import PluginMissing, PluginRefused, PluginTimeout, PluginUnhealthy
+from vifd.errors.plugins import (
+    PluginMissing,
+    PluginNotAsked,
+    PluginRefused,
+    PluginTimeout,
+    PluginUnhealthy,
+)
 from vifd.errors.reconcile import ApprovalNeeded, Drift
 from vifd.errors.request import (
     BadDocument,
@@ -73,7 +79,13 @@ from vifd.errors.request import (
     UnknownRequired,
     UnsupportedVersion,
 )
-from vifd.errors.segment import MtuTooLarge, NoLocalVlan, PhysnetUnmapped, SegmentTypeUnsupported
+from vifd.errors.segment import (
+    MtuTooLarge,
+    NoLocalVlan,
+    PhysnetDown,
+    PhysnetUnmapped,
+    SegmentTypeUnsupported,
+)
 from vifd.errors.state import (
     PortNotFound,
     StateConflict,
@@ -130,8 +142,10 @@ __all__ = [
     "NumaMismatch",
     "Owner",
     "PackedRingUnsupported",
+    "PhysnetDown",
     "PhysnetUnmapped",
     "PluginMissing",
+    "PluginNotAsked",
     "PluginRefused",
     "PluginTimeout",
     "PluginUnhealthy",

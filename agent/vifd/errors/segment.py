@@ -35,6 +35,21 @@ class PhysnetUnmapped(VifError):
     remediation = "add the physical network to bridge_mappings in agent.conf"
 
 
+class PhysnetDown(VifError):
+    """The physical network, or the underlay of a tunnel, is mapped, and cannot be used now."""
+
+    code = "E_SEG_PHYSNET_DOWN"
+    reached = "what network.segment.physical_network is mapped to is down or missing"
+    klass = "segment"
+    http = 503
+    cni = 50
+    retryable = True
+    owner: ClassVar[Owner] = "operator"
+    scope: ClassVar[Scope] = "host"
+    template = "{wanted} is mapped to {device}, which cannot be used: {problem}"
+    remediation = "bring the named device up; vifd notices by itself"
+
+
 class NoLocalVlan(VifError):
     """All local VLAN ids of the bridge are in use."""
 

@@ -11,7 +11,8 @@ from vifd.errors import (
     VifModelUnsupported,
 )
 from vifd.testing.attachments import attachment
-from vifd_vhostuser.needs import guest_needs, large_pages
+from vifd.guest import large_pages
+from vifd_vhostuser.needs import guest_needs
 
 LARGE = {"hw:mem_page_size": "large"}
 

@@ -1,0 +1,30 @@
+"""What the guest's device shall be like: pure functions of flavor and image.
+
+The rules are nova's; plugins and the host's own checks read them here, so that each is written
+once.
+"""
+
+from __future__ import annotations
+
+from vifd.guest.device import MODELS, PASSTHROUGH, model, queues, too_few_queues, wrong_model
+from vifd.guest.memory import encryption, large_pages, page_size, private_memory
+from vifd.guest.precedence import PROPERTIES, Asked, Precedence, Property, asked, boolean
+
+__all__ = [
+    "MODELS",
+    "PASSTHROUGH",
+    "PROPERTIES",
+    "Asked",
+    "Precedence",
+    "Property",
+    "asked",
+    "boolean",
+    "encryption",
+    "large_pages",
+    "model",
+    "page_size",
+    "private_memory",
+    "queues",
+    "too_few_queues",
+    "wrong_model",
+]  # fmt: skip
