@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import platform
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from vifd import __version__, errors
+from vifd.adoption import Adoption
+from vifd.capabilities import enforcement
+from vifd.capabilities.enforcement import Enforcement
 from vifd.decision import Request
 from vifd.engine import Engine, outgoing
+from vifd.explain import Explanation
+from vifd.explain.examiner import Examiner
+from vifd.garbage.collector import Collector
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.guests import Guests, Prepared, Repaired
+from vifd.hostview import HostView
+from vifd.hypervisor import GuestInterface
 from vifd.inspection import Inspection
 from vifd.metrics import Metrics
-from vifd.model import Document, Phase, PortRecord, Role
-from vifd.plugin import CONTRACT_VERSION, Health, VifPlugin
+from vifd.model import Attachment, Document, Phase, PortRecord, Role
+from vifd.negotiation import Acceptable, Offer
+from vifd.negotiation.token import Claims
+from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
 from vifd.registry import Found
 from vifd.status import status_of
 from vifd.store import Journal
@@ -28,7 +39,9 @@ class Agent:
     """Answers questions from memory and hands requests to the engine; no call blocks.
 
     :param found: every plugin that discovery saw, admitted or refused
-    :param facts: what is known of the host beyond the plugins' probes
+    :param guests: what is done about the guests behind the ports
+    :param host: what is known of the host
+    :param examiner: answers why a port works or does not
     """
 
     def __init__(
@@ -37,13 +50,20 @@ class Agent:
         journal: Journal,
         metrics: Metrics,
         found: Sequence[Found],
-        facts: Callable[[], dict[str, Any]] = dict,
+        host: HostView | None = None,
+        examiner: Examiner | None = None,
+        guests: Guests | None = None,
+        collector: Collector | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._metrics = metrics
         self._found = found
-        self._facts = facts
+        self._guests = guests or Guests(engine, journal)
+        self._collector = collector or Collector.of(engine, journal)
+        self._adoption = Adoption(engine, journal)
+        self._host = host or HostView(engine)
+        self._examiner = examiner or Examiner(engine, journal)
         self._started = time.time()
         self.stopping = False
 
@@ -63,7 +83,11 @@ class Agent:
             "ports": dict(Counter(r.phase.value for r in records.values())),
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "outbox": self._journal.outbox_size(),
+            "repair": self._engine.settings.repair,
+            "hypervisor": self._guests.status(),
             "journal_set_aside": str(self._journal.set_aside or "") or None,
+            "journal_in_doubt": self._journal.in_doubt,
+            "unreadable": sorted(self._journal.unreadable),
         }
 
     def plugins(self) -> list[dict[str, Any]]:
@@ -119,19 +143,10 @@ class Agent:
         return self._engine.inspect(name)
 
     def host(self) -> dict[str, Any]:
-        system = platform.uname()
-        return {
-            "host": socket.gethostname(),
-            "kernel": system.release,
-            "machine": system.machine,
-            "python": platform.python_version(),
-            "vifd": __version__,
-            **self._facts(),
-            "plugins": {
-                name: {"state": probe.health.value, "reasons": probe.reasons, "facts": probe.facts}
-                for name, probe in self._engine.probes.items()
-            },
-        }
+        return self._host.show()
+
+    def refresh_host(self) -> Future[dict[str, Any]]:
+        return self._host.refresh()
 
     def ports(self) -> list[PortRecord]:
         return [record for _, record in sorted(self._journal.records().items())]
@@ -141,6 +156,20 @@ class Agent:
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
         return record
+
+    def enforcement(self, record: PortRecord) -> list[Enforcement]:
+        """See :meth:`vifd.api.backend.Backend.enforcement`."""
+        advert = self._engine.adverts().get(record.plugin) or Advert(vif_types=())
+        wanted, vif_type = record.doc.attachment, record.vif_type
+        return enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        """See :meth:`vifd.api.backend.Backend.explain`."""
+        return self._examiner.explain(port_id)
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        """See :meth:`vifd.api.backend.Backend.recall`."""
+        return self._examiner.recall(port_id, unasked)
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         return self._journal.events(after, limit)
@@ -159,10 +188,32 @@ class Agent:
 
     # --- requests ---
 
-    def plug(self, docs: Sequence[Document], request_id: str) -> list[Ticket]:
+    def host_info(self) -> dict[str, Any]:
+        """See :meth:`vifd.api.backend.Backend.host_info`."""
+        return self._engine.negotiator.host_info()
+
+    def advert(self, plugin: str) -> Advert | None:
+        """See :meth:`vifd.api.backend.Backend.advert`."""
+        return self._engine.adverts().get(plugin)
+
+    def offer(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        """See :meth:`vifd.api.backend.Backend.offer`."""
+        return self._engine.offering.submit(attachment, acceptable, contract)
+
+    def plug(
+        self,
+        docs: Sequence[Document],
+        request_id: str,
+        claims: Mapping[str, Claims] | None = None,
+    ) -> list[Ticket]:
         tickets = [Ticket(doc.id, request_id) for doc in docs]
-        pairs = zip(docs, tickets, strict=True)
-        self._submit([Request(Kind.PLUG, ticket, doc=doc) for doc, ticket in pairs])
+        known = claims or {}
+        self._submit([
+            Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id))
+            for doc, ticket in zip(docs, tickets, strict=True)
+        ])  # fmt: skip
         return tickets
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
@@ -180,12 +231,43 @@ class Agent:
         self._submit([Request(Kind.CHECK, ticket)])
         return ticket.done
 
+    def prepare_guest(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        """See :meth:`vifd.api.backend.Backend.prepare_guest`."""
+        return self._guests.prepare(guest, interfaces, request_id, timeout)
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        """See :meth:`vifd.api.backend.Backend.repair`."""
+        if self.stopping:
+            raise errors.Stopping(port=port_id)
+        return self._guests.repair(port_id, request_id, timeout)
+
     def _submit(self, requests: Sequence[Request]) -> None:
         if self.stopping:
             for request in requests:
                 request.ticket.fail(errors.Stopping())
         else:
             self._engine.submit(requests)
+
+    # --- what belongs to no port, or not yet ---
+
+    def garbage(self) -> Future[GarbageView]:
+        return self._collector.dry_run()
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        return self._collector.collect(ids, force=force)
+
+    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        return self._collector.undo(ids)
+
+    def adopt(self, doc: Document, request_id: str) -> Ticket:
+        ticket = Ticket(doc.id, request_id)
+        if self.stopping:
+            ticket.fail(errors.Stopping())
+        else:
+            self._adoption.take_over(doc, ticket)
+        return ticket
 
     def reassert(self) -> None:
         """Put every status into the outbox again."""

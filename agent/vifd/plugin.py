@@ -133,6 +133,15 @@ class Advert:
         return kind_of(vif_type, self.profiles.get(vif_type, ()), self.installed)
 
 
+#: Paths of the document for :attr:`Advert.in_place`: what no plugin of this project wires. The
+#: enforcement report says so of each, so they may change at any time.
+REPORTED = (
+    "port.ip_allocation", "port.security_groups", "port.qos_policy", "port.trunk_details",
+    "port.trusted", "port.hints", "port.numa_affinity_policy", "port.propagate_uplink_status",
+    "network.vlan_transparent", "network.qinq", "instance.numa_nodes",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Requirement:
     """Something an attachment needs for this plugin, and whether it is there.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vifd.guest.device import MODELS, PASSTHROUGH, model, queues, too_few_queues, wrong_model
 from vifd.guest.memory import encryption, large_pages, page_size, private_memory
 from vifd.guest.precedence import PROPERTIES, Asked, Precedence, Property, asked, boolean
+from vifd.guest.vhostuser import vhost_user
 
 __all__ = [
     "MODELS",
@@ -26,5 +27,6 @@ __all__ = [
     "private_memory",
     "queues",
     "too_few_queues",
+    "vhost_user",
     "wrong_model",
 ]  # fmt: skip

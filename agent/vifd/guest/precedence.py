@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from vifd.errors import FlavorImageConflict
@@ -38,11 +39,11 @@ class Property:
     read: Callable[[Any], Any]
     precedence: Precedence
 
-    @property
+    @cached_property
     def flavor_key(self) -> str:
         return f"hw:{self.name}"
 
-    @property
+    @cached_property
     def image_key(self) -> str:
         return f"hw_{self.name}"
 
@@ -109,8 +110,11 @@ def asked(instance: Instance | None, name: str) -> Asked:
     if instance is None:
         return NOTHING
     rule = PROPERTIES[name]
-    flavor = _given(rule, instance.flavor_extra_specs.get(rule.flavor_key), _IMAGE)
-    image = _given(rule, instance.image_properties.get(rule.image_key), _FLAVOR)
+    specs, properties = instance.flavor_extra_specs, instance.image_properties
+    if rule.flavor_key not in specs and rule.image_key not in properties:
+        return NOTHING
+    flavor = _given(rule, specs.get(rule.flavor_key), _IMAGE)
+    image = _given(rule, properties.get(rule.image_key), _FLAVOR)
     if image is None:
         return _from(rule.flavor_key, "flavor extra spec", flavor)
     problem = _conflict(rule, flavor, image)

@@ -21,6 +21,7 @@ from vifd.osvif.loading import Hosted
 from vifd.osvif.naming import Names
 from vifd.osvif.options import Settings
 from vifd.plugin import (
+    REPORTED,
     Advert,
     Entry,
     Health,
@@ -43,7 +44,7 @@ IN_PLACE = (
     "role", "required", "fixed_ips", "subnets", "network.mtu",
     "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
     "port.admin_state_up", "port.device_owner",
-    "instance.vcpus", "instance.flavor_extra_specs", "instance.image_properties",
+    "instance.vcpus", "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
 )  # fmt: skip
 
 #: Seconds for what was removed to be seen as gone.
@@ -68,6 +69,11 @@ class OsVifPlugin(VifPlugin):
             network_types=("local", "flat", "vlan", "vxlan", "gre", "geneve"),
             in_place=frozenset(IN_PLACE),
             on_request=True,
+            profiles={
+                kind: cls.hosted.description.profiles.get(name, ())
+                for kind, name in cls.hosted.description.vif_types.items()
+            },
+            installed=cls.hosted.description.versions,
         )
 
     def probe(self) -> Probe:

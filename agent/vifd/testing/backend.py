@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
@@ -13,23 +13,39 @@ from typing import Any, Self
 import msgspec
 
 from vifd import errors
+from vifd.capabilities import enforcement
+from vifd.capabilities.enforcement import Enforcement
+from vifd.explain import Explanation, Subject, explain
+from vifd.guests import Prepared, Repaired
+from vifd.guests.matching import ports_of
+from vifd.guests.preparing import PreparedPort
+from vifd.hypervisor import GuestInterface
 from vifd.inspection import Check, Inspection
 from vifd.model import (
+    Attachment,
     Document,
     Evidence,
     Phase,
     PortRecord,
     Report,
     Role,
+    Selection,
     Vif,
     Wiring,
     differences,
 )
+from vifd.negotiation import Acceptable, Offer
+from vifd.negotiation.token import Claims
+from vifd.plugin import Advert
 from vifd.status import settled, wants_open
+from vifd.testing.hosting import FakeHost
+from vifd.testing.offers import FakeOffers
 from vifd.ticket import Event, Ticket
 
 #: What may change on a plugged port.
 IN_PLACE = ("network.mtu", "role", "port.name")
+#: What its plugin enforces.
+FEATURES = frozenset({"port_security", "allowed_address_pairs", "mtu"})
 
 
 class _Worker:
@@ -55,12 +71,16 @@ class FakeDaemon:
     """A :class:`vifd.api.backend.Backend` that keeps state.
 
     :ivar inspected: what the inspection of a plugin finds besides
+    :ivar offers: what it can give
+    :ivar machine: what is known of its host
     :ivar effects: every change that was made, in order: ``plug <id>``, ``unplug <id>``…
     """
 
     def __init__(self) -> None:
         self.effects: list[str] = []
+        self.machine = FakeHost()
         self.inspected: list[Check] = []
+        self.offers = FakeOffers(FEATURES)
         self._records: dict[str, PortRecord] = {}
         self._events: list[Event] = []
         self._callbacks: list[Callable[[Event], None]] = []
@@ -154,7 +174,10 @@ class FakeDaemon:
         return future
 
     def host(self) -> dict[str, Any]:
-        return {"hostname": "fake", "kernel": "6.1", "plugins": {"fake": {"bridge": "br-int"}}}
+        return self.machine.show()
+
+    def refresh_host(self) -> Future[dict[str, Any]]:
+        return self.machine.refresh()
 
     def ports(self) -> list[PortRecord]:
         with self._lock:
@@ -166,8 +189,38 @@ class FakeDaemon:
                 raise errors.PortNotFound(port=port_id, facts={"port": port_id})
             return self._records[port_id]
 
-    def plug(self, docs: Sequence[Document], request_id: str) -> list[Ticket]:
-        return [self._plug(doc, request_id) for doc in docs]
+    def host_info(self) -> dict[str, Any]:
+        return self.offers.host_info()
+
+    def advert(self, plugin: str) -> Advert | None:
+        return self.offers.advert if plugin == "fake" else None
+
+    def offer(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        future: Future[Offer] = Future()
+
+        def do() -> None:
+            self._running.wait()
+            try:
+                future.set_result(self.offers.make(attachment, acceptable, contract))
+            except errors.VifError as error:
+                future.set_exception(error)
+
+        self._lane.put(do)
+        return future
+
+    def enforcement(self, record: PortRecord) -> list[Enforcement]:
+        wanted, advert = record.doc.attachment, Advert((record.vif_type,), features=FEATURES)
+        return enforcement.report(wanted, advert, plugin=record.plugin)
+
+    def plug(
+        self,
+        docs: Sequence[Document],
+        request_id: str,
+        claims: Mapping[str, Claims] | None = None,
+    ) -> list[Ticket]:
+        return [self._plug(doc, request_id, claims) for doc in docs]
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
         return [self._unplug(port_id, request_id) for port_id in port_ids]
@@ -185,6 +238,61 @@ class FakeDaemon:
         self._lane.put(do)
         return future
 
+    def prepare_guest(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        del request_id, timeout
+        future: Future[Prepared] = Future()
+
+        def do() -> None:
+            self._running.wait()
+            with self._lock:
+                ours = ports_of(interfaces, self._records)
+            ports = [
+                PreparedPort(r.id, device, r.error is None, r.phase, r.error)
+                for device, r in ours.items()
+            ]
+            unknown = [i.device for i in interfaces if i.device not in ours]
+            future.set_result(Prepared(guest, all(p.ok for p in ports), ports, unknown))
+
+        self._lane.put(do)
+        return future
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        del request_id, timeout
+        record = self.port(port_id)
+        device = record.names.device if record.names else ""
+        future: Future[Repaired] = Future()
+
+        def do() -> None:
+            self._running.wait()
+            error = self._failures.pop(port_id, None)
+            if error is not None:
+                future.set_exception(error)
+                return
+            self.effects.append(f"repair {port_id}")
+            text = f"{device} was taken out of guest fake and put back"
+            future.set_result(Repaired(record, True, text, "fake", device, 0.2))
+
+        self._lane.put(do)
+        return future
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        record = self.port(port_id)
+        future: Future[Explanation] = Future()
+
+        def do() -> None:
+            self._running.wait()
+            now = time.time()
+            future.set_result(explain(Subject(record, now, _report(record), asked=True)))
+
+        self._lane.put(do)
+        return future
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        record = self.port(port_id)
+        return explain(Subject(record, time.time(), record.report, unasked=unasked))
+
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         with self._lock:
             return self._events[after : after + limit]
@@ -198,7 +306,9 @@ class FakeDaemon:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _plug(self, doc: Document, request_id: str) -> Ticket:
+    def _plug(
+        self, doc: Document, request_id: str, claims: Mapping[str, Claims] | None = None
+    ) -> Ticket:
         ticket = Ticket(doc.id, request_id)
         with self._lock:
             old = self._records.get(doc.id)
@@ -212,13 +322,20 @@ class FakeDaemon:
                     facts = {"fields": fixed}
                     ticket.fail(errors.StateConflict(port=doc.id, facts=facts, stage="accept"))
                     return ticket
+            try:
+                selection = old.selection if old else self.offers.select(doc, claims)
+            except errors.TokenStale as stale:
+                ticket.fail(stale)
+                return ticket
             ticket.created = old is None
-            record = self._accept(doc, request_id, old)
+            record = self._accept(doc, request_id, old, selection)
         self._disk.put(lambda: ticket.accepted.set_result(record))
         self._disk.put(lambda: self._lane.put(lambda: self._carry_out(record, ticket)))
         return ticket
 
-    def _accept(self, doc: Document, request_id: str, old: PortRecord | None) -> PortRecord:
+    def _accept(
+        self, doc: Document, request_id: str, old: PortRecord | None, selection: Selection | None
+    ) -> PortRecord:
         names = Wiring("fake", "tap", f"tap{doc.id[:11]}", {"ofport": 7})
         record = PortRecord(
             doc=doc,
@@ -228,6 +345,7 @@ class FakeDaemon:
             revision=old.revision + 1 if old else 1,
             updated_at=time.time(),
             request_id=request_id,
+            selection=selection,
         )
         self._records[doc.id] = record
         self.effects.append(f"plug {doc.id}")

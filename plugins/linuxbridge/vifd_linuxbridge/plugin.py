@@ -16,8 +16,10 @@ from vifd.errors import (
     SegmentTypeUnsupported,
     VifError,
 )
+from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import (
+    REPORTED,
     Advert,
     Entry,
     Health,
@@ -29,9 +31,10 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
 )
-from vifd_linuxbridge import options, probing, wiring
+from vifd_linuxbridge import garbage, options, probing, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
+from vifd_linuxbridge.garbage import Garbage
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
@@ -48,7 +51,7 @@ IN_PLACE = (
     "port.admin_state_up", "port.binding_profile", "port.device_owner",
     "network.mtu", "network.name", "network.segment.id",
     "instance.name", "instance.project_id", "instance.vcpus",
-    "instance.flavor_extra_specs", "instance.image_properties",
+    "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
 )  # fmt: skip
 
 
@@ -107,7 +110,9 @@ class LinuxBridgePlugin(VifPlugin):
         return probing.probe(self._ground, self.settings)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
-        """The way out of the host for the network, and its MTU."""
+        """The way out of the host for the network, and its MTU; the guest's queues."""
+        queues = guest.too_few_queues(attachment, self.settings.max_queues)
+        yield Requirement("multiqueue", queues is None, queues)
         asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
         match attachment.network.segment.network_type:
             case "local" if not asked:
@@ -219,6 +224,25 @@ class LinuxBridgePlugin(VifPlugin):
         """Every port that has a chain of ours."""
         observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)
         return observing.run(self.plugin_name, VIF_TYPE)
+
+    # --- single objects ---
+
+    @property
+    def _garbage(self) -> Garbage:
+        links = self.host.drivers.links
+        return Garbage(links, self._bridging, self._nft)
+
+    def inventory(self) -> list[Marked]:
+        return self._garbage.inventory()
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return garbage.expected(self.plugin_name, entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.discard(objects)
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.restore(objects)
 
 
 def _without(what: str) -> BackendUnavailable:

@@ -14,6 +14,7 @@ from vifd import __version__
 from vifd.errors import NameClash, VifError
 from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.plugin import (
+    REPORTED,
     Advert,
     Entry,
     Health,
@@ -35,7 +36,7 @@ IN_PLACE = (
     "port.admin_state_up", "port.device_owner",
     "network.mtu", "network.name", "network.segment",
     "instance.name", "instance.project_id", "instance.vcpus",
-    "instance.flavor_extra_specs", "instance.image_properties",
+    "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
 )  # fmt: skip
 
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from vifd import __version__
+from vifd import __version__, guest
+from vifd.errors import VifError
+from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.ovs import wiring
 from vifd.ovs.bridges import Bridges
@@ -19,6 +21,7 @@ from vifd.ovs.removal import unplug
 from vifd.ovs.rows import bridges_of
 from vifd.ovs.switch import Switch, switch_of
 from vifd.plugin import (
+    REPORTED,
     Advert,
     Entry,
     Host,
@@ -29,8 +32,9 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
 )
-from vifd_ovs import guest, observing, options, probing
+from vifd_ovs import observing, options, probing
 from vifd_ovs.checking import Checking
+from vifd_ovs.garbage import Garbage
 from vifd_ovs.plugging import Plugging
 from vifd_ovs.removal import remove_devices
 
@@ -43,7 +47,7 @@ IN_PLACE = (
     "port.admin_state_up", "port.binding_profile", "port.device_owner",
     "network.mtu", "network.name", "network.segment.id",
     "instance.name", "instance.project_id", "instance.vcpus",
-    "instance.flavor_extra_specs", "instance.image_properties",
+    "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
 )  # fmt: skip
 
 
@@ -65,6 +69,7 @@ class OvsPlugin(VifPlugin):
             self.settings.port_timeout,
         )
         self._naming = Naming(host, self._bridges, self.settings.ofports, "tap")
+        self._garbage = Garbage(host, self._bridges)
         self._switches: dict[str, Switch] = {}
         self._mtus: dict[str, tuple[str, int]] = {}
 
@@ -91,8 +96,10 @@ class OvsPlugin(VifPlugin):
         return probing.probe(self.host.drivers, self.settings, self._bridges)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
-        """The segment's physical network, its bridge, and its MTU."""
-        return segment_needs(attachment, self._bridges, self._mtus)
+        """The segment's physical network, its bridge, and its MTU; the guest's queues."""
+        yield from segment_needs(attachment, self._bridges, self._mtus)
+        queues = guest.too_few_queues(attachment, self.settings.max_queues)
+        yield Requirement("multiqueue", queues is None, queues)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The device's name, a port number, the network's local VLAN id and a new generation.
@@ -146,6 +153,20 @@ class OvsPlugin(VifPlugin):
         bridge that the ledger names."""
         bridges = bridges_of(self.host, self.settings.bridge)
         return observing.observe(self.host.drivers, bridges, self.plugin_name, VIF_TYPE)
+
+    # --- single objects ---
+
+    def inventory(self) -> list[Marked]:
+        return self._garbage.inventory()
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return self._garbage.expected(entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.discard(objects)
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.restore(objects)
 
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""

@@ -11,6 +11,8 @@ import msgspec
 from oslo_config import cfg
 
 from vifd import __version__, guest
+from vifd.errors import VifError
+from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.ovs import wiring
 from vifd.ovs.bridges import Bridges
@@ -21,6 +23,7 @@ from vifd.ovs.removal import unplug
 from vifd.ovs.rows import bridges_of, observe_rows
 from vifd.ovs.switch import Switch, switch_of
 from vifd.plugin import (
+    REPORTED,
     Advert,
     Entry,
     Host,
@@ -34,6 +37,7 @@ from vifd.plugin import (
 from vifd_vhostuser import options, sockets
 from vifd_vhostuser.checking import Checking
 from vifd_vhostuser.files import HostFiles
+from vifd_vhostuser.garbage import Garbage
 from vifd_vhostuser.needs import MODEL, guest_needs
 from vifd_vhostuser.options import CLIENT
 from vifd_vhostuser.plugging import Plugging, remove_sockets
@@ -48,7 +52,7 @@ IN_PLACE = (
     "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
     "port.admin_state_up", "port.binding_profile", "port.device_owner",
     "network.mtu", "network.name", "network.segment.id",
-    "instance.name", "instance.project_id",
+    "instance.name", "instance.project_id", *REPORTED,
 )  # fmt: skip
 
 
@@ -71,8 +75,10 @@ class VhostUserPlugin(VifPlugin):
             self.settings.port_timeout,
         )
         self._naming = Naming(host, self._bridges, self.settings.ofports, sockets.PREFIX)
+        self._garbage = Garbage(host, self._bridges, self.files)
         self._switches: dict[str, Switch] = {}
         self._mtus: dict[str, tuple[str, int]] = {}
+        self._iommu = False
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
@@ -85,7 +91,14 @@ class VhostUserPlugin(VifPlugin):
             vnic_types=("normal",),
             network_types=("local", "flat", "vlan"),
             features=frozenset(
-                {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
+                {
+                    "port_security",
+                    "allowed_address_pairs",
+                    "multiqueue",
+                    "mtu",
+                    "admin_state",
+                    "packed_ring",
+                }
             ),
             in_place=frozenset(IN_PLACE),
         )
@@ -94,7 +107,10 @@ class VhostUserPlugin(VifPlugin):
 
     def probe(self) -> Probe:
         self._mtus = uplink_mtus(self._bridges)
-        return Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
+        found = Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
+        config = found.facts.get("other_config") or {}
+        self._iommu = config.get("vhost-iommu-support") == "true"
+        return found
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """What the segment needs of the host, and the port of the guest."""
@@ -103,6 +119,7 @@ class VhostUserPlugin(VifPlugin):
             attachment,
             max_queues=self.settings.max_queues,
             file_backed=self.settings.file_backed_memory,
+            iommu=self._iommu,
         )
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
@@ -175,6 +192,20 @@ class VhostUserPlugin(VifPlugin):
             replace(entry, wiring=self._wiring(entry.wiring.device, wiring.read(entry.wiring)))
             for entry in found.values()
         ]
+
+    # --- single objects ---
+
+    def inventory(self) -> list[Marked]:
+        return self._garbage.inventory()
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return self._garbage.expected(entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.discard(objects)
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self._garbage.restore(objects)
 
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""

@@ -161,6 +161,30 @@ def test_packed_rings_are_the_switchs_affair_too():
     assert not unmet(wanted, inventory, NOOP)
 
 
+def test_a_switch_in_user_space_serves_virtio_in_memory_that_it_can_read():
+    able = host(**{names.VHOST_USER: 1, VIRTIO: 1, names.vif_model("e1000"): 1, names.SEV: 1})
+    (lacking,) = unmet(needs(image={"hw_vif_model": "e1000"}), able, VHOST)
+    assert isinstance(lacking.error, errors.VifModelUnsupported)
+    secret = needs({"hw:mem_encryption": "true"})
+    (lacking,) = unmet(secret, able, VHOST)
+    assert isinstance(lacking.error, errors.MemoryEncrypted)
+    assert not unmet(secret, able, replace(VHOST, features=frozenset({"encrypted_memory"})))
+    assert not unmet(secret, able, OVS)
+
+
+def test_memory_that_may_not_be_shared_is_said():
+    backed = Probe(Health.READY, facts={"file_backed_memory": True})
+    for wanted, inventory, probe, said in (
+        (needs(), host(), None, True),
+        (needs({"hw:mem_page_size": "large"}), host(), None, False),
+        (needs(), host(**{names.FILE_BACKED_MEMORY: 1}), None, False),
+        (needs(), host(), backed, False),
+    ):
+        found = notes(wanted, inventory, NOOP, probe, vif_type="vhostuser")
+        assert any("shared" in note for note in found) is said
+        assert not unmet(wanted, inventory, NOOP, probe, vif_type="vhostuser")
+
+
 # --- NUMA -----------------------------------------------------------------------------------------
 
 

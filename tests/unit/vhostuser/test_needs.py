@@ -9,9 +9,10 @@ from vifd.errors import (
     MultiqueueUnsupported,
     SharedMemoryMissing,
     VifModelUnsupported,
+    ViommuUnsupported,
 )
-from vifd.testing.attachments import attachment
 from vifd.guest import large_pages
+from vifd.testing.attachments import attachment
 from vifd_vhostuser.needs import guest_needs
 
 LARGE = {"hw:mem_page_size": "large"}
@@ -72,6 +73,23 @@ def test_queues():
     assert refusals(many, vcpus=4) == {}
     assert refusals(many, vcpus=1, max_queues=1) == {}
     assert set(refusals(many, vcpus=4, max_queues=1)) == {MultiqueueUnsupported}
+
+
+def test_a_virtual_iommu_needs_a_switch_that_follows_it():
+    wanted = attachment(1, instance={"flavor_extra_specs": {**LARGE, "hw:viommu_model": "intel"}})
+    found = {
+        iommu: [
+            need.error
+            for need in guest_needs(wanted, max_queues=8, file_backed=False, iommu=iommu)
+            if not need.met
+        ]
+        for iommu in (True, False)
+    }
+    assert found[True] == []
+    (error,) = found[False]
+    assert isinstance(error, ViommuUnsupported)
+    assert "vhost-iommu-support" in error.message
+    assert refusals({**LARGE, "hw:viommu_model": "none"}) == {}
 
 
 def test_nothing_is_known_of_a_guest_that_is_not_named():
