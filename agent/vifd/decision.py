@@ -5,6 +5,7 @@ Refusals are raised; what is wanted comes back as a change of the record.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from vifd import errors, model, plan
 from vifd.model import Document, Phase, PortRecord, Role
 from vifd.negotiation import Choice, refusal_of
+from vifd.negotiation.token import Claims
 from vifd.parking import Parking
 from vifd.plugin import Advert
 from vifd.status import settled, untouched
@@ -25,18 +27,22 @@ from vifd.tickets import Kind
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller wants of one port."""
+    """What a caller wants of one port.
+
+    :param claims: of the token of an offer, which names the candidate to take
+    """
 
     kind: Kind
     ticket: Ticket
     doc: Document | None = None
     role: Role | None = None
+    claims: Claims | None = None
 
 
 class Plugins(Protocol):
     """What a decision needs to know of the plugins."""
 
-    def choose(self, doc: Document) -> Choice: ...
+    def choose(self, doc: Document, claims: Claims | None = None) -> Choice: ...
 
     def adverts(self) -> Mapping[str, Advert]: ...
 
@@ -121,29 +127,37 @@ class Decider:
 
         return Decision(change, present, kick=missing is None, refusal=missing)
 
-    def _choose(self, doc: Document) -> Choice:
-        choice = self._plugins.choose(doc)
+    def _choose(self, request: Request, doc: Document) -> PortRecord:
+        """The record of a port that is to be made."""
+        choice = self._plugins.choose(doc, request.claims)
         if not choice.plugin:
             raise refusal_of(choice, doc.attachment, self._plugins.adverts())
-        return choice
-
-    def _new(self, request: Request, doc: Document) -> Decision:
-        choice = self._choose(doc)
-        request.ticket.created = True
-        record = PortRecord(
+        if choice.vif_type != self._plugins.adverts()[choice.plugin].vif_types[0]:
+            # the plugin would take its first by itself
+            doc = doc.with_vif_type(choice.vif_type)
+        return PortRecord(
             doc=doc,
             plugin=choice.plugin,
             vif_type=choice.vif_type,
             request_id=request.ticket.request_id,
+            selection=choice.selection(time.time()),
         )
+
+    def _new(self, request: Request, doc: Document) -> Decision:
+        record = self._choose(request, doc)
+        request.ticket.created = True
         return Decision(lambda _now: record)
 
     def _changed(self, request: Request, doc: Document, present: PortRecord) -> Decision:
         missing = self._missing(present)
-        if missing is None and doc.raw == present.doc.raw:
+        kept = present.doc.attachment.vif_type
+        if kept is not None and doc.attachment.vif_type is None:
+            doc = doc.with_vif_type(kept)
+        fixed = _other_candidate(request.claims, present)
+        if missing is None and not fixed and doc.raw == present.doc.raw:
             return Decision(seen=present, kick=not (settled(present) and present.applied))
         paths = differences(present.doc, doc)
-        fixed = self._fixed(paths, doc, present)
+        fixed += self._fixed(paths, doc, present)
         if missing is not None or fixed:
             refusal = missing or _conflict(present, fixed)
             if not untouched(present):
@@ -169,7 +183,7 @@ class Decider:
         self, request: Request, doc: Document, present: PortRecord, refusal: errors.VifError
     ) -> Decision:
         """Nothing of the port is on the host: choose again, as for a new one."""
-        choice = self._choose(doc)
+        record = self._choose(request, doc)
         decision = Decision(seen=present)
 
         def change(now: PortRecord | None) -> PortRecord | None:
@@ -177,10 +191,7 @@ class Decider:
                 # A lane began with it between the decision and the commit.
                 decision.overtaken = refusal
                 return now
-            return PortRecord(
-                doc=doc, plugin=choice.plugin, vif_type=choice.vif_type,
-                request_id=request.ticket.request_id,
-            )  # fmt: skip
+            return record
 
         decision.change = change
         return decision
@@ -201,6 +212,13 @@ def differences(old: Document, new: Document) -> list[str]:
     """The paths at which two documents differ in what this version understands."""
     a, b = (msgspec.to_builtins(d.attachment) for d in (old, new))
     return [p for p in model.differences(a, b) if p not in ("plugin", "vif_type", "version")]
+
+
+def _other_candidate(claims: Claims | None, present: PortRecord) -> list[str]:
+    """A token for another candidate than the one that serves the port. One for the same is spent,
+    and repeating the call that spent it is no error, whatever became of the host since."""
+    have = (present.plugin, present.vif_type)
+    return [] if claims is None or (claims.plugin, claims.vif_type) == have else ["token"]
 
 
 def _other_choice(doc: Document, present: PortRecord) -> list[str]:

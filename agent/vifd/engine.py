@@ -55,6 +55,9 @@ class Settings:
         """The part that concerns the lanes."""
         return Limits(verify=self.verify, repair=self.repair)
 
+#: The reasons of a plugin that has not answered yet.
+_UNPROBED = ["it was not probed yet"]
+
 
 @dataclass
 class Engine:
@@ -63,6 +66,7 @@ class Engine:
     :param plugins: admitted plugins by name, in order of preference
     :param mail: called when the outbox has something new
     :param nudge: called when :meth:`tick` has something to do earlier than it said
+    :param health_changed: called when a plugin's probe answers something else
     :param witness: what is known of a port besides what its plugin reads back; from memory
     """
 
@@ -73,13 +77,14 @@ class Engine:
     bus: Bus = field(default_factory=Bus)
     mail: Callable[[], None] = lambda: None
     nudge: Callable[[], None] = lambda: None
+    health_changed: Callable[[], None] = lambda: None
     witness: Callable[[PortRecord], list[Evidence]] = lambda _record: []
 
     def __post_init__(self) -> None:
         self.tickets = Tickets()
         self.intake = Intake(self, self.journal, self.tickets)
         self.probes: dict[str, Probe] = {
-            name: Probe(Health.UNAVAILABLE, ["it was not probed yet"]) for name in self.plugins
+            name: Probe(Health.UNAVAILABLE, list(_UNPROBED)) for name in self.plugins
         }
         self.lanes: dict[str, Lane] = {}
         self._workers: dict[str, Worker] = {}
@@ -169,7 +174,12 @@ class Engine:
         return tuple(sorted(self._lost))
 
     def _all_probed(self) -> bool:
-        return all(p.reasons != ["it was not probed yet"] for p in self.probes.values())
+        return len(self.probed_plugins()) == len(self.probes)
+
+    def probed_plugins(self) -> dict[str, Probe]:
+        """The last answers of the plugins' probes, of those that have answered."""
+        known = dict(self.probes)
+        return {name: probe for name, probe in known.items() if probe.reasons != _UNPROBED}
 
     # --- requests ---
 
@@ -300,6 +310,7 @@ class Engine:
             self.lanes[plugin].errand("recover", partial(self._recover, plugin))
         if before == probe:
             return
+        self.health_changed()
         if before.health is not probe.health:
             level = logging.INFO if probe.health is Health.READY else logging.WARNING
             reasons = "; ".join(probe.reasons) or "nothing lacks"
@@ -339,6 +350,16 @@ class Engine:
         """Have every plugin's health read again."""
         for name, lane in self.lanes.items():
             lane.errand("probe", self._workers[name].probe)
+
+    def probe_now(self) -> list[Future[None]]:
+        """The same; each future is done once a lane has read its plugin's health."""
+        self.probe_all()
+        done: list[Future[None]] = []
+        for lane in self.lanes.values():
+            future: Future[None] = Future()
+            lane.errand(f"probed {id(future)}", partial(future.set_result, None))
+            done.append(future)
+        return done
 
     def retry_in(self, port_id: str) -> float | None:
         """Seconds until the next attempt of a port whose last one failed."""

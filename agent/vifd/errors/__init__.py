@@ -86,12 +86,7 @@ from vifd.errors.segment import (
     PhysnetUnmapped,
     SegmentTypeUnsupported,
 )
-from vifd.errors.state import (
-    PortNotFound,
-    StateConflict,
-    Superseded,
-    WaitTimeout,
-)
+from vifd.errors.state import NotPlugged, PortNotFound, StateConflict, Superseded, WaitTimeout
 from vifd.errors.wire import UnplugPartial, WireTimeout
 
 __all__ = [
@@ -138,6 +133,7 @@ __all__ = [
     "NoCommonVif",
     "NoLocalVlan",
     "NoSuchRoute",
+    "NotPlugged",
     "NotRestorable",
     "NumaMismatch",
     "Owner",

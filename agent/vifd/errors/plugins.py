@@ -63,3 +63,17 @@ class PluginTimeout(VifError):
     scope: ClassVar[Scope] = "plugin"
     template = "plugin {plugin!r} did not finish {verb} within {seconds} s"
     remediation = "look at what the plugin waits for (OVS, kernel); it is retried by itself"
+
+
+class PluginNotAsked(VifError):
+    """The plugin was left out: the document asks for another one, or must ask for this one."""
+
+    code = "E_PLUGIN_NOT_ASKED"
+    reached = "an offer, for each plugin that the document does not ask for by name"
+    klass = "plugin"
+    http = 409
+    cni = 7
+    owner: ClassVar[Owner] = "user"
+    scope: ClassVar[Scope] = "plugin"
+    template = "plugin {plugin!r} was not asked for"
+    remediation = "name the plugin in the document to have it serve the port"

@@ -16,9 +16,10 @@ from vifd.model.attachment import (
     Segment,
     Subnet,
 )
-from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences
+from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences, restore
 from vifd.model.evidence import Evidence, Report
-from vifd.model.record import PortRecord, Vif, Wiring
+from vifd.model.extensions import QosPolicy, QosRule, SecurityGroup, SubPort, Trunk
+from vifd.model.record import PortRecord, Selection, Vif, Wiring
 from vifd.model.text import names_in
 from vifd.model.values import MAC, UUID, Id, MacAddress, Mtu, Phase, Role, Status, Text
 
@@ -39,15 +40,22 @@ __all__ = [
     "Phase",
     "Port",
     "PortRecord",
+    "QosPolicy",
+    "QosRule",
     "Report",
     "Role",
+    "SecurityGroup",
     "Segment",
+    "Selection",
     "Status",
+    "SubPort",
     "Subnet",
     "Text",
+    "Trunk",
     "Vif",
     "Wiring",
     "decode",
     "differences",
     "names_in",
+    "restore",
 ]  # fmt: skip

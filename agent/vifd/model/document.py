@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -12,12 +12,23 @@ from msgspec import Struct
 
 from vifd import errors
 from vifd.model.attachment import Attachment
+from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy, Trunk
 from vifd.model.values import Role
 
 #: Versions of the attachment document that are understood, newest first.
 DOCUMENT_VERSIONS = ("1.0",)
 #: What may stand under ``required`` in a document of these versions.
 KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
+#: Fields that an earlier vifd kept unread, by the part of the document that they stand in: in what
+#: it wrote down they may hold anything.
+_LATER = {
+    "port": (
+        "ip_allocation", "security_groups", "qos_policy", "trunk_details", "numa_affinity_policy",
+        "trusted", "hardware_offload_type", "hints", "propagate_uplink_status",
+    ),
+    "network": ("vlan_transparent", "qinq"),
+    "instance": ("numa_nodes",),
+}  # fmt: skip
 
 
 class Document(Struct, frozen=True):
@@ -39,6 +50,11 @@ class Document(Struct, frozen=True):
         return Document(
             msgspec.structs.replace(self.attachment, role=role), {**self.raw, "role": role.value}
         )
+
+    def with_vif_type(self, vif_type: str) -> Document:
+        """The same document with a wish for a VIF type."""
+        attachment = msgspec.structs.replace(self.attachment, vif_type=vif_type)
+        return Document(attachment, {**self.raw, "vif_type": vif_type})
 
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$?\.?([^`]*)`$")
@@ -71,6 +87,30 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
         raise errors.BadDocument.at_field("port.id", "differs from the id in the path")
     _check_values(attachment)
     return Document(attachment, raw)
+
+
+def restore(raw: Any, *, port_id: str | None = None) -> Document:
+    """Read a document that was accepted once, perhaps by an earlier vifd: fields that it did not
+    read and that make no sense are left out of the attachment, and stay in the document.
+
+    :raises errors.BadDocument: it never was one
+    """
+    try:
+        return decode(raw, port_id=port_id)
+    except errors.BadDocument:
+        if not isinstance(raw, dict):
+            raise
+        document = decode(_without_later(raw), port_id=port_id)
+        return Document(document.attachment, raw)
+
+
+def _without_later(raw: dict[str, Any]) -> dict[str, Any]:
+    """The document without the fields that an earlier vifd did not read."""
+    kept = dict(raw)
+    for part, names in _LATER.items():
+        if isinstance(value := raw.get(part), dict):
+            kept[part] = {k: v for k, v in value.items() if k not in names}
+    return kept
 
 
 def _bad_field(text: str, port: str) -> errors.BadDocument:
@@ -118,6 +158,34 @@ def _check_values(attachment: Attachment) -> None:
     if segment.network_type in ("vlan", "flat") and not segment.physical_network:
         problem = f"network type {segment.network_type} needs one"
         fail("network.segment.physical_network", problem)
+    if attachment.port.qos_policy is not None:
+        _check_qos(attachment.port.qos_policy, fail)
+    if attachment.port.trunk_details is not None:
+        _check_trunk(attachment.port.trunk_details, attachment.id, fail)
+
+
+def _check_qos(policy: QosPolicy, fail: Callable[[str, str], None]) -> None:
+    for i, rule in enumerate(policy.rules):
+        path = f"port.qos_policy.rules[{i}]"
+        if rule.direction not in DIRECTIONS:
+            fail(f"{path}.direction", f"{rule.direction!r:.64} is none of {', '.join(DIRECTIONS)}")
+        if rule.type in QOS_VALUES and rule.value is None:
+            fail(f"{path}.{QOS_VALUES[rule.type]}", f"is required for a rule {rule.type}")
+        if rule.dscp_mark is not None and rule.dscp_mark not in DSCP_MARKS:
+            fail(f"{path}.dscp_mark", f"{rule.dscp_mark} is no valid DSCP mark")
+
+
+def _check_trunk(trunk: Trunk, port: str, fail: Callable[[str, str], None]) -> None:
+    tags: set[int] = set()
+    ids: set[str] = {port}
+    for i, sub_port in enumerate(trunk.sub_ports):
+        path = f"port.trunk_details.sub_ports[{i}]"
+        if sub_port.segmentation_id in tags:
+            fail(f"{path}.segmentation_id", f"{sub_port.segmentation_id} occurs twice")
+        if sub_port.port_id in ids:
+            fail(f"{path}.port_id", "is the parent port, or occurs twice")
+        tags.add(sub_port.segmentation_id)
+        ids.add(sub_port.port_id)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

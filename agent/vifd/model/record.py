@@ -43,6 +43,28 @@ class Vif(Struct, frozen=True):
     socket_mode: str = ""
 
 
+class Selection(Struct, frozen=True):
+    """How a port came to its plugin: what was chosen, what else would do, and why the rest lost.
+
+    :param vif_class: the class of the VIF object, and the version that both sides have
+    :param profile: the class of its port profile, or the empty string
+    :param usable: ``plugin/vif_type`` of every candidate that could serve it, the best first
+    :param refused: the others: ``plugin``, ``vif_type``, ``error`` (an error object) and ``also``
+        (further reasons, as error objects)
+    :param asked: whether the document or a token named the candidate
+    :param at: when it was chosen, seconds since the epoch
+    """
+
+    vif_class: str = ""
+    version: str = ""
+    profile: str = ""
+    profile_version: str = ""
+    usable: list[str] = []
+    refused: list[dict[str, Any]] = []
+    asked: bool = False
+    at: float = 0.0
+
+
 class PortRecord(Struct, kw_only=True, frozen=True):
     """One row of the journal: what is wanted of a port and what is known of it.
 
@@ -53,6 +75,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     :param open: whether traffic passes
     :param revision: grows with every change of this record on this host, never reused
     :param request_id: the request that caused the last change
+    :param selection: how the plugin was chosen; ``None`` for a port that was taken over
     """
 
     doc: Document
@@ -70,6 +93,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     revision: int = 0
     updated_at: float = 0.0
     request_id: str = ""
+    selection: Selection | None = None
 
     @property
     def id(self) -> str:

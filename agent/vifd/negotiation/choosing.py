@@ -1,0 +1,131 @@
+"""The order of those that can serve, and one error where none can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from vifd import errors
+from vifd.model import Attachment
+from vifd.negotiation.acceptable import Acceptable, Match
+from vifd.negotiation.candidate import Candidate, Choice, Refused, Usable
+from vifd.negotiation.refusing import met, progress, reasons
+
+T = TypeVar("T", Usable, Refused)
+
+#: Stands behind every place of the network side's list.
+_NOWHERE = 1 << 16
+
+
+def choose(
+    attachment: Attachment,
+    candidates: Iterable[Candidate],
+    acceptable: Sequence[Acceptable] | None = None,
+) -> Choice:
+    """Who can serve the attachment, the best first, and why the others cannot.
+
+    The order is that of the network side's list, then that of this host, then of the VIF types
+    within a plugin, then of names: it does not depend on the order of ``candidates``.
+    """
+    usable: list[Usable] = []
+    refused: list[Refused] = []
+    for candidate in candidates:
+        for place, vif_type in enumerate(_types(attachment, candidate)):
+            matched = met(candidate, vif_type, acceptable)
+            where = matched.place if isinstance(matched, Match) else _NOWHERE
+            order = (where, candidate.rank, place, candidate.name, vif_type)
+            against = reasons(attachment, candidate, vif_type, matched)
+            if against:
+                first, *rest = against
+                refused.append(Refused(candidate, vif_type, first, tuple(rest), order))
+            elif isinstance(matched, Match):
+                kind = candidate.advert.kind(vif_type)
+                usable.append(
+                    Usable(candidate, vif_type, kind, matched.version, matched.profile, order)
+                )
+    asked = attachment.plugin is not None
+    return Choice(_sorted(usable), _sorted(refused), asked)
+
+
+def refuse(
+    attachment: Attachment, candidate: Candidate, acceptable: Sequence[Acceptable] | None = None
+) -> errors.VifError | None:
+    """The first reason why this candidate cannot serve the attachment, or ``None``."""
+    choice = choose(attachment, [candidate], acceptable)
+    return None if choice.usable else choice.refused[0].error
+
+
+def _sorted(found: list[T]) -> tuple[T, ...]:
+    return tuple(sorted(found, key=lambda one: one.order))
+
+
+def _types(attachment: Attachment, candidate: Candidate) -> Iterator[str]:
+    """The VIF types that are asked of a plugin; one where it has none of what is wanted."""
+    if candidate.vif_type:
+        yield candidate.vif_type
+        return
+    served, wish = candidate.advert.vif_types, attachment.vif_type
+    if wish is not None or (candidate.advert.on_request and attachment.plugin != candidate.name):
+        yield wish if wish in served else served[0]
+        return
+    yield from served
+
+
+def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str]) -> errors.VifError:
+    """One error for an empty choice.
+
+    Where one candidate alone was asked, because the document names it or nothing else is
+    installed, its refusal is the answer; of several, :func:`no_common_vif`.
+    """
+    wish = attachment.plugin
+    asked = [r for r in choice.refused if r.error.stage != "asked"]
+    if not asked:
+        wanted = wish or attachment.vif_type or attachment.port.vnic_type
+        facts = {"wanted": wanted, "have": list(installed)}
+        return errors.PluginMissing(facts=facts, stage="plugin", port=attachment.id)
+    if len(asked) == 1:
+        (only,) = asked
+        return _whole(only, attachment, {})
+    return no_common_vif(choice, attachment)
+
+
+def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
+    """``E_NEG_NO_COMMON_VIF`` with every refusal as its candidates, the one that got furthest on
+    top; of equals, the preferred one. Its code, sentence and hint are those that help."""
+    asked = [r for r in choice.refused if r.error.stage != "asked"] or list(choice.refused)
+    asked.sort(key=lambda r: -progress(r.error))
+    if not asked:
+        facts = {"wanted": attachment.vif_type or attachment.port.vnic_type, "have": []}
+        return errors.NoCommonVif(
+            "no plugin is installed", facts=facts, stage="negotiate", port=attachment.id
+        )
+    first = asked[0]
+    text = f"none of {len(asked)} candidates can serve this port; the closest, {_name(first)}, says"
+    return errors.NoCommonVif(
+        f"{text} {first.error.code}: {first.error.message}",
+        facts={
+            "reason_code": first.error.code,
+            "reason": first.error.message,
+            **_about(first),
+        },
+        stage="negotiate",
+        port=attachment.id,
+        candidates=[_whole(r, attachment, _about(r)) for r in asked],
+        hint=first.error.hint,
+    )
+
+
+def _name(refused: Refused) -> str:
+    return f"{refused.candidate.name}/{refused.vif_type}"
+
+
+def _about(refused: Refused) -> dict[str, Any]:
+    return {"plugin": refused.candidate.name, "vif_type": refused.vif_type}
+
+
+def _whole(refused: Refused, attachment: Attachment, about: dict[str, Any]) -> errors.VifError:
+    """The refusal with what else stands against its candidate in the facts."""
+    error = refused.error.copy().at(port=attachment.id)
+    also = [f"{e.code}: {e.message}" for e in refused.also]
+    error.facts = {**error.facts, **about, **({"also": also} if also else {})}
+    return error
