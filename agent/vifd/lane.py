@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Lane:
         self._clock = clock
         self._dirty: dict[str, None] = {}
         self._errands: dict[str, Callable[[], None]] = {}
+        self._chores: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
@@ -81,6 +84,12 @@ class Lane:
             self._errands[what] = work
             self._wake.notify()
 
+    def chore(self, what: str, work: Callable[[], None]) -> None:
+        """Have something done on this thread once no port waits: nobody is in a hurry for it."""
+        with self._wake:
+            self._chores.append((what, work))
+            self._wake.notify()
+
     @property
     def waiting(self) -> int:
         """How many ports wait."""
@@ -94,17 +103,28 @@ class Lane:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not (self._dirty or self._errands or self._stopping):
+                while not (self._dirty or self._errands or self._chores or self._stopping):
                     self._wake.wait()
                 if self._stopping:
                     return
                 errands, self._errands = self._errands, {}
-                # What an errand does (a recovery, say) decides what the batch will find.
-                batch = () if errands else self._take()
+            # What an errand does (a recovery, say) decides what the batch will find.
             for what, work in errands.items():
                 self._do(what, (), work)
+            batch, chore = self._next()
             if batch:
-                self._do("serve", batch, lambda: self._crew.serve(batch))  # noqa: B023 - called now
+                self._do("serve", batch, partial(self._crew.serve, batch))
+            elif chore is not None:
+                self._do(chore[0], (), chore[1])
+
+    def _next(self) -> tuple[tuple[str, ...], tuple[str, Callable[[], None]] | None]:
+        """The next batch; where no port waits, the next chore."""
+        with self._wake:
+            if self._stopping:
+                return (), None
+            batch = self._take()
+            idle = not batch and not self._errands
+            return batch, self._chores.popleft() if idle and self._chores else None
 
     def _take(self) -> tuple[str, ...]:
         plugs = [p for p in self._dirty if not self._crew.removing(p)][:PLUG_SLICE]

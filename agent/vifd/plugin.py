@@ -168,7 +168,8 @@ class Item:
     :param deep: ``check`` shall also run the costly proofs (packet traces)
     :param interim: this ``check`` follows a ``plug`` and another one follows it, once the port is
         open: what the plug itself read back may stand, where nothing was changed since
-    :param thorough: this ``check`` is for somebody who asks why: no reading is too costly for it
+    :param thorough: this ``check`` is for somebody who asks why, or this ``plug`` follows one that
+        was in vain: no reading is too costly for it
     """
 
     attachment: Attachment
@@ -328,6 +329,10 @@ class VifPlugin(abc.ABC):
     @abc.abstractmethod
     def observe(self) -> list[Observed]:
         """Everything on this host that bears this plugin's mark."""
+
+    def reconnected(self, bridge: str) -> None:  # noqa: B027 - most plugins have nothing to do
+        """The switch of this bridge restarted under ports that were proven: bring back at once what
+        it lost with that, as the ledger has it; every port is checked afterwards."""
 
     # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
 

@@ -173,3 +173,30 @@ def test_a_stop_finishes_the_batch_and_leaves_the_rest(lane: Lane, crew: Crew) -
     assert lane.stop(WAIT)
     assert crew.batches == [("first",)]
     assert lane.waiting == 1
+
+
+def test_a_chore_waits_until_no_port_does():
+    done: list[str] = []
+    release, entered = threading.Event(), threading.Event()
+
+    class Crew:
+        def removing(self, port_id: str) -> bool:
+            return False
+
+        def serve(self, port_ids) -> None:
+            entered.set()
+            release.wait(10)
+            done.extend(port_ids)
+
+    lane = Lane("test", Crew())
+    lane.start()
+    lane.mark(["a"])
+    assert entered.wait(10)
+    finished = threading.Event()
+    lane.chore("late", lambda: done.append("chore"))
+    lane.chore("last", finished.set)
+    lane.mark(["b"])
+    release.set()
+    assert finished.wait(10)
+    assert lane.stop(10)
+    assert done == ["a", "b", "chore"]

@@ -17,7 +17,7 @@ def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str
     """One entry per port, with names enough to remove it."""
     found = observe_rows(drivers, bridges, plugin, vif_type)
     taps = [link for link in drivers.links.marked(marks.ALIAS) if link.kind == "tun"]
-    elsewhere = _enslaved(drivers, [link.name for link in taps])
+    elsewhere = enslaved(drivers, [link.name for link in taps])
     for link in taps:
         port_id = marks.port_of_alias(link.alias)
         if port_id is None or link.name in elsewhere:
@@ -30,7 +30,7 @@ def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str
     return list(found.values())
 
 
-def _enslaved(drivers: Drivers, names: Sequence[str]) -> set[str]:
+def enslaved(drivers: Drivers, names: Sequence[str]) -> set[str]:
     """The devices that are on a bridge of the kernel: those are another plugin's."""
     if drivers.bridging is None or not names:
         return set()

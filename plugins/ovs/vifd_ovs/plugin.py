@@ -168,6 +168,11 @@ class OvsPlugin(VifPlugin):
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         return self._garbage.restore(objects)
 
+    def reconnected(self, bridge: str) -> None:
+        """All flows in one bundle."""
+        if bridge in self._switches:
+            self._switches[bridge].sync()
+
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""
         for item in batch:

@@ -38,7 +38,7 @@ from vifd_vhostuser import options, sockets
 from vifd_vhostuser.checking import Checking
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.garbage import Garbage
-from vifd_vhostuser.needs import MODEL, guest_needs
+from vifd_vhostuser.needs import MODEL, guest_needs, unknown_guest
 from vifd_vhostuser.options import CLIENT
 from vifd_vhostuser.plugging import Plugging, remove_sockets
 from vifd_vhostuser.probing import Probing
@@ -61,6 +61,8 @@ class VhostUserPlugin(VifPlugin):
 
     plugin_name: ClassVar[str] = "vhostuser"
     plugin_version: ClassVar[str] = __version__
+    #: Where guest and host can have it, it is what the guest was made for.
+    preference: ClassVar[int] = 50
 
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf)
@@ -121,6 +123,8 @@ class VhostUserPlugin(VifPlugin):
             file_backed=self.settings.file_backed_memory,
             iommu=self._iommu,
         )
+        asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
+        yield from unknown_guest(attachment, asked=asked)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The port's name, which is also its socket's, and its numbers.
@@ -206,6 +210,11 @@ class VhostUserPlugin(VifPlugin):
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         return self._garbage.restore(objects)
+
+    def reconnected(self, bridge: str) -> None:
+        """All flows in one bundle."""
+        if bridge in self._switches:
+            self._switches[bridge].sync()
 
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""

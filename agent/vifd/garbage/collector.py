@@ -1,0 +1,346 @@
+"""The collector: looks from time to time, removes what is ripe, and puts back what was removed.
+
+A native thread of its own. It does nothing to the host itself: what it decides is carried out by
+the lanes, in small portions, when no port waits there, so that nothing races with a plug.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import msgspec
+
+from vifd import errors
+from vifd.engine import Engine
+from vifd.garbage import view
+from vifd.garbage.completeness import Completeness
+from vifd.garbage.disposal import Disposal, Gone
+from vifd.garbage.options import Settings
+from vifd.garbage.shelf import Removed, Shelf
+from vifd.garbage.sightings import Sighting, Sightings, State
+from vifd.garbage.survey import Survey, Surveyor
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.hypervisor import Hypervisor, NoHypervisor
+from vifd.store import Journal
+from vifd.ticket import Event
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: At most so long passes between two looks at the clock, in seconds.
+LONGEST_PAUSE = 3600.0
+
+
+@dataclass
+class Collector:
+    """The thread and what it knows.
+
+    :param complete: whether the desired set is known to be complete
+    :param clock: for intervals and the grace period; never goes back
+    :param wall: for what people read
+    """
+
+    engine: Engine
+    journal: Journal
+    surveyor: Surveyor
+    complete: Completeness
+    shelf: Shelf
+    settings: Settings = field(default_factory=Settings)
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sightings: Sightings = field(init=False)
+    _orders: SimpleQueue[Callable[[], None] | None] = field(default_factory=SimpleQueue)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _looked: float | None = None
+    _survey: Survey = field(default_factory=Survey)
+    _excess: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        journal: Journal,
+        hypervisor: Hypervisor | None = None,
+        settings: Settings | None = None,
+    ) -> Collector:
+        """The collector of a daemon."""
+        surveyor = Surveyor(engine, journal, hypervisor or NoHypervisor())
+        complete = Completeness(engine, journal)
+        if journal.fresh or journal.set_aside is not None or journal.incomplete:
+            complete.lost()
+        return cls(engine, journal, surveyor, complete, Shelf(journal), settings or Settings())
+
+    def __post_init__(self) -> None:
+        self.sightings = Sightings(self.settings.grace)
+        self._disposal = Disposal(
+            self.engine, self.journal, self.surveyor, self.shelf, self._stopping, self.wall
+        )
+
+    # --- life ---
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="garbage", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End once the portion that is being removed is done."""
+        self._stopping.set()
+        self._orders.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def configure(self, settings: Settings) -> None:
+        """Take other options."""
+        self.settings = settings
+        self._orders.put(lambda: None)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            pause = LONGEST_PAUSE
+            try:
+                pause = self.turn()
+            except Exception:
+                LOG.exception("the garbage collector failed; it goes on")
+            try:
+                order = self._orders.get(timeout=max(0.0, pause))
+            except Empty:
+                continue
+            if order is not None:
+                order()
+
+    def turn(self) -> float:
+        """Look and remove if it is time; returns the seconds until it may be time again."""
+        interval = self.settings.interval
+        if not interval or self.complete.starting():
+            return 1.0 if interval else LONGEST_PAUSE
+        left = self._due() - self.clock()
+        if left > 0:
+            return min(left, LONGEST_PAUSE)
+        self.look()
+        self._collect_by_itself()
+        return min(max(0.0, self._due() - self.clock()), LONGEST_PAUSE)
+
+    def _due(self) -> float:
+        """When to look next: after the interval, or when something may have become ripe."""
+        if self._looked is None:
+            return self.clock()
+        due = self._looked + self.settings.interval
+        ripening = self.sightings.due()
+        return due if ripening is None else min(due, max(ripening, self._looked + 0.05))
+
+    # --- requests, from any thread ---
+
+    def dry_run(self) -> Future[GarbageView]:
+        """Look now, and tell what was found; nothing is removed."""
+        return self._order(self._tell)
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        """Remove orphans.
+
+        :param ids: which ones; all that are ripe by default
+        :param force: beyond the limits, and although a journal was lost
+        """
+        return self._order(lambda: self._collect(ids, force=force))
+
+    def undo(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        """Put removed orphans back; the last one by default."""
+        return self._order(lambda: self._undo(ids))
+
+    def _order(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                known = errors.wrap(error, stage="garbage")
+                _settle(lambda: future.set_exception(known))
+            else:
+                _settle(lambda: future.set_result(result))
+
+        if self._stopping.is_set():
+            future.set_exception(errors.Stopping())
+        else:
+            self._orders.put(run)
+        return future
+
+    # --- looking ---
+
+    def look(self) -> Survey:
+        """Compare the host with the journal; what a port lacks is repaired."""
+        now = self.clock()
+        self.sightings.grace = self.settings.grace
+        self.shelf.expire(self.wall(), self.settings.undo_period)
+        self._survey = survey = self.surveyor.look()
+        known = {s.orphan.id for s in self.sightings.all()}
+        self.sightings.look(
+            now, survey.plan.orphans, answered=survey.answered, kept=self.shelf.keeps
+        )
+        self._looked = now
+        found = [s for s in self.sightings.all() if s.orphan.id not in known]
+        self._report(found, survey)
+        self.engine.again(survey.plan.dirty)
+        if not survey.plan.orphans and not survey.silent:
+            self.complete.proven()
+        return survey
+
+    def _report(self, found: Sequence[Sighting], survey: Survey) -> None:
+        states = Counter(s.state for s in self.sightings.all())
+        self.engine.metrics.orphans.set(sum(states.values()))
+        for state in State:
+            self.engine.metrics.garbage.labels(state.value).set(states[state])
+        for port, lacks in view.missing(survey.plan).items():
+            LOG.warning("port %s lacks %s; it is looked at", port, ", ".join(lacks))
+        now = self.clock()
+        for sighting in found:
+            orphan = sighting.orphan
+            LOG.info("orphan %s: %s; %s", orphan.id, ", ".join(map(view.describe, orphan.objects)),
+                     view.why(sighting, now, self.settings.grace))  # fmt: skip
+        self._post([_event("orphan-found", s.orphan.port, s.orphan.plugin, s.orphan.id)
+                    for s in found], self.wall())  # fmt: skip
+
+    def _tell(self) -> GarbageView:
+        survey = self.look()
+        now, grace = self.clock(), self.settings.grace
+        known = sorted(self.sightings.all(), key=lambda s: (s.first, s.orphan.id))
+        return GarbageView(
+            orphans=[view.orphan(s, now, grace) for s in known],
+            removed=[view.removed(r, self.settings.undo_period) for r in self.shelf.all()],
+            automatic=self.settings.automatic,
+            doubt=self.complete.doubt(),
+            excess=self._excessive(len(self.sightings.ripe())),
+            grace=grace,
+            missing=view.missing(survey.plan),
+            suspects=[view.describe(m) for m in survey.plan.suspects],
+            silent=dict(survey.silent),
+        )
+
+    def _excessive(self, count: int) -> str:
+        return self.settings.limits.exceeded(count, len(self.journal.records()))
+
+    # --- removing ---
+
+    def _collect_by_itself(self) -> None:
+        ripe = self.sightings.ripe()
+        if not self.settings.automatic or self.complete.doubt():
+            return
+        excess = self._excessive(len(ripe))
+        self.engine.metrics.held_back.set(len(ripe) if excess else 0)
+        if excess:
+            if excess != self._excess:
+                error = self._limit(len(ripe), excess)
+                LOG.warning("%s: %s. Next: %s", error.code, error.message, error.hint)
+                event = _event("garbage-held-back", "", "", error.message)
+                self._post([event], self.wall())
+            self._excess = excess
+            return
+        self._excess = ""
+        if ripe:
+            self._remove(ripe)
+
+    def _collect(self, ids: Sequence[str] | None, *, force: bool) -> CollectedView:
+        self.complete.require(force=force)
+        self.look()
+        known = {s.orphan.id: s for s in self.sightings.all()}
+        unknown = [i for i in ids or () if i not in known]
+        if unknown:
+            what = "is orphaned on this host now"
+            raise errors.GarbageUnknown(facts={"id": unknown[0], "what": what})
+        asked = list(known.values()) if ids is None else [known[i] for i in dict.fromkeys(ids)]
+        ripe = [s for s in asked if s.state is State.RIPE]
+        excess = self._excessive(len(ripe))
+        if excess and not force:
+            raise self._limit(len(ripe), excess)
+        done = self._remove(ripe) if ripe else Gone()
+        if force and not done.failed:
+            self.complete.approved()
+        now, grace = self.clock(), self.settings.grace
+        return CollectedView(
+            removed=[view.removed(r, self.settings.undo_period) for r in done.removed],
+            failed=_failures(done),
+            waiting=[view.orphan(s, now, grace) for s in asked if s.state is not State.RIPE],
+        )
+
+    def _limit(self, count: int, excess: str) -> errors.GarbageLimit:
+        total = count + len(self.journal.records())
+        return errors.GarbageLimit(
+            facts={"count": count, "total": total, "reason": excess}, stage="garbage"
+        )
+
+    def _remove(self, ripe: Sequence[Sighting]) -> Gone:
+        now, grace = self.clock(), self.settings.grace
+        reasons = {s.orphan.id: view.why(s, now, grace) for s in ripe}
+        done = self._disposal.remove([s.orphan for s in ripe], reasons)
+        self.sightings.forget(r.id for r in done.removed)
+        self._announce("garbage-removed", done)
+        return done
+
+    def _undo(self, ids: Sequence[str] | None) -> RestoredView:
+        self.shelf.expire(self.wall(), self.settings.undo_period)
+        there = [r for r in self.shelf.all() if not r.restored_at]
+        chosen = there[:1] if ids is None else [self._shelved(i) for i in dict.fromkeys(ids)]
+        if not chosen:
+            what = "was removed and can be put back"
+            raise errors.GarbageUnknown(facts={"id": "(the last one)", "what": what})
+        done = self._disposal.put_back(chosen)
+        self.sightings.forget(r.id for r in done.removed)
+        self._announce("garbage-restored", done)
+        return RestoredView(
+            restored=[view.removed(r, self.settings.undo_period) for r in done.removed],
+            failed=_failures(done),
+        )
+
+    def _shelved(self, id_: str) -> Removed:
+        removed = self.shelf.get(id_)
+        if removed is None:
+            what = "was removed and can be put back"
+            raise errors.GarbageUnknown(facts={"id": id_, "what": what})
+        return removed
+
+    def _announce(self, what: str, done: Gone) -> None:
+        """A line for each object, an event for each orphan."""
+        for removed in done.removed:
+            for marked in removed.objects:
+                LOG.info("%s: %s (%s)", what, view.describe(marked), removed.reason)
+            self.engine.metrics.collected.labels(removed.plugin, what.split("-")[1]).inc()
+        for id_, error in done.failed:
+            LOG.warning("%s: %s: %s: %s", what, id_, error.code, error.message)
+        self._post([_event(what, r.port, r.plugin, r.id) for r in done.removed], self.wall())
+
+    def _post(self, events: Sequence[Event], at: float) -> None:
+        if not events:
+            return
+        events = [msgspec.structs.replace(e, at=at) for e in events]
+        try:
+            self.engine.bus.publish(self.journal.post(events))
+        except errors.JournalError as error:
+            LOG.warning("%s: %s", error.code, error.message)
+
+
+def _event(name: str, port: str, plugin: str, detail: str) -> Event:
+    return Event(0, name, 0.0, port=port, plugin=plugin, detail=detail)
+
+
+def _failures(done: Gone) -> list[view.FailureView]:
+    return [
+        view.FailureView(id_, str(error.facts.get("object", "")), error.to_dict())
+        for id_, error in done.failed
+    ]
+
+
+def _settle(work: Callable[[], Any]) -> None:
+    """The caller may have gone."""
+    try:
+        work()
+    except InvalidStateError:
+        return

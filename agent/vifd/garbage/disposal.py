@@ -1,0 +1,184 @@
+"""Carrying it out: portion by portion on the plugin's lane, with pauses as long as the work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+
+from vifd import errors
+from vifd.engine import Engine
+from vifd.garbage.shelf import Removed, Shelf
+from vifd.garbage.survey import Surveyor, on_lane
+from vifd.marked import Key, Marked
+from vifd.reconcile import Orphan
+from vifd.store import Journal
+
+LOG = logging.getLogger(__name__)
+
+#: Orphans in the first portion, and in the largest.
+FIRST, LARGEST = 8, 64
+#: Seconds that a portion should take: a port that comes meanwhile waits for so long at most. A
+#: switch may be busy for 15 ms with one port, or for none with one that has no device.
+TARGET = 0.1
+#: Seconds after which a lane that is never idle is given up, for this time.
+PATIENCE = 600.0
+
+
+@dataclass
+class Gone:
+    """What became of orphans.
+
+    :param removed: those of which something was removed, or put back
+    :param failed: by id, each object that was left alone
+    """
+
+    removed: list[Removed] = field(default_factory=list)
+    failed: list[tuple[str, errors.VifError]] = field(default_factory=list)
+
+
+@dataclass
+class Disposal:
+    """Removes orphans, and puts them back."""
+
+    engine: Engine
+    journal: Journal
+    surveyor: Surveyor
+    shelf: Shelf
+    stopping: threading.Event
+    wall: Callable[[], float] = time.time
+
+    def remove(self, orphans: Sequence[Orphan], reasons: Mapping[str, str]) -> Gone:
+        """Remove orphans that are ripe."""
+        done = Gone()
+        for plugin, mine in _by_plugin(orphans):
+            start, size = 0, FIRST
+            while start < len(mine) and not self.stopping.is_set():
+                portion = mine[start : start + size]
+                start += len(portion)
+                work = partial(self._discard, plugin, portion, reasons, done)
+                spent = self._await(plugin, portion, done, work)
+                size = next_size(size, spent)
+                # as long again as the work took: ports have at least half of the switch's time
+                self.stopping.wait(spent)
+        return done
+
+    def put_back(self, removed: Sequence[Removed]) -> Gone:
+        """Restore what was removed."""
+        done = Gone()
+        for plugin, mine in _by_plugin([r.orphan for r in removed]):
+            for start in range(0, len(mine), FIRST):
+                portion = mine[start : start + FIRST]
+                self._await(plugin, portion, done, partial(self._restore, plugin, portion, done))
+        return done
+
+    def _await(
+        self, plugin: str, portion: Sequence[Orphan], done: Gone, work: Callable[[], None]
+    ) -> float:
+        """Have a lane do it when no port waits there; returns the seconds that it took there."""
+        spent = 0.0
+
+        def timed() -> None:
+            nonlocal spent
+            began = time.monotonic()
+            work()
+            spent = time.monotonic() - began
+
+        lane = self.engine.lanes.get(plugin)
+        if lane is None:
+            error = errors.PluginMissing(facts={"wanted": plugin, "have": [*self.engine.lanes]})
+            done.failed += [(o.id, error) for o in portion]
+            return spent
+        future = on_lane(lane.chore, "garbage", timed)
+        try:
+            _result(future, self.stopping)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            failure = errors.wrap(error, stage="garbage")
+            LOG.warning("garbage of plugin %s: %s: %s", plugin, failure.code, failure.message)
+            done.failed += [(o.id, failure) for o in portion]
+        return spent
+
+    # --- on the lane ---
+
+    def _discard(
+        self, plugin: str, portion: Sequence[Orphan], reasons: Mapping[str, str], done: Gone
+    ) -> None:
+        """What is known now decides: a port may have been asked for since the last look."""
+        orphans = [o for o in portion if not self._wanted(o, done)]
+        at = self.wall()
+        entries = {o.id: _entry(o, reasons.get(o.id, ""), at) for o in orphans}
+        self.shelf.put(entries.values())
+        failed = self.engine.plugins[plugin].discard([m for o in orphans for m in o.objects])
+        self.engine.lanes[plugin].changed.set()
+        for orphan in orphans:
+            gone = [m for m in orphan.objects if m.key not in failed]
+            done.failed += [(orphan.id, failed[m.key]) for m in orphan.objects if m.key in failed]
+            if gone:
+                done.removed.append(msgspec.structs.replace(entries[orphan.id], objects=gone))
+        self.shelf.put(r for r in done.removed if r.id in entries and r != entries[r.id])
+        self.shelf.drop(entries.keys() - {r.id for r in done.removed})
+
+    def _wanted(self, orphan: Orphan, done: Gone) -> bool:
+        desired = self.surveyor.desired()
+        known = orphan.port and self.journal.get(orphan.port) is not None
+        if not known and all(m.key not in desired for m in orphan.objects):
+            return False
+        facts = {"object": orphan.id, "problem": "a port of the journal has it now"}
+        done.failed.append((orphan.id, errors.GarbageChanged(facts=facts, stage="garbage")))
+        return True
+
+    def _restore(self, plugin: str, portion: Sequence[Orphan], done: Gone) -> None:
+        orphans = [o for o in portion if not self._wanted(o, done)]
+        failed: dict[Key, errors.VifError] = {}
+        failed |= self.engine.plugins[plugin].restore(_all(orphans))
+        now = self.wall()
+        for orphan in orphans:
+            back = [m for m in orphan.objects if m.key not in failed]
+            done.failed += [(orphan.id, failed[m.key]) for m in orphan.objects if m.key in failed]
+            before = self.shelf.get(orphan.id)
+            if back and before is not None:
+                done.removed.append(msgspec.structs.replace(before, restored_at=now))
+        self.shelf.put([r for r in done.removed if r.restored_at == now])
+
+
+def _all(orphans: Sequence[Orphan]) -> list[Marked]:
+    return [m for o in orphans for m in o.objects]
+
+
+def _entry(orphan: Orphan, reason: str, at: float) -> Removed:
+    return Removed(
+        id=orphan.id, plugin=orphan.plugin, port=orphan.port, objects=list(orphan.objects),
+        reason=reason, removed_at=at,
+    )  # fmt: skip
+
+
+def _by_plugin(orphans: Sequence[Orphan]) -> Iterator[tuple[str, list[Orphan]]]:
+    """In the order of the first; network devices and bridges after the ports on them."""
+    by_plugin: dict[str, list[Orphan]] = {}
+    for orphan in sorted(orphans, key=lambda o: not o.port):
+        by_plugin.setdefault(orphan.plugin, []).append(orphan)
+    yield from by_plugin.items()
+
+
+def next_size(size: int, spent: float) -> int:
+    """How many orphans the next portion has, after one of ``size`` took ``spent`` seconds."""
+    if spent > 1.5 * TARGET:
+        return max(1, int(size * TARGET / spent))
+    return min(LARGEST, size * 2) if spent < TARGET / 2 else size
+
+
+def _result(future: Future[None], stopping: threading.Event) -> None:
+    """Wait; give up where the daemon stops, or the lane has no time at all."""
+    end = time.monotonic() + PATIENCE
+    while not wait_for([future], 0.2).done:
+        given_up = stopping.is_set() or time.monotonic() > end
+        if given_up and future.cancel():
+            raise errors.Stopping()
+    future.result()

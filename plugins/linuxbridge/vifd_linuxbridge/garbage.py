@@ -1,0 +1,239 @@
+"""What bears the plugin's mark: chains, the sets of our table, taps, and what networks stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft, Tap
+from vifd.errors import GarbageChanged, NotRestorable, VifError, wrap
+from vifd.marked import Desired, Key, Kind, Marked, Wanted, is_id
+from vifd.model import Role
+from vifd.nft.objects import Chain, Change, Element
+from vifd.plugin import Entry
+from vifd_linuxbridge import marks, ruleset, wiring
+from vifd_linuxbridge.antispoof import target_chain
+from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+
+OPENED = "its device is open: a guest, or another program, has it"
+
+Failed = dict[Key, VifError]
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """The optional verbs about single objects."""
+
+    links: Links
+    bridging: Bridging
+    nft: Nft
+
+    # --- what is there ---
+
+    def inventory(self) -> list[Marked]:
+        """Filters by port, taps on bridges of the kernel, bridges, VLAN and VXLAN devices."""
+        marked = {link.name: link for link in self.links.marked(MARK)}
+        there = self.bridging.get(list(marked)) if marked else {}
+        chains = self.nft.list_chains(TABLE)
+        owners = {n: port for n, c in chains.items() if (port := marks.port_of(c.comment))}
+        found = [
+            _chain(chains[n], port, marked) for n, port in owners.items() if not _second(n, owners)
+        ]
+        found += self._guards(owners)
+        found += [m for d in there.values() if (m := _tap(d, owners)) is not None]
+        found += [self._network(d) for d in there.values() if marks.is_network(d.link.alias)]
+        return found
+
+    def _guards(self, chains: Mapping[str, str]) -> Iterator[Marked]:
+        """Elements of our sets for devices that have no chain."""
+        names = {n for s in (PORTS, SECURED, OPEN, FROM) for n in self.nft.list_elements(TABLE, s)}
+        for name in sorted(names - chains.keys()):
+            yield Marked(kind=Kind.GUARD, name=name, where=TABLE)
+
+    def _network(self, device: Device) -> Marked:
+        members: list[str] = []
+        if device.link.kind == "bridge":
+            ports = self.bridging.members(device.link.name)
+            members = [m.link.name for m in ports if not m.link.alias.startswith(MARK)]
+            members = [n for n in members if n not in self._ways_out(device)]
+        return Marked(
+            kind=Kind.NETWORK_DEVICE,
+            name=device.link.name,
+            identity=str(device.link.ifindex),
+            holder=f"ports of others: {', '.join(members[:3])}" if members else "",
+        )
+
+    def _ways_out(self, bridge: Device) -> set[str]:
+        """The physical interface of a network that is plugged into its bridge untagged: it cannot
+        be told from a port of others by itself, so a bridge with one such port is let go."""
+        ports = [m for m in self.bridging.members(bridge.link.name) if m.link.kind == ""]
+        return {ports[0].link.name} if len(ports) == 1 else set()
+
+    # --- removing, in the order of an unplug ---
+
+    def discard(self, objects: Sequence[Marked]) -> Failed:
+        by_kind: dict[Kind, list[Marked]] = {}
+        for marked in objects:
+            by_kind.setdefault(marked.kind, []).append(marked)
+        chains = by_kind.get(Kind.CHAIN, [])
+        failed = self._close(chains)
+        failed |= self._devices(by_kind.get(Kind.DEVICE, []))
+        failed |= self._networks(by_kind.get(Kind.NETWORK_DEVICE, []))
+        kept = {o.owner for o in objects if o.key in failed and o.owner}
+        for marked in chains:
+            if marked.owner in kept and marked.key not in failed:
+                failed[marked.key] = _changed(marked, "the device that it guards stays")
+        going = [m for m in chains if m.key not in failed] + by_kind.get(Kind.GUARD, [])
+        return failed | self._filters(going)
+
+    def _close(self, chains: Sequence[Marked]) -> Failed:
+        """Cut the ports off before anything goes; a chain of another port is left alone."""
+        present = self.nft.chains(TABLE, [c.name for c in chains]) if chains else {}
+        failed: Failed = {
+            c.key: _changed(c, "another port has its name now")
+            for c in chains
+            if c.name in present and marks.port_of(present[c.name].comment) != c.owner
+        }
+        gates = [Element(OPEN, c.name) for c in chains if c.key not in failed]
+        return failed | self._apply(
+            Change(delete=gates), [c for c in chains if c.key not in failed]
+        )
+
+    def _filters(self, going: Sequence[Marked]) -> Failed:
+        return self._apply(ruleset.remove([m.name for m in going]), going)
+
+    def _apply(self, change: Change, concerned: Iterable[Marked]) -> Failed:
+        concerned = list(concerned)
+        if not concerned:
+            return {}
+        try:
+            self.nft.apply(TABLE, change)
+        except VifError as error:
+            return {m.key: error.copy() for m in concerned}
+        return {}
+
+    def _devices(self, devices: Sequence[Marked]) -> Failed:
+        present = self.links.get([d.name for d in devices]) if devices else {}
+        failed: Failed = {}
+        for marked in devices:
+            link = present.get(marked.name)
+            if link is not None and (problem := _unlike(marked, link)):
+                failed[marked.key] = _changed(marked, problem)
+        return failed | self._delete([d for d in devices if d.key not in failed])
+
+    def _networks(self, devices: Sequence[Marked]) -> Failed:
+        """Bridges that nobody stands on any more, and what led out of them."""
+        there = self.bridging.get([d.name for d in devices]) if devices else {}
+        failed: Failed = {}
+        for marked in devices:
+            device = there.get(marked.name)
+            if device is None:
+                continue
+            now = self._network(device)
+            used = [
+                m.link.name
+                for m in self.bridging.members(marked.name)
+                if marks.port_of(m.link.alias)
+            ]
+            if now.identity != marked.identity or not marks.is_network(device.link.alias):
+                failed[marked.key] = _changed(marked, "it is not the one that was found")
+            elif now.holder or used:
+                problem = now.holder or f"{used[0]} is a port of it"
+                failed[marked.key] = _changed(marked, problem)
+        return failed | self._delete([d for d in devices if d.key not in failed])
+
+    def _delete(self, chosen: Sequence[Marked]) -> Failed:
+        try:
+            if chosen:
+                self.links.delete([m.name for m in chosen])
+        except VifError as error:
+            return {m.key: error.copy() for m in chosen}
+        return {}
+
+    # --- the way back ---
+
+    def restore(self, objects: Sequence[Marked]) -> Failed:
+        """Taps come back, on no bridge; all else is made with the port, from its document."""
+        taps = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+        made = self.links.create_taps([Tap(name=n, **m.backup) for n, m in taps.items()])
+        failed: Failed = {
+            taps[n].key: wrap(result, stage="garbage")
+            for n, result in made.items()
+            if isinstance(result, Exception)
+        }
+        problem = "it is made with its port, from the port's document"
+        for marked in objects:
+            if marked.kind is not Kind.DEVICE:
+                facts = {"object": str(marked.key), "problem": problem}
+                failed[marked.key] = NotRestorable(facts=facts, stage="garbage")
+        return failed
+
+
+def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
+    """What the ports of a ledger stand for, those of this plugin. Pure."""
+    found: dict[Key, Wanted] = {}
+    for port_id, entry in entries.items():
+        if entry.wiring.plugin != plugin:
+            continue
+        names = wiring.read(entry.wiring)
+        device = entry.wiring.device
+        made = str(names.ifindex) if names.ifindex else ""
+        found[Key(Kind.CHAIN, TABLE, device)] = Wanted(port_id)
+        found[Key(Kind.GUARD, TABLE, device)] = Wanted()
+        found[Key(Kind.DEVICE, "", device)] = Wanted(port_id, made)
+        for name in (names.bridge if names.own_bridge else "", names.uplink):
+            if name:
+                found[Key(Kind.NETWORK_DEVICE, "", name)] = Wanted()
+    return found
+
+
+def _second(name: str, chains: Mapping[str, str]) -> bool:
+    """Whether a chain is the second one of a port, which goes with the first."""
+    return any(name == target_chain(other) for other in chains if other != name)
+
+
+def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:
+    link = marked.get(chain.name)
+    document = marks.document(chain.rules, Role.INACTIVE)
+    return Marked(
+        kind=Kind.CHAIN, name=chain.name, where=TABLE, owner=port_id, uses=(chain.name,),
+        holder=OPENED if link is not None and link.carrier else "",
+        backup={} if document is None else {"document": document},
+    )  # fmt: skip
+
+
+def _tap(device: Device, chains: Mapping[str, str]) -> Marked | None:
+    """A guest's device that is on a bridge of the kernel, or has a filter of ours."""
+    link = device.link
+    port_id = marks.port_of(link.alias)
+    if port_id is None or not is_id(port_id) or link.kind != "tun":
+        return None
+    if device.master is None and link.name not in chains:
+        return None
+    return Marked(
+        kind=Kind.DEVICE, name=link.name, owner=port_id, identity=str(link.ifindex),
+        holder=OPENED if link.carrier else "", uses=(link.name,), backup=_settings(link),
+    )  # fmt: skip
+
+
+def _settings(link: Link) -> dict[str, object]:
+    tap = Tap(link.name, link.mac, link.mtu, link.alias, link.multi_queue, link.owner, link.group)
+    settings: dict[str, object] = msgspec.to_builtins(tap)
+    settings.pop("name")
+    return settings
+
+
+def _unlike(marked: Marked, link: Link) -> str:
+    """Why a device may not be removed, or the empty string."""
+    if link.alias != marks.port_alias(marked.owner):
+        return "it does not bear the mark any more"
+    if str(link.ifindex) != marked.identity:
+        return "it was made anew"
+    return OPENED if link.carrier else ""
+
+
+def _changed(marked: Marked, problem: str) -> GarbageChanged:
+    facts = {"object": str(marked.key), "problem": problem}
+    return GarbageChanged(facts=facts, port=marked.owner, stage="garbage")

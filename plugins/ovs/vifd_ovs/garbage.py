@@ -1,0 +1,126 @@
+"""What bears the plugin's mark: switch ports, flows, and tap devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vifd.drivers import Drivers, Link, PortRow, Tap
+from vifd.errors import VifError, wrap
+from vifd.marked import Desired, Key, Kind, Marked, is_id
+from vifd.ovs import discarding, marks
+from vifd.ovs.belongings import Belongings
+from vifd.ovs.bridges import Bridges
+from vifd.plugin import Entry, Host
+from vifd_ovs.observing import enslaved
+
+#: Interface types that are another plugin's.
+_VHOST = "dpdkvhostuser"
+OPENED = "its device is open: a guest, or another program, has it"
+
+
+class Garbage:
+    """The optional verbs about single objects."""
+
+    def __init__(self, host: Host, bridges: Bridges) -> None:
+        self._drivers: Drivers = host.drivers
+        self._belongings = Belongings(host, bridges, _has_device)
+
+    def inventory(self) -> list[Marked]:
+        """Switch ports, patch ports, bridges, flows by cookie, and taps."""
+        taps = {link.name: link for link in self._drivers.links.marked(marks.ALIAS)}
+        rows = self._belongings.rows()
+        asked = [r.name for r in rows if marks.PORT in r.external_ids and r.name not in taps]
+        links = {**self._drivers.links.get(asked), **taps}
+        found = list(self._belongings.inventory(rows, lambda row: _held(links.get(row.name))))
+        elsewhere = enslaved(self._drivers, [n for n, link in taps.items() if link.kind == "tun"])
+        return found + [m for link in taps.values() if (m := _device(link, elsewhere)) is not None]
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return self._belongings.expected(entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        links = self._drivers.links.get([o.name for o in objects if o.kind is Kind.SWITCH_PORT])
+
+        def holder(row: PortRow) -> str:
+            return _held(links.get(row.name))
+
+        return discarding.discard(self._belongings, objects, holder, self._devices)
+
+    def _devices(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
+        """All in one request; each as long as it is the one that was listed."""
+        devices = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+        present = self._drivers.links.get(list(devices))
+        elsewhere = enslaved(self._drivers, list(present))
+        failed: dict[Key, VifError] = {}
+        for name, link in present.items():
+            problem = _unlike(devices[name], link, name in elsewhere)
+            if problem:
+                failed[devices[name].key] = discarding.changed(devices[name], problem)
+        chosen = [name for name in present if devices[name].key not in failed]
+        try:
+            if chosen:
+                self._drivers.links.delete(chosen)
+        except VifError as error:
+            failed |= {devices[name].key: error.copy() for name in chosen}
+        return failed
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """Taps first, as a switch port without its device would only have an error."""
+        failed: dict[Key, VifError] = {}
+        taps = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+        made = self._drivers.links.create_taps([_tap(m) for m in taps.values()])
+        for name, result in made.items():
+            if isinstance(result, Exception):
+                failed[taps[name].key] = wrap(result, stage="garbage", port=taps[name].owner)
+        rows = [o for o in objects if o.kind is not Kind.DEVICE]
+        return failed | discarding.restore(self._belongings, rows)
+
+
+def _has_device(row: PortRow) -> bool:
+    return not row.type.startswith(_VHOST)
+
+
+def _held(link: Link | None) -> str:
+    return OPENED if link is not None and link.carrier else ""
+
+
+def _device(link: Link, elsewhere: set[str]) -> Marked | None:
+    port_id = marks.port_of_alias(link.alias)
+    if link.kind != "tun" or link.name in elsewhere or not port_id or not is_id(port_id):
+        return None
+    return Marked(
+        kind=Kind.DEVICE,
+        name=link.name,
+        owner=port_id,
+        identity=str(link.ifindex),
+        holder=_held(link),
+        uses=(link.name,),
+        backup=_settings(link),
+    )
+
+
+def _settings(link: Link) -> dict[str, Any]:
+    return {
+        "mac": link.mac,
+        "mtu": link.mtu,
+        "alias": link.alias,
+        "multi_queue": link.multi_queue,
+        "owner": link.owner,
+        "group": link.group,
+    }
+
+
+def _tap(marked: Marked) -> Tap:
+    return Tap(name=marked.name, **marked.backup)
+
+
+def _unlike(marked: Marked, link: Link, elsewhere: bool) -> str:
+    """Why a device may not be removed, or the empty string."""
+    if link.alias != marks.alias(marked.owner) or link.kind != "tun":
+        return "it does not bear the mark any more"
+    if str(link.ifindex) != marked.identity:
+        return "it was made anew"
+    if elsewhere:
+        return "it is a port of a bridge of the kernel now"
+    return _held(link)

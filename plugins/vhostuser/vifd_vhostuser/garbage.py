@@ -1,0 +1,66 @@
+"""What bears the plugin's mark: vhost-user ports of the switch, and the flows on its bridges.
+
+A socket bears no mark. The one that a port of ours names goes with the port, if nobody holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from vifd.drivers import PortRow
+from vifd.errors import VifError
+from vifd.marked import Desired, Key, Kind, Marked
+from vifd.ovs import discarding
+from vifd.ovs.belongings import Belongings
+from vifd.ovs.bridges import Bridges
+from vifd.plugin import Entry, Host
+from vifd_vhostuser import sockets
+from vifd_vhostuser.files import HostFiles
+from vifd_vhostuser.sockets import NOBODY
+
+_TYPE = "dpdkvhostuser"
+CONNECTED = "a guest is connected to it"
+
+
+class Garbage:
+    """The optional verbs about single objects."""
+
+    def __init__(self, host: Host, bridges: Bridges, files: HostFiles) -> None:
+        self._files = files
+        self._belongings = Belongings(host, bridges, lambda row: row.type.startswith(_TYPE))
+
+    def inventory(self) -> list[Marked]:
+        """Vhost-user ports, and what all plugins on the switch share."""
+        return list(self._belongings.inventory(self._belongings.rows(), held))
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return self._belongings.expected(entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return discarding.discard(self._belongings, objects, held, self._sockets)
+
+    def _sockets(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
+        """Remove the sockets that a guest or a switch left behind; one in use stays."""
+        paths = {
+            o.backup.get("options", {}).get("vhost-server-path", ""): o
+            for o in objects
+            if o.kind is Kind.SWITCH_PORT
+        }
+        mine = {path: o for path, o in paths.items() if path.rpartition("/")[2] == o.name}
+        table = self._files.table.held(mine)
+        failed: dict[Key, VifError] = {}
+        for path, marked in mine.items():
+            try:
+                sockets.remove_stale(path, table.get(path, NOBODY))
+            except VifError as error:
+                failed[marked.key] = error
+        return failed
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return discarding.restore(self._belongings, objects)
+
+
+def held(row: PortRow) -> str:
+    """Whether a guest is connected, as the switch says."""
+    connected = row.link_state == "up" or row.status.get("status") == "connected"
+    return CONNECTED if connected else ""

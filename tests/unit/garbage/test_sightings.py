@@ -1,0 +1,157 @@
+"""How long an orphan has been one, on a clock that the test turns."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from vifd.garbage.limits import Limits
+from vifd.garbage.sightings import Sightings, State
+from vifd.marked import Kind, Marked
+from vifd.reconcile import Orphan
+
+GRACE = 60.0
+
+
+def orphan(number: int = 1, *, identity: str = "1", holder: str = "", plugin: str = "ovs"):
+    port = f"port{number}"
+    tap = Marked(kind=Kind.DEVICE, name=f"tap{number}", owner=port, identity=identity)
+    return Orphan(f"{plugin}/{port}", plugin, port, (tap,), holder)
+
+
+def states(sightings: Sightings) -> list[State]:
+    return [s.state for s in sightings.all()]
+
+
+def look(sightings: Sightings, now: float, *orphans: Orphan, answered=("ovs",), kept=()) -> None:
+    sightings.look(now, orphans, answered=answered, kept=lambda i: i in kept)
+
+
+def test_one_look_is_never_enough():
+    sightings = Sightings(0.0)
+    look(sightings, 0, orphan())
+    assert states(sightings) == [State.SEEN]
+    look(sightings, 0, orphan())
+    assert states(sightings) == [State.RIPE]
+
+
+def test_ripe_after_the_grace_period():
+    sightings = Sightings(GRACE)
+    for now in (0, 30, 59.9):
+        look(sightings, now, orphan())
+        assert states(sightings) == [State.SEEN]
+    assert sightings.due() == GRACE
+    look(sightings, 60, orphan())
+    (ripe,) = sightings.ripe()
+    assert (ripe.first, ripe.last, ripe.count) == (0, 60, 4)
+    assert sightings.due() is None
+
+
+def test_what_was_gone_between_begins_anew():
+    sightings = Sightings(GRACE)
+    look(sightings, 0, orphan())
+    look(sightings, 30)
+    look(sightings, 61, orphan())
+    assert states(sightings) == [State.SEEN]
+
+
+def test_another_object_of_the_same_name_begins_anew():
+    sightings = Sightings(GRACE)
+    look(sightings, 0, orphan(identity="1"))
+    look(sightings, 61, orphan(identity="2"))
+    assert states(sightings) == [State.SEEN]
+
+
+def test_one_that_is_held_is_left_alone_and_begins_anew_afterwards():
+    sightings = Sightings(GRACE)
+    look(sightings, 0, orphan())
+    look(sightings, 61, orphan(holder="open"))
+    assert states(sightings) == [State.HELD]
+    look(sightings, 62, orphan())
+    assert states(sightings) == [State.SEEN]
+    look(sightings, 121, orphan())
+    assert states(sightings) == [State.SEEN]
+    look(sightings, 122, orphan())
+    assert states(sightings) == [State.RIPE]
+
+
+def test_a_plugin_that_cannot_tell_changes_nothing():
+    sightings = Sightings(GRACE)
+    look(sightings, 0, orphan())
+    look(sightings, 61, answered=())
+    assert [(s.state, s.last) for s in sightings.all()] == [(State.SEEN, 0)]
+    look(sightings, 62, orphan())
+    assert states(sightings) == [State.RIPE]
+
+
+def test_what_was_put_back_is_kept():
+    sightings = Sightings(0.0)
+    look(sightings, 0, orphan())
+    look(sightings, 1, orphan(), kept=("ovs/port1",))
+    assert states(sightings) == [State.KEPT]
+    assert not sightings.ripe()
+
+
+class Host(RuleBasedStateMachine):
+    """Orphans that come, go, change and are held, and a clock: nothing ripens by accident."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sightings = Sightings(GRACE)
+        self.now = 0.0
+        self.there: dict[int, Orphan] = {}
+        #: since when an orphan was the same one, unheld, at every look
+        self.since: dict[int, tuple[float, int]] = {}
+
+    @rule(number=st.integers(0, 3), identity=st.sampled_from("12"), held=st.booleans())
+    def place(self, number: int, identity: str, held: bool) -> None:
+        self.there[number] = orphan(number, identity=identity, holder="open" if held else "")
+
+    @rule(number=st.integers(0, 3))
+    def remove(self, number: int) -> None:
+        self.there.pop(number, None)
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 29.0, 31.0, 61.0]), answered=st.booleans())
+    def look(self, seconds: float, answered: bool) -> None:
+        self.now += seconds
+        known = {s.orphan.id: s.orphan for s in self.sightings.all()}
+        look(self.sightings, self.now, *(self.there.values() if answered else ()),
+             answered=("ovs",) if answered else ())  # fmt: skip
+        for number in range(4) if answered else ():
+            now = self.there.get(number)
+            before = known.get(f"ovs/port{number}")
+            if now is None or now.holder:
+                self.since.pop(number, None)
+            elif number in self.since and before and before.fingerprint == now.fingerprint:
+                self.since[number] = (self.since[number][0], self.since[number][1] + 1)
+            else:
+                self.since[number] = (self.now, 1)
+
+    @invariant()
+    def ripe_means_twice_and_long_enough(self) -> None:
+        for ripe in self.sightings.ripe():
+            number = int(ripe.orphan.port.removeprefix("port"))
+            first, looks = self.since[number]
+            assert looks >= 2
+            assert ripe.last - first >= GRACE
+            assert not ripe.orphan.holder
+
+
+TestHost = Host.TestCase
+
+
+def test_limits():
+    limits = Limits(count=16, percent=20.0)
+    assert limits.exceeded(16, 100) == ""
+    assert "at most 16" in limits.exceeded(17, 1000)
+    assert "20 %" in limits.exceeded(10, 20)
+    assert limits.exceeded(3, 0) == ""
+    assert "at most 0" in Limits(count=0).exceeded(1, 100)
+
+
+@given(st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 100), st.floats(0, 100))
+def test_never_more_than_the_count(orphans, ports, count, percent):
+    if not Limits(count, percent).exceeded(orphans, ports):
+        assert orphans <= count
+        assert orphans <= 3 or 100 * orphans <= percent * (orphans + ports) + 1e-6
