@@ -152,7 +152,7 @@ class Negotiator:
                 strict=self.terms.strict,
             )  # fmt: skip
         return replace(
-            base, vif_type=vif_type, probe=probe, requirements=(*own, *theirs),
+            base, vif_type=vif_type, probe=probe, requirements=(*theirs, *own),
             findings=tuple(findings),
             enforce=partial(_enforcement, attachment, advert, name, vif_type),
         )  # fmt: skip

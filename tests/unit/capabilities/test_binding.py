@@ -82,6 +82,14 @@ def test_mtu(mtu, limit, refused):
         assert refusals[0].facts == {"wanted": mtu, "have": limit, "bottleneck": "eth1"}
 
 
+def test_the_bottleneck_is_the_link_where_there_is_one():
+    wanted = attachment(1, segment=vlan(5), mtu=9000)
+    for devices, named in ((("eth1",), "eth1"), (("eth1", "eth2"), "br-ex"), ((), "br-ex")):
+        uplink = Uplink("br-ex", up=True, mtu=1500, devices=devices)
+        (error,) = found(wanted, probe=physnets(physnet1=uplink))
+        assert error.facts["bottleneck"] == named
+
+
 def test_a_local_network_has_no_uplink():
     assert not found(attachment(1, mtu=9000), probe=physnets(physnet1=Uplink("eth1", mtu=1500)))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import os_traits
 import pytest
 
 from unit.capabilities.asking import asking, needs
-from vifd.capabilities import names, rules
+from vifd.capabilities import inputs, names, rules
 from vifd.capabilities.requirements import needs_of
 from vifd.errors import FlavorImageConflict, VifModelUnsupported, ViommuUnsupported
 
@@ -20,7 +22,7 @@ E1000 = {"hw_vif_model": "e1000"}
 VIRTIO = "COMPUTE_NET_VIF_MODEL_VIRTIO"
 
 #: flavor, image, port → traits that it needs beyond the default device's, parameters
-ROWS = [
+ROWS: list[tuple[Any, Any, Any, set[str], dict[str, Any]]] = [
     # --- the port ---
     ({}, {}, {"vnic_type": "normal"}, set(), {"model": "virtio"}),
     ({}, {}, {"vnic_type": "direct"}, {names.SRIOV, names.VFIO, names.IOMMU},
@@ -37,9 +39,9 @@ ROWS = [
     ({}, {}, {"vnic_type": "remote-managed"}, {names.REMOTE_MANAGED, names.VFIO, names.IOMMU},
      {"locked_memory": True}),
     ({}, {}, {"vnic_type": "accelerator-direct"},
-     {rules.ACCELERATORS, names.VFIO, names.IOMMU}, {}),
+     {inputs.ACCELERATORS, names.VFIO, names.IOMMU}, {}),
     ({}, {}, {"vnic_type": "accelerator-direct-physical"},
-     {rules.ACCELERATORS, names.VFIO, names.IOMMU}, {}),
+     {inputs.ACCELERATORS, names.VFIO, names.IOMMU}, {}),
     ({}, {}, {"vnic_type": "baremetal"}, set(), {}),
     ({}, {}, {"vnic_type": "smart-nic"}, set(), {}),
     ({}, {}, {"vnic_type": "direct", "trusted": True},
@@ -104,7 +106,7 @@ def test_every_rule_has_a_row():
 
 
 def test_every_vnic_type_of_the_networking_api_is_there():
-    assert set(rules.VNIC_TYPES) == {
+    assert set(inputs.VNIC_TYPES) == {
         "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder",
         "smart-nic", "vdpa", "accelerator-direct", "accelerator-direct-physical", "remote-managed",
     }  # fmt: skip
@@ -128,8 +130,8 @@ def test_every_name_is_in_the_catalogue_or_custom():
     for flavor, image, port, _traits, _parameters in ROWS:
         for need in needs(flavor, image, **port).needs:
             used |= set(need.anyof)
-    used |= {name for row in rules.VNIC_TYPES.values() for anyof in row for name in anyof}
-    used |= set(rules.SEV_MODELS.values()) | set(names.VIF_MODELS.values())
+    used |= {name for row in inputs.VNIC_TYPES.values() for anyof in row for name in anyof}
+    used |= set(inputs.SEV_MODELS.values()) | set(names.VIF_MODELS.values())
     used |= set(names.VIOMMU_MODELS.values())
     odd = {name for name in used if not os_traits.is_custom(name) and name not in catalogue}
     assert not odd
@@ -255,7 +257,7 @@ def test_large_pages_are_advice():
 
 def test_encryption_of_no_model_may_be_any():
     (sev,) = (n for n in needs(SEV).needs if n.kind == "mem_encryption")
-    assert set(sev.anyof) == set(rules.SEV_MODELS.values())
+    assert set(sev.anyof) == set(inputs.SEV_MODELS.values())
 
 
 def test_auto_is_any_iommu():
