@@ -12,10 +12,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from oslo_config import cfg, generator
+from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from vifd import __version__, network, plugin, registry, sources
+from vifd.garbage import options as garbage_options
+from vifd.capabilities import options as capability_options
+from vifd.hypervisor import options as libvirt_options
 from vifd.ovs import options as ovs_options
 from vifd.sources import Source
 
@@ -87,6 +90,14 @@ ENGINE = [
         help="Seconds between two checks of every port against what was plugged, besides those "
         "caused by events. 0 checks on events only.",
     ),
+    cfg.BoolOpt(
+        "repair",
+        default=True,
+        mutable=True,
+        help="Bring back what another hand changed of a port. Without it such a port is reported "
+        "as DEGRADED and left as it is, for somebody who wants to look at it; what is asked for "
+        "through the API is carried out all the same.",
+    ),
 ]
 
 API = [
@@ -103,6 +114,27 @@ API = [
     cfg.ListOpt("admin_gids", default=[], mutable=True, help="The same for groups."),
     cfg.ListOpt("reader_uids", default=[], mutable=True, help="Users that may read."),
     cfg.ListOpt("reader_gids", default=[], mutable=True, help="Groups that may read."),
+]
+
+NEGOTIATION = [
+    cfg.StrOpt(
+        "unenforced",
+        default="report",
+        choices=("report", "refuse"),
+        mutable=True,
+        help="What becomes of a port that asks for a feature which no plugin would enforce. "
+        "'report' says so in the port's enforcement report, 'refuse' refuses the port "
+        "(E_FEATURE_UNENFORCED). In what order plugins are preferred is said by "
+        "[plugins] enabled_plugins.",
+    ),
+    cfg.FloatOpt(
+        "offer_ttl",
+        default=300.0,
+        min=1.0,
+        max=86400.0,
+        mutable=True,
+        help="Seconds for which the tokens of an offer hold, as long as the host stays as it is.",
+    ),
 ]
 
 NETWORK = [
@@ -127,8 +159,12 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     "plugins": PLUGINS,
     "engine": ENGINE,
     "api": API,
+    "negotiation": NEGOTIATION,
     "network": NETWORK,
     "openvswitch": ovs_options.OPTIONS,
+    "garbage": garbage_options.OPTIONS,
+    "libvirt": libvirt_options.OPTIONS,
+    "capabilities": capability_options.OPTIONS,
 }
 
 
@@ -196,6 +232,8 @@ def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
 
 def sample() -> str:
     """The complete sample of agent.conf."""
+    from oslo_config import generator  # which no daemon needs
+
     conf = cfg.ConfigOpts()
     generator.register_cli_opts(conf)
     conf(["--namespace", "vifd", "--namespace", "oslo.log", "--wrap-width", "90"], project="vifd")

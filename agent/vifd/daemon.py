@@ -28,10 +28,18 @@ from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
 from vifd.drivers.tracer import LocalTracer
 from vifd.engine import Engine, Settings
+from vifd.explain.examiner import Examiner
+from vifd.garbage import options as garbage_options
+from vifd.garbage.collector import Collector
+from vifd.guests import Guests, StartPolicy
+from vifd.guests.booting import seconds_since_first_start
+from vifd.hostview import HostView
 from vifd.hub import Hub
+from vifd.hypervisor.making import make as make_hypervisor
 from vifd.metrics import Metrics
 from vifd.network import GROUP as NETWORK_GROUP
 from vifd.network import NetworkService
+from vifd.offering import Terms
 from vifd.plugin import Host, VifPlugin
 from vifd.postman import Postman
 from vifd.store import Journal
@@ -66,10 +74,26 @@ class Daemon:
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
         self._engine = Engine(plugins, self._journal, metrics, _settings(conf))
-        self._agent = Agent(self._engine, self._journal, metrics, found, self._facts)
         self._service = _network_service(conf)
         self._postman = Postman(self._service, self._journal)
+        self._hypervisor = make_hypervisor(conf.libvirt)
+        examiner = Examiner(self._engine, self._journal, self._postman, self._hypervisor)
+        self._guests = Guests(
+            self._engine, self._journal, self._hypervisor, self._drivers.links, _start_policy(conf)
+        )
+        self._collector = Collector.of(
+            self._engine, self._journal, self._hypervisor, garbage_options.settings(conf.garbage)
+        )
+        emulator = conf.capabilities.emulator
+        self._host = HostView.of(
+            self._engine, self._drivers, self._hypervisor, emulator, self._facts
+        )
+        self._agent = Agent(
+            self._engine, self._journal, metrics, found, self._host, examiner, self._guests,
+            self._collector,
+        )
         self._engine.mail = self._postman.notify
+        self._journal.rebuilt = self._reassert
         self._watcher = Watcher(
             self._engine,
             self._journal,
@@ -101,10 +125,12 @@ class Daemon:
         mode = int(options.socket_mode, 8)
         listener = server.listen(options.socket, mode, options.socket_group or None)
         self._server = server.Server(hub, api, listener)
-        lost = self._journal.fresh or self._journal.set_aside is not None
         self._watcher.subscribe(self._drivers)
-        self._engine.start(recover=lost, settled=self._switch_settled)
+        self._engine.start(recover=self._journal.in_doubt, settled=self._switch_settled)
         self._watcher.start()
+        self._host.start()
+        self._guests.start()
+        self._collector.start()
         self._postman.start()
         self._service.start(self._agent)
         self._server.start()
@@ -112,9 +138,6 @@ class Daemon:
         period = systemd.watchdog_interval()
         if period:
             hub.every(period, lambda: systemd.notify("WATCHDOG=1"))
-        # What start-up made stays: the collector need not walk it in the middle of a plug.
-        gc.collect()
-        gc.freeze()
         LOG.info(
             "vifd %s started in %.2f s: plugins %s; %d ports in the journal; API on %s",
             __version__, time.monotonic() - self._started,
@@ -128,6 +151,10 @@ class Daemon:
             self._readiness.cancel()
             systemd.notify(f"READY=1\nSTATUS={len(self._journal.records())} ports")
             LOG.info("ready after %.2f s", time.monotonic() - self._started)
+            # What start-up made stays: the collector need not walk it in the middle of a plug.
+            gc.collect()
+            gc.freeze()
+            gc.enable()
 
     def _shutdown(self) -> None:
         """Let what runs end; every port stays as it is."""
@@ -135,6 +162,9 @@ class Daemon:
         LOG.info("stopping; ports stay as they are")
         self._agent.stopping = True
         self._server.stop(GRACE / 2)
+        self._guests.stop(1.0)
+        self._host.stop(1.0)
+        self._collector.stop(5.0)
         self._watcher.stop(1.0)
         self._engine.stop(GRACE)
         self._postman.stop(2.0)
@@ -161,7 +191,7 @@ class Daemon:
         return absent or self._drivers.ovsdb.connected()
 
     def _facts(self) -> dict[str, Any]:
-        return {"openvswitch": self._drivers.ovsdb.facts()}
+        return {"openvswitch": self._drivers.ovsdb.facts(), "libvirt": self._hypervisor.facts()}
 
     def _reassert(self) -> None:
         self._agent.reassert()
@@ -174,6 +204,7 @@ class Daemon:
             changed = self._conf.mutate_config_files()
             api.policy = _policy(self._conf)
             self._engine.configure(_settings(self._conf))
+            self._collector.configure(garbage_options.settings(self._conf.garbage))
             names = [".".join(filter(None, key)) for key in changed]
             LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
         except Exception:
@@ -195,12 +226,21 @@ def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
     return Drivers(links, ovsdb, openflow, tracer, bridging, nft), closers
 
 
+def _start_policy(conf: Any) -> StartPolicy:
+    options = conf.libvirt
+    since = seconds_since_first_start(Path(conf.state_path))
+    window = options.start_window - since if options.start_guests else 0.0
+    return StartPolicy(window, options.start_limit, options.start_parallel)
+
+
 def _settings(conf: Any) -> Settings:
     return Settings(
         verify=conf.engine.verify_timeout,
         hang=conf.plugins.call_timeout,
+        terms=Terms(conf.negotiation.unenforced == "refuse", conf.negotiation.offer_ttl),
         retry_first=conf.engine.retry_first,
         retry_longest=conf.engine.retry_longest,
+        repair=conf.engine.repair,
     )
 
 

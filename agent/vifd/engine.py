@@ -21,7 +21,7 @@ from vifd.metrics import Metrics
 from vifd.model import Document, Evidence, PortRecord, Wiring, restore
 from vifd.negotiation import Choice
 from vifd.negotiation.token import Claims
-from vifd.offering import Negotiator, Offering
+from vifd.offering import Negotiator, Offering, Terms
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.status import status_of
 from vifd.store import Change, Journal, Outgoing, Records
@@ -41,6 +41,7 @@ class Settings:
     :param hang: how long a plugin may take for one call before its lane is quarantined
     :param patience: how long a start waits for its drivers
     :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
+    :param terms: of offers
     """
 
     verify: float = 10.0
@@ -49,6 +50,7 @@ class Settings:
     retry_first: float = 1.0
     retry_longest: float = 60.0
     repair: bool = True
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def limits(self) -> Limits:
@@ -91,6 +93,7 @@ class Engine:
         self._naming = threading.Lock()
         self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
         self.negotiator = Negotiator(self.plugins, self._adverts, self._health, self.journal.get)
+        self.negotiator.terms = self.settings.terms
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator)
         self._attempts: dict[str, int] = {}
@@ -160,6 +163,7 @@ class Engine:
     def configure(self, settings: Settings) -> None:
         """Take other times, from the next batch on."""
         self.settings = settings
+        self.negotiator.terms = settings.terms
         for worker in self._workers.values():
             worker.limits = settings.limits
 
@@ -345,6 +349,11 @@ class Engine:
 
         self.lanes[plugin].errand(f"inspection {id(future)}", work)
         return future
+
+    def reconnected(self, bridge: str) -> None:
+        """A switch restarted: have each plugin bring back at once what it lost."""
+        for name, lane in self.lanes.items():
+            lane.errand(f"return of {bridge}", partial(self._workers[name].reconnected, bridge))
 
     def probe_all(self) -> None:
         """Have every plugin's health read again."""

@@ -18,6 +18,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+# Its own resolver is not for us, as nothing here looks up a name on the hub, and its import takes a
+# fifth of a start.
+os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
+
 with warnings.catch_warnings():
     # Eventlet announces its own deprecation when it is imported. The one place that silences it.
     warnings.simplefilter("ignore")

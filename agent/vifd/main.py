@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import sys
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(conf: Any) -> int:
+    # Nothing that a start makes is garbage; the daemon lets the collector in once it is ready.
+    gc.disable()
     # The daemon's world is imported once it is sure that there will be a daemon.
     from vifd.api.server import SocketError
     from vifd.daemon import Daemon

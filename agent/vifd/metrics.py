@@ -40,6 +40,18 @@ class Metrics:
         self.orphans = Gauge(
             "vifd_orphans", "Marked objects on the host without a port in the journal", registry=r
         )
+        self.garbage = Gauge(
+            "vifd_orphans_by_state", "The same by where they are: seen, ripe, held, kept", ["state"],
+            registry=r,
+        )  # fmt: skip
+        self.held_back = Gauge(
+            "vifd_garbage_held_back",
+            "Orphans that are not removed because they are more than may go without asking",
+            registry=r,
+        )
+        self.collected = Counter(
+            "vifd_garbage", "Orphans removed and put back", ["plugin", "result"], registry=r
+        )
         self.outbox = Gauge(
             "vifd_outbox", "Statuses the network service has not acknowledged", registry=r
         )

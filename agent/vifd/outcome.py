@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from vifd import errors
-from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
+from vifd.model import Evidence, Phase, PortRecord, Report, Role, Vif, Wiring
 from vifd.plan import only_watched
 from vifd.plugin import Health, Probe
 from vifd.status import not_undone, settled, status_of, untouched
@@ -110,8 +110,12 @@ def _failed_phase(job: Job) -> Phase:
     return Phase.DEGRADED if healthy and job.opened else Phase.FAILED
 
 
-def checked(result: Report, now: float) -> Change:
-    """A port that was read back."""
+def checked(result: Report, now: float, *, repair: bool = True) -> Change:
+    """A port that was read back.
+
+    :param repair: whether what differs is repaired; else the port stays as it was opened or closed,
+        so that the next reading is still held against that
+    """
 
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
@@ -120,9 +124,9 @@ def checked(result: Report, now: float) -> Change:
         report = replace(result, at=result.at or now)
         if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
             phase = Phase.DEGRADED
-        opened = present.open and report.passing is not False
-        if report.clean and only_watched(present):
-            # what lay with the guest or an operator was mended
+        opened = present.open and (report.passing is not False or not repair)
+        if report.clean and only_watched(present, repair=repair):
+            # what was not ours to repair was mended
             return replace(
                 present, report=report, open=opened, error=None,
                 phase=_proven_phase(present, opened),
@@ -159,15 +163,13 @@ def unplug_error(error: errors.VifError | None, port: str) -> errors.VifError:
     return partial
 
 
-def unfinished(record: PortRecord | None) -> bool:
+def unfinished(record: PortRecord | None, *, repair: bool = True) -> bool:
     """Whether another step can be taken right away."""
     if record is None or record.phase is Phase.FAILED or record.error is not None:
         return False
-    return record.removing or not record.applied or not settled(record) or _drifted(record)
-
-
-def _drifted(record: PortRecord) -> bool:
-    return record.phase is Phase.DEGRADED and record.error is None and not only_watched(record)
+    if record.removing or not record.applied or not settled(record):
+        return True
+    return record.phase is Phase.DEGRADED and not only_watched(record, repair=repair)
 
 
 def broken_probe(error: BaseException) -> Probe:
@@ -230,13 +232,13 @@ def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:
                      extra=extra(job.record))  # fmt: skip
 
 
-def log_drift(log: logging.Logger, job: Job, report: Report) -> None:
+def log_drift(log: logging.Logger, job: Job, report: Report, *, repair: bool = True) -> None:
     """One line per fact that another hand changed."""
+    ours = "repairing it" if repair else "left as it is, because repair is off"
     for finding in report.findings:
         log.warning(
             "drift on %s: %s is %r, wanted %r; %s. %s", job.item.made.device, finding.fact,
-            finding.have, finding.wanted,
-            "repairing it" if finding.repairable else "not for vifd to repair",
+            finding.have, finding.wanted, ours if finding.repairable else "not for vifd to repair",
             tail(job.record), extra=extra(job.record),
         )  # fmt: skip
 
@@ -268,6 +270,35 @@ def _log_failure(
     )  # fmt: skip
 
 
+#: So many findings, of so many characters, are told in an event.
+_TOLD, _TEXT = 4, 240
+
+
+def drift(record: PortRecord) -> errors.Drift | None:
+    """The error of a port that is degraded by what was read back of it, the first finding."""
+    findings = record.report.findings if record.report else []
+    if not findings:
+        return None
+    first = findings[0]
+    doing = f"that is {'' if first.repairable else 'not '}for vifd to repair"
+    facts = {"fact": first.fact, "have": _short(first.have), "wanted": _short(first.wanted),
+             "next": doing, "findings": [f.fact for f in findings]}  # fmt: skip
+    return errors.Drift(facts=facts, stage="check", port=record.id)
+
+
+def told(record: PortRecord) -> list[Evidence] | None:
+    """What an event says of a port that is not as wanted."""
+    findings = record.report.findings if record.report else []
+    return [
+        replace(f, have=_short(f.have), wanted=_short(f.wanted)) for f in findings[:_TOLD]
+    ] or None
+
+
+def _short(value: object) -> object:
+    text = value if isinstance(value, str) else str(value)
+    return value if len(text) <= _TEXT else f"{text[:_TEXT]}…"
+
+
 def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
     """What to call the change from one record to the next, or the empty string for none."""
     if new is None:
@@ -275,8 +306,14 @@ def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
     if old is not None and old.phase is new.phase and old.open == new.open:
         if new.error is not None and _code(new) != _code(old):
             return "failed" if new.phase is not Phase.DEGRADED else "degraded"
+        if new.phase is Phase.DEGRADED and _differing(old) != _differing(new):
+            return "degraded"
         return "updated" if old.doc is not new.doc else ""
     return new.phase.value.lower()
+
+
+def _differing(record: PortRecord) -> set[str]:
+    return {f.fact for f in record.report.findings} if record.report else set()
 
 
 def _code(record: PortRecord) -> str:

@@ -27,13 +27,16 @@ class Step(StrEnum):
 _UNPROVEN = frozenset(Phase) - {Phase.READY, Phase.LIVE, Phase.QUIESCED}
 
 
-def next_step(record: PortRecord) -> Step:
-    """The next step for the port of this record."""
+def next_step(record: PortRecord, *, repair: bool = True) -> Step:
+    """The next step for the port of this record.
+
+    :param repair: whether what another hand changed is brought back; else it is only watched
+    """
     if record.removing:
         return Step.UNPLUG
     if record.wiring is None or not record.applied:
         return Step.PLUG
-    if only_watched(record):
+    if only_watched(record, repair=repair):
         return Step.CHECK
     if record.phase in _UNPROVEN:
         return Step.PLUG
@@ -45,12 +48,13 @@ def next_step(record: PortRecord) -> Step:
     return Step.CHECK if settled(record) else Step.PLUG
 
 
-def only_watched(record: PortRecord) -> bool:
-    """Whether plugging the port again would mend nothing of what its last report found."""
+def only_watched(record: PortRecord, *, repair: bool = True) -> bool:
+    """Whether the port is only read back: plugging it again would mend nothing of what its last
+    report found, or nothing shall be repaired."""
     report = record.report
     in_role = record.open == wants_open(record)
     degraded = record.phase is Phase.DEGRADED and record.applied and in_role
-    return degraded and report is not None and report.beyond_repair
+    return degraded and report is not None and (report.beyond_repair or not repair)
 
 
 def covered(path: str, in_place: frozenset[str]) -> bool:

@@ -26,6 +26,8 @@ class Postman:
 
     def __init__(self, service: NetworkService, journal: Journal, *, first: float = 1.0) -> None:
         self.failures = 0
+        #: why the service takes nothing just now; empty while it does
+        self.problem = ""
         self._deaf = False
         self._first = first
         self._service = service
@@ -33,6 +35,11 @@ class Postman:
         self._mail = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._service.name
 
     def start(self) -> None:
         self._mail.set()
@@ -51,7 +58,7 @@ class Postman:
         while not self._stopping.is_set():
             self._mail.clear()
             if self._deliver():
-                self.failures = 0
+                self.failures, self.problem = 0, ""
             if self.failures == 0:
                 self._mail.wait()
                 continue
@@ -82,6 +89,7 @@ class Postman:
 
     def _failed(self, why: str, waiting: int) -> None:
         self.failures += 1
+        self.problem = why
         level = logging.WARNING if self.failures in (1, 2, 4) or self.failures % 10 == 0 else 10
         LOG.log(
             level, "network service %s: %d statuses wait (%s); attempt %d, trying again",

@@ -22,10 +22,11 @@ def status_of(record: PortRecord) -> Status:
     """The port status for the network service.
 
     ACTIVE needs more than the phase: the port must be open and its last report clean, or degraded
-    by a later check. Anything that does not add up is BUILD, never ACTIVE.
+    by a later check that found it open. Anything that does not add up is BUILD, never ACTIVE.
     """
     status = _BY_PHASE[record.phase]
-    if status is Status.ACTIVE and not (record.open and record.report is not None):
+    report = record.report
+    if status is Status.ACTIVE and not (record.open and report and report.passing is not False):
         return Status.BUILD
     return status
 

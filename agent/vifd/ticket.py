@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from vifd.model import PortRecord
+from vifd.model import Evidence, PortRecord
 
 
 @dataclass
@@ -59,6 +59,8 @@ class Event(Struct, frozen=True, omit_defaults=True):
     :param event: ``bound``, ``plugging``, ``ready``, ``live``, ``quiesced``, ``unplugged``,
         ``degraded``, ``failed``, ``plugin-status-changed``…
     :param at: seconds since the epoch
+    :param detail: of an event about no port: what it is about, e.g. the id of an orphan
+    :param findings: of a port that is degraded: the first facts that are not as wanted
     """
 
     id: int
@@ -73,3 +75,5 @@ class Event(Struct, frozen=True, omit_defaults=True):
     revision: int = 0
     request_id: str = ""
     error: dict[str, object] | None = None
+    findings: list[Evidence] | None = None
+    detail: str = ""

@@ -22,6 +22,8 @@ LOG = logging.getLogger(__name__)
 
 #: How long an event must be old before its port is looked at, in seconds.
 SETTLE = 0.3
+#: The clock jumped when it moved by so many seconds more or less than time went by.
+JUMP = 1.0
 #: After so many seconds a port is looked at although its events do not end.
 PATIENCE = 3.0
 
@@ -59,10 +61,13 @@ class Watcher:
         self._clock = clock
         self._wall = wall
         self._checked = self._asserted = clock()
+        self._offset = wall() - clock()
         self._spread = random.random() / 4
         #: device: when its first and its last event came that were not looked at yet
         self._suspects: dict[str, tuple[float, float]] = {}
         self._bridge_of: Callable[[str], str | None] = lambda name: None
+        #: bridges whose flow connection was lost; known to the thread that tells of them alone
+        self._cut_off: set[str] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -111,6 +116,11 @@ class Watcher:
     def _openflow(self, bridge: str, connected: bool) -> None:
         level = logging.INFO if connected else logging.WARNING
         LOG.log(level, "bridge %s: flow connection %s", bridge, "up" if connected else "lost")
+        if not connected:
+            self._cut_off.add(bridge)
+        elif bridge in self._cut_off:
+            self._cut_off.discard(bridge)
+            self._engine.reconnected(bridge)
         self._poke_verifiers()
         self._suspect_all()
 
@@ -162,12 +172,26 @@ class Watcher:
     def turn(self) -> float:
         """Do what is due; returns the seconds until there may be something again."""
         due = self._engine.tick()
+        self._mind_the_clock()
         self._periodic(self._clock())
         self._look()
         with self._lock:
             waiting = bool(self._suspects)
         busy = any(lane.busy is not None for lane in self._engine.lanes.values())
         return min(due, SETTLE if waiting else 1.0 if busy else 5.0) + 0.001
+
+    def _mind_the_clock(self) -> None:
+        """After the clock was set, or the host slept, events and reports cannot be compared by
+        their times: every port is looked at once, and has a report of the new time then."""
+        offset = self._wall() - self._clock()
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) < JUMP:
+            return
+        LOG.warning("the clock jumped by %+.1f s; every port is looked at", jump)
+        with self._lock:
+            self._suspects.clear()
+        records = self._journal.records()
+        self._engine.again(i for i, r in records.items() if not r.removing)
 
     def _periodic(self, now: float) -> None:
         interval, again = self._interval() * (1 + self._spread), self._reassert_interval()

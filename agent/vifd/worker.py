@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from vifd import errors, outcome, verify
 from vifd.metrics import Metrics
-from vifd.model import Phase, PortRecord, Report, Wiring
+from vifd.model import Evidence, Phase, PortRecord, Report, Wiring
 from vifd.plan import Step, next_step
 from vifd.plugin import Entry, Growing, Item, Outcomes, Probe, VifPlugin
 from vifd.status import wants_open
@@ -28,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 #: Batches up to this size are traced port by port; of larger ones, this many ports are.
 TRACED = 16
+#: After so many seconds in which a port did not become clean it is plugged once more; the next
+#: pause is twice as long.
+PATIENCE = 0.5
 #: Seconds to wait for another plugin that chooses names.
 NAMING_PATIENCE = 1.0
 
@@ -46,12 +49,21 @@ class Desk(Protocol):
     def again(self, port_ids: Iterable[str]) -> None:
         """These ports need another step right away."""
 
+    @property
+    def witness(self) -> Callable[[PortRecord], list[Evidence]]:
+        """Tells what is known of a port besides what its plugin reads back."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a worker may take, in seconds."""
+    """What a worker may do.
+
+    :param verify: seconds that a port may take from made to proven
+    :param repair: whether what another hand changed is brought back
+    """
 
     verify: float = 10.0
+    repair: bool = True
 
 
 @dataclass
@@ -68,6 +80,12 @@ class Job:
     @property
     def id(self) -> str:
         return self.record.id
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it is not clean yet, and may become so."""
+        hopeless = self.report is not None and (self.report.clean or self.report.beyond_repair)
+        return self.error is None and not hopeless
 
 
 @dataclass
@@ -99,6 +117,16 @@ class Worker:
             answer = outcome.broken_probe(error)
         self.desk.probed(self.name, answer)
 
+    def reconnected(self, bridge: str) -> None:
+        """Have the plugin bring back what a restarted switch lost; what fails is found by the check
+        that follows."""
+        if not self.limits.repair:
+            return
+        try:
+            self.plugin.reconnected(bridge)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            LOG.warning("plugin %s: bridge %s came back: %s", self.name, bridge, error)
+
     def serve(self, port_ids: Sequence[str]) -> None:
         """One step for each port, by kind of step."""
         self.metrics.batch.labels(self.name).observe(len(port_ids))
@@ -106,7 +134,8 @@ class Worker:
         for port_id in port_ids:
             record = self.journal.get(port_id)
             if record is not None and record.plugin == self.name:
-                groups.setdefault(next_step(record), []).append(record)
+                step = next_step(record, repair=self.limits.repair)
+                groups.setdefault(step, []).append(record)
         self._walk(groups)
 
     def _walk(self, groups: Mapping[Step, list[PortRecord]]) -> None:
@@ -232,20 +261,42 @@ class Worker:
         for job in proving:
             stays = not self._wanted_open(job) or job.opened
             job.item.deep = (deep or stays) and (len(proving) <= TRACED or job.id in traced)
-        start = self.clock()
+        start, patience, waiting = self.clock(), PATIENCE, proving
+        while True:
+            self._read_back(waiting, min(deadline, self.clock() + patience))
+            waiting = [job for job in waiting if job.unproven]
+            if not waiting or self.clock() >= deadline:
+                break
+            # What was made is gone again (a switch that restarts, another hand): no reading brings
+            # that back. Where the host is only slow, a second plug changes nothing.
+            patience *= 2
+            self._again(waiting)
+            waiting = [job for job in waiting if job.error is None]
+        for job in proving:
+            if job.error is None and (job.report is None or not job.report.clean):
+                job.error = verify.unproven(job.report, self.clock() - start, job.id)
+
+    def _again(self, jobs: Sequence[Job]) -> None:
+        """Plug ports that did not become clean once more."""
+        for job in jobs:
+            job.item.thorough, job.item.interim = True, False
+        self._carry_out(jobs, self.plugin.plug)
+        for job in jobs:
+            job.item.thorough = False
+
+    def _read_back(self, jobs: Sequence[Job], deadline: float) -> None:
+        """Read until clean, beyond repair, or the deadline."""
         try:
             reports = verify.until_clean(
-                self.plugin, [j.item for j in proving], deadline, self.changed, clock=self.clock
+                self.plugin, [j.item for j in jobs], deadline, self.changed, clock=self.clock
             )
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             failure = errors.wrap(error, stage="verify")
-            for job in proving:
+            for job in jobs:
                 job.error = failure.copy().at(port=job.id)
             return
-        for job in proving:
+        for job in jobs:
             job.report = reports.get(job.id)
-            if job.report is None or not job.report.clean:
-                job.error = verify.unproven(job.report, self.clock() - start, job.id)
 
     def _open(self, jobs: Sequence[Job], deadline: float) -> None:
         """Let traffic pass, and prove that it may."""
@@ -288,7 +339,7 @@ class Worker:
         changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
         failures = {j.id: j.error for j in jobs if j.error is not None}
         present = self.desk.record(changes, failures)
-        self.desk.again(port_id for port_id, r in present.items() if outcome.unfinished(r))
+        self._go_on(present)
 
     def _vif(self, job: Job) -> object:
         if job.wiring is None:
@@ -330,7 +381,8 @@ class Worker:
         jobs = [self._job(r) for r in records]
         traced = {j.id for j in random.sample(jobs, min(TRACED, len(jobs)))}
         for job in jobs:
-            job.item.deep = job.id in traced
+            # what only a trace found is not mended because nothing was traced
+            job.item.deep = job.id in traced or job.record.phase is Phase.DEGRADED
         try:
             with self.metrics.timed(self.name, "check"):
                 reports = self.plugin.check([j.item for j in jobs])
@@ -342,13 +394,24 @@ class Worker:
             text = f"plugin {self.name} gave no report"
             self._give_up(silent, errors.InternalError(text, stage="check"))
         seen = [j for j in jobs if j.id in reports]
+        reports = {j.id: self._witnessed(j, reports[j.id]) for j in seen}
         now = time.time()
-        changes = {j.id: outcome.checked(reports[j.id], now) for j in seen}
+        repair = self.limits.repair
+        changes = {j.id: outcome.checked(reports[j.id], now, repair=repair) for j in seen}
         present = self.desk.record(changes, None)
         for job in seen:
             if not reports[job.id].clean:
                 self._drifted(job, reports[job.id])
-        self.desk.again(i for i, r in present.items() if outcome.unfinished(r))
+        self._go_on(present)
+
+    def _witnessed(self, job: Job, report: Report) -> Report:
+        more = self.desk.witness(job.record)
+        return replace(report, evidence=[*report.evidence, *more]) if more else report
+
+    def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
+        """Have the ports served again that another step can be taken for right away."""
+        repair = self.limits.repair
+        self.desk.again(i for i, r in present.items() if outcome.unfinished(r, repair=repair))
 
     def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
         """The same error for each of these ports."""
@@ -356,7 +419,7 @@ class Worker:
         self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
 
     def _drifted(self, job: Job, report: Report) -> None:
-        outcome.log_drift(LOG, job, report)
+        outcome.log_drift(LOG, job, report, repair=self.limits.repair)
         for finding in report.findings:
             self.metrics.drift.labels(self.name, finding.fact).inc()
 

@@ -10,7 +10,7 @@ import uuid
 import falcon
 
 from vifd import errors
-from vifd.api import batch, meta, openapi, ports
+from vifd.api import batch, explain, garbage, guests, host, meta, offers, openapi, osvif, ports
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.events import KEEP_ALIVE, Events, Feed
@@ -62,7 +62,7 @@ class Api:
         resp.set_header("X-Request-ID", req.context.request_id)
         peer: Peer | None = req.env.get(PEER)
         access = self.policy.access(peer) if peer else Access.NONE
-        if not permits(access, req.method):
+        if not permits(access, req.method, req.path):
             raise _forbidden(req, peer or Peer(-1, -1), access)
 
     def process_response(
@@ -91,15 +91,24 @@ def routes(
         "/v1/status": meta.Fact(backend.status),
         "/v1/plugins": meta.Fact(lambda: {"plugins": backend.plugins()}),
         "/v1/plugins/{name}/verify": meta.VerifyPlugin(backend, waits),
-        "/v1/host": meta.Fact(backend.host),
+        "/v1/host": host.Host(backend, waits),
+        "/v1/host/refresh": host.Refresh(backend, waits),
         "/v1/openapi.json": meta.Fact(openapi.document),
+        "/v1/offers": offers.Offers(backend, waits),
         "/v1/ports": ports.PortList(backend, waits),
         "/v1/ports:plug": batch.Plug(backend, waits),
         "/v1/ports:unplug": batch.Unplug(backend, waits),
         "/v1/ports/{port_id}": ports.OnePort(backend, waits),
         "/v1/ports/{port_id}/check": ports.Check(backend, waits),
+        "/v1/ports/{port_id}/explain": explain.Explain(backend, waits),
+        "/v1/ports/{port_id}/repair": guests.Repair(backend, waits),
         "/v1/ports/{port_id}/activate": ports.SetRole(backend, waits, Role.ACTIVE),
         "/v1/ports/{port_id}/deactivate": ports.SetRole(backend, waits, Role.INACTIVE),
+        "/v1/guests:prepare": guests.Prepare(backend, waits),
+        "/v1/ports/{port_id}/adopt": garbage.Adopt(backend, waits),
+        "/v1/garbage": garbage.Garbage(backend, waits),
+        "/v1/garbage/undo": garbage.Undo(backend, waits),
+        "/v1/ports/{port_id}/vif": osvif.PortVif(backend, waits),
         "/v1/events": Events(backend, feed, keep_alive),
         "/metrics": meta.Metrics(backend),
     }

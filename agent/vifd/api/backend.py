@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from vifd.capabilities.enforcement import Enforcement
+from vifd.explain import Explanation
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.guests import Prepared, Repaired
+from vifd.hypervisor import GuestInterface
 from vifd.inspection import Inspection
-from vifd.model import Document, PortRecord, Role
+from vifd.model import Attachment, Document, PortRecord, Role
+from vifd.negotiation import Acceptable, Offer
+from vifd.negotiation.token import Claims
+from vifd.plugin import Advert
 from vifd.ticket import Event, Ticket
 
 
@@ -31,14 +39,44 @@ class Backend(Protocol):
     def host(self) -> dict[str, Any]:
         """What is known of the host: kernel, switch, bridges, mappings, per-plugin probes."""
 
+    def refresh_host(self) -> Future[dict[str, Any]]:
+        """Read the host anew; the answer of :meth:`host` as it is then."""
+
     def ports(self) -> list[PortRecord]:
         """A snapshot of all ports, by id."""
 
     def port(self, port_id: str) -> PortRecord:
         """:raises vifd.errors.PortNotFound:"""
 
-    def plug(self, docs: Sequence[Document], request_id: str) -> list[Ticket]:
-        """Want these ports; one ticket each, in order."""
+    def enforcement(self, record: PortRecord) -> list[Enforcement]:
+        """Each feature that a port's document asks for, and what enforces it."""
+
+    def host_info(self) -> dict[str, Any]:
+        """The plugins that can work on this host now, as os-vif serialises its ``HostInfo``."""
+
+    def advert(self, plugin: str) -> Advert | None:
+        """What a plugin can do in principle; ``None`` where there is none of that name."""
+
+    def offer(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        """What this host can give an attachment; nothing is changed.
+
+        :param acceptable: what the network side takes, in its order; ``None`` for everything
+        :param contract: the version of the contract to answer in
+        :raises vifd.errors.NoCommonVif: in the future: nothing can serve it
+        """
+
+    def plug(
+        self,
+        docs: Sequence[Document],
+        request_id: str,
+        claims: Mapping[str, Claims] | None = None,
+    ) -> list[Ticket]:
+        """Want these ports; one ticket each, in order.
+
+        :param claims: by port, what the token of an offer says, for those that have one
+        """
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
         """Want these ports gone; an unknown port is done at once."""
@@ -48,6 +86,45 @@ class Backend(Protocol):
 
     def check(self, port_id: str, request_id: str) -> Future[PortRecord]:
         """Read the port back now; the record then holds fresh evidence."""
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        """Read the port back, change and record nothing, and say what is broken first.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        """The same from the last report.
+
+        :param unasked: why the host is not read
+        :raises vifd.errors.PortNotFound:
+        """
+
+    def prepare_guest(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        """Make sure that the devices of a guest that is about to start are there."""
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        """Give the running guest of a port back the device that it lost.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+    def garbage(self) -> Future[GarbageView]:
+        """Compare everything on the host that bears our mark with the journal; remove nothing."""
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        """Remove orphans, all that are ripe by default.
+
+        :param force: beyond the limits, and although a journal was lost
+        """
+
+    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        """Put removed orphans back; the last one by default."""
+
+    def adopt(self, doc: Document, request_id: str) -> Ticket:
+        """Take over, in place, what somebody else plugged for this port."""
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """Events with a larger id, oldest first."""

@@ -12,8 +12,9 @@ from vifd import errors
 from vifd.api import query
 from vifd.api.body import read_json
 from vifd.api.ports import Resource, answer, port_id_of
-from vifd.api.view import PortView, view
+from vifd.api.view import PortView
 from vifd.model import Document, decode
+from vifd.negotiation import token
 from vifd.ticket import Ticket
 
 #: Ports in one call.
@@ -43,8 +44,9 @@ class Plug(Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.deadline(req, "active")
-        docs = read_documents(read_json(req))
-        tickets = self.backend.plug(docs, req.context.request_id)
+        body = read_json(req)
+        docs = read_documents(body)
+        tickets = self.backend.plug(docs, req.context.request_id, read_tokens(body, docs))
         self.collect(resp, tickets, deadline)
 
     def collect(
@@ -66,8 +68,8 @@ class Plug(Resource):
             known = errors.wrap(error, stage="api", port=ticket.port_id)
             return Item(ticket.port_id, known.http, error=known.to_dict())
         if deadline is None:
-            return Item(ticket.port_id, 202, view(record))
-        return Item(ticket.port_id, 201 if ticket.created else 200, view(record))
+            return Item(ticket.port_id, 202, self.shown(record))
+        return Item(ticket.port_id, 201 if ticket.created else 200, self.shown(record))
 
 
 class Unplug(Plug):
@@ -100,16 +102,36 @@ def read_documents(body: Any) -> list[Document]:
     """
     docs: list[Document] = []
     seen: set[str] = set()
-    for i, raw in enumerate(_members(body, "ports")):
+    for i, raw in enumerate(_members(body, "ports", ("tokens",))):
         try:
             doc = decode(raw)
         except errors.BadDocument as error:
-            raise _below(error, f"ports[{i}]") from error
+            raise below(error, f"ports[{i}]") from error
         if doc.id in seen:
             raise errors.BadDocument.at_field(f"ports[{i}].port.id", "appears twice", port=doc.id)
         seen.add(doc.id)
         docs.append(doc)
     return docs
+
+
+def read_tokens(body: Any, docs: Sequence[Document]) -> dict[str, token.Claims]:
+    """``{"tokens": {port: token, …}}`` beside the documents, if there are any.
+
+    :raises errors.BadDocument: with the field's path
+    """
+    given = body.get("tokens", {})
+    if not isinstance(given, dict):
+        raise errors.BadDocument.at_field("tokens", "must be an object")
+    ports = {doc.id for doc in docs}
+    claims = {}
+    for port_id, text in given.items():
+        field = f"tokens.{port_id[:64]}"
+        if port_id not in ports:
+            raise errors.BadDocument.at_field(field, "is no port of this call")
+        if not isinstance(text, str):
+            raise errors.BadDocument.at_field(field, "must be a string")
+        claims[port_id] = token.read(text, field)
+    return claims
 
 
 def read_ids(body: Any) -> list[str]:
@@ -129,11 +151,11 @@ def read_ids(body: Any) -> list[str]:
     return ids
 
 
-def _members(body: Any, name: str) -> list[Any]:
+def _members(body: Any, name: str, more: Sequence[str] = ()) -> list[Any]:
     if not isinstance(body, dict):
         raise errors.BadDocument.at_field("(body)", "must be a JSON object")
     for key in body:
-        if key != name:
+        if key != name and key not in more:
             raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
     if name not in body:
         raise errors.BadDocument.at_field(name, "is required")
@@ -145,7 +167,7 @@ def _members(body: Any, name: str) -> list[Any]:
     return members
 
 
-def _below(error: errors.BadDocument, prefix: str) -> errors.BadDocument:
+def below(error: errors.BadDocument, prefix: str) -> errors.BadDocument:
     """The same error seen from the whole body."""
     field = str(error.facts["field"])
     path = prefix if field == "(document)" else f"{prefix}.{field}"

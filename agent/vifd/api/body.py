@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, TypeVar
 
 import falcon
 import msgspec
@@ -17,6 +18,10 @@ MAX_DRAIN = 64 * 1024 * 1024
 #: Nesting of arrays and objects that is accepted; what is kept must be readable everywhere.
 MAX_DEPTH = 32
 BODY = "(body)"
+
+T = TypeVar("T")
+
+_NAMED = re.compile(r"(required|unknown) field `([^`]+)`")
 
 
 def read_json(req: falcon.Request) -> Any:
@@ -83,6 +88,23 @@ def parse(body: bytes) -> Any:
     if _may_repeat_keys(body, value):
         json.loads(body, object_pairs_hook=_unique)
     return value
+
+
+def convert(value: Any, kind: type[T]) -> T:
+    """A parsed body as an object of a class.
+
+    :raises errors.BadDocument: with the path of the field that does not fit
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        path = path.rstrip("`").lstrip(".")
+        named = _NAMED.search(problem)
+        if named:
+            path = ".".join(filter(None, (path, named.group(2))))
+            problem = "is required" if named.group(1) == "required" else "is not a field of this"
+        raise errors.BadDocument.at_field(path or BODY, problem) from error
 
 
 def _may_repeat_keys(body: bytes, value: Any) -> bool:

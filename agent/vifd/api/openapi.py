@@ -28,6 +28,9 @@ _INSPECTED = (
     errors.WaitTimeout,
 )  # fmt: skip
 
+#: What a call that explains a port may be answered with.
+_EXPLAINED = (*_ADDRESSED, errors.Stopping)
+
 Codes = Iterable[type[errors.VifError]]
 
 
@@ -84,6 +87,32 @@ _TIMEOUT = _query(
     "timeout",
     {"type": "number", "minimum": 0, "maximum": query.MAX_TIMEOUT, "default": 30},
     "seconds to wait",
+)
+
+#: What an offer may be answered with: nothing that happens on a host while it is made.
+_OFFERED = (
+    *_ALWAYS, *_BODY, errors.ContractVersion, errors.NoCommonVif, errors.Stopping,
+    errors.WaitTimeout,
+)  # fmt: skip
+
+_TOKEN = _query(
+    "token", {"type": "string"},
+    "of an offer: take just that candidate, if the host is still as it was then",
+)  # fmt: skip
+_FORMAT = _query("format", {"enum": ["os-vif"]}, "as the versioned object of os-vif")
+_VERSION: Schema = {"type": "string", "pattern": r"^[0-9]{1,4}\.[0-9]{1,4}$"}
+_VERSIONS = [
+    _FORMAT,
+    _query(
+        "max_version", _VERSION, "with format: the newest version of the VIF class to answer in"
+    ),
+    _query("max_profile_version", _VERSION, "with format: the same for the port profile"),
+]
+
+_READING = _query(
+    "timeout",
+    {"type": "number", "minimum": 0, "maximum": query.MAX_TIMEOUT, "default": 10},
+    "seconds that reading the host may take; then the last report has to do",
 )
 
 
@@ -168,7 +197,7 @@ def _call(
 
 
 def _paths() -> dict[str, Any]:
-    return {**_facts(), **_port_paths(), **_batch_paths()}
+    return {**_facts(), **_port_paths(), **_batch_paths(), **_guest_paths(), **_garbage_paths()}
 
 
 def _facts() -> dict[str, Any]:
@@ -178,6 +207,8 @@ def _facts() -> dict[str, Any]:
     metrics = {"200": _text("text/plain", "the Prometheus text format")}
     stream = {"200": _text("text/event-stream", "server-sent events with ids; data is an Event")}
     busy = (*_ALWAYS, errors.Busy)
+    host = {"anyOf": [ref("HostFacts"), ref("VersionedObject")]}
+    offered = {"200": _json(ref("Offer"), "candidates, refusals, the choice and its token")}
     return {
         "/v1/status": fact("Whether the daemon is live and ready", ref("DaemonStatus")),
         "/v1/plugins": fact("The plugins and why one is unavailable", ref("PluginList")),
@@ -190,7 +221,28 @@ def _facts() -> dict[str, Any]:
                 [_TIMEOUT],
             ),
         },
-        "/v1/host": fact("What is known of the host", ref("HostFacts")),
+        "/v1/host": {
+            "get": _call(
+                "What is known of the host", {"200": _json(host, "the host")}, _ALWAYS, [_FORMAT]
+            ),
+        },
+        "/v1/offers": {
+            "post": _call(
+                "What this host can give an attachment; nothing is changed",
+                offered,
+                _OFFERED,
+                [_TIMEOUT],
+                "OfferRequest",
+            ),
+        },
+        "/v1/host/refresh": {
+            "post": _call(
+                "Read the host now: what hangs is left behind, marked as stale",
+                {"200": _json(ref("HostFacts"), "the host as it is now")},
+                (*_ALWAYS, errors.Stopping, errors.WaitTimeout),
+                [_TIMEOUT],
+            ),
+        },
         "/v1/openapi.json": fact("This document", {"type": "object"}),
         "/v1/events": {"get": _call("What happens, as it happens", stream, busy, _STREAM)},
         "/metrics": {"get": _call("Metrics", metrics)},
@@ -216,12 +268,30 @@ def _port_paths() -> dict[str, Any]:
             "parameters": [_ID],
             "get": _call("One port", {"200": one}, _ADDRESSED),
             "put": _call("Plug a port, or change it in place", put, _work(*_ALWAYS, *_BODY),
-                         _wait("active", where), "Attachment"),
+                         [*_wait("active", where), _TOKEN], "Attachment"),
             "delete": _call("Unplug a port", gone, _work(*_ALWAYS), _wait("gone", "it is gone")),
         },
         "/v1/ports/{port_id}/check": {
             "parameters": [_ID],
             "post": _call("Read the port back now", {"200": one}, addressed, [_TIMEOUT]),
+        },
+        "/v1/ports/{port_id}/explain": {
+            "parameters": [_ID],
+            "get": _call("Why the port works or does not: read it back, change and record nothing",
+                         {"200": _json(ref("Explanation"), "the steps, and the first broken one")},
+                         _EXPLAINED, [_READING]),
+        },
+        "/v1/ports/{port_id}/vif": {
+            "parameters": [_ID],
+            "get": _call("The port's VIF, also as os-vif reads it",
+                         {"200": _json({"anyOf": [ref("Vif"), ref("VersionedObject")]}, "the VIF")},
+                         (*_ADDRESSED, errors.NotPlugged, errors.NoCommonVersion), _VERSIONS),
+        },
+        "/v1/ports/{port_id}/repair": {
+            "parameters": [_ID],
+            "post": _call("Give the port's running guest the device back that it lost",
+                          {"200": _json(ref("RepairView"), "what came of it")}, addressed,
+                          [_TIMEOUT]),
         },
         "/v1/ports/{port_id}/activate": {
             "parameters": [_ID],
@@ -231,6 +301,47 @@ def _port_paths() -> dict[str, Any]:
             "parameters": [_ID],
             "post": _call("Close traffic, keep the rest", moved, addressed,
                           _wait("inactive", where)),
+        },
+    }  # fmt: skip
+
+
+def _guest_paths() -> dict[str, Any]:
+    good = {"200": _json(ref("Prepared"), "the guest's ports, each with its error if it has one")}
+    codes = _work(*_ALWAYS, *_BODY)
+    summary = "Make sure that the devices of a guest that is about to start are there"
+    call = _call(summary, good, codes, [_TIMEOUT], "PrepareRequest")
+    return {"/v1/guests:prepare": {"post": call}}
+
+
+def _garbage_paths() -> dict[str, Any]:
+    """What belongs to no port, and what is to belong to one."""
+
+    def post(summary: str, answer: str, body: str) -> Schema:
+        good = {"200": _json(ref(answer), "what became of each")}
+        made = _call(summary, good, _work(*_ALWAYS, *_BODY), [_TIMEOUT], body)
+        made["requestBody"]["required"] = False
+        return made
+
+    found = {"200": _json(ref("GarbageView"), "what was found; nothing is removed")}
+    taken = {
+        "200": _json(ref("PortView"), "the port is taken over"),
+        "201": _json(ref("PortView"), "the same"),
+        "202": _json(ref("PortView"), "it was found, and will be taken over"),
+    }
+    where = "the port is taken over and proven"
+    return {
+        "/v1/garbage": {
+            "get": _call("Compare the host with the journal now", found, _work(*_ALWAYS),
+                         [_TIMEOUT]),
+            "post": post("Remove orphans", "CollectedView", "CollectRequest"),
+        },
+        "/v1/garbage/undo": {
+            "post": post("Put removed orphans back", "RestoredView", "UndoRequest")
+        },
+        "/v1/ports/{port_id}/adopt": {
+            "parameters": [_ID],
+            "post": _call("Take over a port that somebody else plugged", taken,
+                          _work(*_ADDRESSED, *_BODY), _wait("active", where), "Attachment"),
         },
     }  # fmt: skip
 

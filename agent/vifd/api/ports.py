@@ -12,9 +12,10 @@ from vifd import errors
 from vifd.api import query
 from vifd.api.backend import Backend
 from vifd.api.body import expect_empty, read_json
-from vifd.api.view import FIELDS, matches, only, view
+from vifd.api.view import FIELDS, PortView, matches, only, view
 from vifd.api.waits import Waits
 from vifd.model import UUID, Phase, PortRecord, Role, Status, decode
+from vifd.negotiation import token
 from vifd.ticket import Ticket
 
 FILTERS = ("phase", "status", "plugin", "network", "instance")
@@ -59,7 +60,11 @@ class Resource:
             status = 201 if ticket.created else 200
         if status == 201:
             resp.set_header("Location", f"/v1/ports/{ticket.port_id}")
-        answer(resp, status, view(record))
+        answer(resp, status, self.shown(record))
+
+    def shown(self, record: PortRecord) -> PortView:
+        """A port as the API answers it."""
+        return view(record, self.backend.enforcement(record))
 
 
 class PortList(Resource):
@@ -69,7 +74,7 @@ class PortList(Resource):
         given = query.params(req, (*FILTERS, "fields"))
         fields = given.pop("fields", None)
         _check_filters(given)
-        found = [view(r) for r in self.backend.ports() if matches(r, given)]
+        found = [self.shown(r) for r in self.backend.ports() if matches(r, given)]
         if fields is None:
             answer(resp, 200, {"ports": found})
             return
@@ -93,12 +98,14 @@ class OnePort(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         query.params(req, ())
-        answer(resp, 200, view(self.backend.port(port_id_of(port_id))))
+        answer(resp, 200, self.shown(self.backend.port(port_id_of(port_id))))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        deadline = query.deadline(req, "active")
+        deadline = query.deadline(req, "active", ("token",))
+        given = query.params(req, ("wait", "timeout", "token")).get("token")
+        claims = {port_id: token.read(given, "query.token")} if given is not None else {}
         doc = decode(read_json(req), port_id=port_id_of(port_id))
-        ticket = self.backend.plug([doc], req.context.request_id)[0]
+        ticket = self.backend.plug([doc], req.context.request_id, claims)[0]
         self.finish(resp, ticket, deadline)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
@@ -115,7 +122,7 @@ class OnePort(Resource):
         if deadline is not None or record is None or ticket.done.done():
             resp.status = 204
         else:
-            answer(resp, 202, view(record))
+            answer(resp, 202, self.shown(record))
 
 
 class Check(Resource):
@@ -128,7 +135,7 @@ class Check(Resource):
         port_id = port_id_of(port_id)
         future = self.backend.check(port_id, req.context.request_id)
         record = self.waits.result(future, port_id, query.Deadline("checked", timeout))
-        answer(resp, 200, view(record))
+        answer(resp, 200, self.shown(record))
 
 
 class SetRole(Resource):

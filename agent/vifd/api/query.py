@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import falcon
@@ -78,9 +78,12 @@ class Deadline:
         return max(self.start + self.seconds - time.monotonic(), 0.0)
 
 
-def deadline(req: falcon.Request, wanted: str) -> Deadline | None:
-    """What ``?wait=<wanted>&timeout=<seconds>`` asks for, if anything."""
-    given = params(req, ("wait", "timeout"))
+def deadline(req: falcon.Request, wanted: str, also: Sequence[str] = ()) -> Deadline | None:
+    """What ``?wait=<wanted>&timeout=<seconds>`` asks for, if anything.
+
+    :param also: further parameters of the call, which are not looked at here
+    """
+    given = params(req, ("wait", "timeout", *also))
     timeout = seconds(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT
     if "wait" not in given:
         return None

@@ -7,9 +7,16 @@ from typing import Any
 import msgspec
 
 from vifd.api.batch import MAX_PORTS, Batch
+from vifd.api.garbage import MAX_ID, MAX_IDS
+from vifd.api.guests import PrepareRequest, RepairView
 from vifd.api.view import PortView
+from vifd.capabilities.view import InventoryView
+from vifd.explain import Explanation
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.guests import Prepared
 from vifd.inspection import Inspection
 from vifd.model import Attachment, Phase
+from vifd.negotiation import Acceptable, Offer
 from vifd.ticket import Event
 
 Schema = dict[str, Any]
@@ -67,6 +74,16 @@ STATUS = _object(
     description="What the daemon says of itself.",
 )
 
+VERSIONED_OBJECT = _object(
+    {
+        "versioned_object.name": _TEXT,
+        "versioned_object.namespace": {"const": "os_vif"},
+        "versioned_object.version": _TEXT,
+        "versioned_object.data": {"type": "object"},
+    },
+    description="An object of os-vif, as os-vif serialises it.",
+)
+
 PLUGIN_LIST = _object(
     {
         "plugins": {
@@ -76,6 +93,69 @@ PLUGIN_LIST = _object(
     },
     description="Every plugin found on this host, admitted or refused.",
 )
+
+_UPLINKS: Schema = {
+    "type": "object",
+    "additionalProperties": _object(
+        {
+            "device": {**_TEXT, "description": "the bridge or interface it is mapped to"},
+            "up": {"type": ["boolean", "null"], "description": "null where it cannot be read"},
+            "mtu": {"type": ["integer", "null"], "description": "the largest of a network on it"},
+            "local_ip": _TEXT,
+            "devices": {"type": "array", "items": _TEXT},
+            "problem": _TEXT,
+        }
+    ),
+}
+
+HOST_FACTS = _object(
+    {
+        "host": _TEXT,
+        "kernel": _TEXT,
+        "machine": _TEXT,
+        "inventory": ref("InventoryView"),
+        "plugins": {
+            "type": "object",
+            "additionalProperties": _object(
+                {
+                    "state": {"enum": ["ready", "degraded", "unavailable"]},
+                    "reasons": {
+                        "type": "array", "items": _TEXT,
+                        "description": "what it lacks, and how to get it",
+                    },
+                    "physical_networks": _UPLINKS,
+                    "tunnels": _UPLINKS,
+                    "facts": {"type": "object"},
+                }
+            ),
+        },
+    },
+    description="What is known of the host.",
+)  # fmt: skip
+
+
+_IDS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+    "minItems": 1,
+    "maxItems": MAX_IDS,
+}
+
+COLLECT = {
+    "type": "object",
+    "properties": {
+        "ids": {**_IDS, "description": "which orphans; all that are ripe by default"},
+        "force": {**_FLAG, "default": False,
+                  "description": "beyond the limits, and although a journal was lost"},
+    },
+    "additionalProperties": False,
+}  # fmt: skip
+
+UNDO = {
+    "type": "object",
+    "properties": {"ids": {**_IDS, "description": "which ones; the last one by default"}},
+    "additionalProperties": False,
+}
 
 
 def port_list() -> Schema:
@@ -93,21 +173,64 @@ def _list_of(name: str, items: Schema) -> Schema:
     return _object({name: members}, additionalProperties=False)
 
 
+def plug_request() -> Schema:
+    """Documents, and the tokens of those that have one."""
+    request = _list_of("ports", ref("Attachment"))
+    tokens = {"type": "object", "propertyNames": UUID_SCHEMA, "additionalProperties": _TEXT}
+    request["properties"]["tokens"] = {**tokens, "description": "by port, the token of an offer"}
+    return request
+
+
+def offer_request() -> Schema:
+    """An attachment without a choice, and what the network side takes."""
+    request = _object({"attachment": ref("Attachment")}, additionalProperties=False)
+    request["properties"]["acceptable"] = {
+        "type": ["array", "null"], "items": ref("Acceptable"), "minItems": 1, "maxItems": 256,
+        "description": "what the network side takes, in its order; without it, everything",
+    }  # fmt: skip
+    request["properties"]["contract_version"] = {
+        "type": ["string", "null"],
+        "description": "of the offer; without it, the highest",
+    }
+    return request
+
+
 def components() -> dict[str, Schema]:
     """All schemas by name."""
     _, made = msgspec.json.schema_components(
-        [Attachment, PortView, Batch, Event, Inspection, Phase],
+        [
+            Attachment,
+            PortView,
+            Batch,
+            CollectedView,
+            Event,
+            GarbageView,
+            RestoredView,
+            Explanation,
+            Acceptable,
+            Inspection,
+            InventoryView,
+            Offer,
+            Phase,
+            PrepareRequest,
+            Prepared,
+            RepairView,
+        ],
         ref_template=_TEMPLATE,
         schema_hook=lambda _: {"description": "any value"},
     )
+    made["CollectRequest"] = COLLECT
+    made["UndoRequest"] = UNDO
     made["Attachment"]["properties"]["version"] = {"enum": ["1.0"]}
     return {
         **made,
         "Error": ERROR,
         "DaemonStatus": STATUS,
         "PluginList": PLUGIN_LIST,
-        "HostFacts": {"type": "object", "description": "What is known of the host."},
+        "HostFacts": HOST_FACTS,
         "PortList": port_list(),
-        "PlugRequest": _list_of("ports", ref("Attachment")),
+        "PlugRequest": plug_request(),
+        "OfferRequest": offer_request(),
+        "VersionedObject": VERSIONED_OBJECT,
         "UnplugRequest": _list_of("ids", UUID_SCHEMA),
     }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
+from vifd.capabilities.enforcement import Enforcement
 from vifd.model import (
     Evidence,
     Phase,
     PortRecord,
     Role,
+    Selection,
     Status,
     Vif,
     Wiring,
@@ -32,6 +34,9 @@ class PortView(Struct, frozen=True):
     :param vif: what compute needs to write the guest's XML
     :param document: the attachment document as it was sent, unknown fields included
     :param checked_at: when the evidence was read, seconds since the epoch
+    :param selection: how the plugin was chosen, what else would do, and why the others lost;
+        ``null`` for a port that was taken over
+    :param enforcement: each feature that the document asks for, and what enforces it
     """
 
     id: str
@@ -50,14 +55,19 @@ class PortView(Struct, frozen=True):
     vif: Vif | None
     document: dict[str, Any]
     checked_at: float | None
+    enforcement: list[Enforcement]
+    selection: Selection | None
 
 
 #: What may be asked for with ``?fields=``.
 FIELDS = PortView.__struct_fields__
 
 
-def view(record: PortRecord) -> PortView:
-    """The answer for one port."""
+def view(record: PortRecord, enforcement: Sequence[Enforcement]) -> PortView:
+    """The answer for one port.
+
+    :param enforcement: what becomes of the features that it asks for
+    """
     made = record.wiring or record.names
     report = record.report
     return PortView(
@@ -77,6 +87,8 @@ def view(record: PortRecord) -> PortView:
         vif=record.vif,
         document=record.doc.raw,
         checked_at=report.at if report else None,
+        selection=record.selection,
+        enforcement=list(enforcement),
     )
 
 

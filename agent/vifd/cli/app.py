@@ -30,6 +30,7 @@ exit codes:
 
 environment:
   VIFD_SOCKET  the daemon's socket, instead of {DEFAULT_SOCKET}
+  VIFD_JOURNAL the journal that 'port explain' reads where the daemon does not run
 """
 
 #: Every command and the class behind it.
@@ -37,14 +38,20 @@ COMMANDS = {
     "status": "vifd.cli.meta:Status",
     "plugin list": "vifd.cli.meta:PluginList",
     "plugin verify": "vifd.cli.meta:PluginVerify",
-    "host show": "vifd.cli.meta:HostShow",
+    "host show": "vifd.cli.host:HostShow",
+    "offer": "vifd.cli.offer:Offer",
     "port list": "vifd.cli.port:PortList",
     "port show": "vifd.cli.port:PortShow",
     "port check": "vifd.cli.port:PortCheck",
+    "port explain": "vifd.cli.explain:PortExplain",
     "port activate": "vifd.cli.port:PortActivate",
     "port deactivate": "vifd.cli.port:PortDeactivate",
+    "port repair": "vifd.cli.repair:PortRepair",
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.plug:PortUnplug",
+    "adopt": "vifd.cli.adopt:Adopt",
+    "gc": "vifd.cli.garbage:Gc",
+    "gc undo": "vifd.cli.garbage:GcUndo",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",
     "complete": "vifd.cli.builtin:Complete",

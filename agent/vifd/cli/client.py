@@ -65,6 +65,8 @@ class Client:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        #: seconds that an answer may take besides the ``timeout`` that the daemon was asked for
+        self.margin = MARGIN
         self._connection: _Connection | None = None
 
     def call(
@@ -81,7 +83,7 @@ class Client:
         :raises TimedOut: no answer in time
         """
         params = params or {}
-        patience = float(params.get("timeout") or 0) + MARGIN
+        patience = float(params.get("timeout") or 0) + self.margin
         try:
             response = self._send(method, target(path, params), body, patience)
             data = response.read()

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from vifd.cli.base import FAILED, OK, ApiList, ApiShow, Moment, Tree, Words
+from vifd.cli.base import FAILED, OK, ApiList, ApiShow, Moment, Words
 
 
 class Status(ApiShow):
@@ -16,14 +16,6 @@ class Status(ApiShow):
         found = self.client.call("GET", "/v1/status")
         kinds = {"started_at": Moment}
         return tuple(found), tuple(kinds.get(k, Words)(v) for k, v in found.items())
-
-
-class HostShow(ApiShow):
-    """Show what is known of the host: kernel, switch, bridges, probes of the plugins."""
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        found = self.client.call("GET", "/v1/host")
-        return tuple(found), tuple(Tree(v) for v in found.values())
 
 
 class PluginList(ApiList):

@@ -19,7 +19,7 @@ EXPLAINED = 10
 
 #: What programs get of each port, and what people get.
 WHOLE = ("id", "status", "port", "error")
-COLUMNS = ("id", "name", "status", "phase", "device", "error")
+COLUMNS = ("id", "name", "status", "phase", "device", "choice", "not chosen", "error")
 
 Send = Callable[[Sequence[Any]], list[dict[str, Any]]]
 
@@ -65,10 +65,16 @@ class PortPlug(Many):
         parser.add_argument(
             "-f", "--file", required=True, help="where the documents are; - is standard input"
         )
+        parser.add_argument(
+            "--token",
+            help="of an offer: take just that candidate, if the host is still as it was then",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         docs = documents.read(parsed_args.file)
+        if parsed_args.token is not None and len(docs) != 1:
+            raise UsageError("--token belongs to one port; the file has several")
         only = _id(docs[0]) if len(docs) == 1 else ""
         items = [self._one(only, docs[0])] if only else self.send_all(docs, "plug", self._send)
         if parsed_args.formatter in ("json", "yaml"):
@@ -78,7 +84,8 @@ class PortPlug(Many):
     def _one(self, port_id: str, document: Any) -> dict[str, Any]:
         """A call of its own: its errors name the fields of the document."""
         params = self.waiting("active")
-        port = self.client.call("PUT", port_path(port_id), document, params)
+        given = {**params, "token": self.args.token}
+        port = self.client.call("PUT", port_path(port_id), document, given)
         return {"id": port_id, "status": 200 if params else 202, "port": port}
 
     def _send(self, docs: Sequence[Any]) -> list[dict[str, Any]]:
@@ -141,6 +148,15 @@ def _id(document: Any) -> str:
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     port, error = item.get("port"), item.get("error")
     if port is None:
-        return (item["id"], "", "", "", "", (error or {}).get("code", ""))
+        return (item["id"], "", "", "", "", "", "", (error or {}).get("code", ""))
     name = report.clean(port["document"]["port"].get("name", ""))
-    return (item["id"], name, port["status"], port["phase"], port["device"], "")
+    choice = report.clean(f"{port['plugin']}/{port['vif_type']}")
+    lost = report.clean("\n".join(_lost(port.get("selection") or {})))
+    return (item["id"], name, port["status"], port["phase"], port["device"], choice, lost, "")
+
+
+def _lost(selection: dict[str, Any]) -> Iterator[str]:
+    """Who could not serve the port; port show says why in full."""
+    for one in selection.get("refused") or ():
+        code = (one.get("error") or {}).get("code")
+        yield f"{one.get('plugin')}/{one.get('vif_type')} {code}"

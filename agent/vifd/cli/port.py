@@ -56,6 +56,13 @@ class Facts(FormattableColumn[Any]):
         return report.evidence_lines(self._value)
 
 
+class EnforcementColumn(FormattableColumn[Any]):
+    """The enforcement report: marked lines for people, objects for programs."""
+
+    def human_readable(self) -> str:
+        return report.enforcement_lines(self._value)
+
+
 class ErrorColumn(FormattableColumn[Any]):
     """An error object: a line for people, the object for programs."""
 
@@ -79,6 +86,8 @@ class OnePort(ApiShow):
         for name, facts in report.sections(port["evidence"]).items():
             columns[name] = Facts(facts)
         columns["findings"] = Facts(port["findings"])
+        # absent in the answer of a daemon that is older than this command
+        columns["enforced"] = EnforcementColumn(port.get("enforcement") or [])
         columns["error"] = ErrorColumn(port["error"])
         return tuple(columns), tuple(columns.values())
 

@@ -72,6 +72,22 @@ def evidence_lines(evidence: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(map(evidence_line, evidence)) or "-"
 
 
+def enforcement_line(entry: Mapping[str, Any]) -> str:
+    """One feature that a port asks for: what enforces it, or that nothing does."""
+    wanted = f"{clean(str(entry.get('feature')))}: {flat(entry.get('requested'))}"
+    note = f" ({clean(str(entry['note']))})" if entry.get("note") else ""
+    if entry.get("requested") is False:
+        return f"- {wanted}{note}"
+    if entry.get("level") == "none":
+        return f"✗ {wanted}, not enforced{note}"
+    return f"✓ {wanted}, by {clean(str(entry.get('enforced_by')))}{note}"
+
+
+def enforcement_lines(entries: Iterable[Mapping[str, Any]]) -> str:
+    """The enforcement report, one feature per line."""
+    return "\n".join(map(enforcement_line, entries)) or "-"
+
+
 def sections(evidence: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Facts by the part of the path that a frame takes, in the order they were read."""
     found: dict[str, list[Mapping[str, Any]]] = {name: [] for name in SECTIONS.values()}
@@ -98,13 +114,37 @@ def error_text(error: Mapping[str, Any]) -> str:
         lines.append(f"  {label:8}{clean(str(key))} = {flat(value)}")
         label = ""
     for candidate in error.get("candidates") or []:
-        lines.append(f"  {'tried:':8}{error_line(candidate)}")
+        about = candidate.get("facts") or {}
+        who = clean(f"{about['plugin']}: ") if about.get("plugin") else ""
+        lines.append(f"  {'tried:':8}{who}{error_line(candidate)}")
     if error.get("remediation"):
         lines.append(f"  {'hint:':8}{clean(str(error['remediation']))}")
     if "retryable" in error:
         here, there = words(error["retryable"]), words(error.get("reschedulable", False))
         lines.append(f"  {'retry:':8}on this host: {here}, on another host: {there}")
     return "\n".join(lines) + "\n"
+
+
+def not_chosen(selection: Mapping[str, Any] | None) -> str:
+    """The candidates that could not serve a port when it was plugged, one per line."""
+    refused = (selection or {}).get("refused") or []
+    return "\n".join(
+        clean(f"{one.get('plugin')}/{one.get('vif_type')}: ") + error_line(one.get("error"))
+        for one in refused
+    )
+
+
+def choice(port: Mapping[str, Any]) -> str:
+    """How a port came to its plugin, in a few words."""
+    selection = port.get("selection") or {}
+    if not selection:
+        return "-"
+    names = ("vif_class", "version", "profile", "profile_version")
+    words_ = " ".join(str(selection.get(name, "")) for name in names)
+    others = list(selection.get("usable", [])[1:])
+    behind = f"; {', '.join(others)} could as well" if others else ""
+    asked = ", asked for" if selection.get("asked") else ""
+    return clean(f"{words_}{asked}{behind}")
 
 
 def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
@@ -120,6 +160,8 @@ def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
         "name": clean(document["port"].get("name", "")) or "-",
         "status": f"{port['status']} ({port['phase']}, role {port['role']})",
         "plugin": f"{port['plugin']} / {port['vif_type']}",
+        "choice": choice(port),
+        "not chosen": not_chosen(port.get("selection")) or "-",
         "network": f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})",
         "instance": f"{instance.get('id', '-')} {clean(instance.get('name', ''))}".rstrip(),
         "addresses": " ".join(

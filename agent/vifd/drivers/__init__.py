@@ -102,6 +102,12 @@ class Links(Protocol):
     ) -> Link:
         """Change a device and read it back."""
 
+    def remark(self, taps: Mapping[str, tuple[int, str]]) -> None:
+        """Give taps that are known by their ifindex their alias again, where it was changed.
+
+        :param taps: ifindex and alias by name; a device that is not that tap is left alone
+        """
+
     def delete(self, names: Sequence[str]) -> None:
         """Remove devices; those that are gone already are no error. Many go in one request.
 
@@ -194,6 +200,9 @@ class Ovsdb(Protocol):
 
     def bridge(self, name: str) -> Bridge | None: ...
 
+    def bridges(self) -> list[str]:
+        """The names of all bridges, sorted."""
+
     def ensure_bridge(
         self,
         name: str,
@@ -267,6 +276,9 @@ class OpenFlow(Protocol):
 
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies, like :meth:`dump` but in one exchange."""
+
+    def max_meters(self, bridge: str) -> int:
+        """How many meters a bridge may have, 0 for none."""
 
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame."""

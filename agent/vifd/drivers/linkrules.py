@@ -69,6 +69,12 @@ def complaint(tap: Tap, there: Link | None) -> VifError | None:
     return None
 
 
+def unmarked(link: Link, ifindex: int, alias: str) -> bool:
+    """Whether a device is the tap with this ifindex, and somebody took our mark from it."""
+    ours = link.kind == "tun" and link.ifindex == ifindex
+    return ours and link.alias != alias and not link.alias.startswith(MARK)
+
+
 def unlike(tap: Tap, link: Link) -> DeviceError | None:
     """In what a device that was just made differs from what was wanted."""
     pairs: list[tuple[str, object, object]] = [

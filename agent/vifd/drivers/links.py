@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vifd.drivers import MARK, Link, Tap, rtnl, tap
 from vifd.drivers.linkevents import LinkEvents, open_socket
-from vifd.drivers.linkrules import clash, complaint, refusal, unlike
+from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, VifError
 
 _GONE = (errno.ENODEV, errno.ENXIO)
@@ -98,6 +98,14 @@ class Links:
         if link is None:
             raise device_error(name, errno.ENODEV, "read")
         return link
+
+    def remark(self, taps: Mapping[str, tuple[int, str]]) -> None:
+        """See :class:`vifd.drivers.Links`."""
+        with self._lock:
+            for link in self._get(list(taps)).values():
+                ifindex, alias = taps[link.name]
+                if unmarked(link, ifindex, alias):
+                    self._set(link.name, rtnl.set_link(link.name, alias=alias))
 
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""

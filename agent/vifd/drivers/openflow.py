@@ -16,6 +16,7 @@ from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
 from vifd.drivers.openflow_link import Link, T, Work
 from vifd.drivers.openflow_watch import Watcher
 from vifd.openflow import message as msg
+from vifd.openflow import meters
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 
@@ -86,6 +87,15 @@ class LocalOpenFlow:
             found[asked[reply.xid - first]] += msg.flows(reply)
         return found
 
+    def max_meters(self, bridge: str) -> int:
+        """How many meters the bridge may have, 0 for none."""
+
+        def ask(connection: Connection, deadline: float) -> list[Message]:
+            xid = connection.xids(1)
+            return _answers(connection, meters.request(xid), xid, xid, deadline, "meter features")
+
+        return meters.most(self._run(bridge, ask))
+
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame through a list of actions, as if it had come in by ``in_port``."""
 
@@ -155,12 +165,13 @@ class LocalOpenFlow:
 
 
 def _answers(
-    connection: Connection, request: bytes, first: int, last: int, deadline: float
-) -> list[Message]:
+    connection: Connection, request: bytes, first: int, last: int, deadline: float,
+    what: str = "flow dump",
+) -> list[Message]:  # fmt: skip
     """The parts of the multipart replies to the requests from ``first`` to ``last``."""
     replies = connection.exchange(request, last, deadline)
     mine = [reply for reply in replies if first <= reply.xid <= last]
     for reply in mine:
         if reply.type == Type.ERROR:
-            raise Refused("flow dump", msg.error(reply))
+            raise Refused(what, msg.error(reply))
     return mine

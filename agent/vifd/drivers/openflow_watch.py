@@ -140,8 +140,11 @@ class Watcher:
 
 
 def backoff(failures: int) -> float:
-    """Seconds to wait after so many failed attempts: 0.05 doubling to 1.0."""
-    return min(1.0, 0.05 * 2.0 ** min(failures, 8))
+    """Seconds to wait after so many failed attempts: 0.05 doubling to 0.2.
+
+    An attempt in vain costs microseconds, and every port waits for the one that succeeds.
+    """
+    return min(0.2, 0.05 * 2.0 ** min(failures, 8))
 
 
 def now() -> float:

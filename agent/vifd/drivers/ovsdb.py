@@ -20,7 +20,7 @@ from vifd.errors import BackendError, VifError
 
 LOG = logging.getLogger(__name__)
 
-_FACTS = ("ovs_version", "db_version", "dpdk_initialized")
+_FACTS = ("ovs_version", "db_version", "dpdk_initialized", "dpdk_version")
 
 Callback = Callable[[str, str], None]
 
@@ -74,6 +74,10 @@ class Ovsdb:
     def bridge(self, name: str) -> Bridge | None:
         """See :class:`vifd.drivers.Ovsdb`."""
         return self._replica.bridge(name)
+
+    def bridges(self) -> list[str]:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.bridges()
 
     def ports(self, bridge: str) -> list[PortRow]:
         """See :class:`vifd.drivers.Ovsdb`."""

@@ -21,8 +21,10 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two attempts as long as no server was ever reached.
 RETRY = 0.25
-#: Most milliseconds between two attempts to reach a server that went away.
-BACKOFF = 1000
+#: Seconds that the library is given to reconnect before the server's schema is looked at.
+RECONNECTION = 1.0
+#: Least and most milliseconds between two attempts to reach a server that went away.
+BACKOFF = 100, 1000
 
 Tell = Callable[[Iterable[tuple[str, str]]], None]
 
@@ -47,7 +49,7 @@ class ReplicaIdl(ovsdbapp_connection.OvsdbIdl):  # type: ignore[misc]
 
     def __init__(self, remote: str, helper: Any, replica: Replica, tell: Tell) -> None:
         super().__init__(remote, helper)
-        self._session.reconnect.set_backoff(BACKOFF, BACKOFF)
+        self._session.reconnect.set_backoff(*BACKOFF)
         self._replica = replica
         self._tell_all = tell
         self._pending: list[Change] = []
@@ -139,17 +141,25 @@ def _fetch_schema(remote: str) -> dict[str, Any]:
     return schema
 
 
+def _present(schema: dict[str, Any]) -> dict[str, list[str]]:
+    """The columns that we need and that this server has."""
+    tables = {table: schema["tables"].get(table, {}).get("columns", {}) for table in COLUMNS}
+    return {table: [c for c in COLUMNS[table] if c in tables[table]] for table in COLUMNS}
+
+
 def _helper(schema: dict[str, Any]) -> Any:
-    """Register the columns that we need and that this server has."""
     helper = idl.SchemaHelper(schema_json=schema)
-    for table, columns in COLUMNS.items():
-        there = schema["tables"].get(table, {}).get("columns", {})
-        helper.register_columns(table, [column for column in columns if column in there])
+    for table, columns in _present(schema).items():
+        helper.register_columns(table, columns)
     return helper
 
 
 class Connector:
-    """Connects on a thread of its own, however long that takes; later the library reconnects."""
+    """Connects on a thread of its own, however long that takes; later the library reconnects.
+
+    A server that comes back with another version of the schema may lack a column that the library
+    goes on to ask for, in vain: then the connection is made anew.
+    """
 
     def __init__(self, remote: str, timeout: float, replica: Replica, tell: Tell) -> None:
         ovsdb_json.install()
@@ -157,8 +167,10 @@ class Connector:
         self._remote = remote
         self._timeout = timeout
         self._replica = replica
-        self._tell = tell
+        self._tell_all = tell
         self._closing = threading.Event()
+        self._lost = threading.Event()
+        self._columns: dict[str, list[str]] = {}
         self.problem = "not yet connected"
         self.backend: Backend | None = None
         self._thread = threading.Thread(target=self._run, name="ovsdb-connect", daemon=True)
@@ -175,10 +187,33 @@ class Connector:
                     LOG.warning("ovsdb %s: %s; trying again", self._remote, error)
                 self._closing.wait(RETRY)
             else:
-                return
+                self._mind()
+
+    def _tell(self, news: Iterable[tuple[str, str]]) -> None:
+        news = list(news)
+        if ("disconnected", "") in news:
+            self._lost.set()
+        self._tell_all(news)
+
+    def _mind(self) -> None:
+        """Return once the server has another schema than the one that the library knows."""
+        while not self._closing.is_set():
+            self._lost.wait()
+            self._lost.clear()
+            while not self._closing.wait(RECONNECTION) and not self._replica.connected:
+                try:
+                    changed = _present(_fetch_schema(self._remote)) != self._columns
+                except Exception:  # noqa: BLE001 - nobody there: the library tries again as well
+                    continue
+                if changed:
+                    LOG.warning("ovsdb %s: the schema is another one now", self._remote)
+                    self._hang_up()
+                    return
 
     def _connect(self) -> None:
-        helper = _helper(_fetch_schema(self._remote))
+        schema = _fetch_schema(self._remote)
+        self._columns = _present(schema)
+        helper = _helper(schema)
         replica_idl = ReplicaIdl(self._remote, helper, self._replica, self._tell)
         connection = ovsdbapp_connection.Connection(replica_idl, self._timeout)
         # Before the start, which announces the connection: who hears of it may write at once.
@@ -194,7 +229,11 @@ class Connector:
     def close(self) -> None:
         """Stop connecting, and close the connection."""
         self._closing.set()
+        self._lost.set()
         self._thread.join(self._timeout)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         backend, self.backend = self.backend, None
         if backend is None or not backend.ovsdb_connection.is_running:
             return

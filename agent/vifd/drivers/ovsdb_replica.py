@@ -29,6 +29,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "ovs_version",
         "db_version",
         "dpdk_initialized",
+        "dpdk_version",
         "iface_types",
         "datapath_types",
     ),
@@ -184,6 +185,11 @@ class Replica:
             if name not in self._bridges:
                 self._bridges[name] = self._bridge(name)
             return self._bridges[name]
+
+    def bridges(self) -> list[str]:
+        """The names of all bridges, sorted."""
+        with self._changed:
+            return sorted(self._named["Bridge"])
 
     def _bridge(self, name: str) -> Bridge | None:
         row = self._row("Bridge", name)

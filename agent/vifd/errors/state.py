@@ -35,6 +35,21 @@ class StateConflict(VifError):
     remediation = "unplug the port first, or send the document it was plugged with"
 
 
+class NotPlugged(VifError):
+    """The port has no VIF to tell of: it was not plugged yet, or could not be."""
+
+    code = "E_STATE_NOT_PLUGGED"
+    reached = "GET of the vif of a port that was accepted and is not plugged"
+    klass = "state"
+    http = 409
+    cni = 11
+    retryable = True
+    reschedulable = False
+    owner: ClassVar[Owner] = "transient"
+    template = "port {port} is not plugged (phase {phase})"
+    remediation = "GET the port: it tells what it waits for, or why it failed"
+
+
 class WaitTimeout(VifError):
     """The caller's time was over while the work goes on."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from vifd.errors import HypervisorError
+
 
 @dataclass(frozen=True)
 class GuestInterface:
@@ -92,6 +94,12 @@ class Hypervisor(Protocol):
 class Control(Hypervisor, Protocol):
     """What is done to guests, by this host's own hand. These calls block; native threads only."""
 
+    def start(self) -> None:
+        """Begin to look for the hypervisor."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
     def start_guest(self, guest: str) -> None:
         """Start a guest that is off.
 
@@ -132,3 +140,17 @@ class NoHypervisor:
         done: Future[None] = Future()
         done.set_result(None)
         return done
+
+    def start(self) -> None:
+        """There is nothing to look for."""
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def start_guest(self, guest: str) -> None:
+        del guest
+        raise HypervisorError(facts={"problem": self._reason}, stage="libvirt")
+
+    def reattach(self, interface: GuestInterface, timeout: float) -> None:
+        del interface, timeout
+        raise HypervisorError(facts={"problem": self._reason}, stage="libvirt")

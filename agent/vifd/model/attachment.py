@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from vifd.model.extensions import QosPolicy, SecurityGroup, Trunk
 from vifd.model.values import Id, MacAddress, Mtu, Role, Text
+
+IpAllocation = Literal["immediate", "deferred", "none"]
+NumaPolicy = Literal["required", "preferred", "legacy", "socket"]
+_TRUE = (True, 1, "1", "true", "True", "TRUE", "yes", "on")
 
 
 class AddressPair(Struct, frozen=True, omit_defaults=True):
@@ -43,16 +48,31 @@ class Segment(Struct, frozen=True, omit_defaults=True):
 
 
 class Network(Struct, frozen=True, omit_defaults=True):
-    """The port's network as seen from this host."""
+    """The port's network as seen from this host.
+
+    :param vlan_transparent: frames that the guest tagged itself shall arrive as they were sent
+    :param qinq: the network carries such frames inside a tag of its own
+    """
 
     id: Id
     segment: Segment
     mtu: Mtu = 1500
     name: Text = ""
+    vlan_transparent: bool | None = None
+    qinq: bool | None = None
 
 
 class Port(Struct, frozen=True, omit_defaults=True):
-    """The port itself."""
+    """The port itself.
+
+    :param ip_allocation: ``deferred``: the address is chosen when the port is bound to a host;
+        ``none``: it never has one. It is said when the port is made and never changes.
+    :param security_groups: ids, or groups with their rules
+    :param trunk_details: the trunk that the port is the parent of
+    :param numa_affinity_policy: goes before the flavor's and the image's
+    :param trusted: the guest may make its SR-IOV function promiscuous and change its MAC address
+    :param hints: for one mechanism driver each, e.g. ``openvswitch``
+    """
 
     id: Id
     mac_address: MacAddress
@@ -63,10 +83,34 @@ class Port(Struct, frozen=True, omit_defaults=True):
     allowed_address_pairs: Annotated[list[AddressPair], Meta(max_length=1000)] = []
     binding_profile: dict[str, Any] = {}
     device_owner: Text = ""
+    ip_allocation: IpAllocation | None = None
+    security_groups: Annotated[list[Id | SecurityGroup], Meta(max_length=1000)] | None = None
+    qos_policy: QosPolicy | None = None
+    trunk_details: Trunk | None = None
+    numa_affinity_policy: NumaPolicy | None = None
+    trusted: bool | None = None
+    hardware_offload_type: Text | None = None
+    hints: dict[str, Any] | None = None
+    propagate_uplink_status: bool | None = None
+
+    @property
+    def offloaded(self) -> bool:
+        """Whether the port's flows are to run in the NIC: ``switchdev``."""
+        capabilities = self.binding_profile.get("capabilities")
+        asked = isinstance(capabilities, list) and "switchdev" in capabilities
+        return asked or self.hardware_offload_type == "switchdev"
+
+    @property
+    def trust(self) -> bool:
+        """Whether the port's virtual function is to be trusted, by the field or the profile."""
+        return bool(self.trusted) or self.binding_profile.get("trusted") in _TRUE
 
 
 class Instance(Struct, frozen=True, omit_defaults=True):
-    """The guest that will use the port."""
+    """The guest that will use the port.
+
+    :param numa_nodes: the host's NUMA nodes that the guest is confined to, where it is
+    """
 
     id: Id
     name: Text = ""
@@ -74,6 +118,7 @@ class Instance(Struct, frozen=True, omit_defaults=True):
     vcpus: Annotated[int, Meta(ge=1, le=4096)] = 1
     flavor_extra_specs: dict[str, Any] = {}
     image_properties: dict[str, Any] = {}
+    numa_nodes: Annotated[list[Annotated[int, Meta(ge=0, le=1023)]], Meta(max_length=1024)] = []
 
 
 class Attachment(Struct, frozen=True, omit_defaults=True):

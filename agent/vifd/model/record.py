@@ -51,6 +51,7 @@ class Selection(Struct, frozen=True):
     :param usable: ``plugin/vif_type`` of every candidate that could serve it, the best first
     :param refused: the others: ``plugin``, ``vif_type``, ``error`` (an error object) and ``also``
         (further reasons, as error objects)
+    :param enforcement: what the document asks for, and what enforces it, as when it was chosen
     :param asked: whether the document or a token named the candidate
     :param at: when it was chosen, seconds since the epoch
     """
@@ -61,6 +62,7 @@ class Selection(Struct, frozen=True):
     profile_version: str = ""
     usable: list[str] = []
     refused: list[dict[str, Any]] = []
+    enforcement: list[dict[str, Any]] = []
     asked: bool = False
     at: float = 0.0
 

@@ -133,6 +133,7 @@ class Choice:
             profile_version=chosen.profile[1],
             usable=[usable.name for usable in self.usable],
             refused=[r.row() for r in self.refused if r.error.stage != "asked"],
+            enforcement=chosen.candidate.enforce(),
             asked=self.asked,
             at=now,
         )

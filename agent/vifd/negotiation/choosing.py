@@ -30,7 +30,9 @@ def choose(
     usable: list[Usable] = []
     refused: list[Refused] = []
     for candidate in candidates:
-        for place, vif_type in enumerate(_types(attachment, candidate)):
+        served = candidate.advert.vif_types
+        for vif_type in _types(attachment, candidate):
+            place = served.index(vif_type) if vif_type in served else len(served)
             matched = met(candidate, vif_type, acceptable)
             where = matched.place if isinstance(matched, Match) else _NOWHERE
             order = (where, candidate.rank, place, candidate.name, vif_type)

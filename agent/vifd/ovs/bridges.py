@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from vifd.drivers import Bridge, Ovsdb, PortRow, PortSpec
 from vifd.errors import BackendError, BridgeMissing, NameClash, PhysnetUnmapped, VifError
 from vifd.ovs import marks
+from vifd.ovs.wiring import NOWHERE
 
 #: What a bridge that we make speaks; a bridge of others gets the last one added if it lacks it.
 PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow14")
-#: A VLAN id that no port has: keeps a NORMAL flow of others from using our patch port.
-NOWHERE = 4095
 
 
 @dataclass(frozen=True)

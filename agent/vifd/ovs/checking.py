@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
-from vifd.ovs import evidence, marks, proofs
+from vifd.ovs import evidence, marks, proofs, thorough
 from vifd.ovs.batch import Batch, Work
 from vifd.ovs.bridges import Bridges
 from vifd.ovs.evidence import FlowReader, fact
@@ -52,13 +52,16 @@ class PortChecking(abc.ABC):
                      for w in works}  # fmt: skip
             interim = all(w.item.interim for w in works)
             reader = FlowReader(self.switches[name], ports, interim=interim)
-            found = {w.id: self._flow_evidence(reader, ports[w.id]) for w in works}
-            traced = [ports[w.id] for w in works if w.item.deep and found[w.id][1] is not None]
+            found = {w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works}
+            traced = [(ports[w.id], w.item.thorough) for w in works
+                      if w.item.deep and found[w.id][1] is not None]  # fmt: skip
             traces = proofs.traces(self.drivers.tracer, name, traced)
             for work in works:
                 row = self.drivers.ovsdb.port(work.device)
                 facts = self.guest_side(work, row) + self._switch_evidence(work, row)
                 flows, passing = found[work.id]
+                if work.item.thorough and passing is not None:
+                    flows += thorough.flow_evidence(self.drivers.openflow, name, ports[work.id])
                 facts += flows + traces.get(work.id, [])
                 reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports
@@ -67,13 +70,19 @@ class PortChecking(abc.ABC):
         names = work.names
         ids = marks.external_ids(work.item.attachment, names, self.plugin)
         facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
-        facts += evidence.row_evidence(row, names.bridge, names.ofport, names.tag, ids)
-        return facts + evidence.patch_evidence(self.bridges, names)
+        facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
+        tag = names.row_tag(opened=work.item.open)
+        facts += evidence.row_evidence(row, names.bridge, names.ofport, tag, ids)
+        facts += evidence.patch_evidence(self.bridges, names)
+        return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
 
     def _flow_evidence(
-        self, reader: FlowReader, port: SwitchPort
+        self, reader: FlowReader, port: SwitchPort, item: Item
     ) -> tuple[list[Evidence], bool | None]:
         """The facts, and whether the port was found open: unknown where nothing can be read."""
+        if item.thorough and not self.drivers.ovsdb.connected():
+            # without its database the switch answers nobody; who asks why shall not wait for that
+            return [], None
         try:
             facts = reader.evidence(port)
         except VifError as error:

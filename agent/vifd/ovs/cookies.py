@@ -19,6 +19,8 @@ from enum import IntEnum
 MARK = 0x76
 #: Cookie and mask of everything that is ours on a bridge.
 OURS = (MARK << 56, 0xFF << 56)
+#: The mask that asks for one cookie alone.
+EXACT = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class Kind(IntEnum):

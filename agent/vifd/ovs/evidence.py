@@ -26,6 +26,13 @@ def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
     return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
 
 
+def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[Evidence]:
+    """Whether the bridge is there; where a port stands on it, it is."""
+    if row is not None or bridges.ovsdb.bridge(bridge) is not None:
+        return []
+    return [fact("switch.bridge", "missing", bridge, "ovsdb")]
+
+
 def row_evidence(
     row: PortRow | None, bridge: str, ofport: int, tag: int, ids: Mapping[str, str]
 ) -> list[Evidence]:
@@ -51,6 +58,13 @@ def patch_evidence(bridges: Bridges, names: OvsWiring) -> list[Evidence]:
     """Both ends of the way to the physical network."""
     if not names.patch or names.physical_network is None:
         return []
+    physical = bridges.mappings.get(names.physical_network)
+    if physical is None:
+        # frames still go where they went; only the operator can say where they should
+        wanted, have = names.physical_network, sorted(bridges.mappings)
+        return [Evidence("uplink.mapping", have, wanted, False, "configuration", repairable=False)]
+    if bridges.ovsdb.bridge(physical) is None:
+        return [Evidence("uplink.bridge", "missing", physical, ok=False, source="ovsdb")]
     problem = bridges.patch_pair_problem(names.physical_network, names.bridge)
     return [fact("patch", problem or "connected", "connected", "ovsdb")]
 

@@ -15,6 +15,7 @@ from vifd.openflow import action as act
 from vifd.openflow.field import UNTAGGED
 from vifd.openflow.flow import Flow, flow
 from vifd.ovs import antispoof, cookies
+from vifd.ovs.neighbours import NOBODY, Neighbours
 from vifd.ovs.ports import Gate, SwitchPort
 from vifd.ovs.tables import CLASSIFY, DELIVER, PROTOCOL
 
@@ -38,12 +39,14 @@ class Network:
 
     :param tag: its local VLAN id
     :param segment: network type, physical network, segmentation id
+    :param neighbours: ports of others on the same VLAN of the bridge
     :param uplink: ofport of the patch port to its physical bridge; ``None`` without one
     """
 
     tag: int
     segment: tuple[str, str | None, int | None]
     uplink: int | None = None
+    neighbours: Neighbours = NOBODY
 
     @property
     def vlan(self) -> int | None:
@@ -116,8 +119,10 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
         problem = f"{len(present)} open ports on one network, {MOST_MEMBERS} is the most"
         raise BackendError(facts={"backend": "Open vSwitch", "problem": problem})
     uplink = _to_uplink(network)
-    everyone = [m.ofport for m in present]
-    unsecured = [m.ofport for m in present if not m.secured]
+    others = network.neighbours.without({m.ofport for m in present})
+    uplink = others.tail or uplink
+    everyone = [*(m.ofport for m in present), *others.plain]
+    unsecured = [*(m.ofport for m in present if not m.secured), *others.plain]
     flows = _from_uplink(network)
     for mac, holders in sorted(_shared(present).items()):
         flows += _deliver(network, SHARED, holders, b"", eth_dst=mac)

@@ -12,13 +12,15 @@ import msgspec
 
 from vifd.drivers import MARK, PortRow
 from vifd.model import Attachment, Role
-from vifd.ovs.wiring import OvsWiring
+from vifd.ovs.wiring import NOWHERE, OvsWiring
 
 #: The alias of every device of ours begins so; the port's id follows.
 ALIAS = MARK
 
 PORT, PLUGIN, GENERATION = "vifd-port", "vifd-plugin", "vifd-generation"
 NETWORK, SEGMENT = "vifd-network", "vifd-segment"
+#: The local VLAN id of the network where it is not the port's tag.
+TAG = "vifd-tag"
 #: The attachment document, packed, so that the port can be taken back without a journal.
 DOCUMENT = "vifd-document"
 #: A packed document longer than this is left out of the database, in characters.
@@ -51,6 +53,8 @@ def external_ids(attachment: Attachment, wiring: OvsWiring, plugin: str) -> dict
         NETWORK: wiring.network_id,
         SEGMENT: "/".join("" if part is None else str(part) for part in wiring.segment),
     }
+    if wiring.port_tag is not None:
+        ids[TAG] = str(wiring.tag)
     if attachment.instance_id:
         ids["vm-uuid"] = attachment.instance_id
     return ids
@@ -75,12 +79,18 @@ def pack(attachment: Attachment) -> str:
 
 def document_of(row: PortRow, role: Role) -> dict[str, Any] | None:
     """The attachment document in a row of ours, or ``None`` where there is none to be read."""
+    document = unpack(row.external_ids.get(DOCUMENT, ""))
+    return None if document is None else {**document, "role": role.value}
+
+
+def unpack(text: str) -> dict[str, Any] | None:
+    """What :func:`pack` made, or ``None`` where it cannot be read."""
     try:
-        text = zlib.decompress(base64.b64decode(row.external_ids[DOCUMENT], validate=True))
-        document: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
-    except (KeyError, ValueError, zlib.error, msgspec.DecodeError):
+        packed = zlib.decompress(base64.b64decode(text, validate=True))
+        document: dict[str, Any] = msgspec.json.decode(packed, type=dict[str, Any])
+    except (ValueError, zlib.error, msgspec.DecodeError):
         return None
-    return {**document, "role": role.value}
+    return document
 
 
 def belongs(row: PortRow | None, port_id: str) -> bool:
@@ -100,11 +110,13 @@ def wiring_of(row: PortRow) -> OvsWiring:
     anew.
     """
     ids = row.external_ids
+    tag = ids.get(TAG, "")
     kind, physical, number = [*ids.get(SEGMENT, "").split("/"), "", "", ""][:3]
     return OvsWiring(
         bridge=row.bridge,
         ofport=row.ofport_request or row.ofport or 0,
-        tag=row.tag or 0,
+        tag=int(tag) if tag.isdecimal() else row.tag or 0,
+        port_tag=(0 if row.tag == NOWHERE else row.tag or 0) if tag else None,
         generation=_number(ids.get(GENERATION, "")),
         network_id=ids.get(NETWORK, ""),
         network_type=kind or "local",
@@ -128,3 +140,8 @@ def patch_names(bridge: str, physical_bridge: str) -> tuple[str, str]:
     pair = f"{bridge} {physical_bridge}".encode()
     digest = hashlib.sha256(pair).hexdigest()[:10]
     return f"int-{digest}", f"phy-{digest}"
+
+
+def far_end(near: str) -> str:
+    """The name of the other end of a patch port of ours on an integration bridge."""
+    return f"phy-{near.removeprefix('int-')}"

@@ -101,6 +101,7 @@ class PortPlugging(abc.ABC):
                 switch.apply(
                     {w.id: _port(w) for w in chosen},
                     reread=[w.id for w in chosen if w.item.wiring is not None],
+                    whole=any(w.item.thorough for w in chosen),
                 )
 
             for work in works:

@@ -23,6 +23,7 @@ class Gate(IntEnum):
 class SwitchPort:
     """Everything that the flows of a port and of its network are made from.
 
+    :param port_tag: the VLAN of the bridge that it shares with ports of others, if any
     :param secured: whether the anti-spoofing rules apply
     :param allowed: the addresses it may use, its own MAC first
     """
@@ -37,6 +38,7 @@ class SwitchPort:
     secured: bool
     allowed: tuple[Allowed, ...]
     gate: Gate
+    port_tag: int | None = None
 
     @property
     def cookie(self) -> int:
@@ -61,4 +63,5 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         secured=attachment.port.port_security_enabled,
         allowed=allowed(attachment),
         gate=Gate.OPEN if passes else Gate.CLOSED,
+        port_tag=wiring.port_tag,
     )

@@ -15,6 +15,7 @@ from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.trace import Hop, Trace, parse
 from vifd.ovs import cookies, tables
+from vifd.ovs.addresses import Allowed
 from vifd.ovs.ports import SwitchPort
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -22,6 +23,9 @@ _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _STRANGERS = ("02:00:76:69:66:64", "02:00:76:69:66:65")
 #: Of the documentation prefix (RFC 5737): for a port that may use every address.
 _ANY_ADDRESS = "192.0.2.1"
+_ANY_ADDRESS6 = "2001:db8::1"
+#: Stands for the gateway; where it is, is not known.
+_GATEWAY = "02:00:76:69:66:67"
 
 
 class End(StrEnum):
@@ -41,8 +45,11 @@ class Frame:
     end: End
 
 
-def frames(port: SwitchPort) -> Iterator[Frame]:
-    """A DHCP request, the resolution of the first address, and one lie."""
+def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
+    """A DHCP request, the resolution of the first address, and one lie.
+
+    :param thorough: a connection to elsewhere as well
+    """
     head = f"in_port={port.ofport},dl_src={port.mac}"
     yield Frame(
         "dhcp",
@@ -67,6 +74,20 @@ def frames(port: SwitchPort) -> Iterator[Frame]:
         stranger = next(mac for mac in _STRANGERS if mac not in used)
         address = _address(own.ipv4[0]) if own.ipv4 else _ANY_ADDRESS
         yield Frame("spoofed", _arp(port.ofport, stranger, address), End.REFUSED)
+    if thorough:
+        yield Frame("connection", _connection(port, own), End.NETWORK)
+
+
+def _connection(port: SwitchPort, own: Allowed) -> str:
+    """The first packet of a connection to an address outside, by a gateway."""
+    kind, prefix = ("ip", "nw") if own.ipv4 else ("ip6", "ipv6")
+    source = _address(own.ipv4[0]) if own.ipv4 else own.ipv6[0].partition("/")[0]
+    target = _ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
+    protocol = "tcp" if kind == "ip" else "tcp6"
+    return (
+        f"{protocol},in_port={port.ofport},dl_src={port.mac},dl_dst={_GATEWAY},{prefix}_src={source},"
+        f"{prefix}_dst={target},nw_ttl=64,tcp_src=50000,tcp_dst=443"
+    )
 
 
 def _arp(ofport: int, mac: str, address: str) -> str:
@@ -81,12 +102,15 @@ def _address(prefix: str) -> str:
     return _ANY_ADDRESS if length == "0" else address
 
 
-def traces(tracer: Tracer, bridge: str, ports: Iterable[SwitchPort]) -> dict[str, list[Evidence]]:
+def traces(
+    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, bool]]
+) -> dict[str, list[Evidence]]:
     """Trace the frames of ports, all in one exchange, and judge what the switch says of each.
 
+    :param ports: each with whether to be thorough
     :returns: the evidence by port id
     """
-    asked = [(port, frame) for port in ports for frame in frames(port)]
+    asked = [(port, frame) for port, more in ports for frame in frames(port, thorough=more)]
     answers: Sequence[str | VifError]
     try:
         answers = tracer.traces(bridge, [frame.text for _, frame in asked]) if asked else []

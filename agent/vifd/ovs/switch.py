@@ -19,6 +19,7 @@ from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies, marks, wiring
 from vifd.ovs.flows import port_flows
+from vifd.ovs.neighbours import neighbours
 from vifd.ovs.ports import SwitchPort, switch_port
 from vifd.ovs.target import Difference, Entries, Target, by_cookie, difference, touched
 from vifd.plugin import Host
@@ -65,17 +66,24 @@ class Switch:
     # --- changes ---
 
     def apply(
-        self, changes: Mapping[str, SwitchPort | None], *, reread: Iterable[str] = ()
+        self,
+        changes: Mapping[str, SwitchPort | None],
+        *,
+        reread: Iterable[str] = (),
+        whole: bool = False,
     ) -> None:
         """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
 
         :param changes: per port id what it shall be; ``None`` removes it
         :param reread: ports whose flows another hand may have changed: read before they are
             compared
+        :param whole: compare everything that bears our mark, whoever it belongs to
         :raises BackendError: nothing was changed
         """
         with self._lock:
             self._load()
+            if whole:
+                self._seen = None
             before = {port_id: self._ports.get(port_id) for port_id in changes}
             self._remember(changes)
             try:
@@ -104,6 +112,25 @@ class Switch:
         with self._lock:
             self._load()
             return self._converge((), set())
+
+    def sweep(self, cookies_: Iterable[int]) -> set[int]:
+        """Remove all flows that bear these cookies of ours, in one bundle.
+
+        :returns: those that were left alone, because a port of this bridge has them
+        """
+        with self._lock:
+            self._load()
+            alive, tags = touched(self._ports.values())
+            asked = {c for c in cookies_ if cookies.ours(c)}
+            gone = sorted(asked - (alive if tags else set()))
+            if gone:
+                self._sent += 1
+                self._drivers.openflow.apply(
+                    self.bridge, delete_cookies=[(cookie, cookies.EXACT) for cookie in gone]
+                )
+            for cookie in gone:
+                self._installed.pop(cookie, None)
+            return asked - set(gone)
 
     def forget(self, port_ids: Iterable[str]) -> None:
         """Drop ports of a bridge that is gone, and its flows with it."""
@@ -206,7 +233,10 @@ class Switch:
             row = ovsdb.port(name)
             if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
                 uplinks[name] = row.ofport or 0
-        return Target(ports, marks.BRIDGE in bridge.external_ids, uplinks)
+        ours = marks.BRIDGE in bridge.external_ids
+        shared = {p.port_tag for p in ports.values() if p.port_tag is not None}
+        rows = ovsdb.ports(self.bridge) if shared and not ours else ()
+        return Target(ports, ours, uplinks, {vlan: neighbours(rows, vlan) for vlan in shared})
 
     def _converge(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> bool:
         """Compare and change; again from the start when the connection broke in between."""

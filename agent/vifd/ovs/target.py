@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies, flows
 from vifd.ovs.flows import Network
+from vifd.ovs.neighbours import NOBODY, Neighbours
 from vifd.ovs.ports import SwitchPort
 
 #: The flows of one cookie, by what makes them the same entry of the switch.
@@ -20,11 +21,13 @@ class Target:
 
     :param ours: whether we made the bridge
     :param uplinks: ofport of each of our patch ports, by its name
+    :param neighbours: ports of others, by the VLAN of the bridge that they share with ours
     """
 
     ports: Mapping[str, SwitchPort]
     ours: bool = False
     uplinks: Mapping[str, int] = field(default_factory=dict)
+    neighbours: Mapping[int, Neighbours] = field(default_factory=dict)
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
@@ -32,7 +35,10 @@ class Target:
         if not members:
             return []
         first = members[0]
-        network = Network(tag, first.segment, self.uplinks.get(first.patch))
+        shared = next((p.port_tag for p in members if p.port_tag is not None), None)
+        others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
+        others = others.without({p.ofport for p in self.ports.values()})
+        network = Network(tag, first.segment, self.uplinks.get(first.patch), others)
         return flows.network_flows(network, members)
 
     def bridge(self) -> list[Flow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vifd.drivers import PortRow
 from vifd.ovs.bridges import Bridges
@@ -12,6 +12,21 @@ from vifd.plugin import Uplink
 def physical_networks(bridges: Bridges) -> dict[str, Uplink]:
     """By name, every physical network that is mapped to a bridge, with its link and MTU."""
     return {physnet: _uplink(bridges, name) for physnet, name in bridges.mappings.items()}
+
+
+def lacking(networks: Mapping[str, Uplink]) -> Iterator[str]:
+    """For each physical network that cannot be used now: why, and what to do."""
+    for physnet, uplink in networks.items():
+        if uplink.up is not False:
+            continue
+        if uplink.devices:
+            yield f"physical network {physnet}: {uplink.problem}"
+        else:
+            bridge = uplink.device
+            yield (
+                f"bridge {bridge} of physical network {physnet} does not exist: ovs-vsctl add-br "
+                f"{bridge}, then ovs-vsctl add-port {bridge} INTERFACE; or correct bridge_mappings"
+            )
 
 
 def _uplink(bridges: Bridges, name: str) -> Uplink:

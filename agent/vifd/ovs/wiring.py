@@ -9,6 +9,10 @@ from vifd.errors import InternalError
 from vifd.model import Segment, Wiring
 
 
+#: A VLAN id that no port has: keeps flows of others away from a port of ours.
+NOWHERE = 4095
+
+
 class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a port occupies on its bridge.
 
@@ -20,6 +24,10 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param interface_type: the type of the switch port where that is no kernel device
     :param socket: path of the socket of a vhost-user port
     :param plugged: false for planned names, true once the port was made
+    :param port_tag: the tag of the row, where ports of others are on the same VLAN of the bridge
+        and shall go on to reach the port; 0 for a port without a tag; ``None`` where it has the
+        local VLAN id of its network, which is nobody else's
+    :param adopted: of planned names: device and row are there and are to be taken over as they are
     """
 
     bridge: str
@@ -36,6 +44,15 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     interface_type: str = ""
     socket: str = ""
     plugged: bool = False
+    port_tag: int | None = None
+    adopted: bool = False
+
+    def row_tag(self, *, opened: bool) -> int:
+        """The tag that the port's row shall have; 0 for none. A port that shares its VLAN with
+        ports of others is taken out of it to be closed: their flows know nothing of our gate."""
+        if self.port_tag is None:
+            return self.tag
+        return self.port_tag if opened else NOWHERE
 
     @property
     def segment(self) -> tuple[str, str | None, int | None]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -16,6 +16,14 @@ from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.explain import Explanation, Subject, explain
+from vifd.garbage.sightings import State
+from vifd.garbage.view import (
+    CollectedView,
+    GarbageView,
+    OrphanView,
+    RemovedView,
+    RestoredView,
+)
 from vifd.guests import Prepared, Repaired
 from vifd.guests.matching import ports_of
 from vifd.guests.preparing import PreparedPort
@@ -42,6 +50,10 @@ from vifd.testing.hosting import FakeHost
 from vifd.testing.offers import FakeOffers
 from vifd.ticket import Event, Ticket
 
+T = TypeVar("T")
+
+#: So many orphans go without force.
+LIMIT = 3
 #: What may change on a plugged port.
 IN_PLACE = ("network.mtu", "role", "port.name")
 #: What its plugin enforces.
@@ -70,6 +82,7 @@ class _Worker:
 class FakeDaemon:
     """A :class:`vifd.api.backend.Backend` that keeps state.
 
+    :ivar orphans: what a look finds, by id
     :ivar inspected: what the inspection of a plugin finds besides
     :ivar offers: what it can give
     :ivar machine: what is known of its host
@@ -78,6 +91,10 @@ class FakeDaemon:
 
     def __init__(self) -> None:
         self.effects: list[str] = []
+        #: what an explanation finds besides
+        self.found: list[Evidence] = []
+        self.orphans: dict[str, OrphanView] = {}
+        self.removed: dict[str, RemovedView] = {}
         self.machine = FakeHost()
         self.inspected: list[Check] = []
         self.offers = FakeOffers(FEATURES)
@@ -283,8 +300,9 @@ class FakeDaemon:
 
         def do() -> None:
             self._running.wait()
-            now = time.time()
-            future.set_result(explain(Subject(record, now, _report(record), asked=True)))
+            report = _report(record)
+            report = msgspec.structs.replace(report, evidence=[*report.evidence, *self.found])
+            future.set_result(explain(Subject(record, time.time(), report, asked=True)))
 
         self._lane.put(do)
         return future
@@ -292,6 +310,69 @@ class FakeDaemon:
     def recall(self, port_id: str, unasked: str) -> Explanation:
         record = self.port(port_id)
         return explain(Subject(record, time.time(), record.report, unasked=unasked))
+
+    # --- garbage ---
+
+    def garbage(self) -> Future[GarbageView]:
+        return self._later(self._garbage)
+
+    def _garbage(self) -> GarbageView:
+        return GarbageView(
+            orphans=list(self.orphans.values()), removed=list(self.removed.values()),
+            automatic=True, doubt="", excess="", grace=300.0, missing={}, suspects=[], silent={},
+        )  # fmt: skip
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        return self._later(lambda: self._collect(ids, force=force))
+
+    def _collect(self, ids: Sequence[str] | None, *, force: bool) -> CollectedView:
+        asked = [self._orphan(i) for i in ids] if ids is not None else [*self.orphans.values()]
+        ripe = [o for o in asked if o.state is State.RIPE]
+        if len(ripe) > LIMIT and not force:
+            facts = {"count": len(ripe), "total": len(ripe), "reason": f"at most {LIMIT}"}
+            raise errors.GarbageLimit(facts=facts)
+        for orphan in ripe:
+            self.effects.append(f"remove {orphan.id}")
+            del self.orphans[orphan.id]
+            self.removed[orphan.id] = RemovedView(
+                id=orphan.id, plugin=orphan.plugin, port=orphan.port, reason=orphan.why,
+                objects=orphan.objects, removed_at=1.0, restored_at=0.0, until=2.0, document=None,
+            )  # fmt: skip
+        gone = [self.removed[o.id] for o in ripe]
+        return CollectedView(removed=gone, failed=[], waiting=[o for o in asked if o not in ripe])
+
+    def _orphan(self, id_: str) -> OrphanView:
+        if id_ not in self.orphans:
+            raise errors.GarbageUnknown(facts={"id": id_, "what": "is orphaned"})
+        return self.orphans[id_]
+
+    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        return self._later(lambda: self._undo(ids))
+
+    def _undo(self, ids: Sequence[str] | None) -> RestoredView:
+        chosen = list(self.removed)[-1:] if ids is None else list(ids)
+        if not chosen or any(i not in self.removed for i in chosen):
+            facts = {"id": chosen[0] if chosen else "(the last one)", "what": "was removed"}
+            raise errors.GarbageUnknown(facts=facts)
+        self.effects += [f"restore {i}" for i in chosen]
+        return RestoredView(restored=[self.removed.pop(i) for i in chosen], failed=[])
+
+    def _later(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001 - it is the caller's
+                future.set_exception(error)
+
+        self._lane.put(do)
+        return future
+
+    def adopt(self, doc: Document, request_id: str) -> Ticket:
+        """Everything that is asked for is there."""
+        self.effects.append(f"adopt {doc.id}")
+        return self._plug(doc, request_id)
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         with self._lock:

@@ -71,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{count:5}  {reason}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def isolated(pytestconfig: pytest.Config) -> None:
     """The test runs in a network namespace of its own, or not at all."""
     reason = pytestconfig.stash[_isolated]

@@ -90,6 +90,12 @@ class FakeHypervisor:
         done.set_result(None)
         return done
 
+    def start(self) -> None:
+        self.up = True
+
+    def close(self) -> None:
+        self.up = False
+
     def start_guest(self, guest: str) -> None:
         self._reachable()
         self.effects.append(f"start {guest}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vifd.drivers import MARK, Link, Tap
-from vifd.drivers.linkrules import clash, complaint, refusal
+from vifd.drivers.linkrules import clash, complaint, refusal, unmarked
 from vifd.errors import DeviceError, VifError
 from vifd.testing.faults import Faults
 
@@ -130,6 +130,14 @@ class FakeLinks(Faults):
             self._links[name] = link
         self._tell(name)
         return link
+
+    def remark(self, taps: Mapping[str, tuple[int, str]]) -> None:
+        """See :class:`vifd.drivers.Links`."""
+        with self._call("remark"), self._lock:
+            for name, (ifindex, alias) in taps.items():
+                link = self._links.get(name)
+                if link is not None and unmarked(link, ifindex, alias):
+                    self._links[name] = replace(link, alias=alias)
 
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""

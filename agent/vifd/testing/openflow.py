@@ -14,6 +14,9 @@ from vifd.testing.pipeline import Pipeline, Place
 
 Key = tuple[int, int, bytes]
 
+#: What :meth:`FakeOpenFlow.max_meters` answers.
+MAX_METERS = 65536
+
 
 class FakeOpenFlow:
     """:class:`vifd.drivers.OpenFlow` in memory, with the switch's own rules.
@@ -75,6 +78,12 @@ class FakeOpenFlow:
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies."""
         return {cookie: self.dump(bridge, cookie) for cookie in dict.fromkeys(cookies)}
+
+    def max_meters(self, bridge: str) -> int:
+        """How many meters the bridge may have."""
+        with self._held():
+            self._table(bridge)
+            return MAX_METERS
 
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Remember the frame in :attr:`sent`."""

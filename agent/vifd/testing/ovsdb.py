@@ -101,6 +101,10 @@ class FakeOvsdb(Faults):
             ports = tuple(port.name for port in self.ports(name))
             return bridge and replace(bridge, ports=ports)
 
+    def bridges(self) -> list[str]:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return sorted(self._bridges)
+
     def ports(self, bridge: str) -> list[PortRow]:
         """See :class:`vifd.drivers.Ovsdb`."""
         with self._lock:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from vifd.testing import dpdkovs, vm
+from vifd.testing import bootable, dpdkovs, vm
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import program
 
@@ -23,7 +23,7 @@ def lacking(name: str) -> Reason:
     """Why something is not to be had here, ``None`` when it is.
 
     :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``vm`` (QEMU guests),
-        ``kernel:<link kind or module>``,
+        ``libvirt`` (guests on a host of one's own), ``kernel:<link kind or module>``,
         ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
@@ -120,6 +120,7 @@ _SIMPLE: dict[str, Callable[[], Reason]] = {
     "kvm": _kvm,
     "dpdk": dpdkovs.lacking,
     "vm": vm.lacking,
+    "libvirt": bootable.lacking,
 }
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
     "kernel": _kernel,

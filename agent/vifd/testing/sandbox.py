@@ -119,12 +119,16 @@ class Daemon:
 
     def start(self, timeout: float = 10.0) -> None:
         """Start it and wait until it accepts connections; a running one is left alone."""
-        if self.pid is None:
-            self.process = self._starter.submit(self._spawn).result()
+        self.spawn()
         until(self._ready_or_dead, f"{self.name} answers on {self.socket}", timeout)
         if self.pid is None:
             text = self.output.read_text(errors="replace")
             raise RuntimeError(f"{self.name} ended at its start:\n{text[-2000:]}")
+
+    def spawn(self) -> None:
+        """Start it and do not wait; a running one is left alone."""
+        if self.pid is None:
+            self.process = self._starter.submit(self._spawn).result()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with self.output.open("ab") as output:

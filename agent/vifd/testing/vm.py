@@ -31,10 +31,15 @@ for m in {modules}; do $B insmod /m/$m.ko; done
 for w in $($B cat /proc/cmdline); do
     case $w in vifd.*=*) k=${{w%%=*}}; eval "${{k#vifd.}}='${{w#*=}}'";; esac
 done
-$B ip link set eth0 up mtu $mtu
-$B ip addr add $ip dev eth0
+up() {{ $B ip link set eth0 up mtu $mtu && $B ip addr add $ip dev eth0; }}
+up
 echo the guest is up
-while :; do $B ping -c 1 -W 1 $peer; $B usleep 100000; done
+while :; do
+    # its network card may be taken out and put back
+    $B ip addr show dev eth0 2>&1 | $B grep -q inet || up
+    $B ping -c 1 -W 1 $peer
+    $B usleep 100000
+done
 """
 _ANSWERED = "bytes from"
 

@@ -141,7 +141,8 @@ def _physical(ground: Ground) -> dict[str, Uplink]:
 
 def _uplink(interface: Interface) -> Uplink:
     name = interface.name
-    problem = interface.problem or ("" if interface.up else "is down or has no carrier")
+    down = "" if interface.up or interface.mtu is None else "is down or has no carrier"
+    problem = " and ".join(filter(None, (interface.problem, down)))
     return Uplink(
         name, interface.up, interface.mtu, devices=(name, *interface.ways),
         problem=f"{name} {problem}" if problem else "",
@@ -172,6 +173,8 @@ def _lacking(ground: Ground, settings: Settings) -> Iterator[str]:
     for physnet, interface in ground.interfaces.items():
         if interface.problem:
             yield f"{interface.name} of physical network {physnet} {interface.problem}"
+        elif not interface.up:
+            yield f"{interface.name} of physical network {physnet} is down or has no carrier"
     if settings.interfaces and settings.vlan_aware and "vlan_filtering" in ground.lacking:
         yield f"vlan_aware is set but {ground.lacking['vlan_filtering']}"
     if settings.interfaces and not settings.vlan_aware and "vlan" in ground.lacking:

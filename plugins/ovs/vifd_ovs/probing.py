@@ -9,7 +9,7 @@ from vifd.drivers import Bridge, Drivers
 from vifd.errors import VifError
 from vifd.ovs import cookies, marks
 from vifd.ovs.bridges import Bridges, speaks
-from vifd.ovs.uplinks import physical_networks
+from vifd.ovs.uplinks import lacking, physical_networks
 from vifd.plugin import Health, Probe
 from vifd_ovs.options import Settings
 
@@ -30,13 +30,19 @@ def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
     if not os.path.exists(TUN):
         yield f"{TUN} does not exist: load the kernel module tun"
     if not drivers.ovsdb.connected():
-        yield "the Open vSwitch database cannot be reached"
+        yield (
+            "the Open vSwitch database cannot be reached: start Open vSwitch, or correct "
+            "ovsdb_connection in [openvswitch] of agent.conf"
+        )
         return
     bridge = drivers.ovsdb.bridge(settings.bridge)
     if bridge is not None:
         yield from _unreachable(drivers, bridge)
     elif not settings.create_bridge:
-        yield f"bridge {settings.bridge} does not exist and create_bridge is false"
+        yield (
+            f"bridge {settings.bridge} does not exist and create_bridge is false: make it, or set "
+            "create_bridge"
+        )
     else:
         types = drivers.ovsdb.facts().get("datapath_types") or []
         if types and settings.datapath_type not in types:
@@ -61,10 +67,9 @@ def _lacking(drivers: Drivers, settings: Settings, bridges: Bridges) -> Iterator
             f"{bridge.fail_mode or 'standalone'}: after a restart of the switch it forwards "
             "like a plain bridge until vifd has put its flows back"
         )
+    yield from lacking(physical_networks(bridges))
     for physnet, name in settings.mappings.items():
-        if drivers.ovsdb.bridge(name) is None:
-            yield f"bridge {name} of physical network {physnet} does not exist"
-        elif bridge is not None:
+        if drivers.ovsdb.bridge(name) is not None and bridge is not None:
             problem = bridges.patch_pair_problem(physnet, bridge.name)
             if problem is not None and "missing" not in problem:
                 yield f"physical network {physnet}: {problem}"

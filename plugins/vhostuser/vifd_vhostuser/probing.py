@@ -16,7 +16,7 @@ from vifd.errors import VifError
 from vifd.ovs import cookies, marks
 from vifd.ovs.bridges import Bridges, speaks
 from vifd.ovs.numbers import ID_CHARACTERS
-from vifd.ovs.uplinks import physical_networks
+from vifd.ovs.uplinks import lacking, physical_networks
 from vifd.plugin import Health, Probe
 from vifd_vhostuser import dpdk, sockets
 from vifd_vhostuser.dpdk import Buffers, Polling
@@ -59,17 +59,24 @@ class Probing:
 
     def _switch(self) -> Iterator[str]:
         if not self.drivers.ovsdb.connected():
-            yield "the Open vSwitch database cannot be reached"
+            yield (
+                "the Open vSwitch database cannot be reached: start Open vSwitch, or correct "
+                "ovsdb_connection in [openvswitch] of agent.conf"
+            )
             return
         config = self.root.get("other_config") or {}
         if not self.root.get("dpdk_initialized"):
             asked = config.get("dpdk-init", "not set")
             yield (
-                f"Open vSwitch has not initialised DPDK (other_config:dpdk-init is {asked}); vifd "
-                "never sets it, because an initialisation that fails stops the switch"
+                f"Open vSwitch has not initialised DPDK (other_config:dpdk-init is {asked}): set "
+                "large pages aside, set it to true and restart the switch. vifd never sets it, "
+                "because an initialisation that fails stops the switch"
             )
         elif self.settings.port_type not in (self.root.get("iface_types") or ()):
-            yield f"Open vSwitch has no interface type {self.settings.port_type}"
+            yield (
+                f"Open vSwitch has no interface type {self.settings.port_type}: install one that "
+                "is built with DPDK"
+            )
         yield from self._bridge()
         if self.root.get("dpdk_initialized"):
             yield from self._no_memory()
@@ -78,7 +85,10 @@ class Probing:
         bridge = self.drivers.ovsdb.bridge(self.settings.bridge)
         if bridge is None:
             if not self.settings.create_bridge:
-                yield f"bridge {self.settings.bridge} does not exist and create_bridge is false"
+                yield (
+                    f"bridge {self.settings.bridge} does not exist and create_bridge is false: "
+                    "make it with datapath_type=netdev, or set create_bridge"
+                )
             return
         if bridge.datapath_type != "netdev":
             have = bridge.datapath_type or "system"
@@ -164,11 +174,10 @@ class Probing:
                 f"{bridge.fail_mode or 'standalone'}: after a restart of the switch it forwards "
                 "like a plain bridge until vifd has put its flows back"
             )
+        yield from lacking(physical_networks(self.bridges))
         for physnet, name in self.settings.mappings.items():
             physical = self.drivers.ovsdb.bridge(name)
-            if physical is None:
-                yield f"bridge {name} of physical network {physnet} does not exist"
-            elif physical.datapath_type != "netdev":
+            if physical is not None and physical.datapath_type != "netdev":
                 yield f"bridge {name} of physical network {physnet} is not of datapath 'netdev'"
 
     def _facts(self) -> dict[str, Any]:

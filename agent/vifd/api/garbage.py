@@ -1,0 +1,89 @@
+"""Garbage: what is orphaned on this host, removing it, and putting it back; and adoption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from vifd import errors
+from vifd.api import query
+from vifd.api.body import BODY, read_json
+from vifd.api.ports import Resource, answer, port_id_of
+from vifd.model import decode
+
+#: Orphans in one call.
+MAX_IDS = 10_000
+#: Bytes of an orphan's id.
+MAX_ID = 512
+
+
+class Garbage(Resource):
+    """``/v1/garbage``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A dry run: look now, and remove nothing."""
+        deadline = _deadline(req, "looked at")
+        answer(resp, 200, self.waits.result(self.backend.garbage(), "", deadline))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Remove what is ripe."""
+        deadline = _deadline(req, "collected")
+        body = _object(req, ("ids", "force"))
+        force = body.get("force", False)
+        if not isinstance(force, bool):
+            raise errors.BadDocument.at_field("force", "must be true or false")
+        future = self.backend.collect(_ids(body), force=force)
+        answer(resp, 200, self.waits.result(future, "", deadline))
+
+
+class Undo(Resource):
+    """``/v1/garbage/undo``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Put removed orphans back; the last one by default."""
+        deadline = _deadline(req, "put back")
+        future = self.backend.undo_garbage(_ids(_object(req, ("ids",))))
+        answer(resp, 200, self.waits.result(future, "", deadline))
+
+
+class Adopt(Resource):
+    """``/v1/ports/{id}/adopt``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        """Take over a port that somebody else plugged, in place."""
+        deadline = query.deadline(req, "active")
+        doc = decode(read_json(req), port_id=port_id_of(port_id))
+        self.finish(resp, self.backend.adopt(doc, req.context.request_id), deadline)
+
+
+def _deadline(req: falcon.Request, wanted: str) -> query.Deadline:
+    given = query.params(req, ("timeout",))
+    timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+    return query.Deadline(wanted, timeout)
+
+
+def _object(req: falcon.Request, known: tuple[str, ...]) -> dict[str, Any]:
+    """The body, which may be left out."""
+    if req.env.get("CONTENT_LENGTH", "0") == "0" and "HTTP_TRANSFER_ENCODING" not in req.env:
+        return {}
+    body = read_json(req)
+    if not isinstance(body, dict):
+        raise errors.BadDocument.at_field(BODY, "must be a JSON object")
+    for key in body:
+        if key not in known:
+            raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
+    return body
+
+
+def _ids(body: dict[str, Any]) -> list[str] | None:
+    """``ids``, or ``None`` where it is left out."""
+    if "ids" not in body:
+        return None
+    ids = body["ids"]
+    if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS:
+        raise errors.BadDocument.at_field("ids", f"must be an array of 1 to {MAX_IDS} items")
+    for i, id_ in enumerate(ids):
+        if not isinstance(id_, str) or not 1 <= len(id_) <= MAX_ID:
+            raise errors.BadDocument.at_field(f"ids[{i}]", "must be the id of an orphan")
+    return ids

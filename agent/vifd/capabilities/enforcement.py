@@ -1,0 +1,193 @@
+"""The enforcement report: what is asked of a port, and what enforces it, or that nothing does.
+
+The Networking API accepts more than any back end carries out. What nobody enforces is said here,
+per port, rather than dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from vifd import guest
+from vifd.errors import FeatureUnenforced
+from vifd.guest import asked
+from vifd.model import Attachment, QosRule
+from vifd.plugin import Advert
+
+#: VIF types on which libvirt sets the bandwidth of the guest's XML; nova asks for it on no other.
+_SHAPED = frozenset(("ovs", "bridge", "tap", "macvtap"))
+#: QoS rules that the scheduler counts by, and that need nothing of the host to be kept.
+_PLACED = frozenset(("minimum_bandwidth", "minimum_packet_rate"))
+
+
+class Level(StrEnum):
+    """Where a feature is enforced."""
+
+    DATAPLANE = "dataplane"  #: by what carries the frames
+    PLACEMENT = "placement"  #: by the choice of the host alone
+    NONE = "none"
+
+
+class Enforcement(Struct, frozen=True):
+    """One feature that is asked of a port.
+
+    :param feature: its name, e.g. ``port_security`` or ``qos.bandwidth_limit.egress``
+    :param requested: what is asked for
+    :param enforced_by: the plugin, ``libvirt`` or ``placement``; empty where nothing enforces it
+    """
+
+    feature: str
+    requested: Any
+    enforced_by: str = ""
+    level: Level = Level.NONE
+    note: str = ""
+
+
+def report(
+    attachment: Attachment, advert: Advert, *, plugin: str, vif_type: str = ""
+) -> list[Enforcement]:
+    """What is asked of a port and what becomes of it with this plugin, in a fixed order.
+
+    :param plugin: the plugin's name
+    :param vif_type: the one in use; the plugin's first if empty
+    """
+    kind = vif_type or (advert.vif_types[0] if advert.vif_types else "")
+    by = _By(advert.features, plugin, kind)
+    return [entry for part in _PARTS for entry in part(attachment, by)]
+
+
+def unenforced(
+    attachment: Attachment, advert: Advert, *, plugin: str, vif_type: str = ""
+) -> list[FeatureUnenforced]:
+    """A refusal for each feature that is asked for and that nothing would enforce."""
+    have = sorted(advert.features)
+    return [
+        FeatureUnenforced(
+            facts={"feature": entry.feature, "plugin": plugin, "have": have,
+                   "requested": entry.requested, "note": entry.note},
+            stage="features",
+        )
+        for entry in report(attachment, advert, plugin=plugin, vif_type=vif_type)
+        if entry.level is Level.NONE and entry.requested is not False
+    ]  # fmt: skip
+
+
+class _By:
+    """Who would enforce."""
+
+    def __init__(self, features: frozenset[str], plugin: str, vif_type: str) -> None:
+        self.features, self.plugin, self.vif_type = features, plugin, vif_type
+
+    def entry(
+        self, feature: str, requested: Any, *, lacking: str = "", note: str = "", name: str = ""
+    ) -> Enforcement:
+        """Enforced by the plugin if its advert has the feature.
+
+        :param lacking: what to say where it has not
+        :param name: the feature's name in the report, where it is another
+        """
+        if feature in self.features:
+            return Enforcement(name or feature, requested, self.plugin, Level.DATAPLANE, note)
+        lacking = lacking or f"plugin {self.plugin} does not enforce it"
+        return Enforcement(name or feature, requested, note=f"{lacking}{note and f'; {note}'}")
+
+
+def _filters(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    port = attachment.port
+    secured = port.port_security_enabled
+    if not secured:
+        yield Enforcement("port_security", False, note="switched off for this port")
+    else:
+        yield by.entry("port_security", True)
+    if secured and port.allowed_address_pairs:
+        yield by.entry("allowed_address_pairs", len(port.allowed_address_pairs))
+    if port.security_groups:
+        ids = [g if isinstance(g, str) else g.id for g in port.security_groups]
+        note = "" if secured else "port security is switched off, which switches them off as well"
+        if secured and port.ip_allocation == "none":
+            note = "the port has no address, and rules that filter by address pass nothing"
+        lacking = (
+            f"plugin {by.plugin} filters spoofed frames only: every frame that port security "
+            "passes is delivered, whatever the rules say"
+        )
+        yield by.entry("security_groups", ids, lacking=lacking if secured else "", note=note)
+
+
+def _qos(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    policy = attachment.port.qos_policy
+    for rule in policy.rules if policy else ():
+        yield _rule(rule, attachment, by)
+
+
+def _rule(rule: QosRule, attachment: Attachment, by: _By) -> Enforcement:
+    feature = f"qos.{rule.type}.{rule.direction}"
+    wanted = rule.value if rule.value is not None else True
+    if feature in by.features:
+        return Enforcement(feature, wanted, by.plugin, Level.DATAPLANE)
+    if rule.type in _PLACED and attachment.port.binding_profile.get("allocation"):
+        note = "counted when the host was chosen; nothing holds the guest to it"
+        return Enforcement(feature, wanted, "placement", Level.PLACEMENT, note)
+    return by.entry(feature, wanted)
+
+
+def _trunk(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    trunk = attachment.port.trunk_details
+    if trunk is not None:
+        lacking = f"plugin {by.plugin} carries the parent port alone; subports get no traffic"
+        tags = sorted(s.segmentation_id for s in trunk.sub_ports)
+        yield by.entry("trunk", tags or True, lacking=lacking)
+    network = attachment.network
+    if network.vlan_transparent:
+        yield by.entry("vlan_transparent", True)
+    if network.qinq:
+        yield by.entry("qinq", True)
+    if attachment.port.propagate_uplink_status:
+        yield by.entry("propagate_uplink_status", True)
+
+
+def _link(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    yield by.entry("mtu", attachment.network.mtu)
+    if not attachment.port.admin_state_up:
+        yield by.entry("admin_state", "down")
+
+
+def _queues(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    instance = attachment.instance
+    several = asked(instance, "vif_multiqueue_enabled").value
+    if instance is None or not several or instance.vcpus < 2:
+        return
+    wanted = guest.queues(attachment, instance.vcpus)
+    if wanted == 1:
+        note = f"a device of model {guest.model(attachment)} has one queue"
+        yield Enforcement("multiqueue", instance.vcpus, note=note)
+    else:
+        yield by.entry("multiqueue", wanted)
+
+
+def _quota(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    specs = attachment.instance.flavor_extra_specs if attachment.instance else {}
+    for key in sorted(k for k in specs if k.startswith("quota:vif_")):
+        if by.vif_type in _SHAPED:
+            note = "by the bandwidth element of the guest's XML, if compute writes it"
+            yield Enforcement(key, specs[key], "libvirt", Level.DATAPLANE, note)
+        else:
+            note = f"libvirt limits no interface of VIF type {by.vif_type}"
+            yield Enforcement(key, specs[key], note=note)
+
+
+def _hardware(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    port = attachment.port
+    if port.trust:
+        yield by.entry("trusted_vf", True, name="trusted")
+    if port.offloaded:
+        yield by.entry("hardware_offload", "switchdev")
+    if port.hints:
+        yield by.entry("hints", port.hints)
+
+
+_Part = Callable[[Attachment, _By], Iterator[Enforcement]]
+_PARTS: tuple[_Part, ...] = (_filters, _qos, _trunk, _link, _queues, _quota, _hardware)

@@ -1,0 +1,1 @@
+"""The places where capabilities are read, one module each. They read and change nothing."""

@@ -1,0 +1,105 @@
+"""``vifctl port explain``: why a port works, or does not."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vifd.cli import explained, report
+from vifd.cli.base import FAILED, OK, TIMED_OUT, UNREACHABLE, ApiShow
+from vifd.cli.client import Refused, TimedOut, Unreachable, port_path
+
+DEFAULT_JOURNAL = "/var/lib/vifd/journal.db"
+#: Seconds that reading the host may take; who asks at night wants an answer.
+PATIENCE = 10.0
+#: Seconds besides, until a daemon that says nothing is taken for one that hangs.
+MARGIN = 5.0
+NOT_FOUND = "E_STATE_NOT_FOUND"
+
+
+class PortExplain(ApiShow):
+    """Say why a port works or does not: every step to the guest, and the first broken one.
+
+    Reads the host and changes nothing. Where the daemon does not run, its journal is read instead.
+
+    Exit codes besides the usual: 0 nothing is broken, 1 something is, 3 nothing is broken in the
+    journal of a daemon that does not run, 5 the same, but the host could not be read.
+    """
+
+    waits = True
+    may_not_wait = False
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument("port", metavar="PORT", help="the port's id")
+        parser.add_argument(
+            "--journal", metavar="PATH",
+            default=os.environ.get("VIFD_JOURNAL") or DEFAULT_JOURNAL,
+            help=f"what to read where the daemon does not run (default: {DEFAULT_JOURNAL})",
+        )  # fmt: skip
+        parser.add_argument(
+            "--offline", action="store_true", help="read the journal and do not ask the daemon"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        self.found = self._ask(parsed_args.port)
+        return tuple(self.found), tuple(self.found.values())
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Sequence[Any]
+    ) -> int:
+        """People get a page; programs get what the API answers."""
+        if not self.for_people or parsed_args.columns:
+            super().produce_output(parsed_args, column_names, data)
+        else:
+            sys.stdout.write(explained.page(self.found, colours=_colours()))
+        return 0
+
+    def _ask(self, port_id: str) -> dict[str, Any]:
+        """The daemon's answer; where it gives none, the journal's."""
+        if self.args.offline:
+            return self._recall(port_id, "the daemon was not asked; this is what its journal says")
+        given = self.option("timeout")
+        params = {"timeout": PATIENCE if given is None else given}
+        self.client.margin = MARGIN
+        try:
+            found: dict[str, Any] = self.client.call(
+                "GET", port_path(port_id, "explain"), params=params
+            )
+        except Unreachable as problem:
+            stopped = "vifd cannot be reached; this is what its journal says"
+            return self._recall(port_id, stopped, problem)
+        except TimedOut as problem:
+            return self._recall(
+                port_id, "vifd does not answer; this is what its journal says", problem
+            )
+        self.code = OK if found["healthy"] else FAILED
+        if found["healthy"] and not found["asked"]:
+            self.code = TIMED_OUT
+        return found
+
+    def _recall(
+        self, port_id: str, unasked: str, problem: Exception | None = None
+    ) -> dict[str, Any]:
+        """What the journal says. The daemon's own code reads it; it is loaded here and not before,
+        so that the client starts without it."""
+        from vifd.explain import offline
+
+        found = offline.answer(Path(self.args.journal), port_id, unasked)
+        error = found.get("error")
+        if error is not None:
+            if problem is not None and error["code"] != NOT_FOUND:
+                sys.stderr.write(f"vifctl: {report.clean(str(problem))}\n")
+            raise Refused(0, error)
+        explanation: dict[str, Any] = found["explanation"]
+        self.code = UNREACHABLE if explanation["healthy"] else FAILED
+        return explanation
+
+
+def _colours() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,116 @@
+"""An explanation as a page for people. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vifd.cli.report import clean, when
+
+_SIGNS = {"ok": "✓", "broken": "✗", "unknown": "?", "not reached": "·"}
+_COLOURS = {"ok": "32", "broken": "31", "unknown": "33", "not reached": "2"}
+_WIDTH = 100
+_NAME = 8
+
+
+def page(found: Mapping[str, Any], *, colours: bool = False) -> str:
+    """The whole answer: who, the verdict, every step, what happened before.
+
+    :param found: what the API answers
+    :param colours: for a terminal
+    """
+    paint = _paint if colours else _plain
+    lines = [*_head(found), ""]
+    lines += _verdict(found, paint)
+    lines += ["", *_steps(found, paint)]
+    lines += _history(found)
+    return clean_but_colours("\n".join(lines)) + "\n"
+
+
+def clean_but_colours(text: str) -> str:
+    """Without control characters other than those of colours and line ends."""
+    return "\x1b".join(clean(part) for part in text.split("\x1b"))
+
+
+def _paint(text: str, colour: str) -> str:
+    return f"\x1b[{colour}m{text}\x1b[0m"
+
+
+def _plain(text: str, _colour: str) -> str:
+    return text
+
+
+def _head(found: Mapping[str, Any]) -> Iterator[str]:
+    name = f" ({found['name']})" if found.get("name") else ""
+    yield from textwrap.wrap(_safe(f"port {found['port']}{name}"), _WIDTH)
+    state = f"{found['status']} ({found['phase']}, role {found['role']})"
+    device = f", device {found['device']}" if found.get("device") else ""
+    yield from textwrap.wrap(_safe(f"{state}, plugin {found['plugin']}{device}"), _WIDTH)
+
+
+def _safe(text: Any) -> str:
+    """A text of others: it shall not bring colours of its own."""
+    return clean(str(text))
+
+
+def _verdict(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
+    healthy = found["healthy"]
+    word, colour = ("nothing broken", "32;1") if healthy else ("broken", "31;1")
+    label = paint(word, colour)
+    yield from _item(label, len(word), found["sentence"])
+    if found.get("action"):
+        yield from _item("vifd", 4, found["action"])
+    if found.get("hint"):
+        yield from _item("you", 3, found["hint"])
+    yield from _item("read", 4, _read(found))
+
+
+def _read(found: Mapping[str, Any]) -> str:
+    if found["asked"]:
+        return "from the host, just now; nothing was changed"
+    if found["read_at"] is None:
+        return f"nothing: {found['unasked']}, and there is no earlier report"
+    age = f"{_ago(found['age'])} old ({when(found['read_at'])})"
+    return f"the host was not asked: {found['unasked']}. The last report is {age}"
+
+
+def _item(label: str, width: int, text: Any) -> Iterator[str]:
+    """A labelled paragraph; the label may be longer on paper than on the screen."""
+    column = 16
+    first, *more = textwrap.wrap(_safe(text), _WIDTH - column) or [""]
+    yield label + " " * max(1, column - width) + first
+    yield from (" " * column + line for line in more)
+
+
+def _steps(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
+    for step in found["steps"]:
+        state, name = step["state"], step["name"]
+        sign = paint(_SIGNS.get(state, "?"), _COLOURS.get(state, "0"))
+        first = name == found["broken"]
+        because = f" (because of {step['because']})" if step.get("because") else ""
+        text = _safe(step["sentence"]) + because
+        head, *more = textwrap.wrap(text, _WIDTH - _NAME - 6) or [""]
+        yield f"{'→' if first else ' '} {sign} {name:<{_NAME}} {head}"
+        yield from (" " * (_NAME + 5) + line for line in more)
+
+
+def _history(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["history"]:
+        yield ""
+        yield "before:"
+    for item in found["history"]:
+        lasted = item.get("lasted")
+        end = "not over yet" if lasted is None else f"over after {_ago(lasted)}"
+        head, *more = textwrap.wrap(_safe(f"{item['text']} ({item['event']}, {end})"), _WIDTH - 28)
+        yield f"  {when(item['at'])}  {head}"
+        yield from (" " * 28 + line for line in more)
+
+
+def _ago(seconds: float) -> str:
+    """A span of time in the unit that fits."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            shown = f"{seconds / unit:.1f}" if seconds < 10 * unit else f"{seconds / unit:.0f}"
+            return f"{shown} {name}"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,151 @@
+"""What this host could give a port, without plugging it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from vifd.cli import documents, report
+from vifd.cli.base import FAILED, OK, ApiList, UsageError
+from vifd.cli.client import Refused
+
+NOTHING = "E_NEG_NO_COMMON_VIF"
+
+#: What people get, what other formats get, and what programs get whole.
+COLUMNS = ("port", "candidate", "versions", "answer", "why")
+PLAIN = (*COLUMNS, "token")
+WHOLE = ("port", "offer", "error")
+
+
+class Reasons(FormattableColumn[Any]):
+    """Why: a paragraph for people, one line elsewhere."""
+
+    def human_readable(self) -> str:
+        return "\n".join(self._value) or "-"
+
+    def machine_readable(self) -> str:
+        return "; ".join(line.strip() for line in self._value)
+
+
+class Offer(ApiList):
+    """Show what could serve a port on this host, and why the rest cannot. Changes nothing.
+
+    The file holds one document, a list, {"ports": [...]}, JSON lines or YAML, as for port plug.
+    Fails where nothing can serve one of them.
+    """
+
+    waits = True
+    may_not_wait = False
+    # "-f" is the file here; the output format keeps its long form.
+    conflict_handler = "resolve"
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "-f", "--file", required=True, help="where the documents are; - is standard input"
+        )
+        parser.add_argument(
+            "--accept",
+            action="append",
+            metavar="VIF[:MIN[-MAX]]",
+            help="a VIF type or class that the network service takes, with its versions, e.g. "
+            "VIFVHostUser:1.0-1.1; repeat it in order of preference (default: everything)",
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        acceptable = [accepted(text) for text in parsed_args.accept or ()]
+        docs = documents.read(parsed_args.file)
+        answers = [self._ask(doc, acceptable, alone=len(docs) == 1) for doc in docs]
+        self.code = FAILED if any(answer["error"] for answer in answers) else OK
+        if parsed_args.formatter in ("json", "yaml"):
+            return WHOLE, [[answer[name] for name in WHOLE] for answer in answers]
+        found = [row for answer in answers for row in rows(answer)]
+        if parsed_args.formatter == "table":
+            return COLUMNS, [row[: len(COLUMNS)] for row in found]
+        return PLAIN, found
+
+    def _ask(self, doc: Any, acceptable: list[Any], *, alone: bool) -> dict[str, Any]:
+        """The offer, or the error object where there is none."""
+        body = {"attachment": doc, **({"acceptable": acceptable} if acceptable else {})}
+        port = str(_port(doc).get("id", ""))
+        try:
+            offer = self.client.call("POST", "/v1/offers", body, {"timeout": self.timeout})
+        except Refused as refused:
+            if alone and refused.error.get("code") != NOTHING:
+                raise
+            return {"port": port, "offer": None, "error": refused.error}
+        return {"port": port, "offer": offer, "error": None}
+
+
+def _port(doc: Any) -> dict[str, Any]:
+    port = doc.get("port") if isinstance(doc, dict) else None
+    return port if isinstance(port, dict) else {}
+
+
+def accepted(text: str) -> dict[str, str]:
+    """An entry of the network side's list.
+
+    :raises UsageError: the text is none
+    """
+    name, colon, versions = text.partition(":")
+    low, dash, high = versions.partition("-")
+    if not name or (colon and not low) or (dash and not high):
+        raise UsageError(f"--accept {text}: is not VIF[:MIN[-MAX]]")
+    entry = {"vif_class" if name.startswith("VIF") else "vif_type": name}
+    entry |= {"min_version": low} if low else {}
+    return entry | ({"max_version": high} if high else {})
+
+
+def rows(answer: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    """An answer as lines of the table: those that can, the best first, then the others."""
+    port, offer, error = answer["port"], answer["offer"], answer["error"]
+    if offer is not None:
+        for place, one in enumerate(offer["candidates"]):
+            said = "usable" if place else "chosen"
+            yield port, _name(one), _versions(one), said, Reasons(_notes(one)), one["token"]
+        for one in offer["refused"]:
+            yield port, _name(one), "", "refused", Reasons(_why(one["error"], one["also"])), ""
+        return
+    for one in error.get("candidates") or [error]:
+        name = _name(one.get("facts") or {}) if "candidates" in error else "-"
+        yield port, name, "", "refused", Reasons(_why(one, ())), ""
+
+
+def _name(one: dict[str, Any]) -> str:
+    parts = (one.get("plugin"), one.get("vif_type"))
+    return report.clean("/".join(str(part) for part in parts if part)) or "-"
+
+
+def _versions(one: dict[str, Any]) -> str:
+    profile = f"{one['port_profile']} {one['port_profile_version']}"
+    return report.clean(f"{one['vif_class']['name']} {one['version']}\n{profile}")
+
+
+def _notes(one: dict[str, Any]) -> list[str]:
+    """What should be known of one that can."""
+    health = [] if one["health"] == "ready" else [f"{one['health']}:"]
+    said = [report.clean(text) for text in (*health, *one["reasons"], *one["notes"])]
+    open_ = [entry for entry in one["enforcement"] if entry.get("level") == "none"]
+    lacking = [entry for entry in open_ if entry.get("requested") not in (None, False)]
+    return said + [report.enforcement_line(entry) for entry in lacking]
+
+
+def _why(error: dict[str, Any], also: Any) -> list[str]:
+    """The reasons against one that cannot, with what was wanted and what helps."""
+    facts = dict(error.get("facts") or {})
+    more = facts.pop("also", [])
+    lines = [report.error_line(error)]
+    lines += [
+        f"  {report.clean(str(name))} = {report.flat(value)}"
+        for name, value in facts.items()
+        if name not in ("plugin", "vif_type", "reason")
+    ]
+    lines += [f"also {report.error_line(other)}" for other in also]
+    lines += [f"also {report.clean(str(text))}" for text in more]
+    if error.get("remediation"):
+        lines.append(f"hint: {report.clean(str(error['remediation']))}")
+    return lines

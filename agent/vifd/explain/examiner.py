@@ -1,0 +1,216 @@
+"""Reads the host for an explanation: a check on the plugin's lane that changes and records nothing.
+
+A lane that hangs is not waited for; then the last report is what is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Protocol, TypedDict
+
+from msgspec.structs import replace
+
+from vifd import errors
+from vifd.capabilities import enforcement
+from vifd.capabilities.enforcement import Level
+from vifd.engine import Engine
+from vifd.explain.explainer import explain
+from vifd.explain.explanation import Explanation
+from vifd.explain.subject import Serving, Subject
+from vifd.hypervisor import Hypervisor, NoHypervisor
+from vifd.model import Phase, PortRecord, Report
+from vifd.plugin import Item
+from vifd.status import wants_open
+from vifd.store import Journal
+from vifd.ticket import Event
+
+#: Events of a port that are looked at.
+_EVENTS = 40
+
+
+class Service(Protocol):
+    """What must be known of the way to the network service."""
+
+    @property
+    def name(self) -> str:
+        """The driver's name."""
+
+    @property
+    def problem(self) -> str:
+        """Why it takes nothing just now; empty while it does."""
+
+
+@dataclass(frozen=True)
+class Nobody:
+    """Where no network service is told anything."""
+
+    name: str = ""
+    problem: str = ""
+
+
+class Told(TypedDict):
+    """The part of a subject that the journal and the way to the network service tell."""
+
+    waiting: str
+    deaf: str
+    service: str
+    events: Sequence[Event]
+
+
+@dataclass
+class Examiner:
+    """Answers "why" for ports of the journal.
+
+    :param clock: seconds since the epoch
+    """
+
+    engine: Engine
+    journal: Journal
+    service: Service = field(default_factory=Nobody)
+    hypervisor: Hypervisor = field(default_factory=NoHypervisor)
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        #: one reading per port at a time, however many ask
+        self._asked: dict[str, Future[Explanation]] = {}
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        """Read the port back and explain what was found.
+
+        :raises errors.PortNotFound: there is no such port
+        """
+        record = self._record(port_id)
+        why_not = self._unaskable(record)
+        if why_not:
+            done: Future[Explanation] = Future()
+            done.set_result(self._explained(record, None, why_not))
+            return done
+        with self._lock:
+            future = self._asked.get(port_id)
+            if future is None or future.done():
+                future = self._asked[port_id] = Future()
+                self._ask(record, future)
+        return future
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        """Explain from the last report.
+
+        :param unasked: why the host is not read
+        :raises errors.PortNotFound: there is no such port
+        """
+        return self._explained(self._record(port_id), None, unasked)
+
+    def _record(self, port_id: str) -> PortRecord:
+        record = self.journal.get(port_id)
+        if record is None:
+            raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
+        return record
+
+    def _unaskable(self, record: PortRecord) -> str:
+        """Why the host cannot be read for a port, or the empty string."""
+        lane = self.engine.lanes.get(record.plugin)
+        if lane is None:
+            return f"there is no plugin {record.plugin} to read it with"
+        if lane.quarantined:
+            return f"plugin {record.plugin} hangs"
+        if record.wiring is None:
+            return "nothing of it is on the host"
+        return ""
+
+    def _ask(self, record: PortRecord, future: Future[Explanation]) -> None:
+        def work() -> None:
+            try:
+                future.set_result(self._read(record.id))
+            except BaseException as error:  # whoever waits must hear of it
+                future.set_exception(errors.wrap(error, stage="explain", port=record.id))
+                raise
+            finally:
+                with self._lock:
+                    self._asked.pop(record.id, None)
+
+        self.engine.lanes[record.plugin].errand(f"explain {record.id}", work)
+
+    def _read(self, port_id: str) -> Explanation:
+        """On the lane: the port as it is now, and as the host has it."""
+        record = self._record(port_id)
+        if record.wiring is None:
+            return self._explained(record, None, "nothing of it is on the host")
+        item = Item(
+            record.doc.attachment, record.names or record.wiring, record.wiring,
+            open=_shall_be_open(record), thorough=True,
+        )  # fmt: skip
+        try:
+            report = self.engine.plugins[record.plugin].check([item]).get(port_id)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            return self._explained(record, None, f"reading it failed: {error}")
+        if report is not None:
+            report = replace(report, evidence=[*report.evidence, *self.engine.witness(record)])
+        return self._explained(record, report, "the plugin gave no report")
+
+    def _explained(self, record: PortRecord, report: Report | None, unasked: str) -> Explanation:
+        return explain(self._subject(record, report, unasked))
+
+    def _subject(self, record: PortRecord, report: Report | None, unasked: str) -> Subject:
+        now = self.clock()
+        fresh = replace(report, at=report.at or now) if report is not None else None
+        interfaces = self.hypervisor.interfaces()
+        return Subject(
+            record=record, now=now, report=fresh or record.report, asked=fresh is not None,
+            unasked=unasked, serving=self._serving(record.plugin),
+            repair=self.engine.settings.repair, retry_in=self.engine.retry_in(record.id),
+            hypervisor=self.hypervisor.connected(),
+            guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
+            unenforced=self._unenforced(record),
+            **self._told(record.id),
+        )  # fmt: skip
+
+    def _serving(self, plugin: str) -> Serving:
+        """The plugin as the engine knows it."""
+        lane, probe = self.engine.lanes.get(plugin), self.engine.probes.get(plugin)
+        if lane is None or probe is None:
+            have = list(self.engine.plugins)
+            missing = errors.PluginMissing(facts={"wanted": plugin, "have": have})
+            return Serving(refusal=missing.to_dict())
+        busy, hangs = lane.busy, ""
+        if lane.quarantined:
+            hangs = f"in {busy.what}" if busy is not None else "in a call"
+        return Serving(probe.health.value, tuple(probe.reasons), hangs=hangs)
+
+    def _unenforced(self, record: PortRecord) -> list[str]:
+        """What the document asks for in vain."""
+        advert = self.engine.adverts().get(record.plugin)
+        if advert is None:
+            return []
+        wanted = record.doc.attachment
+        found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
+        return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
+
+    def _told(self, port_id: str) -> Told:
+        """What the journal says beside the record; without it there is an explanation all the same.
+
+        Who answers "why" at night must not fail because the disk does.
+        """
+        told = Told(waiting="", deaf=self.service.problem, service=self.service.name, events=())
+        with contextlib.suppress(errors.JournalError):
+            outgoing = self.journal.waiting(port_id)
+            told["waiting"] = outgoing.status if outgoing is not None else ""
+            told["events"] = self.journal.history(port_id, _EVENTS)
+        return told
+
+
+def _shall_be_open(record: PortRecord) -> bool:
+    """What a reading is held against: a degraded port is one that was opened, whatever a check made
+    of it since."""
+    return record.open or (record.phase is Phase.DEGRADED and wants_open(record))
+
+
+def _ends(record: PortRecord) -> list[str]:
+    """What a guest may hold of a port: its device, or its socket."""
+    made = record.wiring or record.names
+    return [made.device, str(made.details.get("socket") or "")] if made is not None else []

@@ -1,0 +1,229 @@
+"""The steps of an explanation, each as a sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vifd.explain import phrases as say
+from vifd.explain.causes import step_of
+from vifd.explain.explanation import Name, State, Step
+from vifd.explain.findings import Judgement, fact_of, in_work
+from vifd.explain.subject import Subject
+from vifd.model import Evidence, Role
+from vifd.status import status_of, wants_open
+
+#: Steps that every port has; the others are shown where the plugin has facts of them.
+_ALWAYS = (
+    Name.INTENT, Name.CHOICE, Name.NAMES, Name.DEVICE, Name.GUEST, Name.STATUS, Name.REPORT,
+)  # fmt: skip
+#: Steps that are on the host.
+ON_HOST = (
+    Name.DEVICE, Name.SWITCH, Name.PORT, Name.FLOWS, Name.FILTER, Name.UPLINK, Name.TRACE,
+    Name.GUEST,
+)  # fmt: skip
+
+
+def steps(subject: Subject, judgement: Judgement) -> Iterator[Step]:
+    """Every step that this port has, in the order of the path."""
+    facts = _by_step(subject)
+    order = list(Name)
+    root = judgement.root
+    for name in Name:
+        if name not in _ALWAYS and name not in facts and judgement.of(name) is None:
+            continue
+        behind = root is not None and order.index(name) > order.index(root.step)
+        yield _step(name, subject, judgement, facts.get(name, []), behind=behind)
+
+
+def _by_step(subject: Subject) -> dict[Name, list[Evidence]]:
+    found: dict[Name, list[Evidence]] = {}
+    for fact in subject.report.evidence if subject.report else []:
+        found.setdefault(step_of(fact), []).append(fact)
+    return found
+
+
+def _step(
+    name: Name, subject: Subject, judgement: Judgement, facts: list[Evidence], *, behind: bool
+) -> Step:
+    found = judgement.of(name)
+    if found is not None:
+        more = len(judgement.breaks[name]) - 1
+        sentence = found.sentence + (f" (and {more} more)" if more else "")
+        return Step(
+            name=name, state=State.BROKEN, sentence=sentence, hint=found.hint,
+            because=found.because, facts=facts,
+        )  # fmt: skip
+    if name in ON_HOST and name is not Name.GUEST and not facts:
+        state = State.SKIPPED if behind or _unmade(subject) else State.UNKNOWN
+        text = "nothing was made yet" if _unmade(subject) else "nothing was read of it"
+        return Step(name=name, state=state, sentence=text)
+    state, sentence = _SAYS[name](subject, facts)
+    return Step(name=name, state=state, sentence=sentence, facts=facts)
+
+
+def _unmade(subject: Subject) -> bool:
+    return subject.record.wiring is None
+
+
+# --- what each step is when it is not broken ------------------------------------------------------
+
+_Said = tuple[State, str]
+
+
+def _intent(subject: Subject, _: list[Evidence]) -> _Said:
+    attachment = subject.record.doc.attachment
+    segment = attachment.network.segment
+    kind = [segment.network_type, segment.physical_network, segment.segmentation_id]
+    where = " ".join(str(part) for part in kind if part is not None)
+    addresses = ", ".join([attachment.mac, *(ip.ip_address for ip in attachment.fixed_ips)])
+    text = f"{addresses} on network {attachment.network.id} ({where})"
+    return State.OK, f"{text}; {_wish(subject)}"
+
+
+def _wish(subject: Subject) -> str:
+    record = subject.record
+    if record.role is Role.INACTIVE:
+        return "closed, because its role on this host is INACTIVE"
+    up = record.doc.attachment.port.admin_state_up
+    return "open" if up else "closed, because admin_state_up is false"
+
+
+def _choice(subject: Subject, _: list[Evidence]) -> _Said:
+    record, serving = subject.record, subject.serving
+    text = f"plugin {record.plugin}, VIF type {record.vif_type}"
+    if serving.health and serving.health != "ready":
+        text += f" (now {serving.health}: {'; '.join(serving.reasons) or 'no reason given'})"
+    selection = record.selection
+    lost = [_lost(refused) for refused in selection.refused] if selection else []
+    idle = ", ".join(subject.unenforced)
+    vain = [f"asked for and enforced by nothing here: {idle}"] if idle else []
+    return State.OK, "; ".join([text, *vain, *lost])
+
+
+def _lost(refused: Mapping[str, Any]) -> str:
+    """Why another candidate was not chosen."""
+    error = refused.get("error") or {}
+    who = "/".join(filter(None, (refused.get("plugin"), refused.get("vif_type"))))
+    return f"not {who}: {error.get('code')}: {error.get('message')}"
+
+
+def _names(subject: Subject, _: list[Evidence]) -> _Said:
+    if not subject.device and not subject.details:
+        return State.UNKNOWN, "none were chosen yet"
+    shown = ("bridge", "ofport", "tag", "uplink", "patch", "socket")
+    parts = [f"{k} {subject.details[k]}" for k in shown if subject.details.get(k)]
+    return State.OK, ", ".join([f"device {subject.device or '-'}", *parts])
+
+
+def _device(subject: Subject, facts: list[Evidence]) -> _Said:
+    shown = {"device.mtu": "MTU", "device.mac": "MAC", "device.ifindex": "interface"}
+    have = {f.fact: f.have for f in facts}
+    parts = [f"{word} {have[k]}" for k, word in shown.items() if k in have]
+    up = ["up"] if have.get("device.up") else []
+    there = subject.device or subject.details.get("socket") or "-"
+    return State.OK, " ".join([str(there), ", ".join([*up, *parts])]).strip()
+
+
+def _switch(subject: Subject, _: list[Evidence]) -> _Said:
+    return State.OK, f"{subject.bridge} answers"
+
+
+def _port(subject: Subject, facts: list[Evidence]) -> _Said:
+    have = {f.fact: f.have for f in facts}
+    if "ovsdb.ofport" in have:
+        text = f"{subject.device} is port {have['ovsdb.ofport']} of {have.get('ovsdb.bridge')}"
+        return State.OK, f"{text}, local VLAN {say.value(have.get('ovsdb.tag'))}"
+    if "bridge.port" in have:
+        return State.OK, f"{subject.device} is a port of {subject.bridge}"
+    return _generic(subject, facts)
+
+
+def _flows(subject: Subject, facts: list[Evidence]) -> _Said:
+    words = {"flows.port": "its own", "flows.network": "of its network", "flows.bridge": "shared"}
+    have = {f.fact: f.have for f in facts}
+    counts = [f"{have[name]} {word}" for name, word in words.items() if name in have]
+    passing = subject.report.passing if subject.report else None
+    gate = {True: "open", False: "closed", None: ""}[passing]
+    text = f"{', '.join(counts)}: as wanted" + (f"; {gate}" if gate else "")
+    frames = have.get("flows.frames")
+    if frames:
+        # a count in words: "12 let in, 0 dropped, 3 refused as spoofed"
+        text += f"; frames of it: {', '.join(f'{n} {word}' for word, n in frames.items())}"
+    foreign = have.get("flows.foreign")
+    if foreign:
+        # whether they take what they should not, the traces tell of some frames alone
+        return State.UNKNOWN, f"{text}; flows that are not vifd's stand above: {'; '.join(foreign)}"
+    return State.OK, text
+
+
+def _filter(subject: Subject, facts: list[Evidence]) -> _Said:
+    rules = next((f.have for f in facts if f.fact == "nft.rules"), None)
+    passing = subject.report.passing if subject.report else None
+    gate = {True: "open", False: "closed", None: "not known whether open"}[passing]
+    own = f"{rules} rules in chain {subject.device}" if rules is not None else "rules"
+    return State.OK, f"{own}: as wanted; {gate}"
+
+
+def _uplink(subject: Subject, facts: list[Evidence]) -> _Said:
+    physnet = subject.record.doc.attachment.network.segment.physical_network
+    state = "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts)
+    return State.OK, f"physical network {physnet}: {state}" if physnet else state
+
+
+def _trace(_: Subject, facts: list[Evidence]) -> _Said:
+    return State.OK, "; ".join(f"{f.fact.partition('.')[2]}: {say.value(f.have)}" for f in facts)
+
+
+def _guest(subject: Subject, facts: list[Evidence]) -> _Said:
+    guest = subject.guest
+    who = f"guest {guest.name or guest.guest}" if guest is not None else "a guest"
+    carrier = fact_of(subject, "device.carrier")
+    if carrier is True:
+        return State.OK, f"{who} holds {subject.device} open"
+    if guest is not None and not guest.running:
+        return State.UNKNOWN, f"{who} is defined with {subject.device} and does not run"
+    if carrier is False:
+        known = "no guest of the hypervisor uses it" if subject.hypervisor else "no guest runs yet"
+        return State.UNKNOWN, f"nobody holds {subject.device} open: {known}"
+    said = "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts if f.have not in (None, ""))
+    return (State.OK, said) if said else (State.UNKNOWN, "nothing is known of the guest")
+
+
+def _status(subject: Subject, _: list[Evidence]) -> _Said:
+    record = subject.record
+    text = f"{status_of(record)} ({record.phase}, role {record.role})"
+    if in_work(subject):
+        return State.UNKNOWN, f"{text}: vifd is at work on it"
+    if not wants_open(record) and record.open:
+        return State.UNKNOWN, f"{text}: it is about to be closed"
+    return State.OK, text
+
+
+def _report(subject: Subject, _: list[Evidence]) -> _Said:
+    status = status_of(subject.record)
+    to = f"the network service {subject.service!r}" if subject.service else "the network service"
+    if subject.waiting:
+        return State.UNKNOWN, f"{subject.waiting} waits for {to} to take it"
+    return State.OK, f"{to} has taken {status}"
+
+
+def _generic(_: Subject, facts: list[Evidence]) -> _Said:
+    return State.OK, "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts[:6]) or "as wanted"
+
+
+_SAYS = {
+    Name.INTENT: _intent,
+    Name.CHOICE: _choice,
+    Name.NAMES: _names,
+    Name.DEVICE: _device,
+    Name.SWITCH: _switch,
+    Name.PORT: _port,
+    Name.FLOWS: _flows,
+    Name.FILTER: _filter,
+    Name.UPLINK: _uplink,
+    Name.TRACE: _trace,
+    Name.GUEST: _guest,
+    Name.STATUS: _status,
+    Name.REPORT: _report,
+}

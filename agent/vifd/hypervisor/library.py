@@ -1,0 +1,90 @@
+"""libvirt's Python binding and the thread on which its events come. The one module that names it.
+
+The binding is optional, and importing it is left to the thread that uses it first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+_lock = threading.Lock()
+_loaded: list[Any] = []
+
+
+class NotInstalled(Exception):
+    """There is no binding here; the text says why."""
+
+
+def load() -> Any:
+    """The module ``libvirt``, with its event loop running.
+
+    An event loop must be registered before the first connection is opened, once per process: it
+    belongs to the library and stays until the process ends.
+
+    :raises NotInstalled: it cannot be imported
+    """
+    with _lock:
+        if not _loaded:
+            _loaded.append(_import())
+        return _loaded[0]
+
+
+def _import() -> Any:
+    try:
+        import libvirt
+    except ImportError as error:
+        raise NotInstalled(f"the Python module libvirt cannot be imported: {error}") from error
+    # Errors are exceptions; the library would also print them.
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    libvirt.virEventRegisterDefaultImpl()
+    threading.Thread(target=_events, args=(libvirt,), name="libvirt-events", daemon=True).start()
+    return libvirt
+
+
+def _events(libvirt: Any) -> None:
+    """Deliver events for ever. Whoever is called here may neither block nor log."""
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError:
+            time.sleep(0.1)
+
+
+class Subscription:
+    """The events of one connection that tell of a change of a guest's interfaces.
+
+    :param changed: called with a guest's UUID, on the event thread
+    :param closed: called once the connection is lost, on the event thread
+    """
+
+    def __init__(
+        self, libvirt: Any, connection: Any, changed: Callable[[str], None],
+        closed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._libvirt = libvirt
+        self._connection = connection
+
+        def on_event(_connection: Any, domain: Any, *_: Any) -> None:
+            changed(domain.UUIDString())
+
+        kinds = (
+            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+        )
+        connection.registerCloseCallback(lambda *_: closed(), None)
+        self._ids = [connection.domainEventRegisterAny(None, k, on_event, None) for k in kinds]
+
+    def end(self) -> None:
+        """Give the events up and close the connection, as far as it still can be."""
+        for number in self._ids:
+            with contextlib.suppress(self._libvirt.libvirtError):
+                self._connection.domainEventDeregisterAny(number)
+        with contextlib.suppress(self._libvirt.libvirtError):
+            self._connection.unregisterCloseCallback()
+        with contextlib.suppress(self._libvirt.libvirtError):
+            self._connection.close()

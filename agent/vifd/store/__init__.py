@@ -1,0 +1,19 @@
+"""The journal: every port of this host, what is wanted of it and what was made for it."""
+
+from __future__ import annotations
+
+from vifd.store.file import Damaged
+from vifd.store.journal import EVENTS_KEPT, Change, Committed, Journal, Records
+from vifd.store.rows import Outgoing
+from vifd.store.schema import VERSION
+
+__all__ = [
+    "EVENTS_KEPT",
+    "VERSION",
+    "Change",
+    "Committed",
+    "Damaged",
+    "Journal",
+    "Outgoing",
+    "Records",
+]

@@ -1,0 +1,76 @@
+"""The schema of the journal and its migrations."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from vifd.store.rows import COLUMNS, checksum
+
+
+def _v1(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE ports (id TEXT PRIMARY KEY, plugin TEXT NOT NULL, vif_type TEXT NOT NULL,"
+        " phase TEXT NOT NULL, open INTEGER NOT NULL, removing INTEGER NOT NULL,"
+        " applied INTEGER NOT NULL, revision INTEGER NOT NULL,"
+        " updated_at REAL NOT NULL, request_id TEXT NOT NULL, doc BLOB NOT NULL, names BLOB,"
+        " wiring BLOB, report BLOB, vif BLOB, error BLOB) WITHOUT ROWID"
+    )
+    db.execute("CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)")
+    db.execute(
+        "CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " port_id TEXT UNIQUE NOT NULL, revision INTEGER NOT NULL, body BLOB NOT NULL)"
+    )
+    db.execute("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL)")
+    db.execute("INSERT INTO counters VALUES ('revision', 0)")
+
+
+def _v2(db: sqlite3.Connection) -> None:
+    """Checksums, and a place for what the daemon must remember besides ports."""
+    for table in ("ports", "events", "outbox"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")
+    _sum_up(db, "ports", "id", COLUMNS, lambda row: checksum(row))
+    _sum_up(db, "events", "id", ("body",), lambda row: zlib.crc32(row[0]))
+    _sum_up(db, "outbox", "seq", ("body",), lambda row: zlib.crc32(row[0]))
+    db.execute(
+        "CREATE TABLE notes (name TEXT PRIMARY KEY, body BLOB NOT NULL, sum INTEGER NOT NULL)"
+        " WITHOUT ROWID"
+    )
+
+
+def _sum_up(
+    db: sqlite3.Connection, table: str, key: str, columns: tuple[str, ...],
+    total: Callable[[tuple[Any, ...]], int],
+) -> None:  # fmt: skip
+    rows = db.execute(f"SELECT {key}, {', '.join(columns)} FROM {table}").fetchall()  # noqa: S608
+    sums = [(total(row[1:]), row[0]) for row in rows]
+    db.executemany(f"UPDATE {table} SET sum = ? WHERE {key} = ?", sums)  # noqa: S608
+
+
+#: Migration number n brings schema n to schema n + 1; never edit one that was released.
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_v1, _v2)
+VERSION = len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, have: int) -> None:
+    """Bring an older schema up to date, each step in a transaction of its own."""
+    for number in range(have, VERSION):
+        db.execute("BEGIN IMMEDIATE")
+        MIGRATIONS[number](db)
+        db.execute(f"PRAGMA user_version = {number + 1}")
+        db.execute("COMMIT")
+
+
+def complete(db: sqlite3.Connection) -> bool:
+    """Whether the tables are those that the migrations make."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        migrate(model, 0)
+        return _tables(db) == _tables(model)
+
+
+def _tables(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    sql = "SELECT type, name, coalesce(sql, '') FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    return sorted(db.execute(sql).fetchall())

@@ -1,0 +1,162 @@
+"""Another hand on the host: everything that somebody else may do to a port that is plugged."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from vifd.testing.netns import links
+from vifd.testing.sandbox import PrivateOvs
+
+_TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
+_IFF_TAP_NO_PI = 0x1002
+
+
+@contextlib.contextmanager
+def _netlink() -> Iterator[Any]:
+    with IPRoute() as netlink:
+        yield netlink
+
+
+def _set(device: str, **values: Any) -> None:
+    with _netlink() as netlink:
+        netlink.link("set", index=links()[device], **values)
+
+
+def delete_device(device: str) -> None:
+    """``ip link delete``"""
+    with _netlink() as netlink:
+        netlink.link("delete", index=links()[device])
+
+
+def make_tap(device: str) -> None:
+    """``ip tuntap add``: a bare tap of this name."""
+    file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(file, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP_NO_PI))
+        fcntl.ioctl(file, _TUNSETPERSIST, 1)
+    finally:
+        os.close(file)
+
+
+def remake_device(device: str) -> None:
+    """The same device to look at, with all its settings, but another one."""
+    with _netlink() as netlink:
+        (old,) = netlink.get_links(index=links()[device])
+        netlink.link("delete", index=old["index"])
+        make_tap(device)
+        values = {"address": old.get("address"), "mtu": old.get("mtu"), "ifalias": old.get("ifalias")}
+        netlink.link("set", index=links()[device], state="up", **values)
+
+
+def set_mtu(device: str) -> None:
+    """``ip link set mtu``"""
+    _set(device, mtu=1300)
+
+
+def set_mac(device: str) -> None:
+    """``ip link set address``"""
+    _set(device, address="02:00:00:00:00:01")
+
+
+def set_alias(device: str) -> None:
+    """``ip link set alias``"""
+    _set(device, ifalias="somebody else's")
+
+
+def set_down(device: str) -> None:
+    """``ip link set down``"""
+    _set(device, state="down")
+
+
+def exists(device: str) -> bool:
+    """Whether there is a device of this name."""
+    with contextlib.suppress(OSError):
+        return bool(socket.if_nametoindex(device))
+    return False
+
+
+#: What can be done to a device.
+DEVICE: dict[str, Callable[[str], None]] = {
+    "device deleted": delete_device,
+    "device made anew": remake_device,
+    "MTU changed": set_mtu,
+    "MAC changed": set_mac,
+    "alias changed": set_alias,
+    "set down": set_down,
+}
+
+
+# --- the switch -----------------------------------------------------------------------------------
+
+
+def delete_port(ovs: PrivateOvs, device: str) -> None:
+    """``ovs-vsctl del-port``"""
+    ovs.vsctl("del-port", device)
+
+
+def move_port(ovs: PrivateOvs, device: str) -> None:
+    """The port taken off, and put on again without our marks: from now on it is another's."""
+    ovs.vsctl("del-port", device, "--", "add-port", "br-int", device)
+
+
+def change_tag(ovs: PrivateOvs, device: str) -> None:
+    """``ovs-vsctl set port tag``"""
+    ovs.vsctl("set", "Port", device, "tag=77")
+
+
+def change_ids(ovs: PrivateOvs, device: str) -> None:
+    """Other external ids than ours."""
+    ovs.vsctl("set", "Interface", device, "external_ids:iface-id=other")
+
+
+def request_mtu(ovs: PrivateOvs, device: str) -> None:
+    """An MTU that the switch shall set."""
+    ovs.vsctl("set", "Interface", device, "mtu_request=1300")
+
+
+def delete_flows(ovs: PrivateOvs, device: str) -> None:
+    """The flows of one port deleted."""
+    ovs.ofctl("del-flows", "br-int", f"in_port={number(ovs, device)}")
+
+
+def delete_all_flows(ovs: PrivateOvs, _device: str) -> None:
+    """``ovs-ofctl del-flows``"""
+    ovs.ofctl("del-flows", "br-int")
+
+
+def change_flow(ovs: PrivateOvs, device: str) -> None:
+    """A port's guard turned into an open door."""
+    match = f"table=0,priority=90,in_port={number(ovs, device)}"
+    ovs.ofctl("--strict", "mod-flows", "br-int", f"{match},actions=NORMAL")
+
+
+def add_flow_with_our_cookie(ovs: PrivateOvs, device: str) -> None:
+    """A flow that bears our mark, and is none of ours."""
+    match = f"table=0,priority=300,in_port={number(ovs, device)}"
+    ovs.ofctl("add-flow", "br-int", f"cookie=0x7601000000000001,{match},actions=NORMAL")
+
+
+def number(ovs: PrivateOvs, device: str) -> str:
+    """The port's OpenFlow number."""
+    return ovs.vsctl("get", "Interface", device, "ofport").strip()
+
+
+#: What can be done to a port of the switch.
+SWITCH: dict[str, Callable[[PrivateOvs, str], None]] = {
+    "port deleted": delete_port,
+    "tag changed": change_tag,
+    "external ids changed": change_ids,
+    "MTU requested": request_mtu,
+    "flows of the port deleted": delete_flows,
+    "all flows deleted": delete_all_flows,
+    "flow changed": change_flow,
+    "flow with our cookie added": add_flow_with_our_cookie,
+}
