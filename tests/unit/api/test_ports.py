@@ -29,9 +29,27 @@ def test_plug_and_wait(api, backend):
 def test_the_answer_has_every_field(api):
     fields = (
         "id plugin vif_type role phase status device wiring evidence findings error revision "
-        "updated_at vif document checked_at"
+        "updated_at vif document checked_at enforcement selection"
     )
     assert list(api.plug().json) == fields.split()
+
+
+def test_what_is_asked_for_and_what_enforces_it(api):
+    group = uuid(0x5C)
+    sent = document()
+    sent["port"]["security_groups"] = [group]
+    port = api.call("PUT", f"{PORT}?wait=active", sent).json
+    assert port == api.call("GET", PORT).json
+    found = {entry["feature"]: entry for entry in port["enforcement"]}
+    assert (found["port_security"]["level"], found["port_security"]["requested"]) == (
+        "dataplane", True,
+    )  # fmt: skip
+    assert found["security_groups"] == {
+        "feature": "security_groups", "requested": [group], "enforced_by": "", "level": "none",
+        "note": found["security_groups"]["note"],
+    }  # fmt: skip
+    listed = api.call("GET", "/v1/ports?fields=enforcement").json["ports"]
+    assert listed == [{"enforcement": port["enforcement"]}]
 
 
 def test_same_document_again(api, backend):

@@ -1,0 +1,251 @@
+"""Offers of the real engine: what they leave alone, what they outlive, and who may hang in them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from unit.docs import document, port_id
+from unit.machine import WAIT, Machine, until
+from vifd import errors, offering
+from vifd.capabilities import names
+from vifd.capabilities.inventory import Capability, Inventory
+from vifd.engine import Settings
+from vifd.model import Document, PortRecord, decode
+from vifd.negotiation import Offer, token
+from vifd.offering import Negotiator, Offering, Terms
+from vifd.plugin import Advert, Health, Probe
+from vifd.testing.plugin import FakeBackend, FakePlugin
+from vifd.ticket import Ticket
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path, FakeBackend(), Settings(retry_first=0.01))
+    made.boot()
+    yield made
+    made.halt()
+
+
+def doc(number: int = 1, **changes: Any) -> Document:
+    return decode(document(number, **changes))
+
+
+def ask(machine: Machine, number: int = 1, **changes: Any) -> Offer:
+    return machine.agent.offer(doc(number, **changes).attachment, None, "1.0").result(WAIT)
+
+
+def put(machine: Machine, text: str, number: int = 1, **changes: Any) -> Ticket:
+    claims = {port_id(number): token.read(text, "query.token")}
+    return machine.agent.plug([doc(number, **changes)], "req-1", claims)[0]
+
+
+def state(machine: Machine) -> Any:
+    records = dict(machine.journal.records())
+    return records, machine.agent.events(0), machine.journal.outbox_size(), machine.backend.ports
+
+
+def test_an_offer_changes_nothing(machine: Machine) -> None:
+    machine.plug(document(1))
+    before = state(machine)
+    calls = list(machine.backend.calls)
+    data = (machine.path / "journal.db-wal").stat().st_size
+    offer = ask(machine, 2)
+    assert offer.choice.plugin == "fake"
+    assert (offer.choice.vif_class, offer.choice.plugin_version) == ("VIFGeneric", "1.2")
+    assert state(machine) == before
+    assert machine.backend.calls == calls, "no verb of the plugin was called"
+    assert (machine.path / "journal.db-wal").stat().st_size == data
+
+
+def test_nothing_can_serve_it(machine: Machine) -> None:
+    segment = {"network_type": "vlan", "physical_network": "physnet9", "segmentation_id": 5}
+    with pytest.raises(errors.NoCommonVif) as caught:
+        ask(machine, network__segment=segment)
+    assert caught.value.facts["reason_code"] == "E_SEG_PHYSNET_UNMAPPED"
+    assert [c.code for c in caught.value.candidates] == ["E_SEG_PHYSNET_UNMAPPED"]
+
+
+def test_the_port_of_another_is_no_neighbour_once_it_is_being_removed(machine: Machine) -> None:
+    machine.plug(document(1))
+    same = {"port__mac_address": document(1)["port"]["mac_address"]}
+    with pytest.raises(errors.NoCommonVif) as caught:
+        ask(machine, 2, **same)
+    assert caught.value.facts["reason_code"] == "E_IP_DUPLICATE"
+    assert ask(machine, 1).port == port_id(1), "a port is not its own neighbour"
+    machine.backend.gate.clear()
+    machine.drop(1)
+    until(lambda: machine.record(1).removing)
+    until(lambda: _offered(machine, 2, same))
+    machine.backend.gate.set()
+
+
+def _offered(machine: Machine, number: int, changes: dict[str, Any]) -> bool:
+    try:
+        return bool(ask(machine, number, **changes))
+    except errors.NoCommonVif:
+        return False
+
+
+def test_a_token_takes_what_was_offered_and_is_then_spent(machine: Machine) -> None:
+    text = ask(machine).token
+    record = put(machine, text).done.result(WAIT)
+    assert record.selection is not None
+    assert record.selection.asked
+    machine.backend.health = Probe(Health.READY, facts={"bridge": "br-new"})
+    machine.engine.probe_all()
+    until(lambda: machine.engine.probes["fake"].facts)
+    again = put(machine, text)
+    assert again.done.result(WAIT).revision == record.revision, "repeating the call is no error"
+
+
+def test_a_token_is_stale_once_the_host_has_changed(machine: Machine) -> None:
+    text = ask(machine).token
+    machine.backend.health = Probe(Health.READY, facts={"bridge": "br-new"})
+    machine.engine.probe_all()
+    until(lambda: machine.engine.probes["fake"].facts)
+    with pytest.raises(errors.TokenStale) as caught:
+        put(machine, text).accepted.result(WAIT)
+    assert caught.value.facts["changed"] == [{"fact": "plugin.bridge", "was": None, "is": "br-new"}]
+    assert machine.journal.get(port_id(1)) is None
+    assert put(machine, ask(machine).token).done.result(WAIT).open
+
+
+def test_a_capability_that_was_looked_at_makes_it_stale(machine: Machine) -> None:
+    virtio = Capability(names.vif_model("virtio"), present=True)
+    machine.engine.negotiator.inventory = lambda: Inventory({virtio.name: virtio})
+    text = ask(machine).token
+    machine.engine.negotiator.inventory = Inventory
+    with pytest.raises(errors.TokenStale) as caught:
+        put(machine, text).accepted.result(WAIT)
+    assert [c["fact"] for c in caught.value.facts["changed"]] == [f"capability.{virtio.name}"]
+
+
+def test_a_token_outlives_a_restart(machine: Machine) -> None:
+    text = ask(machine).token
+    machine.halt()
+    machine.boot()
+    assert put(machine, text).done.result(WAIT).open
+
+
+def test_a_token_for_another_candidate_than_the_one_that_serves(machine: Machine) -> None:
+    machine.plug(document(1))
+    claims = token.read(ask(machine).token, "query.token")
+    other = {port_id(1): msgspec.structs.replace(claims, vif_type="tap")}
+    with pytest.raises(errors.StateConflict) as caught:
+        machine.agent.plug([doc()], "req-2", other)[0].accepted.result(WAIT)
+    assert caught.value.facts["fields"] == ["token"]
+
+
+def test_how_it_was_chosen_is_in_the_journal(machine: Machine) -> None:
+    machine.plug(document(1))
+    machine.halt()
+    machine.boot()
+    selection = machine.record(1).selection
+    assert selection is not None
+    assert (selection.vif_class, selection.usable) == ("VIFGeneric", ["fake/fake"])
+
+
+# --- plugins that are no good ---------------------------------------------------------------------
+
+
+class Several(FakePlugin):
+    """Serves two VIF types, and does what it is told in ``requires``."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeBackend())
+        self.block = threading.Event()
+        self.block.set()
+        self.asked: list[str | None] = []
+
+    @classmethod
+    def describe(cls) -> Advert:
+        return Advert(("ovs", "bridge"), network_types=("local",))
+
+    def requires(self, attachment: Any) -> Any:
+        self.asked.append(attachment.vif_type)
+        self.block.wait(WAIT)
+        return []
+
+
+@pytest.fixture
+def several() -> Iterator[Several]:
+    made = Several()
+    yield made
+    made.block.set()
+
+
+def negotiator(plugin: Several, **more: Any) -> Negotiator:
+    records: dict[str, PortRecord] = {}
+    return Negotiator(
+        {"several": plugin, "fake": FakePlugin(FakeBackend())},
+        {"several": plugin.describe(), "fake": FakePlugin.describe()},
+        lambda _name: Probe(Health.READY), records.get, **more,
+    )  # fmt: skip
+
+
+def test_a_vif_type_that_is_not_the_first_is_asked_for_by_name(several: Several) -> None:
+    choice = negotiator(several).choose(doc().attachment)
+    assert [u.name for u in choice.usable] == ["several/ovs", "several/bridge", "fake/fake"]
+    assert several.asked == [None, "bridge"]
+
+
+def test_who_is_not_asked_for_is_not_asked(several: Several) -> None:
+    choice = negotiator(several).choose(doc(plugin="fake").attachment)
+    assert choice.plugin == "fake"
+    assert several.asked == []
+
+
+def test_one_that_hangs_is_left_out_and_costs_nobody_else(
+    several: Several, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offering, "PATIENCE", 0.02)
+    several.block.clear()
+    desk = Offering(negotiator(several))
+    stuck = desk.submit(doc(1).attachment, None, "1.0")
+    until(lambda: several.asked)
+    until(lambda: _answer(desk) is not None)
+    offer = _answer(desk)
+    assert offer is not None
+    assert offer.choice.plugin == "fake"
+    assert "it hangs in requires" in offer.refused[0].error["message"]
+    assert not stuck.done()
+    several.block.set()
+    assert stuck.result(WAIT).choice.plugin == "several"
+    until(lambda: (o := _answer(desk)) and o.choice.plugin == "several")
+    desk.stop()
+    with pytest.raises(errors.Stopping):
+        desk.submit(doc(1).attachment, None, "1.0").result(WAIT)
+
+
+def _answer(desk: Offering) -> Offer | None:
+    try:
+        return desk.submit(doc(2).attachment, None, "1.0").result(0.5)
+    except TimeoutError:
+        return None
+
+
+def test_one_that_raises_is_as_good_as_ill(several: Several) -> None:
+    several.requires = lambda attachment: 1 / 0  # type: ignore[method-assign]
+    choice = negotiator(several).choose(doc().attachment)
+    assert choice.plugin == "fake"
+    assert "ZeroDivisionError" in choice.refusals["several"].message
+
+
+def test_what_nobody_enforces_is_refused_where_the_operator_says_so(several: Several) -> None:
+    assert negotiator(several).choose(doc().attachment).plugin == "several"
+    strict = negotiator(several, terms=Terms(strict=True)).choose(doc().attachment)
+    assert strict.plugin == ""
+    assert {e.code for e in strict.refusals.values()} == {"E_FEATURE_UNENFORCED"}
+
+
+def test_host_info_names_only_who_can_work(several: Several) -> None:
+    made = negotiator(several)
+    made.probe = lambda name: Probe(Health.READY if name == "fake" else Health.UNAVAILABLE)
+    (plugin,) = made.host_info()["versioned_object.data"]["plugin_info"]
+    assert plugin["versioned_object.data"]["plugin_name"] == "fake"
