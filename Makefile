@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help ready run test unit functional lint format types bench docs/config docs/errors clean
+.PHONY: help ready run test unit functional lint format types bench docs/config docs/errors docs/requirements clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ docs/config: ready ## write etc/agent.conf anew from the options in the code
 
 docs/errors: ready ## write docs/errors.md anew from the error classes
 	@$(PY) -m vifd.errors_doc > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
+
+docs/requirements: ready ## write docs/requirements.md anew from the rules
+	@$(PY) -m vifd.capabilities.table > docs/requirements.md.new && mv docs/requirements.md.new docs/requirements.md
 
 clean: ## remove everything that was made here
 	rm -rf .venv build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \

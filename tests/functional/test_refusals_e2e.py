@@ -250,6 +250,8 @@ def test_what_the_real_qemu_lacks(ovs: PrivateOvs, tmp_path: Path) -> None:
             assert error["facts"].items() >= facts.items()
             assert error["facts"]["problem"] or error["facts"]["have"]
         sent = document(2, plugin="ovs", **guest({}, {"hw_vif_model": "virtio"}))
+        status, offer = host.offer(sent)
+        assert (status, offer["requires"]) == (200, [VIRTIO])
         assert vifd.plug(sent)[0] == 201
         assert vifd.unplug(port_id(2))[0] == 204
 

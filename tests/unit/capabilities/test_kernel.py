@@ -26,7 +26,7 @@ class Machine:
         self.host = host
         self.lacks = {}
         self.asked = []
-        self.devices = {"/dev/net/tun": 0x7173, "/dev/kvm": 12}
+        self.devices: dict[str, int | Exception] = {"/dev/net/tun": 0x7173, "/dev/kvm": 12}
         for device in self.devices:
             host.file(device.lstrip("/"), "")
 

@@ -225,6 +225,12 @@ def test_large_pages_that_are_not_there_are_said():
     assert any("2mb" in note for note in notes(wanted, lacking))
 
 
+def test_what_has_no_effect_is_said():
+    wanted = needs(MULTIQUEUE, vcpus=1)
+    assert not unmet(wanted, Inventory())
+    assert [n for n in notes(wanted, Inventory()) if n.startswith("no effect: ")]
+
+
 def test_a_forbidden_trait_is_said():
     wanted = needs({"trait:CUSTOM_X": "forbidden"})
     assert not unmet(wanted, host(CUSTOM_X=1))

@@ -92,7 +92,9 @@ def nics(host, eswitch=lambda pci: ""):
 
 class TestCards:
     def test_virtual_functions_with_their_drivers_and_node(self, host):
-        host.card("eth0", "0000:3b:00.0", node=1, queues=4, vfs_total=8, vfs=2, vf_driver="vfio-pci")
+        host.card(
+            "eth0", "0000:3b:00.0", node=1, queues=4, vfs_total=8, vfs=2, vf_driver="vfio-pci"
+        )
         found = nics(host)
         assert found[names.SRIOV].value == {
             "eth0": {

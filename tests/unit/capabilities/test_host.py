@@ -1,0 +1,202 @@
+"""The snapshot: when it is made anew, and what a probe that hangs or fails costs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from vifd.capabilities.findings import Findings
+from vifd.capabilities.host import HostCapabilities
+from vifd.capabilities.inventory import Inventory
+from vifd.capabilities.view import view
+from vifd.testing.wait import until
+
+PATIENCE = 0.1
+
+
+@dataclass
+class Thing:
+    """A source that counts how often it is read, and can be made to wait or to fail."""
+
+    name: str = "thing"
+    interval: float = 3600.0
+    reads: int = 0
+    before: Callable[[], None] = lambda: None
+    gate: threading.Event = field(default_factory=threading.Event)
+    reading: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    def probe(self, found: Findings) -> None:
+        self.reads += 1
+        number = self.reads
+        self.reading.set()
+        self.gate.wait(10)
+        self.before()
+        found.has(f"CUSTOM_{self.name.upper()}", "read", number)
+        found.whole(f"CUSTOM_{self.name.upper()}_", "the whole list", "another one")
+
+    def hang(self) -> None:
+        self.gate.clear()
+        self.reading.clear()
+
+
+@pytest.fixture
+def thing() -> Thing:
+    return Thing()
+
+
+@pytest.fixture
+def other() -> Thing:
+    return Thing("other")
+
+
+@pytest.fixture
+def host(thing: Thing, other: Thing) -> Iterator[HostCapabilities]:
+    host = HostCapabilities([thing, other], patience=PATIENCE)
+    yield host
+    thing.gate.set()
+    host.stop(5)
+
+
+@pytest.fixture
+def up(host: HostCapabilities) -> HostCapabilities:
+    host.start()
+    until(lambda: len(host.inventory().capabilities) == 2, "both were read")
+    return host
+
+
+def value(inventory: Inventory, name: str = "CUSTOM_THING") -> int:
+    return inventory.get(name).value
+
+
+def test_nothing_is_known_before_it_was_read(host):
+    assert host.inventory().get("CUSTOM_THING").present is None
+    assert list(host.inventory()) == []
+
+
+def test_a_refresh_reads_now_and_answers_with_what_it_read(up, thing, other):
+    assert value(up.refresh().result(5)) == 2
+    assert (thing.reads, other.reads) == (2, 2)
+
+
+def test_one_source_alone(up, thing, other):
+    up.refresh(["thing"]).result(5)
+    assert (thing.reads, other.reads) == (2, 1)
+
+
+def test_a_snapshot_never_changes(up):
+    before = up.inventory()
+    up.refresh().result(5)
+    assert value(before) == 1
+    assert up.inventory() is not before
+
+
+def test_a_probe_that_began_before_the_question_does_not_answer_it(up, thing):
+    thing.hang()
+    first = up.refresh()
+    assert thing.reading.wait(5)
+    second = up.refresh(["thing"])
+    thing.gate.set()
+    assert value(second.result(5)) == 3
+    assert first.done()
+
+
+class TestHanging:
+    def test_it_costs_its_own_facts_only(self, up, thing, other):
+        thing.hang()
+        found = up.refresh().result(5)
+        assert found.get("CUSTOM_THING").stale == "its probe hangs"
+        assert found.get("CUSTOM_THING").present is True, "old, and not gone"
+        assert found.get("CUSTOM_THING_X").stale == "its probe hangs"
+        assert found.get("CUSTOM_OTHER").stale == ""
+        assert value(found, "CUSTOM_OTHER") == 2
+        assert value(up.refresh(["other"]).result(5), "CUSTOM_OTHER") == 3
+
+    def test_nobody_who_did_not_ask_has_to_ask_to_see_it(self, up, thing):
+        thing.hang()
+        up.suspect("thing")
+        until(lambda: up.inventory().get("CUSTOM_THING").stale, "it is marked as stale")
+        described = {source["name"]: source for source in up.sources()}
+        assert described["thing"]["problem"] == "its probe hangs"
+        assert described["thing"]["running_for"] >= PATIENCE
+
+    def test_its_return_makes_it_fresh(self, up, thing):
+        thing.hang()
+        up.refresh().result(5)
+        thing.gate.set()
+        until(lambda: not up.inventory().get("CUSTOM_THING").stale, "it is fresh")
+        assert value(up.inventory()) >= 2
+
+    def test_no_second_probe_is_begun_meanwhile(self, up, thing):
+        thing.hang()
+        for _ in range(3):
+            up.refresh().result(5)
+        assert thing.reads == 2
+
+    def test_it_does_not_hold_up_the_end(self, up, thing):
+        thing.hang()
+        waiting = up.refresh()
+        assert thing.reading.wait(5)
+        up.stop(5)
+        assert value(waiting.result(0)) == 1
+        assert up.refresh().done()
+
+
+class TestFailing:
+    def test_what_it_told_before_stays_and_is_stale(self, up, thing):
+        def fail() -> None:
+            raise RuntimeError("a defect")
+
+        thing.before = fail
+        found = up.refresh().result(5)
+        assert value(found) == 1
+        assert found.get("CUSTOM_THING").stale == "its probe failed: a defect"
+        thing.before = lambda: None
+        assert up.refresh().result(5).get("CUSTOM_THING").stale == ""
+
+    def test_one_that_never_answered_is_unknown(self, thing, other):
+        def fail() -> None:
+            raise RuntimeError("a defect")
+
+        thing.before = fail
+        host = HostCapabilities([thing, other], patience=PATIENCE)
+        host.start()
+        found = host.refresh().result(5)
+        host.stop(5)
+        assert found.get("CUSTOM_THING").present is None
+        assert found.has("CUSTOM_OTHER")
+
+
+class TestWhen:
+    def test_events_are_gathered(self, up, thing, other):
+        for _ in range(20):
+            up.suspect("thing", "nobody")
+        until(lambda: thing.reads > 1, "it was read again")
+        assert (thing.reads, other.reads) == (2, 1)
+
+    def test_each_at_its_own_pace(self, thing, other):
+        thing.interval = 0.01
+        host = HostCapabilities([thing, other], patience=PATIENCE)
+        host.start()
+        until(lambda: thing.reads > 3, "it is read again and again")
+        host.stop(5)
+        assert other.reads == 1
+
+    def test_nothing_is_read_after_the_end(self, up, thing):
+        up.stop(5)
+        up.suspect("thing")
+        assert thing.reads == 1
+
+
+def test_the_view_tells_ages_and_hides_hints_of_what_is_there(up):
+    at = up.inventory().at
+    shown = view(up.inventory(), up.sources(), at + 5)
+    assert (shown.age, shown.traits) == (5, ["CUSTOM_OTHER", "CUSTOM_THING"])
+    assert {c.missing for c in shown.capabilities} == {""}
+    assert all(s.age is not None and 0 <= s.age <= 6 for s in shown.sources)
+    assert view(up.inventory(), [], at - 100).age == 0, "the clock was set back"
