@@ -33,6 +33,8 @@ from vifd.status import status_of
 from vifd.store import Journal
 from vifd.ticket import Event, Ticket
 from vifd.tickets import Kind
+from vifd.upgrade.guard import Guard
+from vifd.upgrade.view import UpgradeView
 
 
 class Agent:
@@ -41,6 +43,7 @@ class Agent:
     :param found: every plugin that discovery saw, admitted or refused
     :param guests: what is done about the guests behind the ports
     :param host: what is known of the host
+    :param guard: holds back what an upgrade would change
     :param examiner: answers why a port works or does not
     """
 
@@ -54,6 +57,7 @@ class Agent:
         examiner: Examiner | None = None,
         guests: Guests | None = None,
         collector: Collector | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -61,6 +65,7 @@ class Agent:
         self._found = found
         self._guests = guests or Guests(engine, journal)
         self._collector = collector or Collector.of(engine, journal)
+        self._guard = guard
         self._adoption = Adoption(engine, journal)
         self._host = host or HostView(engine)
         self._examiner = examiner or Examiner(engine, journal)
@@ -73,7 +78,7 @@ class Agent:
         records = self._journal.records()
         return {
             "live": True,
-            "ready": self._engine.ready and not self.stopping,
+            "ready": self._engine.ready and not self.stopping and self._upgrade != "measuring",
             "stopping": self.stopping,
             "version": __version__,
             "contract_version": CONTRACT_VERSION,
@@ -84,11 +89,24 @@ class Agent:
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "outbox": self._journal.outbox_size(),
             "repair": self._engine.settings.repair,
+            "upgrade": self._upgrade,
             "hypervisor": self._guests.status(),
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,
             "unreadable": sorted(self._journal.unreadable),
         }
+
+    @property
+    def _upgrade(self) -> str:
+        return self._guard.state.value if self._guard else "none"
+
+    def upgrade(self) -> UpgradeView:
+        """See :meth:`vifd.api.backend.Backend.upgrade`."""
+        return self._guard.view() if self._guard else UpgradeView("none")
+
+    def approve(self) -> UpgradeView:
+        """See :meth:`vifd.api.backend.Backend.approve`."""
+        return self._guard.approve() if self._guard else UpgradeView("none")
 
     def plugins(self) -> list[dict[str, Any]]:
         return [self._plugin(found) for found in self._found]
@@ -210,10 +228,13 @@ class Agent:
     ) -> list[Ticket]:
         tickets = [Ticket(doc.id, request_id) for doc in docs]
         known = claims or {}
-        self._submit([
-            Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id))
-            for doc, ticket in zip(docs, tickets, strict=True)
-        ])  # fmt: skip
+        requests = []
+        for doc, ticket in zip(docs, tickets, strict=True):
+            if self._guard is not None and (refusal := self._guard.refuse(doc)) is not None:
+                ticket.fail(refusal)
+            else:
+                requests.append(Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id)))
+        self._submit(requests)
         return tickets
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:

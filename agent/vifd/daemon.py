@@ -43,6 +43,9 @@ from vifd.offering import Terms
 from vifd.plugin import Host, VifPlugin
 from vifd.postman import Postman
 from vifd.store import Journal
+from vifd.upgrade import options as upgrade_options
+from vifd.upgrade import stamp
+from vifd.upgrade.guard import Guard
 from vifd.watcher import Watcher
 from vifd.worker import ledger
 
@@ -74,6 +77,11 @@ class Daemon:
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
         self._engine = Engine(plugins, self._journal, metrics, _settings(conf))
+        self._guard = Guard(
+            self._engine, self._journal, upgrade_options.settings(conf.upgrade),
+            stamp.present(__version__, plugins),
+        )  # fmt: skip
+        self._engine.may, self._engine.chore = self._guard.may, self._guard.turn
         self._service = _network_service(conf)
         self._postman = Postman(self._service, self._journal)
         self._hypervisor = make_hypervisor(conf.libvirt)
@@ -90,7 +98,7 @@ class Daemon:
         )
         self._agent = Agent(
             self._engine, self._journal, metrics, found, self._host, examiner, self._guests,
-            self._collector,
+            self._collector, self._guard,
         )
         self._engine.mail = self._postman.notify
         self._journal.rebuilt = self._reassert
@@ -126,6 +134,7 @@ class Daemon:
         listener = server.listen(options.socket, mode, options.socket_group or None)
         self._server = server.Server(hub, api, listener)
         self._watcher.subscribe(self._drivers)
+        self._guard.begin()
         self._engine.start(recover=self._journal.in_doubt, settled=self._switch_settled)
         self._watcher.start()
         self._host.start()
@@ -146,7 +155,7 @@ class Daemon:
 
     def _announce(self) -> None:
         """Tell systemd once every port of the journal is proven or has its error."""
-        if not self._announced and self._engine.ready:
+        if not self._announced and self._engine.ready and not self._guard.measuring:
             self._announced = True
             self._readiness.cancel()
             systemd.notify(f"READY=1\nSTATUS={len(self._journal.records())} ports")
@@ -181,6 +190,7 @@ class Daemon:
             drivers=self._drivers,
             ledger=lambda: ledger(self._journal),
             hostname=self._conf.host or os.uname().nodename,
+            careful=lambda: self._guard.careful,
         )
         return cls(host, config.register_plugin(self._conf, cls))
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vifd import errors, outcome, plan
@@ -22,6 +22,7 @@ from vifd.model import Document, Evidence, PortRecord, Wiring, restore
 from vifd.negotiation import Choice
 from vifd.negotiation.token import Claims
 from vifd.offering import Negotiator, Offering, Terms
+from vifd.plan import Step
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.status import status_of
 from vifd.store import Change, Journal, Outgoing, Records
@@ -69,6 +70,8 @@ class Engine:
     :param mail: called when the outbox has something new
     :param nudge: called when :meth:`tick` has something to do earlier than it said
     :param health_changed: called when a plugin's probe answers something else
+    :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
+    :param chore: called with every :meth:`tick`
     :param witness: what is known of a port besides what its plugin reads back; from memory
     """
 
@@ -81,6 +84,8 @@ class Engine:
     nudge: Callable[[], None] = lambda: None
     health_changed: Callable[[], None] = lambda: None
     witness: Callable[[PortRecord], list[Evidence]] = lambda _record: []
+    may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
+    chore: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.tickets = Tickets()
@@ -90,7 +95,8 @@ class Engine:
         }
         self.lanes: dict[str, Lane] = {}
         self._workers: dict[str, Worker] = {}
-        self._naming = threading.Lock()
+        #: held while names are chosen and written
+        self.naming = threading.Lock()
         self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
         self.negotiator = Negotiator(self.plugins, self._adverts, self._health, self.journal.get)
         self.negotiator.terms = self.settings.terms
@@ -100,13 +106,15 @@ class Engine:
         self._due: dict[str, float] = {}
         self._unsettled: set[str] = set()
         self._lost: set[str] = set()
+        self._restrained = self._restoring = False
         self._lock = threading.Lock()
+        self._limits = self.settings.limits
         for name, plugin in self.plugins.items():
             self._hire(name, plugin)
 
     def _hire(self, name: str, plugin: VifPlugin) -> None:
-        limits = self.settings.limits
-        worker = Worker(plugin, self.journal, self, self.metrics, limits, naming=self._naming)
+        worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
+        worker.may = lambda step, record: self.may(step, record)
         lane = Lane(name, worker)
         worker.changed = lane.changed
         self._workers[name] = worker
@@ -164,8 +172,53 @@ class Engine:
         """Take other times, from the next batch on."""
         self.settings = settings
         self.negotiator.terms = settings.terms
+        self._limit(repair=settings.repair and not self._restrained)
+
+    def _limit(self, *, repair: bool) -> None:
+        self._limits = replace(
+            self.settings.limits, repair=repair, restore=self._restrained and self._restoring
+        )
         for worker in self._workers.values():
-            worker.limits = settings.limits
+            worker.limits = self._limits
+
+    def restrain(self, *, on: bool, restore: bool = False) -> None:
+        """Only read ports back, and repair nothing; or go on as the settings say.
+
+        :param restore: a port that passes nothing is repaired all the same
+        """
+        self._restrained, self._restoring = on, restore
+        self._limit(repair=self.settings.repair and not on)
+
+    def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
+        """Bring one port to its document on its lane, whatever else is restrained.
+
+        :param done: called there with the record afterwards; ``None`` where it is gone
+        """
+        record = self.journal.get(port_id)
+        if record is None or record.plugin not in self.lanes:
+            done(None)
+            return
+        worker = self._workers[record.plugin]
+
+        def work() -> None:
+            present = self.journal.get(port_id)
+            try:
+                if present is not None and not present.removing:
+                    worker.plug([present])
+            finally:
+                done(self.journal.get(port_id))
+
+        self.lanes[record.plugin].errand(f"plug {port_id}", work)
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """Ports of the journal at start that are neither proven nor given up for now."""
+        return frozenset(self._unsettled)
+
+    def settle(self, port_ids: Iterable[str], *, settled: bool = True) -> None:
+        """Count ports as settled for now, or wait for them again."""
+        change = self._unsettled.difference_update if settled else self._unsettled.update
+        change(port_ids)
 
     @property
     def ready(self) -> bool:
@@ -289,9 +342,12 @@ class Engine:
         """A port of the journal was proven, given up for now, or removed: it counts as settled."""
         read = new is not None and (old is None or new.report is not old.report)
         # A report that tells of something missing is no proof: its repair comes next.
-        proven = read and not outcome.unfinished(new, repair=self.settings.repair)
+        repair = self._limits.repairs(new.report if new else None)
+        proven = read and not outcome.unfinished(new, repair=repair)
         if port_id in self._unsettled and (error is not None or new is None or proven):
             self._unsettled.discard(port_id)
+            if not self._unsettled:
+                self.nudge()
 
     def _later(self, port_id: str) -> None:
         if self.journal.get(port_id) is None:
@@ -379,6 +435,7 @@ class Engine:
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
+        self.chore()
         with self._lock:
             due = [port_id for port_id, at in self._due.items() if at <= now]
             for port_id in due:

@@ -10,12 +10,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from vifd.drivers import Drivers
 from vifd.engine import Engine
 from vifd.model import Phase, PortRecord
 from vifd.nft.objects import TABLE
+from vifd.openflow.monitor import Update
+from vifd.ovs import cookies, tables
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ JUMP = 1.0
 #: After so many seconds a port is looked at although its events do not end.
 PATIENCE = 3.0
 
+#: Seconds at least between two looks at every port because of flows of others.
+STRANGERS = 10.0
 #: Phases of ports that are about to be proven anyhow.
 _IN_WORK = frozenset({Phase.BOUND, Phase.PLUGGING, Phase.ISOLATED})
 #: Suspects every device.
@@ -68,6 +72,8 @@ class Watcher:
         self._bridge_of: Callable[[str], str | None] = lambda name: None
         #: bridges whose flow connection was lost; known to the thread that tells of them alone
         self._cut_off: set[str] = set()
+        #: whether flows of others on our path changed since they were minded, and when that was
+        self._strangers, self._met = False, clock() - STRANGERS
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -79,6 +85,7 @@ class Watcher:
         drivers.links.subscribe(self._link)
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
+        drivers.openflow.watch(self._flows)
         if drivers.nft is not None:
             drivers.nft.subscribe(self._rules)
 
@@ -123,6 +130,17 @@ class Watcher:
             self._engine.reconnected(bridge)
         self._poke_verifiers()
         self._suspect_all()
+
+    def _flows(self, bridge: str, updates: Sequence[Update]) -> None:
+        """Somebody else changed flows of a bridge."""
+        ours = sum(cookies.ours(update.cookie) for update in updates)
+        if ours:
+            LOG.warning("bridge %s: %d changes of vifd's flows by somebody else", bridge, ours)
+            self._poke_verifiers()
+            self._suspect_all()
+        elif any(tables.concerns(update.table, update.priority) for update in updates):
+            self._strangers = True
+            self._wake.set()
 
     def _rules(self, table: str) -> None:
         """Somebody else changed a table of the packet filter."""
@@ -174,6 +192,7 @@ class Watcher:
         due = self._engine.tick()
         self._mind_the_clock()
         self._periodic(self._clock())
+        self._strange(self._clock())
         self._look()
         with self._lock:
             waiting = bool(self._suspects)
@@ -205,6 +224,13 @@ class Watcher:
                 self._reassert()
             except Exception:
                 LOG.exception("statuses cannot be told again now")
+
+    def _strange(self, now: float) -> None:
+        """Flows of others on our path may be in our way, or no longer; where they come and go all
+        the time, that must not cost a look at every port each time."""
+        if self._strangers and now - self._met >= STRANGERS:
+            self._strangers, self._met = False, now
+            self._suspect_all()
 
     def _look(self) -> None:
         """Mark the ports whose events have settled."""

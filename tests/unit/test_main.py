@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from vifd import main, store_schema
+from vifd import main
+from vifd.store import schema as store_schema
 
 TIMEOUT = 60
 

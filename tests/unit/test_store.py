@@ -13,9 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from unit.docs import document, port_id
-from vifd import errors, store_schema
+from vifd import errors
 from vifd.model import Evidence, Phase, PortRecord, Report, Vif, Wiring, decode
 from vifd.store import Change, Journal, Outgoing, Records
+from vifd.store import schema as store_schema
 from vifd.ticket import Event
 
 
@@ -245,7 +246,7 @@ def test_event_ids_are_never_given_twice(journal: Journal) -> None:
 
 
 def test_old_events_are_dropped(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vifd.store.EVENTS_KEPT", 10)
+    monkeypatch.setattr("vifd.store.journal.EVENTS_KEPT", 10)
     for _ in range(6):
         journal.post([Event(0, "x", 1.0)] * 100)
     kept = journal.events(0, 1000)
@@ -320,7 +321,7 @@ def expect_set_aside(path: Path, caplog: pytest.LogCaptureFixture) -> Journal:
     assert journal.set_aside.exists()
     assert journal.set_aside.parent == path.parent
     assert str(journal.set_aside) in caplog.text
-    assert "is damaged" in caplog.text
+    assert "E_REC_STORE_CORRUPT" in caplog.text
     assert not journal.fresh
     fresh = journal.commit(new(9999)).new[port_id(9999)]
     assert fresh is not None
@@ -368,7 +369,7 @@ def test_what_can_still_be_read_is_carried_over(
     journal = expect_set_aside(path, caplog)
     kept = len(journal.records()) - 1
     assert 50 < kept < 200
-    assert f"{kept} ports carried over" in caplog.text
+    assert f"{kept} ports were carried over" in caplog.text
     again = reopened(journal)
     assert len(again.records()) == kept + 1
     again.close()
@@ -470,3 +471,147 @@ def test_a_migration_that_fails_leaves_the_old_schema(
     journal = Journal.open(path)
     assert len(journal.records()) == 3
     journal.close()
+
+
+# --- a file that goes under the running daemon ----------------------------------------------------
+
+
+def lose(path: Path, how: str) -> None:
+    if how == "directory":
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.parent.rmdir()
+    elif how == "replaced":
+        path.rename(path.with_name("elsewhere"))
+        path.write_bytes(b"somebody else's")
+    else:
+        for file in path.parent.iterdir():
+            file.unlink()
+
+
+@pytest.mark.parametrize("how", ["directory", "files", "replaced"])
+def test_a_file_that_is_gone_is_written_anew_before_anything_is_promised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    path = tmp_path / "state" / "journal.db"
+    journal = Journal.open(path)
+    journal.commit(new(1, 2), events=said("bound"), outgoing=told)
+    journal.commit({port_id(2): lambda _: None})
+    first = journal.get(port_id(1))
+    journal.rebuilt = lambda: calls.append("rebuilt")
+    calls: list[str] = []
+    lose(path, how)
+    done = journal.commit(new(3), events=said("bound"), durable=True)
+    assert calls == ["rebuilt"]
+    assert "writing it anew from memory" in caplog.text
+    assert [e.id for e in done.events] == [3], "ids go on"
+    third = done.new[port_id(3)]
+    assert third is not None
+    assert third.revision > 2, "the count of the removed port goes on"
+    assert (journal.set_aside is not None) == (how == "replaced")
+    again = reopened(journal)
+    assert dict(again.records()) == {port_id(1): first, port_id(3): third}
+    again.close()
+
+
+def test_damage_that_shows_while_it_runs_costs_one_commit(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = filled(path, 50)
+    journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal._db.execute("PRAGMA cache_size = 0")
+    raw = bytearray(path.read_bytes())
+    raw[4096:] = b"\xa5" * (len(raw) - 4096)
+    path.write_bytes(raw)
+    before = dict(journal.records())
+    with pytest.raises(errors.JournalError):
+        journal.commit({port_id(7): phase(Phase.LIVE)}, durable=True)
+    assert dict(journal.records()) == before
+    journal.commit({port_id(7): phase(Phase.LIVE)}, durable=True)
+    assert journal.set_aside is not None
+    assert "writing it anew from memory" in caplog.text
+    again = reopened(journal)
+    assert again.set_aside is None
+    assert {i: r.phase for i, r in again.records().items() if r.phase is Phase.LIVE} == {
+        port_id(7): Phase.LIVE
+    }
+    assert len(again.records()) == 50
+    again.close()
+
+
+def test_a_document_that_this_vifd_cannot_read_is_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that adds up is no damage: a downgrade must not cost the others."""
+    filled(path, 3).close()
+
+    def refuse(raw: Any, *, port_id: str) -> Any:
+        if port_id.startswith("00000002"):
+            raise errors.BadDocument.at_field("port", "not of this version", port=port_id)
+        return decode(raw, port_id=port_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vifd.store.rows.restore", refuse)
+        journal = Journal.open(path)
+        assert set(journal.records()) == {port_id(1), port_id(3)}
+        assert journal.set_aside is None
+        assert "not of this version" in journal.unreadable[port_id(2)]
+        assert port_id(2) in caplog.text
+        journal.close()
+    journal = Journal.open(path)
+    assert len(journal.records()) == 3
+    journal.close()
+
+
+def test_what_is_remembered_is_there_after_a_restart(journal: Journal) -> None:
+    assert journal.note("thing", dict) is None
+    journal.remember("thing", {"a": 1})
+    journal.remember("thing", {"a": 2})
+    again = reopened(journal)
+    assert again.note("thing", dict) == {"a": 2}
+    again._db.execute("UPDATE notes SET body = x'c0' WHERE name = 'thing'")
+    assert again.note("thing", dict) is None
+    again.close()
+
+
+def test_a_file_that_others_may_read_is_closed_to_them(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(path, 1).close()
+    path.chmod(0o664)
+    with caplog.at_level(logging.WARNING):
+        Journal.open(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "had mode 664" in caplog.text
+
+
+def test_a_directory_in_its_place_is_said(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(errors.JournalError) as caught:
+        Journal.open(path)
+    assert caught.value.facts["path"] == str(path)
+    assert path.is_dir()
+
+
+def test_a_journal_of_the_first_schema_gets_its_checksums(path: Path) -> None:
+    """As vifd wrote it before rows had any."""
+    journal = filled(path, 3)
+    journal.close()
+    with sqlite3.connect(path) as db:
+        for table in ("ports", "events", "outbox"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+        db.execute("ALTER TABLE ports DROP COLUMN selection")
+        db.execute("DROP TABLE notes")
+        db.execute("DELETE FROM counters WHERE name = 'open'")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    again = Journal.open(path)
+    assert again.set_aside is None
+    assert again.records() == journal.records()
+    assert len(again.events(0, 99)) == len(again.outbox()) == 3
+    again.close()
+    flip(path, path.read_bytes().index(b"fa:16:3e:00:00:02"), 1)
+    again = Journal.open(path)
+    assert again.set_aside is not None
+    assert set(again.records()) == {port_id(1), port_id(3)}
+    again.close()

@@ -17,11 +17,12 @@ from vifd.drivers import Drivers, PortRow
 from vifd.engine import Engine, Settings
 from vifd.metrics import Metrics
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd.openflow.monitor import Event, Update
 from vifd.plugin import Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.wait import until
-from vifd.watcher import PATIENCE, SETTLE, Watcher
+from vifd.watcher import PATIENCE, SETTLE, STRANGERS, Watcher
 
 START = 1000.0
 
@@ -33,6 +34,8 @@ class Scene:
     journal: Journal
     engine: Engine
     now: float = START
+    #: by how many seconds somebody set the clock
+    set_by: float = 0.0
     interval: float = 0.0
     reassert_interval: float = 0.0
     reasserted: list[float] = field(default_factory=list)
@@ -43,12 +46,13 @@ class Scene:
         self.watcher = Watcher(
             self.engine, self.journal, lambda: self.interval,
             lambda: self.reasserted.append(self.now), lambda: self.reassert_interval,
-            clock=lambda: self.now, wall=lambda: self.now,
+            clock=lambda: self.now, wall=lambda: self.now + self.set_by,
         )  # fmt: skip
 
         def driver(name: str) -> Any:
             return SimpleNamespace(
-                subscribe=lambda call: self.callbacks.update({name: call}), port=self._row
+                subscribe=lambda call: self.callbacks.update({name: call}), port=self._row,
+                watch=lambda call: self.callbacks.update({"flows": call}),
             )
 
         self.watcher.subscribe(
@@ -101,6 +105,43 @@ def test_an_event_newer_than_the_report_marks_its_port_alone(scene: Scene) -> No
     scene.link("tap1")
     assert scene.marked() == {first}
     assert scene.marked() == set(), "once"
+
+
+def test_flows_of_ours_changed_by_somebody_mark_every_port(scene: Scene) -> None:
+    ports = {scene.port(1), scene.port(2)}
+    scene.now += 5
+    scene.callbacks["flows"]("br-int", [Update(Event.REMOVED, 120, 50, 0x7601_0000_0000_0001)])
+    assert scene.marked() == ports
+
+
+def test_flows_of_others_count_where_they_are_in_our_way_and_not_all_the_time(
+    scene: Scene,
+) -> None:
+    port = scene.port(1)
+
+    def told(table: int, priority: int) -> set[str]:
+        scene.now += 1
+        scene.callbacks["flows"]("br-int", [Update(Event.ADDED, table, priority, 0xBAD)])
+        scene.watcher.turn()
+        return scene.marked()
+
+    assert told(0, 10) == set()
+    assert told(71, 500) == set()
+    assert told(0, 5000) == {port}
+    assert told(0, 5000) == set()
+    scene.now += STRANGERS
+    assert told(160, 1) == {port}
+
+
+def test_a_bridge_that_comes_back_is_told_to_the_plugins(scene: Scene) -> None:
+    told: list[str] = []
+    scene.engine.reconnected = told.append  # type: ignore[method-assign]
+    scene.callbacks["openflow"]("br-int", True)
+    assert told == []
+    scene.callbacks["openflow"]("br-int", False)
+    scene.callbacks["openflow"]("br-int", True)
+    scene.callbacks["openflow"]("br-int", True)
+    assert told == ["br-int"]
 
 
 def test_the_echo_of_our_own_work_marks_nothing(scene: Scene) -> None:
@@ -301,3 +342,35 @@ class TestWaysOut:
         assert not probed()
         scene.callbacks["ovsdb"]("port", "eth1")
         assert probed(), "it was a port of the bridge until now"
+
+
+# --- a clock that is set --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_every_port_is_looked_at_once_after_the_clock_was_set(
+    scene: Scene, caplog: pytest.LogCaptureFixture, jump: float
+) -> None:
+    ports = {scene.port(1), scene.port(2, phase=Phase.DEGRADED)}
+    scene.port(3, removing=True)
+    scene.link("tap1")
+    scene.set_by = jump
+    assert scene.marked() == ports
+    assert f"the clock jumped by {jump:+.1f} s" in caplog.text
+    assert scene.marked(10.0) == set()
+
+
+def test_after_the_clock_was_set_back_an_event_is_news_again(scene: Scene) -> None:
+    port = scene.port(1)
+    scene.set_by = -3600.0
+    assert scene.marked() == {port}
+    scene.port(1, at=scene.now + scene.set_by)
+    scene.link("tap1")
+    assert scene.marked() == {port}
+
+
+def test_a_clock_that_is_slewed_is_no_jump(scene: Scene) -> None:
+    scene.port(1)
+    for _ in range(20):
+        scene.set_by += 0.4
+        assert scene.marked(5.0) == set()

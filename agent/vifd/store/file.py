@@ -222,12 +222,12 @@ def salvage(path: Path) -> Salvage:
 
 
 def _port_columns(db: sqlite3.Connection) -> str:
-    """The columns of a port's row; the first schema had no checksums."""
+    """The columns of a port's row; the first schema had neither the last one nor checksums."""
     try:
         db.execute("SELECT sum FROM ports LIMIT 0")
     except _UNREADABLE as error:
         if "no such column" in str(error):
-            return f"{', '.join(COLUMNS)}, NULL"
+            return f"{', '.join(COLUMNS[:-1])}, NULL, NULL"
     return PORT
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vifd.model import Document, Phase, PortRecord, Report, Vif, Wiring, restore
+from vifd.model import Document, Phase, PortRecord, Report, Selection, Vif, Wiring, restore
 
 T = TypeVar("T")
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 COLUMNS = (
     "id", "plugin", "vif_type", "phase", "open", "removing", "applied", "revision",
     "updated_at", "request_id", "doc", "names", "wiring", "report", "vif", "error",
+    "selection",
 )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def port_row(record: PortRecord) -> tuple[Any, ...]:
         record.id, record.plugin, record.vif_type, record.phase.value, record.open, record.removing,
         record.applied, record.revision, record.updated_at, record.request_id,
         record.doc.text(), pack(record.names), pack(record.wiring), pack(record.report),
-        pack(record.vif), pack(record.error),
+        pack(record.vif), pack(record.error), pack(record.selection),
     )  # fmt: skip
     return (*values, checksum(values))
 
@@ -110,6 +111,7 @@ def _record(values: Mapping[str, Any]) -> PortRecord:
         report=unpack("report", Report),
         vif=unpack("vif", Vif),
         error=unpack("error", dict[str, Any]),
+        selection=unpack("selection", Selection),
     )
 
 

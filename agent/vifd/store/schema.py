@@ -29,7 +29,9 @@ def _v1(db: sqlite3.Connection) -> None:
 
 
 def _v2(db: sqlite3.Connection) -> None:
-    """Checksums, and a place for what the daemon must remember besides ports."""
+    """How a port was chosen, checksums, and a place for what the daemon must remember besides
+    ports."""
+    db.execute("ALTER TABLE ports ADD COLUMN selection BLOB")
     for table in ("ports", "events", "outbox"):
         db.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0")
     _sum_up(db, "ports", "id", COLUMNS, lambda row: checksum(row))
