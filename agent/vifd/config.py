@@ -21,6 +21,7 @@ from vifd.capabilities import options as capability_options
 from vifd.hypervisor import options as libvirt_options
 from vifd.ovs import options as ovs_options
 from vifd.sources import Source
+from vifd.upgrade import options as upgrade_options
 
 DEFAULT = [
     cfg.StrOpt(
@@ -163,6 +164,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     "network": NETWORK,
     "openvswitch": ovs_options.OPTIONS,
     "garbage": garbage_options.OPTIONS,
+    "upgrade": upgrade_options.OPTIONS,
     "libvirt": libvirt_options.OPTIONS,
     "capabilities": capability_options.OPTIONS,
 }

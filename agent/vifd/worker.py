@@ -60,10 +60,18 @@ class Limits:
 
     :param verify: seconds that a port may take from made to proven
     :param repair: whether what another hand changed is brought back
+    :param restore: whether a port that was found to pass nothing is brought back although nothing
+        else is repaired
     """
 
     verify: float = 10.0
     repair: bool = True
+    restore: bool = False
+
+    def repairs(self, report: Report | None) -> bool:
+        """Whether what this report tells of is repaired."""
+        stopped = report is not None and report.passing is False
+        return self.repair or (self.restore and stopped)
 
 
 @dataclass
@@ -101,6 +109,8 @@ class Worker:
     #: held while names are chosen and written: plugins on one switch choose from the same numbers
     naming: threading.Lock = field(default_factory=threading.Lock)
     clock: Callable[[], float] = time.monotonic
+    #: whether a step may be taken now; else the port is only read back, until it is marked again
+    may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
 
     @property
     def name(self) -> str:
@@ -134,7 +144,11 @@ class Worker:
         for port_id in port_ids:
             record = self.journal.get(port_id)
             if record is not None and record.plugin == self.name:
-                step = next_step(record, repair=self.limits.repair)
+                step = next_step(record, repair=self.limits.repairs(record.report))
+                if not self.may(step, record):
+                    if record.wiring is None:
+                        continue
+                    step = Step.CHECK
                 groups.setdefault(step, []).append(record)
         self._walk(groups)
 
@@ -396,8 +410,12 @@ class Worker:
         seen = [j for j in jobs if j.id in reports]
         reports = {j.id: self._witnessed(j, reports[j.id]) for j in seen}
         now = time.time()
-        repair = self.limits.repair
-        changes = {j.id: outcome.checked(reports[j.id], now, repair=repair) for j in seen}
+        changes = {
+            j.id: outcome.checked(
+                reports[j.id], now, repair=self.limits.repairs(reports[j.id])
+            )
+            for j in seen
+        }
         present = self.desk.record(changes, None)
         for job in seen:
             if not reports[job.id].clean:
@@ -410,8 +428,11 @@ class Worker:
 
     def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
         """Have the ports served again that another step can be taken for right away."""
-        repair = self.limits.repair
-        self.desk.again(i for i, r in present.items() if outcome.unfinished(r, repair=repair))
+        limits = self.limits
+        self.desk.again(
+            i for i, r in present.items()
+            if r is not None and outcome.unfinished(r, repair=limits.repairs(r.report))
+        )  # fmt: skip
 
     def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
         """The same error for each of these ports."""

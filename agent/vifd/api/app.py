@@ -11,6 +11,7 @@ import falcon
 
 from vifd import errors
 from vifd.api import batch, explain, garbage, guests, host, meta, offers, openapi, osvif, ports
+from vifd.api import reconcile
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.events import KEEP_ALIVE, Events, Feed
@@ -106,6 +107,7 @@ def routes(
         "/v1/ports/{port_id}/deactivate": ports.SetRole(backend, waits, Role.INACTIVE),
         "/v1/guests:prepare": guests.Prepare(backend, waits),
         "/v1/ports/{port_id}/adopt": garbage.Adopt(backend, waits),
+        "/v1/reconcile": reconcile.Reconcile(backend, waits),
         "/v1/garbage": garbage.Garbage(backend, waits),
         "/v1/garbage/undo": garbage.Undo(backend, waits),
         "/v1/ports/{port_id}/vif": osvif.PortVif(backend, waits),

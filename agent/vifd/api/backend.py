@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from vifd.capabilities.enforcement import Enforcement
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.upgrade.view import UpgradeView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
 from vifd.inspection import Inspection
@@ -122,6 +123,12 @@ class Backend(Protocol):
 
     def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
         """Put removed orphans back; the last one by default."""
+
+    def upgrade(self) -> UpgradeView:
+        """What an upgrade would change of ports that pass traffic; from memory."""
+
+    def approve(self) -> UpgradeView:
+        """Let that begin, with one port; where nothing waits for it, nothing happens."""
 
     def adopt(self, doc: Document, request_id: str) -> Ticket:
         """Take over, in place, what somebody else plugged for this port."""

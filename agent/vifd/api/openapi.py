@@ -197,7 +197,8 @@ def _call(
 
 
 def _paths() -> dict[str, Any]:
-    return {**_facts(), **_port_paths(), **_batch_paths(), **_guest_paths(), **_garbage_paths()}
+    return {**_facts(), **_port_paths(), **_batch_paths(), **_guest_paths(), **_garbage_paths(),
+            **_reconcile_paths()}  # fmt: skip
 
 
 def _facts() -> dict[str, Any]:
@@ -344,6 +345,18 @@ def _garbage_paths() -> dict[str, Any]:
                           _work(*_ADDRESSED, *_BODY), _wait("active", where), "Attachment"),
         },
     }  # fmt: skip
+
+
+def _reconcile_paths() -> dict[str, Any]:
+    shown = "what an upgrade would change of ports that pass traffic, and where that is"
+    good = {"200": _json(ref("UpgradeView"), shown)}
+    begun = {"202": _json(ref("UpgradeView"), "it begins, with one port")}
+    return {
+        "/v1/reconcile": {
+            "get": _call("What an upgrade would change", good),
+            "post": _call("Approve it", begun, (*_ALWAYS, *_BODY), [], "ApproveRequest"),
+        }
+    }
 
 
 def _batch_paths() -> dict[str, Any]:

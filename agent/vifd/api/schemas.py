@@ -18,6 +18,7 @@ from vifd.inspection import Inspection
 from vifd.model import Attachment, Phase
 from vifd.negotiation import Acceptable, Offer
 from vifd.ticket import Event
+from vifd.upgrade.view import UpgradeView
 
 Schema = dict[str, Any]
 
@@ -206,6 +207,7 @@ def components() -> dict[str, Schema]:
             Event,
             GarbageView,
             RestoredView,
+            UpgradeView,
             Explanation,
             Acceptable,
             Inspection,

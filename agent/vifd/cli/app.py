@@ -52,6 +52,7 @@ COMMANDS = {
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",
+    "reconcile": "vifd.cli.reconcile:Reconcile",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",
     "complete": "vifd.cli.builtin:Complete",

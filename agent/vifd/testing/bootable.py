@@ -26,9 +26,15 @@ from vifd.testing.wait import until
 #: The hook as it is in the source tree.
 HOOK = Path(__file__).parents[3] / "etc/libvirt-hook/qemu.d/50-vifd"
 
+#: Whom libvirt looks up when it starts, although its guests run as root here.
+_USERS = {
+    "passwd": "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n",
+    "group": "libvirt-qemu:x:64055:\n",
+}
 _LIBVIRTD_CONF = """
 auth_unix_rw = "none"
 auth_unix_ro = "none"
+unix_sock_group = "root"
 host_uuid = "{uuid}"
 """
 _QEMU_CONF = """
@@ -54,6 +60,9 @@ def lacking() -> str | None:
             return f"{name} is not installed (package {package})"
     if not list(Path("/usr/lib").glob("**/libvirt/connection-driver/libvirt_driver_qemu.so")):
         return "libvirt has no driver for QEMU (package libvirt-daemon-driver-qemu)"
+    for place in hostinit.PLACES:
+        if not os.path.isdir(place):
+            return f"{place} is missing, over which the host's own is laid (tools/bootstrap)"
     try:
         import libvirt  # noqa: F401 - whether it is there
     except ImportError as error:
@@ -121,7 +130,7 @@ class Inside(Daemon):
             return
         with suppress(ProcessLookupError):
             os.kill(inner, number)
-            os.kill(inner, signal.SIGCONT)
+            self.resume()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
         super()._end(signal.SIGKILL, timeout)
@@ -132,9 +141,10 @@ class Inside(Daemon):
             os.kill(self.inner, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused process run again."""
-        if self.inner is not None:
-            os.kill(self.inner, signal.SIGCONT)
+        """Let a paused process run again, and the one that brought it in, which pauses with it."""
+        for pid in (self.inner, self.pid):
+            if pid is not None:
+                os.kill(pid, signal.SIGCONT)
 
 
 class HostOvs(PrivateOvs):
@@ -178,6 +188,10 @@ class Host:
             (disk / own).mkdir(parents=True, exist_ok=True)
         (disk / "etc/libvirt/libvirtd.conf").write_text(_LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
         (disk / "etc/libvirt/qemu.conf").write_text(_QEMU_CONF)
+        for name, user in _USERS.items():
+            text = Path("/etc", name).read_text()
+            known = f"\n{user.partition(':')[0]}:" in text
+            (disk / "etc" / name).write_text(text if known else text + user)
         self._init: subprocess.Popen[str] | None = None
         self._pid = 0
         self.ovs = HostOvs(self)

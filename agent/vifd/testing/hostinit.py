@@ -20,6 +20,12 @@ PLACES = {
     "/var/cache/libvirt": "cache/libvirt",
     "/run": "run",
 }
+#: The same for single files.
+FILES = {
+    "/etc/passwd": "etc/passwd",
+    "/etc/group": "etc/group",
+    "/proc/sys/kernel/random/boot_id": "boot_id",
+}
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 1 << 18
@@ -36,12 +42,11 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0) -> None:
 
 
 def lay_over(disk: Path) -> None:
-    """Mount the host's directories, and the mark of this boot."""
+    """Mount what the host has of its own over what the machine has."""
     mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
-    for place, own in PLACES.items():
+    for place, own in (PLACES | FILES).items():
         mount(str(disk / own), place, flags=_MS_BIND)
     mount("sysfs", "/sys", "sysfs")
-    mount(str(disk / "boot_id"), "/proc/sys/kernel/random/boot_id", flags=_MS_BIND)
 
 
 def main() -> None:
