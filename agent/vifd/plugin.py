@@ -249,12 +249,15 @@ class Host:
     :param drivers: links, OVSDB, OpenFlow, traces
     :param ledger: every port of this host that has names, of all plugins: what shares a bridge must
         know its neighbours, also after a restart
+    :param careful: after an upgrade that was not approved yet: a verb shall change what belongs to
+        its own ports and what they share, and nothing of others that it happens to find differing
     """
 
     drivers: Drivers
     ledger: Callable[[], Mapping[str, Entry]]
     hostname: str = ""
     clock: Callable[[], float] = time.time
+    careful: Callable[[], bool] = lambda: False
 
 
 class VifPlugin(abc.ABC):
@@ -281,6 +284,14 @@ class VifPlugin(abc.ABC):
     def options(cls) -> Sequence[cfg.Opt]:
         """The oslo.config options of the plugin's group, which has the plugin's name."""
         return ()
+
+    def recipe(self) -> str:
+        """A fingerprint of how ports are made: another one where the same port, on the same host,
+        would now be made in another way. The upgrade guard looks at the host before it is changed.
+
+        Need not be given: the version of the plugin counts as well.
+        """
+        return ""
 
     @classmethod
     @abc.abstractmethod

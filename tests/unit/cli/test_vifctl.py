@@ -60,7 +60,20 @@ def test_plugin_verify_of_one_that_is_not_there(vifctl):
 
 
 def test_host(vifctl):
-    assert vifctl("host", "show", "-f", "json").json["kernel"] == "6.1"
+    found = vifctl("host", "show", "-f", "json").json
+    assert found["kernel"] == "6.1"
+    assert "CUSTOM_OVS" in found["inventory"]["traits"]
+    shown = vifctl("host", "show").out
+    assert "✗ hugepages" in shown
+    assert "✓ physnet1 by br-ex up, MTU 1500" in shown
+    assert "needs pages: write a number to nr_hugepages" in vifctl("host", "show", "--evidence").out
+
+
+def test_host_read_anew(vifctl, backend):
+    backend.machine.present["CUSTOM_KVM"] = None
+    assert "kvm" not in vifctl("host", "show").out
+    assert "kvm" in vifctl("host", "show", "--refresh").out
+    assert backend.machine.refreshes == 1
 
 
 def test_list(vifctl):
@@ -82,6 +95,7 @@ def test_show_for_people(vifctl):
     rows = [line.split("|")[1].strip() for line in out.splitlines() if "|" in line]
     assert rows.index("device") < rows.index("switch") < rows.index("flows")
     assert rows.index("flows") < rows.index("findings")
+    assert "✓ port_security: yes, by" in out
 
 
 def test_show_for_programs_is_what_the_api_says(vifctl, backend):
@@ -495,4 +509,4 @@ def test_completion_is_as_shipped(vifctl):
     assert _words(made) == _words(shipped.read_text())
     check = subprocess.run(["bash", "-n"], input=made, text=True, capture_output=True, check=False)
     assert (check.returncode, check.stderr) == (0, "")
-    assert "cmds_port='activate check deactivate list plug show unplug'" in made
+    assert "cmds_port='activate check deactivate explain list plug show unplug'" in made

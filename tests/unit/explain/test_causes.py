@@ -1,0 +1,179 @@
+"""Findings, and the step that is named first: the cause, not what follows from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unit.docs import document
+from vifd.explain import Subject, explain
+from vifd.explain.causes import CAUSES, cause_of, rank, roots
+from vifd.explain.explanation import Name, State
+from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+
+FOREIGN = "a flow that is not ours took it: br-int table 0: udp, priority 5000, cookie 0xbad"
+#: What stands below ours, and shows because ours are gone.
+BELOW = "a flow that is not ours took it: br-int table 0: priority 0"
+
+_SOURCES = {
+    "device": "netlink", "ovsdb": "ovsdb", "switch": "ovsdb", "patch": "ovsdb",
+    "uplink": "ovsdb", "flows": "openflow", "trace": "trace", "nft": "nft", "bridge": "netlink",
+    "vhost": "ovsdb", "guest": "proc", "socket": "stat",
+}  # fmt: skip
+
+
+def finding(fact: str, have: object = "x", wanted: object = "y") -> Evidence:
+    source = _SOURCES.get(fact.partition(".")[0], "")
+    return Evidence(fact, have, wanted, ok=False, source=source)
+
+
+def gone(*facts: str) -> list[Evidence]:
+    return [finding(fact, "missing", "present") for fact in facts]
+
+
+def record(**changes: object) -> PortRecord:
+    values: dict = {
+        "doc": decode(document(1)), "plugin": "ovs", "vif_type": "ovs", "phase": Phase.LIVE,
+        "open": True, "applied": True,
+        "wiring": Wiring("ovs", "ovs", "tap1", {"bridge": "br-int", "ofport": 4096}),
+    }  # fmt: skip
+    return PortRecord(**{**values, **changes})
+
+
+def subject(findings: list[Evidence], **changes: object) -> Subject:
+    report = Report(findings, at=99.0, passing=True)
+    values: dict[str, Any] = {"record": record(), "now": 100.0, "report": report, "asked": True}
+    return Subject(**{**values, **changes})
+
+
+TABLE = {
+    # one finding alone
+    "tap deleted": (gone("device"), "device"),
+    "tap made anew": ([finding("device.ifindex", 7, 5)], "device"),
+    "link down": ([finding("device.up", False, True)], "device"),
+    "mtu": ([finding("device.mtu", 1300, 1450)], "device"),
+    "ipv6": ([finding("device.ipv6", True, False)], "device"),
+    "port removed": (gone("ovsdb.port"), "port"),
+    "tag": ([finding("ovsdb.tag", 77, 1)], "port"),
+    "flow deleted": ([finding("flows.port")], "flows"),
+    "network's flow deleted": ([finding("flows.network")], "flows"),
+    "switch dead": ([finding("flows", "connection refused", "readable")], "switch"),
+    "database dead": ([finding("ovsdb.connected", False, True)], "switch"),
+    "bridge deleted": (gone("switch.bridge"), "switch"),
+    "patch port missing": ([finding("patch", "port int-1 is missing")], "uplink"),
+    "unmapped": ([finding("uplink.mapping", [], "physnet1")], "uplink"),
+    "uplink without carrier": ([finding("uplink.carrier", "no port is up", "up")], "uplink"),
+    "foreign flow": ([finding("trace.dhcp", FOREIGN)], "flows"),
+    "trace ends elsewhere": ([finding("trace.dhcp", "it ended in table 120")], "trace"),
+    "chain gone": ([finding("nft.rules", ["missing"], ["a"])], "filter"),
+    "table flushed": (gone("nft.prerouting", "nft.input"), "filter"),
+    "not a bridge port": ([finding("bridge.port", None, 4)], "port"),
+    "linux bridge gone": ([finding("bridge", "missing", "as wanted")], "switch"),
+    "private memory": ([finding("guest.memory", "private", "shared")], "guest"),
+    "no buffers": ([finding("vhost.buffers")], "port"),
+    "a fact of a plugin of others": ([Evidence("x.y", 1, 2, ok=False, source="sysfs")], "port"),
+    # with what follows from it, in the order in which a report has them
+    "tap deleted, seen by the switch": (
+        [*gone("device"), finding("ovsdb.ofport", -1, 4096), finding("ovsdb.error", "no device"),
+         finding("trace.dhcp", "no trace")], "device"),
+    "tap made anew, seen by the switch": (
+        [finding("device.ifindex", 7, 5), finding("device.alias", "", "vifd:1"),
+         finding("ovsdb.ifindex", 5, 7), finding("ovsdb.ofport", -1, 4096)], "device"),
+    "link down, seen by the switch": (
+        [finding("device.up", False, True), finding("ovsdb.admin_state", "down", "up")], "device"),
+    "switch dead, its rows old": (
+        [finding("ovsdb.ofport", -1, 4096), finding("flows", "refused", "readable")], "switch"),
+    "database and switch dead": (
+        [finding("ovsdb.connected", False, True), finding("flows", "refused", "readable")],
+        "switch"),
+    "bridge deleted with everything on it": (
+        [*gone("switch.bridge", "ovsdb.port"), finding("patch", "port int-1 is missing"),
+         finding("flows", "no such bridge", "readable")], "switch"),
+    "patch port missing, and the flows for it": (
+        [finding("patch", "port int-1 is missing"), finding("flows.bridge"),
+         finding("flows.network")], "uplink"),
+    "unmapped, and the flows for it": (
+        [finding("uplink.mapping", [], "physnet1"), finding("flows.network")], "uplink"),
+    "physical bridge deleted": (
+        [*gone("uplink.bridge"), finding("flows.network")], "uplink"),
+    "port removed, traces fail": (
+        [*gone("ovsdb.port"), finding("trace.dhcp", "no trace: no such port")], "port"),
+    "ours flushed, what is below shows": (
+        [finding("flows.port"), finding("flows.network"), finding("trace.dhcp", BELOW)], "flows"),
+    "own flow and patch port": (
+        [finding("flows.port"), finding("patch", "gone"), finding("flows.network")], "flows"),
+    "linux bridge deleted": (
+        [finding("bridge", "missing", "as wanted"), finding("bridge.port", None, None)], "switch"),
+    "tap deleted on a linux bridge": (
+        [*gone("device"), finding("bridge.forwarding", None, "tap1")], "device"),
+    "chain gone with what leads to it": (
+        [finding("nft.from", False, True), finding("nft.rules", ["missing"], ["a"])], "filter"),
+    "tap deleted under a guest": (
+        [*gone("device"), finding("guest.device", "g runs")], "device"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_the_first_broken_step(case):
+    findings, step = TABLE[case]
+    found = explain(subject(findings))
+    assert (found.healthy, found.broken) == (False, step), found.sentence
+    assert found.sentence.startswith(f"{step}: ")
+    assert found.hint
+    assert found.action
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_the_order_of_findings_does_not_matter(case):
+    findings, step = TABLE[case]
+    assert explain(subject(findings[::-1])).broken == step
+
+
+def test_what_follows_says_so():
+    findings, _ = TABLE["patch port missing, and the flows for it"]
+    steps = {s.name: s for s in explain(subject(findings)).steps}
+    assert steps[Name.FLOWS].state is State.BROKEN
+    assert steps[Name.FLOWS].because is Name.UPLINK
+    assert steps[Name.UPLINK].because is None
+
+
+def test_the_sentence_of_a_chain_tells_that_it_is_gone():
+    findings, _ = TABLE["chain gone with what leads to it"]
+    assert "chain tap1 of table vifd is gone" in explain(subject(findings)).sentence
+
+
+def test_every_row_is_reached():
+    """A row that stands behind a wider one would never be used."""
+    for row in CAUSES:
+        names = [f.replace("*", ".x" if not f.endswith(".*") else "x") for f in row.facts]
+        haves = ("missing", FOREIGN, "other")
+        assert any(cause_of(finding(n, h)) is row for n in names for h in haves), row.facts
+
+
+def test_rows_stand_in_the_order_of_the_path():
+    steps = list(Name)
+    order = [steps.index(row.step) for row in CAUSES]
+    assert order == sorted(order)
+
+
+_NAMES = st.sampled_from(
+    sorted({f.replace("*", "x") for row in CAUSES for f in (*row.facts, *row.explains)})
+)
+_HAVES = st.sampled_from(
+    ["missing", FOREIGN, BELOW, "other", False, ["missing"], [], 7, None, {"a": [1]}]
+)
+
+
+@given(st.lists(st.builds(finding, _NAMES, _HAVES), min_size=1, max_size=12))
+def test_something_is_always_first(findings):
+    leading = roots(findings)
+    assert leading
+    assert [rank(f) for f in leading] == sorted(rank(f) for f in leading)
+    found = explain(subject(findings))
+    assert found.broken is not None
+    order = [s.name for s in found.steps]
+    before = found.steps[: order.index(found.broken)]
+    assert all(s.because is not None for s in before if s.state is State.BROKEN)
