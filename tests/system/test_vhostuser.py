@@ -145,6 +145,22 @@ def test_a_guest_with_private_memory_is_refused_before_anything_is_made(world: W
     assert not list((world.directory / "s").glob("*"))
 
 
+def test_the_guests_pages_decide_which_plugin_serves_it(world: World) -> None:
+    """Large pages: the switch in user space. Small ones: a tap, and why is kept with the port."""
+    status, port = world.vifd.plug(document(7, instance=_instance(LARGE)))
+    assert (status, port["plugin"], port["vif"]["type"]) == (201, "vhostuser", "vhostuser"), port
+    small = {**document(8, instance=_instance({"hw:mem_page_size": "small"}))}
+    status, offer = world.vifd.call("POST", "/v1/offers", {"attachment": small})
+    assert (status, offer["choice"]["plugin"]) == (200, "ovs"), offer
+    refused = {r["plugin"]: r["error"] for r in offer["refused"]}
+    assert refused["vhostuser"]["code"] == "E_CAP_SHARED_MEMORY"
+    assert "hw:mem_page_size is 'small'" in refused["vhostuser"]["message"]
+    status, port = world.vifd.plug(small)
+    assert (status, port["plugin"]) == (201, "ovs"), port
+    kept = {r["plugin"]: r["error"]["code"] for r in world.port(8)["selection"]["refused"]}
+    assert kept["vhostuser"] == "E_CAP_SHARED_MEMORY"
+
+
 @pytest.mark.parametrize("memory", ["private", "anonymous"])
 def test_a_guest_that_runs_with_private_memory_all_the_same(world: World, memory: str) -> None:
     number = 4 if memory == "private" else 5
