@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from vifd.errors import (
@@ -13,7 +14,7 @@ from vifd.errors import (
 )
 from vifd.guest import large_pages
 from vifd.testing.attachments import attachment
-from vifd_vhostuser.needs import guest_needs
+from vifd_vhostuser.needs import guest_needs, unknown_guest
 
 LARGE = {"hw:mem_page_size": "large"}
 
@@ -96,3 +97,13 @@ def test_nothing_is_known_of_a_guest_that_is_not_named():
     bare = attachment(1)
     bare = type(bare)(**{**{f: getattr(bare, f) for f in bare.__struct_fields__}, "instance": None})
     assert all(n.met for n in guest_needs(bare, max_queues=1, file_backed=False))
+
+
+def test_a_guest_that_nobody_knows_must_ask_for_it():
+    stranger = msgspec.structs.replace(attachment(1), instance=None)
+    (need,) = unknown_guest(stranger, asked=False)
+    assert not need.met
+    assert isinstance(need.error, SharedMemoryMissing)
+    assert "no instance" in need.error.message
+    assert not list(unknown_guest(stranger, asked=True))
+    assert not list(unknown_guest(attachment(1, instance={}), asked=False))
