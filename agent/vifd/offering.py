@@ -114,7 +114,10 @@ class Negotiator:
         :raises errors.NoCommonVif: nothing
         """
         choice = choose(attachment, self.candidates(attachment), acceptable)
-        return offer(attachment, choice, contract=contract, now=time.time(), ttl=self.terms.ttl)
+        return offer(
+            attachment, choice, contract=contract, now=time.time(), ttl=self.terms.ttl,
+            requires=needs_of(attachment).traits,
+        )  # fmt: skip
 
     def host_info(self) -> dict[str, Any]:
         """The plugins that can work on this host now, as os-vif serialises its ``HostInfo``."""

@@ -46,6 +46,7 @@ def meet(
             met.append(_multiqueue(need, inventory, kind))
         else:
             met.append(_one(need, inventory))
+    met += [Requirement("no_effect", True, note=f"no effect: {text}") for text in needs.ignored]
     if kind == VHOST_USER:
         met += _of_vhost_user(needs, inventory, advert, probe)
     met += _numa(needs, probe)

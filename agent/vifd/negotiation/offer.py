@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -99,6 +100,7 @@ class Chosen(Struct, frozen=True):
 class Offer(Struct, frozen=True):
     """What this host can give an attachment.
 
+    :param requires: the traits that any host must have for the attachment
     :param candidates: the best first
     :param enforcement: of the chosen candidate
     :param token: of the chosen candidate
@@ -107,6 +109,7 @@ class Offer(Struct, frozen=True):
 
     contract_version: str
     port: str
+    requires: list[str]
     candidates: list[Offered]
     refused: list[RefusedCandidate]
     choice: Chosen
@@ -136,10 +139,17 @@ def spoken(wanted: str | None) -> str:
 
 
 def offer(
-    attachment: Attachment, choice: Choice, *, contract: str, now: float, ttl: float
+    attachment: Attachment,
+    choice: Choice,
+    *,
+    contract: str,
+    now: float,
+    ttl: float,
+    requires: Sequence[str] = (),
 ) -> Offer:
     """The offer.
 
+    :param requires: the traits that any host must have for the attachment
     :param ttl: seconds for which its tokens hold
     :raises errors.NoCommonVif: nothing can serve the attachment; with every refusal
     """
@@ -150,6 +160,7 @@ def offer(
     return Offer(
         contract_version=contract,
         port=attachment.id,
+        requires=list(requires),
         candidates=candidates,
         refused=[_refused(refused) for refused in choice.refused],
         choice=_chosen(chosen),
