@@ -16,8 +16,8 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from vifd import __version__, network, plugin, registry, sources
-from vifd.garbage import options as garbage_options
 from vifd.capabilities import options as capability_options
+from vifd.garbage import options as garbage_options
 from vifd.hypervisor import options as libvirt_options
 from vifd.ovs import options as ovs_options
 from vifd.sources import Source
