@@ -51,7 +51,8 @@ class Scene:
 
         def driver(name: str) -> Any:
             return SimpleNamespace(
-                subscribe=lambda call: self.callbacks.update({name: call}), port=self._row,
+                subscribe=lambda call: self.callbacks.update({name: call}),
+                port=self._row,
                 watch=lambda call: self.callbacks.update({"flows": call}),
             )
 

@@ -24,6 +24,7 @@ from vifd.linux import (
     VxlanSpec,
 )
 from vifd.openflow.flow import Flow
+from vifd.openflow.monitor import Update
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
@@ -106,6 +107,13 @@ class Links(Protocol):
         """Give taps that are known by their ifindex their alias again, where it was changed.
 
         :param taps: ifindex and alias by name; a device that is not that tap is left alone
+        """
+
+    def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:
+        """Take our mark from devices that are known by their ifindex.
+
+        :param devices: ifindex and the alias that it gets instead, by name; one that is another
+            device, or does not bear our mark, is left alone
         """
 
     def delete(self, names: Sequence[str]) -> None:
@@ -289,6 +297,10 @@ class OpenFlow(Protocol):
 
     def subscribe(self, callback: Callable[[str, bool], None]) -> None:
         """Have ``callback(bridge, connected)`` called when a connection comes or goes."""
+
+    def watch(self, callback: Callable[[str, Sequence[Update]], None]) -> None:
+        """Have ``callback(bridge, updates)`` called when others change flows of a bridge to which
+        there is a connection, as far as the switch tells (flow monitoring); never for our own."""
 
     def forget(self, bridge: str) -> None:
         """Close the connection to a bridge that is gone."""

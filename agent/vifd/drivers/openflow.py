@@ -19,6 +19,7 @@ from vifd.openflow import message as msg
 from vifd.openflow import meters
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
+from vifd.openflow.monitor import Update
 
 
 class LocalOpenFlow:
@@ -121,6 +122,12 @@ class LocalOpenFlow:
         It runs on the thread that minds the connections and must return at once.
         """
         self._watcher.subscribe(callback)
+
+    def watch(self, callback: Callable[[str, Sequence[Update]], None]) -> None:
+        """Have ``callback(bridge, updates)`` called when others change flows, as far as the switch
+        tells, on the thread that minds the connections. To be called before the first connection is
+        made: only then is the switch asked."""
+        self._watcher.watch(callback)
 
     def forget(self, bridge: str) -> None:
         """Close the connection to a bridge that is gone, and make no new one."""

@@ -10,8 +10,10 @@ import contextlib
 import select
 import socket
 import time
+from collections.abc import Callable
 
 from vifd.openflow import message as msg
+from vifd.openflow import monitor
 from vifd.openflow.message import Message, Type
 
 _CHUNK = 65536
@@ -31,12 +33,18 @@ class Connection:
 
     :param path: the unix socket
     :param deadline: :func:`time.monotonic` time by which the handshake must be done
+    :param note: has the switch tell of changes to flows that others make; called with each message
+        of that kind, whatever else is going on
     :raises ConnectionLost: nobody listens there, or the peer went away
     :raises VersionRefused: no common version
     """
 
-    def __init__(self, path: str, deadline: float) -> None:
+    def __init__(
+        self, path: str, deadline: float, note: Callable[[Message], None] | None = None
+    ) -> None:
         self._inbox = b""
+        self._note = note
+        self._monitor = 0
         self._xid = 1
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -45,6 +53,9 @@ class Connection:
             self._poll = select.poll()
             self._poll.register(self._socket, select.POLLIN)
             self._shake_hands(deadline)
+            if note is not None:
+                self._monitor = self.xids(1)
+                self._send(monitor.request(self._monitor), deadline)
         except BaseException:
             self._socket.close()
             raise
@@ -181,7 +192,21 @@ class Connection:
         self._inbox = self._inbox[rest:]
         if any(message.type == Type.ECHO_REQUEST for message in messages):
             messages = self._answer_echoes(messages, deadline)
+        if self._note is not None:
+            messages = self._without_monitor(messages, self._note)
         return messages
+
+    def _without_monitor(
+        self, messages: list[Message], note: Callable[[Message], None]
+    ) -> list[Message]:
+        rest = []
+        for message in messages:
+            if monitor.tells(message):
+                note(message)
+            elif message.type != Type.ERROR or message.xid != self._monitor:
+                # a switch that cannot monitor its flows says so with an error, and is not asked
+                rest.append(message)
+        return rest
 
     def _answer_echoes(self, messages: list[Message], deadline: float) -> list[Message]:
         for message in messages:

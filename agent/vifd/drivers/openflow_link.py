@@ -10,6 +10,8 @@ from typing import TypeVar
 from vifd.drivers.openflow_bundle import CommitLost
 from vifd.drivers.openflow_connection import Connection, ConnectionLost, VersionRefused
 from vifd.drivers.openflow_watch import Watcher, backoff, now
+from vifd.openflow import monitor
+from vifd.openflow.message import Message
 
 LOG = logging.getLogger(__name__)
 
@@ -77,7 +79,9 @@ class Link:
         if self._closed:
             raise ConnectionLost("closed")
         try:
-            connection = Connection(self._path, deadline)
+            connection = Connection(
+                self._path, deadline, self._noted if self._watcher.watched else None
+            )
         except (ConnectionLost, VersionRefused):
             self._retry_at = now() + backoff(self._failures)
             self._failures += 1
@@ -88,6 +92,16 @@ class Link:
         self._watcher.tell(self.bridge, connected=True)
         LOG.info("bridge %s: OpenFlow connection made", self.bridge)
         return connection
+
+    def _noted(self, message: Message) -> None:
+        """The switch tells of changes; those that others made are passed on."""
+        try:
+            found = list(monitor.updates(message))
+        except ValueError as error:
+            LOG.warning("bridge %s: %s", self.bridge, error)
+            return
+        if found:
+            self._watcher.tell_changes(self.bridge, found)
 
     def _drop(self, reason: str) -> None:
         """Close the connection. From here on no flow may be taken for granted."""

@@ -11,15 +11,20 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Protocol
+
+from vifd.openflow.monitor import Update
 
 LOG = logging.getLogger(__name__)
 
 _IDLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 Callback = Callable[[str, bool], None]
+#: Told of changes to the flows of a bridge that others made.
+Changed = Callable[[str, Sequence[Update]], None]
 
 
 class Minded(Protocol):
@@ -41,8 +46,9 @@ class Watcher:
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._links: dict[int, Minded] = {}
         self._minded: tuple[Minded, ...] = ()
-        self._news: SimpleQueue[tuple[str, bool]] = SimpleQueue()
+        self._news: SimpleQueue[tuple[str, bool | Sequence[Update]]] = SimpleQueue()
         self._callbacks: tuple[Callback, ...] = ()
+        self._observers: tuple[Changed, ...] = ()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -86,6 +92,16 @@ class Watcher:
         self._news.put((bridge, connected))
         self.wake()
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody wants to know of changes of flows."""
+        return bool(self._observers)
+
+    def tell_changes(self, bridge: str, updates: Sequence[Update]) -> None:
+        """Let those know who watch the flows; they are called on the watcher's thread."""
+        self._news.put((bridge, updates))
+        self.wake()
+
     def wake(self) -> None:
         """Have the thread look at everything anew."""
         os.eventfd_write(self._alarm, 1)
@@ -94,6 +110,11 @@ class Watcher:
         """Add a subscriber."""
         with self._lock:
             self._callbacks = (*self._callbacks, callback)
+
+    def watch(self, callback: Changed) -> None:
+        """Add somebody who watches the flows."""
+        with self._lock:
+            self._observers = (*self._observers, callback)
 
     def close(self) -> None:
         """End the thread. The links are closed by their owner before."""
@@ -129,12 +150,17 @@ class Watcher:
     def _announce(self) -> None:
         while True:
             try:
-                bridge, connected = self._news.get_nowait()
+                bridge, news = self._news.get_nowait()
             except Empty:
                 return
-            for callback in self._callbacks:
+            calls: list[Callable[[], None]]
+            if isinstance(news, bool):
+                calls = [partial(call, bridge, news) for call in self._callbacks]
+            else:
+                calls = [partial(call, bridge, news) for call in self._observers]
+            for call in calls:
                 try:
-                    callback(bridge, connected)
+                    call()
                 except Exception:
                     LOG.exception("subscriber of OpenFlow connections failed for %s", bridge)
 

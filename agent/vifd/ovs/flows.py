@@ -17,12 +17,12 @@ from vifd.openflow.flow import Flow, flow
 from vifd.ovs import antispoof, cookies
 from vifd.ovs.neighbours import NOBODY, Neighbours
 from vifd.ovs.ports import Gate, SwitchPort
-from vifd.ovs.tables import CLASSIFY, DELIVER, PROTOCOL
+from vifd.ovs.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL
 
 #: The register that holds the local VLAN id from CLASSIFY on.
 NETWORK_REGISTER = "reg6"
 
-ADMIT, GUARD, MISS = 100, 90, 0  #: priorities in CLASSIFY
+ADMIT, GUARD, MISS = 100, LEAST, 0  #: priorities in CLASSIFY
 SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
 
 #: An OpenFlow message has 64 KiB and an output 16 bytes; the rest is for head, match and uplink.

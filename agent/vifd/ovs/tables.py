@@ -19,6 +19,9 @@ SPOOFED = 140
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 
+#: The priority of our lowest flow in CLASSIFY that belongs to a port.
+LEAST = 90
+
 NAMES = {
     CLASSIFY: "classify",
     PROTOCOL: "protocol",
@@ -27,6 +30,11 @@ NAMES = {
     SPOOFED: "spoofed",
     DELIVER: "deliver",
 }
+
+
+def concerns(table: int, priority: int) -> bool:
+    """Whether a flow of others there may stand between a port's frames and our flows."""
+    return table in NAMES and (table != CLASSIFY or priority >= LEAST)
 
 
 def name(table: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from vifd.drivers import Bridging, Drivers, Links, Nft, OpenFlow, Ovsdb, Tracer
 
 #: Calls that neither change nor read the host.
-_PASSIVE = frozenset({"subscribe", "close", "connected", "generation", "forget"})
+_PASSIVE = frozenset({"subscribe", "watch", "close", "connected", "generation", "forget"})
 #: Calls that change the host.
 WRITES = frozenset(
     {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from vifd.drivers.openflow_errors import refused, unavailable
 from vifd.errors import VifError
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, fits
+from vifd.openflow.monitor import Event, Update
 from vifd.testing.pipeline import Pipeline, Place
 
 Key = tuple[int, int, bytes]
@@ -33,6 +34,7 @@ class FakeOpenFlow:
         self._generations: dict[str, int] = {}
         self._connected: set[str] = set()
         self._callbacks: list[Callable[[str, bool], None]] = []
+        self._observers: list[Callable[[str, Sequence[Update]], None]] = []
         self._faults: dict[str, list[VifError | None]] = {}
         #: whether the switch runs
         self.running = True
@@ -101,6 +103,10 @@ class FakeOpenFlow:
         """Have ``callback(bridge, connected)`` called when a connection comes or goes."""
         self._callbacks.append(callback)
 
+    def watch(self, callback: Callable[[str, Sequence[Update]], None]) -> None:
+        """Have ``callback(bridge, updates)`` called when another hand changes flows."""
+        self._observers.append(callback)
+
     def forget(self, bridge: str) -> None:
         """Close the connection."""
         with self._held():
@@ -139,11 +145,19 @@ class FakeOpenFlow:
         """Put flows there as another hand would, without a connection."""
         with self._held():
             self._flows.setdefault(bridge, {}).update({flow.key: flow for flow in flows})
+        self._observed(bridge, Event.ADDED, flows)
 
     def wipe(self, bridge: str) -> None:
         """Remove all flows as another hand would."""
         with self._held():
-            self._flows.pop(bridge, None)
+            gone = self._flows.pop(bridge, {})
+        self._observed(bridge, Event.REMOVED, gone.values())
+
+    def _observed(self, bridge: str, event: Event, flows: Iterable[Flow]) -> None:
+        updates = [Update(event, f.table, f.priority, f.cookie) for f in flows]
+        if updates and bridge in self._connected:
+            for callback in self._observers:
+                callback(bridge, updates)
 
     def patch(self, one: Place, other: Place) -> None:
         """Join two patch ports."""

@@ -3,6 +3,8 @@ give the fixtures ``openflow``, ``tracer`` and ``bridge`` (an empty bridge that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from vifd.drivers import OpenFlow, Tracer
@@ -10,6 +12,7 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow import action as act
 from vifd.openflow import trace
 from vifd.openflow.flow import Flow, flow
+from vifd.openflow.monitor import Update
 
 MAC = "fa:16:3e:00:00:05"
 OURS, MARK = 0x76 << 56, 0xFF << 56
@@ -38,6 +41,9 @@ class OpenFlowSuite:
     def test_nothing_to_do_is_nothing_done(self, openflow: OpenFlow, bridge: str) -> None:
         openflow.apply(bridge)
         assert openflow.dump(bridge, 0, 0) == []
+
+    def test_a_bridge_says_how_many_meters_it_has(self, openflow: OpenFlow, bridge: str) -> None:
+        assert openflow.max_meters(bridge) > 0
 
     def test_a_dump_selects_by_cookie_and_mask(self, openflow: OpenFlow, bridge: str) -> None:
         one, two = port_flows(ONE, 1), port_flows(TWO, 2)
@@ -128,6 +134,14 @@ class OpenFlowSuite:
         openflow.apply(bridge, add=port_flows(ONE, 1))
         openflow.dump(bridge, ONE)
         assert openflow.generation(bridge) == before
+
+    def test_our_own_changes_are_no_news(self, openflow: OpenFlow, bridge: str) -> None:
+        news: list[tuple[str, Sequence[Update]]] = []
+        openflow.watch(lambda *told: news.append(told))
+        openflow.apply(bridge, add=port_flows(ONE, 5))
+        openflow.apply(bridge, delete=port_flows(ONE, 5))
+        assert openflow.dump(bridge, ONE) == []
+        assert news == []
 
     def test_a_forgotten_bridge_can_be_used_again(self, openflow: OpenFlow, bridge: str) -> None:
         openflow.apply(bridge, add=port_flows(ONE, 1))

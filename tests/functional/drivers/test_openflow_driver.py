@@ -13,6 +13,7 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow import action as act
 from vifd.openflow import field as fd
 from vifd.openflow.flow import flow
+from vifd.openflow.monitor import Event, Update
 from vifd.testing import frames
 from vifd.testing.openflow_suite import ONE, OpenFlowSuite, TracerSuite, port_flows
 from vifd.testing.sandbox import PrivateOvs
@@ -52,6 +53,30 @@ class TestOpenFlow(OpenFlowSuite):
 
 class TestTracer(TracerSuite):
     pass
+
+
+# --- what others do -------------------------------------------------------------------------------
+
+
+def test_changes_by_others_are_told_and_ours_are_not(
+    ovs: PrivateOvs, openflow: LocalOpenFlow, bridge: str
+) -> None:
+    news: list[Update] = []
+    openflow.watch(lambda _, updates: news.extend(updates))
+    openflow.apply(bridge, add=port_flows(ONE, 5))
+    ovs.ofctl("add-flow", bridge, "cookie=0xbad,table=3,priority=7,actions=drop")
+    openflow.apply(bridge, add=port_flows(ONE + 1, 6))
+    ovs.ofctl("mod-flows", bridge, "table=3,actions=NORMAL")
+    ovs.ofctl("del-flows", bridge, f"cookie={ONE:#x}/-1,table=0")
+    until(lambda: len(news) >= 3, "the switch told of all changes")
+    assert news == [
+        Update(Event.ADDED, 3, 7, 0xBAD),
+        Update(Event.MODIFIED, 3, 7, 0xBAD),
+        Update(Event.REMOVED, 0, 100, ONE),
+    ]
+    openflow.apply(bridge, delete=port_flows(ONE + 1, 6))
+    assert len(openflow.dump(bridge, ONE)) == len(port_flows(ONE, 5)) - 1
+    assert len(news) == 3
 
 
 # --- size and concurrency -------------------------------------------------------------------------
