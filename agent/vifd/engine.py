@@ -251,6 +251,10 @@ class Engine:
         """Which plugin serves this document now; see :class:`vifd.offering.Negotiator`."""
         return self.negotiator.choose(doc.attachment, claims)
 
+    def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]:
+        """What another document of a served port would make worse."""
+        return self.negotiator.objections(present, doc.attachment)
+
     def _health(self, name: str) -> Probe:
         """What is known of a plugin's health."""
         lane = self.lanes[name]

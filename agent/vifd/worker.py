@@ -432,6 +432,7 @@ class Worker:
         self.desk.again(
             i for i, r in present.items()
             if r is not None and outcome.unfinished(r, repair=limits.repairs(r.report))
+            and self.may(next_step(r, repair=limits.repairs(r.report)), r)
         )  # fmt: skip
 
     def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:

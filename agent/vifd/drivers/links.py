@@ -107,6 +107,14 @@ class Links:
                 if unmarked(link, ifindex, alias):
                     self._set(link.name, rtnl.set_link(link.name, alias=alias))
 
+    def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:
+        """See :class:`vifd.drivers.Links`."""
+        with self._lock:
+            for link in self._get(list(devices)).values():
+                ifindex, alias = devices[link.name]
+                if link.ifindex == ifindex and link.alias.startswith(MARK):
+                    self._set(link.name, rtnl.set_link(link.name, alias=alias))
+
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""
         with self._lock:

@@ -123,6 +123,8 @@ class PortPlugging(abc.ABC):
             clash = _clash(work, rows[work.id])
             if clash is not None:
                 self.batch.fail(work, clash, "ovsdb")
+            elif work.names.adopted and (row := rows[work.id]) is not None:
+                work.item.undo.push("switch port", partial(self._give_back, row, work))
             elif rows[work.id] is None:
                 remove = partial(remove_row, self.drivers.ovsdb, work.device, work.id)
                 work.item.undo.push("switch port", remove)
@@ -143,6 +145,12 @@ class PortPlugging(abc.ABC):
             devices.setdefault(work.names.bridge, []).append(work.device)
         for bridge, names in devices.items():
             self.drivers.ovsdb.delete_ports(bridge, names)
+
+    def _give_back(self, row: PortRow, work: Work) -> None:
+        """Bring a port that was taken over back to what it was."""
+        self.drivers.ovsdb.ensure_ports(row.bridge, [PortSpec(row.name, tag=row.tag)])
+        before = {key: row.external_ids.get(key) for key in self.external_ids(work)}
+        self.drivers.ovsdb.set_external_ids({row.name: before})
 
     def _stale(self, work: Work, row: PortRow) -> bool:
         return row.ofport != work.names.ofport or bool(row.error) or self.stale(work, row)
@@ -165,7 +173,8 @@ class PortPlugging(abc.ABC):
             row = rows.get(work.device)
             if row is None or row.ofport != work.names.ofport:
                 error = self._wrong_number(work, row)
-                remove_row(self.drivers.ovsdb, work.device, work.id)
+                if not work.names.adopted:
+                    remove_row(self.drivers.ovsdb, work.device, work.id)
                 self.batch.fail(work, error, "ofport")
             else:
                 self.rows[work.id] = row
@@ -201,6 +210,9 @@ def _port(work: Work) -> SwitchPort:
 
 def _clash(work: Work, row: PortRow | None) -> NameClash | None:
     if row is None or marks.belongs(row, work.id):
+        return None
+    claimed = row.external_ids.get("iface-id") == work.id and marks.PORT not in row.external_ids
+    if work.names.adopted and claimed:
         return None
     have = f"a port on bridge {row.bridge} without the mark of this port"
     return NameClash(facts={"kind": "port", "name": work.device, "have": have})

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
-from vifd.drivers import Drivers
+from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies, marks, wiring
@@ -53,6 +53,7 @@ class Switch:
         self.bridge = bridge
         self._ledger = host.ledger
         self._drivers: Drivers = host.drivers
+        self._careful = host.careful
         self._lock = threading.RLock()
         self._ports: dict[str, SwitchPort] = {}
         self._removed: set[str] = set()
@@ -94,6 +95,14 @@ class Switch:
                 self._seen = None
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
+
+    def retag(self, tags: Mapping[str, int | None]) -> None:
+        """Bring ports of this bridge to another VLAN; one that is gone is no error."""
+        ovsdb = self._drivers.ovsdb
+        rows = [row for name in tags if (row := ovsdb.port(name)) and row.tag != tags[name]]
+        specs = [PortSpec(row.name, tag=tags[row.name], type=row.type) for row in rows]
+        if specs:
+            ovsdb.ensure_ports(self.bridge, specs)
 
     def settle(self) -> None:
         """Wait until packets go by the flows that were sent; a switch that cannot tell is not
@@ -244,19 +253,33 @@ class Switch:
         changed = False
         for attempt in range(_ATTEMPTS):
             generation = self._drivers.openflow.generation(self.bridge)
+            whole, careful = generation != self._seen, self._careful()
             try:
-                changed |= self._change(ports, reread, whole=generation != self._seen)
+                if whole and careful:
+                    changed |= self._change_with_care(ports)
+                else:
+                    changed |= self._change(ports, reread, whole=whole)
             except BackendUnavailable:
                 self._seen = None
                 if attempt == _ATTEMPTS - 1 or not self._drivers.ovsdb.connected():
                     raise
                 continue
             if self._drivers.openflow.generation(self.bridge) == generation:
-                self._seen = generation
+                # What was not compared now is compared once care is no longer needed.
+                self._seen = None if careful else generation
                 return changed
         raise BackendUnavailable(
             facts={"backend": f"bridge {self.bridge}", "problem": "it restarts again and again"}
         )
+
+    def _change_with_care(self, ports: list[SwitchPort | None]) -> bool:
+        """Change the flows of these ports, of their networks and of the bridge, as they are on the
+        switch; those of others stay, whatever they are."""
+        present = [p for p in ports if p is not None]
+        if not present:
+            return False
+        self._installed = {}
+        return self._change(ports, {p.id for p in present}, whole=False)
 
     def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
         """One comparison and one bundle."""

@@ -96,6 +96,17 @@ class LinksContract:
         assert isinstance(error, NameClash)
         assert error.facts["have_alias"] == "vifd:port-1"
 
+    def test_a_mark_is_put_back_on_the_very_tap_alone(self, links: Links, foreign: Make) -> None:
+        foreign("tap1")
+        foreign("tap2")
+        first = made(links.create_taps([a_tap(3)])["tap3"])
+        before = links.get(["tap1", "tap2", "tap3"])
+        other = f"{MARK}other"
+        taken = {name: (link.ifindex, other) for name, link in before.items()}
+        links.remark({**taken, "tap9": (9, other)})
+        assert links.get(["tap1", "tap2", "tap3"]) == before, "no tap, and one of another port"
+        assert first.alias == "vifd:port-3"
+
     @pytest.mark.parametrize(
         "name",
         ["sixteen-letters-", "", ".", "..", "a/b", "a b", "a:b", "tap%d", "é" * 8],

@@ -139,6 +139,14 @@ class FakeLinks(Faults):
                 if link is not None and unmarked(link, ifindex, alias):
                     self._links[name] = replace(link, alias=alias)
 
+    def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:
+        """See :class:`vifd.drivers.Links`."""
+        with self._call("unmark"), self._lock:
+            for name, (ifindex, alias) in devices.items():
+                link = self._links.get(name)
+                if link is not None and link.ifindex == ifindex and link.alias.startswith(MARK):
+                    self._links[name] = replace(link, alias=alias)
+
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""
         with self._call("delete"):

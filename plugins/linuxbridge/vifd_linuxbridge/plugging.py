@@ -20,7 +20,7 @@ from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.removal import remove_device
+from vifd_linuxbridge.removal import remark, remove_device
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
 
@@ -91,7 +91,8 @@ class Plugging:
     # --- 3: devices ---
 
     def _taps(self) -> None:
-        before = self.links.get([w.device for w in self.batch])
+        remark(self.links, self.batch)
+        before = self._without_misfits(self.links.get([w.device for w in self.batch]))
         for work in self.batch:
             link = before.get(work.device)
             if link is None:
@@ -106,6 +107,21 @@ class Plugging:
                 work.names = replace(work.names, ifindex=result.ifindex)
             else:
                 self.batch.fail(work, wrap(result or _silent(work.device)), "device")
+
+    def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
+        """Take away devices of ours that somebody made anew with another kind of queues, unless a
+        guest has them open: that setting cannot be changed."""
+        misfits = {
+            w.device
+            for w in self.batch
+            if (link := before.get(w.device)) is not None
+            and link.alias == marks.port_alias(w.id)
+            and link.multi_queue != w.names.multi_queue
+            and not link.carrier
+        }
+        if misfits:
+            self.links.delete(sorted(misfits))
+        return {name: link for name, link in before.items() if name not in misfits}
 
     def _tap(self, work: Work) -> Tap:
         return Tap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from vifd.drivers import Bridging, Links, Nft
 from vifd.errors import BackendError, UnplugPartial, VifError
@@ -42,7 +42,16 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
     return batch
 
 
+def remark(links: Links, works: Iterable[Work]) -> None:
+    """Put the mark back on devices that were plugged, where another hand changed the alias."""
+    known = {w.device: (w.names.ifindex, marks.port_alias(w.id)) for w in works}
+    plugged = {name: (index, alias) for name, (index, alias) in known.items() if index}
+    if plugged:
+        links.remark(plugged)
+
+
 def _devices(links: Links, works: Sequence[Work]) -> None:
+    remark(links, works)
     ids = {work.device: work.id for work in works}
     present = links.get(list(ids))
     ours = [n for n, link in present.items() if link.alias == marks.port_alias(ids[n])]

@@ -15,7 +15,7 @@ from vifd.ovs.bridges import Bridges
 from vifd.ovs.plugging import PortPlugging
 from vifd.plugin import Host, Item
 from vifd_ovs.options import Settings
-from vifd_ovs.removal import remove_device
+from vifd_ovs.removal import remark, remove_device
 
 
 class Plugging(PortPlugging):
@@ -34,7 +34,10 @@ class Plugging(PortPlugging):
         """Make the devices that are missing."""
         self._overrule_mtus()
         links = self.drivers.links
+        self._take_over()
+        remark(links, self.batch)
         before = links.get([w.device for w in self.batch])
+        before = self._without_misfits(before)
         self._fresh = {w.id for w in self.batch if w.device not in before}
         for work in self.batch:
             link = before.get(work.device)
@@ -53,6 +56,31 @@ class Plugging(PortPlugging):
                     facts={"backend": "links", "problem": f"no answer about {work.device}"}
                 )
                 self.batch.fail(work, wrap(error), "device")
+
+    def _take_over(self) -> None:
+        """Put the mark on devices that are to be adopted: those that were found, and no others."""
+        links = self.drivers.links
+        for work in self.batch:
+            link = links.get([work.device]).get(work.device) if work.names.adopted else None
+            if link is not None and link.ifindex == work.names.ifindex:
+                back = {work.device: (link.ifindex, link.alias)}
+                work.item.undo.push("mark", partial(links.unmark, back))
+                links.remark({work.device: (link.ifindex, marks.alias(work.id))})
+
+    def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
+        """Take away devices of ours that somebody made anew with another kind of queues, unless a
+        guest has them open: that setting cannot be changed."""
+        misfits = {
+            w.device
+            for w in self.batch
+            if (link := before.get(w.device)) is not None
+            and link.alias == marks.alias(w.id)
+            and link.multi_queue != w.names.multi_queue
+            and not link.carrier
+        }
+        if misfits:
+            self.drivers.links.delete(sorted(misfits))
+        return {name: link for name, link in before.items() if name not in misfits}
 
     def _overrule_mtus(self) -> None:
         """A request of another hand goes first: the switch would set the device back to it."""
@@ -78,7 +106,8 @@ class Plugging(PortPlugging):
 
     def stale(self, work: Work, _row: PortRow) -> bool:
         """Whether the switch may hold a device that is no longer there."""
-        plugged = work.item.wiring is not None and work.names.ifindex
+        known = work.item.wiring is not None or work.names.adopted
+        plugged = known and work.names.ifindex
         return work.id in self._fresh or plugged != self._links[work.id].ifindex
 
     def spec(self, work: Work) -> PortSpec:
@@ -87,7 +116,7 @@ class Plugging(PortPlugging):
         return PortSpec(
             work.device,
             ofport=work.names.ofport,
-            tag=work.names.tag,
+            tag=work.names.row_tag(opened=work.item.open),
             # the device's MTU is ours to set; only a request of another hand must be overruled
             mtu=mtu if row is not None and row.mtu_request not in (None, mtu) else None,
             external_ids=self.external_ids(work),
@@ -104,7 +133,7 @@ class Plugging(PortPlugging):
                     self.batch.fail(work, error, "device")
                     continue
             ifindex = self._links[work.id].ifindex
-            work.names = replace(work.names, ifindex=ifindex, plugged=True)
+            work.names = replace(work.names, ifindex=ifindex, plugged=True, adopted=False)
 
 
 def _restore(links: Links, before: Link) -> None:

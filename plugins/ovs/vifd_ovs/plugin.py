@@ -17,6 +17,7 @@ from vifd.ovs.bridges import Bridges
 from vifd.ovs.gates import set_gates
 from vifd.ovs.naming import Naming
 from vifd.ovs.needs import segment_needs, uplink_mtus
+from vifd.ovs.recipe import recipe
 from vifd.ovs.removal import unplug
 from vifd.ovs.rows import bridges_of
 from vifd.ovs.switch import Switch, switch_of
@@ -32,7 +33,7 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
 )
-from vifd_ovs import observing, options, probing
+from vifd_ovs import adopting, observing, options, probing
 from vifd_ovs.checking import Checking
 from vifd_ovs.garbage import Garbage
 from vifd_ovs.plugging import Plugging
@@ -90,6 +91,10 @@ class OvsPlugin(VifPlugin):
         )
 
     # --- before ---
+
+    def recipe(self) -> str:
+        """The flows of a sample, and where the networks leave the host."""
+        return recipe(sorted(self.settings.mappings.items()))
 
     def probe(self) -> Probe:
         self._mtus = uplink_mtus(self._bridges)
@@ -153,6 +158,13 @@ class OvsPlugin(VifPlugin):
         bridge that the ledger names."""
         bridges = bridges_of(self.host, self.settings.bridge)
         return observing.observe(self.host.drivers, bridges, self.plugin_name, VIF_TYPE)
+
+    def claim(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring | None:
+        """A tap on the integration bridge whose port has the iface-id of this one."""
+        found = adopting.claim(
+            self.host.drivers, self._naming, self.settings.bridge, attachment, taken
+        )
+        return found and Wiring(self.plugin_name, VIF_TYPE, found[0], found[1].details())
 
     # --- single objects ---
 

@@ -16,8 +16,19 @@ def remove_device(links: Links, device: str, port_id: str) -> None:
         links.delete([device])
 
 
+def remark(links: Links, works: Iterable[Work]) -> None:
+    """Put the mark back on devices that were plugged, where another hand changed the alias."""
+    made = [w for w in works if w.names.plugged]
+    known = {w.device: (w.names.ifindex, marks.alias(w.id)) for w in made}
+    plugged = {name: (index, alias) for name, (index, alias) in known.items() if index}
+    if plugged:
+        links.remark(plugged)
+
+
 def remove_devices(links: Links, works: Iterable[Work]) -> None:
     """Remove the devices of several ports, as far as they bear the ports' marks."""
+    works = list(works)
+    remark(links, works)
     ids = {work.device: work.id for work in works}
     present = links.get(list(ids))
     links.delete([n for n, link in present.items() if link.alias == marks.alias(ids[n])])

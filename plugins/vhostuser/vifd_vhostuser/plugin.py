@@ -19,6 +19,7 @@ from vifd.ovs.bridges import Bridges
 from vifd.ovs.gates import set_gates
 from vifd.ovs.naming import Naming
 from vifd.ovs.needs import segment_needs, uplink_mtus
+from vifd.ovs.recipe import recipe
 from vifd.ovs.removal import unplug
 from vifd.ovs.rows import bridges_of, observe_rows
 from vifd.ovs.switch import Switch, switch_of
@@ -106,6 +107,10 @@ class VhostUserPlugin(VifPlugin):
         )
 
     # --- before ---
+
+    def recipe(self) -> str:
+        """The flows of a sample, and where the networks leave the host."""
+        return recipe(sorted(self.settings.mappings.items()))
 
     def probe(self) -> Probe:
         self._mtus = uplink_mtus(self._bridges)

@@ -82,6 +82,15 @@ def test_the_kernel_shows_every_setting(links: Links, oracle: IPRoute) -> None:
     assert shown["type"] == 2
 
 
+def test_a_mark_that_somebody_took_is_put_back_by_ifindex(links: Links, oracle: IPRoute) -> None:
+    link = made(links.create_taps([a_tap()])["tap1"])
+    oracle.link("set", index=link.ifindex, ifalias="somebody")
+    links.remark({"tap1": (link.ifindex + 1, link.alias)})
+    assert links.get(["tap1"])["tap1"].alias == "somebody"
+    links.remark({"tap1": (link.ifindex, link.alias)})
+    assert links.get(["tap1"])["tap1"] == link
+
+
 def test_ipv6_is_off(links: Links, oracle: IPRoute) -> None:
     made(links.create_taps([a_tap()])["tap1"])
     assert Path("/proc/sys/net/ipv6/conf/tap1/disable_ipv6").read_text().strip() == "1"
