@@ -17,6 +17,8 @@ from vifd.testing.sandbox import PrivateOvs
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _IFF_TAP_NO_PI = 0x1002
+#: A cookie with our mark that no port has.
+FORGED = "cookie=0x7601000000000001"
 
 
 @contextlib.contextmanager
@@ -52,7 +54,11 @@ def remake_device(device: str) -> None:
         (old,) = netlink.get_links(index=links()[device])
         netlink.link("delete", index=old["index"])
         make_tap(device)
-        values = {"address": old.get("address"), "mtu": old.get("mtu"), "ifalias": old.get("ifalias")}
+        values = {
+            "address": old.get("address"),
+            "mtu": old.get("mtu"),
+            "ifalias": old.get("ifalias"),
+        }
         netlink.link("set", index=links()[device], state="up", **values)
 
 
@@ -74,6 +80,11 @@ def set_alias(device: str) -> None:
 def set_down(device: str) -> None:
     """``ip link set down``"""
     _set(device, state="down")
+
+
+def release(device: str) -> None:
+    """``ip link set nomaster``"""
+    _set(device, master=0)
 
 
 def exists(device: str) -> bool:
@@ -135,13 +146,13 @@ def delete_all_flows(ovs: PrivateOvs, _device: str) -> None:
 def change_flow(ovs: PrivateOvs, device: str) -> None:
     """A port's guard turned into an open door."""
     match = f"table=0,priority=90,in_port={number(ovs, device)}"
-    ovs.ofctl("--strict", "mod-flows", "br-int", f"{match},actions=NORMAL")
+    ovs.ofctl("mod-flows", "br-int", "--strict", f"{match},actions=NORMAL")
 
 
 def add_flow_with_our_cookie(ovs: PrivateOvs, device: str) -> None:
     """A flow that bears our mark, and is none of ours."""
     match = f"table=0,priority=300,in_port={number(ovs, device)}"
-    ovs.ofctl("add-flow", "br-int", f"cookie=0x7601000000000001,{match},actions=NORMAL")
+    ovs.ofctl("add-flow", "br-int", f"{FORGED},{match},actions=NORMAL")
 
 
 def number(ovs: PrivateOvs, device: str) -> str:

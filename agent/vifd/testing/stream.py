@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import select
 import threading
 import time
@@ -72,18 +74,15 @@ class Stream:
     def gap(self) -> float:
         """The longest time in seconds between two frames that arrived one after the other."""
         times = sorted(self.arrived.values())
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=float("inf"))
+        return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
 
     def _send(self) -> None:
         due = time.monotonic()
         while not self._ending.is_set():
             frame = self._make(numbered(len(self.sent)))
             self.sent.append(time.monotonic())
-            try:
+            with contextlib.suppress(OSError):  # the device is down: lost, as a guest's would be
                 self._sender.send(frame)
-            except OSError:
-                # the device has no carrier or is down: the frame is lost, as a guest's would be
-                pass
             due = max(due + PACE, time.monotonic() - PACE)
             self._ending.wait(max(0.0, due - time.monotonic()))
 

@@ -1,0 +1,345 @@
+"""A hypothesis machine that does to a host what happens to hosts, in any order.
+
+Callers plug, change, open, close and remove ports; the daemon is killed or restarted, the switch's
+daemons are killed, other hands change things, the power goes. Whatever happened: once it is quiet,
+every port that is wanted is as it shall be, by a second opinion and by frames, and nothing else is
+left.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from unit.docs import document
+from vifd.testing import census, meddler, oracle
+from vifd.testing.daemon import Options, Vifd
+from vifd.testing.netns import links
+from vifd.testing.oracle import Wanted
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import Expired, until
+
+#: Seconds in which everything must be as wanted after the last disturbance.
+PATIENCE = 30.0
+SETTLED = ("LIVE", "READY", "QUIESCED")
+OPTIONS: Options = {
+    "engine": {"retry_first": 0.05, "retry_longest": 0.5, "check_interval": 1},
+    "plugins": {"enabled_plugins": "ovs"},
+}
+
+roles = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])
+numbers = st.integers(1, 5)
+networks = st.integers(1, 2)
+edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
+moments = st.sampled_from([0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
+
+
+class World:
+    """The host that all runs share."""
+
+    def __init__(self, ovs: PrivateOvs, directory: Path) -> None:
+        self.ovs = ovs
+        self.vifd = Vifd(directory, ovs, OPTIONS)
+        self.runs = self.steps = 0
+        self.vifd.start()
+        self.vifd.ready()
+        self._plug_and_unplug()
+        self.empty = census.take(ovs)
+        self._read = 0
+
+    def _plug_and_unplug(self) -> None:
+        """Have there what stays when the last port goes."""
+        assert self.vifd.plug(document(1))[0] == 201
+        self.clear()
+
+    def clear(self) -> None:
+        """Everything runs, and no port is there."""
+        self.ovs.start()
+        self.vifd.start()
+        self.vifd.ready()
+        ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
+        if ids:
+            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=20", {"ids": ids})
+
+    def defects(self) -> list[str]:
+        """What the daemon's log says of its own defects since the last time."""
+        text = self.vifd.log
+        new, self._read = text[self._read :], len(text)
+        lines = new.splitlines()
+        return [
+            "\n".join(lines[i : i + 30])
+            for i, line in enumerate(lines)
+            if "Traceback" in line and "Traceback" not in "".join(lines[max(0, i - 3) : i])
+        ]
+
+    def power_cut(self) -> None:
+        """Nothing is left but what is on disk."""
+        self.vifd.kill()
+        self.ovs.vswitchd.kill()
+        self.ovs.ovsdb.kill()
+        for device in links():
+            if device.startswith("tap"):
+                meddler.delete_device(device)
+
+    def close(self) -> None:
+        try:
+            self.clear()
+        finally:
+            self.vifd.close()
+
+
+class HostMachine(RuleBasedStateMachine):
+    """One run; the world is made before the first of them.
+
+    Which rule comes next depends on nothing but the seed, whatever the host answers: a rule that
+    finds nothing to do does nothing.
+    """
+
+    world: ClassVar[World]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world.runs += 1
+        self.story: list[str] = []
+        self.documents: dict[int, dict[str, Any]] = {}
+        self.began = time.strftime("%H:%M:%S")
+        self._start = time.monotonic()
+        self.world.clear()
+
+    @initialize(roles=st.lists(roles, min_size=1, max_size=3))
+    def begin(self, roles: list[str]) -> None:
+        """A host with some ports."""
+        for number, role in enumerate(roles, 1):
+            self.plug(number, 1, role)
+        self.settle()
+
+    def _pick(self, number: int) -> int:
+        """One of the ports that are wanted, else one that is not."""
+        there = sorted(self.documents)
+        return there[number % len(there)] if there else number
+
+    # --- what callers do ---
+
+    @rule(number=numbers, network=networks, role=roles)
+    def plug(self, number: int, network: int, role: str) -> None:
+        if number in self.documents:
+            return
+        name = f"0d1e0000-0000-4000-8000-{network:012x}"
+        wanted = document(number, network__id=name, role=role)
+        if self._ask("PUT", number, "", wanted):
+            self.documents[number] = wanted
+
+    @rule(number=numbers, change=st.sampled_from(["mtu", "pairs", "name", "admin"]), at=moments,
+          crash=st.booleans())  # fmt: skip
+    def update(self, number: int, change: str, at: float, crash: bool) -> None:
+        number = self._pick(number)
+        if number not in self.documents:
+            return
+        wanted = _changed(self.documents[number], change)
+        if self._ask("PUT", number, f" ({change})", wanted):
+            self.documents[number] = wanted
+        if crash:
+            self._crash(at)
+
+    @rule(number=numbers, role=st.sampled_from(["ACTIVE", "INACTIVE"]))
+    def change_role(self, number: int, role: str) -> None:
+        number = self._pick(number)
+        if number not in self.documents:
+            return
+        verb = "activate" if role == "ACTIVE" else "deactivate"
+        if self._ask("POST", number, f"/{verb}", None):
+            self.documents[number]["role"] = role
+
+    @rule(number=numbers)
+    def unplug(self, number: int) -> None:
+        number = self._pick(number)
+        if number in self.documents and self._ask("DELETE", number, "", None):
+            del self.documents[number]
+
+    def _ask(self, method: str, number: int, what: str, body: Any) -> bool:
+        """One call without waiting; whether it was taken."""
+        path = f"/v1/ports/{document(number)['port']['id']}"
+        path += what if what.startswith("/") else ""
+        status, answer = self.world.vifd.call(method, path, body)
+        self._tell(f"{method} {number}{what}: {status}")
+        if status in (200, 201, 202, 204):
+            return True
+        assert status in (409, 503), f"{method} {path}: {status} {answer}"
+        assert answer["retryable"], answer
+        return False
+
+    # --- what happens to the daemon ---
+
+    @rule(at=moments, graceful=st.booleans(), meanwhile=st.lists(
+        st.tuples(edits, numbers), max_size=2))  # fmt: skip
+    def restart(self, at: float, graceful: bool, meanwhile: list[tuple[str, int]]) -> None:
+        """The daemon goes and comes back; nothing else changes unless somebody changes it."""
+        before: dict[str, float] = {}
+        if not meanwhile:
+            self.settle()
+            before = oracle.flow_ages(self.world.ovs)
+        else:
+            time.sleep(at)
+        self._tell("restart" if graceful else "kill -9")
+        (self.world.vifd.stop if graceful else self.world.vifd.kill)()
+        for edit, number in meanwhile:
+            self.meddle(edit, number)
+        self.world.vifd.start()
+        if not meanwhile:
+            self.world.vifd.ready()
+            self._converge()
+            touched = oracle.touched_flows(before, oracle.flow_ages(self.world.ovs))
+            assert touched == [], self._account(touched)
+
+    def _crash(self, at: float) -> None:
+        time.sleep(at)
+        self._tell(f"kill -9 after {at} s")
+        self.world.vifd.kill()
+        self.world.vifd.start()
+
+    # --- what happens to the switch ---
+
+    @rule(which=st.sampled_from(["vswitchd", "ovsdb", "both"]), at=moments)
+    def kill_switch(self, which: str, at: float) -> None:
+        time.sleep(at)
+        self._tell(f"kill -9 {which}")
+        if which != "ovsdb":
+            self.world.ovs.vswitchd.kill()
+        if which != "vswitchd":
+            self.world.ovs.ovsdb.kill()
+        self.world.ovs.start()
+
+    @rule(edit=edits, number=numbers)
+    def meddle(self, edit: str, number: int) -> None:
+        """Somebody else changes a port, if it is there to be changed."""
+        wanted = Wanted(document(self._pick(number)))
+        try:
+            if edit in meddler.DEVICE:
+                if not meddler.exists(wanted.device):
+                    return
+                meddler.DEVICE[edit](wanted.device)
+            else:
+                meddler.SWITCH[edit](self.world.ovs, wanted.device)
+        except Exception as error:
+            self._tell(f"{edit} {number} was not to be had: {str(error)[:60]}")
+        else:
+            self._tell(f"{edit}: {number}")
+
+    @rule(switch_first=st.booleans())
+    def reboot(self, switch_first: bool) -> None:
+        """The power goes, and comes back; who is up first is not certain."""
+        self._tell("reboot")
+        self.world.power_cut()
+        if switch_first:
+            self.world.ovs.start()
+        self.world.vifd.start()
+        self.world.ovs.start()
+
+    # --- what must hold ---
+
+    @rule()
+    def settle(self) -> None:
+        """Wait until it is quiet, and look."""
+        self._tell("settle")
+        self._converge()
+
+    def _wanted(self) -> list[Wanted]:
+        return [
+            Wanted(d, open=d["role"] == "ACTIVE" and d["port"].get("admin_state_up", True))
+            for d in self.documents.values()
+        ]
+
+    def _converge(self) -> None:
+        found: list[str] = []
+
+        def quiet() -> bool:
+            try:
+                found[:] = self._astray()
+            except (OSError, RuntimeError) as error:  # somebody does not answer yet
+                found[:] = [str(error)]
+            if found:
+                time.sleep(0.05)
+            return not found
+
+        try:
+            until(quiet, "everything is as wanted", PATIENCE)
+        except Expired:
+            raise AssertionError(self._account(found)) from None
+
+    def _astray(self) -> list[str]:
+        """What is not as it shall be: by the daemon's words, and by a second opinion."""
+        ports = self.world.vifd.get("/v1/ports")["ports"]
+        found = [
+            f"{p['id']} is {p['phase']}: {(p['error'] or {}).get('message')}"
+            for p in ports
+            if p["phase"] not in SETTLED or p["error"]
+        ]
+        wanted = self._wanted()
+        known, shall = {p["id"] for p in ports}, {w.id for w in wanted}
+        found += [f"{i} is known, and shall not" for i in known - shall]
+        found += [f"{i} is not known" for i in shall - known]
+        if found:
+            return found
+        return oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
+
+    def _left(self, wanted: list[Wanted]) -> list[str]:
+        """What is there beyond the wanted."""
+        present = census.take(self.world.ovs)
+        shall = {w.device for w in wanted}
+        devices = present.links - self.world.empty.links - shall
+        ports = present.ports - self.world.empty.ports - {f"br-int/{d}" for d in shall}
+        return [f"left behind: {name}" for name in sorted(devices | ports)]
+
+    def teardown(self) -> None:
+        """Look once more, with frames; then all ports go, and nothing is left."""
+        self._tell("the end")
+        self._converge()
+        astray = oracle.frames_go_astray(self.world.ovs, self._wanted())
+        assert astray == [], self._account(astray)
+        for number in list(self.documents):
+            self.unplug(number)
+        self._converge()
+        left = census.take(self.world.ovs).flows - self.world.empty.flows
+        # another hand's forgery is garbage, which has its time
+        left = frozenset(flow for flow in left if meddler.FORGED not in flow)
+        assert not left, self._account(sorted(left))
+        defects = self.world.defects()
+        assert defects == [], self._account(defects)
+        if os.environ.get("STATEFUL_STORIES"):
+            sys.stderr.write("\n  ".join(["a run:", *self.story]) + "\n")
+
+    def _tell(self, text: str) -> None:
+        self.world.steps += 1
+        self.story.append(f"{time.monotonic() - self._start:5.1f} s: {text}")
+        note(text)
+
+    def _account(self, found: list[str]) -> str:
+        log = "\n".join(self.world.vifd.log.splitlines()[-60:])
+        story = "\n  ".join(self.story)
+        text = "\n".join([*found, f"after (since {self.began}):\n  {story}", f"log:\n{log}"])
+        # said at once: hypothesis may find that it does not happen twice, and then hides it
+        sys.stderr.write(f"\nFAILED: {text}\n")
+        return text
+
+
+def _changed(old: dict[str, Any], change: str) -> dict[str, Any]:
+    """The document with one difference that is applied in place."""
+    new = copy.deepcopy(old)
+    if change == "mtu":
+        new["network"]["mtu"] = 1400 if old["network"]["mtu"] == 1450 else 1450
+    elif change == "pairs":
+        pairs = old["port"].get("allowed_address_pairs")
+        new["port"]["allowed_address_pairs"] = [] if pairs else [{"ip_address": "10.9.9.9"}]
+    elif change == "name":
+        new["port"]["name"] = f"{old['port']['name']}x"
+    else:
+        new["port"]["admin_state_up"] = not old["port"].get("admin_state_up", True)
+    return new
