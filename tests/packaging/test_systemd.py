@@ -1,5 +1,6 @@
 """The unit file, judged by systemd itself."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,23 +11,43 @@ from vifd.testing.sandbox import program
 
 DIRECTORY = Path(__file__).parents[2] / "etc" / "systemd"
 UNIT = DIRECTORY / "vifd.service"
+TARGET = DIRECTORY / "vifd-ports.target"
 
 #: Exposure by systemd's own measure, in tenths (0 is locked up, 100 is open). What remains is what
 #: the daemon is for: the host's network, netlink, CAP_NET_ADMIN and the sockets of Open vSwitch.
 EXPOSURE = 24
 
 
-def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+#: The units around vifd at boot, with the orderings that they have on Debian.
+NEIGHBOURS = {
+    "ovsdb-server.service": "After=network-pre.target\nBefore=network.target networking.service\n"
+    "DefaultDependencies=no",
+    "ovs-vswitchd.service": "After=ovsdb-server.service network-pre.target\nBefore=network.target\n"
+    "Requires=ovsdb-server.service\nDefaultDependencies=no",
+    "openvswitch-switch.service": "Before=network.target\nAfter=network-pre.target "
+    "ovsdb-server.service ovs-vswitchd.service\nRequires=ovsdb-server.service ovs-vswitchd.service",
+    "libvirtd.service": "After=network.target local-fs.target remote-fs.target",
+    "virtqemud.service": "After=network.target local-fs.target remote-fs.target",
+    "libvirt-guests.service": "After=network.target time-sync.target libvirtd.service",
+    "nova-compute.service": "After=network-online.target libvirtd.service",
+    "consumer.service": "After=vifd-ports.target",
+}
+
+
+def analyze(*arguments: str, units: Path | None = None) -> subprocess.CompletedProcess[str]:
     path = program("systemd-analyze")
     assert path is not None
+    more = {"SYSTEMD_UNIT_PATH": f"{units}:/lib/systemd/system"} if units else {}
     return subprocess.run(
-        [path, "--no-pager", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+        [path, "--no-pager", *arguments], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, **more},
+    )  # fmt: skip
 
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The unit with a program that exists on every machine."""
+    """The unit, and the target beside it, with a program that exists on every machine."""
+    (tmp_path / TARGET.name).write_text(TARGET.read_text())
     path = tmp_path / UNIT.name
     text, count = re.subn(r"^ExecStart=/usr/bin/vifd", "ExecStart=/bin/true", UNIT.read_text(),
                           flags=re.MULTILINE)  # fmt: skip
@@ -46,6 +67,52 @@ def test_a_wrong_line_would_be_noticed(unit: Path) -> None:
     unit.write_text(unit.read_text().replace("ProtectHome=yes", "ProtectHouse=yes"))
     done = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
     assert "ProtectHouse" in done.stderr
+
+
+@pytest.fixture
+def boot(unit: Path) -> Path:
+    """A target that pulls in vifd and all its neighbours."""
+    for name, orderings in NEIGHBOURS.items():
+        text = f"[Unit]\nDescription=stub\n{orderings}\n[Service]\nExecStart=/bin/true\n"
+        (unit.parent / name).write_text(text)
+    wanted = " ".join([UNIT.name, *NEIGHBOURS])
+    path = unit.parent / "boot.target"
+    path.write_text(f"[Unit]\nDescription=boot\nWants={wanted}\n")
+    return path
+
+
+@pytest.mark.needs("program:systemd-analyze")
+def test_the_boot_order_has_no_cycle(boot: Path) -> None:
+    done = analyze("verify", "--man=no", str(boot), units=boot.parent)
+    assert "cycle" not in done.stderr
+
+
+@pytest.mark.needs("program:systemd-analyze")
+@pytest.mark.parametrize("first", ["libvirtd.service", "virtqemud.service", "nova-compute.service",
+                                   "libvirt-guests.service", "consumer.service"])  # fmt: skip
+def test_guests_come_after_vifd(boot: Path, first: str) -> None:
+    """Whoever wanted it the other way round would have made a cycle, and systemd says so."""
+    path = boot.parent / first
+    path.write_text(path.read_text().replace("[Service]", "Before=vifd.service\n[Service]"))
+    done = analyze("verify", "--man=no", str(boot), units=boot.parent)
+    assert "ordering cycle" in done.stderr
+    assert first in done.stderr
+
+
+@pytest.mark.needs("program:systemd-analyze")
+@pytest.mark.parametrize("switch", ["openvswitch-switch.service", "ovs-vswitchd.service"])
+def test_vifd_comes_after_the_switch(boot: Path, switch: str) -> None:
+    path = boot.parent / switch
+    path.write_text(path.read_text().replace("[Service]", "After=vifd.service\n[Service]"))
+    done = analyze("verify", "--man=no", str(boot), units=boot.parent)
+    assert "ordering cycle" in done.stderr
+
+
+def test_ready_is_told_by_vifd_itself_and_failing_stops_nobody() -> None:
+    text = UNIT.read_text()
+    assert "Type=notify" in text
+    for line in ("RequiredBy=", "BindsTo=", "Requires=", "Requisite="):
+        assert f"\n{line}" not in text + TARGET.read_text()
 
 
 @pytest.mark.needs("program:systemd-analyze")
