@@ -224,6 +224,33 @@ def test_vifctl_says_the_same(host: Host, tmp_path: Path) -> None:
         assert words in done.stderr
 
 
+def test_a_plugged_port_is_not_changed_into_what_cannot_be(host: Host) -> None:
+    """In place or not, and within one call: the checks are those of a new port."""
+    first, second, other = (document(n, **vlan("physnet1")) for n in (2, 3, 4))
+    assert host.vifd.plug(first)[0] == 201
+    for changes, code in (
+        ({"network__mtu": 9000}, "E_PLUG_MTU"),
+        ({"fixed_ips": NEIGHBOUR["fixed_ips"]}, "E_IP_DUPLICATE"),
+        ({k: ROUTED[k] for k in ("fixed_ips", "subnets", "network__segment")},
+         "E_IP_WRONG_SEGMENT"),
+        ({"port__security_groups": [GROUP]}, "E_FEATURE_UNENFORCED"),
+        (guest(QUEUES), "E_CAP_MULTIQUEUE"),
+    ):  # fmt: skip
+        status, error = host.vifd.plug(document(2, **{**vlan("physnet1"), **changes}))
+        assert error.get("code") == code, error
+        assert host.vifd.get(f"/v1/ports/{port_id(2)}")["document"] == first
+    assert host.vifd.plug(document(2, **vlan("physnet1"), network__mtu=1400))[0] == 200
+    # two ports of one call with one address: the first has it
+    second["fixed_ips"] = other["fixed_ips"] = [{"ip_address": "10.0.0.77"}]
+    call = "/v1/ports:plug?wait=active&timeout=30"
+    status, answer = host.vifd.call("POST", call, {"ports": [second, other]})
+    assert status == 207
+    assert [item["status"] for item in answer["ports"]] == [201, 409], answer
+    assert answer["ports"][1]["error"]["code"] in ("E_IP_DUPLICATE", "E_NEG_NO_COMMON_VIF")
+    ids = {"ids": [port_id(2), port_id(3)]}
+    assert host.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", ids)[0] == 200
+
+
 def test_what_the_real_qemu_lacks(ovs: PrivateOvs, tmp_path: Path) -> None:
     """The inventory of this machine, whatever it is, decides."""
     with Vifd(tmp_path / "v", ovs) as vifd:
@@ -249,6 +276,10 @@ def test_what_the_real_qemu_lacks(ovs: PrivateOvs, tmp_path: Path) -> None:
             assert (status, error["code"]) == (409, code), error
             assert error["facts"].items() >= facts.items()
             assert error["facts"]["problem"] or error["facts"]["have"]
+        if known.get(names.SWITCHDEV) is False:
+            offloaded = {"port__vnic_type": "direct", "port__hardware_offload_type": "switchdev"}
+            status, error = vifd.plug(document(2, plugin="noop", vif_type="noop", **offloaded))
+            assert (status, error["code"]) == (409, "E_VNIC_NO_SWITCHDEV"), error
         sent = document(2, plugin="ovs", **guest({}, {"hw_vif_model": "virtio"}))
         status, offer = host.offer(sent)
         assert (status, offer["requires"]) == (200, [VIRTIO])

@@ -90,6 +90,12 @@ class World:
     def facts(self, number: int) -> dict[str, Any]:
         return {e["fact"]: e["have"] for e in self.port(number)["evidence"]}
 
+    def probed(self) -> dict[str, Any]:
+        """What the plugin's last probe found."""
+        (facts,) = (p["facts"] for p in self.vifd.get("/v1/plugins")["plugins"]
+                    if p["name"] == "vhostuser")  # fmt: skip
+        return dict(facts)
+
     def degraded(self, number: int) -> dict[str, Any]:
         """Wait until the port is degraded; its findings."""
         until(lambda: self.port(number)["phase"] == "DEGRADED", "it is degraded", 30)
@@ -145,20 +151,15 @@ def test_a_guest_with_private_memory_is_refused_before_anything_is_made(world: W
     assert not list((world.directory / "s").glob("*"))
 
 
-def test_the_guests_pages_decide_which_plugin_serves_it(world: World) -> None:
-    """Large pages: the switch in user space. Small ones: a tap, and why is kept with the port."""
-    status, port = world.vifd.plug(document(7, instance=_instance(LARGE)))
-    assert (status, port["plugin"], port["vif"]["type"]) == (201, "vhostuser", "vhostuser"), port
-    small = {**document(8, instance=_instance({"hw:mem_page_size": "small"}))}
-    status, offer = world.vifd.call("POST", "/v1/offers", {"attachment": small})
-    assert (status, offer["choice"]["plugin"]) == (200, "ovs"), offer
-    refused = {r["plugin"]: r["error"] for r in offer["refused"]}
-    assert refused["vhostuser"]["code"] == "E_CAP_SHARED_MEMORY"
-    assert "hw:mem_page_size is 'small'" in refused["vhostuser"]["message"]
-    status, port = world.vifd.plug(small)
-    assert (status, port["plugin"]) == (201, "ovs"), port
-    kept = {r["plugin"]: r["error"]["code"] for r in world.port(8)["selection"]["refused"]}
-    assert kept["vhostuser"] == "E_CAP_SHARED_MEMORY"
+def test_a_guest_that_must_be_near_is_refused_where_no_thread_polls_near_it(world: World) -> None:
+    world.vhost(1)
+    until(lambda: world.probed()["pmd_cores"], "a thread polls, and the probe has seen it", 20)
+    far = {**_instance(LARGE), "numa_nodes": [63]}
+    status, error = world.plug(9, "vhostuser", instance=far, port__numa_affinity_policy="required")
+    assert (status, error["code"]) == (409, "E_CAP_NUMA"), error
+    assert (error["facts"]["wanted"], error["facts"]["have"]) == ([63], [0])
+    status, port = world.plug(9, "vhostuser", instance=far)
+    assert status == 201, port
 
 
 @pytest.mark.parametrize("memory", ["private", "anonymous"])

@@ -43,13 +43,13 @@ _PORT = "Networking API: port"
 #: Evaluated in this order; of two that say the same parameter the first holds.
 RULES = (
     Rule(
+        "hardware_offload", f"{_PORT} hardware_offload_type, binding:profile capabilities",
+        "a NIC in switchdev mode; no effect on a port without a function of a NIC", inputs.offload,
+    ),
+    Rule(
         "vnic_type", f"{_PORT} binding:vnic_type",
         "what its kind of device needs, see below; a device that reads guest memory by itself "
         "needs it locked", inputs.vnic_type,
-    ),
-    Rule(
-        "hardware_offload", f"{_PORT} hardware_offload_type, binding:profile capabilities",
-        "a NIC in switchdev mode; no effect on a port without a function of a NIC", inputs.offload,
     ),
     Rule(
         "mem_page_size", _both("mem_page_size"),
