@@ -47,6 +47,7 @@ def meet(
         else:
             met.append(_one(need, inventory))
     met += [Requirement("no_effect", True, note=f"no effect: {text}") for text in needs.ignored]
+    met += _as_nova_has_it(needs, inventory)
     if kind == VHOST_USER:
         met += _of_vhost_user(needs, inventory, advert, probe)
     met += _numa(needs, probe)
@@ -97,6 +98,17 @@ def _multiqueue(need: Need, inventory: Inventory, vif_type: str) -> Requirement:
         return Requirement(name, False, MultiqueueUnsupported(facts=facts, stage="requirement"))
     note = f"{most} of {need.wanted} queues" if most < need.wanted else ""
     return Requirement(name, True, note=note)
+
+
+def _as_nova_has_it(needs: Needs, inventory: Inventory) -> Iterator[Requirement]:
+    """What nova does not do on a host such as this; said, as a caller may do it all the same."""
+    if needs.queues > 1 and inventory.lacks(names.virt_type("kvm")):
+        note = "nova gives guests of virt type qemu one queue"
+        yield Requirement(Kind.MULTIQUEUE.value, True, note=note)
+    large = any(need.kind is Kind.PAGES for need in needs.needs)
+    if large and inventory.has(names.FILE_BACKED_MEMORY):
+        note = "nova starts no guest with large pages where memory is backed by files"
+        yield Requirement(Kind.PAGES.value, True, note=note)
 
 
 def _queues(limit: Capability) -> int | None:

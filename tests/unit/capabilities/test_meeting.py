@@ -231,6 +231,15 @@ def test_what_has_no_effect_is_said():
     assert [n for n in notes(wanted, Inventory()) if n.startswith("no effect: ")]
 
 
+def test_what_nova_would_not_do_is_said():
+    emulated = host(**{names.virt_type("kvm"): None, names.MAX_QUEUES: 8})
+    assert any("virt type qemu" in n for n in notes(needs(MULTIQUEUE), emulated))
+    assert not any("virt type qemu" in n for n in notes(needs(), emulated))
+    backed = host(**{names.FILE_BACKED_MEMORY: 1, names.HUGEPAGES: 1})
+    assert any("backed by files" in n for n in notes(needs({"hw:mem_page_size": "large"}), backed))
+    assert not any("backed" in n for n in notes(needs({"hw:mem_page_size": "any"}), backed))
+
+
 def test_a_forbidden_trait_is_said():
     wanted = needs({"trait:CUSTOM_X": "forbidden"})
     assert not unmet(wanted, host(CUSTOM_X=1))
