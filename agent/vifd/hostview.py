@@ -34,6 +34,7 @@ class HostView:
 
     :param capabilities: ``None`` where nobody reads the host
     :param facts: what else is known, by name
+    :param patience: seconds that plugins may take to be probed
     """
 
     def __init__(
@@ -41,8 +42,11 @@ class HostView:
         engine: Engine,
         capabilities: HostCapabilities | None = None,
         facts: Callable[[], dict[str, Any]] = dict,
+        *,
+        patience: float = PATIENCE,
     ) -> None:
         self._engine = engine
+        self._patience = patience
         self._capabilities = capabilities or HostCapabilities([])
         self._facts = facts
 
@@ -106,7 +110,7 @@ class HostView:
                 source["name"] for source in self._capabilities.sources()
                 if source["name"] != PLUGINS
             )  # fmt: skip
-            concurrent.futures.wait(self._engine.probe_now(), PATIENCE)
+            concurrent.futures.wait(self._engine.probe_now(), self._patience)
             others.result()
             self._capabilities.refresh([PLUGINS]).result()
             answer = self.show()

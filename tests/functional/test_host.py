@@ -9,7 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from vifd.testing.wait import until
 
 EX, EX_FAR = "vex0", "vex1"
 LB, LB_FAR = "vlb0", "vlb1"
-OPTIONS = {
+OPTIONS: dict[str, dict[str, object]] = {
     "ovs": {"bridge_mappings": "physnet1:br-ex,nowhere:br-none"},
     "linuxbridge": {
         "physical_interface_mappings": f"physnet2:{LB}",
@@ -49,7 +50,9 @@ def cables(isolated: None) -> Iterator[None]:
             netlink.link("add", ifname=near, kind="veth", peer={"ifname": far})
             for name in (near, far):
                 netlink.link("set", index=netlink.link_lookup(ifname=name)[0], state="up")
-        netlink.addr("add", index=netlink.link_lookup(ifname=EX_FAR)[0], address="192.0.2.7", prefixlen=24)
+        netlink.addr(
+            "add", index=netlink.link_lookup(ifname=EX_FAR)[0], address="192.0.2.7", prefixlen=24
+        )
         yield
         for near in (EX, LB):
             for index in netlink.link_lookup(ifname=near):
@@ -203,6 +206,10 @@ class TestNetworks:
         assert names.physnet("never-heard-of") not in known(vifd)
 
 
+def has_mtu(told: Callable[[], dict[str, Any]], mtu: int) -> bool:
+    return bool(told()["mtu"] == mtu)
+
+
 def seen(vifd: Vifd, physnet: str, present: bool) -> bool:
     return known(vifd)[names.physnet(physnet)]["present"] is present
 
@@ -226,10 +233,10 @@ class TestEvents:
 
     def test_another_mtu(self, vifd):
         for device, plugin, physnet in ((EX, "ovs", "physnet1"), (LB, "linuxbridge", "physnet2")):
-            ip("link", "set", device, "mtu", "1400")
-            until(lambda p=plugin, n=physnet: way(vifd, p, n)["mtu"] == 1400, "it was noticed")
-            ip("link", "set", device, "mtu", "1500")
-            until(lambda p=plugin, n=physnet: way(vifd, p, n)["mtu"] == 1500, "it was noticed")
+            for mtu in (1400, 1500):
+                ip("link", "set", device, "mtu", str(mtu))
+                told = partial(way, vifd, plugin, physnet)
+                until(partial(has_mtu, told, mtu), "it was noticed")
 
     def test_a_bridge_that_vanishes_and_comes_back(self, vifd, bridged):
         bridged.vsctl("del-br", "br-ex")

@@ -15,6 +15,21 @@ from vifd.capabilities.tree import Tree, Unreadable
 
 LOG = logging.getLogger(__name__)
 
+#: The modules that are asked about, by the option of the kernel's build that stands for each.
+OPTIONS = {
+    "8021q": "VLAN_8021Q",
+    "bridge": "BRIDGE",
+    "macvtap": "MACVTAP",
+    "nf_conntrack_bridge": "NF_CONNTRACK_BRIDGE",
+    "nf_tables": "NF_TABLES",
+    "tun": "TUN",
+    "vfio_pci": "VFIO_PCI",
+    "vhost_net": "VHOST_NET",
+    "vhost_vdpa": "VHOST_VDPA",
+    "vhost_vsock": "VHOST_VSOCK",
+    "vxlan": "VXLAN",
+}
+_KNOWN_OPTIONS = frozenset(OPTIONS.values())
 _SUFFIX = re.compile(r"\.ko(\.(gz|xz|zst))?$")
 
 
@@ -44,29 +59,27 @@ class Modules:
     _builtin: frozenset[str] | None = field(default=None, init=False)
     _config: dict[str, str] | None = field(default=None, init=False)
 
-    def state(self, module: str, option: str = "") -> tuple[State, str]:
-        """A module's state, and where that was read.
-
-        :param option: the option of the kernel's build that stands for it, ``CONFIG_`` left out
-        """
-        name = module.replace("-", "_")
-        if self.tree.exists(f"sys/module/{name}"):
-            return State.LOADED, f"/sys/module/{name}"
+    def state(self, module: str) -> tuple[State, str]:
+        """The state of a module of :data:`OPTIONS`, and where that was read."""
+        option = OPTIONS[module]
+        if self.tree.exists(f"sys/module/{module}"):
+            return State.LOADED, f"/sys/module/{module}"
         self._read()
-        if self._builtin is not None and name in self._builtin:
+        if module in (self._builtin or ()):
             return State.BUILT_IN, f"modules.builtin of {self._release}"
-        if self._files is not None and name in self._files:
+        if module in (self._files or ()):
             return State.LOADABLE, f"modules.dep of {self._release}"
-        built = self._config.get(option) if self._config is not None and option else None
-        if built == "y":
-            return State.BUILT_IN, f"CONFIG_{option}=y"
-        if built == "m" and self._files is None:
-            return State.LOADABLE, f"CONFIG_{option}=m; the list of modules cannot be read"
-        if self._config is not None and option and built is None:
-            return State.ABSENT, f"CONFIG_{option} is not set"
+        if self._config is not None:
+            built = self._config.get(option)
+            if built == "y":
+                return State.BUILT_IN, f"CONFIG_{option}=y"
+            if built == "m" and self._files is None:
+                return State.LOADABLE, f"CONFIG_{option}=m; the list of modules cannot be read"
+            if built is None:
+                return State.ABSENT, f"CONFIG_{option} is not set"
         if self._files is not None and self._builtin is not None:
             return State.ABSENT, f"no module {module} for {self._release}"
-        return State.UNKNOWN, f"/sys/module/{name} is not there, and no list of modules either"
+        return State.UNKNOWN, f"/sys/module/{module} is not there, and no list of modules either"
 
     @property
     def release(self) -> str:
@@ -98,7 +111,7 @@ class Modules:
             return None
         files = (line.partition(":")[0] for line in text.splitlines())
         names = (_SUFFIX.sub("", os.path.basename(file)) for file in files)
-        return frozenset(name.replace("-", "_") for name in names if name)
+        return frozenset(name.replace("-", "_") for name in names) & OPTIONS.keys()
 
     def _options(self, release: str) -> dict[str, str] | None:
         for path in (f"boot/config-{release}", f"lib/modules/{release}/config"):
@@ -116,4 +129,4 @@ class Modules:
 
 def _options(text: str) -> dict[str, str]:
     pairs = (line[7:].partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _, value in pairs if name in _KNOWN_OPTIONS}

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 
-_ODD = re.compile(r"[^A-Z0-9_]+")
+_ODD = re.compile(r"[^0-9A-Za-z]+")
 
 
 def custom(*words: str) -> str:
     """A ``CUSTOM_*`` trait of these words, as os-traits normalises it."""
-    return "CUSTOM_" + _ODD.sub("_", "_".join(words).upper())
+    return "CUSTOM_" + _ODD.sub("_", "_".join(words)).upper()
 
 
 # --- kernel ---------------------------------------------------------------------------------------

@@ -88,7 +88,9 @@ def integration_bridges(probes: Mapping[str, Probe]) -> list[str]:
     return list(found)
 
 
-def subscribe(host: HostCapabilities, drivers: Drivers, hypervisor: Hypervisor) -> None:
+def subscribe(
+    host: HostCapabilities, drivers: Drivers, hypervisor: Hypervisor, root: str = "/"
+) -> None:
     """Have sources read again when what they read has changed. The callbacks only mark."""
 
     def ovsdb(kind: str, _name: str) -> None:
@@ -97,7 +99,7 @@ def subscribe(host: HostCapabilities, drivers: Drivers, hypervisor: Hypervisor) 
 
     def link(name: str, exists: bool) -> None:
         # a tap that comes or goes is no card; one that has a device below it in sysfs is
-        if not name or (exists and Path("/", NET, name, "device").exists()):
+        if not name or (exists and Path(root, NET, name, "device").exists()):
             host.suspect("interfaces")
 
     drivers.ovsdb.subscribe(ovsdb)

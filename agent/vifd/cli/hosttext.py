@@ -141,7 +141,7 @@ def _word(capability: Capability, prefix: str = "") -> str:
 
 def _alike(value: str, name: str) -> bool:
     """Whether a value is what the name was made of."""
-    return bool(value) and name.endswith("_" + re.sub(r"[^A-Z0-9_]+", "_", value.upper()))
+    return bool(value) and name.endswith("_" + re.sub(r"[^0-9A-Za-z]+", "_", value).upper())
 
 
 def _inside(value: Mapping[str, Any] | list[Any]) -> str:

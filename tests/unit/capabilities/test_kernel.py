@@ -54,7 +54,7 @@ def machine(host):
 class TestModules:
     def test_loaded(self, host):
         host.load("vhost_net")
-        assert Modules(host.tree).state("vhost-net")[0] is State.LOADED
+        assert Modules(host.tree).state("vhost_net")[0] is State.LOADED
 
     def test_there_to_be_loaded_built_in_or_not_at_all(self, host):
         host.modules("vhost_net", builtin=("tun",))
@@ -71,14 +71,22 @@ class TestModules:
     def test_without_lists_the_configuration_tells(self, host, packed):
         host.config(packed=packed, TUN="y", VXLAN="m")
         modules = Modules(host.tree)
-        assert modules.state("tun", "TUN") == (State.BUILT_IN, "CONFIG_TUN=y")
-        assert modules.state("vxlan", "VXLAN")[0] is State.LOADABLE
-        assert modules.state("8021q", "VLAN_8021Q")[0] is State.ABSENT
+        assert modules.state("tun") == (State.BUILT_IN, "CONFIG_TUN=y")
+        assert modules.state("vxlan")[0] is State.LOADABLE
+        assert modules.state("8021q")[0] is State.ABSENT
 
     def test_nothing_to_read_is_no_answer(self, host):
-        state, where = Modules(host.tree).state("tun", "TUN")
+        state, where = Modules(host.tree).state("tun")
         assert state.there is None
         assert "no list of modules" in where
+
+    def test_what_is_not_asked_about_is_not_kept(self, host):
+        host.modules(*(f"other{n}" for n in range(50)), "tun")
+        host.config(OTHER="y")
+        modules = Modules(host.tree)
+        modules.state("tun")
+        assert modules._files == frozenset({"tun"})
+        assert modules._config == {}
 
     @pytest.mark.parametrize(
         "spoil",
@@ -92,7 +100,7 @@ class TestModules:
     )
     def test_nonsense_is_as_good_as_nothing(self, host, spoil):
         spoil(host)
-        state, _ = Modules(host.tree).state("tun", "TUN")
+        state, _ = Modules(host.tree).state("tun")
         assert state in (State.UNKNOWN, State.ABSENT)
 
     def test_lists_are_read_anew_for_another_kernel(self, host):

@@ -105,6 +105,12 @@ class TestCards:
         assert found[names.NIC_MULTIQUEUE].value == {"eth0": 4}
         assert found[names.VIF_MODELS["sriov"]].present is True
 
+    @pytest.mark.parametrize(("driver", "present"), [("ice", True), ("newcomer", None)])
+    def test_trust_goes_by_the_driver(self, host, driver, present):
+        assert nics(host)[names.VF_TRUST].present is False
+        host.card("eth0", "0000:3b:00.0", vfs_total=8, driver=driver)
+        assert nics(host)[names.VF_TRUST].present is present
+
     def test_functions_that_could_be_made_and_are_not(self, host):
         host.card("eth0", "0000:3b:00.0", vfs_total=8)
         found = nics(host)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
-from vifd.capabilities.modules import Modules, State
+from vifd.capabilities.modules import OPTIONS, Modules, State
 from vifd.capabilities.tree import Tree, Unreadable
 
 _TUNGETFEATURES = 0x800454CF
@@ -21,18 +21,18 @@ _KVM_GET_API_VERSION = 0xAE00
 _KVM_API = 12
 _KVM_DRIVERS = ("kvm_intel", "kvm_amd", "kvm_hv", "kvm_pvm")
 
-#: Name, module, option of the kernel's build, and what the driver calls it when it is asked.
+#: Name, module, and what the driver calls it when it is asked.
 _DEVICES = (
-    (names.BRIDGE, "bridge", "BRIDGE", "bridge"),
-    (names.VLAN, "8021q", "VLAN_8021Q", "vlan"),
-    (names.VXLAN, "vxlan", "VXLAN", "vxlan"),
+    (names.BRIDGE, "bridge", "bridge"),
+    (names.VLAN, "8021q", "vlan"),
+    (names.VXLAN, "vxlan", "vxlan"),
 )
 _MODULES = (
-    (names.MACVTAP, "macvtap", "MACVTAP"),
-    (names.VHOST_NET, "vhost_net", "VHOST_NET"),
-    (names.VHOST_VSOCK, "vhost_vsock", "VHOST_VSOCK"),
-    (names.VHOST_VDPA, "vhost_vdpa", "VHOST_VDPA"),
-    (names.VFIO, "vfio_pci", "VFIO_PCI"),
+    (names.MACVTAP, "macvtap"),
+    (names.VHOST_NET, "vhost_net"),
+    (names.VHOST_VSOCK, "vhost_vsock"),
+    (names.VHOST_VDPA, "vhost_vdpa"),
+    (names.VFIO, "vfio_pci"),
 )
 _SEV = ((names.SEV, "sev"), (names.SEV_ES, "sev_es"), (names.SEV_SNP, "sev_snp"))
 
@@ -75,14 +75,14 @@ class Kernel:
             release = self.modules.release
             found.judge(names.KERNEL, bool(release) or None, f"Linux {release}", "", release)
         self._arch(found)
-        for name, module, option, kind in _DEVICES:
+        for name, module, kind in _DEVICES:
             with found.asking(name):
-                self._device(found, name, module, option, kind)
+                self._device(found, name, module, kind)
         with found.asking(names.VLAN_FILTERING):
             self._vlan_filtering(found)
-        for name, module, option in _MODULES:
+        for name, module in _MODULES:
             with found.asking(name):
-                self._module(found, name, module, option)
+                self._module(found, name, module)
         with found.asking(names.TUN, names.TUN_MULTIQUEUE):
             self._tun(found)
         with found.asking(names.KVM):
@@ -100,13 +100,13 @@ class Kernel:
 
     # --- devices ---
 
-    def _device(self, found: Findings, name: str, module: str, option: str, kind: str) -> None:
+    def _device(self, found: Findings, name: str, module: str, kind: str) -> None:
         """Ask the kernel itself, unless the question would have it load a module."""
-        state, where = self.modules.state(module, option)
+        state, where = self.modules.state(module)
         if state is State.LOADABLE:
             found.has(name, f"module {module} is {state}: {where}")
             return
-        missing = f"a kernel with the module {module} (CONFIG_{option})"
+        missing = f"a kernel with the module {module} (CONFIG_{OPTIONS[module]})"
         self._asked(found, name, kind, missing)
 
     def _asked(self, found: Findings, name: str, kind: str, missing: str) -> None:
@@ -118,7 +118,7 @@ class Kernel:
         found.judge(name, reason is None, evidence, missing)
 
     def _vlan_filtering(self, found: Findings) -> None:
-        state, where = self.modules.state("bridge", "BRIDGE")
+        state, where = self.modules.state("bridge")
         if state is State.LOADABLE:
             text = f"module bridge is {state}, so it was not asked: {where}"
             found.unknown(names.VLAN_FILTERING, text)
@@ -126,9 +126,9 @@ class Kernel:
         missing = "a kernel with CONFIG_BRIDGE_VLAN_FILTERING"
         self._asked(found, names.VLAN_FILTERING, "vlan_filtering", missing)
 
-    def _module(self, found: Findings, name: str, module: str, option: str) -> None:
-        state, where = self.modules.state(module, option)
-        missing = f"the module {module}: a kernel with CONFIG_{option}"
+    def _module(self, found: Findings, name: str, module: str) -> None:
+        state, where = self.modules.state(module)
+        missing = f"the module {module}: a kernel with CONFIG_{OPTIONS[module]}"
         found.judge(name, state.there, f"module {module}: {state} ({where})", missing)
 
     def _tun(self, found: Findings) -> None:

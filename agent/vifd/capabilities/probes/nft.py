@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
-from vifd.capabilities.modules import Modules, State
+from vifd.capabilities.modules import OPTIONS, Modules, State
 
 _FAMILIES = ((names.NFT_BRIDGE, "bridge"), (names.NFT_INET, "inet"), (names.NFT_NETDEV, "netdev"))
 
@@ -31,14 +31,14 @@ class PacketFilter:
             with found.asking(name):
                 self._family(found, name, family)
         with found.asking(names.NFT_BRIDGE_CT):
-            module, option = "nf_conntrack_bridge", "NF_CONNTRACK_BRIDGE"
-            tracking, place = self.modules.state(module, option)
+            module = "nf_conntrack_bridge"
+            tracking, place = self.modules.state(module)
             evidence = f"module {module}: {tracking} ({place})"
-            missing = f"the module {module}: a kernel from 5.3 on with CONFIG_{option}"
+            missing = f"the module {module}: a kernel from 5.3 on with CONFIG_{OPTIONS[module]}"
             found.judge(names.NFT_BRIDGE_CT, tracking.there, evidence, missing)
 
     def _family(self, found: Findings, name: str, family: str) -> None:
-        state, where = self.modules.state("nf_tables", "NF_TABLES")
+        state, where = self.modules.state("nf_tables")
         if state is State.LOADABLE:
             found.has(name, f"module nf_tables is {state}: {where}")
             return

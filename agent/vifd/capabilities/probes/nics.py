@@ -11,6 +11,8 @@ from vifd.capabilities.findings import Findings
 from vifd.capabilities.tree import Tree, Unreadable
 
 NET = "sys/class/net"
+#: Drivers that let a virtual function be trusted (ndo_set_vf_trust of Linux).
+_TRUST = frozenset({"bnxt_en", "i40e", "ice", "igb", "ixgbe", "mlx5_core", "nfp"})
 
 
 @dataclass
@@ -27,8 +29,8 @@ class Nics:
 
     def probe(self, found: Findings) -> None:
         """See :class:`vifd.capabilities.findings.Source`."""
-        asked = (names.SRIOV, names.SWITCHDEV, names.NIC_MULTIQUEUE, names.VIF_MODELS["sriov"])
-        with found.asking(*asked):
+        asked = (names.SRIOV, names.SWITCHDEV, names.VF_TRUST, names.NIC_MULTIQUEUE)
+        with found.asking(*asked, names.VIF_MODELS["sriov"]):
             cards, troubles = self._cards()
             self._functions(found, cards, troubles)
             self._several(found, cards)
@@ -114,6 +116,7 @@ class Nics:
             "a card with an embedded switch: devlink dev eswitch set pci/ADDRESS mode switchdev",
             offloading,
         )  # fmt: skip
+        self._trust(found, able, seen)
         made = {name: card for name, card in able.items() if card["vfs"]}
         found.judge(
             names.VIF_MODELS["sriov"], bool(made) or none,
@@ -121,6 +124,15 @@ class Nics:
             "virtual functions: write their number to sriov_numvfs of a card with SR-IOV",
             sorted(made),
         )  # fmt: skip
+
+    def _trust(self, found: Findings, able: dict[str, dict[str, Any]], seen: str) -> None:
+        """Whether virtual functions can be trusted; of drivers not known here nothing is said."""
+        trusting = {name: card["driver"] for name, card in able.items() if card["driver"] in _TRUST}
+        told = ", ".join(f"{name}: {card['driver']}" for name, card in able.items()) or "none"
+        evidence = f"{seen}; drivers of those with virtual functions: {told}"
+        present = True if trusting else None if able else False
+        missing = "a network card with SR-IOV whose driver can trust its virtual functions"
+        found.judge(names.VF_TRUST, present, evidence, missing, trusting)
 
     def _several(self, found: Findings, cards: dict[str, dict[str, Any]]) -> None:
         several = {name: card["queues"] for name, card in cards.items() if card["queues"] > 1}

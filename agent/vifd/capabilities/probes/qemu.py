@@ -49,7 +49,8 @@ def find_binary() -> str:
 
 @dataclass
 class Guests:
-    """What the hypervisor says, and what its QEMU says itself.
+    """What the hypervisor says, and what its QEMU says itself. Both are in memory as a rule, so it
+    is read often: libvirt tells nobody when it has gone, or has read its capabilities.
 
     :param facts: of :meth:`vifd.hypervisor.Hypervisor.facts`; from memory
     :param emulator: the binary that an operator named; without one the one that libvirt names is
@@ -63,7 +64,7 @@ class Guests:
     ask: Callable[[str], Qemu] = interrogate
     find: Callable[[], str] = find_binary
     name: str = "hypervisor"
-    interval: float = 60.0
+    interval: float = 5.0
     _known: tuple[tuple[str, int, int], Qemu] | None = field(default=None, init=False)
 
     def probe(self, found: Findings) -> None:
