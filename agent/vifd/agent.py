@@ -256,6 +256,8 @@ class Agent:
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
     ) -> Future[Prepared]:
         """See :meth:`vifd.api.backend.Backend.prepare_guest`."""
+        if self.stopping:
+            raise errors.Stopping()
         return self._guests.prepare(guest, interfaces, request_id, timeout)
 
     def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:

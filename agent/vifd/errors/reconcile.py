@@ -33,5 +33,5 @@ class ApprovalNeeded(VifError):
     retryable = True
     owner: ClassVar[Owner] = "operator"
     scope: ClassVar[Scope] = "host"
-    template = "{ports} of {total} ports would change after the upgrade from {old} to {new}"
+    template = "{ports} of {total} ports that pass traffic would be changed: {upgraded}"
     remediation = "vifctl reconcile shows the difference; vifctl reconcile --approve lets it begin"

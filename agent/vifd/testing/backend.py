@@ -49,6 +49,7 @@ from vifd.status import settled, wants_open
 from vifd.testing.hosting import FakeHost
 from vifd.testing.offers import FakeOffers
 from vifd.ticket import Event, Ticket
+from vifd.upgrade.view import UpgradeView
 
 T = TypeVar("T")
 
@@ -95,6 +96,7 @@ class FakeDaemon:
         self.found: list[Evidence] = []
         self.orphans: dict[str, OrphanView] = {}
         self.removed: dict[str, RemovedView] = {}
+        self.upgraded = UpgradeView("none")
         self.machine = FakeHost()
         self.inspected: list[Check] = []
         self.offers = FakeOffers(FEATURES)

@@ -18,6 +18,7 @@ from vifd.errors import (
 )
 from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.ovs.recipe import fingerprint, sample
 from vifd.plugin import (
     REPORTED,
     Advert,
@@ -31,7 +32,7 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
 )
-from vifd_linuxbridge import garbage, options, probing, wiring
+from vifd_linuxbridge import garbage, options, probing, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
@@ -101,6 +102,14 @@ class LinuxBridgePlugin(VifPlugin):
         )
 
     # --- before ---
+
+    def recipe(self) -> str:
+        """The rules of a sample, and where the networks leave the host."""
+        ports = [sample(1, secured=True), sample(2, secured=False)]
+        filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
+        base = ruleset.base(self.settings.guests_reach_host)
+        parts = [repr((f.chains(), f.elements())) for f in filters]
+        return fingerprint(repr(base), *parts, repr(self.settings))
 
     def probe(self) -> Probe:
         try:

@@ -1,0 +1,32 @@
+"""What an upgrade would change on this host, and the approval of it."""
+
+from __future__ import annotations
+
+import falcon
+
+from vifd import errors
+from vifd.api import query
+from vifd.api.body import BODY, read_json
+from vifd.api.ports import Resource, answer
+
+
+class Reconcile(Resource):
+    """``/v1/reconcile``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The pending difference."""
+        query.params(req, ())
+        answer(resp, 200, self.backend.upgrade())
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Let it begin, with one port; repeating it, or with nothing pending, changes nothing."""
+        query.params(req, ())
+        body = read_json(req)
+        if not isinstance(body, dict):
+            raise errors.BadDocument.at_field(BODY, "must be a JSON object")
+        for key in body:
+            if key != "approve":
+                raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
+        if body.get("approve") is not True:
+            raise errors.BadDocument.at_field("approve", "must be true")
+        answer(resp, 202, self.backend.approve())

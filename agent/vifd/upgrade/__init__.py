@@ -1,0 +1,1 @@
+"""The upgrade guard: what a new version would change on the host is shown before it is changed."""

@@ -1,0 +1,13 @@
+"""A vifd of a later version, which makes other flows: run in the place of ``python -m vifd``."""
+
+import sys
+
+import vifd
+from vifd import main
+from vifd.ovs import flows
+
+vifd.__version__ = main.__version__ = "9.9.9"
+flows.GUARD += 1
+
+if __name__ == "__main__":
+    sys.exit(main.main(sys.argv[1:]))
