@@ -46,6 +46,8 @@ class Plugins(Protocol):
 
     def adverts(self) -> Mapping[str, Advert]: ...
 
+    def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]: ...
+
 
 @dataclass
 class Decision:
@@ -158,8 +160,10 @@ class Decider:
             return Decision(seen=present, kick=not (settled(present) and present.applied))
         paths = differences(present.doc, doc)
         fixed += self._fixed(paths, doc, present)
-        if missing is not None or fixed:
-            refusal = missing or _conflict(present, fixed)
+        refusal: errors.VifError | None = missing or (_conflict(present, fixed) if fixed else None)
+        if refusal is None and set(paths) - {"role"}:
+            refusal = next(iter(self._plugins.objections(present, doc)), None)
+        if refusal is not None:
             if not untouched(present):
                 raise refusal
             return self._anew(request, doc, present, refusal)

@@ -189,6 +189,11 @@ class Engine:
         self._restrained, self._restoring = on, restore
         self._limit(repair=self.settings.repair and not on)
 
+    @property
+    def restrained(self) -> bool:
+        """Whether ports are only read back: an upgrade is being judged, or waits for approval."""
+        return self._restrained
+
     def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
         """Bring one port to its document on its lane, whatever else is restrained.
 

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from vifd import errors
+from vifd.capabilities.neighbours import Neighbours
 from vifd.decision import Decider, Decision, Plugins, Request
 from vifd.model import PortRecord
 from vifd.parking import Parking
@@ -114,17 +115,21 @@ class Intake:
             yield from turn
 
     def _decide(self, group: Sequence[Request | str], taken: list[Request]) -> None:
-        """Decide in order; a second request for the same port waits for the commit of the first."""
+        """Decide in order; a second request for the same port, or for an address that a port of
+        this group takes, waits for the commit of the first."""
         changes: dict[str, Change] = {}
         ready: list[tuple[Request, Decision]] = []
+        coming = Neighbours()
         for request in self._turns(group, taken):
-            if request.ticket.port_id in changes:
+            if request.ticket.port_id in changes or _clashes(request, coming):
                 self._write(changes, ready)
-                changes, ready = {}, []
+                changes, ready, coming = {}, [], Neighbours()
             decision = self._answer(request)
             if decision is not None:
                 if decision.change is not None:
                     changes[request.ticket.port_id] = decision.change
+                    if request.doc is not None:
+                        coming.put(request.doc.attachment)
                 ready.append((request, decision))
         self._write(changes, ready)
 
@@ -172,6 +177,11 @@ class Intake:
         )  # fmt: skip
         request.ticket.fail(refusal)
         return None
+
+
+def _clashes(request: Request, coming: Neighbours) -> bool:
+    """Whether a port that is not in the journal yet has one of the addresses."""
+    return request.doc is not None and any(True for _ in coming.clashes(request.doc.attachment))
 
 
 def _refuse(requests: Iterable[Request]) -> None:

@@ -11,15 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import msgspec
 
-from vifd import errors, outcome
+from vifd import errors
 from vifd.capabilities import binding, enforcement
 from vifd.capabilities.inventory import Inventory
 from vifd.capabilities.meeting import meet
@@ -106,6 +105,24 @@ class Negotiator:
             return choice
         return token.redeem(claims, attachment, choice, time.time())
 
+    def objections(self, present: PortRecord, wanted: Attachment) -> list[errors.VifError]:
+        """What would stand in the way of a served port with another document, and does not now.
+
+        What is wrong already (its uplink is down, say) is no reason to refuse another change.
+        """
+        before = {_identity(e) for e in self._problems(present, present.doc.attachment)}
+        after = self._problems(present, wanted)
+        return [error for error in after if _identity(error) not in before]
+
+    def _problems(self, served: PortRecord, attachment: Attachment) -> list[errors.VifError]:
+        """Everything against the plugin that serves a port, if its document were this."""
+        if served.plugin not in self.plugins:
+            return []
+        asked = _Asked(attachment, needs_of(attachment), self.inventory(), {})
+        found = self._candidate(served.plugin, served.vif_type, 0, asked)
+        unmet = [r.error for r in found.requirements if not r.met and r.error is not None]
+        return [*found.findings, *unmet]
+
     def offer(
         self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
     ) -> Offer:
@@ -130,60 +147,56 @@ class Negotiator:
         inventory, needs = self.inventory(), needs_of(attachment)
         asked = _Asked(attachment, needs, inventory, _consulted(needs, inventory))
         for rank, name in enumerate(self.plugins):
-            advert = self.adverts[name]
-            base = Candidate(
-                name, advert, self.probe(name), rank=rank,
-                version=self.plugins[name].plugin_version, consulted=asked.consulted,
-            )  # fmt: skip
+            advert, version = self.adverts[name], self.plugins[name].plugin_version
             if attachment.plugin != name and (attachment.plugin is not None or advert.on_request):
-                yield base  # not asked for, so it need not be asked either
+                # not asked for, so it need not be asked either
+                yield Candidate(name, advert, self.probe(name), rank=rank, version=version)
             else:
                 for vif_type in _types(attachment, advert):
-                    yield self._candidate(base, asked, vif_type)
+                    yield self._candidate(name, vif_type, rank, asked)
 
-    def _candidate(self, base: Candidate, asked: _Asked, vif_type: str) -> Candidate:
-        attachment, advert, name = asked.attachment, base.advert, base.name
+    def _candidate(self, name: str, vif_type: str, rank: int, asked: _Asked) -> Candidate:
+        attachment, advert = asked.attachment, self.adverts[name]
         wish = attachment
         if vif_type != advert.vif_types[0]:
             # what is not a plugin's first must be asked for, so that it can tell which is meant
             wish = msgspec.structs.replace(attachment, vif_type=vif_type)
-        own, probe = self._requirements(name, wish, base.probe)
+        own, probe = self._requirements(name, wish, self.probe(name))
         theirs = meet(asked.needs, asked.inventory, advert, probe, vif_type=vif_type)
         with self._lock:
             findings = binding.check(
                 attachment, advert, probe, asked.inventory, self._neighbours, plugin=name,
                 strict=self.terms.strict,
             )  # fmt: skip
-        return replace(
-            base, vif_type=vif_type, probe=probe, requirements=(*theirs, *own),
-            findings=tuple(findings),
-            enforce=partial(_enforcement, attachment, advert, name, vif_type),
+        return Candidate(
+            name, advert, probe, (*theirs, *own), vif_type, rank, self.plugins[name].plugin_version,
+            tuple(findings), partial(_enforcement, attachment, advert, name, vif_type),
+            asked.consulted,
         )  # fmt: skip
 
     def _requirements(
         self, name: str, attachment: Attachment, probe: Probe
     ) -> tuple[tuple[Requirement, ...], Probe]:
         """What the plugin says it needs; one that raises or hangs is as good as ill."""
-        if self._hangs(name):
+        if self._inside and self._hangs(name):
             return (), Probe(Health.UNAVAILABLE, ["it hangs in requires"], probe.facts)
-        try:
-            with self._within(name):
-                return tuple(self.plugins[name].requires(attachment)), probe
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            return (), outcome.broken_probe(error)
-
-    @contextmanager
-    def _within(self, name: str) -> Iterator[None]:
         me = threading.get_ident()
         self._inside[me] = (name, time.monotonic())
         try:
-            yield
+            return tuple(self.plugins[name].requires(attachment)), probe
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            reason = f"its requires failed: {type(error).__name__}: {error}"
+            return (), Probe(Health.UNAVAILABLE, [reason], probe.facts)
         finally:
             del self._inside[me]
 
     def _hangs(self, name: str) -> bool:
         since = time.monotonic() - PATIENCE
         return any(n == name and at < since for n, at in list(self._inside.values()))
+
+
+def _identity(error: errors.VifError) -> str:
+    return f"{error.code} {error.facts!r}"
 
 
 def _types(attachment: Attachment, advert: Advert) -> Sequence[str]:

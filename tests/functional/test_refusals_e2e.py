@@ -89,6 +89,8 @@ CASES = [
     Case("flavor against image", guest(QUEUES, {"hw_vif_multiqueue_enabled": "false"}),
          "E_CAP_FLAVOR_IMAGE_CONFLICT", 400,
          {"flavor_property": "hw:vif_multiqueue_enabled"}, reschedulable=False),
+    Case("feature that the document requires", {"required": {"features": ["qos"]}},
+         "E_FEATURE_UNENFORCED", 409, {"feature": "qos", "plugin": "ovs"}),
     Case("feature that nothing enforces", {"port__security_groups": [GROUP]},
          "E_FEATURE_UNENFORCED", 409, {"feature": "security_groups", "plugin": "ovs"}),
 ]  # fmt: skip
