@@ -12,6 +12,10 @@ _SIGNS = {"ok": "✓", "broken": "✗", "unknown": "?", "not reached": "·"}
 _COLOURS = {"ok": "32", "broken": "31", "unknown": "33", "not reached": "2"}
 _WIDTH = 100
 _NAME = 8
+#: The most lines of a broken step; others get half of that.
+_LINES = 6
+#: So much of the past is on the page.
+_PAST = 3
 
 
 def page(found: Mapping[str, Any], *, colours: bool = False) -> str:
@@ -90,7 +94,8 @@ def _steps(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
         first = name == found["broken"]
         because = f" (because of {step['because']})" if step.get("because") else ""
         text = _safe(step["sentence"]) + because
-        head, *more = textwrap.wrap(text, _WIDTH - _NAME - 6) or [""]
+        most = _LINES if state == "broken" else _LINES // 2
+        head, *more = _lines(text, _WIDTH - _NAME - 6, most)
         yield f"{'→' if first else ' '} {sign} {name:<{_NAME}} {head}"
         yield from (" " * (_NAME + 5) + line for line in more)
 
@@ -99,12 +104,18 @@ def _history(found: Mapping[str, Any]) -> Iterator[str]:
     if found["history"]:
         yield ""
         yield "before:"
-    for item in found["history"]:
+    for item in found["history"][:_PAST]:
         lasted = item.get("lasted")
         end = "not over yet" if lasted is None else f"over after {_ago(lasted)}"
-        head, *more = textwrap.wrap(_safe(f"{item['text']} ({item['event']}, {end})"), _WIDTH - 28)
+        told = f"({item['event']}, {end}) {item['text']}"
+        head, *more = _lines(_safe(told), _WIDTH - 28, 2)
         yield f"  {when(item['at'])}  {head}"
         yield from (" " * 28 + line for line in more)
+
+
+def _lines(text: str, width: int, most: int) -> list[str]:
+    """A text in lines, cut where it is too long for a page; ``-f json`` has all of it."""
+    return textwrap.wrap(text, width, max_lines=most, placeholder=" …") or [""]
 
 
 def _ago(seconds: float) -> str:

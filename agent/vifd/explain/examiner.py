@@ -29,8 +29,9 @@ from vifd.status import wants_open
 from vifd.store import Journal
 from vifd.ticket import Event
 
-#: Events of a port that are looked at.
-_EVENTS = 40
+#: So many of the last events are looked at for those of a port: on the lane, and by who must not
+#: be kept waiting.
+_EVENTS, _FEW_EVENTS = 4000, 500
 
 
 class Service(Protocol):
@@ -66,6 +67,7 @@ class Told(TypedDict):
 class Examiner:
     """Answers "why" for ports of the journal.
 
+    :param held: whether a port waits until somebody approves what an upgrade changes
     :param clock: seconds since the epoch
     """
 
@@ -73,6 +75,7 @@ class Examiner:
     journal: Journal
     service: Service = field(default_factory=Nobody)
     hypervisor: Hypervisor = field(default_factory=NoHypervisor)
+    held: Callable[[str], bool] = lambda _port_id: False
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
@@ -132,7 +135,8 @@ class Examiner:
                 raise
             finally:
                 with self._lock:
-                    self._asked.pop(record.id, None)
+                    if self._asked.get(record.id) is future:
+                        del self._asked[record.id]
 
         self.engine.lanes[record.plugin].errand(f"explain {record.id}", work)
 
@@ -157,17 +161,19 @@ class Examiner:
         return explain(self._subject(record, report, unasked))
 
     def _subject(self, record: PortRecord, report: Report | None, unasked: str) -> Subject:
+        events = _FEW_EVENTS if report is None else _EVENTS
         now = self.clock()
         fresh = replace(report, at=report.at or now) if report is not None else None
         interfaces = self.hypervisor.interfaces()
         return Subject(
             record=record, now=now, report=fresh or record.report, asked=fresh is not None,
             unasked=unasked, serving=self._serving(record.plugin),
-            repair=self.engine.settings.repair, retry_in=self.engine.retry_in(record.id),
+            repair=self.engine.settings.repair, held=self.held(record.id),
+            retry_in=self.engine.retry_in(record.id),
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
             unenforced=self._unenforced(record),
-            **self._told(record.id),
+            **self._told(record.id, events),
         )  # fmt: skip
 
     def _serving(self, plugin: str) -> Serving:
@@ -191,7 +197,7 @@ class Examiner:
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
         return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
 
-    def _told(self, port_id: str) -> Told:
+    def _told(self, port_id: str, events: int) -> Told:
         """What the journal says beside the record; without it there is an explanation all the same.
 
         Who answers "why" at night must not fail because the disk does.
@@ -200,7 +206,7 @@ class Examiner:
         with contextlib.suppress(errors.JournalError):
             outgoing = self.journal.waiting(port_id)
             told["waiting"] = outgoing.status if outgoing is not None else ""
-            told["events"] = self.journal.history(port_id, _EVENTS)
+            told["events"] = self.journal.history(port_id, events)
         return told
 
 

@@ -73,6 +73,8 @@ def _action(subject: Subject, root: Break | None) -> str:
         return "nothing while it does not run; once it is started it reads the port back" + (
             " and repairs it" if root.repairable else ""
         )
+    if subject.held:
+        return "waits: it was upgraded, and `vifctl reconcile --approve` lets it change this port"
     if record.removing:
         return _again(subject, "removes the port")
     if record.error is not None and record.phase is not Phase.DEGRADED:

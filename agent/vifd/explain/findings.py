@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vifd.explain.causes import cause_of, explanation_of, rank, roots
+from vifd.explain import phrases as say
+from vifd.explain.causes import cause_of, explanation_of, foreign, rank, roots
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report
@@ -76,6 +77,8 @@ def _of_report(subject: Subject, report: Report) -> Iterator[Break]:
             None if finding in leading or because is None else cause_of(because).step,
             finding.repairable,
         )
+        if foreign(finding):
+            yield Break(Name.TRACE, say.traced(finding, subject), say.TRACE_BY_HAND, Name.FLOWS)
 
 
 def _of_no_concern(finding: Evidence, subject: Subject) -> bool:
@@ -161,8 +164,12 @@ def _of_attempt(subject: Subject) -> Break | None:
 
 
 def step_of_error(error: dict[str, Any]) -> Name:
-    """The step at which an attempt ended."""
+    """The step at which an attempt ended; a proof that failed ended at what it found."""
     stage = str(error.get("stage") or "")
+    facts = error.get("facts") or {}
+    if stage == "verify" and facts.get("findings"):
+        found = Evidence(str(facts["findings"][0]), have=facts.get("finding"), ok=False)
+        return cause_of(found).step
     if stage in _BY_STAGE:
         return _BY_STAGE[stage]
     return _BY_CLASS.get(str(error.get("class") or ""), Name.CHOICE)

@@ -11,6 +11,8 @@ from vifd.ticket import Event
 
 #: So many are told.
 SHOWN = 5
+#: So many events are looked at.
+LOOKED_AT = 100
 _GOOD = ("live", "ready", "quiesced")
 
 
@@ -20,7 +22,7 @@ def happenings(events: Sequence[Event]) -> list[Happening]:
     :param events: of one port, newest first
     """
     found = []
-    for index, event in enumerate(events):
+    for index, event in enumerate(events[:LOOKED_AT]):
         if event.event not in ("degraded", "failed"):
             continue
         after = [e for e in events[:index] if e.event in _GOOD]

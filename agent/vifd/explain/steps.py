@@ -10,7 +10,7 @@ from vifd.explain.causes import step_of
 from vifd.explain.explanation import Name, State, Step
 from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
-from vifd.model import Evidence, Role
+from vifd.model import Evidence, Report, Role
 from vifd.status import status_of, wants_open
 
 #: Steps that every port has; the others are shown where the plugin has facts of them.
@@ -24,21 +24,26 @@ ON_HOST = (
 )  # fmt: skip
 
 
+#: So much of the reason why another candidate lost is told; the record has all of it.
+_REASON = 110
+
+
 def steps(subject: Subject, judgement: Judgement) -> Iterator[Step]:
     """Every step that this port has, in the order of the path."""
-    facts = _by_step(subject)
+    facts = _by_step(subject.report)
+    has = {*_ALWAYS, *facts, *_by_step(subject.record.report), *judgement.breaks}
     order = list(Name)
     root = judgement.root
     for name in Name:
-        if name not in _ALWAYS and name not in facts and judgement.of(name) is None:
+        if name not in has:
             continue
         behind = root is not None and order.index(name) > order.index(root.step)
         yield _step(name, subject, judgement, facts.get(name, []), behind=behind)
 
 
-def _by_step(subject: Subject) -> dict[Name, list[Evidence]]:
+def _by_step(report: Report | None) -> dict[Name, list[Evidence]]:
     found: dict[Name, list[Evidence]] = {}
-    for fact in subject.report.evidence if subject.report else []:
+    for fact in report.evidence if report else []:
         found.setdefault(step_of(fact), []).append(fact)
     return found
 
@@ -48,7 +53,7 @@ def _step(
 ) -> Step:
     found = judgement.of(name)
     if found is not None:
-        more = len(judgement.breaks[name]) - 1
+        more = sum(b.because is None for b in judgement.breaks[name][1:])
         sentence = found.sentence + (f" (and {more} more)" if more else "")
         return Step(
             name=name, state=State.BROKEN, sentence=sentence, hint=found.hint,
@@ -105,7 +110,9 @@ def _lost(refused: Mapping[str, Any]) -> str:
     """Why another candidate was not chosen."""
     error = refused.get("error") or {}
     who = "/".join(filter(None, (refused.get("plugin"), refused.get("vif_type"))))
-    return f"not {who}: {error.get('code')}: {error.get('message')}"
+    message = str(error.get("message"))
+    short = message if len(message) <= _REASON else f"{message[:_REASON].rstrip()}…"
+    return f"not {who}: {error.get('code')}: {short}"
 
 
 def _names(subject: Subject, _: list[Evidence]) -> _Said:

@@ -180,13 +180,18 @@ class Journal:
                  for row in self._read("SELECT body, sum FROM outbox ORDER BY seq")]  # fmt: skip
         return [o for o in found if o is not None]
 
-    def history(self, port_id: str, limit: int) -> list[Event]:
-        """The last events of a port, newest first; goes through all that are kept.
+    def history(self, port_id: str, within: int) -> list[Event]:
+        """The last events of a port, newest first.
 
+        :param within: how many of the last events of all ports are gone through; a thousand take
+            about a millisecond
         :raises errors.JournalError: the journal cannot be read
         """
-        sql = "SELECT id, body, sum FROM events WHERE instr(body, ?) ORDER BY id DESC LIMIT ?"
-        rows_ = self._read(sql, port_id.encode(), limit)
+        sql = (
+            "SELECT id, body, sum FROM events WHERE id > (SELECT MAX(id) FROM events) - ?"
+            " AND instr(body, ?) ORDER BY id DESC"
+        )
+        rows_ = self._read(sql, within, port_id.encode())
         found = [(row[0], _message(row[1:], Event)) for row in rows_]
         return [msgspec.structs.replace(e, id=i) for i, e in found if e and e.port == port_id]
 

@@ -156,6 +156,7 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
             # a guest need not run yet
             Evidence("bridge.forwards", have=device.forwarding, source="netlink"),
         ]
+    facts += mapping_evidence(names.physical_network, settings)
     if names.uplink:
         uplink = devices.get(names.uplink)
         problem = uplink_problem(names, uplink, index or 0, work.mtu, settings)
@@ -164,6 +165,15 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
             carrier = uplink.link.carrier
             facts.append(Evidence("uplink.carrier", have=carrier, source="netlink"))
     return facts
+
+
+def mapping_evidence(physnet: str | None, settings: Settings) -> list[Evidence]:
+    """Whether the configuration still says where the physical network is. Frames go where they
+    went; only the operator can say where they should."""
+    have = settings.physnets
+    if physnet is None or physnet in have:
+        return []
+    return [Evidence("uplink.mapping", have, physnet, False, "configuration", repairable=False)]
 
 
 def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from unit.docs import document
 from vifd.explain import Subject, explain
-from vifd.explain.causes import CAUSES, cause_of, rank, roots
+from vifd.explain.causes import CAUSES, cause_of, rank, roots, step_of
 from vifd.explain.explanation import Name, State
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
 
@@ -130,6 +130,33 @@ def test_the_first_broken_step(case):
 def test_the_order_of_findings_does_not_matter(case):
     findings, step = TABLE[case]
     assert explain(subject(findings[::-1])).broken == step
+
+
+STEPS = {
+    Name.NAMES: "wiring",
+    Name.DEVICE: "device device.exists device.ifindex device.up device.mac device.mtu device.alias "
+    "device.ipv6 device.multi_queue socket socket.mode socket.exists",
+    Name.SWITCH: "ovsdb.connected switch.bridge bridge flows",
+    Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "
+    "ovsdb.external_ids ovsdb.admin_state ovsdb.link_state ovsdb.ifindex ovsdb.iface_id "
+    "ovsdb.iface-id bridge.port bridge.flood bridge.learning bridge.forwarding vhost.type "
+    "vhost.socket vhost.pmd_rxq vhost.buffers vhost.mtu",
+    Name.FLOWS: "flows.port flows.network flows.bridge flows.foreign flows.frames",
+    Name.FILTER: "nft nft.rules nft.targets nft.prerouting nft.input nft.postrouting nft.ports "
+    "nft.open nft.from nft.secured",
+    Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu",
+    Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection",
+    Name.GUEST: "guest guest.name guest.device guest.memory device.carrier bridge.forwards "
+    "vhost.link_state",
+}
+
+
+@pytest.mark.parametrize(
+    ("fact", "step"), [(fact, step) for step, facts in STEPS.items() for fact in facts.split()]
+)
+def test_the_step_of_a_fact_that_is_as_wanted(fact, step):
+    source = _SOURCES.get(fact.partition(".")[0], "")
+    assert step_of(Evidence(fact, have="x", source=source)) is step
 
 
 def test_what_follows_says_so():

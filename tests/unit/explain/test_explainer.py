@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from unit.docs import document, port_id
-from unit.explain.test_causes import finding, gone, record, subject
+from unit.explain.test_causes import FOREIGN, finding, gone, record, subject
 from vifd.explain import Serving, explain
 from vifd.explain.explanation import Name, State
 from vifd.hypervisor import GuestInterface
@@ -165,6 +165,23 @@ def test_an_attempt_that_left_nothing_to_read(stage, klass, named):
     assert all(s.state is not State.OK or s.name is named for s in later)
 
 
+@pytest.mark.parametrize(
+    ("fact", "text", "named"),
+    [
+        ("ovsdb.ofport", "ovsdb.ofport is -1, wanted 4096", Name.PORT),
+        ("trace.dhcp", f"trace.dhcp is {FOREIGN!r}, wanted 'delivered'", Name.FLOWS),
+        ("trace.arp", "trace.arp is 'it ended in table 120'", Name.TRACE),
+    ],
+)
+def test_a_proof_that_failed_ended_at_what_it_found(fact, text, named):
+    facts = {"findings": [fact], "finding": text}
+    failed = record(
+        wiring=None, open=False, phase=Phase.FAILED,
+        error=error("E_WIRE_TIMEOUT", "verify", facts=facts),
+    )  # fmt: skip
+    assert explain(subject([], record=failed, report=None, asked=False)).broken is named
+
+
 def test_what_is_read_says_it_better_than_the_last_attempt():
     failed = record(phase=Phase.FAILED, error=error("E_WIRE_TIMEOUT", "verify"))
     found = explain(subject(gone("device"), record=failed))
@@ -178,6 +195,7 @@ def test_what_is_read_says_it_better_than_the_last_attempt():
         ({}, finding("ovsdb.tag", 7, 1), "repairs it"),
         ({}, THEIRS, "not for vifd to mend"),
         ({"repair": False}, finding("ovsdb.tag", 7, 1), "repair is off"),
+        ({"held": True}, finding("ovsdb.tag", 7, 1), "vifctl reconcile --approve"),
         ({"running": False, "asked": False}, finding("ovsdb.tag", 7, 1), "and repairs it"),
         ({"running": False, "asked": False}, THEIRS, "reads the port back"),
     ],
@@ -244,3 +262,19 @@ def test_the_report_is_kept_as_it_was():
     report = Report([CARRIER], at=7.0)
     found = explain(subject([], report=report, asked=False))
     assert (found.read_at, found.age) == (7.0, 93.0)
+
+
+def test_a_flow_of_others_breaks_the_proof_as_well():
+    steps = explain(subject([finding("trace.dhcp", FOREIGN)])).steps
+    (trace,) = [s for s in steps if s.name is Name.TRACE]
+    assert (trace.state, trace.because) == (State.BROKEN, Name.FLOWS)
+
+
+def test_steps_that_could_not_be_read_this_time_are_not_reached():
+    good = [Evidence(f, 1, 1, source=s) for f, s in (("flows.port", "openflow"),
+                                                     ("trace.dhcp", "trace"))]  # fmt: skip
+    known = record(report=Report(good, at=1.0))
+    found = explain(subject(gone("switch.bridge", "ovsdb.port"), record=known))
+    states = {s.name: s.state for s in found.steps}
+    assert states[Name.FLOWS] is states[Name.TRACE] is State.SKIPPED
+    assert states[Name.PORT] is State.BROKEN

@@ -62,7 +62,7 @@ def test_what_is_in_the_write_ahead_log_alone_is_read(path):
         with offline._reading(path) as db:
             db.execute("BEGIN")
             db.execute("SELECT * FROM ports").fetchone()
-            journal.commit({ID: lambda now: replace(now, open=False)}, durable=True)
+            journal.commit({ID: lambda now: now and replace(now, open=False)}, durable=True)
     finally:
         journal.close()
 
