@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
+from functional.hostfacts import fresh, known, refreshed, way
 from vifd.capabilities import names
 from vifd.testing.daemon import Vifd
 from vifd.testing.sandbox import PrivateOvs
@@ -81,25 +82,6 @@ def vifd(bridged: PrivateOvs, tmp_path_factory: pytest.TempPathFactory) -> Itera
         daemon.ready()
         until(lambda: len(known(daemon)) > 20, "the host was read")
         yield daemon
-
-
-def known(vifd: Vifd) -> dict[str, dict[str, Any]]:
-    return {c["name"]: c for c in vifd.get("/v1/host")["inventory"]["capabilities"]}
-
-
-def refreshed(vifd: Vifd) -> dict[str, Any]:
-    status, found = vifd.call("POST", "/v1/host/refresh")
-    assert status == 200, found
-    return dict(found)
-
-
-def fresh(vifd: Vifd) -> dict[str, dict[str, Any]]:
-    found = refreshed(vifd)
-    return {c["name"]: c for c in found["inventory"]["capabilities"]}
-
-
-def way(vifd: Vifd, plugin: str, physnet: str) -> dict[str, Any]:
-    return vifd.get("/v1/host")["plugins"][plugin]["physical_networks"][physnet]
 
 
 def members(column: Any) -> set[str]:
@@ -247,15 +229,6 @@ class TestEvents:
         bridged.vsctl("add-port", "br-ex", EX)
         until(lambda: way(vifd, "ovs", "physnet1")["up"] is True, "its return was noticed")
         until(lambda: seen(vifd, "physnet1", True), "the inventory says so")
-
-    def test_a_switch_that_goes_away(self, ovs, tmp_path):
-        with Vifd(tmp_path / "v", ovs, OPTIONS) as vifd:
-            vifd.ready()
-            until(lambda: names.OVS in known(vifd), "the switch was seen")
-            ovs.stop()
-            until(lambda: known(vifd)[names.OVS]["present"] is False, "its loss was noticed")
-            ovs.start()
-            until(lambda: known(vifd)[names.OVS]["present"] is True, "its return was noticed")
 
 
 def vifctl(vifd: Vifd, *arguments: str) -> str:

@@ -228,6 +228,24 @@ def test_what_nothing_enforces_is_refused_where_that_is_the_policy():
     assert codes(found(ONE, advert=NOOP, strict=True)) == [errors.FeatureUnenforced] * 2
 
 
+@pytest.mark.parametrize(
+    ("features", "port", "refused"),
+    [
+        (["port_security"], {}, []),
+        (["security_groups"], {}, ["security_groups"]),
+        (["security_groups", "mtu"], {"security_groups": [SUBNET]}, ["security_groups"]),
+        (["qos"], {"qos_policy": {"rules": [{"type": "dscp_marking", "dscp_mark": 8}]}}, ["qos"]),
+        (["of_tomorrow"], {}, ["of_tomorrow"]),
+        (["port_security"], {"port_security_enabled": False}, ["port_security"]),
+    ],
+)
+def test_a_document_may_require_features(features, port, refused):
+    wanted = msgspec.structs.replace(attachment(1, **port), required={"features": features})
+    refusals = found(wanted)
+    assert [error.facts["feature"] for error in refusals] == refused
+    assert codes(refusals) == [errors.FeatureUnenforced] * len(refused)
+
+
 def test_several_reasons_in_the_order_of_the_checks():
     wanted = attachment(
         1, segment=vlan(5), mtu=9000, ips=[], ip_allocation="deferred", security_groups=[SUBNET]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from vifd.capabilities.inventory import Inventory
 from vifd.capabilities.probes.networks import Networks
 from vifd.capabilities.probes.ovs import OpenVswitch
 from vifd.capabilities.probes.qemu import Guests
-from vifd.capabilities.qmp import Qemu, interrogate, read
+from vifd.capabilities.qmp import Interrogator, Qemu, read
 from vifd.capabilities.tree import Unreadable
 from vifd.errors import BackendUnavailable
 from vifd.plugin import Advert, Health, Probe, Uplink
 from vifd.testing.machines import FakeMachine
 from vifd.testing.openflow import MAX_METERS
+from vifd.testing.wait import until
 
 FEATURES = "Masked set action: Yes\nCT state: {}\nCT zone: Yes\n"
 
@@ -244,21 +246,34 @@ class TestQmp:
 
     def test_a_binary_that_hangs_is_ended(self, tmp_path):
         with pytest.raises(Unreadable, match=r"gave no answer in 0\.2 s"):
-            interrogate(self.script(tmp_path, "exec sleep 60"), timeout=0.2)
+            Interrogator(0.2)(self.script(tmp_path, "exec sleep 60"))
+
+    def test_one_that_runs_is_ended_when_the_end_has_come(self, tmp_path):
+        told = tmp_path / "pid"
+        script = self.script(tmp_path, f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 60")
+        ask = Interrogator(30)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask, script)
+            until(told.exists, "it runs")
+            ask.stop()
+            until(asking.done, "it was ended")
+        assert isinstance(asking.exception(), Unreadable)
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(told.read_text()), 0)
 
     def test_a_binary_that_refuses_says_why(self, tmp_path):
         with pytest.raises(Unreadable, match=r"exit code 1.*no such accelerator"):
-            interrogate(self.script(tmp_path, "echo no such accelerator >&2; exit 1"))
+            Interrogator()(self.script(tmp_path, "echo no such accelerator >&2; exit 1"))
 
     def test_one_that_knows_no_split_memory_is_asked_again_without(self, tmp_path):
         answers = tmp_path / "answers"
         answers.write_text(output(ANSWERS))
         script = f'case "$*" in *split-wx*) exit 1;; esac; cat >/dev/null; cat {answers}'
-        assert interrogate(self.script(tmp_path, script)).version == "7.2.1"
+        assert Interrogator()(self.script(tmp_path, script)).version == "7.2.1"
 
     def test_one_that_cannot_be_started(self, tmp_path):
         with pytest.raises(Unreadable, match="cannot be started"):
-            interrogate(str(tmp_path))
+            Interrogator()(str(tmp_path))
 
 
 UP = Uplink("br-ex", up=True, mtu=9000, devices=("eth1",))

@@ -499,7 +499,7 @@ def _words(script: str) -> dict[str, set[str]]:
         for name, _, words in (line.strip().partition("=") for line in script.splitlines())
         if name.startswith("cmds")
     }
-    formats = found["cmds_host_show"] | found["cmds_plugin_list"] - {"--socket"}
+    formats = found["cmds_status"] | found["cmds_plugin_list"] - {"--socket"}
     return {name: words - formats for name, words in found.items()}
 
 
@@ -509,4 +509,4 @@ def test_completion_is_as_shipped(vifctl):
     assert _words(made) == _words(shipped.read_text())
     check = subprocess.run(["bash", "-n"], input=made, text=True, capture_output=True, check=False)
     assert (check.returncode, check.stderr) == (0, "")
-    assert "cmds_port='activate check deactivate explain list plug show unplug'" in made
+    assert "cmds_port='activate check deactivate explain list plug repair show unplug'" in made
