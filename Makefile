@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help ready run test unit functional lint format types bench docs/config docs/errors docs/requirements clean
+.PHONY: help ready run test unit functional lint format types bench stateful recovery docs/config docs/errors docs/requirements clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,13 @@ types: ready ## mypy --strict
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
+
+stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
+	@STATEFUL_RUNS=$(RUNS) STATEFUL_SEED=$(SEED) $(PY) -m pytest -s tests/restart/test_stateful.py $(ARGS)
+
+recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
+	@EXTRAS=test,dev,bench tools/bootstrap
+	@$(PY) bench/recovery.py --keep $(ARGS)
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf

@@ -29,6 +29,8 @@ from vifd.testing.wait import Expired, until
 
 #: Seconds in which everything must be as wanted after the last disturbance.
 PATIENCE = 30.0
+#: What takes one of the two by which a tap is known; without both it is another's, and stays.
+_DISGUISES = ("alias changed", "device made anew", "queues changed")
 SETTLED = ("LIVE", "READY", "QUIESCED")
 OPTIONS: Options = {
     "engine": {"retry_first": 0.05, "retry_longest": 0.5, "check_interval": 1},
@@ -110,6 +112,7 @@ class HostMachine(RuleBasedStateMachine):
         self.world.runs += 1
         self.story: list[str] = []
         self.documents: dict[int, dict[str, Any]] = {}
+        self._disguised: set[str] = set()
         self.began = time.strftime("%H:%M:%S")
         self._start = time.monotonic()
         self.world.clear()
@@ -221,6 +224,10 @@ class HostMachine(RuleBasedStateMachine):
     def meddle(self, edit: str, number: int) -> None:
         """Somebody else changes a port, if it is there to be changed."""
         wanted = Wanted(document(self._pick(number)))
+        if edit in _DISGUISES:
+            if wanted.device in self._disguised:
+                return
+            self._disguised.add(wanted.device)
         try:
             if edit in meddler.DEVICE:
                 if not meddler.exists(wanted.device):
@@ -273,6 +280,7 @@ class HostMachine(RuleBasedStateMachine):
             until(quiet, "everything is as wanted", PATIENCE)
         except Expired:
             raise AssertionError(self._account(found)) from None
+        self._disguised.clear()
 
     def _astray(self) -> list[str]:
         """What is not as it shall be: by the daemon's words, and by a second opinion."""

@@ -35,9 +35,11 @@ def _seeds() -> list[tuple[int, int]]:
     """Seeds, each with the number of its runs."""
     if given := os.environ.get("STATEFUL_SEED"):
         return [(int(number), RUNS) for number in given.split(",")]
-    total = int(os.environ.get("STATEFUL_RUNS", "0"))
-    first = int(os.environ.get("STATEFUL_FIRST", time.time_ns() % 100_000))
-    return [(first + n, RUNS) for n in range(-(-total // RUNS))] or [(first, FEW)]
+    total = int(os.environ.get("STATEFUL_RUNS") or 0)
+    if not total:
+        return [(1, FEW)]
+    first = time.time_ns() % 100_000
+    return [(first + n, RUNS) for n in range(-(-total // RUNS))]
 
 
 @pytest.mark.parametrize(("number", "runs"), _seeds())

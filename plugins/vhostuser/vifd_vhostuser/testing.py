@@ -20,6 +20,10 @@ class Profile(Base):
         self._directory = tempfile.TemporaryDirectory(prefix="vhu-")
         self.options = {"socket_dir": self._directory.name, "file_backed_memory": True}
 
+    def close(self) -> None:
+        """Remove the directory of the sockets."""
+        self._directory.cleanup()
+
     def prepare(self, drivers: Drivers) -> None:
         if isinstance(drivers.ovsdb, FakeOvsdb) and isinstance(drivers.tracer, FakeTracer):
             FakeDpdk(drivers.ovsdb, drivers.tracer)
