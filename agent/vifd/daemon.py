@@ -85,7 +85,9 @@ class Daemon:
         self._service = _network_service(conf)
         self._postman = Postman(self._service, self._journal)
         self._hypervisor = make_hypervisor(conf.libvirt)
-        examiner = Examiner(self._engine, self._journal, self._postman, self._hypervisor)
+        examiner = Examiner(
+            self._engine, self._journal, self._postman, self._hypervisor, self._guard.holds
+        )
         self._guests = Guests(
             self._engine, self._journal, self._hypervisor, self._drivers.links, _start_policy(conf)
         )

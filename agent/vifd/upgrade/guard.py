@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from typing import Protocol
 
 from vifd import errors
 from vifd.decision import differences
+from vifd.engine import Engine
 from vifd.model import Document, PortRecord, Report
 from vifd.plan import Step
 from vifd.status import settled, wants_open
@@ -28,21 +28,6 @@ LOG = logging.getLogger(__name__)
 
 #: Under this name the journal remembers who installed what is on the host.
 NOTE = "installed"
-
-
-class Engine(Protocol):
-    """What the guard needs of the engine."""
-
-    @property
-    def unsettled(self) -> frozenset[str]: ...
-
-    def settle(self, port_ids: object, *, settled: bool = True) -> None: ...
-
-    def restrain(self, *, on: bool, restore: bool = False) -> None: ...
-
-    def again(self, port_ids: object) -> None: ...
-
-    def plug_now(self, port_id: str, done: object) -> None: ...
 
 
 class Guard:
@@ -151,16 +136,18 @@ class Guard:
 
     # --- who may do what ---
 
+    def holds(self, port_id: str) -> bool:
+        """Whether something is left undone of a port until it is approved."""
+        return self.state is not State.NONE and port_id in self._waiting
+
     def may(self, step: Step, record: PortRecord) -> bool:
         """Whether a step of a port may be taken now; on a lane."""
-        if self.state is State.NONE or step is Step.CHECK:
+        if step is Step.CHECK:
             return True
         with self._lock:
-            if self.state is State.NONE:
-                return True
-            allowed = self.state is not State.MEASURING and self._harmless(step, record)
-            (self._waiting.discard if allowed else self._waiting.add)(record.id)
-            return allowed
+            free = not self.careful or (not self.measuring and self._harmless(step, record))
+            (self._waiting.discard if free else self._waiting.add)(record.id)
+            return free
 
     def _harmless(self, step: Step, record: PortRecord) -> bool:
         """Whether a step leaves alone what passes traffic in the old way: what is asked for must
