@@ -11,6 +11,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from msgspec import Struct
+
 from vifd.errors import FlavorImageConflict
 from vifd.model import Instance
 
@@ -48,8 +50,7 @@ class Property:
         return f"hw_{self.name}"
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A property as an instance has it.
 
     :param value: what holds; ``None`` where neither of the two states it
