@@ -105,7 +105,9 @@ def test_the_switch_is_absent_at_start_and_comes_later(ovs: PrivateOvs, vifd: Vi
     vifd.start()
     vifd.ready()
     status, error = vifd.plug(document(1))
-    assert (status, error["code"]) == (503, "E_PLUGIN_UNHEALTHY")
+    assert (status, error["code"]) == (409, "E_NEG_NO_COMMON_VIF")
+    facts = error["facts"]
+    assert (facts["reason_code"], facts["plugin"]) == ("E_PLUGIN_UNHEALTHY", "ovs")
     assert error["retryable"]
     assert vifd.get("/v1/ports")["ports"] == []
     ovs.start()
@@ -130,7 +132,8 @@ def test_ovsdb_server_restarts_in_the_middle(ovs: PrivateOvs, up: Vifd) -> None:
     up.plug(document(1))
     ovs.ovsdb.kill()
     status, error = up.plug(document(2), timeout=5)
-    assert status >= 500
+    assert status >= 409
+    assert error["retryable"]
     assert error["code"].startswith("E_")
     ovs.start()
     until(lambda: up.get("/v1/status")["plugins"]["ovs"] == "ready", "the plugin is back", 20)

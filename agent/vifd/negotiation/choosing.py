@@ -9,7 +9,7 @@ from vifd import errors
 from vifd.model import Attachment
 from vifd.negotiation.acceptable import Acceptable, Match
 from vifd.negotiation.candidate import Candidate, Choice, Refused, Usable
-from vifd.negotiation.refusing import met, progress, reasons
+from vifd.negotiation.refusing import met, progress, reasons, same
 
 T = TypeVar("T", Usable, Refused)
 
@@ -77,7 +77,8 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     """One error for an empty choice.
 
     Where one candidate alone was asked, because the document names it or nothing else is
-    installed, its refusal is the answer; of several, :func:`no_common_vif`.
+    installed, its refusal is the answer. What stands against every candidate is a reason of the
+    port's, and the answer as well, with the refusals behind it; else :func:`no_common_vif`.
     """
     wish = attachment.plugin
     asked = [r for r in choice.refused if r.error.stage != "asked"]
@@ -88,14 +89,38 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     if len(asked) == 1:
         (only,) = asked
         return _whole(only, attachment, {})
-    return no_common_vif(choice, attachment)
+    everywhere = _everywhere(asked)
+    if not everywhere:
+        return no_common_vif(choice, attachment)
+    error = everywhere[0].error.copy().at(port=attachment.id)
+    error.candidates = [_whole(r, attachment, _about(r)) for r in everywhere]
+    return error
+
+
+def _everywhere(asked: Sequence[Refused]) -> list[Refused]:
+    """The refusals turned so that the first reason that stands against every candidate is each
+    one's; none where there is no such reason. That each is unwell is not one."""
+    for reason in (asked[0].error, *asked[0].also):
+        turned = [one for refused in asked if (one := _turned(refused, reason))]
+        if reason.klass != "plugin" and len(turned) == len(asked):
+            return turned
+    return []
+
+
+def _turned(refused: Refused, reason: errors.VifError) -> Refused | None:
+    every = (refused.error, *refused.also)
+    found = next((error for error in every if same(error, reason)), None)
+    if found is None:
+        return None
+    rest = tuple(error for error in every if error is not found)
+    return Refused(refused.candidate, refused.vif_type, found, rest, refused.order)
 
 
 def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
     """``E_NEG_NO_COMMON_VIF`` with every refusal as its candidates, the one that got furthest on
     top; of equals, the preferred one. Its code, sentence and hint are those that help."""
     asked = [r for r in choice.refused if r.error.stage != "asked"] or list(choice.refused)
-    asked.sort(key=lambda r: -progress(r.error))
+    asked = _furthest_first(asked)
     if not asked:
         facts = {"wanted": attachment.vif_type or attachment.port.vnic_type, "have": []}
         return errors.NoCommonVif(
@@ -119,6 +144,11 @@ def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
 
 def _name(refused: Refused) -> str:
     return f"{refused.candidate.name}/{refused.vif_type}"
+
+
+def _furthest_first(refused: Sequence[Refused]) -> list[Refused]:
+    """Of equals the preferred one is first."""
+    return sorted(refused, key=lambda r: -progress(r.error))
 
 
 def _about(refused: Refused) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from vifd.negotiation.acceptable import Acceptable, Match, match
 from vifd.negotiation.candidate import Candidate
 from vifd.plugin import Health
 
-#: The order in which things are looked at: was it asked, does it serve that kind of VIF, can the
-#: host, the network, this guest.
-STAGES = ("asked", "vif_type", "vnic", "health", "segment", "addresses", "requirement", "features")
+#: The order in which things are looked at: was it asked, does it serve that kind of VIF, the
+#: network, this guest; and where all that fits, can it work now. One only unwell is the closest.
+STAGES = ("asked", "vif_type", "vnic", "segment", "addresses", "requirement", "features", "health")
 #: Where a reason that does not say it belongs, by the class of its error.
 _BY_CLASS = {
     "vnic": "vnic", "segment": "segment", "ip": "addresses", "feature": "features",
@@ -38,14 +38,19 @@ def reasons(
         return [asked]
     found: list[errors.VifError] = []
     for error in _all(attachment, candidate, vif_type, matched):
-        if not any(_same(error, other) for other in found):
+        if not any(same(error, other) for other in found):
             found.append(error)
     return sorted(found, key=progress)
 
 
-def _same(one: errors.VifError, other: errors.VifError) -> bool:
-    """The plugin and the host's checks may find the same thing, in other words."""
-    return one.code == other.code and one.facts.get("wanted") == other.facts.get("wanted")
+def same(one: errors.VifError, other: errors.VifError) -> bool:
+    """Whether two say the same thing, if in other words: the plugin and the host's checks, or two
+    plugins."""
+    return one.code == other.code and _about(one) == _about(other)
+
+
+def _about(error: errors.VifError) -> list[object]:
+    return [error.facts.get(name) for name in ("wanted", "kind", "address", "feature", "property")]
 
 
 def _not_asked(attachment: Attachment, candidate: Candidate) -> errors.VifError | None:

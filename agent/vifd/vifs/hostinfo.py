@@ -8,7 +8,6 @@ from typing import Any
 from vifd.vifs.kinds import Kind, Named
 from vifd.vifs.objects import VersionedObject
 
-
 _VIF_INFO = ("vif_object_name", "min_version", "max_version")
 _PROFILE_INFO = ("profile_object_name", "min_version", "max_version")
 

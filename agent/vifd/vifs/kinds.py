@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vifd.vifs import vif
 from vifd.vifs.objects import VersionedObject, find
@@ -58,9 +59,15 @@ def kind_of(
         default. Unknown ones are left out.
     :param installed: the newest version of each class that a plugin has, where it brings its own
     """
+    return _kind(vif_type, tuple(profiles), tuple(installed.items()) if installed else ())
+
+
+@lru_cache(maxsize=1024)
+def _kind(vif_type: str, profiles: tuple[str, ...], installed: tuple[tuple[str, str], ...]) -> Kind:
+    """Asked for with every port, and always the same."""
     cls, usual = KINDS.get(vif_type, UNKNOWN)
     known = [found for name in profiles if (found := find(name)) is not None] or usual
-    newest = installed or {}
+    newest = dict(installed)
     return Kind(_named(cls, newest), tuple(_named(profile, newest) for profile in known))
 
 

@@ -65,7 +65,7 @@ def test_every_reason_is_told_the_first_one_on_top() -> None:
     (refused,) = choose(attachment(), [asked]).refused
     assert refused.error.code == "E_VNIC_UNSUPPORTED"
     codes = [error.code for error in refused.also]
-    assert codes == ["E_PLUGIN_UNHEALTHY", "E_SEG_TYPE_UNSUPPORTED", "E_PLUG_MTU"]
+    assert codes == ["E_SEG_TYPE_UNSUPPORTED", "E_PLUG_MTU", "E_PLUGIN_UNHEALTHY"]
 
 
 def test_what_plugin_and_host_find_both_is_said_once() -> None:
@@ -273,4 +273,40 @@ def test_an_offer_of_nothing_is_no_common_vif_whatever_the_reason() -> None:
 def test_further_reasons_stand_in_the_facts() -> None:
     asked = candidate(probe=DOWN, needs=[Requirement("mtu", False, MTU)])
     error = why(attachment(), asked)
-    assert error.facts["also"] == [f"E_PLUG_MTU: {MTU.message}"]
+    assert error.code == "E_PLUG_MTU"
+    (also,) = error.facts["also"]
+    assert also.startswith("E_PLUGIN_UNHEALTHY: plugin 'a' cannot work")
+
+
+def test_what_stands_against_every_candidate_is_the_port_s_own_reason() -> None:
+    """It is no matter of negotiation, and nobody else's hopes make it better."""
+    conflict = errors.FlavorImageConflict(
+        facts={"property": "x", "flavor": 1, "image": 2, "problem": "they differ"}
+    )
+    asked = [
+        candidate("a", network_types=("vlan",), needs=[Requirement("c", False, conflict)]),
+        candidate("b", probe=DOWN, needs=[Requirement("c", False, conflict)], rank=1),
+    ]
+    error = why(attachment(), *asked)
+    assert (error.code, error.http) == ("E_CAP_FLAVOR_IMAGE_CONFLICT", 400)
+    assert not error.to_dict()["retryable"]
+    assert not error.to_dict()["reschedulable"]
+    codes = [(c.code, c.facts["plugin"], len(c.facts["also"])) for c in error.candidates]
+    assert codes == [("E_CAP_FLAVOR_IMAGE_CONFLICT", n, 1) for n in "ab"]
+    offered = no_common_vif(choose(attachment(), asked), attachment())
+    assert offered.code == "E_NEG_NO_COMMON_VIF"
+
+
+def test_that_all_are_unwell_is_no_reason_of_the_port_s() -> None:
+    error = why(attachment(), candidate("a", probe=DOWN), candidate("b", probe=DOWN, rank=1))
+    assert error.code == "E_NEG_NO_COMMON_VIF"
+    assert error.to_dict()["retryable"]
+
+
+def test_two_features_that_nobody_enforces_are_two_reasons() -> None:
+    found = tuple(
+        errors.FeatureUnenforced(facts={"feature": f, "plugin": "a", "have": []})
+        for f in ("trunk", "qinq")
+    )
+    (refused,) = choose(attachment(), [candidate(findings=found)]).refused
+    assert [e.facts["feature"] for e in (refused.error, *refused.also)] == ["trunk", "qinq"]
