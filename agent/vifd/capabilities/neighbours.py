@@ -15,7 +15,7 @@ from vifd.plugin import Entry
 Place = tuple[str, str]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def canonical(address: str) -> str:
     """An IP address in one spelling; what is none stays as it is."""
     try:
