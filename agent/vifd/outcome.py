@@ -232,10 +232,12 @@ def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:
                      extra=extra(job.record))  # fmt: skip
 
 
-def log_drift(log: logging.Logger, job: Job, report: Report, *, repair: bool = True) -> None:
+def log_drift(
+    log: logging.Logger, job: Job, findings: Iterable[Evidence], *, repair: bool = True
+) -> None:
     """One line per fact that another hand changed."""
     ours = "repairing it" if repair else "left as it is, because repair is off"
-    for finding in report.findings:
+    for finding in findings:
         log.warning(
             "drift on %s: %s is %r, wanted %r; %s. %s", job.item.made.device, finding.fact,
             finding.have, finding.wanted, ours if finding.repairable else "not for vifd to repair",

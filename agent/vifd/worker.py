@@ -411,9 +411,7 @@ class Worker:
         reports = {j.id: self._witnessed(j, reports[j.id]) for j in seen}
         now = time.time()
         changes = {
-            j.id: outcome.checked(
-                reports[j.id], now, repair=self.limits.repairs(reports[j.id])
-            )
+            j.id: outcome.checked(reports[j.id], now, repair=self.limits.repairs(reports[j.id]))
             for j in seen
         }
         present = self.desk.record(changes, None)
@@ -441,8 +439,15 @@ class Worker:
         self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
 
     def _drifted(self, job: Job, report: Report) -> None:
-        outcome.log_drift(LOG, job, report, repair=self.limits.repair)
-        for finding in report.findings:
+        """Tell what differs; what nobody repairs is told once, and not at every reading."""
+        repair, last = self.limits.repair, job.record.report
+        told = {(e.fact, repr(e.have)) for e in last.findings} if last else set()
+        news = [
+            e for e in report.findings
+            if (e.repairable and repair) or (e.fact, repr(e.have)) not in told
+        ]  # fmt: skip
+        outcome.log_drift(LOG, job, news, repair=repair)
+        for finding in news:
             self.metrics.drift.labels(self.name, finding.fact).inc()
 
     def unplug(self, records: Sequence[PortRecord]) -> None:

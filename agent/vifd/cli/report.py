@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: Where a fact was read, and the section it is shown under.
-SECTIONS = {"netlink": "device", "ovsdb": "switch", "openflow": "flows", "trace": "packets"}
+SECTIONS = {
+    "netlink": "device", "ovsdb": "switch", "openflow": "flows", "trace": "packets",
+    "libvirt": "used by",
+}  # fmt: skip
 
 
 def clean(text: str) -> str:

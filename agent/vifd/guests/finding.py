@@ -47,8 +47,7 @@ def lost(interface: GuestInterface, *, matters: bool) -> Evidence:
     """
     have = f"{_name(interface)} runs, and does not have {interface.device} open"
     return Evidence(
-        LOST, have=have, wanted="held by its guest: vifctl port repair takes it out of the guest "
-        "and puts it back", ok=not matters, source="libvirt", repairable=False,
+        LOST, have=have, wanted="held by its guest; for that there is vifctl port repair", ok=not matters, source="libvirt", repairable=False,
     )  # fmt: skip
 
 

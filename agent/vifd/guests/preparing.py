@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from vifd import errors
 from vifd.decision import Request
 from vifd.engine import Engine
+from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
 from vifd.hypervisor import GuestInterface
 from vifd.model import PortRecord
@@ -63,17 +64,17 @@ class Preparer:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
-        self._pool = ThreadPoolExecutor(PARALLEL, "guest-prepare")
+        self._errands = Errands("guest-prepare", PARALLEL)
 
     def stop(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._errands.stop()
 
     def prepare(
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
     ) -> Future[Prepared]:
         """Have every port of the guest read back, and repaired or made where that is needed."""
         deadline = time.monotonic() + timeout
-        return self._pool.submit(self._prepare, guest, interfaces, request_id, deadline)
+        return self._errands.submit(self._prepare, guest, interfaces, request_id, deadline)
 
     def _prepare(
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, deadline: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from msgspec import Struct
 from vifd import errors
 from vifd.decision import Request
 from vifd.engine import Engine
+from vifd.guests.errands import Errands
 from vifd.guests.matching import interface_of
 from vifd.guests.watch import PATIENCE, GuestWatch
 from vifd.hypervisor import Control, GuestInterface
@@ -54,10 +55,10 @@ class Repairer:
         self._journal = journal
         self._hypervisor = hypervisor
         self._watch = watch
-        self._pool = ThreadPoolExecutor(PARALLEL, "guest-repair")
+        self._errands = Errands("guest-repair", PARALLEL)
 
     def stop(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._errands.stop()
 
     def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
         """Repair what the port's guest makes of it; a guest that has its device is left alone.
@@ -67,7 +68,7 @@ class Repairer:
         """
         if self._journal.get(port_id) is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return self._pool.submit(self._repair, port_id, request_id, timeout)
+        return self._errands.submit(self._repair, port_id, request_id, timeout)
 
     def _repair(self, port_id: str, request_id: str, timeout: float) -> Repaired:
         started = time.monotonic()

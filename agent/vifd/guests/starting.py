@@ -9,10 +9,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from vifd import errors
+from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
 from vifd.hypervisor import Control, Guest, Rest
 from vifd.model import Phase, PortRecord
@@ -81,7 +81,7 @@ class GuestStarter:
         self._started = 0
         self._said = False
         self._stopping = threading.Event()
-        self._pool = ThreadPoolExecutor(policy.parallel, "guest-start")
+        self._errands = Errands("guest-start", policy.parallel)
         self._thread = threading.Thread(target=self._run, name="guest-starter", daemon=True)
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class GuestStarter:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._errands.stop()
 
     def _run(self) -> None:
         while self._clock() < self._end and not self._stopping.wait(0.5):
@@ -118,7 +118,7 @@ class GuestStarter:
                 if devices and self._within_limit(guest):
                     self._attempts[guest.id] = self._attempts.get(guest.id, 0) + 1
                     self._due[guest.id] = float("inf")
-                    self._pool.submit(self._start_one, guest, devices)
+                    self._errands.submit(self._start_one, guest, devices)
 
     def _within_limit(self, guest: Guest) -> bool:
         if guest.id in self._attempts:

@@ -54,6 +54,8 @@ class GuestWatch:
         self._since: dict[str, float] = {}
         self._devices: set[str] = set()
         self._ports: set[str] = set()
+        #: devices of which the hypervisor told something new
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._rounded = clock()
@@ -61,7 +63,7 @@ class GuestWatch:
         self._thread = threading.Thread(target=self._run, name="guest-watch", daemon=True)
 
     def start(self) -> None:
-        self._hypervisor.subscribe(self._device)
+        self._hypervisor.subscribe(self._guest_changed)
         if self._links is not None:
             self._links.subscribe(lambda name, _exists: self._device(name))
         self._engine.bus.listen(self._event)
@@ -103,6 +105,12 @@ class GuestWatch:
                 self._devices.add(name)
             self._wake.set()
 
+    def _guest_changed(self, name: str) -> None:
+        """A guest was started, stopped or changed: its port's evidence says so, too."""
+        with self._lock:
+            self._told.add(name)
+        self._device(name)
+
     def _event(self, event: Event) -> None:
         if event.port and event.event != "unplugged":
             record = self._journal.get(event.port)
@@ -127,6 +135,7 @@ class GuestWatch:
         with self._lock:
             devices, self._devices = self._devices, set()
             ports, self._ports = self._ports, set()
+            told, self._told = self._told, set()
         records = self._journal.records()
         if _ALL in devices or now - self._rounded >= ROUND:
             self._rounded = now
@@ -135,6 +144,8 @@ class GuestWatch:
         ports |= {record.id for record in ports_of(used, records).values()}
         ports |= self._lost.keys() | self._since.keys()
         changed = {p for p in ports if self._judge(p, records.get(p), now)}
+        news = [i for d, i in self._hypervisor.interfaces().items() if d in told]
+        changed |= {record.id for record in ports_of(news, records).values()}
         if changed:
             self._engine.again(changed)
         waits = [at + CONFIRM - now for at in self._since.values()]

@@ -43,7 +43,7 @@ class Swap:
             left = max(0.0, deadline - time.monotonic())
             if not roster.changed.wait_for(lambda: roster.without(self.interface), left):
                 self.given_up = True
-                raise self._failed(f"the guest did not let go of it within {timeout:g} s; it has "
+                raise self._failed(f"the guest did not let go of it within {timeout:.1f} s; it has "
                                    "been left as it was")  # fmt: skip
 
     def put_back(self, session: Callable[[], Session]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from unit.docs import document
+from unit.docs import document, port_id
 from unit.machine import until
 from vifd import errors
 from vifd.guests.booting import seconds_since_first_start
@@ -25,7 +25,7 @@ def starter(world, **policy):
 
 def turn(made):
     made.turn()
-    made._pool.submit(lambda: None).result(10)
+    made._errands.submit(lambda: None).result(10)
     made.stop(5)
 
 
@@ -83,6 +83,13 @@ def test_every_device_of_ours_must_be_there(world):
     assert startable(made, broken, patient=False) == []
     unproven = {k: _changed(r, report=None) for k, r in records.items()}
     assert startable(made, unproven, patient=False) == []
+    assert startable(replace(made, autostart=False), records, patient=True) == []
+    two = world.machine.plug(document(2)).wiring.device
+    both = world.hypervisor.define(guest, [one, two], autostart=True, rest=Rest.FAILED)
+    records = world.machine.journal.records()
+    assert startable(both, records, patient=False) == sorted([one, two])
+    half = {k: _changed(r, report=None) if k == port_id(2) else r for k, r in records.items()}
+    assert startable(both, half, patient=False) == []
     strangers = replace(made, interfaces=made.interfaces[1:])
     assert startable(strangers, records, patient=True) == []
 
@@ -111,7 +118,7 @@ def test_a_start_that_fails_is_tried_again_three_times(world, caplog):
     made = starter(world, parallel=1)
     for _ in range(6):
         made.turn()
-        made._pool.submit(lambda: None).result(10)
+        made._errands.submit(lambda: None).result(10)
         world.clock.now += PAUSE
     made.stop(5)
     assert world.hypervisor.effects == ["start 00000001-aaaa"] * 3

@@ -66,6 +66,7 @@ def test_a_device_of_the_definition_alone_is_held_by_nobody(binding, hypervisor)
     connected(hypervisor)
     running = {d: i.running for d, i in hypervisor.interfaces().items()}
     assert running == {"tap1": True, "tap9": False}
+    assert len(hypervisor.guests()[domain.id].interfaces) == 2
     # Of two guests with one device, the one that runs has it.
     binding.domain(2, "tap1")
     until(lambda: len(hypervisor.guests()) == 2, "both are known")
