@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from vifd.capabilities.findings import Findings
-from vifd.capabilities.host import HostCapabilities
-from vifd.capabilities.inventory import Inventory
+from vifd.capabilities.host import HostCapabilities, _tell
+from vifd.capabilities.inventory import Capability, Inventory
 from vifd.capabilities.view import view
 from vifd.testing.wait import until
 
@@ -142,7 +142,7 @@ class TestHanging:
         thing.hang()
         waiting = up.refresh()
         assert thing.reading.wait(5)
-        up.stop(5)
+        up.stop(0.05)
         assert value(waiting.result(0)) == 1
         assert up.refresh().done()
 
@@ -187,10 +187,28 @@ class TestWhen:
         host.stop(5)
         assert other.reads == 1
 
+    def test_what_runs_is_waited_for_at_the_end(self, up, thing):
+        up.refresh()
+        up.stop(5)
+        assert not [t for t in threading.enumerate() if t.name.startswith("probe-")]
+
     def test_nothing_is_read_after_the_end(self, up, thing):
         up.stop(5)
         up.suspect("thing")
         assert thing.reads == 1
+
+
+def test_what_comes_and_goes_is_in_the_log(caplog):
+    caplog.set_level("INFO")
+    old, new = (
+        Inventory({"X": Capability("X", present, evidence="why")}) for present in (True, False)
+    )
+    _tell(Inventory(), old)
+    _tell(old, old)
+    assert not caplog.messages, "the first reading is no news"
+    _tell(old, new)
+    _tell(new, old)
+    assert caplog.messages == ["the host has no longer X: why", "the host has X: why"]
 
 
 def test_the_view_tells_ages_and_hides_hints_of_what_is_there(up):

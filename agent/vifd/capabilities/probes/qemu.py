@@ -10,7 +10,7 @@ from typing import Any
 
 from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
-from vifd.capabilities.qmp import Qemu, interrogate
+from vifd.capabilities.qmp import Interrogator, Qemu
 from vifd.capabilities.tree import Unreadable
 
 #: By the word of ``hw_vif_model``, the types of QEMU of which one is enough.
@@ -61,7 +61,7 @@ class Guests:
     facts: Callable[[], dict[str, Any]]
     emulator: str
     kvm: Callable[[], tuple[bool, str]]
-    ask: Callable[[str], Qemu] = interrogate
+    ask: Callable[[str], Qemu] = field(default_factory=Interrogator)
     find: Callable[[], str] = find_binary
     name: str = "hypervisor"
     interval: float = 5.0
@@ -79,6 +79,11 @@ class Guests:
         asked = (names.QEMU, names.VHOST_USER, names.VDPA, names.MEMFD, names.VIRTIO_PACKED)
         with found.asking(*asked, *names.VIF_MODELS.values(), *names.VIOMMU_MODELS.values()):
             self._qemu(found, binary, self._interrogate(binary), facts)
+
+    def stop(self) -> None:
+        """See :class:`vifd.capabilities.findings.Stoppable`."""
+        if isinstance(self.ask, Interrogator):
+            self.ask.stop()
 
     def _interrogate(self, binary: str) -> Qemu:
         """The answer of this very file, which is asked once."""
