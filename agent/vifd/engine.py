@@ -23,7 +23,7 @@ from vifd.negotiation import Choice
 from vifd.negotiation.token import Claims
 from vifd.offering import Negotiator, Offering, Terms
 from vifd.plan import Step
-from vifd.plugin import Advert, Health, Probe, VifPlugin
+from vifd.plugin import UNPROBED, Advert, Health, Probe, VifPlugin
 from vifd.status import status_of
 from vifd.store import Change, Journal, Outgoing, Records
 from vifd.ticket import Event
@@ -59,7 +59,7 @@ class Settings:
         return Limits(verify=self.verify, repair=self.repair)
 
 #: The reasons of a plugin that has not answered yet.
-_UNPROBED = ["it was not probed yet"]
+_UNPROBED = UNPROBED.reasons
 
 
 @dataclass

@@ -26,7 +26,7 @@ from vifd.capabilities.needs import Needs
 from vifd.capabilities.neighbours import Neighbours
 from vifd.capabilities.requirements import needs_of
 from vifd.model import Attachment, PortRecord
-from vifd.negotiation import Acceptable, Candidate, Choice, Offer, choose, offer, token
+from vifd.negotiation import Acceptable, Candidate, Choice, Offer, choose, offer, token, undecided
 from vifd.plugin import Advert, Health, Probe, Requirement, VifPlugin
 from vifd.vifs.hostinfo import host_info
 
@@ -99,8 +99,9 @@ class Negotiator:
 
         :param claims: of a token, which names the candidate
         :raises errors.TokenStale: the host is not what it was when the token was made
+        :raises errors.PluginUnhealthy: a preferred plugin is not probed yet
         """
-        choice = choose(attachment, self.candidates(attachment))
+        choice = self._choice(attachment, None)
         if claims is None:
             return choice
         return token.redeem(claims, attachment, choice, time.time())
@@ -129,12 +130,19 @@ class Negotiator:
         """What the host can give an attachment.
 
         :raises errors.NoCommonVif: nothing
+        :raises errors.PluginUnhealthy: a preferred plugin is not probed yet
         """
-        choice = choose(attachment, self.candidates(attachment), acceptable)
+        choice = self._choice(attachment, acceptable)
         return offer(
             attachment, choice, contract=contract, now=time.time(), ttl=self.terms.ttl,
             requires=needs_of(attachment).traits,
         )  # fmt: skip
+
+    def _choice(self, attachment: Attachment, acceptable: Sequence[Acceptable] | None) -> Choice:
+        choice = choose(attachment, self.candidates(attachment), acceptable)
+        if waiting := undecided(choice):
+            raise waiting
+        return choice
 
     def host_info(self) -> dict[str, Any]:
         """The plugins that can work on this host now, as os-vif serialises its ``HostInfo``."""

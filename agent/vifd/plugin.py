@@ -14,6 +14,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``check``       read everything back; changes nothing
 ``unplug``      remove it, from the stored names; best effort, repeatable, works on what is gone
 ``observe``     everything on this host that bears the plugin's mark; reads only
+``reconnected`` a switch restarted: bring back at once what it lost; optional
 ==============  ====================================================================================
 
 All verbs of one plugin are called on one native thread, its lane, never two at once. A verb may
@@ -97,6 +98,10 @@ class Probe:
     facts: dict[str, Any] = field(default_factory=dict)
     physical_networks: Mapping[str, Uplink] = field(default_factory=dict)
     tunnels: Mapping[str, Uplink] = field(default_factory=dict)
+
+
+#: The health of a plugin before its first probe.
+UNPROBED = Probe(Health.UNAVAILABLE, ["it was not probed yet"])
 
 
 @dataclass(frozen=True)

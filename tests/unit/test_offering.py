@@ -15,13 +15,17 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors, offering
 from vifd.capabilities import names
 from vifd.capabilities.inventory import Capability, Inventory
+from vifd.decision import Decider, Request
 from vifd.engine import Settings
 from vifd.model import Document, PortRecord, decode
-from vifd.negotiation import Offer, token
+from vifd.negotiation import Acceptable, Offer, token
 from vifd.offering import Negotiator, Offering, Terms
-from vifd.plugin import Advert, Health, Probe
+from vifd.parking import Parking
+from vifd.plugin import UNPROBED, Advert, Health, Probe
+from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.ticket import Ticket
+from vifd.tickets import Kind
 
 
 @pytest.fixture
@@ -244,8 +248,68 @@ def test_what_nobody_enforces_is_refused_where_the_operator_says_so(several: Sev
     assert {e.code for e in strict.refusals.values()} == {"E_FEATURE_UNENFORCED"}
 
 
+def test_who_serves_a_port_does_not_depend_on_who_was_probed_first(several: Several) -> None:
+    made = negotiator(several)
+    made.probe = lambda name: UNPROBED if name == "several" else Probe(Health.READY)
+    with pytest.raises(errors.PluginUnhealthy, match="not probed yet") as caught:
+        made.choose(doc().attachment)
+    assert caught.value.retry_after
+    assert made.choose(doc(plugin="fake").attachment).plugin == "fake"
+    vlan = {"network_type": "vlan", "segmentation_id": 7, "physical_network": "physnet1"}
+    assert made.choose(doc(network__segment=vlan).attachment).plugin == "fake", "it cannot anyway"
+    made.probe = lambda name: UNPROBED if name == "fake" else Probe(Health.READY)
+    assert made.choose(doc().attachment).plugin == "several", "the lesser one is not waited for"
+
+
 def test_host_info_names_only_who_can_work(several: Several) -> None:
     made = negotiator(several)
     made.probe = lambda name: Probe(Health.READY if name == "fake" else Health.UNAVAILABLE)
     (plugin,) = made.host_info()["versioned_object.data"]["plugin_info"]
     assert plugin["versioned_object.data"]["plugin_name"] == "fake"
+
+
+# --- a VIF type that a plugin would not take by itself --------------------------------------------
+
+
+class Desk:
+    """The plugins as a decision sees them."""
+
+    def __init__(self, plugin: Several) -> None:
+        self.negotiator = negotiator(plugin)
+
+    def choose(self, doc: Document, claims: token.Claims | None = None) -> Any:
+        return self.negotiator.choose(doc.attachment, claims)
+
+    def adverts(self) -> Any:
+        return self.negotiator.adverts
+
+
+def test_the_choice_of_a_second_vif_type_is_told_to_the_plugin(
+    several: Several, tmp_path: Path
+) -> None:
+    """The network side takes only bridges; a plugin takes its first type unless it is told."""
+    desk = Desk(several)
+    journal = Journal.open(tmp_path / "journal.db")
+    decider = Decider(desk, journal, Parking(lambda _port: False))
+    bridges = [Acceptable(vif_type="bridge")]
+    offer = desk.negotiator.offer(doc().attachment, bridges, "1.0")
+    claims = token.read(offer.token, "query.token")
+
+    def put(wanted: Document, claims: token.Claims | None = None) -> PortRecord:
+        request = Request(Kind.PLUG, Ticket(wanted.id, "req"), doc=wanted, claims=claims)
+        decision = decider.decide(request)
+        assert decision is not None
+        if decision.change is not None:
+            journal.commit({wanted.id: decision.change}, durable=True)
+        record = journal.get(wanted.id)
+        assert record is not None
+        return record
+
+    record = put(doc(), claims)
+    assert (record.vif_type, record.doc.attachment.vif_type) == ("bridge", "bridge")
+    journal.close()
+    journal = decider._journal = Journal.open(tmp_path / "journal.db")
+    assert journal.get(port_id(1)) is not None
+    assert put(doc()).doc.attachment.vif_type == "bridge", "it stays, also when nobody says it"
+    assert put(doc(), claims).revision == 1, "the same call again changes nothing"
+    journal.close()

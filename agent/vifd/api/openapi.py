@@ -91,8 +91,8 @@ _TIMEOUT = _query(
 
 #: What an offer may be answered with: nothing that happens on a host while it is made.
 _OFFERED = (
-    *_ALWAYS, *_BODY, errors.ContractVersion, errors.NoCommonVif, errors.Stopping,
-    errors.WaitTimeout,
+    *_ALWAYS, *_BODY, errors.ContractVersion, errors.NoCommonVif, errors.PluginUnhealthy,
+    errors.Stopping, errors.WaitTimeout,
 )  # fmt: skip
 
 _TOKEN = _query(

@@ -8,10 +8,10 @@ from vifd.errors.base import Owner, Scope, VifError
 
 
 class NoCommonVif(VifError):
-    """The plugin does not offer the VIF type that was asked for."""
+    """No candidate can serve the port, each for a reason of its own: those are its candidates."""
 
     code = "E_NEG_NO_COMMON_VIF"
-    reached = "vif_type, or the acceptable list of an offer, names nothing that is offered"
+    reached = "POST /v1/offers or PUT of a port that nothing can serve, for more than one reason"
     klass = "negotiation"
     http = 409
     cni = 7

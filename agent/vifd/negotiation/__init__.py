@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from vifd.negotiation.acceptable import Acceptable, AcceptableProfile
 from vifd.negotiation.candidate import Candidate, Choice, Refused, Usable
-from vifd.negotiation.choosing import choose, no_common_vif, refusal_of, refuse
+from vifd.negotiation.choosing import choose, no_common_vif, refusal_of, refuse, undecided
 from vifd.negotiation.offer import CONTRACT_VERSIONS, Offer, offer, spoken
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "refusal_of",
     "refuse",
     "spoken",
+    "undecided",
 ]

@@ -10,6 +10,7 @@ from vifd.model import Attachment
 from vifd.negotiation.acceptable import Acceptable, Match
 from vifd.negotiation.candidate import Candidate, Choice, Refused, Usable
 from vifd.negotiation.refusing import met, progress, reasons, same
+from vifd.plugin import UNPROBED
 
 T = TypeVar("T", Usable, Refused)
 
@@ -149,6 +150,21 @@ def _name(refused: Refused) -> str:
 def _furthest_first(refused: Sequence[Refused]) -> list[Refused]:
     """Of equals the preferred one is first."""
     return sorted(refused, key=lambda r: -progress(r.error))
+
+
+def undecided(choice: Choice) -> errors.VifError | None:
+    """What to say where a preferred candidate is only not probed yet: the daemon has just begun,
+    and who serves a port must not depend on which plugin answered first."""
+    for refused in choice.refused:
+        if choice.chosen is None or choice.chosen.order < refused.order:
+            return None
+        error = refused.error
+        only = isinstance(error, errors.PluginUnhealthy) and not refused.also
+        if only and refused.candidate.probe.reasons == UNPROBED.reasons:
+            error = error.copy()
+            error.retry_after = 1.0
+            return error
+    return None
 
 
 def _about(refused: Refused) -> dict[str, Any]:

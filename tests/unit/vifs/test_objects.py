@@ -118,7 +118,8 @@ def test_advert_and_registry_meet_for_every_class_and_profile(vif_type: str) -> 
 
 
 def test_the_adverts_of_every_installed_plugin_meet_the_registry() -> None:
-    plugins = [point.load() for point in entry_points(group="vifd.plugins")]
+    ours = [p for p in entry_points(group="vifd.plugins") if p.value.startswith("vifd_")]
+    plugins = [point.load() for point in ours]
     assert plugins
     for plugin in plugins:
         advert = plugin.describe()
