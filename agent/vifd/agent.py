@@ -203,6 +203,7 @@ class Agent:
         for name, lane in self._engine.lanes.items():
             self._metrics.queue.labels(name).set(lane.waiting)
         self._metrics.outbox.set(self._journal.outbox_size())
+        self._guests.gauge(self._metrics)
 
     # --- requests ---
 

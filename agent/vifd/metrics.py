@@ -60,6 +60,15 @@ class Metrics:
             registry=r,
         )  # fmt: skip
 
+        self.hypervisor = Gauge("vifd_hypervisor_up", "1 where libvirt answers", registry=r)
+        self.lost = Gauge(
+            "vifd_guests_lost", "Ports whose running guest lost its device", registry=r
+        )
+        self.guests = Counter(
+            "vifd_guest_actions", "Guests started at boot, prepared for, repaired, by outcome",
+            ["action", "result"], registry=r,
+        )  # fmt: skip
+
     @contextmanager
     def timed(
         self, plugin: str, step: str, spent: dict[str, float] | None = None

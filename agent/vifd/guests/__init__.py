@@ -13,6 +13,7 @@ from vifd.guests.repairing import Repaired, Repairer
 from vifd.guests.starting import GuestStarter, StartPolicy
 from vifd.guests.watch import GuestWatch
 from vifd.hypervisor import Control, GuestInterface, NoHypervisor
+from vifd.metrics import Metrics
 from vifd.store import Journal
 
 __all__ = ["Guests", "Prepared", "Repaired", "StartPolicy"]
@@ -35,7 +36,8 @@ class Guests:
         hypervisor = hypervisor or NoHypervisor()
         self._hypervisor = hypervisor
         self._watch = GuestWatch(engine, journal, hypervisor, links)
-        self._starter = GuestStarter(hypervisor, journal, start or StartPolicy(window=0.0))
+        policy = start or StartPolicy(window=0.0)
+        self._starter = GuestStarter(hypervisor, journal, engine.metrics, policy)
         self._preparer = Preparer(engine, journal)
         self._repairer = Repairer(engine, journal, hypervisor, self._watch)
         engine.witness = self._watch.evidence
@@ -58,6 +60,11 @@ class Guests:
         facts = self._hypervisor.facts()
         names = ("connected", "problem", "guests_running", "guests_defined")
         return {name: facts[name] for name in names if name in facts}
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Bring the gauges up to date."""
+        metrics.hypervisor.set(self._hypervisor.connected())
+        metrics.lost.set(self._watch.lost)
 
     def prepare(
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float

@@ -8,8 +8,10 @@ from vifd.model import Evidence, PortRecord
 
 #: The fact of a device that its guest lost.
 LOST = "guest.device"
-#: What the evidence of a vhost-user port says while nobody is at its socket.
-WAITING = "waiting for guest"
+#: What the evidence of a vhost-user port says of its guest (fact ``guest``) while nobody is at its
+#: socket, and while guest and switch are connected; and of a socket (fact ``socket``) that is gone.
+WAITING, CONNECTED = "waiting for guest", "connected"
+MISSING = "missing"
 
 
 def suspicious(record: PortRecord, interface: GuestInterface | None, link: Link | None) -> bool:
@@ -24,14 +26,29 @@ def suspicious(record: PortRecord, interface: GuestInterface | None, link: Link 
     if interface is None or not interface.running:
         return False
     if interface.kind == "vhostuser":
-        return _nobody_at_the_socket(record)
+        return _cut_off(record)
     return link is not None and link.kind == "tun" and link.up and not link.carrier
 
 
-def _nobody_at_the_socket(record: PortRecord) -> bool:
-    report = record.report
-    facts = report.evidence if report else []
-    return any(fact.fact == "guest" and fact.have == WAITING for fact in facts)
+def outdated(record: PortRecord, interface: GuestInterface, suspected: float, now: float) -> bool:
+    """Whether the suspicion rests on a report that is older than it: who is at a socket is read by
+    the plugin alone, and its last report may be of before the guest's start.
+
+    :param suspected: for how many seconds
+    :param now: seconds since the epoch
+    """
+    read_at = record.report.at if record.report else 0.0
+    return interface.kind == "vhostuser" and read_at < now - suspected
+
+
+def _cut_off(record: PortRecord) -> bool:
+    """Whether switch and guest cannot meet: nobody is at the socket, or it is gone and they are not
+    connected. A guest that boots is at its socket and does not drive the device yet."""
+    facts = {e.fact: str(e.have) for e in record.report.evidence} if record.report else {}
+    guest = facts.get("guest", "")
+    if not guest or guest.startswith(CONNECTED):
+        return False
+    return guest == WAITING or facts.get("socket") == MISSING
 
 
 def held(interface: GuestInterface) -> Evidence:
@@ -47,7 +64,8 @@ def lost(interface: GuestInterface, *, matters: bool) -> Evidence:
     """
     have = f"{_name(interface)} runs, and does not have {interface.device} open"
     return Evidence(
-        LOST, have=have, wanted="held by its guest; for that there is vifctl port repair", ok=not matters, source="libvirt", repairable=False,
+        LOST, have=have, wanted="held by its guest; for that there is vifctl port repair",
+        ok=not matters, source="libvirt", repairable=False,
     )  # fmt: skip
 
 

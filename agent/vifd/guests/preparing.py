@@ -85,6 +85,7 @@ class Preparer:
         ports = self._bring_up(ours, request_id, deadline)
         ok = all(port.ok for port in ports)
         if ports:
+            self._engine.metrics.guests.labels("prepare", "ok" if ok else "failed").inc()
             level = logging.INFO if ok else logging.ERROR
             text = "; ".join(_line(port) for port in ports)
             LOG.log(level, "guest %s is about to start, looked at in %.1f ms: %s [%s]", guest,

@@ -68,7 +68,17 @@ class Repairer:
         """
         if self._journal.get(port_id) is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return self._errands.submit(self._repair, port_id, request_id, timeout)
+        return self._errands.submit(self._counted, port_id, request_id, timeout)
+
+    def _counted(self, port_id: str, request_id: str, timeout: float) -> Repaired:
+        counter = self._engine.metrics.guests
+        try:
+            done = self._repair(port_id, request_id, timeout)
+        except errors.VifError:
+            counter.labels("repair", "failed").inc()
+            raise
+        counter.labels("repair", "ok" if done.done else "nothing").inc()
+        return done
 
     def _repair(self, port_id: str, request_id: str, timeout: float) -> Repaired:
         started = time.monotonic()

@@ -15,6 +15,7 @@ from vifd import errors
 from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
 from vifd.hypervisor import Control, Guest, Rest
+from vifd.metrics import Metrics
 from vifd.model import Phase, PortRecord
 from vifd.store import Journal
 
@@ -67,11 +68,12 @@ class GuestStarter:
     """A native thread that lives as long as the time after boot."""
 
     def __init__(
-        self, hypervisor: Control, journal: Journal, policy: StartPolicy, *,
+        self, hypervisor: Control, journal: Journal, metrics: Metrics, policy: StartPolicy, *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._hypervisor = hypervisor
         self._journal = journal
+        self._metrics = metrics
         self._policy = policy
         self._clock = clock
         self._end = clock() + policy.window
@@ -136,11 +138,13 @@ class GuestStarter:
         names = ", ".join(devices)
         try:
             self._hypervisor.start_guest(guest.id)
+            self._metrics.guests.labels("start", "ok").inc()
             LOG.info("started guest %s (%s): its autostart had failed, and its devices are there "
                      "now: %s", guest.name, guest.id, names)  # fmt: skip
         except errors.HypervisorError as error:
             left = ATTEMPTS - self._attempts[guest.id]
             self._due[guest.id] = self._clock() + PAUSE
+            self._metrics.guests.labels("start", "failed").inc()
             LOG.warning("guest %s (%s) cannot be started although its devices are there (%s): %s; "
                         "%d attempts left", guest.name, guest.id, names, error.message,
                         left)  # fmt: skip

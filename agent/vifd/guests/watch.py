@@ -27,6 +27,8 @@ LOG = logging.getLogger(__name__)
 CONFIRM = 1.0
 #: Seconds to wait for the hypervisor's latest word on a guest.
 PATIENCE = 3.0
+#: Seconds between two looks at the least.
+SHORTEST = 0.2
 #: Seconds between two looks at everything.
 ROUND = 30.0
 
@@ -76,6 +78,11 @@ class GuestWatch:
             self._thread.join(timeout)
 
     # --- what others ask ---
+
+    @property
+    def lost(self) -> int:
+        """How many ports are without their running guest."""
+        return len(self._lost)
 
     def evidence(self, record: PortRecord) -> list[Evidence]:
         """What is known of the port's guest; from memory."""
@@ -149,7 +156,7 @@ class GuestWatch:
         if changed:
             self._engine.again(changed)
         waits = [at + CONFIRM - now for at in self._since.values()]
-        return max(0.01, min([*waits, self._rounded + ROUND - now]))
+        return max(SHORTEST, min([*waits, self._rounded + ROUND - now]))
 
     def _judge(self, port_id: str, record: PortRecord | None, now: float) -> bool:
         """Look at one port; whether what is known of it changed."""
@@ -160,7 +167,11 @@ class GuestWatch:
         if port_id in self._lost:
             return not finding.told(record)
         since = self._since.setdefault(port_id, now)
-        if now - since < CONFIRM or not self._still_runs(interface):
+        if now - since < CONFIRM:
+            return False
+        if finding.outdated(record, interface, now - since, time.time()):
+            return True
+        if not self._still_runs(interface):
             return False
         self._since.pop(port_id)
         self._lost[port_id] = interface

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from vifd.errors import HypervisorError
@@ -28,7 +28,9 @@ class Session:
         self._libvirt = libvirt
         with self._in_own_words():
             self._connection = libvirt.open(uri)
-            self._connection.setKeepAlive(*KEEPALIVE)
+            # A driver within this process has no connection that could be lost, and refuses.
+            with suppress(libvirt.libvirtError):
+                self._connection.setKeepAlive(*KEEPALIVE)
             self._events = Subscription(libvirt, self._connection, changed, closed)
 
     @contextmanager

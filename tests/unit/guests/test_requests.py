@@ -94,6 +94,8 @@ def test_repair_takes_out_puts_back_and_proves(world, repairer):
     assert done.text.startswith(f"{device} was taken out of guest vm1 and put back")
     assert world.hypervisor.effects == [f"reattach {device}"]
     assert done.port.phase is Phase.LIVE
+    counter = world.machine.metrics.guests.labels("repair", "ok")
+    assert counter._value.get() == 1
 
 
 def test_a_guest_that_has_its_device_is_left_alone(world, repairer):
@@ -134,4 +136,7 @@ def test_without_a_hypervisor_everything_has_an_answer(world):
     assert guests.prepare("vm", [GuestInterface(device, "vm")], "r", WAIT).result(WAIT).ok
     with pytest.raises(errors.HypervisorError, match="disabled"):
         guests.repair(port_id(1), "r", WAIT).result(WAIT)
+    metrics = world.machine.agent.metrics()
+    assert b"vifd_hypervisor_up 0.0" in metrics
+    assert b"vifd_guests_lost 0.0" in metrics
     guests.stop(1.0)

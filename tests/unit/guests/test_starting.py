@@ -19,7 +19,11 @@ from vifd.hypervisor import Rest
 def starter(world, **policy):
     policy = {"window": 600.0, **policy}
     return GuestStarter(
-        world.hypervisor, world.machine.journal, StartPolicy(**policy), clock=world.clock
+        world.hypervisor,
+        world.machine.journal,
+        world.machine.metrics,
+        StartPolicy(**policy),
+        clock=world.clock,
     )
 
 

@@ -137,12 +137,29 @@ def test_vhost_user_goes_by_what_the_plugin_says(world):
     record = world.machine.plug(document())
     interface = GuestInterface("/s/vhu1", "g", kind="vhostuser")
     assert finding.WAITING == WAITING
-    for have, suspect in ((WAITING, True), ("connected, process 7", False)):
-        report = Report([Evidence("guest", have=have)])
+    booting, connected = "its device is not driven yet, process 7", "connected, process 7"
+    for have, socket, suspect in (
+        (WAITING, "a socket", True),
+        (booting, "a socket", False),
+        (booting, "missing", True),
+        (connected, "missing", False),
+        (connected, "a socket", False),
+    ):
+        report = Report([Evidence("guest", have=have), Evidence("socket", have=socket)])
         seen = type(record)(
             **{**{f: getattr(record, f) for f in record.__struct_fields__}, "report": report}
         )
         assert finding.suspicious(seen, interface, None) is suspect
+
+
+def test_who_is_at_a_socket_is_read_anew_before_it_is_believed(world):
+    record = world.machine.plug(document())
+    tap = GuestInterface("tap1", "g")
+    vhost = GuestInterface("/s/vhu1", "g", kind="vhostuser")
+    read_at = record.report.at
+    assert finding.outdated(record, vhost, 1.0, read_at + 2.0)
+    assert not finding.outdated(record, vhost, 3.0, read_at + 2.0)
+    assert not finding.outdated(record, tap, 1.0, read_at + 2.0)
 
 
 # --- which port ---
