@@ -32,6 +32,7 @@ DEVICE = f"tap{port_id(1)[:11]}"
 DEVICE_FACTS = {
     "device deleted": ["device"],
     "device made anew": ["device.ifindex", "ovsdb.ifindex", "device"],
+    "queues changed": ["device.multi_queue"],
     "MTU changed": ["device.mtu"],
     "MAC changed": ["device.mac"],
     "alias changed": ["device.alias"],

@@ -23,8 +23,8 @@ LOG = logging.getLogger(__name__)
 RETRY = 0.25
 #: Seconds that the library is given to reconnect before the server's schema is looked at.
 RECONNECTION = 1.0
-#: Least and most milliseconds between two attempts to reach a server that went away.
-BACKOFF = 100, 1000
+#: Most milliseconds between two attempts to reach a server that went away, the library's least.
+BACKOFF = 1000
 
 Tell = Callable[[Iterable[tuple[str, str]]], None]
 
@@ -49,7 +49,7 @@ class ReplicaIdl(ovsdbapp_connection.OvsdbIdl):  # type: ignore[misc]
 
     def __init__(self, remote: str, helper: Any, replica: Replica, tell: Tell) -> None:
         super().__init__(remote, helper)
-        self._session.reconnect.set_backoff(*BACKOFF)
+        self._session.reconnect.set_backoff(BACKOFF, BACKOFF)
         self._replica = replica
         self._tell_all = tell
         self._pending: list[Change] = []

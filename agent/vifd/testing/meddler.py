@@ -16,7 +16,7 @@ from vifd.testing.netns import links
 from vifd.testing.sandbox import PrivateOvs
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
-_IFF_TAP_NO_PI = 0x1002
+_IFF_TAP_NO_PI, _IFF_MULTI_QUEUE = 0x1002, 0x0100
 #: A cookie with our mark that no port has.
 FORGED = "cookie=0x7601000000000001"
 
@@ -38,22 +38,29 @@ def delete_device(device: str) -> None:
         netlink.link("delete", index=links()[device])
 
 
-def make_tap(device: str) -> None:
+def make_tap(device: str, flags: int = 0) -> None:
     """``ip tuntap add``: a bare tap of this name."""
     file = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(file, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP_NO_PI))
+        fcntl.ioctl(
+            file, _TUNSETIFF, struct.pack("16sH22x", device.encode(), _IFF_TAP_NO_PI | flags)
+        )
         fcntl.ioctl(file, _TUNSETPERSIST, 1)
     finally:
         os.close(file)
 
 
-def remake_device(device: str) -> None:
+def requeue_device(device: str) -> None:
+    """Made anew with another kind of queues."""
+    remake_device(device, _IFF_MULTI_QUEUE)
+
+
+def remake_device(device: str, flags: int = 0) -> None:
     """The same device to look at, with all its settings, but another one."""
     with _netlink() as netlink:
         (old,) = netlink.get_links(index=links()[device])
         netlink.link("delete", index=old["index"])
-        make_tap(device)
+        make_tap(device, flags)
         values = {
             "address": old.get("address"),
             "mtu": old.get("mtu"),
@@ -98,6 +105,7 @@ def exists(device: str) -> bool:
 DEVICE: dict[str, Callable[[str], None]] = {
     "device deleted": delete_device,
     "device made anew": remake_device,
+    "queues changed": requeue_device,
     "MTU changed": set_mtu,
     "MAC changed": set_mac,
     "alias changed": set_alias,
