@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -63,11 +62,7 @@ class FakeHost:
     def refresh(self) -> Future[dict[str, Any]]:
         """See :meth:`vifd.api.backend.Backend.refresh_host`."""
         future: Future[dict[str, Any]] = Future()
-
-        def work() -> None:
-            self.refreshes += 1
-            self._inventory = self._read()
-            future.set_result(self.show())
-
-        threading.Thread(target=work, name="fake-host").start()
+        self.refreshes += 1
+        self._inventory = self._read()
+        future.set_result(self.show())
         return future
