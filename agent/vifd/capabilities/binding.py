@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vifd.capabilities import names
-from vifd.capabilities.enforcement import unenforced
+from vifd.capabilities.enforcement import unenforced, unmet
 from vifd.capabilities.inventory import Inventory
 from vifd.capabilities.neighbours import Neighbours
 from vifd.errors import (
@@ -54,6 +54,7 @@ def check(
     found = [*_way_out(attachment, advert, probe, inventory, plugin), *_addresses(attachment)]
     found += _connectivity(attachment, advert, plugin)
     found += _duplicates(attachment, index)
+    found += unmet(attachment, advert, plugin=plugin, vif_type=vif_type)
     if strict:
         found += unenforced(attachment, advert, plugin=plugin, vif_type=vif_type)
     return [error.at(port=attachment.id) for error in found]

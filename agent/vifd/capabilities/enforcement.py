@@ -76,6 +76,25 @@ def unenforced(
     ]  # fmt: skip
 
 
+def unmet(
+    attachment: Attachment, advert: Advert, *, plugin: str, vif_type: str = ""
+) -> list[FeatureUnenforced]:
+    """A refusal for each feature that the document requires and that nothing would enforce."""
+    if not attachment.required_features:
+        return []
+    entries = report(attachment, advert, plugin=plugin, vif_type=vif_type)
+    refused = []
+    for name in attachment.required_features:
+        asked = [e for e in entries if e.feature == name or e.feature.startswith(f"{name}.")]
+        lacking = [e for e in asked if e.level is Level.NONE]
+        if lacking or not (asked or name in advert.features):
+            note = "; ".join(e.note for e in lacking) or "the document requires it"
+            facts = {"feature": name, "plugin": plugin, "have": sorted(advert.features),
+                     "requested": True, "note": note}  # fmt: skip
+            refused.append(FeatureUnenforced(facts=facts, stage="features"))
+    return refused
+
+
 class _By:
     """Who would enforce."""
 

@@ -259,6 +259,11 @@ def traits(attachment: Attachment) -> Iterator[Said]:
                 yield Need(Kind.TRAIT, (name,), name, f"{place} {key}", forbidden=forbidden)
 
 
+def required(attachment: Attachment) -> Iterator[Said]:
+    for name in attachment.required_traits:
+        yield Need(Kind.TRAIT, (name,), name, "document required.traits")
+
+
 def bandwidth(attachment: Attachment) -> Iterator[Said]:
     if attachment.instance is None:
         return

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from vifd.errors import VifError
 
 
@@ -26,8 +28,7 @@ class Kind(StrEnum):
     TRAIT = "trait"
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(Struct, frozen=True):
     """A capability that the host must have.
 
     :param anyof: names of capabilities, one of which is enough
@@ -46,8 +47,7 @@ class Need:
     forbidden: bool = False
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """A property that the port or the guest's device gets."""
 
     name: str

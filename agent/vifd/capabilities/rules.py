@@ -103,6 +103,7 @@ RULES = (
         "the trait, looked at again; a forbidden one is said; those of groups (trait1:…) are the "
         "scheduler's", inputs.traits,
     ),
+    Rule("required", "the document's required.traits", "the traits", inputs.required),
     Rule(
         "bandwidth", "nova: flavor extra spec quota:vif_*",
         "nothing; the enforcement report says who keeps it", inputs.bandwidth,

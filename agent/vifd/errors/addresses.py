@@ -8,10 +8,10 @@ from vifd.errors.base import Owner, VifError
 
 
 class DuplicateAddress(VifError):
-    """Another port of the same network on this host has this MAC address."""
+    """Another port of the same network on this host has this MAC or IP address."""
 
     code = "E_IP_DUPLICATE"
-    reached = "PUT a port whose MAC address another port of the network has on this host"
+    reached = "PUT a port whose MAC or IP address another port of the network has on this host"
     klass = "ip"
     http = 409
     cni = 7

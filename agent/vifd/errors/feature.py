@@ -11,7 +11,7 @@ class FeatureUnenforced(VifError):
     """A feature is required, and no candidate on this host would enforce it."""
 
     code = "E_FEATURE_UNENFORCED"
-    reached = "required names a feature that no candidate enforces"
+    reached = "required.features names it, or unenforced = refuse, and no plugin enforces it"
     klass = "feature"
     http = 409
     cni = 2

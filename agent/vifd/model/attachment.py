@@ -125,6 +125,10 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     """The self-contained, versioned document of one port on this host.
 
     ``plugin`` and ``vif_type`` are optional wishes; without them the daemon chooses.
+
+    :param required: what must not be ignored: ``features`` that must be enforced for this port, by
+        their names in the enforcement report or the part before a dot (``qos``), and ``traits``
+        that the host must have
     """
 
     version: Text
@@ -137,6 +141,16 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     plugin: Text | None = None
     vif_type: Text | None = None
     required: dict[str, Any] = {}
+
+    @property
+    def required_features(self) -> list[str]:
+        """Features that must be enforced, whatever the host's policy."""
+        return list(self.required.get("features", ()))
+
+    @property
+    def required_traits(self) -> list[str]:
+        """Traits that the host must have."""
+        return list(self.required.get("traits", ()))
 
     @property
     def id(self) -> str:

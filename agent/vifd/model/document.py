@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,9 @@ from vifd.model.values import Role
 #: Versions of the attachment document that are understood, newest first.
 DOCUMENT_VERSIONS = ("1.0",)
 #: What may stand under ``required`` in a document of these versions.
-KNOWN_REQUIREMENTS: frozenset[str] = frozenset()
+KNOWN_REQUIREMENTS = frozenset(("features", "traits"))
+_Names = Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=255)]],
+                   msgspec.Meta(max_length=100)]  # fmt: skip
 #: Fields that an earlier vifd kept unread, by the part of the document that they stand in: in what
 #: it wrote down they may hold anything.
 _LATER = {
@@ -79,14 +81,23 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
         attachment = msgspec.convert(raw, Attachment)
     except msgspec.ValidationError as error:
         raise _bad_field(str(error), port_id or "") from error
-    for name in attachment.required:
-        if name not in KNOWN_REQUIREMENTS:
-            path = f"required.{name[:64]}"
-            raise errors.UnknownRequired(facts={"field": path}, stage="decode", port=attachment.id)
+    _check_required(attachment)
     if port_id is not None and attachment.id != port_id:
         raise errors.BadDocument.at_field("port.id", "differs from the id in the path")
     _check_values(attachment)
     return Document(attachment, raw)
+
+
+def _check_required(attachment: Attachment) -> None:
+    for name, value in attachment.required.items():
+        path = f"required.{name[:64]}"
+        if name not in KNOWN_REQUIREMENTS:
+            raise errors.UnknownRequired(facts={"field": path}, stage="decode", port=attachment.id)
+        try:
+            msgspec.convert(value, _Names)
+        except msgspec.ValidationError as error:
+            problem = _PATH.sub("", str(error))
+            raise errors.BadDocument.at_field(path, problem, port=attachment.id) from error
 
 
 def restore(raw: Any, *, port_id: str | None = None) -> Document:
