@@ -246,7 +246,7 @@ def test_event_ids_are_never_given_twice(journal: Journal) -> None:
 
 
 def test_old_events_are_dropped(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vifd.store.journal.EVENTS_KEPT", 10)
+    monkeypatch.setattr("vifd.store.tables.EVENTS_KEPT", 10)
     for _ in range(6):
         journal.post([Event(0, "x", 1.0)] * 100)
     kept = journal.events(0, 1000)
@@ -614,4 +614,21 @@ def test_a_journal_of_the_first_schema_gets_its_checksums(path: Path) -> None:
     again = Journal.open(path)
     assert again.set_aside is not None
     assert set(again.records()) == {port_id(1), port_id(3)}
+    again.close()
+
+
+@pytest.mark.parametrize("how", ["gone", "damaged"])
+def test_what_is_remembered_outlives_the_file(path: Path, how: str) -> None:
+    journal = filled(path, 40)
+    journal.remember("thing", {"a": 1})
+    if how == "gone":
+        lose(path, "files")
+        journal.commit(new(99), durable=True)
+    journal.close()
+    if how == "damaged":
+        raw = path.read_bytes()
+        flip(path, raw.index(b"fa:16:3e:00:00:07"), 1)
+    again = Journal.open(path)
+    assert again.note("thing", dict) == {"a": 1}
+    assert (again.set_aside is not None) == (how == "damaged")
     again.close()

@@ -138,7 +138,7 @@ def judge(path: Path, image: Image) -> Journal:
     assert again.set_aside is None, "it is carried over once"
     assert again.in_doubt == doubt, "the doubt stays until the host was asked"
     assert dict(again.records()) == {**records, fresh.id: fresh}
-    again.set_aside = aside
+    again._aside = aside
     return again
 
 

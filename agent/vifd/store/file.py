@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vifd import errors
 from vifd.store import schema, wal
@@ -23,8 +23,6 @@ PORT = ", ".join((*COLUMNS, "sum"))
 #: The errors of SQLite that say: these are not the bytes that were written.
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _CORRUPT_IO = {sqlite3.SQLITE_IOERR_SHORT_READ}
-#: What reading a damaged file can raise: what SQLite hands out may be no text and no number.
-_UNREADABLE = (sqlite3.Error, ValueError, TypeError)
 _FOREIGN = (
     "no such",
     "already exists",
@@ -184,57 +182,3 @@ def set_aside(path: Path) -> Path:
         with contextlib.suppress(FileNotFoundError):
             _companion(path, suffix).rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-class Salvage(NamedTuple):
-    """What can still be read from a damaged file.
-
-    :param rows: ports, each once, with their checksums
-    :param revision: the highest revision that any of it names
-    :param event: the highest id of an event
-    """
-
-    rows: list[tuple[Any, ...]]
-    revision: int = 0
-    event: int = 0
-
-
-def salvage(path: Path) -> Salvage:
-    """Read what can be read; never raises."""
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error:
-        return Salvage([])
-    db.text_factory = lambda raw: raw.decode(errors="replace")
-    with contextlib.closing(db):
-        rows: set[tuple[Any, ...]] = set()
-        # A scan ends at the first damaged page: the other direction reads what is behind it.
-        for order in ("ASC", "DESC"):
-            sql = f"SELECT {_port_columns(db)} FROM ports ORDER BY id {order}"  # noqa: S608
-            with contextlib.suppress(*_UNREADABLE):
-                rows.update(tuple(row) for row in db.execute(sql))
-        return Salvage(
-            list(rows),
-            _number(db, "SELECT value FROM counters WHERE name = 'revision'"),
-            max(_number(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'"),
-                _number(db, "SELECT MAX(id) FROM events")),
-        )  # fmt: skip
-
-
-def _port_columns(db: sqlite3.Connection) -> str:
-    """The columns of a port's row; the first schema had neither the last one nor checksums."""
-    try:
-        db.execute("SELECT sum FROM ports LIMIT 0")
-    except _UNREADABLE as error:
-        if "no such column" in str(error):
-            return f"{', '.join(COLUMNS[:-1])}, NULL, NULL"
-    return PORT
-
-
-def _number(db: sqlite3.Connection, sql: str) -> int:
-    with contextlib.suppress(*_UNREADABLE):
-        row = db.execute(sql).fetchone()
-        # A damaged number may be any number.
-        if row is not None and isinstance(row[0], int) and 0 <= row[0] < 2**48:
-            return int(row[0])
-    return 0

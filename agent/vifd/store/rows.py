@@ -121,13 +121,18 @@ def packed(message: object) -> tuple[bytes, int]:
     return body, zlib.crc32(body)
 
 
+def right(body: object, total: object) -> bool:
+    """Whether packed bytes are those that were written."""
+    return isinstance(body, bytes) and zlib.crc32(body) == total
+
+
 def unpacked(body: bytes, total: int, kind: type[T]) -> T:
     """What was packed.
 
     :raises Wrong: it cannot be read any more
     """
     try:
-        if zlib.crc32(body) != total:
+        if not right(body, total):
             raise Wrong(f"one {kind.__name__} does not add up")
         return msgspec.msgpack.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:

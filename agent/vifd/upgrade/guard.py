@@ -136,10 +136,6 @@ class Guard:
 
     # --- who may do what ---
 
-    def holds(self, port_id: str) -> bool:
-        """Whether something is left undone of a port until it is approved."""
-        return self.state is not State.NONE and port_id in self._waiting
-
     def may(self, step: Step, record: PortRecord) -> bool:
         """Whether a step of a port may be taken now; on a lane."""
         if step is Step.CHECK:
@@ -164,6 +160,13 @@ class Guard:
             return True
         unread = (self._journal.get(i) for i in self._unread())
         return any(r is not None and r.doc.attachment.network.id == network for r in unread)
+
+    def holds(self, port_id: str) -> bool:
+        """Whether a port waits for approval, to be changed or made; on any thread."""
+        if not self.careful:
+            return False
+        record = self._journal.get(port_id)
+        return port_id in self._waiting or (record is not None and affected(record) is not None)
 
     def refuse(self, doc: Document) -> errors.ApprovalNeeded | None:
         """Why a document cannot be taken now; on any thread."""
