@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vifd.capabilities.findings import Findings, Source
+from vifd.capabilities.findings import Findings, Source, Stoppable
 from vifd.capabilities.inventory import Capability, Inventory
 
 LOG = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class _State:
     findings: Findings | None = None
     took: float | None = None
     problem: str = ""
+    thread: threading.Thread | None = None
 
 
 @dataclass
@@ -135,12 +136,18 @@ class HostCapabilities:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End; a probe that hangs is left to end by itself."""
+        """End, and wait so many seconds for what runs; a probe that hangs is left to itself."""
+        end = time.monotonic() + timeout
         with self._changed:
             self._stopping = True
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout)
+        for state in self._states.values():
+            if isinstance(state.source, Stoppable):
+                state.source.stop()
+            if state.thread is not None:
+                state.thread.join(max(0.0, end - time.monotonic()))
         with self._changed:
             waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -182,10 +189,16 @@ class HostCapabilities:
     def _begin(self, name: str, state: _State, now: float) -> None:
         state.since, state.began = now, state.began + 1
         state.due = now + state.source.interval
-        thread = threading.Thread(
+        state.thread = threading.Thread(
             target=self._probe, args=(state,), name=f"probe-{name}", daemon=True
         )
-        thread.start()
+        try:
+            state.thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            state.since, state.thread = None, None
+            state.due, state.problem = now + _AGAIN, f"it cannot be read: {error}"
+            LOG.warning("host capabilities: %s: %s", name, state.problem)
+            self._publish(now)
 
     def _give_up(self, name: str, state: _State, now: float) -> bool:
         """Say once that a probe hangs."""
@@ -215,7 +228,8 @@ class HostCapabilities:
         try:
             state.source.probe(findings)
         except Exception as error:
-            LOG.exception("host capabilities: the probe of %s failed", state.source.name)
+            if not self._stopping:  # what it reads by is being closed
+                LOG.exception("host capabilities: the probe of %s failed", state.source.name)
             problem = f"its probe failed: {error}"
         with self._changed:
             now = self._clock()
@@ -240,12 +254,22 @@ class HostCapabilities:
             stale = self._trouble(state, now)
             capabilities |= _marked(state.findings.capabilities, stale)
             complete |= _marked(state.findings.complete, stale)
-        self._inventory = Inventory(capabilities, newest, complete)
+        old, self._inventory = self._inventory, Inventory(capabilities, newest, complete)
+        _tell(old, self._inventory)
 
     def _trouble(self, state: _State, now: float) -> str:
         if state.since is not None and now - state.since >= self._patience:
             return "its probe hangs"
         return state.problem
+
+
+def _tell(old: Inventory, new: Inventory) -> None:
+    """Log what the host has gained and lost since it was read last."""
+    for capability in new:
+        before = old.get(capability.name).present
+        if before is not None and capability.present is not None and before != capability.present:
+            word = "has" if capability.present else "has no longer"
+            LOG.info("the host %s %s: %s", word, capability.name, capability.evidence)
 
 
 def _marked(found: Mapping[str, Capability], stale: str) -> Mapping[str, Capability]:

@@ -171,6 +171,17 @@ class TestFailing:
         assert found.get("CUSTOM_THING").present is None
         assert found.has("CUSTOM_OTHER")
 
+    def test_a_system_without_threads_to_give_costs_nothing_else(self, up, thing, monkeypatch):
+        def refused(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refused)
+            found = up.refresh().result(5)
+        assert found.get("CUSTOM_THING").stale == "it cannot be read: can't start new thread"
+        assert value(found) == 1
+        assert up.refresh().result(5).get("CUSTOM_THING").stale == ""
+
 
 class TestWhen:
     def test_events_are_gathered(self, up, thing, other):
