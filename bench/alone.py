@@ -19,6 +19,8 @@ from report import Figure, Scenario
 
 #: What a neighbour that waits for ever may add to a plug, in milliseconds.
 HANG = 10.0
+#: What an offer may take, in milliseconds.
+OFFER = 2.0
 #: The longest that a program may take, in seconds.
 _TIMEOUT = 180.0
 
@@ -68,6 +70,16 @@ def hang(rounds: int) -> list[Figure]:
         Figure("plug beside another plugin that is done, p50", base, "ms"),
         Figure("more beside one that waits for ever", more["waits"], "ms", HANG),
         Figure("more beside one that computes for ever", more["computes"], "ms"),
+    ]
+
+
+def offer(rounds: int) -> list[Figure]:
+    """What an offer takes at the socket of a daemon with so many ports, and what others wait."""
+    found = ask("offer.py", "--rounds", rounds)
+    aims = {name: OFFER for name in found if name.endswith("in the journal")}
+    return [
+        Figure(f"{name}, p50", _p50(values) * 1e3, "ms", aims.get(name))
+        for name, values in found.items()
     ]
 
 

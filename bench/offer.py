@@ -171,9 +171,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=400, help="offers of each kind (400)")
     parser.add_argument("--ports", default="0,100,1000", help="sizes of the journal (0,100,1000)")
+    parser.add_argument("--json", action="store_true", help="every measurement, for a program")
     parsed = parser.parse_args()
     netns.enter_private_netns()
     found = collect([int(size) for size in parsed.ports.split(",")], parsed.rounds)
+    if parsed.json:
+        print(json.dumps(found))
+        return 0
     print(f"{'milliseconds':44} {'min':>7}  {'p50':>7}  {'p99':>7}  {'max':>7}   {'n':>5}")
     for name, values in found.items():
         print(row(name, values))

@@ -1,6 +1,7 @@
 """How long a plug takes: vifd beside the floor and os-vif, in turns, in one run.
 
-Beside that: plugs on Linux bridges with their floor, and what a plugin that hangs costs another's.
+Beside that: plugs on Linux bridges with their floor, what a plugin that hangs costs another's, and
+offers.
 ``python bench/plug.py`` takes five minutes and needs root (or unprivileged user namespaces) and an
 installed Open vSwitch; nothing of the host's is touched. It prints a table and keeps it in
 bench/RESULTS.md.
@@ -38,6 +39,7 @@ class Effort:
     :param pieces: sizes of the pieces in which the floor tries a batch; the best one counts
     :param bridged: single plugs on Linux bridges, and batches of 100
     :param hangs: plugs beside each kind of hanging neighbour
+    :param offers: offers beside each number of ports
     """
 
     rounds: dict[int, int]
@@ -47,10 +49,11 @@ class Effort:
     pieces: tuple[int, ...]
     bridged: tuple[int, int]
     hangs: int
+    offers: int
 
 
-FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50), (60, 7), 40)
-QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,), (12, 3), 8)
+FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50), (60, 7), 40, 400)
+QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,), (12, 3), 8, 50)
 
 
 class Bench:
@@ -196,6 +199,11 @@ class Bench:
         say("a hanging neighbour")
         self.figures += alone.hang(self.effort.hangs)
 
+    def offer(self) -> None:
+        """Offers beside 0, 100 and 1000 ports in the journal."""
+        say("offers")
+        self.figures += alone.offer(self.effort.offers)
+
 
 #: Parts that compare worlds, in an order that fills and clears least.
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -210,6 +218,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 ALONE: dict[str, Callable[[Bench], None]] = {
     "linuxbridge": Bench.linuxbridge,
     "hang": Bench.hang,
+    "offer": Bench.offer,
 }
 
 

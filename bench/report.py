@@ -171,6 +171,8 @@ is before the switch has the device). "At once" and "unplug" are times of the wh
   and reads nothing back. The two take turns in namespaces of their own, on 20 networks.
 - **A plugin that hangs**: engine, journal and OVS plugin plug one port at a time, beside another
   plugin that is done, waits in its verb, or computes in it without end, in turns.
+- **Offers**: the real daemon with all plugins, asked over its socket on one connection; its ports
+  are of the plugin `noop`, on the network of the port that is asked for. Then four callers at once.
 - p99 is the largest of n where n is under 100.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,26 @@ def test_how_it_was_chosen_is_in_the_journal(machine: Machine) -> None:
     selection = machine.record(1).selection
     assert selection is not None
     assert (selection.vif_class, selection.usable) == ("VIFGeneric", ["fake/fake"])
+
+
+def test_an_offer_costs_the_same_at_a_thousand_ports(several: Several) -> None:
+    """Processor time of this thread, the best of many: what else runs here does not count."""
+
+    def cost(ports: int) -> float:
+        docs = {port_id(n): doc(n) for n in range(2, ports + 2)}
+        made = negotiator(several)
+        made.record = lambda i: PortRecord(doc=docs[i], plugin="fake", vif_type="fake")
+        made.changed(docs)
+        taken = []
+        for _ in range(30):
+            start = time.thread_time()
+            made.offer(doc(1).attachment, None, "1.0")
+            taken.append(time.thread_time() - start)
+        return min(taken)
+
+    few, many = cost(0), cost(1000)
+    assert many < 0.002
+    assert many < 3 * few
 
 
 # --- plugins that are no good ---------------------------------------------------------------------
