@@ -174,7 +174,7 @@ class Negotiator:
         with self._lock:
             findings = binding.check(
                 attachment, advert, probe, asked.inventory, self._neighbours, plugin=name,
-                strict=self.terms.strict,
+                vif_type=vif_type, strict=self.terms.strict,
             )  # fmt: skip
         return Candidate(
             name, advert, probe, (*theirs, *own), vif_type, rank, self.plugins[name].plugin_version,
