@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vifd.capabilities.inventory import Capability
 from vifd.capabilities.tree import Unreadable
@@ -31,6 +31,14 @@ class Source(Protocol):
 
     def probe(self, found: Findings) -> None:
         """Put everything that it can say into ``found``."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A source that leaves something behind when it is not told that the end has come."""
+
+    def stop(self) -> None:
+        """End what runs, from another thread. The probe that waits for it may fail."""
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,36 +54,75 @@ class Refused(Unreadable):
     """It ended without the answers."""
 
 
-def interrogate(binary: str, timeout: float = TIMEOUT) -> Qemu:
-    """Start a binary, ask it, and wait for its end.
+class Interrogator:
+    """Starts a binary, asks it, and waits for its end; one at a time.
 
-    :raises Unreadable: it cannot be started, takes too long, or answers something else
+    :param timeout: seconds that it may take
     """
-    problem = Unreadable("")
-    for accelerator in _ACCELERATORS:
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        self._running: subprocess.Popen[str] | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def __call__(self, binary: str) -> Qemu:
+        """What the binary says.
+
+        :raises Unreadable: it cannot be started, takes too long, or answers something else
+        """
+        problem = Unreadable("")
+        for accelerator in _ACCELERATORS:
+            try:
+                return self._ask(binary, accelerator)
+            except Refused as refused:
+                problem = refused
+        raise problem
+
+    def stop(self) -> None:
+        """End the one that runs, and start no other."""
+        with self._lock:
+            self._stopped = True
+            if self._running is not None:
+                self._running.kill()
+
+    def _ask(self, binary: str, accelerator: tuple[str, ...]) -> Qemu:
+        code, told, complaints = self._run([binary, *_ARGUMENTS, *accelerator])
         try:
-            return _ask(binary, accelerator, timeout)
-        except Refused as refused:
-            problem = refused
-    raise problem
+            return read(told)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = (complaints.strip() or repr(error)).splitlines()[-1][:200]
+            raise Refused(f"{binary} (exit code {code}): {said}") from error
 
+    def _run(self, argv: list[str]) -> tuple[int, str, str]:
+        """Exit code, output and errors."""
+        lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
+        process = self._start(argv)
+        try:
+            told, complaints = process.communicate("\n".join(lines), self._timeout)
+        except subprocess.TimeoutExpired as error:
+            raise Unreadable(f"{argv[0]} gave no answer in {self._timeout:g} s") from error
+        finally:
+            with self._lock:
+                self._running = None
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        return process.returncode, told, complaints
 
-def _ask(binary: str, accelerator: tuple[str, ...], timeout: float) -> Qemu:
-    lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
-    try:
-        done = subprocess.run(  # noqa: S603 - the emulator that guests are run with
-            [binary, *_ARGUMENTS, *accelerator], input="\n".join(lines), capture_output=True,
-            text=True, errors="replace", timeout=timeout, env=_ENVIRONMENT, cwd=os.sep, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise Unreadable(f"{binary} gave no answer in {timeout:g} s") from error
-    except OSError as error:
-        raise Unreadable(f"{binary} cannot be started: {error.strerror}") from error
-    try:
-        return read(done.stdout)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        said = (done.stderr.strip() or repr(error)).splitlines()[-1][:200]
-        raise Refused(f"{binary} (exit code {done.returncode}): {said}") from error
+    def _start(self, argv: list[str]) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self._stopped:
+                raise Unreadable(f"{argv[0]} was not asked: the daemon is stopping")
+            try:
+                self._running = subprocess.Popen(  # noqa: S603 - what guests are run with
+                    argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace",
+                    env=_ENVIRONMENT, cwd=os.sep,
+                )  # fmt: skip
+            except OSError as error:
+                raise Unreadable(f"{argv[0]} cannot be started: {error.strerror}") from error
+            return self._running
 
 
 def read(output: str) -> Qemu:

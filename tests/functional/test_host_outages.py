@@ -1,0 +1,49 @@
+"""The inventory while something of the host is away, or does not answer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from functional.hostfacts import known, refreshed
+from unit.docs import document, port_id
+from vifd.capabilities import names
+from vifd.testing.daemon import Vifd
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
+
+#: Nothing but events may bring news.
+EVENTS_ONLY: dict[str, dict[str, object]] = {"engine": {"check_interval": 0}}
+
+
+def test_a_switch_that_goes_away(ovs: PrivateOvs, tmp_path: Path) -> None:
+    with Vifd(tmp_path / "v", ovs, EVENTS_ONLY) as vifd:
+        vifd.ready()
+        until(lambda: names.OVS in known(vifd), "the switch was seen")
+        ovs.stop()
+        until(lambda: known(vifd)[names.OVS]["present"] is False, "its loss was noticed")
+        ovs.start()
+        until(lambda: known(vifd)[names.OVS]["present"] is True, "its return was noticed")
+
+
+def test_a_probe_that_hangs_costs_its_own_facts(ovs: PrivateOvs, tmp_path: Path) -> None:
+    """QEMU never answers."""
+    emulator = tmp_path / "qemu"
+    emulator.write_text("#!/bin/sh\necho $$ > $0.pid; exec sleep 600\n")
+    emulator.chmod(0o755)
+    options = {"capabilities": {"emulator": emulator}}
+    with Vifd(tmp_path / "v", ovs, options) as vifd:
+        vifd.ready()
+        until(lambda: names.OVS in known(vifd), "the switch was seen")
+        assert names.QEMU not in known(vifd)
+        status, answer = vifd.plug(document(1))
+        assert status == 201, f"ports are plugged meanwhile: {answer}"
+        vifd.call("DELETE", f"/v1/ports/{port_id(1)}?wait=gone")
+        found = refreshed(vifd)
+        told = {s["name"]: s["problem"] for s in found["inventory"]["sources"]}
+        assert told.pop("hypervisor") == "its probe hangs"
+        assert set(told.values()) == {None}
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "qemu.pid").read_text()), 0)
