@@ -83,8 +83,9 @@ class Collector:
     def __post_init__(self) -> None:
         self.sightings = Sightings(self.settings.grace)
         self._disposal = Disposal(
-            self.engine, self.journal, self.surveyor, self.shelf, self._stopping, self.wall
-        )
+            self.engine, self.journal, self.surveyor, self.shelf, self._stopping, self.wall,
+            self._announce,
+        )  # fmt: skip
 
     # --- life ---
 
@@ -282,7 +283,6 @@ class Collector:
         reasons = {s.orphan.id: view.why(s, now, grace) for s in ripe}
         done = self._disposal.remove([s.orphan for s in ripe], reasons)
         self.sightings.forget(r.id for r in done.removed)
-        self._announce("garbage-removed", done)
         return done
 
     def _undo(self, ids: Sequence[str] | None) -> RestoredView:
@@ -294,7 +294,6 @@ class Collector:
             raise errors.GarbageUnknown(facts={"id": "(the last one)", "what": what})
         done = self._disposal.put_back(chosen)
         self.sightings.forget(r.id for r in done.removed)
-        self._announce("garbage-restored", done)
         return RestoredView(
             restored=[view.removed(r, self.settings.undo_period) for r in done.removed],
             failed=_failures(done),
@@ -309,13 +308,14 @@ class Collector:
 
     def _announce(self, what: str, done: Gone) -> None:
         """A line for each object, an event for each orphan."""
+        event = f"garbage-{what}"
         for removed in done.removed:
             for marked in removed.objects:
-                LOG.info("%s: %s (%s)", what, view.describe(marked), removed.reason)
-            self.engine.metrics.collected.labels(removed.plugin, what.split("-")[1]).inc()
+                LOG.info("%s: %s (%s)", event, view.describe(marked), removed.reason)
+            self.engine.metrics.collected.labels(removed.plugin, what).inc()
         for id_, error in done.failed:
-            LOG.warning("%s: %s: %s: %s", what, id_, error.code, error.message)
-        self._post([_event(what, r.port, r.plugin, r.id) for r in done.removed], self.wall())
+            LOG.warning("%s: %s: %s: %s", event, id_, error.code, error.message)
+        self._post([_event(event, r.port, r.plugin, r.id) for r in done.removed], self.wall())
 
     def _post(self, events: Sequence[Event], at: float) -> None:
         if not events:

@@ -62,6 +62,8 @@ class Completeness:
     def _unfinished(self) -> str:
         if not self.engine.ready:
             return "not every port was looked at since the start"
+        if self.engine.restrained:
+            return "what would change after the upgrade is not approved (vifctl reconcile)"
         if self.engine.recovering:
             return f"ports are still to be taken back by {', '.join(self.engine.recovering)}"
         return ""

@@ -43,10 +43,18 @@ class Gone:
     removed: list[Removed] = field(default_factory=list)
     failed: list[tuple[str, errors.VifError]] = field(default_factory=list)
 
+    def add(self, portion: Gone) -> None:
+        """Take what became of one portion more."""
+        self.removed += portion.removed
+        self.failed += portion.failed
+
 
 @dataclass
 class Disposal:
-    """Removes orphans, and puts them back."""
+    """Removes orphans, and puts them back.
+
+    :param tell: called with what was done (``removed``, ``restored``) and every portion
+    """
 
     engine: Engine
     journal: Journal
@@ -54,6 +62,7 @@ class Disposal:
     shelf: Shelf
     stopping: threading.Event
     wall: Callable[[], float] = time.time
+    tell: Callable[[str, Gone], None] = lambda _what, _portion: None
 
     def remove(self, orphans: Sequence[Orphan], reasons: Mapping[str, str]) -> Gone:
         """Remove orphans that are ripe."""
@@ -63,8 +72,11 @@ class Disposal:
             while start < len(mine) and not self.stopping.is_set():
                 portion = mine[start : start + size]
                 start += len(portion)
-                work = partial(self._discard, plugin, portion, reasons, done)
-                spent = self._await(plugin, portion, done, work)
+                part = Gone()
+                work = partial(self._discard, plugin, portion, reasons, part)
+                spent = self._await(plugin, portion, part, work)
+                self.tell("removed", part)
+                done.add(part)
                 size = next_size(size, spent)
                 # as long again as the work took: ports have at least half of the switch's time
                 self.stopping.wait(spent)
@@ -76,7 +88,10 @@ class Disposal:
         for plugin, mine in _by_plugin([r.orphan for r in removed]):
             for start in range(0, len(mine), FIRST):
                 portion = mine[start : start + FIRST]
-                self._await(plugin, portion, done, partial(self._restore, plugin, portion, done))
+                part = Gone()
+                self._await(plugin, portion, part, partial(self._restore, plugin, portion, part))
+                self.tell("restored", part)
+                done.add(part)
         return done
 
     def _await(
@@ -111,7 +126,7 @@ class Disposal:
         self, plugin: str, portion: Sequence[Orphan], reasons: Mapping[str, str], done: Gone
     ) -> None:
         """What is known now decides: a port may have been asked for since the last look."""
-        orphans = [o for o in portion if not self._wanted(o, done)]
+        orphans = self._unwanted(portion, done)
         at = self.wall()
         entries = {o.id: _entry(o, reasons.get(o.id, ""), at) for o in orphans}
         self.shelf.put(entries.values())
@@ -125,17 +140,21 @@ class Disposal:
         self.shelf.put(r for r in done.removed if r.id in entries and r != entries[r.id])
         self.shelf.drop(entries.keys() - {r.id for r in done.removed})
 
-    def _wanted(self, orphan: Orphan, done: Gone) -> bool:
+    def _unwanted(self, portion: Sequence[Orphan], done: Gone) -> list[Orphan]:
+        """Those of a portion that are still nobody's; the others have failed."""
         desired = self.surveyor.desired()
-        known = orphan.port and self.journal.get(orphan.port) is not None
-        if not known and all(m.key not in desired for m in orphan.objects):
-            return False
-        facts = {"object": orphan.id, "problem": "a port of the journal has it now"}
-        done.failed.append((orphan.id, errors.GarbageChanged(facts=facts, stage="garbage")))
-        return True
+        found = []
+        for orphan in portion:
+            known = orphan.port and self.journal.get(orphan.port) is not None
+            if not known and all(m.key not in desired for m in orphan.objects):
+                found.append(orphan)
+                continue
+            facts = {"object": orphan.id, "problem": "a port of the journal has it now"}
+            done.failed.append((orphan.id, errors.GarbageChanged(facts=facts, stage="garbage")))
+        return found
 
     def _restore(self, plugin: str, portion: Sequence[Orphan], done: Gone) -> None:
-        orphans = [o for o in portion if not self._wanted(o, done)]
+        orphans = self._unwanted(portion, done)
         failed: dict[Key, errors.VifError] = {}
         failed |= self.engine.plugins[plugin].restore(_all(orphans))
         now = self.wall()

@@ -1,11 +1,10 @@
-"""Numbers on a bridge that ports of others hold."""
+"""Numbers on a bridge that its ports hold, whoever made them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vifd.drivers import Ovsdb
-from vifd.ovs import marks
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class ForeignNumbers:
         self._known.clear()
 
     def of(self, bridge: str) -> Numbers:
-        """What is held on a bridge by ports without a mark of ours, and by our patch ports."""
+        """What is held on a bridge: by ports of others, and by those that bear our mark and may be
+        in no ledger. What is ours and in the ledger is taken there as well, so it does no harm."""
         known = self._known.get(bridge)
         if known is None:
             known = self._known[bridge] = self._read(bridge)
@@ -38,7 +38,7 @@ class ForeignNumbers:
     def _read(self, bridge: str) -> Numbers:
         if self._ovsdb.bridge(bridge) is None:
             return Numbers()
-        rows = [r for r in self._ovsdb.ports(bridge) if marks.PORT not in r.external_ids]
+        rows = self._ovsdb.ports(bridge)
         ofports = {n for r in rows for n in (r.ofport, r.ofport_request) if n is not None}
         tags = {r.tag for r in rows if r.tag is not None}
         return Numbers(frozenset(ofports), frozenset(tags))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from vifd.drivers import Tracer
 from vifd.errors import VifError
@@ -137,9 +138,13 @@ def _prove(bridge: str, port: SwitchPort, frame: Frame, answer: str | VifError) 
 
 
 def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
-    """Where a frame of a port ended: an :class:`End`, or what happened instead. Pure."""
-    hops = [hop for hop in trace.hops if hop.bridge == bridge]
-    foreign = trace.foreign(*cookies.OURS, bridge=bridge)
+    """Where a frame of a port ended: an :class:`End`, or what happened instead. Pure.
+
+    What counts is its way through the bridge until it leaves: flooded on a physical bridge, a copy
+    may come back by a patch port of others, whose flows it then meets.
+    """
+    hops = list(takewhile(lambda hop: hop.bridge == bridge, trace.hops))
+    foreign = next((h for h in hops if not h.missed and not cookies.ours(h.cookie)), None)
     if foreign is not None:
         return f"a flow that is not ours took it: {foreign}"
     if trace.failure:

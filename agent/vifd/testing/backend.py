@@ -360,25 +360,13 @@ class FakeDaemon:
         return RestoredView(restored=[self.removed.pop(i) for i in chosen], failed=[])
 
     def _later(self, work: Callable[[], T]) -> Future[T]:
+        """At once: nobody waits for it here, whatever the deadline."""
         future: Future[T] = Future()
-
-        def do() -> None:
-            try:
-                future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - it is the caller's
-                future.set_exception(error)
-
-        self._lane.put(do)
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            future.set_exception(error)
         return future
-
-    def upgrade(self) -> UpgradeView:
-        return self.upgraded
-
-    def approve(self) -> UpgradeView:
-        if self.upgraded.affected:
-            self.effects.append("approve")
-        self.upgraded = UpgradeView("none", self.upgraded.upgraded)
-        return self.upgraded
 
     def adopt(self, doc: Document, request_id: str) -> Ticket:
         """Everything that is asked for is there."""

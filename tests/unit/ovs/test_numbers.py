@@ -175,3 +175,19 @@ class TestGrowingLedger:
         ledger[port_id(2)] = entry(2)
         with pytest.raises(DuplicateAddress):
             numbers.survey(attachment(3, mac_address=mac(2)), "br-int", ledger)
+
+
+def test_numbers_of_orphans_are_not_given_to_new_ports():
+    """A port that bears our mark and is in no journal has its number all the same."""
+    from contract import ovs
+    from vifd.plugin import Host
+    from vifd.testing.attachments import attachment
+    from vifd.testing.machines import FakeMachine
+    from vifd.testing.orphans import OFPORTS, Orphans
+
+    machine = FakeMachine()
+    plugin = ovs.plugin(Host(machine.drivers, dict), ofport_range=f"{OFPORTS + 1}-{OFPORTS + 3}")
+    plugin._bridges.ensure("br-int")
+    Orphans(machine.drivers).make([1, 3])
+    names = plugin.name(attachment(7), {})
+    assert names.details["ofport"] == OFPORTS + 2
