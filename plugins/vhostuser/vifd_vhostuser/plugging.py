@@ -83,7 +83,7 @@ class Plugging(PortPlugging):
         return PortSpec(
             work.device,
             ofport=names.ofport,
-            tag=names.tag,
+            tag=names.row_tag(opened=work.item.open),
             type=names.interface_type,
             mtu=work.item.attachment.network.mtu,
             options={"vhost-server-path": names.socket} if client else {},
