@@ -176,7 +176,7 @@ class GuestWatch:
         self._since.pop(port_id)
         self._lost[port_id] = interface
         LOG.warning(
-            "guest %s runs, but lost its device %s, which was made again under it; vifctl port "
+            "guest %s runs, but lost its device %s: it holds one that is no more; vifctl port "
             "repair %s brings it back", interface.name, interface.device, port_id,
         )  # fmt: skip
         return True

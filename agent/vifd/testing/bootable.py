@@ -20,6 +20,7 @@ from typing import Any
 
 from vifd.testing import hostinit, vm
 from vifd.testing.daemon import Options, Vifd
+from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.sandbox import Daemon, PrivateOvs, program
 from vifd.testing.wait import until
 
@@ -163,6 +164,10 @@ class HostOvs(PrivateOvs):
         """They go with the host's network."""
 
 
+class HostDpdk(HostOvs, DpdkOvs):
+    """The same with DPDK."""
+
+
 class HostVifd(Vifd):
     """The vifd of a host."""
 
@@ -180,9 +185,12 @@ class Host:
 
     :param disk: its directory; keep the path short, sockets are put there
     :param options: of its vifd
+    :param switch: the kind of its Open vSwitch
     """
 
-    def __init__(self, disk: Path, options: Options | None = None) -> None:
+    def __init__(
+        self, disk: Path, options: Options | None = None, switch: type[HostOvs] = HostOvs
+    ) -> None:
         self.disk = disk
         for own in hostinit.PLACES.values():
             (disk / own).mkdir(parents=True, exist_ok=True)
@@ -194,7 +202,7 @@ class Host:
             (disk / "etc" / name).write_text(text if known else text + user)
         self._init: subprocess.Popen[str] | None = None
         self._pid = 0
-        self.ovs = HostOvs(self)
+        self.ovs = switch(self)
         self.vifd = HostVifd(self, self.ovs, {
             "engine": {"retry_first": 0.1, "retry_longest": 1, "check_interval": 5},
             "libvirt": {"enabled": "true"}, **(options or {}),
@@ -233,6 +241,7 @@ class Host:
         (self.disk / "run/vifd/vifd.sock").symlink_to(self.vifd.socket)
         (self.disk / "boot_id").write_text(f"{uuid.uuid4()}\n")
         argv = [
+            str(program("setpriv")), "--pdeathsig", "KILL",
             str(program("unshare")), "--mount", "--uts", "--ipc", "--net", "--pid", "--fork",
             "--kill-child", "--mount-proc", sys.executable, "-S", "-E", hostinit.__file__,
             str(self.disk),
@@ -325,31 +334,43 @@ class Machine:
         self._initrd = host.disk / "lib/initrd"
         if not self._initrd.exists():
             self._initrd.write_bytes(vm.initrd(modules))
-        self._line = f"console=ttyS0 quiet vifd.ip=10.0.0.{number}/24 vifd.peer=10.0.0.{peer}"
+        # pci=nomsi: QEMU 7.2 under TCG crashes with vhost-user and MSI-X
+        self._line = (
+            f"console=ttyS0 quiet pci=nomsi vifd.ip=10.0.0.{number}/24 vifd.peer=10.0.0.{peer}"
+        )
         self._vif = vif
 
     def xml(self) -> str:
         """Its definition."""
         vif = self._vif
-        assert (vif["type"], vif["managed"]) == ("ethernet", False)
         return f"""<domain type='qemu'>
   <name>{self.name}</name><uuid>{self.id}</uuid>
   <memory unit='MiB'>{vm.MEMORY}</memory><vcpu>1</vcpu>
+  <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>
   <os><type arch='x86_64' machine='pc'>hvm</type><kernel>{self._kernel}</kernel>
     <initrd>{self._initrd}</initrd><cmdline>{self._line} vifd.mtu={vif["mtu"]}</cmdline></os>
   <features><acpi/></features><cpu mode='maximum'/>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>
   <devices>
     <emulator>{program(vm.QEMU)}</emulator>
-    <interface type='ethernet'>
+    <interface type='{vif["type"]}'>
       <mac address='{vif["mac_address"]}'/>
-      <target dev='{vif["device"]}' managed='no'/>
+      {self._end()}
       <model type='{vif["model"]}'/>
     </interface>
     <serial type='file'><source path='{self.serial}'/></serial>
     <controller type='usb' model='none'/><memballoon model='none'/>
   </devices>
 </domain>"""
+
+    def _end(self) -> str:
+        """The host's end of its interface."""
+        vif = self._vif
+        if vif["type"] == "vhostuser":
+            path, mode = vif["socket_path"], vif["socket_mode"]
+            return f"<source type='unix' path='{path}' mode='{mode}'/>"
+        assert not vif["managed"]
+        return f"<target dev='{vif['device']}' managed='no'/>"
 
     def define(self, connection: Any, *, autostart: bool = False) -> Any:
         """Make it known to libvirt."""
