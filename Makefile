@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help ready run test unit functional lint format types bench stateful recovery docs/config docs/errors docs/requirements clean
+.PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/errors docs/requirements clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
 recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
 	@EXTRAS=test,dev,bench tools/bootstrap
 	@$(PY) bench/recovery.py --keep $(ARGS)
+
+soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.md
+	@EXTRAS=test,dev,bench tools/bootstrap
+	@$(PY) bench/soak.py $(ARGS)
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf

@@ -368,6 +368,15 @@ class FakeDaemon:
             future.set_exception(error)
         return future
 
+    def upgrade(self) -> UpgradeView:
+        return self.upgraded
+
+    def approve(self) -> UpgradeView:
+        if self.upgraded.affected:
+            self.effects.append("approve")
+        self.upgraded = UpgradeView("none", self.upgraded.upgraded)
+        return self.upgraded
+
     def adopt(self, doc: Document, request_id: str) -> Ticket:
         """Everything that is asked for is there."""
         self.effects.append(f"adopt {doc.id}")
