@@ -151,6 +151,24 @@ class Journal:
         with self._disk.reading() as tables:
             return tables.events(after, limit)
 
+    def history(self, port_id: str, within: int) -> list[Event]:
+        """The last events of a port, newest first.
+
+        :param within: how many of the last events of all ports are gone through; a thousand take
+            about a millisecond
+        :raises errors.JournalError: the journal cannot be read
+        """
+        with self._disk.reading() as tables:
+            return tables.history(port_id, within)
+
+    def waiting(self, port_id: str) -> Outgoing | None:
+        """The status of a port that the network service has not acknowledged yet.
+
+        :raises errors.JournalError: the journal cannot be read
+        """
+        with self._disk.reading() as tables:
+            return tables.waiting(port_id)
+
     def outbox(self) -> list[Outgoing]:
         """What the network service has not acknowledged yet, oldest first.
 

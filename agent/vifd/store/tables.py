@@ -79,6 +79,16 @@ class Tables:
         found = [(r[0], _message(r[1:], Event)) for r in self._db.execute(sql, (after, limit))]
         return [msgspec.structs.replace(e, id=id_) for id_, e in found if e is not None]
 
+    def history(self, port_id: str, within: int) -> list[Event]:
+        """The events of a port among the last ``within`` of all ports, newest first."""
+        sql = (
+            "SELECT id, body, sum FROM events WHERE id > (SELECT MAX(id) FROM events) - ?"
+            " AND instr(body, ?) ORDER BY id DESC"
+        )
+        read = self._db.execute(sql, (within, port_id.encode()))
+        found = [(row[0], _message(row[1:], Event)) for row in read]
+        return [msgspec.structs.replace(e, id=i) for i, e in found if e and e.port == port_id]
+
     # --- the outbox ---
 
     def enqueue(self, outgoing: Iterable[Outgoing]) -> int:
@@ -97,6 +107,12 @@ class Tables:
         """What was not acknowledged yet, oldest first."""
         found = self._db.execute("SELECT body, sum FROM outbox ORDER BY seq")
         return [o for row in found if (o := _message(row, Outgoing)) is not None]
+
+    def waiting(self, port_id: str) -> Outgoing | None:
+        """What was not acknowledged yet of one port."""
+        sql = "SELECT body, sum FROM outbox WHERE port_id = ?"
+        row = self._db.execute(sql, (port_id,)).fetchone()
+        return None if row is None else _message(row, Outgoing)
 
     def outbox_size(self) -> int:
         """How many those are."""
