@@ -304,6 +304,9 @@ class Desk:
     def adverts(self) -> Any:
         return self.negotiator.adverts
 
+    def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]:
+        return []
+
 
 def test_the_choice_of_a_second_vif_type_is_told_to_the_plugin(
     several: Several, tmp_path: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from cliff.columns import FormattableColumn
 from vifd.cli import documents, report
 from vifd.cli.base import FAILED, OK, ApiList, UsageError
 from vifd.cli.client import Refused
+
+#: Characters of a line of reasons: they are sentences.
+WIDTH = 78
 
 NOTHING = "E_NEG_NO_COMMON_VIF"
 
@@ -24,10 +28,15 @@ class Reasons(FormattableColumn[Any]):
     """Why: a paragraph for people, one line elsewhere."""
 
     def human_readable(self) -> str:
-        return "\n".join(self._value) or "-"
+        return "\n".join(map(_wrapped, self._value)) or "-"
 
     def machine_readable(self) -> str:
         return "; ".join(line.strip() for line in self._value)
+
+
+def _wrapped(line: str) -> str:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 class Offer(ApiList):
@@ -65,7 +74,9 @@ class Offer(ApiList):
             return WHOLE, [[answer[name] for name in WHOLE] for answer in answers]
         found = [row for answer in answers for row in rows(answer)]
         if parsed_args.formatter == "table":
-            return COLUMNS, [row[: len(COLUMNS)] for row in found]
+            # which port is meant need not be said of one
+            first = 0 if len(docs) > 1 else 1
+            return COLUMNS[first:], [row[first : len(COLUMNS)] for row in found]
         return PLAIN, found
 
     def _ask(self, doc: Any, acceptable: list[Any], *, alone: bool) -> dict[str, Any]:
@@ -115,6 +126,11 @@ def rows(answer: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield port, name, "", "refused", Reasons(_why(one, ())), ""
 
 
+def _repeats(value: Any, sentence: str) -> bool:
+    """Whether a fact is nothing, or itself a sentence that was said."""
+    return value is None or (isinstance(value, str) and " " in value and value in sentence)
+
+
 def _name(one: dict[str, Any]) -> str:
     parts = (one.get("plugin"), one.get("vif_type"))
     return report.clean("/".join(str(part) for part in parts if part)) or "-"
@@ -138,11 +154,12 @@ def _why(error: dict[str, Any], also: Any) -> list[str]:
     """The reasons against one that cannot, with what was wanted and what helps."""
     facts = dict(error.get("facts") or {})
     more = facts.pop("also", [])
-    lines = [report.error_line(error)]
+    said = report.error_line(error)
+    lines = [said]
     lines += [
         f"  {report.clean(str(name))} = {report.flat(value)}"
         for name, value in facts.items()
-        if name not in ("plugin", "vif_type", "reason")
+        if name not in ("plugin", "vif_type", "reason") and not _repeats(value, said)
     ]
     lines += [f"also {report.error_line(other)}" for other in also]
     lines += [f"also {report.clean(str(text))}" for text in more]

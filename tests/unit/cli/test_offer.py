@@ -36,7 +36,9 @@ def test_the_table_says_who_can_who_cannot_and_why(
     lines = done.out.splitlines()
     assert any("fake/tap" in line and "chosen" in line for line in lines)
     assert any("sick/vhostuser" in line and "refused" in line for line in lines)
-    assert "E_PLUGIN_UNHEALTHY: plugin 'sick' cannot work on this host now: no switch" in done.out
+    assert "E_PLUGIN_UNHEALTHY: plugin 'sick' cannot work on this host now: no" in done.out
+    assert uuid(1) not in done.out, "it need not be said which of one"
+    assert max(map(len, lines)) < 140
     assert "hint: vifctl plugin list" in done.out
     assert backend.effects == []
 
