@@ -41,6 +41,10 @@ class Ovsdb:
         self._timeout = timeout
         self._remote = remote
         self._replica = Replica()
+        #: ports that were removed: the number of the configuration that has them no more
+        self._released: dict[str, int] = {}
+        #: the number when the first port was added
+        self._first: int | None = None
         self._callbacks: tuple[Callback, ...] = ()
         self._news: queue.SimpleQueue[Iterable[tuple[str, str]] | None] = queue.SimpleQueue()
         self._teller = threading.Thread(target=self._tell, name="ovsdb-events", daemon=True)
@@ -156,12 +160,44 @@ class Ovsdb:
         if len({spec.name for spec in specs}) != len(specs):
             raise ValueError("a name occurs twice in one batch of ports")
         backend = self._backend()
+        self._let_go([spec.name for spec in specs])
         self._commit(backend, commands.EnsurePorts(backend, bridge, specs))
 
     def delete_ports(self, bridge: str, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""
         backend = self._backend()
-        self._commit(backend, commands.DeletePorts(backend, bridge, names))
+        command = commands.DeletePorts(backend, bridge, names)
+        self._commit(backend, command)
+        if (number := command.number) is not None:
+            self._released.update(dict.fromkeys(names, number))
+
+    def _let_go(self, names: Sequence[str]) -> None:
+        """Wait until the switch has carried out the removal of ports that are added again.
+
+        One that is slow would see both at once, take the new port for the old one, and go on with a
+        device that is gone: such a port looks healthy, and passes nothing.
+
+        :raises BackendUnavailable: it has not in time
+        """
+        done, asked = self._numbers()
+        if self._first is None:
+            self._first = asked
+        # a larger number than was ever asked for is one of a database that was wiped since
+        self._released = {n: k for n, k in self._released.items() if done < k <= asked}
+        new = [name for name in names if self._replica.port(name) is None]
+        # who removed a port before this process began is not known, only that it is not done
+        waiting = dict.fromkeys(new, min(self._first, asked))
+        waiting |= {name: self._released[name] for name in names if name in self._released}
+        last = max(waiting.values(), default=0)
+        if last > done:
+            look = lambda: True if self._numbers()[0] >= last else None  # noqa: E731 - a condition
+            if self._replica.wait(look, self._timeout) is None:
+                raise undecided(list(waiting), self._timeout)
+
+    def _numbers(self) -> tuple[int, int]:
+        """The configurations that the switch has carried out, and shall carry out."""
+        root = self._replica.root()
+        return int(root.get("cur_cfg") or 0), int(root.get("next_cfg") or 0)
 
     def set_external_ids(self, values: Mapping[str, Mapping[str, str | None]]) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""

@@ -215,20 +215,35 @@ def _map(pairs: Mapping[str, str]) -> list[Any]:
 
 
 class DeletePorts(Command):
-    """Remove ports of one bridge."""
+    """Remove ports of one bridge.
+
+    :ivar number: of the configuration that has them no more, once the transaction is committed:
+        the switch has let go when ``cur_cfg`` is that large. ``None`` where nothing was removed.
+    """
 
     def __init__(self, api: Backend, bridge: str, names: Sequence[str]) -> None:
         super().__init__(api)
         self.bridge = bridge
         self.names = names
+        self._txn: Any = None
 
     def compose(self, txn: Any) -> None:
         """See :class:`Command`."""
+        self._txn = None
         bridge = self.api.row("Bridge", self._uuid("Bridge", self.bridge))
         for name in self.names if bridge is not None else ():
             uuid = self._uuid("Port", name)
             if uuid is not None and self.api.replica.owner(uuid) == bridge.uuid:
                 bridge.delvalue("ports", self.api.row("Port", uuid))
+                self._txn = txn
+        if self._txn is not None:
+            for root in self.api.idl.tables[ROOT].rows.values():
+                root.increment("next_cfg")
+
+    @property
+    def number(self) -> int | None:
+        """See the class."""
+        return None if self._txn is None else self._txn.get_increment_new_value()
 
 
 class SetExternalIds(Command):

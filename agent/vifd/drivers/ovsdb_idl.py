@@ -201,14 +201,17 @@ class Connector:
             self._lost.wait()
             self._lost.clear()
             while not self._closing.wait(RECONNECTION) and not self._replica.connected:
-                try:
-                    changed = _present(_fetch_schema(self._remote)) != self._columns
-                except Exception:  # noqa: BLE001 - nobody there: the library tries again as well
-                    continue
-                if changed:
+                if self._outdated():
                     LOG.warning("ovsdb %s: the schema is another one now", self._remote)
                     self._hang_up()
                     return
+
+    def _outdated(self) -> bool:
+        """Whether a server is there and has other columns than the library asks for."""
+        try:
+            return _present(_fetch_schema(self._remote)) != self._columns
+        except Exception:  # noqa: BLE001 - nobody there: the library tries again as well
+            return False
 
     def _connect(self) -> None:
         schema = _fetch_schema(self._remote)

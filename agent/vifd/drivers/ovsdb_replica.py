@@ -26,6 +26,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "bridges",
         "external_ids",
         "other_config",
+        "next_cfg",
+        "cur_cfg",
         "ovs_version",
         "db_version",
         "dpdk_initialized",

@@ -6,6 +6,7 @@ import os
 import resource
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -140,6 +141,27 @@ def test_the_server_may_come_after_the_driver(ovs: PrivateOvs) -> None:
         until(lambda: "connected" in heard, "the connection is told")
         assert driver.connected()
         assert ensure(driver)
+
+
+def test_a_slow_switch_is_waited_for_before_a_port_is_added_again(
+    ovsdb: Ovsdb, ovs: PrivateOvs, taps: Callable[..., object]
+) -> None:
+    """Seen at once, removal and addition are no change to it: it would keep the old device."""
+    spec = PortSpec("tap1", ofport=7)
+    taps(1, 2)
+    ensure(ovsdb)
+    ovsdb.ensure_ports(BRIDGE, [spec])
+    assert ovsdb.wait_ports(["tap1"], 10)["tap1"].ofport == 7
+    ovs.vswitchd.pause()
+    ovsdb.delete_ports(BRIDGE, ["tap1"])
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(ovsdb.ensure_ports, BRIDGE, [spec])
+        ovsdb.ensure_ports(BRIDGE, [PortSpec("tap2")])  # others do not wait
+        assert "tap1" not in ovs.vsctl("--no-wait", "list-ports", BRIDGE)
+        assert not again.done()
+        ovs.vswitchd.resume()
+        again.result(10)
+    assert ovsdb.wait_ports(["tap1"], 10)["tap1"].ofport == 7
 
 
 def test_closing_a_driver_that_never_connected(ovs: PrivateOvs) -> None:
