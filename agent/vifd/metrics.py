@@ -41,8 +41,8 @@ class Metrics:
             "vifd_orphans", "Marked objects on the host without a port in the journal", registry=r
         )
         self.garbage = Gauge(
-            "vifd_orphans_by_state", "The same by where they are: seen, ripe, held, kept", ["state"],
-            registry=r,
+            "vifd_orphans_by_state", "The same by where they are: seen, ripe, held, kept",
+            ["state"], registry=r,
         )  # fmt: skip
         self.held_back = Gauge(
             "vifd_garbage_held_back",
