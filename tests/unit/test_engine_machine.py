@@ -182,7 +182,7 @@ class Host(RuleBasedStateMachine):
         self.write_only_if(allowed=True)
 
     def write_only_if(self, *, allowed: bool) -> None:
-        with self.machine.journal._lock:
+        with self.machine.journal._disk.lock:
             self.machine.journal._db.execute(f"PRAGMA query_only = {'OFF' if allowed else 'ON'}")
 
     # --- time ---
