@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from functional.hostfacts import known, refreshed
@@ -47,3 +51,22 @@ def test_a_probe_that_hangs_costs_its_own_facts(ovs: PrivateOvs, tmp_path: Path)
         assert set(told.values()) == {None}
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "qemu.pid").read_text()), 0)
+
+
+_ASKS = "import sys; from vifd.capabilities.qmp import Interrogator; Interrogator()(sys.argv[1])"
+
+
+def test_a_daemon_killed_while_it_asks_leaves_no_qemu() -> None:
+    emulator = shutil.which("qemu-system-x86_64")
+    if emulator is None:
+        pytest.skip("QEMU: qemu-system-x86_64 is not installed")
+    asking = subprocess.Popen([sys.executable, "-c", _ASKS, emulator])
+    try:
+        started = until(lambda: psutil.Process(asking.pid).children(), "QEMU was started")
+    finally:
+        asking.kill()
+        asking.wait()
+    _, left = psutil.wait_procs(started, timeout=30)
+    for process in left:
+        process.kill()
+    assert not left, "it came to its end by itself"

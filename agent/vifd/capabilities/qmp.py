@@ -95,29 +95,35 @@ class Interrogator:
             raise Refused(f"{binary} (exit code {code}): {said}") from error
 
     def _run(self, argv: list[str]) -> tuple[int, str, str]:
-        """Exit code, output and errors."""
-        lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
-        process = self._start(argv)
-        try:
-            told, complaints = process.communicate("\n".join(lines), self._timeout)
-        except subprocess.TimeoutExpired as error:
-            raise Unreadable(f"{argv[0]} gave no answer in {self._timeout:g} s") from error
-        finally:
-            with self._lock:
-                self._running = None
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-        return process.returncode, told, complaints
+        """Exit code, output and errors.
 
-    def _start(self, argv: list[str]) -> subprocess.Popen[str]:
+        The answers go into memory that needs no reader: where the daemon is killed meanwhile, the
+        binary comes to its "quit" all the same.
+        """
+        lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
+        with open(os.memfd_create("qmp"), "w+", errors="replace") as answers:
+            process = self._start(argv, answers.fileno())
+            try:
+                _, complaints = process.communicate("\n".join(lines), self._timeout)
+            except subprocess.TimeoutExpired as error:
+                raise Unreadable(f"{argv[0]} gave no answer in {self._timeout:g} s") from error
+            finally:
+                with self._lock:
+                    self._running = None
+                if process.poll() is None:
+                    process.kill()
+                    process.communicate()
+            answers.seek(0)
+            return process.returncode, answers.read(), complaints
+
+    def _start(self, argv: list[str], answers: int) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
         with self._lock:
             if self._stopped:
                 raise Unreadable(f"{argv[0]} was not asked: the daemon is stopping")
             try:
                 self._running = subprocess.Popen(  # noqa: S603 - what guests are run with
-                    argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace",
+                    argv, stdin=pipe, stdout=answers, stderr=pipe, text=True, errors="replace",
                     env=_ENVIRONMENT, cwd=os.sep,
                 )  # fmt: skip
             except OSError as error:
