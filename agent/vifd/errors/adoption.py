@@ -17,7 +17,7 @@ class AdoptionAbsent(VifError):
     cni = 3
     reschedulable = False
     owner: ClassVar[Owner] = "user"
-    template = "nothing on bridge {bridge} has iface-id {port}"
+    template = "no switch port of this host has iface-id {port}"
     remediation = "plug the port, or set external_ids:iface-id of its interface and adopt again"
 
 

@@ -23,8 +23,9 @@ from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
 
-#: Orphans in the first portion, and in the largest.
-FIRST, LARGEST = 8, 64
+#: Orphans in the smallest portion, in the first, and in the largest. The switch looks at all of its
+#: ports after each, so that fewer at once would cost it more.
+LEAST, FIRST, LARGEST = 8, 16, 64
 #: Seconds that a portion should take: a port that comes meanwhile waits for so long at most. A
 #: switch may be busy for 15 ms with one port, or for none with one that has no device.
 TARGET = 0.1
@@ -189,7 +190,7 @@ def _by_plugin(orphans: Sequence[Orphan]) -> Iterator[tuple[str, list[Orphan]]]:
 def next_size(size: int, spent: float) -> int:
     """How many orphans the next portion has, after one of ``size`` took ``spent`` seconds."""
     if spent > 1.5 * TARGET:
-        return max(1, int(size * TARGET / spent))
+        return max(LEAST, int(size * TARGET / spent))
     return min(LARGEST, size * 2) if spent < TARGET / 2 else size
 
 

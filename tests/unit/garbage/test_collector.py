@@ -19,7 +19,7 @@ from vifd.ovs import cookies, marks
 from vifd.testing.attachments import attachment, port_id
 from vifd.testing.hypervisor import FakeHypervisor
 from vifd.testing.machines import FakeMachine
-from vifd.testing.office import Office
+from vifd.testing.office import SETTINGS, Office
 from vifd.testing.orphans import Orphans, device, generation
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
@@ -35,7 +35,8 @@ class Scene:
         self.directory = directory
         self.machine = FakeMachine()
         self.drivers = self.machine.drivers
-        self.office = Office(directory, self.drivers, Profile(OvsPlugin))
+        patient = replace(SETTINGS, hang=60.0)
+        self.office = Office(directory, self.drivers, Profile(OvsPlugin), settings=patient)
         self.office.__enter__()
         self.hypervisor = FakeHypervisor()
         self.now = 1000.0
