@@ -108,7 +108,7 @@ class LinuxBridgePlugin(VifPlugin):
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
         base = ruleset.base(self.settings.guests_reach_host)
-        parts = [repr((f.chains(), f.elements())) for f in filters]
+        parts = [repr((f.chains(), f.elements)) for f in filters]
         return fingerprint(repr(base), *parts, repr(self.settings))
 
     def probe(self) -> Probe:
@@ -239,7 +239,8 @@ class LinuxBridgePlugin(VifPlugin):
     @property
     def _garbage(self) -> Garbage:
         links = self.host.drivers.links
-        return Garbage(links, self._bridging, self._nft)
+        uplinks = frozenset(self.settings.interfaces.values())
+        return Garbage(uplinks, links, self._bridging, self._nft)
 
     def inventory(self) -> list[Marked]:
         return self._garbage.inventory()
