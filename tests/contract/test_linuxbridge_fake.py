@@ -22,8 +22,8 @@ class OnFakes(PluginContract):
         return machine.drivers
 
     def furnish(self, machine):
-        machine.links.place("eth1", kind="", mtu=1500)
-        machine.links.place("eth0", kind="", mtu=1500)
+        machine.links.place("eth1", kind="", mtu=1500, up=True, carrier=True)
+        machine.links.place("eth0", kind="", mtu=1500, up=True, carrier=True)
         machine.bridging.add_address("eth0", "192.0.2.1/24")
         machine.bridging.add_bridge("br-others")
 
