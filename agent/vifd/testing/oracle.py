@@ -17,7 +17,7 @@ from vifd.testing.netns import links
 from vifd.testing.sandbox import PrivateOvs
 
 _NET = Path("/sys/class/net")
-_IFF_UP = 0x1
+_IFF_UP, _IFF_MULTI_QUEUE = 0x1, 0x100
 #: What changes in a line of dump-flows while the flow stays.
 _COUNTERS = re.compile(r"(n_packets|n_bytes|idle_age|hard_age)=[^ ,]*,? ?")
 
@@ -28,6 +28,8 @@ class Wanted:
 
     :param open: whether its guest's frames shall pass
     """
+
+    # all are of guests with one vCPU: one queue
 
     document: Mapping[str, Any]
     open: bool = True
@@ -149,10 +151,12 @@ def _device(port: Wanted) -> list[str]:
         "ifalias": f"vifd:{port.id}",
     }
     found = [f"{k} is {have[k]}, not {v}" for k, v in wanted.items() if have[k] != v]
+    if int(have["tun_flags"], 16) & _IFF_MULTI_QUEUE:
+        found.append("it has many queues")
     return found if int(have["flags"], 16) & _IFF_UP else [*found, "the device is down"]
 
 
-_ATTRIBUTES = ("address", "mtu", "ifalias", "flags")
+_ATTRIBUTES = ("address", "mtu", "ifalias", "flags", "tun_flags")
 
 
 # --- frames ---------------------------------------------------------------------------------------
