@@ -6,7 +6,7 @@ import vifd
 from vifd import main
 from vifd.ovs import flows
 
-vifd.__version__ = main.__version__ = "9.9.9"
+vifd.__version__ = "9.9.9"
 flows.GUARD += 1
 
 if __name__ == "__main__":

@@ -49,9 +49,14 @@ def no_space(vifd: Vifd, state: Path) -> Callable[[], None]:
 def io_error(vifd: Vifd, state: Path) -> Callable[[], None]:
     """Writing fails although there is room: what a dying disk answers."""
     pid = vifd.process.pid
-    no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit) and None
+    assert pid is not None
+    free = resource.RLIM_INFINITY
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, free))
+
+    def end() -> None:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (free, free))
+
+    return end
 
 
 @pytest.mark.parametrize("trouble", [no_space, io_error])

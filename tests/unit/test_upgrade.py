@@ -77,7 +77,7 @@ class Guarded(Machine):
 
     def upgrade(self, kind: Callable[[FakeBackend], FakePlugin] = Upgraded) -> None:
         self.halt()
-        type(self).make = staticmethod(kind)  # type: ignore[assignment]
+        type(self).make = staticmethod(kind)
         self.boot()
 
     def effects(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -176,6 +176,19 @@ def test_a_first_port_that_fails_stops_it_again_with_the_finding(machine: Guarde
     assert view.error is not None
     assert view.error["code"] == "E_WIRE_TIMEOUT"
     assert {p for verb, ports in machine.effects() if verb == "plug" for p in ports} == {port_id(1)}
+
+
+def test_a_first_port_that_is_removed_has_a_successor(machine: Guarded) -> None:
+    machine.upgrade()
+    machine.backend.gate.clear()
+    first = machine.agent.approve().first
+    assert first == port_id(1)
+    gone = machine.drop(1)
+    gone.accepted.result(WAIT)
+    machine.backend.gate.set()
+    until(lambda: machine.live(2, 3, 4))
+    gone.done.result(WAIT)
+    assert machine.guard.view().state == "none"
 
 
 def test_a_restart_while_it_waits_asks_again(machine: Guarded) -> None:

@@ -10,8 +10,19 @@ import uuid
 import falcon
 
 from vifd import errors
-from vifd.api import batch, explain, garbage, guests, host, meta, offers, openapi, osvif, ports
-from vifd.api import reconcile
+from vifd.api import (
+    batch,
+    explain,
+    garbage,
+    guests,
+    host,
+    meta,
+    offers,
+    openapi,
+    osvif,
+    ports,
+    reconcile,
+)
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.events import KEEP_ALIVE, Events, Feed

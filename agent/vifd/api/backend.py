@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from vifd.capabilities.enforcement import Enforcement
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
-from vifd.upgrade.view import UpgradeView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
 from vifd.inspection import Inspection
@@ -18,6 +17,7 @@ from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert
 from vifd.ticket import Event, Ticket
+from vifd.upgrade.view import UpgradeView
 
 
 class Backend(Protocol):

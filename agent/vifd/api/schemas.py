@@ -158,6 +158,14 @@ UNDO = {
     "additionalProperties": False,
 }
 
+#: The body that lets an upgrade begin.
+APPROVE: Schema = {
+    "type": "object",
+    "required": ["approve"],
+    "properties": {"approve": {"const": True}},
+    "additionalProperties": False,
+}
+
 
 def port_list() -> Schema:
     """Ports, whole or with the fields that were asked for."""
@@ -223,6 +231,7 @@ def components() -> dict[str, Schema]:
     )
     made["CollectRequest"] = COLLECT
     made["UndoRequest"] = UNDO
+    made["ApproveRequest"] = APPROVE
     made["Attachment"]["properties"]["version"] = {"enum": ["1.0"]}
     return {
         **made,

@@ -185,7 +185,8 @@ class Guard:
         return errors.ApprovalNeeded(facts=facts, stage="upgrade", port=port)
 
     def _affected(self) -> list[Affected]:
-        return [a for r in self._journal.records().values() if (a := affected(r)) is not None]
+        served = (r for r in self._journal.records().values() if r.plugin in self._stamp.plugins)
+        return [a for r in served if (a := affected(r)) is not None]
 
     # --- approval ---
 
@@ -222,7 +223,12 @@ class Guard:
     def _proven(self, record: PortRecord | None) -> None:
         """The first port was brought to the new version, or was not; on its lane."""
         with self._lock:
-            if record is not None and _unproven(record):
+            if record is None or record.removing:
+                # It went before it was proven: another one is the first.
+                self.state = State.HELD
+                self.approve()
+                return
+            if _unproven(record):
                 self.state = State.HELD
                 self._error = record.error
                 LOG.error("upgrade: port %s, the first, is not as wanted: %s; the others stay as "
