@@ -158,3 +158,47 @@ def test_an_orphan_of_ours_can_be_adopted(scene):
     scene.place("theirs", 1)
     scene.drivers.ovsdb.set_external_ids({"theirs": {marks.PORT: port_id(1)}})
     assert scene.adopt(attachment(1)).phase == "LIVE"
+
+
+@pytest.mark.parametrize("marked", ["nothing", "the tap", "the tap and the row"])
+def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, marked):
+    """The record is on disk before the first effect, and says that the port is open."""
+    scene.place("theirs", 1, tag=7)
+    scene.place("neighbour", 2, tag=7)
+    wanted = attachment(1)
+    names = scene.office.plugin.claim(wanted, {})
+    scene.office.__exit__(None, None, None)
+    journal = Journal.open(tmp_path / "journal.db")
+    record = PortRecord(
+        doc=decode(msgspec.to_builtins(wanted)),
+        plugin="ovs",
+        vif_type="ovs",
+        names=names,
+        open=True,
+    )
+    journal.commit({wanted.id: lambda _: record})
+    journal.close()
+    if marked != "nothing":
+        ifindex = names.details["ifindex"]
+        scene.drivers.links.remark({"theirs": (ifindex, marks.alias(wanted.id))})
+    if marked == "the tap and the row":
+        scene.drivers.ovsdb.set_external_ids({"theirs": {marks.PORT: wanted.id}})
+    number = scene.drivers.ovsdb.port("theirs").ofport
+    closed: list[object] = []
+    apply = scene.machine.openflow.apply
+
+    def watch(bridge, **change):
+        apply(bridge, **change)
+        guards = {f.priority for f in scene.drivers.openflow.dump(bridge, *cookies.OURS)
+                  if f.table == 0 and f.cookie >> 48 & 0xFF == cookies.Kind.PORT}  # fmt: skip
+        if guards == {90}:
+            closed.append(change)
+
+    scene.machine.openflow.apply = watch
+    scene.office = Office(tmp_path, scene.drivers, Profile(OvsPlugin))
+    scene.office.__enter__()
+    settled = scene.office.settled(wanted.id)
+    assert (settled.phase, settled.open) == ("LIVE", True)
+    assert closed == [], "its traffic was cut"
+    row = scene.drivers.ovsdb.port("theirs")
+    assert (row.ofport, row.tag, row.external_ids[marks.PORT]) == (number, 7, wanted.id)
