@@ -24,11 +24,11 @@ from vifd.store import Journal
 LOG = logging.getLogger(__name__)
 
 #: Orphans in the smallest portion, in the first, and in the largest. The switch looks at all of its
-#: ports after each, so that fewer at once would cost it more.
-LEAST, FIRST, LARGEST = 8, 16, 64
+#: ports after each portion, so one at a time would cost it more than it spares the others.
+LEAST, FIRST, LARGEST = 2, 4, 64
 #: Seconds that a portion should take: a port that comes meanwhile waits for so long at most. A
 #: switch may be busy for 15 ms with one port, or for none with one that has no device.
-TARGET = 0.1
+TARGET = 0.04
 #: Seconds after which a lane that is never idle is given up, for this time.
 PATIENCE = 600.0
 
