@@ -99,8 +99,15 @@ class Daemon:
             self._engine, self._drivers, self._hypervisor, emulator, self._facts
         )
         self._agent = Agent(
-            self._engine, self._journal, metrics, found, self._host, examiner, self._guests,
-            self._collector, self._guard,
+            self._engine,
+            self._journal,
+            metrics,
+            found,
+            self._host,
+            examiner,
+            self._guests,
+            self._collector,
+            self._guard,
         )
         self._engine.mail = self._postman.notify
         self._journal.rebuilt = self._reassert

@@ -58,6 +58,7 @@ class Settings:
         """The part that concerns the lanes."""
         return Limits(verify=self.verify, repair=self.repair)
 
+
 #: The reasons of a plugin that has not answered yet.
 _UNPROBED = UNPROBED.reasons
 

@@ -35,10 +35,11 @@ def discard(
     ovsdb = belongings.host.drivers.ovsdb
 
     def alive(*kinds: Kind) -> list[Marked]:
-        lost = {o.owner for o in objects if o.key in failed and o.owner}
+        stays = [o for o in objects if o.kind is Kind.SWITCH_PORT and o.key in failed]
+        lost = {o.owner for o in stays}
         for o in objects:
             if o.kind in kinds and o.owner in lost and o.key not in failed:
-                failed[o.key] = changed(o, "its switch port could not be removed")
+                failed[o.key] = changed(o, "its switch port stays")
         return [o for o in objects if o.kind in kinds and o.key not in failed]
 
     ports = alive(Kind.SWITCH_PORT, Kind.PATCH)

@@ -34,7 +34,7 @@ def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[
 
 
 def row_evidence(
-    row: PortRow | None, bridge: str, ofport: int, tag: int, ids: Mapping[str, str]
+    row: PortRow | None, bridge: str, ofport: int, tag: int | None, ids: Mapping[str, str]
 ) -> list[Evidence]:
     """The port's rows in the database."""
     if row is None:

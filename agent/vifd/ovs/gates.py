@@ -20,6 +20,8 @@ def set_gates(switches: dict[str, Switch], items: Sequence[Item], *, opened: boo
     for name, works in batch.bridges().items():
 
         def step(chosen: Sequence[Work], switch: Switch = switches[name]) -> None:
+            shared = [w for w in chosen if w.names.port_tag is not None]
+            switch.retag({w.device: w.names.row_tag(opened=opened) for w in shared})
             ports = {w.id: switch_port(w.item.attachment, w.names, opened=opened) for w in chosen}
             switch.apply(ports)
 

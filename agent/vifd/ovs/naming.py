@@ -40,10 +40,12 @@ class Naming:
         physnet = segment.physical_network if segment.network_type in CARRIED else None
         foreign = self._foreign.of(bridge)
         held = replace(numbers.survey(attachment, bridge, taken), foreign_tags=foreign.tags)
+        tag = numbers.local_vlan(attachment, bridge, held)
         names = OvsWiring(
             bridge=bridge,
             ofport=numbers.ofport(attachment.id, *self._ofports, held.ofports, foreign.ofports),
-            tag=numbers.local_vlan(attachment, bridge, held),
+            tag=tag,
+            port_tag=held.shared.get(tag),
             generation=numbers.generation(),
             network_id=attachment.network.id,
             network_type=segment.network_type,

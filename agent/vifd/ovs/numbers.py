@@ -25,6 +25,7 @@ class Taken:
     :param macs: (network id, MAC) to the port's id
     :param tags: local VLAN id to (network id, segment) on the bridge
     :param networks: the other way round
+    :param shared: local VLAN id to the VLAN of the bridge that ports of others share with it
     :param foreign_tags: local VLAN ids on the bridge that ports of others use
     """
 
@@ -34,6 +35,7 @@ class Taken:
     ofports: set[int] = field(default_factory=set)
     tags: dict[int, tuple[object, ...]] = field(default_factory=dict)
     networks: dict[tuple[object, ...], int] = field(default_factory=dict)
+    shared: dict[int, int] = field(default_factory=dict)
     foreign_tags: Collection[int] = frozenset()
 
     def add(self, port_id: str, entry: Entry) -> None:
@@ -51,6 +53,8 @@ class Taken:
             )
             self.tags[details["tag"]] = network
             self.networks.setdefault(network, details["tag"])
+            if details.get("port_tag") is not None:
+                self.shared[details["tag"]] = details["port_tag"]
 
 
 def survey(attachment: Attachment, bridge: str, ledger: Mapping[str, Entry]) -> Taken:

@@ -123,14 +123,19 @@ class Switch:
             return self._converge((), set())
 
     def sweep(self, cookies_: Iterable[int]) -> set[int]:
-        """Remove all flows that bear these cookies of ours, in one bundle.
+        """Remove all flows that bear these cookies of ours, in one bundle; and those of ports that
+        are remembered here, and that the ledger does not know any more.
 
         :returns: those that were left alone, because a port of this bridge has them
         """
         with self._lock:
             self._load()
-            alive, tags = touched(self._ports.values())
             asked = {c for c in cookies_ if cookies.ours(c)}
+            known = self._ledger()
+            lost = [i for i, p in self._ports.items() if p.cookie in asked and i not in known]
+            if lost:
+                self.apply(dict.fromkeys(lost))
+            alive, tags = touched(self._ports.values())
             gone = sorted(asked - (alive if tags else set()))
             if gone:
                 self._sent += 1

@@ -8,7 +8,6 @@ from msgspec import Struct
 from vifd.errors import InternalError
 from vifd.model import Segment, Wiring
 
-
 #: A VLAN id that no port has: keeps flows of others away from a port of ours.
 NOWHERE = 4095
 
@@ -47,12 +46,12 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     port_tag: int | None = None
     adopted: bool = False
 
-    def row_tag(self, *, opened: bool) -> int:
-        """The tag that the port's row shall have; 0 for none. A port that shares its VLAN with
+    def row_tag(self, *, opened: bool) -> int | None:
+        """The tag that the port's row shall have. A port that shares its VLAN with
         ports of others is taken out of it to be closed: their flows know nothing of our gate."""
         if self.port_tag is None:
             return self.tag
-        return self.port_tag if opened else NOWHERE
+        return (self.port_tag or None) if opened else NOWHERE
 
     @property
     def segment(self) -> tuple[str, str | None, int | None]:

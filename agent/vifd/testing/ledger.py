@@ -29,9 +29,11 @@ class Record:
     report: Report | None = None
     error: VifError | None = None
 
-    def item(self, *, deep: bool = True) -> Item:
+    def item(self, *, deep: bool = True, thorough: bool = False) -> Item:
         """The port as the verbs see it."""
-        return Item(self.attachment, self.names, self.wiring, open=self.open, deep=deep)
+        return Item(
+            self.attachment, self.names, self.wiring, open=self.open, deep=deep, thorough=thorough
+        )
 
 
 class _Anew:
@@ -168,9 +170,9 @@ class Ledger:
             time.sleep(0.002 if waiting else 0)
         return {}
 
-    def check(self, *ids: str, deep: bool = True) -> dict[str, Report]:
+    def check(self, *ids: str, deep: bool = True, thorough: bool = False) -> dict[str, Report]:
         """Read ports back; all by default."""
-        items = [self.records[i].item(deep=deep) for i in ids or self.records]
+        items = [self.records[i].item(deep=deep, thorough=thorough) for i in ids or self.records]
         return self.plugin.check(items) if items else {}
 
     def findings(self, *ids: str) -> dict[str, Any]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft, Tap
-from vifd.errors import GarbageChanged, NotRestorable, VifError, wrap
+from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft
+from vifd.errors import GarbageChanged, NotRestorable, VifError
 from vifd.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd.model import Role
 from vifd.nft.objects import Chain, Change, Element
@@ -24,8 +22,13 @@ Failed = dict[Key, VifError]
 
 @dataclass(frozen=True)
 class Garbage:
-    """The optional verbs about single objects."""
+    """The optional verbs about single objects.
 
+    :param uplinks: the interfaces of physical networks: on a bridge of ours they are no ports of
+        others
+    """
+
+    uplinks: frozenset[str]
     links: Links
     bridging: Bridging
     nft: Nft
@@ -57,19 +60,13 @@ class Garbage:
         if device.link.kind == "bridge":
             ports = self.bridging.members(device.link.name)
             members = [m.link.name for m in ports if not m.link.alias.startswith(MARK)]
-            members = [n for n in members if n not in self._ways_out(device)]
+            members = [n for n in members if n not in self.uplinks]
         return Marked(
             kind=Kind.NETWORK_DEVICE,
             name=device.link.name,
             identity=str(device.link.ifindex),
             holder=f"ports of others: {', '.join(members[:3])}" if members else "",
         )
-
-    def _ways_out(self, bridge: Device) -> set[str]:
-        """The physical interface of a network that is plugged into its bridge untagged: it cannot
-        be told from a port of others by itself, so a bridge with one such port is let go."""
-        ports = [m for m in self.bridging.members(bridge.link.name) if m.link.kind == ""]
-        return {ports[0].link.name} if len(ports) == 1 else set()
 
     # --- removing, in the order of an unplug ---
 
@@ -90,16 +87,18 @@ class Garbage:
 
     def _close(self, chains: Sequence[Marked]) -> Failed:
         """Cut the ports off before anything goes; a chain of another port is left alone."""
-        present = self.nft.chains(TABLE, [c.name for c in chains]) if chains else {}
-        failed: Failed = {
-            c.key: _changed(c, "another port has its name now")
-            for c in chains
-            if c.name in present and marks.port_of(present[c.name].comment) != c.owner
-        }
-        gates = [Element(OPEN, c.name) for c in chains if c.key not in failed]
-        return failed | self._apply(
-            Change(delete=gates), [c for c in chains if c.key not in failed]
-        )
+        names = [c.name for c in chains]
+        present = self.nft.chains(TABLE, names) if names else {}
+        links = self.links.get(names) if names else {}
+        failed: Failed = {}
+        for chain in chains:
+            there, link = present.get(chain.name), links.get(chain.name)
+            another = there is not None and marks.port_of(there.comment) != chain.owner
+            if another or (link is not None and str(link.ifindex) != chain.identity):
+                failed[chain.key] = _changed(chain, "it was plugged anew")
+        closing = [c for c in chains if c.key not in failed]
+        gates = [Element(OPEN, c.name) for c in closing]
+        return failed | self._apply(Change(delete=gates), closing)
 
     def _filters(self, going: Sequence[Marked]) -> Failed:
         return self._apply(ruleset.remove([m.name for m in going]), going)
@@ -155,20 +154,12 @@ class Garbage:
     # --- the way back ---
 
     def restore(self, objects: Sequence[Marked]) -> Failed:
-        """Taps come back, on no bridge; all else is made with the port, from its document."""
-        taps = {o.name: o for o in objects if o.kind is Kind.DEVICE}
-        made = self.links.create_taps([Tap(name=n, **m.backup) for n, m in taps.items()])
-        failed: Failed = {
-            taps[n].key: wrap(result, stage="garbage")
-            for n, result in made.items()
-            if isinstance(result, Exception)
+        """Filters and networks are made from a document, and a tap without them is of no use."""
+        problem = "it is made with its port: plug the port from its document"
+        return {
+            m.key: NotRestorable(facts={"object": str(m.key), "problem": problem}, port=m.owner)
+            for m in objects
         }
-        problem = "it is made with its port, from the port's document"
-        for marked in objects:
-            if marked.kind is not Kind.DEVICE:
-                facts = {"object": str(marked.key), "problem": problem}
-                failed[marked.key] = NotRestorable(facts=facts, stage="garbage")
-        return failed
 
 
 def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
@@ -198,7 +189,8 @@ def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:
     link = marked.get(chain.name)
     document = marks.document(chain.rules, Role.INACTIVE)
     return Marked(
-        kind=Kind.CHAIN, name=chain.name, where=TABLE, owner=port_id, uses=(chain.name,),
+        kind=Kind.CHAIN, name=chain.name, identity="" if link is None else str(link.ifindex),
+        where=TABLE, owner=port_id, uses=(chain.name,),
         holder=OPENED if link is not None and link.carrier else "",
         backup={} if document is None else {"document": document},
     )  # fmt: skip
@@ -214,15 +206,8 @@ def _tap(device: Device, chains: Mapping[str, str]) -> Marked | None:
         return None
     return Marked(
         kind=Kind.DEVICE, name=link.name, owner=port_id, identity=str(link.ifindex),
-        holder=OPENED if link.carrier else "", uses=(link.name,), backup=_settings(link),
+        holder=OPENED if link.carrier else "", uses=(link.name,),
     )  # fmt: skip
-
-
-def _settings(link: Link) -> dict[str, object]:
-    tap = Tap(link.name, link.mac, link.mtu, link.alias, link.multi_queue, link.owner, link.group)
-    settings: dict[str, object] = msgspec.to_builtins(tap)
-    settings.pop("name")
-    return settings
 
 
 def _unlike(marked: Marked, link: Link) -> str:

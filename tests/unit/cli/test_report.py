@@ -13,3 +13,17 @@ def test_a_tree_shows_what_is_within_below_its_name():
         "    reasons = -",
         "    facts = -",
     ]
+
+
+def test_the_enforcement_report_marks_what_nothing_enforces():
+    entries = [
+        {"feature": "port_security", "requested": True, "enforced_by": "ovs", "level": "dataplane"},
+        {"feature": "security_groups", "requested": ["a", "b"], "level": "none", "note": "no\x1b"},
+        {"feature": "port_security", "requested": False, "level": "none", "note": "off"},
+    ]
+    assert report.enforcement_lines(entries).splitlines() == [
+        "✓ port_security: yes, by ovs",
+        "✗ security_groups: a, b, not enforced (no?)",
+        "- port_security: no (off)",
+    ]
+    assert report.enforcement_lines([]) == "-"
