@@ -98,6 +98,8 @@ class Gc(Many):
             _say(f"{text} bears the id of a port, and is none of its objects; it is left alone")
         for port, lacks in found["missing"].items():
             _say(f"port {port} lacks {', '.join(lacks)}; it is repaired")
+        if not found["orphans"]:
+            _say("there are no orphans")
         if found["doubt"]:
             _say(f"nothing is removed by itself: {found['doubt']}")
 

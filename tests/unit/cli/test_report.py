@@ -16,7 +16,7 @@ def test_a_tree_shows_what_is_within_below_its_name():
 
 
 def test_the_enforcement_report_marks_what_nothing_enforces():
-    entries = [
+    entries: list[dict[str, object]] = [
         {"feature": "port_security", "requested": True, "enforced_by": "ovs", "level": "dataplane"},
         {"feature": "security_groups", "requested": ["a", "b"], "level": "none", "note": "no\x1b"},
         {"feature": "port_security", "requested": False, "level": "none", "note": "off"},
