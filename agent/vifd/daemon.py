@@ -84,7 +84,7 @@ class Daemon:
         self._engine.may, self._engine.chore = self._guard.may, self._guard.turn
         self._service = _network_service(conf)
         self._postman = Postman(self._service, self._journal)
-        self._hypervisor = make_hypervisor(conf.libvirt)
+        self._hypervisor = make_hypervisor(conf.libvirt, self._journal)
         examiner = Examiner(
             self._engine, self._journal, self._postman, self._hypervisor, self._guard.holds
         )

@@ -12,17 +12,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from vifd.errors import HypervisorError
 from vifd.hypervisor import Guest, GuestInterface, library
 from vifd.hypervisor.inbox import Inbox, Mail
 from vifd.hypervisor.roster import Roster
 from vifd.hypervisor.session import Session
-from vifd.hypervisor.swap import Swaps
+from vifd.hypervisor.swap import Owed, Swaps
 
 LOG = logging.getLogger(__name__)
 
+#: What the journal calls the interfaces that are owed to guests.
+NOTE = "owed to guests"
 #: Seconds between attempts to connect: the first pause and the longest.
 RETRY = (0.5, 5.0)
 #: Seconds after which everything is read anew, whatever events came.
@@ -31,19 +33,34 @@ RESYNC = 60.0
 PATIENCE = 10.0
 
 
+T = TypeVar("T")
+
+
+class Notes(Protocol):
+    """The part of the journal that keeps what concerns no port."""
+
+    def remember(self, name: str, value: object) -> None: ...
+
+    def note(self, name: str, kind: type[T]) -> T | None: ...
+
+
 class LibvirtHypervisor:
     """A :class:`vifd.hypervisor.Control` by libvirt.
 
     :param uri: of the connection, ``qemu:///system``
     :param load: gives the binding
+    :param notes: where it is kept, over restarts, what was taken out of a guest
     """
 
-    def __init__(self, uri: str, *, load: Callable[[], Any] = library.load) -> None:
+    def __init__(
+        self, uri: str, *, load: Callable[[], Any] = library.load, notes: Notes | None = None
+    ) -> None:
         self._uri = uri
         self._load = load
         self._inbox = Inbox()
         self._roster = Roster()
-        self._swaps = Swaps(self._present, self._roster)
+        self._notes = notes
+        self._swaps = Swaps(self._present, self._roster, self._keep)
         self._session: Session | None = None
         #: of the present connection, in messages
         self._name = object()
@@ -54,7 +71,13 @@ class LibvirtHypervisor:
         self._thread = threading.Thread(target=self._run, name="libvirt", daemon=True)
 
     def start(self) -> None:
+        if self._notes is not None:
+            self._swaps.resume(self._notes.note(NOTE, list[Owed]) or [])
         self._thread.start()
+
+    def _keep(self, owed: list[Owed]) -> None:
+        if self._notes is not None:
+            self._notes.remember(NOTE, owed)
 
     def close(self, timeout: float = 2.0) -> None:
         """Let go of libvirt; a call that hangs is left to itself."""

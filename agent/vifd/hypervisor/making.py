@@ -11,10 +11,11 @@ from vifd.hypervisor import Control, NoHypervisor
 LOG = logging.getLogger(__name__)
 
 
-def make(options: Any) -> Control:
+def make(options: Any, notes: Any = None) -> Control:
     """The hypervisor of this host; nothing is connected or even imported yet.
 
     :param options: the group ``[libvirt]``
+    :param notes: the journal's notes, see :class:`vifd.hypervisor.libvirt.Notes`
     """
     if options.enabled == "false":
         return NoHypervisor("switched off by [libvirt] enabled")
@@ -25,4 +26,4 @@ def make(options: Any) -> Control:
         return NoHypervisor(problem)
     from vifd.hypervisor.libvirt import LibvirtHypervisor
 
-    return LibvirtHypervisor(options.uri)
+    return LibvirtHypervisor(options.uri, notes=notes)

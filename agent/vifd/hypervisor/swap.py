@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from vifd.errors import GuestRepairFailed, HypervisorError
+from msgspec import Struct
+
+from vifd.errors import GuestRepairFailed, HypervisorError, JournalError
 from vifd.hypervisor import Guest, GuestInterface
 from vifd.hypervisor.roster import Roster
 from vifd.hypervisor.session import Session
@@ -18,17 +20,28 @@ LOG = logging.getLogger(__name__)
 _AGAIN = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
+class Owed(Struct, frozen=True):
+    """An exchange as the journal keeps it: what must be in the guest again.
+
+    :param xml: the interface as libvirt described it
+    """
+
+    interface: GuestInterface
+    xml: str
+
+
 class Swap:
     """One such exchange. The interface's XML is kept until it is back in the guest.
 
     :ivar asked: whether the guest was asked to let go; from then on it may, at any time
     :ivar given_up: nobody waits for the guest any more
+    :ivar inherited: a daemon before this one began it
     """
 
     def __init__(self, interface: GuestInterface, xml: str) -> None:
         self.interface = interface
         self.xml = xml
-        self.asked = self.given_up = False
+        self.asked = self.given_up = self.inherited = False
 
     def take_out(self, session: Session, roster: Roster, timeout: float) -> None:
         """Ask the guest to let go, and wait until it has.
@@ -78,16 +91,28 @@ class Swaps:
     """Every exchange that is under way.
 
     A guest that was asked to let go of a device may do so after everybody has given up waiting: it
-    would then be without it. So the exchange is kept, and ended whenever that happens.
+    would then be without it. So the exchange is kept, and ended whenever that happens; also by the
+    next daemon, where this one is killed in the middle.
 
     :param session: the present connection, or :class:`HypervisorError`
+    :param keep: puts all that is owed to guests on disk, before anything is taken out
     """
 
-    def __init__(self, session: Callable[[], Session], roster: Roster) -> None:
+    def __init__(
+        self, session: Callable[[], Session], roster: Roster, keep: Callable[[list[Owed]], None]
+    ) -> None:
         self._session = session
         self._roster = roster
+        self._keep = keep
         self._lock = threading.Lock()
         self._open: dict[tuple[str, str], Swap] = {}
+
+    def resume(self, owed: Iterable[Owed]) -> None:
+        """Take over what a daemon before this one owed; ended once its guest is read."""
+        for each in owed:
+            swap = Swap(each.interface, each.xml)
+            swap.asked = swap.given_up = swap.inherited = True
+            self._open[each.interface.guest, each.interface.mac] = swap
 
     def run(self, interface: GuestInterface, timeout: float) -> None:
         """See :meth:`vifd.hypervisor.Control.reattach`."""
@@ -101,11 +126,12 @@ class Swaps:
                 raise HypervisorError(facts={"problem": problem}, stage="guest")
             self._open[key] = swap
         try:
+            self._write()
             swap.take_out(session, self._roster, timeout)
             swap.put_back(self._session)
         finally:
             if not swap.given_up:
-                self._open.pop(key, None)
+                self._end(key)
 
     def look(self, guest: Guest) -> None:
         """End what was given up and is possible now; on the thread that reads the guests."""
@@ -113,12 +139,27 @@ class Swaps:
             if key[0] != guest.id or not swap.given_up:
                 continue
             if not guest.running:
-                self._open.pop(key, None)
+                self._end(key)
             elif self._roster.without(swap.interface):
-                self._open.pop(key, None)
-                threading.Thread(target=self._finish, args=(swap,), name="guest-late").start()
+                swap.given_up = False
+                threading.Thread(target=self._finish, args=(key, swap), name="guest-late").start()
+            elif swap.inherited:
+                # Taken out by somebody later, it shall stay out.
+                self._end(key)
 
-    def _finish(self, swap: Swap) -> None:
+    def _end(self, key: tuple[str, str]) -> None:
+        self._open.pop(key, None)
+        try:
+            self._write()
+        except JournalError as error:
+            # The next daemon finds the interface in its guest, and has nothing to do.
+            LOG.warning("%s: %s", error.code, error.message)
+
+    def _write(self) -> None:
+        with self._lock:
+            self._keep([Owed(s.interface, s.xml) for s in self._open.values()])
+
+    def _finish(self, key: tuple[str, str], swap: Swap) -> None:
         where = swap.interface
         try:
             swap.put_back(self._session)
@@ -128,3 +169,5 @@ class Swaps:
                 "%s: %s. Next: %s. The interface: %s", error.code, error.message, error.hint,
                 swap.xml,
             )  # fmt: skip
+        finally:
+            self._end(key)

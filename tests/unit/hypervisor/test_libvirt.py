@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from unit.hypervisor.binding import Binding
 from vifd import errors
 from vifd.hypervisor import Rest, library, libvirt
 from vifd.hypervisor.libvirt import LibvirtHypervisor
+from vifd.hypervisor.swap import Owed
 from vifd.testing.wait import until
 
 WAIT = 10.0
@@ -189,6 +191,72 @@ def test_a_guest_that_lets_go_late_gets_its_interface_back_all_the_same(
     domain.let_go()
     until(lambda: "tap1" in domain.devices, "it is put back")
     until(lambda: "let go of tap1 late" in caplog.text, "and said")
+
+
+class Notes:
+    """The journal's notes, as they are on disk."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def remember(self, name, value):
+        self.kept[name] = msgspec.json.encode(value)
+
+    def note(self, name, kind):
+        return msgspec.json.decode(self.kept[name], type=kind) if name in self.kept else None
+
+
+@pytest.fixture
+def killed(binding):
+    """A daemon that is gone before the guest has let go; and its successor, not started yet."""
+    notes = Notes()
+    before, after = (
+        LibvirtHypervisor("test:///", load=lambda: binding, notes=notes) for _ in range(2)
+    )
+    domain = binding.domain(1, "tap1", "tap2", running=True, lets_go=False)
+    connected(before)
+    with pytest.raises(errors.GuestRepairFailed):
+        before.reattach(before.interfaces()["tap1"], 0.02)
+    before.close(WAIT)
+    yield domain, after, notes
+    after.close(WAIT)
+
+
+def owed(notes):
+    return notes.note(libvirt.NOTE, list[Owed])
+
+
+def test_what_was_taken_out_is_put_back_by_the_next_daemon(binding, killed):
+    domain, after, notes = killed
+    assert [o.interface.device for o in owed(notes)] == ["tap1"]
+    domain.let_go()
+    assert "tap1" not in domain.devices
+    connected(after)
+    until(lambda: "tap1" in domain.devices, "it is put back")
+    until(lambda: owed(notes) == [], "and nothing is owed any more")
+
+
+def test_an_interface_that_never_left_is_forgotten(binding, killed):
+    domain, after, notes = killed
+    connected(after)
+    until(lambda: owed(notes) == [], "nothing is owed")
+    domain.let_go()
+    refreshed = after.refresh(domain.id)
+    refreshed.result(WAIT)
+    assert "tap1" not in domain.devices
+
+
+def test_a_journal_that_cannot_be_written_takes_nothing_out(binding):
+    class Full(Notes):
+        def remember(self, name, value):
+            raise errors.JournalError(facts={"path": "j", "problem": "disk full"})
+
+    made = LibvirtHypervisor("test:///", load=lambda: binding, notes=Full())
+    _, tap = running(binding, made)
+    with pytest.raises(errors.JournalError):
+        made.reattach(tap, WAIT)
+    assert "detach" not in binding.calls
+    made.close(WAIT)
 
 
 def test_two_repairs_of_one_interface_do_not_meet(binding, hypervisor):
