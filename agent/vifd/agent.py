@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from vifd import __version__, errors
+from vifd import __version__, errors, news
 from vifd.adoption import Adoption
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.decision import Request
-from vifd.engine import Engine, outgoing
+from vifd.engine import Engine
 from vifd.explain import Explanation
 from vifd.explain.examiner import Examiner
 from vifd.garbage.collector import Collector
@@ -295,4 +295,4 @@ class Agent:
 
     def reassert(self) -> None:
         """Put every status into the outbox again."""
-        self._journal.reassert(outgoing)
+        self._journal.reassert(news.outgoing)

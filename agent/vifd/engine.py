@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,21 +10,22 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vifd import errors, outcome, plan
+from vifd import errors, news, outcome
 from vifd.bus import Bus
 from vifd.decision import Request
 from vifd.inspection import Inspection, inspect
 from vifd.intake import Intake
 from vifd.lane import Busy, Lane
 from vifd.metrics import Metrics
-from vifd.model import Document, Evidence, PortRecord, Wiring, restore
+from vifd.model import Document, Evidence, PortRecord
 from vifd.negotiation import Choice
 from vifd.negotiation.token import Claims
 from vifd.offering import Negotiator, Offering, Terms
 from vifd.plan import Step
 from vifd.plugin import UNPROBED, Advert, Health, Probe, VifPlugin
-from vifd.status import status_of
-from vifd.store import Change, Journal, Outgoing, Records
+from vifd.recovery import Recovery
+from vifd.retries import Retries
+from vifd.store import Change, Journal, Records
 from vifd.ticket import Event
 from vifd.tickets import Tickets
 from vifd.worker import Limits, Worker
@@ -103,12 +103,10 @@ class Engine:
         self.negotiator.terms = self.settings.terms
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator)
-        self._attempts: dict[str, int] = {}
-        self._due: dict[str, float] = {}
+        self._retries = Retries()
+        self._recovery = Recovery(self.plugins, self.journal, self._take_back)
         self._unsettled: set[str] = set()
-        self._lost: set[str] = set()
         self._restrained = self._restoring = False
-        self._lock = threading.Lock()
         self._limits = self.settings.limits
         for name, plugin in self.plugins.items():
             self._hire(name, plugin)
@@ -136,8 +134,8 @@ class Engine:
         for name, lane in self.lanes.items():
             lane.errand("settle", partial(self._settle, lane, settled))
             if recover:
-                self._lost.add(name)
-                lane.errand("recover", partial(self._recover, name))
+                self._recovery.want([name])
+                lane.errand("recover", partial(self._recovery.run, name))
             lane.errand("probe", self._workers[name].probe)
             lane.start()
         self.intake.start()
@@ -234,7 +232,7 @@ class Engine:
     @property
     def recovering(self) -> tuple[str, ...]:
         """The plugins that have yet to take ports back after a journal was lost."""
-        return tuple(sorted(self._lost))
+        return self._recovery.waiting
 
     def _all_probed(self) -> bool:
         return len(self.probed_plugins()) == len(self.probes)
@@ -248,9 +246,7 @@ class Engine:
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests; never blocks."""
-        with self._lock:
-            for request in requests:
-                self._attempts.pop(request.ticket.port_id, None)
+        self._retries.afresh(request.ticket.port_id for request in requests)
         self.intake.submit(requests)
 
     def choose(self, doc: Document, claims: Claims | None = None) -> Choice:
@@ -313,7 +309,9 @@ class Engine:
         *,
         durable: bool,
     ) -> Records:
-        done = self.journal.commit(changes, events=_events, outgoing=_outgoing, durable=durable)
+        done = self.journal.commit(
+            changes, events=news.events, outgoing=news.statuses, durable=durable
+        )
         self.negotiator.changed(done.new)
         for port_id, record in done.new.items():
             self._after(port_id, done.old[port_id], record, failures.get(port_id))
@@ -335,9 +333,7 @@ class Engine:
         if new is not None and error is not None:
             self._later(port_id)
         elif new is None or (new.applied and new.error is None):
-            with self._lock:
-                self._attempts.pop(port_id, None)
-                self._due.pop(port_id, None)
+            self._retries.done(port_id)
         if error is not None or new is None or new.error is None:
             self._seen(port_id, old, new, error)
         self.tickets.settle(port_id, old, new, error)
@@ -362,13 +358,8 @@ class Engine:
     def _later(self, port_id: str) -> None:
         if self.journal.get(port_id) is None:
             return
-        with self._lock:
-            attempt = self._attempts[port_id] = self._attempts.get(port_id, 0) + 1
-            pause = plan.delay(
-                attempt, first=self.settings.retry_first, longest=self.settings.retry_longest,
-                jitter=random.random(),
-            )  # fmt: skip
-            self._due[port_id] = time.monotonic() + pause
+        first, longest = self.settings.retry_first, self.settings.retry_longest
+        self._retries.later(port_id, first=first, longest=longest)
         self.nudge()
 
     def probed(self, plugin: str, probe: Probe) -> None:
@@ -376,8 +367,8 @@ class Engine:
         before = self.probes[plugin]
         self.probes[plugin] = probe
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
-        if plugin in self._lost and probe.health is not Health.UNAVAILABLE:
-            self.lanes[plugin].errand("recover", partial(self._recover, plugin))
+        if plugin in self._recovery.waiting and probe.health is not Health.UNAVAILABLE:
+            self.lanes[plugin].errand("recover", partial(self._recovery.run, plugin))
         if before == probe:
             return
         self.health_changed()
@@ -438,19 +429,13 @@ class Engine:
 
     def retry_in(self, port_id: str) -> float | None:
         """Seconds until the next attempt of a port whose last one failed."""
-        with self._lock:
-            due = self._due.get(port_id)
-        return None if due is None else max(0.0, due - time.monotonic())
+        return self._retries.remaining(port_id)
 
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
         self.chore()
-        with self._lock:
-            due = [port_id for port_id, at in self._due.items() if at <= now]
-            for port_id in due:
-                del self._due[port_id]
-            following = min(self._due.values(), default=now + 3600.0)
+        due, following = self._retries.take(now)
         self.again(due)
         for lane in self.lanes.values():
             self._watch(lane, now)
@@ -480,93 +465,10 @@ class Engine:
         self.tickets.fail(failures)
         lane.errand("probe", self._workers[lane.name].probe)
 
-    # --- a journal that was lost ---
-
-    def _recover(self, name: str) -> None:
-        """Take back every port whose marks still tell its document."""
-        found = self.plugins[name].observe()
-        changes: dict[str, Change] = {}
-        for observed in found:
-            if observed.document is None or self.journal.get(observed.port_id) is not None:
-                continue
-            try:
-                doc = restore(observed.document, port_id=observed.port_id)
-            except errors.VifError as error:
-                LOG.warning("recover: %s: %s", observed.port_id, error)
-                continue
-            changes[observed.port_id] = _recovered(doc, name, observed.wiring)
-        if changes:
-            self._unsettled.update(changes)
-            if not self.record(changes, None, durable=True):
-                return
-            LOG.warning("recover: %d of %d ports of plugin %s taken back from their marks",
-                        len(changes), len(found), name)  # fmt: skip
-            self.again(changes)
-        self._lost.discard(name)
-        if not self._lost:
-            self._trust()
-
-    def _trust(self) -> None:
-        """Every plugin was asked what the journal may lack."""
-        try:
-            self.journal.trust()
-        except errors.JournalError as error:
-            LOG.warning("%s: %s; the host is asked again after the next start",
-                        error.code, error.message)  # fmt: skip
-
-
-def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
-    record = PortRecord(doc=doc, plugin=plugin, vif_type=wiring.vif_type, names=wiring)
-    return lambda present: present or record
-
-
-def _events(old: Records, new: Records) -> list[Event]:
-    """What the event stream shall say of these changes."""
-    events = []
-    for port_id, record in new.items():
-        name = outcome.event_name(old.get(port_id), record)
-        known = record or old.get(port_id)
-        if not name or known is None:
-            continue
-        events.append(
-            Event(
-                id=0, event=name, at=time.time(), port=port_id,
-                instance=known.doc.attachment.instance_id, plugin=known.plugin,
-                phase=record.phase.value if record else "", role=known.role.value,
-                status=status_of(record).value if record else "DOWN", revision=known.revision,
-                request_id=known.request_id, error=_cause(record, name),
-                findings=outcome.told(record) if record and name == "degraded" else None,
-            )
-        )  # fmt: skip
-    return events
-
-
-def _cause(record: PortRecord | None, event: str) -> dict[str, object] | None:
-    """Why, for the events that have a reason."""
-    if record is None or record.error is not None or event != "degraded":
-        return record.error if record else None
-    drift = outcome.drift(record)
-    return drift.to_dict() if drift else None
-
-
-def _outgoing(old: Records, new: Records) -> list[Outgoing]:
-    """Statuses that the network service must hear of."""
-    mail = []
-    for port_id, record in new.items():
-        before = old.get(port_id)
-        if record is None:
-            if before is not None:
-                mail.append(Outgoing(port_id, "DOWN", before.revision + 1, gone=True))
-        elif before is None or outcome.reportable(before) != outcome.reportable(record):
-            mail.append(outgoing(record))
-    return mail
-
-
-def outgoing(record: PortRecord) -> Outgoing:
-    """The status of a port as it goes to the network service."""
-    made = record.wiring or record.names
-    return Outgoing(
-        port_id=record.id, status=status_of(record).value, revision=record.revision,
-        error=record.error, network_id=record.doc.attachment.network.id,
-        device=made.device if made else "", role=record.role.value,
-    )  # fmt: skip
+    def _take_back(self, changes: Mapping[str, Change]) -> bool:
+        """Ports that a lost journal knew: on disk again, and looked at."""
+        self._unsettled.update(changes)
+        if not self.record(changes, None, durable=True):
+            return False
+        self.again(changes)
+        return True

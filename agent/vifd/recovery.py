@@ -1,0 +1,79 @@
+"""Ports taken back from their marks, after a journal that was lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from vifd import errors
+from vifd.model import Document, PortRecord, Wiring, restore
+from vifd.plugin import Observed, VifPlugin
+from vifd.store import Change, Journal
+
+LOG = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Which plugins have yet to say what the journal may lack; each says it on its own lane.
+
+    :param accept: puts changes on disk and has their ports served; false where it could not
+    """
+
+    def __init__(
+        self,
+        plugins: Mapping[str, VifPlugin],
+        journal: Journal,
+        accept: Callable[[Mapping[str, Change]], bool],
+    ) -> None:
+        self._plugins = plugins
+        self._journal = journal
+        self._accept = accept
+        self._waiting: set[str] = set()
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The plugins that have yet to be asked."""
+        return tuple(sorted(self._waiting))
+
+    def want(self, plugins: Iterable[str]) -> None:
+        """The journal may lack ports of these plugins."""
+        self._waiting.update(plugins)
+
+    def run(self, plugin: str) -> None:
+        """Take back every port of a plugin whose marks still tell its document."""
+        found = self._plugins[plugin].observe()
+        changes = self._changes(plugin, found)
+        if changes:
+            if not self._accept(changes):
+                return
+            LOG.warning("recover: %d of %d ports of plugin %s taken back from their marks",
+                        len(changes), len(found), plugin)  # fmt: skip
+        self._waiting.discard(plugin)
+        if not self._waiting:
+            self._trust()
+
+    def _changes(self, plugin: str, found: Iterable[Observed]) -> dict[str, Change]:
+        changes: dict[str, Change] = {}
+        for observed in found:
+            if observed.document is None or self._journal.get(observed.port_id) is not None:
+                continue
+            try:
+                doc = restore(observed.document, port_id=observed.port_id)
+            except errors.VifError as error:
+                LOG.warning("recover: %s: %s", observed.port_id, error)
+                continue
+            changes[observed.port_id] = _recovered(doc, plugin, observed.wiring)
+        return changes
+
+    def _trust(self) -> None:
+        """Every plugin was asked what the journal may lack."""
+        try:
+            self._journal.trust()
+        except errors.JournalError as error:
+            LOG.warning("%s: %s; the host is asked again after the next start",
+                        error.code, error.message)  # fmt: skip
+
+
+def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
+    record = PortRecord(doc=doc, plugin=plugin, vif_type=wiring.vif_type, names=wiring)
+    return lambda present: present or record
