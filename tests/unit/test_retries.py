@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 from vifd.retries import IDLE, Retries
 
@@ -18,7 +19,7 @@ def test_pauses_grow_up_to_the_longest_and_never_end() -> None:
     for _ in range(12):
         retries.later("a", first=1.0, longest=60.0)
         pauses.append(due(retries, "a"))
-    assert all(b > a for a, b in zip(pauses[:6], pauses[1:6], strict=False))
+    assert all(b > a for a, b in pairwise(pauses[:6]))
     assert 59.0 < pauses[-1] <= 75.0
 
 
