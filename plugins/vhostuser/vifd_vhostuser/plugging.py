@@ -91,8 +91,8 @@ class Plugging(PortPlugging):
         )
 
     def stale(self, work: Work, row: PortRow) -> bool:
-        """A port of another type is made anew; one whose guest is connected is let be."""
-        return row.type != work.names.interface_type
+        """A port of another type is made anew, and one that the switch has left half-made."""
+        return row.type != work.names.interface_type or (work.item.thorough and half_made(row))
 
     def settle(self) -> None:
         """Give the sockets that are there already to whom they shall belong."""
@@ -103,6 +103,16 @@ class Plugging(PortPlugging):
                 self.batch.fail(work, error, "socket")
                 continue
             work.names = replace(work.names, plugged=True)
+
+
+# Seen with Open vSwitch 3.1: status "connected", queues enabled, link_state down, MTU 0.
+def half_made(row: PortRow) -> bool:
+    """Whether the guest is connected and the switch does not run the port all the same.
+
+    Where a guest connects again while a switch that restarted still adds the port, Open vSwitch can
+    miss that the port has to be reconfigured: no frame passes until it is added once more.
+    """
+    return row.status.get("status") == "connected" and row.link_state == "down"
 
 
 def remove_sockets(files: HostFiles, works: Iterable[Work]) -> None:

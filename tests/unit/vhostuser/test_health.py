@@ -10,6 +10,7 @@ from vifd_vhostuser import dpdk
 from vifd_vhostuser.dpdk import Polling
 from vifd_vhostuser.health import WAITING, Guest, evidence
 from vifd_vhostuser.memory import GuestMemory, State
+from vifd_vhostuser.plugging import half_made
 
 POLLED = Polling({0: [1]}, {"vhu1": 1})
 SHARED = Guest(True, 42, GuestMemory(State.SHARED, 96 << 20, "/memfd:ram"))
@@ -94,3 +95,10 @@ def test_the_switch_answer_about_polling_is_read():
     polling = dpdk.read_polling(PMD)
     assert polling.cores == {0: [1], 1: [7]}
     assert polling.queues == {"vhu00000001-000": 2, "dpdk0": 1}
+
+
+@pytest.mark.parametrize(
+    ("row", "half"), [(UP, False), (DOWN, False), (STARVED, True), (PortRow("vhu1", "b"), False)]
+)
+def test_a_port_that_the_switch_does_not_run_for_a_guest_that_is_there(row, half):
+    assert half_made(row) is half
