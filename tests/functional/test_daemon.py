@@ -336,6 +336,8 @@ def _text(vifd: Vifd, path: str) -> str:
 def test_the_log_has_one_line_per_plug_with_everything_in_it(up: Vifd) -> None:
     status, _ = up.plug(document(1))
     assert status == 201
+    # The line follows the answer.
+    until(lambda: "plugged tap" in up.log, "it is logged")
     (line,) = [x for x in up.log.splitlines() if "plugged tap" in x and " INFO " in x]
     for word in (DEVICES[1], port_id(1), document(1)["instance"]["id"], "request=req-", "ms"):
         assert word in line
@@ -346,6 +348,7 @@ def test_json_log_carries_the_context_in_fields(vifd: Vifd) -> None:
     vifd.start()
     vifd.ready()
     vifd.plug(document(1))
+    until(lambda: "plugged tap" in vifd.log, "it is logged")
     lines: list[dict[str, Any]] = []
     for text in (vifd.directory / "vifd.out").read_text().splitlines() + vifd.log.splitlines():
         if text.startswith("{"):
