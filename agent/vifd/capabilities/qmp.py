@@ -97,14 +97,16 @@ class Interrogator:
     def _run(self, argv: list[str]) -> tuple[int, str, str]:
         """Exit code, output and errors.
 
-        The answers go into memory that needs no reader: where the daemon is killed meanwhile, the
-        binary comes to its "quit" all the same.
+        All questions wait for the binary before it starts, and its answers go into memory that
+        needs no reader: where the daemon is killed meanwhile, it comes to its "quit" all the same.
         """
-        lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
-        with open(os.memfd_create("qmp"), "w+", errors="replace") as answers:
-            process = self._start(argv, answers.fileno())
+        with (
+            open(os.memfd_create("qmp"), "w+", errors="replace") as answers,
+            open(_asked(), "rb") as questions,
+        ):
+            process = self._start(argv, questions.fileno(), answers.fileno())
             try:
-                _, complaints = process.communicate("\n".join(lines), self._timeout)
+                _, complaints = process.communicate(timeout=self._timeout)
             except subprocess.TimeoutExpired as error:
                 raise Unreadable(f"{argv[0]} gave no answer in {self._timeout:g} s") from error
             finally:
@@ -116,19 +118,27 @@ class Interrogator:
             answers.seek(0)
             return process.returncode, answers.read(), complaints
 
-    def _start(self, argv: list[str], answers: int) -> subprocess.Popen[str]:
-        pipe = subprocess.PIPE
+    def _start(self, argv: list[str], questions: int, answers: int) -> subprocess.Popen[str]:
         with self._lock:
             if self._stopped:
                 raise Unreadable(f"{argv[0]} was not asked: the daemon is stopping")
             try:
                 self._running = subprocess.Popen(  # noqa: S603 - what guests are run with
-                    argv, stdin=pipe, stdout=answers, stderr=pipe, text=True, errors="replace",
-                    env=_ENVIRONMENT, cwd=os.sep,
+                    argv, stdin=questions, stdout=answers, stderr=subprocess.PIPE, text=True,
+                    errors="replace", env=_ENVIRONMENT, cwd=os.sep,
                 )  # fmt: skip
             except OSError as error:
                 raise Unreadable(f"{argv[0]} cannot be started: {error.strerror}") from error
             return self._running
+
+
+def _asked() -> int:
+    """A pipe that holds all questions; they are much shorter than a pipe is deep."""
+    lines = [json.dumps({"execute": q, "arguments": a, "id": q}) for q, a in _QUESTIONS]
+    questions, end = os.pipe()
+    with open(end, "w") as pipe:
+        pipe.write("\n".join(lines))
+    return questions
 
 
 def read(output: str) -> Qemu:
