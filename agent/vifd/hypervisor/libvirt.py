@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from vifd.errors import HypervisorError
+from vifd.errors import HypervisorError, JournalError
 from vifd.hypervisor import Guest, GuestInterface, library
 from vifd.hypervisor.inbox import Inbox, Mail
 from vifd.hypervisor.roster import Roster
@@ -71,8 +71,12 @@ class LibvirtHypervisor:
         self._thread = threading.Thread(target=self._run, name="libvirt", daemon=True)
 
     def start(self) -> None:
-        if self._notes is not None:
-            self._swaps.resume(self._notes.note(NOTE, list[Owed]) or [])
+        try:
+            owed = self._notes.note(NOTE, list[Owed]) if self._notes is not None else None
+            self._swaps.resume(owed or [])
+        except JournalError as error:
+            LOG.warning("%s: %s; whether a guest lacks an interface is not known", error.code,
+                        error.message)  # fmt: skip
         self._thread.start()
 
     def _keep(self, owed: list[Owed]) -> None:
@@ -215,16 +219,15 @@ class LibvirtHypervisor:
                 raise
             LOG.warning("guests cannot be read: %s", error.message)
             return
-        changed = self._roster.merge(found)
+        self._roster.merge(found)
         mail.done()
-        for guest in changed:
-            self._swaps.look(guest)
+        self._swaps.look()
 
     def _read_all(self, session: Session) -> None:
         with self._timed():
             guests = session.guests()
-        for guest in self._roster.replace(guests):
-            self._swaps.look(guest)
+        self._roster.replace(guests)
+        self._swaps.look()
 
     def _read_facts(self, session: Session) -> None:
         try:

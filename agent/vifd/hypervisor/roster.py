@@ -30,24 +30,23 @@ class Roster:
         """Have ``callback(device)`` called on the writer's thread."""
         self._callbacks.append(callback)
 
-    def merge(self, found: Mapping[str, Guest | None]) -> list[Guest]:
+    def merge(self, found: Mapping[str, Guest | None]) -> None:
         """Take what was read of some guests; ``None`` stands for one that is gone."""
         guests = {k: v for k, v in self.guests.items() if k not in found}
-        return self.replace(guests | {k: v for k, v in found.items() if v is not None})
+        self.replace(guests | {k: v for k, v in found.items() if v is not None})
 
-    def replace(self, guests: Mapping[str, Guest]) -> list[Guest]:
-        """Take what was read of all guests; those of them that are new or different."""
+    def replace(self, guests: Mapping[str, Guest]) -> None:
+        """Take what was read of all guests."""
         old, self.guests = self.guests, guests
         different = [k for k in old.keys() | guests.keys() if old.get(k) != guests.get(k)]
         if not different:
-            return []
+            return
         found = sorted((i for g in guests.values() for i in g.interfaces), key=lambda i: i.running)
         self.interfaces = {interface.device: interface for interface in found}
         with self.changed:
             self.changed.notify_all()
         both = [g for k in different for g in (old.get(k), guests.get(k)) if g is not None]
         self.tell({i.device for guest in both for i in guest.interfaces})
-        return [guests[k] for k in different if k in guests]
 
     def tell(self, devices: set[str]) -> None:
         """Tell everybody that something about these devices changed."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from vifd.errors import GuestRepairFailed, HypervisorError, JournalError
-from vifd.hypervisor import Guest, GuestInterface
+from vifd.hypervisor import GuestInterface
 from vifd.hypervisor.roster import Roster
 from vifd.hypervisor.session import Session
 
@@ -128,17 +128,26 @@ class Swaps:
         try:
             self._write()
             swap.take_out(session, self._roster, timeout)
-            swap.put_back(self._session)
+            self._put_back(swap)
         finally:
             if not swap.given_up:
                 self._end(key)
 
-    def look(self, guest: Guest) -> None:
+    def _put_back(self, swap: Swap) -> None:
+        """A guest stays without it where libvirt fails or is away: it is owed until it is back."""
+        try:
+            swap.put_back(self._session)
+        except GuestRepairFailed:
+            swap.given_up = True
+            raise
+
+    def look(self) -> None:
         """End what was given up and is possible now; on the thread that reads the guests."""
         for key, swap in list(self._open.items()):
-            if key[0] != guest.id or not swap.given_up:
+            guest = self._roster.guests.get(key[0])
+            if not swap.given_up:
                 continue
-            if not guest.running:
+            if guest is None or not guest.running:
                 self._end(key)
             elif self._roster.without(swap.interface):
                 swap.given_up = False
@@ -148,7 +157,8 @@ class Swaps:
                 self._end(key)
 
     def _end(self, key: tuple[str, str]) -> None:
-        self._open.pop(key, None)
+        with self._lock:
+            self._open.pop(key, None)
         try:
             self._write()
         except JournalError as error:
@@ -162,12 +172,12 @@ class Swaps:
     def _finish(self, key: tuple[str, str], swap: Swap) -> None:
         where = swap.interface
         try:
-            swap.put_back(self._session)
+            self._put_back(swap)
             LOG.warning("guest %s let go of %s late; it is back", where.name, where.device)
         except GuestRepairFailed as error:
             LOG.error(
                 "%s: %s. Next: %s. The interface: %s", error.code, error.message, error.hint,
                 swap.xml,
             )  # fmt: skip
-        finally:
+        else:
             self._end(key)

@@ -179,6 +179,9 @@ def test_an_interface_that_cannot_be_put_back_is_in_the_error(binding, hyperviso
         hypervisor.reattach(tap, WAIT)
     assert "tap1" in failed.value.facts["interface"]
     assert "tap1" not in domain.devices
+    domain.attach_fails = 0
+    hypervisor.refresh(domain.id).result(WAIT)
+    until(lambda: "tap1" in domain.devices, "it is still owed, and put back once that is possible")
 
 
 def test_a_guest_that_lets_go_late_gets_its_interface_back_all_the_same(
@@ -244,6 +247,13 @@ def test_an_interface_that_never_left_is_forgotten(binding, killed):
     refreshed = after.refresh(domain.id)
     refreshed.result(WAIT)
     assert "tap1" not in domain.devices
+
+
+def test_a_guest_that_is_gone_is_owed_nothing(binding, killed):
+    domain, after, notes = killed
+    del binding.domains[domain.id]
+    connected(after)
+    until(lambda: owed(notes) == [], "nothing is owed")
 
 
 def test_a_journal_that_cannot_be_written_takes_nothing_out(binding):
