@@ -27,6 +27,9 @@ _PREFIX = "v1."
 _SUM = 8
 #: What a plugin may tell of the host, in its probe's facts, that a port stands on.
 _SETTLED = ("bridge", "datapath_type", "port_type", "socket_dir")
+#: A capability that no probe had told yet. It refuses nothing, so neither does learning it; what is
+#: then found missing refuses the candidate, which is another matter.
+_UNTOLD = [None, None]
 
 
 class Claims(Struct, frozen=True, array_like=True):
@@ -141,7 +144,8 @@ def _pinned(found: Usable, claims: Claims) -> Usable:
 
 def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = sorted({*was, *now})
-    return [_change(n, was.get(n), now.get(n)) for n in names if was.get(n) != now.get(n)]
+    differ = [n for n in names if was.get(n) not in (now.get(n), _UNTOLD)]
+    return [_change(n, was.get(n), now.get(n)) for n in differ]
 
 
 def _change(fact: str, was: Any, now: Any) -> dict[str, Any]:

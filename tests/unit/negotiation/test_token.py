@@ -91,6 +91,14 @@ def test_what_the_offer_did_not_depend_on_may_change() -> None:
     assert redeem(made(one()).token, noisy).plugin == "ovs"
 
 
+@pytest.mark.parametrize("learned", [[True, None], [False, None], [True, 8]])
+def test_what_was_not_known_yet_may_be_learned(learned: list[Any]) -> None:
+    """An offer that was made while the host was still being read."""
+    text = made(one(consulted={"COMPUTE_NET_VIF_MODEL_VIRTIO": [None, None]})).token
+    now = one(consulted={"COMPUTE_NET_VIF_MODEL_VIRTIO": learned})
+    assert redeem(text, now).plugin == "ovs"
+
+
 def test_a_candidate_that_cannot_any_more_says_why() -> None:
     text = made(one()).token
     with pytest.raises(errors.TokenStale) as caught:
