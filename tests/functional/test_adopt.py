@@ -145,28 +145,58 @@ def neutron(ovs: PrivateOvs) -> None:
         ovs.ofctl("add-flow", bridge, f"table=0,priority=2,in_port={number},actions=drop")
 
 
-def test_no_frame_is_lost_where_networks_meet_on_a_physical_bridge(ovs, machine, foreign, vifd):
-    """With an L2 agent beside it: the port leaves the agent's VLAN for one of ours, and both meet
-    on the physical bridge. A frame may come twice meanwhile, as on any network that learns anew."""
+@pytest.fixture
+def mapped(ovs, machine, foreign, vifd) -> Iterator[tuple[TapGuest, TapGuest]]:
+    """Two guests in the VLAN of an L2 agent; its physical bridge is one of ours as well."""
     neutron(ovs)
     vifd.configure({"ovs": {"bridge_mappings": "physnet1:br-phys"}})
     vifd.stop()
     vifd.start()
     vifd.ready()
-    segment = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101}
     for name, number in (("tapone", 1), ("taptwo", 2)):
         plug_by_hand(ovs, machine, foreign, name, number, "tag=7")
     with TapGuest("tapone") as one, TapGuest("taptwo") as two:
         ovs.wait_for_carrier("tapone", "taptwo")
-        with Stream(one, two, hello(1, 2)) as there, Stream(two, one, hello(2, 1)) as back:
-            until(lambda: len(there.arrived) > 20 and len(back.arrived) > 20, "frames pass")
-            for number in (1, 2):
-                doc = document(number)
-                doc["network"]["segment"] = segment
-                status, port = adopt(vifd, number, doc)
-                assert (status, port.get("phase")) == (201, "LIVE"), port.get("message")
-                go_on(there, back)
-        assert there.lost == back.lost == []
+        yield one, two
+
+
+def on_physnet(number: int) -> dict[str, Any]:
+    doc = document(number)
+    doc["network"]["segment"] = {
+        "network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101,
+    }  # fmt: skip
+    return doc
+
+
+def test_no_frame_is_lost_where_networks_meet_on_a_physical_bridge(mapped, vifd):
+    """With an L2 agent beside it: the port leaves the agent's VLAN for one of ours, and both meet
+    on the physical bridge. A frame may come twice meanwhile, as on any network that learns anew."""
+    one, two = mapped
+    with Stream(one, two, hello(1, 2)) as there, Stream(two, one, hello(2, 1)) as back:
+        until(lambda: len(there.arrived) > 20 and len(back.arrived) > 20, "frames pass")
+        for number in (1, 2):
+            status, port = adopt(vifd, number, on_physnet(number))
+            assert (status, port.get("phase")) == (201, "LIVE"), port.get("message")
+            go_on(there, back)
+    assert there.lost == back.lost == []
+
+
+def test_a_guest_that_only_listens_is_reached_all_the_same(ovs, mapped, vifd):
+    """The physical bridge has learned that its MAC is behind the agent's patch port, and hears
+    nothing else from the guest."""
+    one, two = mapped
+
+    def everybody(text: bytes) -> bytes:
+        return frames.udp(mac(1), frames.BROADCAST, "10.0.0.1", "10.0.0.255", payload=text)
+
+    reaches(one, two, everybody)
+    until(lambda: mac(1) in ovs.appctl("fdb/show", "br-phys"), "the physical bridge has learned it")
+    with Stream(two, one, hello(2, 1)) as back:
+        until(lambda: len(back.arrived) > 20, "frames pass")
+        status, port = adopt(vifd, 1, on_physnet(1))
+        assert (status, port.get("phase")) == (201, "LIVE"), port.get("message")
+        go_on(back)
+    assert back.lost == []
 
 
 def test_an_adopted_port_is_a_port_like_any_other(ovs, machine, vifd, pair):

@@ -10,7 +10,9 @@ import pytest
 from vifd import errors
 from vifd.drivers import PortSpec
 from vifd.model import Attachment, PortRecord, decode
+from vifd.openflow import action as act
 from vifd.ovs import cookies, marks
+from vifd.ovs.announcing import announcement
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
 from vifd.testing.machines import FakeMachine
@@ -152,6 +154,8 @@ def test_one_that_fails_half_way_is_given_back(scene):
     assert scene.ours() == set()
     now = scene.drivers.ovsdb.port("theirs")
     assert (now.tag, now.external_ids, now.ofport) == (row.tag, row.external_ids, row.ofport)
+    back = ("br-int", announcement(mac(1)), row.ofport, act.normal())
+    assert scene.machine.openflow.sent == [back], "bridges that learn know where it is again"
 
 
 def test_an_orphan_of_ours_can_be_adopted(scene):

@@ -118,7 +118,7 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     if len(present) > MOST_MEMBERS:
         problem = f"{len(present)} open ports on one network, {MOST_MEMBERS} is the most"
         raise BackendError(facts={"backend": "Open vSwitch", "problem": problem})
-    uplink = _to_uplink(network)
+    uplink = to_uplink(network)
     others = network.neighbours.without({m.ofport for m in present})
     uplink = others.tail or uplink
     everyone = [*(m.ofport for m in present), *others.plain]
@@ -145,8 +145,8 @@ def _from_uplink(network: Network) -> list[Flow]:
     ]  # fmt: skip
 
 
-def _to_uplink(network: Network) -> bytes:
-    """The actions that end a flood; they change the frame, so they come last."""
+def to_uplink(network: Network) -> bytes:
+    """The actions that send a frame out to the segment; they change it, so they come last."""
     if network.uplink is None:
         return b""
     out = act.output(network.uplink)

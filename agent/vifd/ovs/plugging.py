@@ -15,6 +15,7 @@ from functools import partial
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
 from vifd.ovs import marks
+from vifd.ovs.announcing import announce, announce_back
 from vifd.ovs.batch import Batch, Work
 from vifd.ovs.bridges import Bridges, ensure_patches
 from vifd.ovs.ports import SwitchPort, switch_port
@@ -42,6 +43,7 @@ class PortPlugging(abc.ABC):
         """Take all steps."""
         self._bridges()
         self._flows(switches)
+        self._announce(switches)
         self.prepare()
         self._ports()
         self._numbers()
@@ -106,6 +108,9 @@ class PortPlugging(abc.ABC):
 
             for work in works:
                 before = {work.id: switch.get(work.id)}
+                if work.names.adopted:
+                    back = partial(announce_back, self.drivers.openflow, name, _port(work))
+                    work.item.undo.push("announcement", back)
                 work.item.undo.push("flows", partial(switch.apply, before))
             self.batch.together("flows", step, works)
             alive = [w for w in works if w.id not in self.batch.failed]
@@ -113,6 +118,19 @@ class PortPlugging(abc.ABC):
             for work in alive:
                 if work.id in unlike:
                     self.batch.fail(work, unlike[work.id], "flows")
+
+    def _announce(self, switches: dict[str, Switch]) -> None:
+        """Have frames for a port that changes hands take the new way before its row, and with it
+        the old way, is changed. The port's own frames must be on theirs by then, or the bridges
+        would learn the old way anew."""
+        for name, works in self.batch.bridges().items():
+            moved = [w for w in works if w.names.adopted and w.names.patch and _port(w).is_open]
+            if moved:
+                switches[name].settle()
+            for work in moved:
+                row = self.drivers.ovsdb.port(work.names.patch)
+                if row is not None and row.ofport:
+                    announce(self.drivers.openflow, name, _port(work), row.ofport)
 
     # --- 3: switch ports ---
 
