@@ -10,19 +10,20 @@ import pytest
 
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
-from vifd import errors, worker
+from vifd import errors
 from vifd.engine import Settings
 from vifd.model import Document, Phase, Status, decode
 from vifd.plugin import Item, Outcomes
 from vifd.status import status_of
 from vifd.testing.plugin import FakeBackend, FakePlugin
+from vifd.worker import attempt
 
 FAST = Settings(verify=2.0, retry_first=0.01, retry_longest=0.05)
 
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    monkeypatch.setattr(worker, "PATIENCE", 0.01)
+    monkeypatch.setattr(attempt, "PATIENCE", 0.01)
     machine = Machine(tmp_path, FakeBackend(), FAST)
     machine.boot()
     yield machine
@@ -105,7 +106,7 @@ def test_a_timeout_throws_nothing_away_of_the_others(
 ) -> None:
     """One port of a batch is never clean: those beside it are proven and stay so, and what is
     tried again is that port alone."""
-    monkeypatch.setattr(worker, "PATIENCE", 0.01)
+    monkeypatch.setattr(attempt, "PATIENCE", 0.01)
     machine = Machine(tmp_path, FakeBackend(), Settings(verify=0.05, retry_first=0.01))
     machine.boot()
     machine.backend.dirty[port_id(2)] = 10_000

@@ -1,0 +1,30 @@
+"""Where a worker hands in its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from vifd import errors
+from vifd.model import Evidence, PortRecord
+from vifd.plugin import Probe
+from vifd.store import Change
+
+
+class Desk(Protocol):
+    """Where a worker hands in its results."""
+
+    def record(
+        self, changes: Mapping[str, Change], errors_by_port: Mapping[str, errors.VifError] | None
+    ) -> Mapping[str, PortRecord | None]:
+        """Commit, tell the callers, the event stream and the network service."""
+
+    def probed(self, plugin: str, probe: Probe) -> None:
+        """The plugin's health was read."""
+
+    def again(self, port_ids: Iterable[str]) -> None:
+        """These ports need another step right away."""
+
+    @property
+    def witness(self) -> Callable[[PortRecord], list[Evidence]]:
+        """Tells what is known of a port besides what its plugin reads back."""
