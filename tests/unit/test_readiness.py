@@ -39,9 +39,10 @@ def test_a_port_that_is_gone_is_made_again_before_it_is_ready(machine):
         machine.backend.ports[port_id(1)].damage = "the power was cut"
 
     seen = boot_again(machine, cut)
-    verbs = [verb for verb, _ in seen]
-    assert "plug" in verbs
-    assert not any(ready for verb, ready in seen if verb in ("check", "plug", "activate"))
+    # A probe that answers late has the port checked once more, when it is ready.
+    made = [ready for verb, ready in seen if verb in ("plug", "activate")]
+    assert made
+    assert not any(made)
     assert machine.record(1).phase is Phase.LIVE
 
 
@@ -55,4 +56,4 @@ def test_a_port_that_cannot_be_made_is_ready_with_its_error(machine):
 
     boot_again(machine, cut)
     until(lambda: machine.record(1).error)
-    assert machine.engine.ready
+    until(lambda: machine.engine.ready)
