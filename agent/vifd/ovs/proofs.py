@@ -67,7 +67,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
         yield Frame(
             "neighbor_solicitation",
             f"icmp6,{head},dl_dst=33:33:00:00:00:01,ipv6_src={target},ipv6_dst=ff02::1,"
-            f"nw_ttl=255,icmp_type=135,icmp_code=0,nd_target={target}",
+            f"nw_ttl=255,icmpv6_type=135,icmpv6_code=0,nd_target={target}",
             End.NETWORK,
         )
     if port.secured:

@@ -63,8 +63,9 @@ def _name(key: str, packet: dict[str, int]) -> str:
         proto = {fd.TCP: "tcp", fd.UDP: "udp"}.get(packet.get("ip_proto", 0), "")
         return f"{proto}{key.removeprefix('tp')}"
     if key in ("icmp_type", "icmp_code"):
-        version = "icmpv6" if packet.get("eth_type") == fd.IPV6 else "icmpv4"
-        return f"{version}{key.removeprefix('icmp')}"
+        if packet.get("eth_type") == fd.IPV6:  # as in a trace, unlike in a flow
+            raise ValueError(f"prerequisites not met for setting {key}")
+        return f"icmpv4{key.removeprefix('icmp')}"
     if key == "dl_vlan_pcp":
         return "vlan_pcp"
     return _WORDS.get(key, key)

@@ -28,11 +28,11 @@ def arp(eth=ME, sha=ME, spa=MY4, op=1):
 
 
 def nd(kind, src=MY6, eth=ME, target=MY6):
-    return f"icmp6,dl_src={eth},{ALL6},ipv6_src={src},icmp_type={kind},nd_target={target}"
+    return f"icmp6,dl_src={eth},{ALL6},ipv6_src={src},icmpv6_type={kind},nd_target={target}"
 
 
 def icmp6(kind, src=MY_LL, eth=ME):
-    return f"icmp6,dl_src={eth},{ALL6},ipv6_src={src},icmp_type={kind}"
+    return f"icmp6,dl_src={eth},{ALL6},ipv6_src={src},icmpv6_type={kind}"
 
 
 def dhcp(src="0.0.0.0", eth=ME, ports=(68, 67)):

@@ -111,7 +111,7 @@ def test_patch_ports_lead_to_another_bridge() -> None:
         ("in_port=LOCAL, arp,arp_op=1", {"in_port": 0xFFFFFFFE, "eth_type": 0x0806, "arp_op": 1}),
         ("udp,tp_src=68,tp_dst=67,nw_ttl=64",
          {"eth_type": 0x0800, "ip_proto": 17, "udp_src": 68, "udp_dst": 67}),
-        ("icmp6,icmp_type=134", {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 134}),
+        ("icmp6,icmpv6_type=134", {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 134}),
         ("ip,nw_tos=8,dl_vlan=5,dl_vlan_pcp=2",
          {"eth_type": 0x0800, "ip_dscp": 2, "vlan_vid": 0x1005, "vlan_pcp": 2}),
         ("vlan_tci=0x5005", {"vlan_vid": 0x1005, "vlan_pcp": 2}),
