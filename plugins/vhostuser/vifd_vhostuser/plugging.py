@@ -18,8 +18,9 @@ from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.options import CLIENT, Settings
 from vifd_vhostuser.sockets import NOBODY, Holding
 
-#: Seconds for the switch to close the socket of a port that it removed.
-_RELEASE = 1.0
+#: Seconds for the switch to let go of the sockets of ports that it removed. DPDK's thread keeps one
+#: open while it sleeps on it, for 1 s at most, also once the file is gone.
+_RELEASE = 2.0
 
 
 class Plugging(PortPlugging):
@@ -37,9 +38,10 @@ class Plugging(PortPlugging):
         """Have the directory there, and no dead socket in the way."""
         self.batch.together("socket", self._directory)
         held = self.files.table.held(w.names.socket for w in self.batch)
+        deadline = time.monotonic() + _RELEASE
         for work in self.batch:
             try:
-                self._clear(work, held.get(work.names.socket, NOBODY))
+                self._clear(work, held.get(work.names.socket, NOBODY), deadline)
             except VifError as error:
                 self.batch.fail(work, error, "socket")
 
@@ -53,7 +55,7 @@ class Plugging(PortPlugging):
             if make:
                 sockets.make_directory(directory, self.settings.access)
 
-    def _clear(self, work: Work, held: Holding) -> None:
+    def _clear(self, work: Work, held: Holding, deadline: float) -> None:
         """Remove a socket that nobody holds; refuse what vifd did not make."""
         path = work.names.socket
         problem = sockets.path_problem(path)
@@ -63,19 +65,27 @@ class Plugging(PortPlugging):
         if problem is not None:
             raise SocketError(facts={"path": path, "problem": problem})
         if work.names.interface_type != CLIENT and held:
-            self._await_release(work)
+            held = self._released(work, deadline)
         sockets.remove_stale(path, held)
 
-    def _await_release(self, work: Work) -> None:
-        """A socket in use keeps the switch from making its own; and where it tries, DPDK closes a
-        descriptor too many, which was seen to cut off the bridge. The switch lets go of the socket
-        of a port that was just removed a moment later."""
-        path, deadline = work.names.socket, time.monotonic() + _RELEASE
-        while self.drivers.ovsdb.port(work.device) is None and self.files.table.held([path]):
+    def _released(self, work: Work, deadline: float) -> Holding:
+        """Who holds a socket that the switch shall make, once the switch has let go of it itself.
+
+        A socket in use keeps the switch from making its own; and where it tries, DPDK closes a
+        descriptor too many, which was seen to cut off the bridge. What is open without a file is
+        not in its way.
+
+        :raises SocketError: another process has it
+        """
+        path = work.names.socket
+        while held := self.files.table.held([path]).get(path, NOBODY):
+            if self.drivers.ovsdb.port(work.device) is not None or sockets.read(path) is None:
+                break
             if time.monotonic() > deadline:
                 problem = "another process holds it, so the switch cannot make it"
                 raise SocketError(facts={"path": path, "problem": problem})
             time.sleep(0.01)
+        return held
 
     def spec(self, work: Work) -> PortSpec:
         names = work.names

@@ -21,6 +21,7 @@ from vifd_vhostuser.options import SERVER
 from vifd_vhostuser.plugin import VhostUserPlugin
 from vifd_vhostuser.probing import cores_of
 from vifd_vhostuser.processes import Processes
+from vifd_vhostuser.sockets import NOBODY, Holding, UnixTable
 
 DEVICE = "vhu00000001-00"
 
@@ -77,6 +78,19 @@ def listen(path):
     return server
 
 
+class Sleeper(UnixTable):
+    """A kernel whose switch sleeps on the sockets that it has closed, for a number of looks."""
+
+    def __init__(self, looks):
+        super().__init__()
+        self.looks = looks
+
+    def held(self, paths):
+        self.looks -= 1
+        held = Holding(listening=True, inodes=frozenset({1}))
+        return dict.fromkeys(paths, held if self.looks > 0 else NOBODY)
+
+
 class TestPlug:
     def test_the_row_names_type_socket_and_mtu(self, scene, directory):
         scene.plug(attachment(1))
@@ -107,6 +121,20 @@ class TestPlug:
         listen(directory / DEVICE).close()
         scene.plug(attachment(1))
         assert not (directory / DEVICE).exists()
+
+    @pytest.mark.parametrize("looks", [2, 3])
+    def test_one_that_turns_stale_while_the_switch_is_waited_for_goes(self, directory, looks):
+        scene = Scene(directory, port_type=SERVER)
+        scene.plugin.files.table = Sleeper(looks)
+        listen(directory / DEVICE).close()
+        scene.ledger.plug(attachment(1))
+        assert not (directory / DEVICE).exists()
+
+    def test_the_switch_is_not_waited_for_where_no_file_is_in_its_way(self, directory):
+        scene = Scene(directory, port_type=SERVER)
+        scene.plugin.files.table = table = Sleeper(1000)
+        scene.ledger.plug(attachment(1))
+        assert table.looks > 990
 
     def test_the_socket_of_a_running_guest_stays(self, scene, directory):
         with listen(directory / DEVICE):
