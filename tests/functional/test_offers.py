@@ -122,6 +122,14 @@ def test_a_port_is_plugged_as_offered_and_remembers_the_others(vifd: Vifd) -> No
     assert "vhostuser/vhostuser: E_CAP_SHARED_MEMORY" in done.stdout
 
 
+def test_other_ports_make_no_token_stale(vifd: Vifd) -> None:
+    token = ask(vifd, wanted())[1]["token"]
+    assert vifd.plug(wanted(2))[0] == 201
+    assert vifd.call("POST", "/v1/host/refresh")[0] == 200
+    status, answer = vifd.call("PUT", f"{PORT}?token={token}", wanted())
+    assert status == 202, answer
+
+
 def test_a_host_that_has_changed_says_what_has(vifd: Vifd, ovs: PrivateOvs) -> None:
     token = ask(vifd, wanted())[1]["token"]
     ovs.vsctl("del-br", "br-out")

@@ -98,7 +98,7 @@ def dependencies(attachment: Attachment, candidate: Candidate) -> dict[str, Any]
         "network.segment": [kind, physnet, segment.segmentation_id],
     }
     probe = candidate.probe
-    facts |= {f"plugin.{name}": probe.facts[name] for name in _SETTLED if name in probe.facts}
+    facts |= {f"plugin.{n}": _settled(probe.facts[n]) for n in _SETTLED if n in probe.facts}
     facts |= {f"capability.{name}": value for name, value in candidate.consulted.items()}
     uplink = probe.physical_networks.get(physnet or "") or probe.tunnels.get(kind)
     if uplink is not None:
@@ -107,6 +107,12 @@ def dependencies(attachment: Attachment, candidate: Candidate) -> dict[str, Any]
             facts[f"{where}.{name}"] = getattr(uplink, name)
     plain: dict[str, Any] = msgspec.to_builtins(facts, enc_hook=str)
     return plain
+
+
+def _settled(value: Any) -> Any:
+    """Of a bridge its name: how many ports it has, and whether it was made already, changes with
+    the next port that comes, and takes none of them elsewhere."""
+    return value.get("name") if isinstance(value, Mapping) else value
 
 
 def redeem(claims: Claims, attachment: Attachment, choice: Choice, now: float) -> Choice:

@@ -91,6 +91,17 @@ def test_what_the_offer_did_not_depend_on_may_change() -> None:
     assert redeem(made(one()).token, noisy).plugin == "ovs"
 
 
+def test_the_next_port_on_a_bridge_makes_no_token_stale() -> None:
+    """Nor does the first, which has the bridge made."""
+    bare = {"name": "br-int", "exists": False}
+    full = {"name": "br-int", "exists": True, "made_by_vifd": True, "ports": 4}
+    text = made(one(probe=probe(bridge=bare))).token
+    assert redeem(text, one(probe=probe(bridge=full))).plugin == "ovs"
+    assert redeem(text, one(probe=probe(bridge={**full, "ports": 5}))).plugin == "ovs"
+    other_one = one(probe=probe(bridge={**full, "name": "br-new"}))
+    assert changed(text, other_one) == {"plugin.bridge": ("br-int", "br-new")}
+
+
 @pytest.mark.parametrize("learned", [[True, None], [False, None], [True, 8]])
 def test_what_was_not_known_yet_may_be_learned(learned: list[Any]) -> None:
     """An offer that was made while the host was still being read."""
