@@ -1,0 +1,100 @@
+"""The lanes of all plugins, and the errands that are done on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from functools import partial
+
+from vifd.inspection import Inspection, inspect
+from vifd.lane import Lane
+from vifd.model import PortRecord
+from vifd.store import Journal
+from vifd.worker import Limits, Worker
+
+
+def lane_settled(lane: Lane, settled: Callable[[], bool], patience: float) -> None:
+    """Wait on a lane until the drivers have what they need, so many seconds at most."""
+    deadline = time.monotonic() + patience
+    while not settled() and (left := deadline - time.monotonic()) > 0:
+        lane.changed.clear()
+        lane.changed.wait(min(left, 0.02))
+
+
+class Lanes(dict[str, Lane]):
+    """The lanes by plugin, each with its worker."""
+
+    def __init__(self, workers: Mapping[str, Worker], journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+        self._workers = workers
+        for name, worker in workers.items():
+            lane = self[name] = Lane(name, worker)
+            worker.changed = lane.changed
+            worker.others, worker.later = lane.others, lane.later
+
+    def limit(self, limits: Limits) -> None:
+        """Take other limits, from the next batch on."""
+        for worker in self._workers.values():
+            worker.limits = limits
+
+    def again(self, port_ids: Iterable[str]) -> None:
+        """Have ports served by their lanes."""
+        by_lane: dict[str, list[str]] = {}
+        for port_id in port_ids:
+            record = self._journal.get(port_id)
+            if record is not None and record.plugin in self:
+                by_lane.setdefault(record.plugin, []).append(port_id)
+        for name, ids in by_lane.items():
+            self[name].mark(ids)
+
+    def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
+        """Bring one port to its document, whatever is restrained.
+
+        :param done: called on its lane with the record afterwards; ``None`` where it is gone
+        """
+        record = self._journal.get(port_id)
+        if record is None or record.plugin not in self:
+            done(None)
+            return
+        worker = self._workers[record.plugin]
+
+        def work() -> None:
+            present = self._journal.get(port_id)
+            try:
+                if present is not None and not present.removing:
+                    worker.plug([present], patient=True)
+            finally:
+                done(self._journal.get(port_id))
+
+        self[record.plugin].errand(f"plug {port_id}", work)
+
+    def inspect(self, plugin: str) -> Future[Inspection]:
+        """Have a plugin held against its contract, without touching a port."""
+        future: Future[Inspection] = Future()
+
+        def work() -> None:
+            future.set_result(inspect(self._workers[plugin].plugin))
+
+        self[plugin].errand(f"inspection {id(future)}", work)
+        return future
+
+    def reconnected(self, bridge: str) -> None:
+        """A switch restarted: have each plugin bring back at once what it lost."""
+        for name, lane in self.items():
+            lane.errand(f"return of {bridge}", partial(self._workers[name].reconnected, bridge))
+
+    def probe(self, plugin: str) -> None:
+        """Have a plugin's health read."""
+        self[plugin].errand("probe", self._workers[plugin].probe)
+
+    def probe_now(self) -> list[Future[None]]:
+        """Have every plugin's health read; each future is done once a lane has done it."""
+        done: list[Future[None]] = []
+        for name, lane in self.items():
+            self.probe(name)
+            future: Future[None] = Future()
+            lane.errand(f"probed {id(future)}", partial(future.set_result, None))
+            done.append(future)
+        return done

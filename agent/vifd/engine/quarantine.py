@@ -1,0 +1,60 @@
+"""Lanes whose plugin exceeds its deadline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vifd import errors, outcome
+from vifd.lane import Busy, Lane
+from vifd.plugin import Health, Probe
+from vifd.tickets import Tickets
+from vifd.worker.desk import Desk
+
+LOG = logging.getLogger(__name__)
+
+
+def hanging(lane: Lane) -> Probe:
+    """The health of a plugin whose lane is quarantined."""
+    reason = f"it hangs in {lane.busy.what}" if lane.busy else ""
+    return Probe(Health.UNAVAILABLE, [reason])
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """Keeps callers from waiting for a plugin that hangs.
+
+    :param probe: has a plugin's health read once it answers again
+    """
+
+    desk: Desk
+    tickets: Tickets
+    probe: Callable[[str], None]
+
+    def watch(self, lane: Lane, now: float, hang: float) -> None:
+        """Quarantine a lane that hangs; nobody has to wait for it, the work itself does.
+
+        :param hang: seconds that one call may take
+        """
+        busy = lane.busy
+        if busy is None or now - busy.since < hang:
+            return
+        error = errors.PluginTimeout(
+            facts={"plugin": lane.name, "verb": busy.what, "seconds": round(now - busy.since, 1)}
+        )
+        if not lane.quarantined:
+            lane.quarantined = True
+            self._begin(lane, busy, error)
+        self.tickets.fail({p: error.copy().at(port=p) for p in lane.pending()})
+
+    def _begin(self, lane: Lane, busy: Busy, error: errors.PluginTimeout) -> None:
+        LOG.error(
+            "%s: %s; %d ports wait. Next: %s", error.code, error.message,
+            len(busy.ports) + lane.waiting, error.hint,
+        )  # fmt: skip
+        self.desk.probed(lane.name, Probe(Health.UNAVAILABLE, [error.message]))
+        failures = {p: error.copy().at(port=p) for p in busy.ports}
+        self.desk.record({p: outcome.failed(e) for p, e in failures.items()}, failures)
+        self.tickets.fail(failures)
+        self.probe(lane.name)

@@ -1,0 +1,114 @@
+"""The one place where results become visible."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from vifd import errors, news
+from vifd.bus import Bus
+from vifd.engine.unsettled import Unsettled
+from vifd.model import PortRecord
+from vifd.retries import Retries
+from vifd.store import Change, Journal, Records
+from vifd.ticket import Event
+from vifd.tickets import Tickets
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Puts changes into the journal, and tells everybody whom they concern.
+
+    :param changed: told of ports that are new, other, or gone
+    :param gone: told of ports that are gone
+    :param later: has a port that failed tried again after a pause
+    :param mail: called when the outbox has something new
+    """
+
+    journal: Journal
+    tickets: Tickets
+    bus: Bus
+    retries: Retries
+    unsettled: Unsettled
+    changed: Callable[[Iterable[str]], None]
+    gone: Callable[[Iterable[str]], None]
+    later: Callable[[str], None]
+    mail: Callable[[], None]
+
+    def accept(self, changes: Mapping[str, Change]) -> Records:
+        """Put what callers want on disk; it survives the machine.
+
+        :raises errors.JournalError: nothing was changed
+        """
+        try:
+            return self._commit(changes, {}, durable=True)
+        except errors.JournalError as error:
+            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+            raise
+
+    def record(
+        self,
+        changes: Mapping[str, Change],
+        errors_by_port: Mapping[str, errors.VifError] | None,
+        *,
+        durable: bool = False,
+    ) -> Records:
+        """Commit changes and tell everybody whom they concern.
+
+        Where the journal cannot be written, nothing changes, the callers get that error, and the
+        ports are tried again later; the answer is then empty.
+        """
+        try:
+            return self._commit(changes, errors_by_port or {}, durable=durable)
+        except errors.JournalError as error:
+            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+            self.tickets.fail(dict.fromkeys(changes, error))
+            for port_id in changes:
+                self.later(port_id)
+            return {}
+
+    def post(self, event: Event) -> None:
+        """Tell the event stream of something that is no port's."""
+        try:
+            self.bus.publish(self.journal.post([event]))
+        except errors.JournalError as error:
+            LOG.warning("%s: %s", error.code, error.message)
+
+    def _commit(
+        self,
+        changes: Mapping[str, Change],
+        failures: Mapping[str, errors.VifError],
+        *,
+        durable: bool,
+    ) -> Records:
+        done = self.journal.commit(
+            changes, events=news.events, outgoing=news.statuses, durable=durable
+        )
+        self.changed(done.new)
+        for port_id, record in done.new.items():
+            self._after(port_id, done.old[port_id], record, failures.get(port_id))
+        gone = [port_id for port_id, record in done.new.items() if record is None]
+        if gone:
+            self.gone(gone)
+        self.bus.publish(done.events)
+        if done.mail:
+            self.mail()
+        return done.new
+
+    def _after(
+        self,
+        port_id: str,
+        old: PortRecord | None,
+        new: PortRecord | None,
+        error: errors.VifError | None,
+    ) -> None:
+        if new is not None and error is not None:
+            self.later(port_id)
+        elif new is None or (new.applied and new.error is None):
+            self.retries.done(port_id)
+        if error is not None or new is None or new.error is None:
+            self.unsettled.seen(port_id, old, new, error)
+        self.tickets.settle(port_id, old, new, error)

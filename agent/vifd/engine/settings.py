@@ -1,0 +1,34 @@
+"""What the operator decides of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vifd.offering import Terms
+from vifd.worker import Limits
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times in seconds.
+
+    :param repair: whether what another hand changed is brought back; else it is only reported
+    :param verify: how long a port may take from made to proven
+    :param hang: how long a plugin may take for one call before its lane is quarantined
+    :param patience: how long a start waits for its drivers
+    :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
+    :param terms: of offers
+    """
+
+    verify: float = 10.0
+    hang: float = 60.0
+    patience: float = 3.0
+    retry_first: float = 1.0
+    retry_longest: float = 60.0
+    repair: bool = True
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def limits(self) -> Limits:
+        """The part that concerns the lanes."""
+        return Limits(verify=self.verify, repair=self.repair)
