@@ -34,6 +34,9 @@ class Image:
     #: what the journal held after each commit
     states: list[dict[str, PortRecord]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return "Image(…)"  # hypothesis tells of failures with it
+
     @property
     def last(self) -> dict[str, PortRecord]:
         return self.states[-1]
@@ -196,6 +199,12 @@ def test_bytes_that_change_are_noticed_where_they_matter(
 @at_most(40)
 def test_a_file_cut_short(image: Image, length: int, *, with_log: bool) -> None:
     with Place(image.db[: length % len(image.db)], image.wal if with_log else None) as path:
+        judge(path, image).close()
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_file_that_sqlite_takes_for_a_new_one(image: Image, length: int) -> None:
+    with Place(image.db[:length], None) as path:
         judge(path, image).close()
 
 

@@ -57,7 +57,8 @@ def connect(path: Path) -> Opened:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = _create(path)
-        if not fresh and path.stat().st_size == 0:
+        # SQLite takes a file of one byte for an empty one, and an empty one for a new one.
+        if not fresh and path.stat().st_size <= 1:
             raise Damaged("the file is empty")
         _recognise(path)
         log = wal.read(_companion(path, "-wal"))
