@@ -7,6 +7,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from vifd.guest.options import MAX_QUEUES
+
 OPTIONS = (
     cfg.ListOpt(
         "plugins",
@@ -45,13 +47,7 @@ OPTIONS = (
         choices=("client", "server"),
         help="What QEMU is at such a socket, unless the binding profile says so (vhostuser_mode).",
     ),
-    cfg.IntOpt(
-        "max_queues",
-        default=8,
-        min=1,
-        max=256,
-        help="The most queues that a guest's device gets, whatever its number of vCPUs.",
-    ),
+    MAX_QUEUES,
 )
 
 

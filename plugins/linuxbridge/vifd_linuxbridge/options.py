@@ -9,6 +9,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from vifd.guest.options import MAX_QUEUES, TAP_OWNER
+
 OPTIONS = (
     cfg.ListOpt(
         "physical_interface_mappings",
@@ -69,19 +71,8 @@ OPTIONS = (
         default=False,
         help="Let guests send frames to addresses that this host has on their bridge.",
     ),
-    cfg.IntOpt(
-        "tap_owner",
-        min=0,
-        help="Uid that may open the tap devices, usually that of QEMU; without it only processes "
-        "with CAP_NET_ADMIN may.",
-    ),
-    cfg.IntOpt(
-        "max_queues",
-        default=8,
-        min=1,
-        max=256,
-        help="The most queues that a guest's device gets, whatever its number of vCPUs.",
-    ),
+    TAP_OWNER,
+    MAX_QUEUES,
 )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
+from vifd.guest.options import MAX_QUEUES, TAP_OWNER
 from vifd.ovs.bridges import parse_mappings
+from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd.ovs.plugin import BridgeSettings
 
 OPTIONS = (
     cfg.StrOpt(
@@ -16,65 +19,26 @@ OPTIONS = (
         max_length=15,
         help="The bridge that guests are plugged into.",
     ),
-    cfg.BoolOpt(
-        "create_bridge",
-        default=True,
-        help="Make the integration bridge if it does not exist. An existing one is never "
-        "rewritten.",
-    ),
+    CREATE_BRIDGE,
     cfg.StrOpt(
         "datapath_type",
         default="system",
         choices=("system", "netdev"),
         help="Datapath of the integration bridge if vifd makes it.",
     ),
-    cfg.ListOpt(
-        "bridge_mappings",
-        default=[],
-        help="physical_network:bridge pairs. Each bridge must exist; flat and VLAN networks leave "
-        "the host through it.",
-    ),
-    cfg.Opt(
-        "ofport_range",
-        type=types.Range(min=1, max=65279),
-        default="4096-65000",
-        help="First and last OpenFlow port number that vifd gives to its ports. Open vSwitch by "
-        "itself counts up from 1.",
-    ),
-    cfg.IntOpt(
-        "tap_owner",
-        min=0,
-        help="Uid that may open the tap devices, usually that of QEMU; without it only processes "
-        "with CAP_NET_ADMIN may.",
-    ),
-    cfg.IntOpt(
-        "max_queues",
-        default=8,
-        min=1,
-        max=256,
-        help="The most queues that a guest's device gets, whatever its number of vCPUs.",
-    ),
-    cfg.FloatOpt(
-        "port_timeout",
-        default=10.0,
-        min=0.1,
-        help="Seconds for Open vSwitch to take a port after it was put into the database.",
-    ),
+    BRIDGE_MAPPINGS,
+    OFPORT_RANGE,
+    TAP_OWNER,
+    MAX_QUEUES,
+    PORT_TIMEOUT,
 )
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(BridgeSettings):
     """The options, read once."""
 
-    bridge: str
-    create_bridge: bool
-    datapath_type: str
-    mappings: dict[str, str]
-    ofports: tuple[int, int]
     tap_owner: int | None
-    max_queues: int
-    port_timeout: float
 
 
 def settings(conf: Any) -> Settings:

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
+from vifd.guest.options import MAX_QUEUES
 from vifd.ovs.bridges import parse_mappings
+from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd.ovs.plugin import BridgeSettings
 from vifd_vhostuser.sockets import Access
 
 #: QEMU makes the socket and Open vSwitch connects to it, again and again: either may restart.
@@ -25,25 +28,9 @@ OPTIONS = (
         max_length=15,
         help="The bridge that guests are plugged into; its datapath must be netdev.",
     ),
-    cfg.BoolOpt(
-        "create_bridge",
-        default=True,
-        help="Make the integration bridge if it does not exist. An existing one is never "
-        "rewritten.",
-    ),
-    cfg.ListOpt(
-        "bridge_mappings",
-        default=[],
-        help="physical_network:bridge pairs. Each bridge must exist; flat and VLAN networks leave "
-        "the host through it.",
-    ),
-    cfg.Opt(
-        "ofport_range",
-        type=types.Range(min=1, max=65279),
-        default="4096-65000",
-        help="First and last OpenFlow port number that vifd gives to its ports. Open vSwitch by "
-        "itself counts up from 1.",
-    ),
+    CREATE_BRIDGE,
+    BRIDGE_MAPPINGS,
+    OFPORT_RANGE,
     cfg.StrOpt(
         "port_type",
         default=CLIENT,
@@ -82,43 +69,26 @@ OPTIONS = (
         help="SELinux context of the sockets, e.g. system_u:object_r:svirt_image_t:s0; as the "
         "directory's default says if not set.",
     ),
-    cfg.IntOpt(
-        "max_queues",
-        default=8,
-        min=1,
-        max=256,
-        help="The most queues that a guest's device gets, whatever its number of vCPUs.",
-    ),
+    MAX_QUEUES,
     cfg.BoolOpt(
         "file_backed_memory",
         default=False,
         help="The hypervisor backs the memory of every guest by files or memfd and shares it, so "
         "that no flavor needs to ask for large pages.",
     ),
-    cfg.FloatOpt(
-        "port_timeout",
-        default=10.0,
-        min=0.1,
-        help="Seconds for Open vSwitch to take a port after it was put into the database.",
-    ),
+    PORT_TIMEOUT,
 )
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(BridgeSettings):
     """The options, read once."""
 
-    bridge: str
-    create_bridge: bool
-    mappings: dict[str, str]
-    ofports: tuple[int, int]
     port_type: str
     socket_dir: str
     make_socket_dir: bool
     access: Access
-    max_queues: int
     file_backed_memory: bool
-    port_timeout: float
 
 
 def settings(conf: Any) -> Settings:
@@ -129,6 +99,7 @@ def settings(conf: Any) -> Settings:
     return Settings(
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
+        datapath_type="netdev",
         mappings=parse_mappings(conf.bridge_mappings),
         ofports=(conf.ofport_range[0], conf.ofport_range[-1]),
         port_type=conf.port_type,
@@ -148,14 +119,6 @@ def settings(conf: Any) -> Settings:
         file_backed_memory=conf.file_backed_memory,
         port_timeout=conf.port_timeout,
     )
-
-
-def _uid(name: str) -> int:
-    return pwd.getpwnam(name).pw_uid
-
-
-def _gid(name: str) -> int:
-    return grp.getgrnam(name).gr_gid
 
 
 def _number(option: str, text: str | None, look_up: Callable[[str], int]) -> int | None:
