@@ -11,7 +11,7 @@ from msgspec import Struct
 from vifd import errors
 from vifd.api import query
 from vifd.api.body import read_json
-from vifd.api.ports import Resource, answer, port_id_of
+from vifd.api.ports import Resource, answer, claims_of, port_id_of
 from vifd.api.view import PortView
 from vifd.model import Document, decode
 from vifd.negotiation import token
@@ -130,7 +130,7 @@ def read_tokens(body: Any, docs: Sequence[Document]) -> dict[str, token.Claims]:
             raise errors.BadDocument.at_field(field, "is no port of this call")
         if not isinstance(text, str):
             raise errors.BadDocument.at_field(field, "must be a string")
-        claims[port_id] = token.read(text, field)
+        claims[port_id] = claims_of(text, port_id, field)
     return claims
 
 

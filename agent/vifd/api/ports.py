@@ -68,6 +68,19 @@ class Resource:
         return view(record, self.backend.enforcement(record))
 
 
+def claims_of(text: str, port_id: str, field: str) -> token.Claims:
+    """What a token says.
+
+    :param field: where it was found, for the error
+    :raises errors.BadDocument: it is damaged, or of an offer for another port
+    """
+    claims = token.read(text, field)
+    if claims.port != port_id:
+        problem = f"is of an offer for port {claims.port}"
+        raise errors.BadDocument.at_field(field, problem, port=port_id)
+    return claims
+
+
 class PortList(Resource):
     """``/v1/ports``"""
 
@@ -106,7 +119,7 @@ class OnePort(Resource):
     def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         deadline = query.deadline(req, "active", ("token",))
         given = query.params(req, ("wait", "timeout", "token")).get("token")
-        claims = {port_id: token.read(given, "query.token")} if given is not None else {}
+        claims = {} if given is None else {port_id: claims_of(given, port_id, "query.token")}
         doc = decode(read_json(req), port_id=port_id_of(port_id))
         ticket = self.backend.plug([doc], req.context.request_id, claims)[0]
         self.finish(resp, ticket, deadline)

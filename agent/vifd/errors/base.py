@@ -30,6 +30,7 @@ class VifError(Exception):
     :param facts: what was wanted and what was there; JSON values only
     :param retry_after: seconds after which a retry makes sense
     :param candidates: the refusals behind an aggregated one
+    :param reschedulable: where this case differs from the class
     """
 
     code: ClassVar[str] = "E_INTERNAL"
@@ -41,6 +42,8 @@ class VifError(Exception):
     reschedulable: ClassVar[bool] = True
     owner: ClassVar[Owner] = "host"
     scope: ClassVar[Scope] = "port"
+    #: whether it stands for its candidates, so that what helps one of them helps
+    aggregates: ClassVar[bool] = True
     template: ClassVar[str] = "internal error"
     #: how a caller or an operator meets it, for the page of all codes
     reached: ClassVar[str] = ""
@@ -62,6 +65,7 @@ class VifError(Exception):
         retry_after: float | None = None,
         candidates: Sequence[VifError] = (),
         hint: str | None = None,
+        reschedulable: bool | None = None,
     ) -> None:
         self.facts = dict(facts or {})
         self.message = message if message is not None else self._sentence()
@@ -69,6 +73,9 @@ class VifError(Exception):
         self.port = port
         self.retry_after = retry_after
         self.candidates = list(candidates)
+        #: what else stands in the way of the same candidate; it all has to go
+        self.also: list[VifError] = []
+        self._elsewhere = reschedulable
         self.hint = hint if hint is not None else self.remediation
         super().__init__(self.message)
 
@@ -87,18 +94,35 @@ class VifError(Exception):
         self.port = self.port or port
         return self
 
+    @property
+    def may_succeed_later(self) -> bool:
+        """Whether a retry on this host makes sense, with all that is known of the case."""
+        if self.candidates and self.aggregates:
+            return any(one.may_succeed_later for one in self.candidates)
+        return self.retryable and all(one.may_succeed_later for one in self.also)
+
+    @property
+    def may_succeed_elsewhere(self) -> bool:
+        """Whether another host may do it, with all that is known of the case."""
+        if self.candidates and self.aggregates:
+            return any(one.may_succeed_elsewhere for one in self.candidates)
+        own = self.reschedulable if self._elsewhere is None else self._elsewhere
+        return own and all(one.may_succeed_elsewhere for one in self.also)
+
     def copy(self) -> Self:
         """The same error as an object of its own: one cause can meet every port of a batch."""
         twin = copy.copy(self)
         twin.facts = dict(self.facts)
         twin.candidates = list(self.candidates)
+        twin.also = list(self.also)
         twin.__cause__ = self.__cause__
         return twin
 
     def to_dict(self) -> dict[str, Any]:
         """The error object of the API, journal and events.
 
-        Where it stands for several refusals, the flags are those of the most hopeful one.
+        Where it stands for several candidates, the flags are those of the most hopeful one; one
+        candidate's are those of the worst that stands in its way.
         """
         return {
             "schema": SCHEMA,
@@ -110,9 +134,9 @@ class VifError(Exception):
             "message": self.message,
             "facts": self.facts,
             "remediation": self.hint,
-            "retryable": self.retryable or any(c.retryable for c in self.candidates),
+            "retryable": self.may_succeed_later,
             "retry_after": self.retry_after,
-            "reschedulable": self.reschedulable or any(c.reschedulable for c in self.candidates),
+            "reschedulable": self.may_succeed_elsewhere,
             "scope": self.scope,
             "owner": self.owner,
             "candidates": [c.to_dict() for c in self.candidates],

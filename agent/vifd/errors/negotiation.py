@@ -87,6 +87,7 @@ class TokenStale(VifError):
     http = 409
     cni = 11
     retryable = True
+    aggregates = False  # a new offer may choose another candidate
     owner: ClassVar[Owner] = "transient"
     template = "the token of the offer is stale: {changed}"
     remediation = "ask for a new offer (POST /v1/offers) and use its token"

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from vifd import errors
 from vifd.model import Text
 from vifd.vifs.kinds import Kind, Named
-from vifd.vifs.versions import PATTERN, Range
+from vifd.vifs.versions import PATTERN, Range, number
 
 VersionText = Annotated[str, Meta(pattern=PATTERN, max_length=9, description="major.minor")]
 
@@ -137,7 +137,24 @@ def read(raw: Any) -> list[Acceptable]:
         field = f"acceptable{path.rstrip('`')}"
         raise errors.BadDocument.at_field(field, problem) from error
     for i, entry in enumerate(found):
+        where = f"acceptable[{i}]"
         if entry.vif_class is None and entry.vif_type is None:
-            problem = "names neither vif_class nor vif_type"
-            raise errors.BadDocument.at_field(f"acceptable[{i}]", problem)
+            raise errors.BadDocument.at_field(where, "names neither vif_class nor vif_type")
+        _check_range(entry, where)
+        for j, profile in enumerate(entry.port_profiles):
+            _check_range(profile, f"{where}.port_profiles[{j}]")
     return found
+
+
+def _check_range(given: Acceptable | AcceptableProfile, where: str) -> None:
+    """What the schema cannot say: a pattern lets a line's end through, and compares nothing."""
+    numbers = []
+    for name in ("min_version", "max_version"):
+        text = getattr(given, name)
+        try:
+            numbers += [number(text)] if text is not None else []
+        except ValueError as error:
+            raise errors.BadDocument.at_field(f"{where}.{name}", str(error)) from error
+    if numbers != sorted(numbers):
+        problem = f"is {given.max_version}, and min_version is {given.min_version}"
+        raise errors.BadDocument.at_field(f"{where}.max_version", problem)

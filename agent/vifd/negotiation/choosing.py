@@ -81,12 +81,9 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     installed, its refusal is the answer. What stands against every candidate is a reason of the
     port's, and the answer as well, with the refusals behind it; else :func:`no_common_vif`.
     """
-    wish = attachment.plugin
-    asked = [r for r in choice.refused if r.error.stage != "asked"]
+    asked = [r for r in choice.refused if _is_asked(r)]
     if not asked:
-        wanted = wish or attachment.vif_type or attachment.port.vnic_type
-        facts = {"wanted": wanted, "have": list(installed)}
-        return errors.PluginMissing(facts=facts, stage="plugin", port=attachment.id)
+        return _not_installed(attachment, installed)
     if len(asked) == 1:
         (only,) = asked
         return _whole(only, attachment, {})
@@ -96,6 +93,13 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     error = everywhere[0].error.copy().at(port=attachment.id)
     error.candidates = [_whole(r, attachment, _about(r)) for r in everywhere]
     return error
+
+
+def _not_installed(attachment: Attachment, installed: Iterable[str]) -> errors.PluginMissing:
+    wish = attachment.plugin
+    wanted = wish if wish is not None else attachment.vif_type or attachment.port.vnic_type
+    facts = {"wanted": wanted, "have": list(installed)}
+    return errors.PluginMissing(facts=facts, stage="plugin", port=attachment.id)
 
 
 def _everywhere(asked: Sequence[Refused]) -> list[Refused]:
@@ -120,7 +124,9 @@ def _turned(refused: Refused, reason: errors.VifError) -> Refused | None:
 def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
     """``E_NEG_NO_COMMON_VIF`` with every refusal as its candidates, the one that got furthest on
     top; of equals, the preferred one. Its code, sentence and hint are those that help."""
-    asked = [r for r in choice.refused if r.error.stage != "asked"] or list(choice.refused)
+    if attachment.plugin is not None and not any(_is_asked(r) for r in choice.refused):
+        return _absent(choice, attachment)
+    asked = [r for r in choice.refused if _is_asked(r)] or list(choice.refused)
     asked = _furthest_first(asked)
     if not asked:
         facts = {"wanted": attachment.vif_type or attachment.port.vnic_type, "have": []}
@@ -128,7 +134,10 @@ def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
             "no plugin is installed", facts=facts, stage="negotiate", port=attachment.id
         )
     first = asked[0]
-    text = f"none of {len(asked)} candidates can serve this port; the closest, {_name(first)}, says"
+    several = f"none of {len(asked)} candidates can serve this port; the closest, {_name(first)},"
+    text = f"{several} says" if len(asked) > 1 else f"{_name(first)} cannot serve this port:"
+    candidates = [_whole(r, attachment, _about(r)) for r in asked]
+    waits = [c.retry_after for c in candidates if c.retry_after and c.may_succeed_later]
     return errors.NoCommonVif(
         f"{text} {first.error.code}: {first.error.message}",
         facts={
@@ -138,9 +147,25 @@ def no_common_vif(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
         },
         stage="negotiate",
         port=attachment.id,
-        candidates=[_whole(r, attachment, _about(r)) for r in asked],
+        candidates=candidates,
+        retry_after=min(waits, default=None),
         hint=first.error.hint,
     )
+
+
+def _absent(choice: Choice, attachment: Attachment) -> errors.NoCommonVif:
+    """The document names a plugin, and it is not among those that are installed."""
+    installed = dict.fromkeys(r.candidate.name for r in choice.refused)
+    missing = _not_installed(attachment, installed)
+    facts = {"reason_code": missing.code, "reason": missing.message, **missing.facts}
+    return errors.NoCommonVif(
+        f"{missing.code}: {missing.message}", facts=facts, stage="negotiate", port=attachment.id,
+        candidates=[missing], hint=missing.hint,
+    )  # fmt: skip
+
+
+def _is_asked(refused: Refused) -> bool:
+    return refused.error.stage != "asked"
 
 
 def _name(refused: Refused) -> str:
@@ -174,6 +199,7 @@ def _about(refused: Refused) -> dict[str, Any]:
 def _whole(refused: Refused, attachment: Attachment, about: dict[str, Any]) -> errors.VifError:
     """The refusal with what else stands against its candidate in the facts."""
     error = refused.error.copy().at(port=attachment.id)
+    error.also = list(refused.also)
     also = [f"{e.code}: {e.message}" for e in refused.also]
     error.facts = {**error.facts, **about, **({"also": also} if also else {})}
     return error

@@ -10,9 +10,13 @@ from vifd.negotiation.acceptable import Acceptable, Match, match
 from vifd.negotiation.candidate import Candidate
 from vifd.plugin import Health
 
-#: The order in which things are looked at: was it asked, does it serve that kind of VIF, the
-#: network, this guest; and where all that fits, can it work now. One only unwell is the closest.
-STAGES = ("asked", "vif_type", "vnic", "segment", "addresses", "requirement", "features", "health")
+#: The order in which things are looked at: was it asked, does it serve that kind of VIF, in a
+#: common version, the network, this guest; and where all that fits, can it work now. One only
+#: unwell is the closest.
+STAGES = (
+    "asked", "vif_type", "version", "vnic", "segment", "addresses", "requirement", "features",
+    "health",
+)  # fmt: skip
 #: Where a reason that does not say it belongs, by the class of its error.
 _BY_CLASS = {
     "vnic": "vnic", "segment": "segment", "ip": "addresses", "feature": "features",
@@ -77,7 +81,8 @@ def _all(
         facts = {"wanted": attachment.vif_type, "have": list(advert.vif_types), "plugin": plugin}
         yield errors.NoCommonVif(facts=facts, stage="vif_type", port=port)
     if isinstance(matched, errors.VifError):
-        yield matched.at("vif_type", port)
+        apart = isinstance(matched, errors.NoCommonVersion)
+        yield matched.at("version" if apart else "vif_type", port)
     if attachment.port.vnic_type not in advert.vnic_types:
         have = list(advert.vnic_types)
         facts = {"wanted": attachment.port.vnic_type, "have": have, "plugin": plugin}

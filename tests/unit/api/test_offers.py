@@ -71,6 +71,13 @@ def test_a_contract_that_is_not_spoken_is_told_the_highest_that_is(api: Client) 
          "acceptable[0].max_version"),
         ({"acceptable": [{"vif_type": "ovs", "port_profiles": [{}]}]},
          "acceptable[0].port_profiles[0]"),
+        ({"acceptable": [{"vif_type": "ovs", "min_version": "1.0\n"}]},
+         "acceptable[0].min_version"),
+        ({"acceptable": [{"vif_type": "ovs", "min_version": "1.1", "max_version": "1.0"}]},
+         "acceptable[0].max_version"),
+        ({"acceptable": [{"vif_type": "ovs", "port_profiles": [
+            {"name": "X", "min_version": "1.10", "max_version": "1.9"}]}]},
+         "acceptable[0].port_profiles[0].max_version"),
         ({"acceptable": [{"vif_type": "ovs", "news": 1}]}, "acceptable[0]"),
         ({"attachment": {"version": "1.0"}}, "attachment.port"),
         ({"attachment": 3}, "attachment"),
@@ -133,6 +140,21 @@ def test_what_is_no_token_is_a_bad_parameter(api: Client, backend: FakeDaemon) -
     answer = put(api, "v1.nonsense")
     assert (answer.status, answer.field) == (400, "query.token")
     assert backend.effects == []
+
+
+def test_a_token_of_another_port_is_no_token(api: Client, backend: FakeDaemon) -> None:
+    """Neither for a new port nor for one that is plugged, where a spent one is not looked at."""
+    other = ask(api, attachment=document(2)).json["token"]
+    for _ in range(2):
+        answer = put(api, other)
+        assert (answer.status, answer.field) == (400, "query.token")
+        assert uuid(2) in answer.json["message"]
+        effects = list(backend.effects)
+        body = {"ports": [document(1)], "tokens": {uuid(1): other}}
+        answer = api.call("POST", "/v1/ports:plug", body)
+        assert (answer.status, answer.field) == (400, f"tokens.{uuid(1)}")
+        assert backend.effects == effects
+        api.plug()
 
 
 def test_tokens_of_a_batch(api: Client, backend: FakeDaemon) -> None:

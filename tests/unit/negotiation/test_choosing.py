@@ -154,7 +154,7 @@ def test_the_highest_common_version_is_taken(entry: Acceptable, version: str) ->
 
 def test_versions_that_do_not_meet() -> None:
     error = taken(Acceptable(vif_class="VIFVHostUser", min_version="1.2")).refusals["b"]
-    assert (error.code, error.stage) == ("E_NEG_NO_COMMON_VERSION", "vif_type")
+    assert (error.code, error.stage) == ("E_NEG_NO_COMMON_VERSION", "version")
     assert error.facts["have"] == "VIFVHostUser 1.0 to 1.1"
     assert "VIFVHostUser 1.2 to any" in error.message
 
@@ -261,6 +261,60 @@ def test_of_equals_the_preferred_one_is_told() -> None:
 def test_it_may_be_tried_again_where_any_refusal_says_so() -> None:
     asked = [candidate("a", network_types=("vlan",)), candidate("b", probe=DOWN)]
     assert why(attachment(), *asked).to_dict()["retryable"]
+
+
+def test_one_candidate_is_no_better_than_the_worst_against_it() -> None:
+    """Its uplink comes back, the device model does not; another host has the same flavor."""
+    down = errors.PhysnetDown(facts={"wanted": "p", "device": "e", "problem": "link down"})
+    model = errors.VifModelUnsupported(facts={"wanted": "x", "have": []})
+    only = candidate("a", findings=(down,), needs=[Requirement("model", False, model)])
+    for asked in ([only], [only, candidate("b", findings=(model,), rank=1)]):
+        for error in (
+            no_common_vif(choose(attachment(), asked), attachment()), why(attachment(), *asked)
+        ):  # fmt: skip
+            body = error.to_dict()
+            assert not body["retryable"], body
+            assert not body["reschedulable"], body
+    other = [only, candidate("b", network_types=("vlan",), rank=1)]
+    body = no_common_vif(choose(attachment(), other), attachment()).to_dict()
+    assert (body["retryable"], body["reschedulable"]) == (False, True)
+    assert [c["reschedulable"] for c in body["candidates"]] == [False, True]
+
+
+def test_how_long_to_wait_is_the_shortest_of_those_that_may_help() -> None:
+    soon, later = (errors.PhysnetDown(retry_after=s, facts={"wanted": s}) for s in (2.0, 5.0))
+    never = errors.PhysnetDown(retry_after=1.0, facts={"wanted": 1})
+    asked = [
+        candidate("a", findings=(later,)), candidate("b", findings=(soon,), rank=1),
+        candidate("c", findings=(never, MTU), rank=2),
+    ]  # fmt: skip
+    body = no_common_vif(choose(attachment(), asked), attachment()).to_dict()
+    assert (body["retryable"], body["retry_after"]) == (True, 2.0)
+
+
+def test_versions_that_do_not_meet_are_closer_than_what_is_not_taken_at_all() -> None:
+    asked = [candidate("a", vif_types=("vhostuser",)), candidate("b", rank=1)]
+    found = choose(attachment(), asked, [Acceptable(vif_type="ovs", min_version="9.0")])
+    error = no_common_vif(found, attachment())
+    assert (error.facts["reason_code"], error.facts["plugin"]) == ("E_NEG_NO_COMMON_VERSION", "b")
+
+
+@pytest.mark.parametrize("name", ["of-tomorrow", ""])
+def test_an_offer_for_a_plugin_that_is_not_here_says_so(name: str) -> None:
+    wanted = attachment(plugin=name)
+    found = choose(wanted, [candidate("a"), candidate("n", on_request=True)])
+    error = no_common_vif(found, wanted)
+    assert error.code == "E_NEG_NO_COMMON_VIF"
+    assert error.facts["reason_code"] == "E_PLUGIN_MISSING"
+    assert (error.facts["wanted"], error.facts["have"]) == (name, ["a", "n"])
+    assert [c.code for c in error.candidates] == ["E_PLUGIN_MISSING"]
+    assert error.hint == errors.PluginMissing.remediation
+    assert why(wanted, candidate("a")).facts["wanted"] == name
+
+
+def test_one_candidate_is_not_called_several() -> None:
+    error = no_common_vif(choose(attachment(), [candidate("a", probe=DOWN)]), attachment())
+    assert error.message.startswith("a/ovs cannot serve this port: E_PLUGIN_UNHEALTHY: plugin 'a'")
 
 
 def test_an_offer_of_nothing_is_no_common_vif_whatever_the_reason() -> None:
