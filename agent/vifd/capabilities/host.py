@@ -254,8 +254,10 @@ class HostCapabilities:
             stale = self._trouble(state, now)
             capabilities |= _marked(state.findings.capabilities, stale)
             complete |= _marked(state.findings.complete, stale)
-        old, self._inventory = self._inventory, Inventory(capabilities, newest, complete)
-        _tell(old, self._inventory)
+        whole = all(state.findings is not None for state in self._states.values())
+        old, new = self._inventory, Inventory(capabilities, newest, complete, whole)
+        self._inventory = new
+        _tell(old, new)
 
     def _trouble(self, state: _State, now: float) -> str:
         if state.since is not None and now - state.since >= self._patience:

@@ -18,7 +18,9 @@ from vifd.model import Attachment
 Said = Need | Parameter | VifError | str
 
 VIRTIO = "virtio"
+#: By the words of ``hw:mem_encryption_model``; without it, any of AMD's will do, as in nova.
 SEV_MODELS = {"amd-sev": names.SEV, "amd-sev-es": names.SEV_ES, "amd-sev-snp": names.SEV_SNP}
+ENCRYPTION_MODELS = {**SEV_MODELS, "intel-tdx": names.TDX}
 ACCELERATORS = "COMPUTE_ACCELERATORS"
 
 #: What a vnic type needs of the host, whoever plugs it. ``baremetal`` and ``smart-nic`` have no
@@ -56,6 +58,8 @@ def vnic_type(attachment: Attachment) -> Iterator[Said]:
 
 def offload(attachment: Attachment) -> Iterator[Said]:
     port = attachment.port
+    if port.hardware_offload_type not in (None, "", "switchdev"):
+        yield f"port hardware_offload_type: {port.hardware_offload_type!r:.64} is not known here"
     if not port.offloaded:
         return
     field = "binding_profile.capabilities"
@@ -122,13 +126,19 @@ def mem_encryption(attachment: Attachment) -> Iterator[Said]:
         return
     yield Parameter("encrypted", True, wanted.source)
     yield Parameter("locked_memory", True, f"implied by {wanted.source}")
-    named = SEV_MODELS.get(model.value) if model.value else None
-    anyof = (named,) if named else tuple(SEV_MODELS.values())
+    anyof = tuple(SEV_MODELS.values())
+    if model.value:
+        anyof = (ENCRYPTION_MODELS.get(model.value) or names.custom("mem_encryption", model.value),)
     yield Need(Kind.ENCRYPTION, anyof, model.value or True, wanted.source)
     machine = asked(attachment.instance, "machine_type")
     if machine.value and "q35" not in machine.value:
         problem = f"encrypted memory needs a q35 machine, {machine.key} is {machine.value!r}"
         yield _contradiction(wanted.key, True, machine.key, problem)
+
+
+def spelling(attachment: Attachment) -> Iterator[Said]:
+    if attachment.instance is not None:
+        yield from guest.misspelt(attachment.instance)
 
 
 def realtime(attachment: Attachment) -> Iterator[Said]:
@@ -209,7 +219,8 @@ def viommu(attachment: Attachment) -> Iterator[Said]:
     machine = asked(attachment.instance, "machine_type").value
     if wanted.value == "intel" and machine and "q35" not in machine:
         problem = f"it needs a q35 machine, hw_machine_type is {machine!r}"
-        yield ViommuUnsupported(facts={"wanted": wanted.value, "problem": problem, "have": []})
+        facts = {"wanted": wanted.value, "problem": problem, "have": []}
+        yield ViommuUnsupported(facts=facts, reschedulable=False)
 
 
 # --- placement ------------------------------------------------------------------------------------
@@ -256,12 +267,15 @@ def traits(attachment: Attachment) -> Iterator[Said]:
         for key, value in properties.items():
             if key.startswith("trait:") and value in ("required", "forbidden"):
                 name, forbidden = key.removeprefix("trait:"), value == "forbidden"
+                if not names.TRAIT.fullmatch(name):
+                    yield f"{place} {key[:64]!r}: that is no name of a trait"
+                    continue
                 yield Need(Kind.TRAIT, (name,), name, f"{place} {key}", forbidden=forbidden)
 
 
 def required(attachment: Attachment) -> Iterator[Said]:
     for name in attachment.required_traits:
-        yield Need(Kind.TRAIT, (name,), name, "document required.traits")
+        yield Need(Kind.TRAIT, (name,), name, "document required.traits", strict=True)
 
 
 def bandwidth(attachment: Attachment) -> Iterator[Said]:

@@ -38,11 +38,13 @@ class Inventory:
     :param at: when its newest part was read
     :param complete: by prefix of names, what to answer for a name below it that is not there:
         probes that read a whole list say so here
+    :param whole: every source has told: a name that none of them knows will not come up later
     """
 
     capabilities: Mapping[str, Capability] = field(default_factory=dict)
     at: float = 0.0
     complete: Mapping[str, Capability] = field(default_factory=dict)
+    whole: bool = False
 
     def __iter__(self) -> Iterator[Capability]:
         return iter(self.capabilities.values())

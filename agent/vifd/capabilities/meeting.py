@@ -6,7 +6,7 @@ makes a requirement fail that was met.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vifd.capabilities import names, refusals
 from vifd.capabilities.inventory import Capability, Inventory
@@ -62,7 +62,7 @@ def _one(need: Need, inventory: Inventory) -> Requirement:
         return Requirement(name, True, note=note)
     if any(c.present for c in known):
         return Requirement(name, True)
-    if _unheard_of(need) or all(c.present is False for c in known):
+    if _absent(need, inventory, known):
         lacking = known[0]
         if need.advice:
             return Requirement(name, True, note=_said(need, lacking, "the host has none"))
@@ -70,9 +70,12 @@ def _one(need: Need, inventory: Inventory) -> Requirement:
     return Requirement(name, True, note=_said(need, known[0], "could not be found out"))
 
 
-def _unheard_of(need: Need) -> bool:
-    """A device model that nova knows none of: no host that nobody could ask has it either."""
-    return need.kind is Kind.MODEL and str(need.wanted).lower() not in names.VIF_MODELS
+def _absent(need: Need, inventory: Inventory, known: Sequence[Capability]) -> bool:
+    """Whether the host is known not to have it. What the document insists on is absent as well once
+    every source has told and none of them knows of it."""
+    if refusals.unheard_of(need) or all(c.present is False for c in known):
+        return True
+    return need.strict and inventory.whole and not any(c.source for c in known)
 
 
 def _said(need: Need, lacking: Capability, what: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+#: What Placement takes as the name of a trait.
+TRAIT = re.compile(r"[A-Z0-9_]{1,255}")
 _ODD = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -49,6 +51,7 @@ ARCH = {
 SEV = "HW_CPU_X86_AMD_SEV"
 SEV_ES = "HW_CPU_X86_AMD_SEV_ES"
 SEV_SNP = "HW_CPU_X86_AMD_SEV_SNP"
+TDX = "HW_CPU_X86_INTEL_TDX"
 
 
 def hugepages(kib: int) -> str:

@@ -37,6 +37,7 @@ class Need(Struct, frozen=True):
     :param advice: what lacks is said, and no reason to refuse
     :param forbidden: it must *not* be there; said, and no reason to refuse either: what the
         scheduler chose by may have changed since, and nothing of the port depends on it
+    :param strict: a name that no source of the host tells of is as good as absent
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Need(Struct, frozen=True):
     source: str
     advice: bool = False
     forbidden: bool = False
+    strict: bool = False
 
 
 class Parameter(Struct, frozen=True):

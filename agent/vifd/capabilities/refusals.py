@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from vifd.capabilities import names
+from vifd.capabilities.inputs import ENCRYPTION_MODELS
 from vifd.capabilities.inventory import Capability, Inventory
 from vifd.capabilities.needs import Kind, Need
 from vifd.errors import (
@@ -17,6 +18,19 @@ from vifd.errors import (
     ViommuUnsupported,
 )
 
+#: The words that nova knows, by what they are about.
+_VOCABULARIES: Mapping[Kind, Collection[str]] = {
+    Kind.MODEL: names.VIF_MODELS,
+    Kind.VIOMMU: names.VIOMMU_MODELS,
+    Kind.ENCRYPTION: (*ENCRYPTION_MODELS, "true"),
+}
+
+
+def unheard_of(need: Need) -> bool:
+    """Whether it asks for a word that nova does not know: no host has that, asked or not."""
+    words = _VOCABULARIES.get(need.kind)
+    return words is not None and str(need.wanted).lower() not in words
+
 
 def of(need: Need, lacking: Capability, inventory: Inventory) -> VifError:
     """Why this host is no host for the need."""
@@ -24,15 +38,16 @@ def of(need: Need, lacking: Capability, inventory: Inventory) -> VifError:
     facts = {"wanted": need.wanted, "problem": problem, "source": need.source,
              "trait": list(need.anyof) if len(need.anyof) > 1 else need.anyof[0]}  # fmt: skip
     stage = "requirement"
+    known = not unheard_of(need)
     match need.kind:
         case Kind.MODEL:
             facts["have"] = words(inventory, names.VIF_MODELS)
-            return VifModelUnsupported(facts=facts, stage=stage)
+            return VifModelUnsupported(facts=facts, stage=stage, reschedulable=known)
         case Kind.PACKED:
             return PackedRingUnsupported(facts={**facts, "property": need.wanted}, stage=stage)
         case Kind.VIOMMU:
             facts["have"] = words(inventory, names.VIOMMU_MODELS)
-            return ViommuUnsupported(facts=facts, stage=stage)
+            return ViommuUnsupported(facts=facts, stage=stage, reschedulable=known)
         case Kind.MACHINE:
             facts["have"] = machine_types(inventory)
             return MachineTypeUnsupported(facts=facts, stage=stage)
@@ -40,7 +55,8 @@ def of(need: Need, lacking: Capability, inventory: Inventory) -> VifError:
             return SwitchdevMissing(facts={**facts, "have": problem}, stage=stage)
         case _:
             wanted = " or ".join(need.anyof)
-            return TraitMissing(facts={**facts, "wanted": wanted}, stage=stage)
+            facts["wanted"] = wanted
+            return TraitMissing(facts=facts, stage=stage, reschedulable=known)
 
 
 def words(inventory: Inventory, of_words: Mapping[str, str]) -> list[str]:

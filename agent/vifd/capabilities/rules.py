@@ -63,8 +63,9 @@ RULES = (
     ),
     Rule(
         "mem_encryption", _both("mem_encryption"),
-        "AMD SEV (of hw:mem_encryption_model, else any) and a q35 machine; implies locked memory; "
-        "a switch in user space cannot serve such a guest", inputs.mem_encryption,
+        "what hw:mem_encryption_model names (AMD SEV, SEV-ES, SEV-SNP, Intel TDX), else any SEV, "
+        "and a q35 machine; implies locked memory; a switch in user space cannot serve such guests",
+        inputs.mem_encryption,
     ),
     Rule(
         "vif_model", _both("vif_model"),
@@ -103,7 +104,14 @@ RULES = (
         "the trait, looked at again; a forbidden one is said; those of groups (trait1:…) are the "
         "scheduler's", inputs.traits,
     ),
-    Rule("required", "the document's required.traits", "the traits", inputs.required),
+    Rule(
+        "required", "the document's required.traits",
+        "the traits; one that nothing on the host tells of is refused as well", inputs.required,
+    ),
+    Rule(
+        "spelling", "nova: the properties above that are words or truth values",
+        "nothing; a value that is none of them is said", inputs.spelling,
+    ),
     Rule(
         "bandwidth", "nova: flavor extra spec quota:vif_*",
         "nothing; the enforcement report says who keeps it", inputs.bandwidth,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vifd.guest.device import MODELS, PASSTHROUGH, model, queues, too_few_queues, wrong_model
 from vifd.guest.memory import encryption, large_pages, page_size, private_memory
 from vifd.guest.precedence import PROPERTIES, Asked, Precedence, Property, asked, boolean
+from vifd.guest.spelling import misspelt
 from vifd.guest.vhostuser import vhost_user
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "boolean",
     "encryption",
     "large_pages",
+    "misspelt",
     "model",
     "page_size",
     "private_memory",

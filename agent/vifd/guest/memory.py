@@ -9,7 +9,7 @@ from vifd.model import Instance
 
 #: KiB of an ordinary page; what is larger is a huge page, and those are always shared.
 _SMALL = 4
-_SIZE = re.compile(r"^(\d+)\s*([kmg]?)i?b?$")
+_SIZE = re.compile(r"^([0-9]{1,12})\s*([kmg]?)i?b?$")
 _UNITS = {"": 1, "k": 1, "m": 1024, "g": 1024 * 1024}
 
 
@@ -30,7 +30,7 @@ def private_memory(instance: Instance) -> str | None:
         return "the flavor has no hw:mem_page_size"
     if large_pages(wanted.value):
         return None
-    return f"{wanted.key} is {wanted.value!r}, which is a small page"
+    return f"{wanted.key} is {wanted.value!r}, which is no large page"
 
 
 def page_size(text: str) -> int | None:

@@ -16,7 +16,10 @@ from msgspec import Struct
 from vifd.errors import FlavorImageConflict
 from vifd.model import Instance
 
-_TRUE = frozenset(("1", "t", "true", "on", "y", "yes"))
+TRUE = frozenset(("1", "t", "true", "on", "y", "yes"))
+FALSE = frozenset(("0", "f", "false", "off", "n", "no"))
+#: Characters of a value that are read; what is longer is none that anybody knows.
+_LONGEST = 255
 
 
 class Precedence(StrEnum):
@@ -70,15 +73,15 @@ NOTHING = Asked()
 
 def boolean(value: Any) -> bool:
     """A truth value in one of the spellings of OpenStack; anything else is false."""
-    return str(value).strip().lower() in _TRUE
+    return str(value).strip().lower() in TRUE
 
 
 def _word(value: Any) -> str:
-    return str(value).strip().lower()
+    return _text(value).lower()
 
 
 def _text(value: Any) -> str:
-    return str(value).strip()
+    return str(value).strip()[:_LONGEST]
 
 
 _AGREE, _FLAVOR, _IMAGE = Precedence.AGREE, Precedence.FLAVOR, Precedence.IMAGE
@@ -89,7 +92,7 @@ PROPERTIES = {
         Property("locked_memory", boolean, _AGREE),
         Property("mem_encryption", boolean, _AGREE),
         Property("mem_encryption_model", _word, _AGREE),
-        Property("vif_model", _text, _IMAGE),
+        Property("vif_model", _word, _IMAGE),
         Property("vif_multiqueue_enabled", boolean, _AGREE),
         Property("virtio_packed_ring", boolean, _AGREE),
         Property("cpu_policy", _word, Precedence.PINNING),

@@ -79,6 +79,21 @@ def test_nothing_is_known_before_it_was_read(host):
     assert list(host.inventory()) == []
 
 
+def test_it_is_whole_once_every_source_has_told(host, thing, other):
+    """And stays so: what hangs later has told before."""
+    other.hang()
+    assert not host.inventory().whole
+    host.start()
+    until(lambda: host.inventory().get("CUSTOM_THING").present, "one was read")
+    assert not host.inventory().whole
+    other.gate.set()
+    until(lambda: host.inventory().get("CUSTOM_OTHER").present, "both were read")
+    assert host.inventory().whole
+    thing.hang()
+    host.refresh().result(5)
+    assert host.inventory().whole
+
+
 def test_a_refresh_reads_now_and_answers_with_what_it_read(up, thing, other):
     assert value(up.refresh().result(5)) == 2
     assert (thing.reads, other.reads) == (2, 2)

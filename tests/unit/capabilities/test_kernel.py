@@ -203,6 +203,8 @@ class TestVirtualMachines:
         found = machine.probe()
         assert found[names.SEV].present is present
         assert found[names.SEV_ES].present is False
+        machine.host.file("sys/module/kvm_intel/parameters/tdx", text)
+        assert machine.probe()[names.TDX].present is present
 
     def test_every_answer_has_evidence_and_what_lacks_says_how_to_get_it(self, machine):
         for capability in machine.probe().values():

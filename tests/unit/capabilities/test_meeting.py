@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unit.capabilities.asking import NOOP, OVS, VHOST, host, needs
+from unit.capabilities.asking import NOOP, OVS, VHOST, asking, host, needs
 from vifd import errors
 from vifd.capabilities import names
 from vifd.capabilities.inventory import Capability, Inventory
 from vifd.capabilities.meeting import meet
+from vifd.capabilities.requirements import needs_of
 from vifd.plugin import Health, Probe
 
 VIRTIO = names.vif_model("virtio")
@@ -245,6 +247,42 @@ def test_a_forbidden_trait_is_said():
     assert not unmet(wanted, host(CUSTOM_X=1))
     assert any("CUSTOM_X" in note for note in notes(wanted, host(CUSTOM_X=1)))
     assert not [n for n in notes(wanted, host(CUSTOM_X=None)) if "CUSTOM_X" in n]
+
+
+def test_what_the_document_insists_on_must_be_told_of():
+    """A trait of the scheduler's may be anybody's; one that the document requires is not ignored,
+    once the whole host was read."""
+    wanted = needs_of(msgspec.structs.replace(asking(), required={"traits": ["CUSTOM_GOLD"]}))
+    assert not unmet(wanted, host(**{VIRTIO: 1})), "some of the host is still to be read"
+    (refused,) = unmet(wanted, replace(host(**{VIRTIO: 1}), whole=True))
+    assert isinstance(refused.error, errors.TraitMissing)
+    assert refused.error.facts["wanted"] == "CUSTOM_GOLD"
+    asked = Capability("CUSTOM_GOLD", present=None, source="memory")
+    unread = replace(host(**{VIRTIO: 1}), whole=True)
+    unread = replace(unread, capabilities={**unread.capabilities, "CUSTOM_GOLD": asked})
+    assert not unmet(wanted, unread), "somebody knows of it and could not read it"
+    scheduled = needs({"trait:CUSTOM_GOLD": "required"})
+    assert not unmet(scheduled, replace(host(**{VIRTIO: 1}), whole=True))
+
+
+@pytest.mark.parametrize(
+    ("flavor", "image", "elsewhere"),
+    [
+        ({}, {"hw_vif_model": "igb"}, True),
+        ({}, {"hw_vif_model": "of-tomorrow"}, False),
+        ({"hw:viommu_model": "smmuv3"}, {}, True),
+        ({"hw:viommu_model": "of-tomorrow"}, {}, False),
+        ({"hw:viommu_model": "intel"}, {"hw_machine_type": "pc"}, False),
+        ({"hw:mem_encryption": "1", "hw:mem_encryption_model": "intel-tdx"}, {}, True),
+        ({"hw:mem_encryption": "1", "hw:mem_encryption_model": "of-tomorrow"}, {}, False),
+    ],
+)
+def test_another_host_helps_where_the_word_is_one_that_nova_knows(flavor, image, elsewhere):
+    """A QEMU that lacks a model is this host's; a word that nobody knows is so on every host."""
+    lacks = (names.vif_model("igb"), names.viommu_model("smmuv3"), names.TDX)
+    found = unmet(needs(flavor, image), host(**{VIRTIO: 1, **dict.fromkeys(lacks)}))
+    assert found
+    assert [r.error.to_dict()["reschedulable"] for r in found] == [elsewhere] * len(found)
 
 
 # --- properties -----------------------------------------------------------------------------------

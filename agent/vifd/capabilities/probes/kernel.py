@@ -34,7 +34,13 @@ _MODULES = (
     (names.VHOST_VDPA, "vhost_vdpa"),
     (names.VFIO, "vfio_pci"),
 )
-_SEV = ((names.SEV, "sev"), (names.SEV_ES, "sev_es"), (names.SEV_SNP, "sev_snp"))
+#: Memory encryption: the part of KVM that knows of it, its parameter, and whose processor.
+_ENCRYPTION = (
+    (names.SEV, "kvm_amd", "sev", "AMD"),
+    (names.SEV_ES, "kvm_amd", "sev_es", "AMD"),
+    (names.SEV_SNP, "kvm_amd", "sev_snp", "AMD"),
+    (names.TDX, "kvm_intel", "tdx", "Intel"),
+)
 
 Ask = Callable[[str, int], int]
 
@@ -191,10 +197,10 @@ class Kernel:
         found.judge(names.CGROUP, new or old, evidence, missing, value)
 
     def _encryption(self, found: Findings) -> None:
-        for name, parameter in _SEV:
-            path = f"sys/module/kvm_amd/parameters/{parameter}"
+        for name, module, parameter, maker in _ENCRYPTION:
+            path = f"sys/module/{module}/parameters/{parameter}"
             with found.asking(name):
                 text = self.tree.text(path)
                 evidence = f"/{path} is {text!r}" if text else f"/{path} does not exist"
-                missing = f"an AMD processor with it, and kvm_amd with {parameter}=1"
+                missing = f"an {maker} processor with it, and {module} with {parameter}=1"
                 found.judge(name, text in ("1", "Y", "y"), evidence, missing)
