@@ -8,6 +8,7 @@ its record goes again: nobody may find a guest cut off because an operator asked
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from vifd.worker import ledger
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds after which one that was not found is looked for once more: who has just plugged it may
+#: be faster than the news of it.
+SECOND_LOOK = 0.5
+
 
 @dataclass(frozen=True)
 class Adoption:
@@ -42,7 +47,7 @@ class Adoption:
             if present is not None:
                 self._known(present, doc, ticket)
             else:
-                self._ask(self._plugins(doc), doc, ticket)
+                self._ask(self._plugins(doc), doc, ticket, [SECOND_LOOK])
         except errors.VifError as error:
             ticket.fail(error.at("adopt", doc.id))
 
@@ -57,16 +62,22 @@ class Adoption:
             and (not kind or kind in self.engine.adverts()[name].vif_types)
         ]
 
-    def _ask(self, names: Sequence[str], doc: Document, ticket: Ticket) -> None:
-        """Have the first of these plugins look for the port, on its lane; then the next."""
+    def _ask(
+        self, names: Sequence[str], doc: Document, ticket: Ticket, pauses: Sequence[float]
+    ) -> None:
+        """Have the first of these plugins look for the port, on its lane; then the next.
+
+        :param pauses: seconds before each further look of all
+        """
         if not names:
-            raise errors.AdoptionAbsent(facts={"port": doc.id})
+            self._absent(doc, ticket, pauses)
+            return
         name, *others = names
 
         def find() -> None:
             try:
                 if not self._begin(name, doc, ticket):
-                    self._ask(others, doc, ticket)
+                    self._ask(others, doc, ticket, pauses)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
                 refusal = errors.wrap(error, stage="adopt", port=doc.id)
                 LOG.warning("refused: %s: %s. Next: %s. port=%s", refusal.code, refusal.message,
@@ -74,6 +85,18 @@ class Adoption:
                 ticket.fail(refusal)
 
         self.engine.lanes[name].errand(f"adopt {doc.id}", find)
+
+    def _absent(self, doc: Document, ticket: Ticket, pauses: Sequence[float]) -> None:
+        """Nobody found it.
+
+        :raises errors.AdoptionAbsent: and nobody will look once more
+        """
+        plugins = self._plugins(doc)
+        if not pauses or not plugins:
+            raise errors.AdoptionAbsent(facts={"port": doc.id})
+        timer = threading.Timer(pauses[0], self._ask, (plugins, doc, ticket, pauses[1:]))
+        timer.name, timer.daemon = "adopt-again", True
+        timer.start()
 
     def _known(self, present: PortRecord, doc: Document, ticket: Ticket) -> None:
         """A port that is vifd's already is no error, as long as nothing else is wanted of it."""

@@ -29,6 +29,7 @@ from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
 from vifd.registry import Found
+from vifd.release import Release
 from vifd.status import status_of
 from vifd.store import Journal
 from vifd.ticket import Event, Ticket
@@ -67,6 +68,7 @@ class Agent:
         self._collector = collector or Collector.of(engine, journal)
         self._guard = guard
         self._adoption = Adoption(engine, journal)
+        self._release = Release(engine, journal)
         self._host = host or HostView(engine)
         self._examiner = examiner or Examiner(engine, journal)
         self._started = time.time()
@@ -291,6 +293,15 @@ class Agent:
             ticket.fail(errors.Stopping())
         else:
             self._adoption.take_over(doc, ticket)
+        return ticket
+
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
+        """See :meth:`vifd.api.backend.Backend.give_back`."""
+        ticket = Ticket(port_id, request_id)
+        if self.stopping:
+            ticket.fail(errors.Stopping(port=port_id))
+        else:
+            self._release.give_back(port_id, ticket, force=force)
         return ticket
 
     def reassert(self) -> None:

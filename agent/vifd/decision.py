@@ -117,13 +117,13 @@ class Decider:
         missing = self._missing(present)
         if missing is not None and untouched(present):
             return Decision(lambda _now: None, present, kick=False)
-        if present.removing:
+        if present.removing and not present.released:
             return Decision(seen=present, kick=missing is None, refusal=missing)
         error = missing.to_dict() if missing else None
 
         def change(now: PortRecord | None) -> PortRecord | None:
             return now and replace(
-                now, removing=True, phase=Phase.UNPLUGGING, error=error,
+                now, removing=True, released=False, phase=Phase.UNPLUGGING, error=error,
                 request_id=request.ticket.request_id,
             )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from vifd import outcome
-from vifd.model import PortRecord
+from vifd.model import PortRecord, Status
 from vifd.status import status_of
 from vifd.store import Outgoing, Records
 from vifd.ticket import Event
@@ -24,7 +24,7 @@ def events(old: Records, new: Records) -> list[Event]:
                 id=0, event=name, at=time.time(), port=port_id,
                 instance=known.doc.attachment.instance_id, plugin=known.plugin,
                 phase=record.phase.value if record else "", role=known.role.value,
-                status=status_of(record).value if record else "DOWN", revision=known.revision,
+                status=status_of(record).value if record else _left(known), revision=known.revision,
                 request_id=known.request_id, error=_cause(record, name),
                 findings=outcome.told(record) if record and name == "degraded" else None,
             )
@@ -47,10 +47,16 @@ def statuses(old: Records, new: Records) -> list[Outgoing]:
         before = old.get(port_id)
         if record is None:
             if before is not None:
-                mail.append(Outgoing(port_id, "DOWN", before.revision + 1, gone=True))
+                mail.append(Outgoing(port_id, _left(before), before.revision + 1, gone=True))
         elif before is None or outcome.reportable(before) != outcome.reportable(record):
             mail.append(outgoing(record))
     return mail
+
+
+def _left(record: PortRecord) -> str:
+    """The last word about a port: one that was given back goes on passing traffic."""
+    given_back = record.removing and record.released
+    return status_of(record).value if given_back else Status.DOWN.value
 
 
 def outgoing(record: PortRecord) -> Outgoing:

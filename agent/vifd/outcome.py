@@ -41,13 +41,18 @@ def failed(error: errors.VifError) -> Change:
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
             return None
-        phase = Phase.UNPLUGGING if present.removing else Phase.FAILED
+        phase = _ending(present) if present.removing else Phase.FAILED
         left = not_undone(present)
         if not left and present.wiring is None and not untouched(present):
             left = ["an attempt whose end is not known"]
         return replace(present, phase=phase, error=_body(error, left))
 
     return change
+
+
+def _ending(present: PortRecord) -> Phase:
+    """The phase of a port that is to go: one that is given back stays what it is."""
+    return present.phase if present.released else Phase.UNPLUGGING
 
 
 def _body(error: errors.VifError, left: Sequence[str]) -> dict[str, Any]:
@@ -145,6 +150,20 @@ def forgotten(present: PortRecord | None) -> PortRecord | None:
     )
 
 
+def given_back(present: PortRecord | None) -> PortRecord | None:
+    """The port is another hand's again; where its removal was asked for meanwhile, that is next."""
+    return None if present is None or present.released else present
+
+
+def release_failed(error: errors.VifError) -> Change:
+    """It is not given back yet, and tried again."""
+
+    def change(present: PortRecord | None) -> PortRecord | None:
+        return None if present is None else replace(present, error=error.to_dict())
+
+    return change
+
+
 def unplug_failed(error: errors.VifError) -> Change:
     """Something of the port is left."""
 
@@ -232,17 +251,37 @@ def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:
                      extra=extra(job.record))  # fmt: skip
 
 
+#: What more ports have in common is told once.
+_ALONE = 3
+#: So many characters of what was found and wanted are told.
+_SAID = 600
+
+
 def log_drift(
-    log: logging.Logger, job: Job, findings: Iterable[Evidence], *, repair: bool = True
+    log: logging.Logger, findings: Iterable[tuple[Job, Evidence]], *, repair: bool = True
 ) -> None:
-    """One line per fact that another hand changed."""
+    """One line per port and fact that another hand changed; one for many ports where it is the
+    same with all of them, flows that they share for instance."""
     ours = "repairing it" if repair else "left as it is, because repair is off"
-    for finding in findings:
-        log.warning(
-            "drift on %s: %s is %r, wanted %r; %s. %s", job.item.made.device, finding.fact,
-            finding.have, finding.wanted, ours if finding.repairable else "not for vifd to repair",
-            tail(job.record), extra=extra(job.record),
-        )  # fmt: skip
+    alike: dict[str, list[tuple[Job, Evidence]]] = {}
+    for job, finding in findings:
+        key = repr((finding.fact, finding.have, finding.wanted, finding.repairable))
+        alike.setdefault(key, []).append((job, finding))
+    for found in alike.values():
+        shown = found if len(found) <= _ALONE else found[:1]
+        for job, finding in shown:
+            more = f" and {len(found) - 1} other ports" if shown is not found else ""
+            log.warning(
+                "drift on %s%s: %s is %s, wanted %s; %s. %s", job.item.made.device, more,
+                finding.fact, _said(finding.have), _said(finding.wanted),
+                ours if finding.repairable else "not for vifd to repair",
+                tail(job.record), extra=extra(job.record),
+            )  # fmt: skip
+
+
+def _said(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SAID else f"{text[:_SAID]}…"
 
 
 def log_unplugs(
@@ -259,6 +298,20 @@ def log_unplugs(
         else:
             log.info("unplugged %s in %.1f ms: %s", made.device if made else "(nothing made)",
                      seconds * 1e3, tail(record), extra=extra(record))  # fmt: skip
+
+
+def log_releases(
+    log: logging.Logger, records: Iterable[PortRecord], failures: Mapping[str, errors.VifError]
+) -> None:
+    """One line per port that was given back."""
+    for record in records:
+        made = record.wiring or record.names
+        if record.id in failures:
+            _log_failure(log, "release", record, failures[record.id])
+        else:
+            log.info("released %s: device and switch port stay, nothing of it is vifd's any more: "
+                     "%s", made.device if made else "?", tail(record),
+                     extra=extra(record))  # fmt: skip
 
 
 def _log_failure(
@@ -304,7 +357,7 @@ def _short(value: object) -> object:
 def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
     """What to call the change from one record to the next, or the empty string for none."""
     if new is None:
-        return "unplugged" if old is not None else ""
+        return _ended(old)
     if old is not None and old.phase is new.phase and old.open == new.open:
         if new.error is not None and _code(new) != _code(old):
             return "failed" if new.phase is not Phase.DEGRADED else "degraded"
@@ -312,6 +365,12 @@ def event_name(old: PortRecord | None, new: PortRecord | None) -> str:
             return "degraded"
         return "updated" if old.doc is not new.doc else ""
     return new.phase.value.lower()
+
+
+def _ended(old: PortRecord | None) -> str:
+    if old is None:
+        return ""
+    return "released" if old.removing and old.released else "unplugged"
 
 
 def _differing(record: PortRecord) -> set[str]:

@@ -21,6 +21,7 @@ class Step(StrEnum):
     DEACTIVATE = "deactivate"
     CHECK = "check"
     UNPLUG = "unplug"
+    RELEASE = "release"  #: leave it as it stands, without a mark of ours
 
 
 #: Phases in which the host may hold less, or something else, than the wiring says.
@@ -33,7 +34,7 @@ def next_step(record: PortRecord, *, repair: bool = True) -> Step:
     :param repair: whether what another hand changed is brought back; else it is only watched
     """
     if record.removing:
-        return Step.UNPLUG
+        return Step.RELEASE if record.released else Step.UNPLUG
     if record.wiring is None or not record.applied:
         return Step.PLUG
     if only_watched(record, repair=repair):

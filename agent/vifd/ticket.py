@@ -57,7 +57,7 @@ class Event(Struct, frozen=True, omit_defaults=True):
 
     :param id: grows by one per event of this host and never goes back, also over a restart
     :param event: ``bound``, ``plugging``, ``ready``, ``live``, ``quiesced``, ``unplugged``,
-        ``degraded``, ``failed``, ``plugin-status-changed``…
+        ``released``, ``degraded``, ``failed``, ``plugin-status-changed``…
     :param at: seconds since the epoch
     :param detail: of an event about no port: what it is about, e.g. the id of an orphan
     :param findings: of a port that is degraded: the first facts that are not as wanted

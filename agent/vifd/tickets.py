@@ -100,7 +100,8 @@ def _answer(
     if error is not None:
         return error
     if new.removing:
-        return errors.Superseded(facts={"by": "unplug"}, stage="engine")
+        by = "release" if new.released else "unplug"
+        return errors.Superseded(facts={"by": by}, stage="engine")
     if kind is Kind.CHECK:
         return new if old is None or new.report is not old.report else None
     return new if settled(new) and new.applied else None

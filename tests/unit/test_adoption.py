@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import msgspec
@@ -140,6 +141,23 @@ def test_two_with_one_id_are_nobodys(scene):
 def test_a_port_that_nobody_plugged(scene):
     with pytest.raises(errors.AdoptionAbsent, match=port_id(1)):
         scene.adopt(attachment(1))
+
+
+def test_one_that_was_plugged_a_moment_ago_is_found(scene, monkeypatch):
+    """The news of it may come after the request."""
+    looked = threading.Event()
+    claim = scene.office.plugin.claim
+
+    def late(wanted, taken):
+        found = claim(wanted, taken)
+        if found is None and not looked.is_set():
+            scene.place("theirs", 1)
+            looked.set()
+        return found
+
+    monkeypatch.setattr(scene.office.plugin, "claim", late)
+    assert scene.adopt(attachment(1)).phase == "LIVE"
+    assert looked.is_set()
 
 
 def test_one_that_fails_half_way_is_given_back(scene):

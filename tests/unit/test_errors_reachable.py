@@ -54,6 +54,8 @@ DRIVERS: dict[str, Driver] = {}
 SHOWN = {
     "E_ADOPT_ABSENT": "functional/test_adopt.py",
     "E_ADOPT_UNFIT": "functional/test_adopt.py",
+    "E_RELEASE_UNFIT": "functional/test_release.py",
+    "E_RELEASE_UNSUPPORTED": "unit/test_release.py",
     "E_CAP_NUMA": "unit/capabilities/test_meeting.py",
     "E_CONN_L2_REQUIRED": "unit/capabilities/test_binding.py",
     "E_CAP_MEM_ENCRYPTION": "unit/vhostuser/test_needs.py",

@@ -118,6 +118,7 @@ def routes(
         "/v1/ports/{port_id}/deactivate": ports.SetRole(backend, waits, Role.INACTIVE),
         "/v1/guests:prepare": guests.Prepare(backend, waits),
         "/v1/ports/{port_id}/adopt": garbage.Adopt(backend, waits),
+        "/v1/ports/{port_id}/release": garbage.Release(backend, waits),
         "/v1/reconcile": reconcile.Reconcile(backend, waits),
         "/v1/garbage": garbage.Garbage(backend, waits),
         "/v1/garbage/undo": garbage.Undo(backend, waits),

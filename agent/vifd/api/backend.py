@@ -133,6 +133,12 @@ class Backend(Protocol):
     def adopt(self, doc: Document, request_id: str) -> Ticket:
         """Take over, in place, what somebody else plugged for this port."""
 
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
+        """Give a port back, in place; its record goes and its traffic goes on.
+
+        :param force: although vifd made it, or nobody else would pass its frames
+        """
+
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """Events with a larger id, oldest first."""
 

@@ -1,4 +1,5 @@
-"""Garbage: what is orphaned on this host, removing it, and putting it back; and adoption."""
+"""Garbage: what is orphaned on this host, removing it, and putting it back; and ports that change
+hands."""
 
 from __future__ import annotations
 
@@ -30,10 +31,7 @@ class Garbage(Resource):
         """Remove what is ripe."""
         deadline = _deadline(req, "collected")
         body = _object(req, ("ids", "force"))
-        force = body.get("force", False)
-        if not isinstance(force, bool):
-            raise errors.BadDocument.at_field("force", "must be true or false")
-        future = self.backend.collect(_ids(body), force=force)
+        future = self.backend.collect(_ids(body), force=_force(body))
         answer(resp, 200, self.waits.result(future, "", deadline))
 
 
@@ -57,6 +55,23 @@ class Adopt(Resource):
         self.finish(resp, self.backend.adopt(doc, req.context.request_id), deadline)
 
 
+class Release(Resource):
+    """``/v1/ports/{id}/release``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        """Give a port back, in place."""
+        deadline = query.deadline(req, "gone")
+        force = _force(_object(req, ("force",)))
+        ticket = self.backend.give_back(port_id_of(port_id), req.context.request_id, force=force)
+        record = self.waits.accepted(ticket)
+        if deadline is not None:
+            self.waits.done(ticket, deadline)
+        if deadline is not None or ticket.done.done():
+            resp.status = 204
+        else:
+            answer(resp, 202, self.shown(record))
+
+
 def _deadline(req: falcon.Request, wanted: str) -> query.Deadline:
     given = query.params(req, ("timeout",))
     timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
@@ -74,6 +89,13 @@ def _object(req: falcon.Request, known: tuple[str, ...]) -> dict[str, Any]:
         if key not in known:
             raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
     return body
+
+
+def _force(body: dict[str, Any]) -> bool:
+    force = body.get("force", False)
+    if not isinstance(force, bool):
+        raise errors.BadDocument.at_field("force", "must be true or false")
+    return force
 
 
 def _ids(body: dict[str, Any]) -> list[str] | None:

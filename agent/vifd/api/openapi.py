@@ -329,6 +329,14 @@ def _garbage_paths() -> dict[str, Any]:
         "201": _json(ref("PortView"), "the same"),
         "202": _json(ref("PortView"), "it was found, and will be taken over"),
     }
+    left = {
+        "202": _json(ref("PortView"), "accepted: it is on disk and will be done"),
+        "204": {"description": "the port is given back; its device and switch port stay"},
+    }
+    release = _call("Give a port back in place: its traffic goes on, its record goes", left,
+                    _work(*_ADDRESSED, *_BODY), _wait("gone", "it is given back"),
+                    "ReleaseRequest")  # fmt: skip
+    release["requestBody"]["required"] = False
     where = "the port is taken over and proven"
     return {
         "/v1/garbage": {
@@ -344,6 +352,7 @@ def _garbage_paths() -> dict[str, Any]:
             "post": _call("Take over a port that somebody else plugged", taken,
                           _work(*_ADDRESSED, *_BODY), _wait("active", where), "Attachment"),
         },
+        "/v1/ports/{port_id}/release": {"parameters": [_ID], "post": release},
     }  # fmt: skip
 
 

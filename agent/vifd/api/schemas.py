@@ -152,6 +152,15 @@ COLLECT = {
     "additionalProperties": False,
 }  # fmt: skip
 
+RELEASE = {
+    "type": "object",
+    "properties": {
+        "force": {**_FLAG, "default": False,
+                  "description": "although vifd made the port, or nobody else passes its frames"},
+    },
+    "additionalProperties": False,
+}  # fmt: skip
+
 UNDO = {
     "type": "object",
     "properties": {"ids": {**_IDS, "description": "which ones; the last one by default"}},
@@ -231,6 +240,7 @@ def components() -> dict[str, Schema]:
     )
     made["CollectRequest"] = COLLECT
     made["UndoRequest"] = UNDO
+    made["ReleaseRequest"] = RELEASE
     made["ApproveRequest"] = APPROVE
     made["Attachment"]["properties"]["version"] = {"enum": ["1.0"]}
     return {

@@ -49,6 +49,7 @@ COMMANDS = {
     "port repair": "vifd.cli.repair:PortRepair",
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.plug:PortUnplug",
+    "port release": "vifd.cli.release:PortRelease",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",

@@ -152,6 +152,8 @@ class Bridge:
 class PortSpec:
     """A port with its one interface as it shall be.
 
+    :param ofport: the number to ask for; 0 for none, ``None`` leaves what is asked for
+    :param mtu: the MTU to ask for; 0 for none, ``None`` leaves what is asked for
     :param type: the interface's type: the empty string for a kernel device, ``patch``,
         ``dpdkvhostuserclient``…
     :param external_ids: of the Interface row (where interoperability wants them)

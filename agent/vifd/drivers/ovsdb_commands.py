@@ -158,8 +158,8 @@ class EnsurePorts(Command):
             interface = {
                 "name": spec.name,
                 "type": spec.type,
-                "ofport_request": spec.ofport,
-                "mtu_request": spec.mtu,
+                "ofport_request": spec.ofport or None,
+                "mtu_request": spec.mtu or None,
                 "options": _map(spec.options),
                 "external_ids": _map(spec.external_ids),
             }
@@ -196,8 +196,8 @@ class EnsurePorts(Command):
         row = self.api.row("Interface", interface)
         wanted = {"type": spec.type, "ofport_request": spec.ofport, "mtu_request": spec.mtu}
         for column, value in wanted.items():
-            if value is not None and have.get(column) != value:
-                self._set(row, column, value)
+            if value is not None and (have.get(column) or None) != (value or None):
+                self._set(row, column, [] if value == 0 else value)
         for column, pairs in (("options", spec.options), ("external_ids", spec.external_ids)):
             set_keys(row, column, have.get(column, {}), pairs)
 

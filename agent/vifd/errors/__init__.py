@@ -16,7 +16,12 @@ from vifd.errors.addresses import (
     L2Required,
     WrongSegment,
 )
-from vifd.errors.adoption import AdoptionAbsent, AdoptionUnfit
+from vifd.errors.adoption import (
+    AdoptionAbsent,
+    AdoptionUnfit,
+    ReleaseUnfit,
+    ReleaseUnsupported,
+)
 from vifd.errors.base import SCHEMA, InternalError, Owner, Scope, VifError, all_codes, causes, wrap
 from vifd.errors.capability import (
     CapabilityError,
@@ -147,6 +152,8 @@ __all__ = [
     "PluginUnhealthy",
     "PortNotFound",
     "PrivilegeMissing",
+    "ReleaseUnfit",
+    "ReleaseUnsupported",
     "Scope",
     "SegmentTypeUnsupported",
     "SharedMemoryMissing",

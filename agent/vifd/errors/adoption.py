@@ -1,4 +1,4 @@
-"""Taking over what others plugged."""
+"""Taking over what others plugged, and giving it back."""
 
 from __future__ import annotations
 
@@ -33,3 +33,34 @@ class AdoptionUnfit(VifError):
     owner: ClassVar[Owner] = "operator"
     template = "{device} cannot be taken over as it is: {problem}"
     remediation = "move its guest away and plug the port with vifd"
+
+
+class ReleaseUnfit(VifError):
+    """Once given back, the port would be in nobody's hand, or it is not known to have been."""
+
+    code = "E_RELEASE_UNFIT"
+    reached = "vifctl port release of a port that vifd made, or on a bridge that only vifd serves"
+    klass = "adoption"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "operator"
+    template = "{device} would not go on as it is if it were given back: {problem}"
+    remediation = (
+        "vifctl port unplug removes it; vifctl port release --force leaves device and switch port "
+        "to whoever passes its frames from then on"
+    )
+
+
+class ReleaseUnsupported(VifError):
+    """The plugin of the port cannot leave a port behind."""
+
+    code = "E_RELEASE_UNSUPPORTED"
+    reached = "vifctl port release of a port whose plugin only makes and removes ports"
+    klass = "adoption"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "operator"
+    template = "plugin {plugin} cannot give a port back: it makes ports and removes them"
+    remediation = "move its guest away and unplug the port"

@@ -76,7 +76,7 @@ def _action(subject: Subject, root: Break | None) -> str:
     if subject.held:
         return "waits: it was upgraded, and `vifctl reconcile --approve` lets it change this port"
     if record.removing:
-        return _again(subject, "removes the port")
+        return _again(subject, "gives the port back" if record.released else "removes the port")
     if record.error is not None and record.phase is not Phase.DEGRADED:
         return _again(subject, "tries again")
     if not root.repairable:

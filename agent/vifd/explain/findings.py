@@ -92,7 +92,10 @@ def _of_no_concern(finding: Evidence, subject: Subject) -> bool:
 def _of_daemon(subject: Subject) -> Iterator[Break]:
     """The wish itself, and the plugin that shall carry it out."""
     record, serving = subject.record, subject.serving
-    if record.removing:
+    if record.removing and record.released:
+        yield Break(Name.INTENT, "the port is being given back to another hand, as was asked for",
+                    "adopt it again if vifd shall serve it")  # fmt: skip
+    elif record.removing:
         yield Break(Name.INTENT, "the port is being removed, as was asked for",
                     "plug it again if it shall stay")  # fmt: skip
     if serving.refusal is not None:

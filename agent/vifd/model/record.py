@@ -52,6 +52,7 @@ class Selection(Struct, frozen=True):
     :param refused: the others: ``plugin``, ``vif_type``, ``error`` (an error object) and ``also``
         (further reasons, as error objects)
     :param enforcement: what the document asks for, and what enforces it, as when it was chosen
+    :param notes: what was asked for and is without effect, or could not be found out
     :param asked: whether the document or a token named the candidate
     :param at: when it was chosen, seconds since the epoch
     """
@@ -65,6 +66,7 @@ class Selection(Struct, frozen=True):
     enforcement: list[dict[str, Any]] = []
     asked: bool = False
     at: float = 0.0
+    notes: list[str] = []
 
 
 class PortRecord(Struct, kw_only=True, frozen=True):
@@ -75,6 +77,8 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     :param names: what the plugin will make, on disk before it is made
     :param wiring: what the plugin made; ``None`` until it was
     :param open: whether traffic passes
+    :param removing: whether the port is to go
+    :param released: of a port that is to go: it is given back as it stands, and not removed
     :param revision: grows with every change of this record on this host, never reused
     :param request_id: the request that caused the last change
     :param selection: how the plugin was chosen; ``None`` for a port that was taken over
@@ -88,6 +92,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     wiring: Wiring | None = None
     open: bool = False
     removing: bool = False
+    released: bool = False
     applied: bool = False
     report: Report | None = None
     vif: Vif | None = None

@@ -81,6 +81,8 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     The guard drops what is not admitted: everything while the port is closed, frames that bring
     their own VLAN tag always. A plug asks for the flows of one port four times, hence the cache.
     """
+    if port.gate is Gate.LEAVING:
+        return (_own(port),)
     if port.is_open:
         return (*port_flows(replace(port, gate=Gate.CLOSED)), _admit(port), _own(port))
     guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
@@ -109,10 +111,10 @@ def _own(port: SwitchPort) -> Flow:
 def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]:
     """The flows of a network on this bridge; none while no port of it is open.
 
-    :param members: its ports; those that are not open do not count
+    :param members: its ports; those that receive nothing do not count
     :raises BackendError: they are more than the switch can flood to
     """
-    present = sorted((m for m in members if m.is_open), key=lambda m: m.ofport)
+    present = sorted((m for m in members if m.receives), key=lambda m: m.ofport)
     if not present:
         return []
     if len(present) > MOST_MEMBERS:

@@ -12,7 +12,7 @@ import msgspec
 
 from vifd.drivers import MARK, PortRow
 from vifd.model import Attachment, Role
-from vifd.ovs.wiring import NOWHERE, OvsWiring
+from vifd.ovs.wiring import NOWHERE, Before, OvsWiring
 
 #: The alias of every device of ours begins so; the port's id follows.
 ALIAS = MARK
@@ -23,6 +23,10 @@ NETWORK, SEGMENT = "vifd-network", "vifd-segment"
 TAG = "vifd-tag"
 #: The attachment document, packed, so that the port can be taken back without a journal.
 DOCUMENT = "vifd-document"
+#: What an adopted port was before, packed, so that it can be given back without a journal.
+BEFORE = "vifd-before"
+#: What our own external ids begin with.
+OWN = "vifd-"
 #: A packed document longer than this is left out of the database, in characters.
 DOCUMENT_LIMIT = 8192
 #: On a patch port of ours: the bridge that it leads to.
@@ -55,6 +59,8 @@ def external_ids(attachment: Attachment, wiring: OvsWiring, plugin: str) -> dict
     }
     if wiring.port_tag is not None:
         ids[TAG] = str(wiring.tag)
+    if wiring.before is not None:
+        ids[BEFORE] = _packed(msgspec.to_builtins(wiring.before))
     if attachment.instance_id:
         ids["vm-uuid"] = attachment.instance_id
     return ids
@@ -73,7 +79,11 @@ def pack(attachment: Attachment) -> str:
     """
     document = msgspec.to_builtins(attachment)
     document.pop("role", None)
-    text = msgspec.json.encode(document, order="deterministic")
+    return _packed(document)
+
+
+def _packed(value: dict[str, Any]) -> str:
+    text = msgspec.json.encode(value, order="deterministic")
     return base64.b64encode(zlib.compress(text, 6)).decode()
 
 
@@ -93,9 +103,29 @@ def unpack(text: str) -> dict[str, Any] | None:
     return document
 
 
+def before_of(ids: Mapping[str, str]) -> Before | None:
+    """What an adopted port was, as its external ids still tell it."""
+    found = unpack(ids.get(BEFORE, ""))
+    try:
+        return None if found is None else msgspec.convert(found, Before)
+    except msgspec.ValidationError:
+        return None
+
+
 def belongs(row: PortRow | None, port_id: str) -> bool:
     """Whether a row bears the mark of this port."""
     return row is not None and row.external_ids.get(PORT) == port_id
+
+
+def known(row: PortRow, names: OvsWiring) -> bool:
+    """Whether a row whose marks another hand took away is known all the same: it asks for the
+    number that we chose, and has the very device that we plugged."""
+    return (
+        names.plugged
+        and names.ifindex is not None
+        and (row.bridge, row.ofport_request) == (names.bridge, names.ofport)
+        and row.ifindex == names.ifindex
+    )
 
 
 def is_ours(ids: Mapping[str, str]) -> bool:
@@ -125,7 +155,13 @@ def wiring_of(row: PortRow) -> OvsWiring:
         interface_type=row.type,
         socket=row.options.get("vhost-server-path", ""),
         plugged=True,
+        before=before_of(ids),
     )
+
+
+def kind(interface_type: str) -> str:
+    """An interface's type by one of its names: the empty one stands for ``system``."""
+    return interface_type or "system"
 
 
 def _number(text: str) -> int:

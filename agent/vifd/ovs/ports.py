@@ -14,6 +14,7 @@ from vifd.ovs.wiring import OvsWiring
 class Gate(IntEnum):
     """How much of a port's flows is there."""
 
+    LEAVING = 0  #: its frames are left to others, those for it still come; on its way to them
     GUARDED = 1  #: everything from it is dropped, nothing else is there; the way in and out
     CLOSED = 2  #: all filters are there, but nothing passes
     OPEN = 3  #: traffic passes
@@ -47,6 +48,11 @@ class SwitchPort:
     @property
     def is_open(self) -> bool:
         return self.gate is Gate.OPEN
+
+    @property
+    def receives(self) -> bool:
+        """Whether frames of its network are sent to it."""
+        return self.gate in (Gate.OPEN, Gate.LEAVING)
 
 
 def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> SwitchPort:

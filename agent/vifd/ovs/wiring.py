@@ -12,6 +12,25 @@ from vifd.model import Segment, Wiring
 NOWHERE = 4095
 
 
+class Before(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a port was in another hand, kept from the adoption on, so that it can be given back.
+
+    :param tag: of its row
+    :param ofport_request: the port number that the other hand asked for, if it did
+    :param mtu_request: the same of the MTU
+    :param external_ids: of its interface
+    :param alias: of its device
+    :param mac: of its device
+    """
+
+    tag: int | None = None
+    ofport_request: int | None = None
+    mtu_request: int | None = None
+    external_ids: dict[str, str] = {}
+    alias: str = ""
+    mac: str = ""
+
+
 class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a port occupies on its bridge.
 
@@ -27,6 +46,8 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
         and shall go on to reach the port; 0 for a port without a tag; ``None`` where it has the
         local VLAN id of its network, which is nobody else's
     :param adopted: of planned names: device and row are there and are to be taken over as they are
+    :param before: what an adopted port was; ``None`` for one that vifd made, and for one that was
+        adopted by a version that did not keep it
     """
 
     bridge: str
@@ -45,6 +66,7 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     plugged: bool = False
     port_tag: int | None = None
     adopted: bool = False
+    before: Before | None = None
 
     def row_tag(self, *, opened: bool) -> int | None:
         """The tag that the port's row shall have. A port that shares its VLAN with

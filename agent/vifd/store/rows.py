@@ -24,10 +24,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
+#: In the column ``removing``: the port is given back, and not removed.
+_RELEASED = 2
+
+
 class Outgoing(msgspec.Struct, frozen=True):
     """A status on its way to the network service.
 
-    :param gone: the port is no longer on this host
+    :param gone: the port is no longer vifd's on this host; ACTIVE where it was given back while
+        its traffic passed
     """
 
     port_id: str
@@ -62,12 +67,17 @@ def port_row(record: PortRecord) -> tuple[Any, ...]:
         return None if value is None else msgspec.json.encode(value, enc_hook=repr)
 
     values = (
-        record.id, record.plugin, record.vif_type, record.phase.value, record.open, record.removing,
+        record.id, record.plugin, record.vif_type, record.phase.value, record.open, _going(record),
         record.applied, record.revision, record.updated_at, record.request_id,
         record.doc.text(), pack(record.names), pack(record.wiring), pack(record.report),
         pack(record.vif), pack(record.error), pack(record.selection),
     )  # fmt: skip
     return (*values, checksum(values))
+
+
+def _going(record: PortRecord) -> int:
+    """The column ``removing``."""
+    return _RELEASED if record.removing and record.released else int(record.removing)
 
 
 def port_record(row: Sequence[Any]) -> PortRecord:
@@ -102,6 +112,7 @@ def _record(values: Mapping[str, Any]) -> PortRecord:
         phase=Phase(values["phase"]),
         open=bool(values["open"]),
         removing=bool(values["removing"]),
+        released=values["removing"] == _RELEASED,
         applied=bool(values["applied"]),
         revision=values["revision"],
         updated_at=values["updated_at"],

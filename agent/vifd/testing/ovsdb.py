@@ -201,13 +201,14 @@ class FakeOvsdb(Faults):
             there,
             tag=spec.tag,
             type=spec.type,
-            ofport_request=there.ofport_request if spec.ofport is None else spec.ofport,
-            mtu_request=there.mtu_request if spec.mtu is None else spec.mtu,
+            ofport_request=there.ofport_request if spec.ofport is None else spec.ofport or None,
+            mtu_request=there.mtu_request if spec.mtu is None else spec.mtu or None,
             options={**there.options, **spec.options},
             external_ids={**there.external_ids, **spec.external_ids},
         )
         # The switch acts anew on what concerns it.
-        asked = (row.ofport_request, row.type) != (there.ofport_request, there.type)
+        number = row.ofport_request not in (None, there.ofport_request)
+        asked = number or row.type != there.type
         if asked and self._switching:
             row = replace(row, ofport=None, error="")
         return row

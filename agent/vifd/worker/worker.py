@@ -21,11 +21,13 @@ from vifd.plan import Step, next_step
 from vifd.plugin import VifPlugin
 from vifd.status import wants_open
 from vifd.store import Change, Journal
+from vifd.worker.aside import Aside
 from vifd.worker.attempt import Attempt, traced
 from vifd.worker.desk import Desk
 from vifd.worker.job import Job, job_of
 from vifd.worker.limits import Limits
 from vifd.worker.naming import Naming
+from vifd.worker.told import Told, unsaid
 
 LOG = logging.getLogger(__name__)
 
@@ -45,9 +47,15 @@ class Worker:
     clock: Callable[[], float] = time.monotonic
     #: whether a step may be taken now; else the port is only read back, until it is marked again
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
+    #: whether somebody waits for the lane
+    others: Callable[[], bool] = lambda: False
+    #: has the lane serve ports again, behind those that wait
+    later: Callable[[Iterable[str]], None] = lambda _ids: None
 
     def __post_init__(self) -> None:
         self._names = Naming(self.plugin, self.journal, self.desk, self.naming)
+        self._aside = Aside()
+        self._told = Told(self.clock)
 
     @property
     def name(self) -> str:
@@ -82,7 +90,10 @@ class Worker:
             record = self.journal.get(port_id)
             if record is not None and record.plugin == self.name:
                 step = next_step(record, repair=self.limits.repairs(record.report))
-                if not self.may(step, record):
+                if self.may(step, record):
+                    step = self._aside.step(record, step)
+                else:
+                    self._aside.drop([record])
                     if record.wiring is None:
                         continue
                     step = Step.CHECK
@@ -111,30 +122,72 @@ class Worker:
             LOG.exception("lane %s: %s of %d ports failed", self.name, step, len(records))
             self._give_up(records, errors.wrap(error, stage=step))
 
-    def _attempt(self) -> Attempt:
-        return Attempt(self.plugin, self._wanted_open, self.changed, self.clock)
+    def _attempt(self, *, patient: bool = False) -> Attempt:
+        others = self.others if not patient else lambda: False
+        return Attempt(self.plugin, self._wanted_open, self.changed, self.clock, others)
 
-    def plug(self, records: Sequence[PortRecord]) -> None:
-        """Name, make, prove, open, prove: for ports that are new, changed or damaged."""
-        attempt, start, spent = self._attempt(), self.clock(), dict[str, float]()
+    def plug(self, records: Sequence[PortRecord], *, patient: bool = False) -> None:
+        """Name, make, prove, open, prove: for ports that are new, changed or damaged.
+
+        :param patient: whatever comes of it comes of it now, also where others wait; for one port
+        """
+        attempt, spent = self._attempt(patient=patient), dict[str, float]()
+        jobs = self._aside.resumed(records)
+        begun = {job.id for job in jobs}
+        fresh = [record for record in records if record.id not in begun]
+        if fresh:
+            jobs += self._make(attempt, fresh, spent)
+        self._finish(attempt, jobs, spent)
+
+    def _make(
+        self, attempt: Attempt, records: Sequence[PortRecord], spent: dict[str, float]
+    ) -> list[Job]:
+        start = self.clock()
         with self.metrics.timed(self.name, "name", spent):
             jobs = self._names.named(records)
+        for job in jobs:
+            self._aside.inherit(job)
         with self.metrics.timed(self.name, "plug", spent):
             attempt.carry_out(jobs, self.plugin.plug)
-        deadline = self.clock() + self.limits.verify
-        with self.metrics.timed(self.name, "verify", spent):
-            for job in jobs:
-                job.item.interim = self._wanted_open(job) and not job.opened
-            attempt.prove(jobs, deadline, deep=False)
-        opening = [j for j in jobs if j.error is None and not j.opened and self._wanted_open(j)]
-        with self.metrics.timed(self.name, "open", spent):
-            attempt.open(opening, deadline)
-        attempt.take_back(jobs)
-        with self.metrics.timed(self.name, "record", spent):
-            self._hand_in(jobs)
-        outcome.log_plugs(LOG, jobs, self.clock() - start, spent)
         for job in jobs:
-            self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
+            job.item.interim = self._wanted_open(job) and not job.opened
+            job.make(Step.PLUG, start, self.clock() - start + self.limits.verify)
+        return jobs
+
+    def _finish(self, attempt: Attempt, jobs: Sequence[Job], spent: dict[str, float]) -> None:
+        """Prove ports that were made, open those that shall be, prove these; and set aside what
+        keeps others waiting."""
+        unwanted = [j for j in jobs if j.opening and not self._wanted_open(j)]
+        attempt.close(unwanted)
+        with self.metrics.timed(self.name, "verify", spent):
+            attempt.prove([j for j in jobs if not j.opening], deep=False)
+        ready = [j for j in jobs if j.opening or (j.proven and not j.opened)]
+        with self.metrics.timed(self.name, "open", spent):
+            attempt.open([j for j in ready if self._wanted_open(j)])
+        done = [j for j in jobs if not j.unproven]
+        self.later(self._aside.put(j for j in jobs if j.unproven))
+        if not done:
+            return
+        attempt.take_back(done)
+        with self.metrics.timed(self.name, "record", spent):
+            self._hand_in(done)
+        self._tell(done, spent)
+
+    def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
+        """What came of each, in the log and in the metrics."""
+        now = self.clock()
+        for job in jobs:
+            if job.step is Step.PLUG:
+                self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
+        news = [j for j in jobs if self._told.news(j.id, str(j.error or ""))]
+        made = [j for j in news if j.step is Step.PLUG]
+        at_once = [j for j in made if not j.aside]
+        seconds = now - min((j.begun for j in at_once), default=now)
+        outcome.log_plugs(LOG, at_once, seconds, spent)
+        for job in made:
+            if job.aside:
+                outcome.log_plugs(LOG, [job], now - job.begun, spent)
+        outcome.log_roles(LOG, [j for j in news if j.step is not Step.PLUG])
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
@@ -159,27 +212,21 @@ class Worker:
 
     def open(self, records: Sequence[PortRecord]) -> None:
         """Prove closed ports once more, open them, and prove that."""
-        attempt, jobs = self._attempt(), [job_of(r) for r in records]
-        deadline = self.clock() + self.limits.verify
-        with self.metrics.timed(self.name, "open"):
-            attempt.prove(jobs, deadline, deep=False)
-            proven = [j for j in jobs if j.error is None]
-            attempt.open([j for j in proven if self._wanted_open(j)], deadline)
-        attempt.take_back(jobs)
-        self._hand_in(jobs)
-        outcome.log_roles(LOG, jobs)
+        jobs = [job_of(r) for r in records]
+        for job in jobs:
+            job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
+        self._finish(self._attempt(), jobs, {})
 
     def close(self, records: Sequence[PortRecord]) -> None:
         """Close traffic and keep everything else."""
         attempt, jobs = self._attempt(), [job_of(r) for r in records]
         with self.metrics.timed(self.name, "close"):
-            attempt.carry_out(jobs, self.plugin.deactivate)
-            for job in jobs:
-                if job.error is None:
-                    job.item.open = job.opened = False
-            attempt.prove(jobs, self.clock() + self.limits.verify, deep=True)
-        self._hand_in(jobs)
-        outcome.log_roles(LOG, jobs)
+            attempt.close(jobs)
+        for job in jobs:
+            job.make(Step.DEACTIVATE, self.clock(), self.limits.verify)
+            # what is closed stays closed, whatever its proof
+            job.item.undo.keep()
+        self._finish(attempt, jobs, {})
 
     def check(self, records: Sequence[PortRecord]) -> None:
         """Read ports back once; what differs is repaired by the next step."""
@@ -206,9 +253,7 @@ class Worker:
             for j in seen
         }
         present = self.desk.record(changes, None)
-        for job in seen:
-            if not reports[job.id].clean:
-                self._drifted(job, reports[job.id])
+        self._drifted({j.id: j for j in seen}, reports)
         self._go_on(present)
 
     def _witnessed(self, job: Job, report: Report) -> Report:
@@ -229,21 +274,18 @@ class Worker:
         failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
         self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
 
-    def _drifted(self, job: Job, report: Report) -> None:
-        """Tell what differs; what nobody repairs is told once, and not at every reading."""
-        repair, last = self.limits.repair, job.record.report
-        told = {(e.fact, repr(e.have)) for e in last.findings} if last else set()
-        news = [
-            e for e in report.findings
-            if (e.repairable and repair) or (e.fact, repr(e.have)) not in told
-        ]  # fmt: skip
-        outcome.log_drift(LOG, job, news, repair=repair)
-        for finding in news:
+    def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
+        """Tell what differs."""
+        repair = self.limits.repair
+        news = [(job, e) for i, job in jobs.items() for e in unsaid(job, reports[i], repair=repair)]
+        outcome.log_drift(LOG, news, repair=repair)
+        for _, finding in news:
             self.metrics.drift.labels(self.name, finding.fact).inc()
 
     def release(self, records: Sequence[PortRecord]) -> None:
         """Give ports back as they stand; their traffic goes on."""
         jobs = [job_of(r) for r in records]
+        self._aside.drop(records)
         with self.metrics.timed(self.name, "release"):
             self._attempt().carry_out(jobs, self.plugin.release)
         failures = {j.id: j.error for j in jobs if j.error is not None}
@@ -257,6 +299,7 @@ class Worker:
         """Remove ports; DOWN was reported when the removal was accepted."""
         never_made = [r for r in records if r.names is None and r.wiring is None]
         jobs = [job_of(r) for r in records if r not in never_made]
+        self._aside.drop(records)
         start = self.clock()
         with self.metrics.timed(self.name, "unplug"):
             for job in jobs:
@@ -269,5 +312,6 @@ class Worker:
         self.desk.record(changes, failures)
         outcome.log_unplugs(LOG, records, failures, self.clock() - start)
         for record in records:
+            self._told.forget(record.id)
             result = "failed" if record.id in failures else "ok"
             self.metrics.unplugs.labels(self.name, result).inc()

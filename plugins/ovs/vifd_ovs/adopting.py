@@ -13,7 +13,7 @@ from vifd.model import Attachment
 from vifd.ovs import marks
 from vifd.ovs.naming import CARRIED, Naming
 from vifd.ovs.neighbours import neighbours
-from vifd.ovs.wiring import OvsWiring
+from vifd.ovs.wiring import Before, OvsWiring
 from vifd.plugin import Entry
 
 
@@ -39,8 +39,9 @@ def claim(
     _, names = naming.choose(attachment, taken, multi_queue=link.multi_queue)
     shared = names.port_tag if names.port_tag is not None else _shared(drivers, row, attachment)
     made = replace(
-        names, ofport=row.ofport or 0, ifindex=link.ifindex, port_tag=shared, adopted=True
-    )
+        names, ofport=row.ofport or 0, ifindex=link.ifindex, port_tag=shared, adopted=True,
+        before=_before(row, link),
+    )  # fmt: skip
     return row.name, made
 
 
@@ -86,6 +87,21 @@ def _link_problem(link: Link | None, attachment: Attachment) -> str:
     if link.mtu > mtu:
         return f"its MTU is {link.mtu}, the document says {mtu}: larger frames would be lost"
     return ""
+
+
+def _before(row: PortRow, link: Link) -> Before | None:
+    """What the port is in the other hand; what bears our mark already is in no other hand, and was
+    perhaps in one."""
+    if marks.PORT in row.external_ids:
+        return marks.before_of(row.external_ids)
+    return Before(
+        tag=row.tag,
+        ofport_request=row.ofport_request,
+        mtu_request=row.mtu_request,
+        external_ids={k: v for k, v in row.external_ids.items() if not k.startswith(marks.OWN)},
+        alias="" if link.alias.startswith(marks.ALIAS) else link.alias,
+        mac=link.mac,
+    )
 
 
 def _shared(drivers: Drivers, row: PortRow, attachment: Attachment) -> int | None:

@@ -1,12 +1,13 @@
-"""Removing tap devices, by their mark."""
+"""Removing tap devices by their mark, and giving them back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vifd.drivers import Links
+from vifd.drivers import Link, Links
 from vifd.ovs import marks
 from vifd.ovs.batch import Work
+from vifd.ovs.wiring import Before
 
 
 def remove_device(links: Links, device: str, port_id: str) -> None:
@@ -32,3 +33,20 @@ def remove_devices(links: Links, works: Iterable[Work]) -> None:
     ids = {work.device: work.id for work in works}
     present = links.get(list(ids))
     links.delete([n for n, link in present.items() if link.alias == marks.alias(ids[n])])
+
+
+def give_back(links: Links, works: Iterable[Work]) -> None:
+    """Give devices back that were adopted: they stay, with the alias and the MAC address that they
+    had. The mark goes last: it says that there is something to do."""
+    for work in works:
+        link = links.get([work.device]).get(work.device)
+        if link is None or not _ours(link, work):
+            continue
+        before = work.names.before or Before()
+        if before.mac and link.mac == work.item.attachment.mac:
+            links.set(work.device, mac=before.mac)
+        links.unmark({work.device: (link.ifindex, before.alias)})
+
+
+def _ours(link: Link, work: Work) -> bool:
+    return link.ifindex == work.names.ifindex or link.alias == marks.alias(work.id)

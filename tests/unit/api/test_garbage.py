@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unit.api.client import document, uuid
+from vifd import errors
 from vifd.garbage.sightings import State
 from vifd.garbage.view import OrphanView
 
@@ -92,3 +93,24 @@ def test_adopt_needs_the_document_of_that_port(api, backend):
     answer = api.call("POST", f"/v1/ports/{uuid(2)}/adopt", document(1))
     assert answer.status == 400
     assert backend.effects == []
+
+
+def test_release(api, backend):
+    path = f"/v1/ports/{uuid(1)}/release?wait=gone"
+    assert api.plug(1).status == 201
+    backend.fail(uuid(1), errors.ReleaseUnfit(facts={"device": "tap1", "problem": "it is ours"}))
+    refused = api.call("POST", path)
+    assert (refused.status, refused.json["code"]) == (409, "E_RELEASE_UNFIT")
+    assert api.call("POST", path, {"force": 1}).status == 400
+    assert api.call("POST", path, {"forced": True}).status == 400
+    assert api.call("POST", path, {"force": True}).status == 204
+    assert backend.effects.count(f"release {uuid(1)}") == 1
+    assert api.call("POST", path).status == 404
+
+
+def test_release_without_waiting(api, backend):
+    assert api.plug(1).status == 201
+    backend.hold()
+    answer = api.call("POST", f"/v1/ports/{uuid(1)}/release")
+    assert (answer.status, answer.json["id"]) == (202, uuid(1))
+    backend.release()
