@@ -53,6 +53,7 @@ class Marked(Struct, frozen=True, kw_only=True):
     :param identity: what tells it from another one of the same name: an ifindex, a generation
     :param holder: who uses it now, for a reader; empty for nobody
     :param uses: the names by which a hypervisor knows it: a device, the path of a socket
+    :param stands_on: the network devices without which it is of no use; held or kept with it
     :param backup: what the plugin needs to put it back; JSON values only
     """
 
@@ -63,6 +64,7 @@ class Marked(Struct, frozen=True, kw_only=True):
     identity: str = ""
     holder: str = ""
     uses: tuple[str, ...] = ()
+    stands_on: tuple[str, ...] = ()
     backup: dict[str, Any] = field(default_factory=dict)
 
     @property

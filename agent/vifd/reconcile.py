@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from vifd.marked import Desired, Key, Marked
+from vifd.marked import Desired, Key, Kind, Marked
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,20 @@ def _orphans(strays: Iterable[tuple[str, Marked]], guests: Mapping[str, str]) ->
         holder = _holder(group.objects, guests)
         if holder:
             held[group.port or group.id] = holder
-    for group in groups.values():
-        yield replace(group, holder=held.get(group.port or group.id, ""))
+    found = [replace(g, holder=held.get(g.port or g.id, "")) for g in groups.values()]
+    below = stood_on(g for g in found if g.holder)
+    for group in found:
+        yield replace(group, holder=group.holder or below.get(group.id, ""))
+
+
+def stood_on(orphans: Iterable[Orphan]) -> dict[str, str]:
+    """By id, the network devices that objects of these orphans stand on, and which object does."""
+    return {
+        _id(orphan.plugin, Key(Kind.NETWORK_DEVICE, "", name)): f"{marked.key} stands on it"
+        for orphan in orphans
+        for marked in orphan.objects
+        for name in marked.stands_on
+    }
 
 
 def _id(plugin: str, key: Key) -> str:

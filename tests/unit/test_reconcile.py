@@ -127,3 +127,13 @@ def test_laws(desired, observed, known, settled, used):
     assert set(found.missing) | set(found.changed) <= settled
     strays = {m.key for m in orphaned} | {m.key for m in found.suspects}
     assert strays == listed - desired.keys(), "nothing that is listed is overlooked"
+
+
+def test_a_network_is_held_as_long_as_a_port_that_stands_on_it():
+    tap = device("tapa", A, stands_on=("brq1",), holder="its device is open")
+    networks = [Marked(kind=Kind.NETWORK_DEVICE, name=n, identity="5") for n in ("brq1", "brq2")]
+    found = compare({}, {"linuxbridge": [tap, *networks]})
+    held = {o.objects[0].name: o.holder for o in found.orphans}
+    assert held["tapa"]
+    assert held["brq1"] == "device tapa stands on it"
+    assert held["brq2"] == ""

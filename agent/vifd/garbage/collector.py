@@ -29,6 +29,7 @@ from vifd.garbage.sightings import Sighting, Sightings, State
 from vifd.garbage.survey import Survey, Surveyor
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
+from vifd.reconcile import stood_on
 from vifd.store import Journal
 from vifd.ticket import Event
 
@@ -184,9 +185,12 @@ class Collector:
         self.shelf.expire(self.wall(), self.settings.undo_period)
         self._survey = survey = self.surveyor.look()
         known = {s.orphan.id for s in self.sightings.all()}
+        orphans = survey.plan.orphans
+        below = stood_on(o for o in orphans if self.shelf.keeps(o.id))
         self.sightings.look(
-            now, survey.plan.orphans, answered=survey.answered, kept=self.shelf.keeps
-        )
+            now, orphans, answered=survey.answered,
+            kept=lambda id_: id_ in below or self.shelf.keeps(id_),
+        )  # fmt: skip
         self._looked = now
         found = [s for s in self.sightings.all() if s.orphan.id not in known]
         self._report(found, survey)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft
-from vifd.errors import GarbageChanged, NotRestorable, VifError
+from vifd.errors import GarbageChanged, VifError
 from vifd.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd.model import Role
 from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
-from vifd_linuxbridge import marks, ruleset, wiring
+from vifd_linuxbridge import marks, restoring, ruleset, wiring
 from vifd_linuxbridge.antispoof import target_chain
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
@@ -24,11 +24,11 @@ Failed = dict[Key, VifError]
 class Garbage:
     """The optional verbs about single objects.
 
-    :param uplinks: the interfaces of physical networks: on a bridge of ours they are no ports of
-        others
+    :param others: devices that are not ours and that ours are on, or over: the interfaces of
+        physical networks, and bridges of others
     """
 
-    uplinks: frozenset[str]
+    others: frozenset[str]
     links: Links
     bridging: Bridging
     nft: Nft
@@ -38,15 +38,18 @@ class Garbage:
     def inventory(self) -> list[Marked]:
         """Filters by port, taps on bridges of the kernel, bridges, VLAN and VXLAN devices."""
         marked = {link.name: link for link in self.links.marked(MARK)}
-        there = self.bridging.get(list(marked)) if marked else {}
+        there = self.bridging.get([*marked, *sorted(self.others)]) if marked else {}
+        names = {device.link.ifindex: name for name, device in there.items()}
+        below = _grounds({n: there[n] for n in marked if n in there})
         chains = self.nft.list_chains(TABLE)
         owners = {n: port for n, c in chains.items() if (port := marks.port_of(c.comment))}
         found = [
             _chain(chains[n], port, marked) for n, port in owners.items() if not _second(n, owners)
         ]
         found += self._guards(owners)
-        found += [m for d in there.values() if (m := _tap(d, owners)) is not None]
-        found += [self._network(d) for d in there.values() if marks.is_network(d.link.alias)]
+        taps = (_tap(d, owners, names, below) for d in there.values())
+        found += [m for m in taps if m is not None]
+        found += [self._network(d, names) for d in there.values() if marks.is_network(d.link.alias)]
         return found
 
     def _guards(self, chains: Mapping[str, str]) -> Iterator[Marked]:
@@ -55,17 +58,19 @@ class Garbage:
         for name in sorted(names - chains.keys()):
             yield Marked(kind=Kind.GUARD, name=name, where=TABLE)
 
-    def _network(self, device: Device) -> Marked:
+    def _network(self, device: Device, names: Mapping[int, str]) -> Marked:
         members: list[str] = []
         if device.link.kind == "bridge":
             ports = self.bridging.members(device.link.name)
             members = [m.link.name for m in ports if not m.link.alias.startswith(MARK)]
-            members = [n for n in members if n not in self.uplinks]
+        uplinks = [n for n in members if n in self.others]
+        members = [n for n in members if n not in self.others]
         return Marked(
             kind=Kind.NETWORK_DEVICE,
             name=device.link.name,
             identity=str(device.link.ifindex),
             holder=f"ports of others: {', '.join(members[:3])}" if members else "",
+            backup=restoring.network_backup(device, names, uplinks),
         )
 
     # --- removing, in the order of an unplug ---
@@ -130,7 +135,7 @@ class Garbage:
             device = there.get(marked.name)
             if device is None:
                 continue
-            now = self._network(device)
+            now = self._network(device, {})
             used = [
                 m.link.name
                 for m in self.bridging.members(marked.name)
@@ -150,16 +155,6 @@ class Garbage:
         except VifError as error:
             return {m.key: error.copy() for m in chosen}
         return {}
-
-    # --- the way back ---
-
-    def restore(self, objects: Sequence[Marked]) -> Failed:
-        """Filters and networks are made from a document, and a tap without them is of no use."""
-        problem = "it is made with its port: plug the port from its document"
-        return {
-            m.key: NotRestorable(facts={"object": str(m.key), "problem": problem}, port=m.owner)
-            for m in objects
-        }
 
 
 def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
@@ -196,7 +191,22 @@ def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:
     )  # fmt: skip
 
 
-def _tap(device: Device, chains: Mapping[str, str]) -> Marked | None:
+def _grounds(marked: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
+    """By ifindex, each bridge of ours with the network devices of ours that are its ports."""
+    networks = {n: d for n, d in marked.items() if marks.is_network(d.link.alias)}
+    return {
+        bridge.link.ifindex: (
+            name, *(n for n, d in networks.items() if d.master == bridge.link.ifindex)
+        )
+        for name, bridge in networks.items()
+        if bridge.link.kind == "bridge"
+    }  # fmt: skip
+
+
+def _tap(
+    device: Device, chains: Mapping[str, str], names: Mapping[int, str],
+    below: Mapping[int, tuple[str, ...]],
+) -> Marked | None:  # fmt: skip
     """A guest's device that is on a bridge of the kernel, or has a filter of ours."""
     link = device.link
     port_id = marks.port_of(link.alias)
@@ -207,6 +217,8 @@ def _tap(device: Device, chains: Mapping[str, str]) -> Marked | None:
     return Marked(
         kind=Kind.DEVICE, name=link.name, owner=port_id, identity=str(link.ifindex),
         holder=OPENED if link.carrier else "", uses=(link.name,),
+        stands_on=below.get(device.master or 0, ()),
+        backup=restoring.tap_backup(device, names),
     )  # fmt: skip
 
 

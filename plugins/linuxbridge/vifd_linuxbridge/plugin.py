@@ -42,6 +42,7 @@ from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, set_gates
 from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.removal import unplug
+from vifd_linuxbridge.restoring import Restoring
 
 VIF_TYPE = "bridge"
 
@@ -239,8 +240,9 @@ class LinuxBridgePlugin(VifPlugin):
     @property
     def _garbage(self) -> Garbage:
         links = self.host.drivers.links
-        uplinks = frozenset(self.settings.interfaces.values())
-        return Garbage(uplinks, links, self._bridging, self._nft)
+        settings = self.settings
+        others = frozenset([*settings.interfaces.values(), *settings.bridges.values()])
+        return Garbage(others, links, self._bridging, self._nft)
 
     def inventory(self) -> list[Marked]:
         return self._garbage.inventory()
@@ -252,7 +254,9 @@ class LinuxBridgePlugin(VifPlugin):
         return self._garbage.discard(objects)
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
-        return self._garbage.restore(objects)
+        links, plugin = self.host.drivers.links, (self.plugin_name, VIF_TYPE)
+        restoring = Restoring(plugin, self.settings, links, self._bridging, self._nft)
+        return restoring.run(objects)
 
 
 def _without(what: str) -> BackendUnavailable:
