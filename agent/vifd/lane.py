@@ -2,7 +2,8 @@
 
 Ports are marked dirty, not queued as jobs: a port that is marked twice before its turn is served
 once, by its latest record. Everything that waits becomes one batch. Removals go last and in small
-slices, because one removal costs the switch as much as several plugs and blocks them.
+slices, because one removal costs the switch as much as several plugs and blocks them. What was set
+aside because it takes long is gone on with beside the others, and by turns with the removals.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class Lane:
         self._crew = crew
         self._clock = clock
         self._dirty: dict[str, None] = {}
+        self._aside: dict[str, None] = {}
+        self._aside_next = True
         self._errands: dict[str, Callable[[], None]] = {}
         self._chores: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
@@ -69,6 +72,7 @@ class Lane:
         with self._wake:
             self._stopping = True
             self._wake.notify()
+        self.changed.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -77,12 +81,26 @@ class Lane:
         with self._wake:
             self._dirty.update(dict.fromkeys(port_ids))
             self._wake.notify()
+        # a verifier that pauses looks whether somebody waits
+        self.changed.set()
+
+    def later(self, port_ids: Iterable[str]) -> None:
+        """Have these ports served again, behind those that wait."""
+        with self._wake:
+            self._aside.update(dict.fromkeys(port_ids))
+
+    def others(self) -> bool:
+        """Whether anybody waits, or the end is waited for. A port that is being served and was
+        marked again counts: something else may be wanted of it by now."""
+        with self._wake:
+            return bool(self._dirty or self._errands or self._stopping)
 
     def errand(self, what: str, work: Callable[[], None]) -> None:
         """Have something done on this thread before the next batch; the same errand waits once."""
         with self._wake:
             self._errands[what] = work
             self._wake.notify()
+        self.changed.set()
 
     def chore(self, what: str, work: Callable[[], None]) -> None:
         """Have something done on this thread once no port waits: nobody is in a hurry for it."""
@@ -93,17 +111,17 @@ class Lane:
     @property
     def waiting(self) -> int:
         """How many ports wait."""
-        return len(self._dirty)
+        return len(self._dirty.keys() | self._aside.keys())
 
     def pending(self) -> tuple[str, ...]:
         """The ports that wait."""
         with self._wake:
-            return tuple(self._dirty)
+            return tuple(self._dirty | self._aside)
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not (self._dirty or self._errands or self._chores or self._stopping):
+                while not self._something():
                     self._wake.wait()
                 if self._stopping:
                     return
@@ -117,6 +135,10 @@ class Lane:
             elif chore is not None:
                 self._do(chore[0], (), chore[1])
 
+    def _something(self) -> bool:
+        waiting = self._dirty or self._aside or self._errands or self._chores
+        return bool(waiting) or self._stopping
+
     def _next(self) -> tuple[tuple[str, ...], tuple[str, Callable[[], None]] | None]:
         """The next batch; where no port waits, the next chore."""
         with self._wake:
@@ -128,9 +150,15 @@ class Lane:
 
     def _take(self) -> tuple[str, ...]:
         plugs = [p for p in self._dirty if not self._crew.removing(p)][:PLUG_SLICE]
-        batch = tuple(plugs or list(self._dirty)[:UNPLUG_SLICE])
+        if plugs or (self._aside and (self._aside_next or not self._dirty)):
+            batch = tuple(dict.fromkeys([*plugs, *self._aside]))
+            self._aside.clear()
+            self._aside_next = False
+        else:
+            batch = tuple(list(self._dirty)[:UNPLUG_SLICE])
+            self._aside_next = True
         for port_id in batch:
-            del self._dirty[port_id]
+            self._dirty.pop(port_id, None)
         return batch
 
     def _do(self, what: str, ports: tuple[str, ...], work: Callable[[], None]) -> None:

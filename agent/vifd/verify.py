@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from vifd import errors
 from vifd.model import Report
@@ -21,11 +21,14 @@ def until_clean(
     changed: threading.Event,
     *,
     clock: Callable[[], float] = time.monotonic,
+    enough: Callable[[Collection[str]], bool] = lambda _ids: False,
 ) -> dict[str, Report]:
     """Check the ports again and again until each was clean once, or waiting helps no more.
 
     :param deadline: on ``clock``; at least one check is made
     :param changed: set by whoever saw the host change
+    :param enough: asked after each check whether to leave it at that, with the ids of the ports
+        that are not clean yet
     :returns: the last report of every port that could be read, clean or not
     """
     reports: dict[str, Report] = {}
@@ -35,7 +38,7 @@ def until_clean(
         reports |= plugin.check(waiting)
         waiting = [i for i in waiting if i.id not in reports or _may_become_clean(reports[i.id])]
         left = deadline - clock()
-        if not waiting or left <= 0:
+        if not waiting or left <= 0 or enough([i.id for i in waiting]):
             break
         changed.wait(min(left, _PAUSES[min(turn, len(_PAUSES) - 1)]))
     return reports
