@@ -44,6 +44,12 @@ SWITCH_FACTS = {
     "external ids changed": ["ovsdb.external_ids"],
     "MTU requested": ["device.mtu"],
 }
+ROW_FACTS = {
+    "type changed": ["ovsdb.type"],
+    "moved to another bridge": ["ovsdb.bridge"],
+    "external ids cleared": ["ovsdb.external_ids"],
+    "document removed": ["ovsdb.document"],
+}
 FLOW_FACTS = {
     "flows of the port deleted": ["flows.port"],
     "all flows deleted": ["flows.bridge", "flows.port"],
@@ -54,6 +60,7 @@ FLOW_FACTS = {
 
 def test_the_table_is_complete() -> None:
     assert DEVICE_FACTS.keys() == meddler.DEVICE.keys()
+    assert ROW_FACTS.keys() == meddler.ROWS.keys()
     assert SWITCH_FACTS.keys() | FLOW_FACTS.keys() == meddler.SWITCH.keys()
 
 
@@ -67,6 +74,8 @@ def test_on_open_vswitch(ovs: PrivateOvs, tmp_path: Path) -> None:
             _mended(host, edit, lambda e=edit: meddler.DEVICE[e](DEVICE), facts)  # type: ignore[misc]
         for edit, facts in SWITCH_FACTS.items():
             _mended(host, edit, lambda e=edit: meddler.SWITCH[e](ovs, DEVICE), facts)  # type: ignore[misc]
+        for edit, facts in ROW_FACTS.items():
+            _mended(host, edit, lambda e=edit: meddler.ROWS[e](ovs, DEVICE), facts)  # type: ignore[misc]
         for edit, facts in FLOW_FACTS.items():
             _mended(host, edit, lambda e=edit: meddler.SWITCH[e](ovs, DEVICE), facts)  # type: ignore[misc]
         assert oracle.frames_go_astray(ovs, [Wanted(d) for d in DOCUMENTS]) == []
@@ -109,13 +118,13 @@ def test_a_flow_of_others_above_ours_is_named_and_left_alone(
 ) -> None:
     """It is somebody's: the port says so, the other port is served, and once it is gone all is
     well by itself."""
-    host = Host(tmp_path / "v", ovs, DOCUMENTS, plugin="ovs", engine={"verify_timeout": 1})
+    host = Host(tmp_path / "v", ovs, DOCUMENTS, plugin="ovs", engine={"verify_timeout": 3})
     with host.running():
         shadow = f"table=0,priority=5000,in_port={meddler.number(ovs, DEVICE)}"
         ovs.ofctl("add-flow", "br-int", f"cookie=0xbad,{shadow},actions=drop")
         host.check()
         path = f"/v1/ports/{port_id(1)}"
-        until(lambda: host.vifd.get(path)["error"], "the port has its error", 20)
+        until(lambda: host.vifd.get(path)["error"], "the port has its error")
         found = host.vifd.get(path)
         assert found["error"]["code"] == "E_WIRE_TIMEOUT"
         assert "cookie 0xbad" in found["error"]["message"]
@@ -124,7 +133,7 @@ def test_a_flow_of_others_above_ours_is_named_and_left_alone(
         assert host.vifd.get(f"/v1/ports/{port_id(2)}")["phase"] == "LIVE"
         assert "cookie=0xbad" in ovs.ofctl("dump-flows", "br-int")
         ovs.ofctl("del-flows", "br-int", "cookie=0xbad/-1")
-        until(host.quiet, "it is tried again and again", 20)
+        until(host.quiet, "it is tried again and again")
 
 
 def test_a_port_whose_name_somebody_took_waits_and_holds_up_nobody(
@@ -147,7 +156,7 @@ def test_a_port_whose_name_somebody_took_waits_and_holds_up_nobody(
         assert host.vifd.unplug(port_id(3))[0] == 204
         assert "vifd-port" not in ovs.vsctl("get", "Interface", DEVICE, "external_ids")
         ovs.vsctl("del-port", DEVICE)
-        until(host.quiet, "the port is back", 20)
+        until(host.quiet, "the port is back")
         assert oracle.frames_go_astray(ovs, [Wanted(d) for d in DOCUMENTS]) == []
 
 

@@ -95,10 +95,10 @@ class Bridges:
         if physical is None:
             return f"physical network {physnet} is not mapped"
         near, far = marks.patch_names(bridge, physical)
-        near_problem = self._patch_problem(near, bridge, far)
-        return near_problem or self._patch_problem(far, physical, near)
+        near_problem = self._patch_problem(near, bridge, far, NOWHERE)
+        return near_problem or self._patch_problem(far, physical, near, None)
 
-    def _patch_problem(self, name: str, bridge: str, peer: str) -> str | None:
+    def _patch_problem(self, name: str, bridge: str, peer: str, tag: int | None) -> str | None:
         row = self.ovsdb.port(name)
         if row is None:
             return f"port {name} is missing on bridge {bridge}"
@@ -106,6 +106,8 @@ class Bridges:
             return f"port {name} has type {row.type or 'system'!r} on bridge {row.bridge}"
         if row.options.get("peer") != peer:
             return f"port {name} leads to {row.options.get('peer')}, not to {peer}"
+        if row.tag != tag:
+            return f"port {name} has the tag {row.tag}, not {tag}"
         if (row.ofport or 0) <= 0:
             return f"port {name}: {row.error or 'the switch has not made it'}"
         return None

@@ -72,7 +72,7 @@ class PortChecking(abc.ABC):
         facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
         facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
         tag = names.row_tag(opened=work.item.open)
-        facts += evidence.row_evidence(row, names.bridge, names.ofport, tag, ids)
+        facts += evidence.row_evidence(row, names, tag, ids)
         facts += evidence.patch_evidence(self.bridges, names)
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
 

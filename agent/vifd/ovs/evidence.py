@@ -8,7 +8,7 @@ from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.flow import Flow
-from vifd.ovs import cookies
+from vifd.ovs import cookies, marks
 from vifd.ovs.bridges import Bridges
 from vifd.ovs.flows import ADMIT, port_flows
 from vifd.ovs.ports import SwitchPort
@@ -34,20 +34,24 @@ def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[
 
 
 def row_evidence(
-    row: PortRow | None, bridge: str, ofport: int, tag: int | None, ids: Mapping[str, str]
+    row: PortRow | None, names: OvsWiring, tag: int | None, ids: Mapping[str, str]
 ) -> list[Evidence]:
     """The port's rows in the database."""
     if row is None:
         return [fact("ovsdb.port", "missing", "present", "ovsdb")]
     have = {key: row.external_ids.get(key) for key in ids}
+    document = "present" if marks.DOCUMENT in row.external_ids else "missing"
     return [
         fact("ovsdb.port", "present", "present", "ovsdb"),
-        fact("ovsdb.bridge", row.bridge, bridge, "ovsdb"),
-        fact("ovsdb.ofport_request", row.ofport_request, ofport, "ovsdb"),
-        fact("ovsdb.ofport", row.ofport, ofport, "ovsdb"),
+        fact("ovsdb.bridge", row.bridge, names.bridge, "ovsdb"),
+        fact("ovsdb.type", marks.kind(row.type), marks.kind(names.interface_type), "ovsdb"),
+        fact("ovsdb.ofport_request", row.ofport_request, names.ofport, "ovsdb"),
+        fact("ovsdb.ofport", row.ofport, names.ofport, "ovsdb"),
         fact("ovsdb.error", row.error, "", "ovsdb"),
         fact("ovsdb.tag", row.tag, tag, "ovsdb"),
         fact("ovsdb.external_ids", have, dict(ids), "ovsdb"),
+        # compared in full by the plug: packing it anew would cost every check
+        fact("ovsdb.document", document, "present", "ovsdb"),
         fact("ovsdb.admin_state", row.admin_state, "up", "ovsdb"),
         # a guest need not run yet
         Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"),

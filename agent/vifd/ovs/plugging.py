@@ -18,6 +18,7 @@ from vifd.ovs import marks
 from vifd.ovs.announcing import announce, announce_back
 from vifd.ovs.batch import Batch, Work
 from vifd.ovs.bridges import Bridges, ensure_patches
+from vifd.ovs.marks import kind
 from vifd.ovs.ports import SwitchPort, switch_port
 from vifd.ovs.removal import remove_row
 from vifd.ovs.switch import Switch
@@ -44,6 +45,7 @@ class PortPlugging(abc.ABC):
         self._bridges()
         self._flows(switches)
         self._announce(switches)
+        self._bring_home()
         self.prepare()
         self._ports()
         self._numbers()
@@ -132,6 +134,30 @@ class PortPlugging(abc.ABC):
                 if row is not None and row.ofport:
                     announce(self.drivers.openflow, name, _port(work), row.ofport)
 
+    def _bring_home(self) -> None:
+        """Ports of ours that another hand moved to another bridge, or made of another type, are
+        made anew where they belong, before their devices are looked at: the switch takes a device
+        away with a port of the wrong type."""
+        for work in self.batch:
+            row = self.drivers.ovsdb.port(work.device)
+            if row is None or not marks.belongs(row, work.id) or self._at_home(work, row):
+                continue
+
+            def step(chosen: Sequence[Work], bridge: str = row.bridge) -> None:
+                ovsdb = self.drivers.ovsdb
+                for one in chosen:
+                    ovsdb.delete_ports(bridge, [one.device])
+                    if not one.names.interface_type:
+                        # waits until the switch has let go of it
+                        ovsdb.ensure_ports(one.names.bridge, [self.spec(one)])
+
+            self.batch.together("ovsdb", step, [work])
+
+    @staticmethod
+    def _at_home(work: Work, row: PortRow) -> bool:
+        names = work.names
+        return (row.bridge, kind(row.type)) == (names.bridge, kind(names.interface_type))
+
     # --- 3: switch ports ---
 
     def _ports(self) -> None:
@@ -176,7 +202,8 @@ class PortPlugging(abc.ABC):
     def _as_wanted(self, work: Work, row: PortRow | None) -> bool:
         spec = self.spec(work)
         return row is not None and (
-            (row.ofport_request, row.tag, row.type) == (spec.ofport, spec.tag, spec.type)
+            (row.ofport_request, row.tag, kind(row.type))
+            == (spec.ofport, spec.tag, kind(spec.type))
             and spec.external_ids.items() <= row.external_ids.items()
             and spec.options.items() <= row.options.items()
             and spec.mtu in (None, row.mtu_request)
@@ -229,8 +256,11 @@ def _port(work: Work) -> SwitchPort:
 def _clash(work: Work, row: PortRow | None) -> NameClash | None:
     if row is None or marks.belongs(row, work.id):
         return None
-    claimed = row.external_ids.get("iface-id") == work.id and marks.PORT not in row.external_ids
-    if work.names.adopted and claimed:
+    owner = row.external_ids.get("iface-id")
+    if marks.PORT not in row.external_ids and (
+        (work.names.adopted and owner == work.id)
+        or (owner in (work.id, None) and marks.known(row, work.names))
+    ):
         return None
     have = f"a port on bridge {row.bridge} without the mark of this port"
     return NameClash(facts={"kind": "port", "name": work.device, "have": have})

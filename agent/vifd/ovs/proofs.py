@@ -17,6 +17,7 @@ from vifd.model import Evidence
 from vifd.openflow.trace import Hop, Trace, parse
 from vifd.ovs import cookies, tables
 from vifd.ovs.addresses import Allowed
+from vifd.ovs.flows import ADMIT
 from vifd.ovs.ports import SwitchPort
 
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -27,6 +28,10 @@ _ANY_ADDRESS = "192.0.2.1"
 _ANY_ADDRESS6 = "2001:db8::1"
 #: Stands for the gateway; where it is, is not known.
 _GATEWAY = "02:00:76:69:66:67"
+
+
+#: What the switch lets pass by no flow: told by ``ovs-ofctl show``, in its words.
+BLOCKED = "the switch takes nothing from the port: NO_RECV is set, or spanning tree blocks it"
 
 
 class End(StrEnum):
@@ -158,7 +163,7 @@ def _end(last: Hop, port: SwitchPort) -> str:
     if last.missed:
         return f"no flow took it in table {tables.name(last.table)}"
     if last.cookie == port.cookie and last.table == tables.CLASSIFY:
-        return End.CLOSED
+        return BLOCKED if last.priority == ADMIT else End.CLOSED
     if last.cookie == port.cookie and last.table == tables.SPOOFED:
         return End.REFUSED
     if last.cookie == cookies.network(port.tag) and last.table >= tables.DELIVER:

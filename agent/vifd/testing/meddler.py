@@ -163,6 +163,31 @@ def add_flow_with_our_cookie(ovs: PrivateOvs, device: str) -> None:
     ovs.ofctl("add-flow", "br-int", f"{FORGED},{match},actions=NORMAL")
 
 
+def change_type(ovs: PrivateOvs, device: str) -> None:
+    """An interface of another type: the switch makes a device of its own."""
+    ovs.vsctl("set", "Interface", device, "type=internal")
+
+
+def move_row(ovs: PrivateOvs, device: str) -> None:
+    """The port with all our marks on another bridge."""
+    uuid = ovs.vsctl("get", "Port", device, "_uuid").strip()
+    ovs.vsctl(
+        "--may-exist", "add-br", "br-other", "--", "set", "Bridge", "br-other",
+        "datapath_type=netdev", "--", "remove", "Bridge", "br-int", "ports", uuid,
+        "--", "add", "Bridge", "br-other", "ports", uuid,
+    )  # fmt: skip
+
+
+def clear_ids(ovs: PrivateOvs, device: str) -> None:
+    """``ovs-vsctl clear``: all that tells whose port it is."""
+    ovs.vsctl("clear", "Interface", device, "external_ids")
+
+
+def clear_document(ovs: PrivateOvs, device: str) -> None:
+    """What a lost journal would be rebuilt from."""
+    ovs.vsctl("remove", "Interface", device, "external_ids", "vifd-document")
+
+
 def number(ovs: PrivateOvs, device: str) -> str:
     """The port's OpenFlow number."""
     return ovs.vsctl("get", "Interface", device, "ofport").strip()
@@ -178,4 +203,12 @@ SWITCH: dict[str, Callable[[PrivateOvs, str], None]] = {
     "all flows deleted": delete_all_flows,
     "flow changed": change_flow,
     "flow with our cookie added": add_flow_with_our_cookie,
+}
+
+#: What else can be done to the rows of a port that nobody else touches at the same time.
+ROWS: dict[str, Callable[[PrivateOvs, str], None]] = {
+    "type changed": change_type,
+    "moved to another bridge": move_row,
+    "external ids cleared": clear_ids,
+    "document removed": clear_document,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from vifd.drivers import PortRow
@@ -79,6 +80,30 @@ class TestExternalIds:
     def test_marks_that_others_damaged_are_read_as_far_as_they_go(self, ids):
         names = marks.wiring_of(row(external_ids=ids))
         assert (names.bridge, names.ofport, names.tag) == ("br-int", 4711, 3)
+
+
+class TestKnown:
+    """A row whose marks somebody took away."""
+
+    names = msgspec.structs.replace(NAMES, ifindex=17)
+
+    def test_by_number_and_device(self):
+        assert marks.known(row(external_ids={}, ifindex=17), self.names)
+
+    @pytest.mark.parametrize(
+        "other", [{"ofport_request": 5}, {"ifindex": 18}, {"ifindex": None}, {"bridge": "br-ex"}]
+    )
+    def test_one_that_differs_is_another(self, other):
+        assert not marks.known(row(**{"external_ids": {}, "ifindex": 17, **other}), self.names)
+
+    def test_one_that_was_never_plugged_is_not_known(self):
+        planned = msgspec.structs.replace(self.names, plugged=False)
+        assert not marks.known(row(ifindex=17), planned)
+        assert not marks.known(row(ifindex=None), NAMES)
+
+
+def test_an_empty_type_is_a_device_of_the_kernel():
+    assert marks.kind("") == marks.kind("system") != marks.kind("internal")
 
 
 def test_alias_both_ways():

@@ -1,0 +1,34 @@
+"""Where a traced frame ended, in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from vifd.openflow.trace import Hop, Trace
+from vifd.ovs import cookies, flows, tables
+from vifd.ovs.ports import switch_port
+from vifd.ovs.proofs import BLOCKED, End, judge
+from vifd.ovs.wiring import OvsWiring
+from vifd.testing.attachments import attachment
+
+NAMES = OvsWiring(bridge="br-int", ofport=4711, tag=3, generation=0x1F2A)
+PORT = switch_port(attachment(1), NAMES, opened=True)
+
+
+def ended(table: int, priority: int | None, cookie: int) -> str:
+    return judge(Trace((Hop("br-int", table, priority, cookie),), ("drop",)), "br-int", PORT)
+
+
+@pytest.mark.parametrize(
+    ("priority", "end"), [(flows.GUARD, End.CLOSED), (flows.ADMIT, BLOCKED)], ids=["guard", "admit"]
+)
+def test_a_port_that_the_switch_blocks_is_not_called_closed(priority: int, end: str) -> None:
+    """The flow that lets it in was met and not carried out: no flow is at fault."""
+    assert ended(tables.CLASSIFY, priority, PORT.cookie) == end
+
+
+def test_the_other_ends() -> None:
+    assert ended(tables.SPOOFED, 1, PORT.cookie) == End.REFUSED
+    assert ended(tables.DELIVER, 1, cookies.network(PORT.tag)) == End.NETWORK
+    assert "no flow took it" in ended(tables.DELIVER, None, 0)
+    assert "not ours" in ended(tables.CLASSIFY, 1, 0xBAD)
