@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import gc
-import grp
 import logging
 import os
-import pwd
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from vifd import __version__, config, errors, registry, sources, systemd
+from vifd import __version__, config, parts, registry, sources, systemd
 from vifd.agent import Agent
 from vifd.api import server
 from vifd.api.app import Api
-from vifd.api.auth import Policy
 from vifd.drivers import Drivers
-from vifd.drivers.bridging import Bridging as KernelBridging
-from vifd.drivers.links import Links as KernelLinks
-from vifd.drivers.nft import Nft as KernelNft
-from vifd.drivers.openflow import LocalOpenFlow
-from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
-from vifd.drivers.tracer import LocalTracer
-from vifd.engine import Engine, Settings
+from vifd.engine import Engine
 from vifd.explain.examiner import Examiner
 from vifd.garbage import options as garbage_options
 from vifd.garbage.collector import Collector
-from vifd.guests import Guests, StartPolicy
-from vifd.guests.booting import seconds_since_first_start
+from vifd.guests import Guests
 from vifd.hostview import HostView
 from vifd.hub import Hub
 from vifd.hypervisor.making import make as make_hypervisor
 from vifd.metrics import Metrics
-from vifd.network import GROUP as NETWORK_GROUP
-from vifd.network import NetworkService
-from vifd.offering import Terms
 from vifd.plugin import Host, VifPlugin
 from vifd.postman import Postman
 from vifd.store import Journal
@@ -72,24 +59,28 @@ class Daemon:
         found = registry.discover(conf.plugins.enabled_plugins, more=more)
         self._demand(found)
         self._journal = Journal.open(Path(conf.state_path) / "journal.db")
-        self._drivers, self._closers = (make or local_drivers)(conf)
+        self._drivers, self._closers = (make or parts.local_drivers)(conf)
         metrics = Metrics()
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
-        self._engine = Engine(plugins, self._journal, metrics, _settings(conf))
+        self._engine = Engine(plugins, self._journal, metrics, parts.settings(conf))
         self._guard = Guard(
             self._engine, self._journal, upgrade_options.settings(conf.upgrade),
             stamp.present(__version__, plugins),
         )  # fmt: skip
         self._engine.may, self._engine.chore = self._guard.may, self._guard.turn
-        self._service = _network_service(conf)
+        self._service = parts.network_service(conf)
         self._postman = Postman(self._service, self._journal)
         self._hypervisor = make_hypervisor(conf.libvirt, self._journal)
         examiner = Examiner(
             self._engine, self._journal, self._postman, self._hypervisor, self._guard.holds
         )
         self._guests = Guests(
-            self._engine, self._journal, self._hypervisor, self._drivers.links, _start_policy(conf)
+            self._engine,
+            self._journal,
+            self._hypervisor,
+            self._drivers.links,
+            parts.start_policy(conf),
         )
         self._collector = Collector.of(
             self._engine, self._journal, self._hypervisor, garbage_options.settings(conf.garbage)
@@ -130,7 +121,7 @@ class Daemon:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         hub = Hub()
-        api = Api(hub, self._agent, _policy(self._conf))
+        api = Api(hub, self._agent, parts.policy(self._conf))
         with _signals(hub, lambda: self._reload(api)):
             self._startup(hub, api)
             hub.run_until()
@@ -221,88 +212,14 @@ class Daemon:
         systemd.notify("RELOADING=1")
         try:
             changed = self._conf.mutate_config_files()
-            api.policy = _policy(self._conf)
-            self._engine.configure(_settings(self._conf))
+            api.policy = parts.policy(self._conf)
+            self._engine.configure(parts.settings(self._conf))
             self._collector.configure(garbage_options.settings(self._conf.garbage))
             names = [".".join(filter(None, key)) for key in changed]
             LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
         except Exception:
             LOG.exception("the configuration cannot be read again; the old one stays in force")
         systemd.notify("READY=1")
-
-
-def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
-    """The drivers of this host, and how to close them, in the order they were made."""
-    options = conf.openvswitch
-    links = KernelLinks()
-    ovsdb = LocalOvsdb(options.ovsdb_connection, timeout=options.timeout)
-    openflow = LocalOpenFlow(options.rundir, options.timeout)
-    tracer = LocalTracer(options.rundir, options.timeout)
-    bridging, nft = KernelBridging(), KernelNft()
-    closers = [
-        links.close, ovsdb.close, openflow.close, tracer.close, bridging.close, nft.close,
-    ]  # fmt: skip
-    return Drivers(links, ovsdb, openflow, tracer, bridging, nft), closers
-
-
-def _start_policy(conf: Any) -> StartPolicy:
-    options = conf.libvirt
-    since = seconds_since_first_start(Path(conf.state_path))
-    window = options.start_window - since if options.start_guests else 0.0
-    return StartPolicy(window, options.start_limit, options.start_parallel)
-
-
-def _settings(conf: Any) -> Settings:
-    return Settings(
-        verify=conf.engine.verify_timeout,
-        hang=conf.plugins.call_timeout,
-        terms=Terms(conf.negotiation.unenforced == "refuse", conf.negotiation.offer_ttl),
-        retry_first=conf.engine.retry_first,
-        retry_longest=conf.engine.retry_longest,
-        repair=conf.engine.repair,
-    )
-
-
-def _network_service(conf: Any) -> NetworkService:
-    name = conf.network.service
-    loading = registry.load(NETWORK_GROUP)
-    point = next((p for p in loading.points if p.name == name), None)
-    have = sorted({p.name for p in loading.points})
-    if point is None or point in loading.failed:
-        reason = f"it cannot be imported: {loading.failed[point]}" if point else "not installed"
-        raise errors.PluginRefused(
-            facts={"plugin": name, "distribution": "[network] service", "wanted": name,
-                   "have": have, "reason": f"{reason} (have {have})"},
-        )  # fmt: skip
-    cls = cast(type[NetworkService], loading.loaded[point])
-    return cls(config.register_network(conf, cls))
-
-
-def _policy(conf: Any) -> Policy:
-    """Numbers and names from the options; a name that does not exist is said and left out."""
-
-    def numbers(option: str, find: Callable[[str], int]) -> frozenset[int]:
-        found = set()
-        for entry in getattr(conf.api, option):
-            try:
-                found.add(int(entry) if entry.isdigit() else find(entry))
-            except KeyError:
-                LOG.warning("[api] %s: %r does not exist on this host; ignored", option, entry)
-        return frozenset(found)
-
-    def user(name: str) -> int:
-        return pwd.getpwnam(name).pw_uid
-
-    def group(name: str) -> int:
-        return grp.getgrnam(name).gr_gid
-
-    return Policy(
-        own_uid=os.geteuid(),
-        admin_uids=numbers("admin_uids", user),
-        admin_gids=numbers("admin_gids", group),
-        reader_uids=numbers("reader_uids", user),
-        reader_gids=numbers("reader_gids", group),
-    )
 
 
 @contextmanager

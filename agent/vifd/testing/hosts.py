@@ -9,7 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from vifd import config, daemon
+from vifd import config, parts
 from vifd.drivers import Drivers
 from vifd.testing.daemon import config_text
 from vifd.testing.links import FakeLinks
@@ -29,7 +29,7 @@ def real_drivers(ovs: PrivateOvs | None) -> Iterator[Drivers]:
         }
         path = Path(scratch, "agent.conf")
         path.write_text(config_text(options))
-        drivers, closers = daemon.local_drivers(config.load(["--config-file", str(path)], _conf()))
+        drivers, closers = parts.local_drivers(config.load(["--config-file", str(path)], _conf()))
         try:
             if ovs is not None:
                 until(drivers.ovsdb.connected, "the database is connected")

@@ -1,34 +1,52 @@
 """The real daemon on drivers that kill it: before or after the n-th call that changes the host.
 
-``python -m vifd.testing.killed N before|after FILE [EFFECT…] -- ARGS``. Reads are not counted. FILE
-gets a line per counted call, so that a run that is never killed tells how many there are. An EFFECT
-is a call of a plugin's own that changes the host past the drivers: ``package.module:Class.method``.
+``python -m vifd.testing.killed SOCKET`` imports what the daemon needs, once, and then forks one for
+each connection to SOCKET: imports are most of a start. A process without threads is forked, so that
+the child is as fresh as one of its own. :class:`vifd.testing.nursery.Nursery` is the other end.
+
+A daemon is killed only once an order is there: a file with a number and ``before`` or ``after``.
+Calls are counted from then on, and get a line each in another file, so that a run that is never
+killed tells how many there are; reads are not counted. An EFFECT is a call of a plugin's own that
+changes the host past the drivers: ``package.module:Class.method``.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
+import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NoReturn
 
 from oslo_log import log
 
-from vifd import config, daemon
+from vifd import config, daemon, parts
 from vifd.drivers import Drivers
+from vifd.plugin import GROUP
 from vifd.testing.injection import WRITES
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Counter:
-    """Counts effects and ends the process at the chosen one."""
+    """Counts effects from the order on, and ends the process at the ordered one.
 
-    def __init__(self, fatal: int, when: str, path: str) -> None:
-        self._fatal, self._when, self._path, self._count = fatal, when, path, 0
+    :param order: the file with the order, e.g. ``3 after``
+    :param notes: the file that gets a line per effect
+    """
+
+    def __init__(self, order: Path, notes: Path) -> None:
+        self._order, self._notes, self._count = order, notes, 0
+        self._fatal, self._when = 0, ""
         self._lock = threading.Lock()
 
     def around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,8 +64,13 @@ class Counter:
 
     def _note(self, name: str) -> int:
         with self._lock:
+            if not self._fatal and self._order.exists():
+                fatal, self._when = self._order.read_text().split()
+                self._fatal = int(fatal)
+            if not self._fatal:
+                return -1
             self._count += 1
-            with open(self._path, "a") as out:
+            with self._notes.open("a") as out:
                 out.write(f"{self._count} {name}\n")
             return self._count
 
@@ -87,22 +110,71 @@ def arm(effect: str, counter: Counter) -> None:
     setattr(owner, name, counter.around(effect, getattr(owner, name)))
 
 
-def main(argv: list[str]) -> None:
-    """Run the daemon until it is killed or stopped."""
-    split = argv.index("--")
-    fatal, when, path, *effects = argv[:split]
-    counter = Counter(int(fatal), when, path)
-    for effect in effects:
+# --- one daemon per connection --------------------------------------------------------------------
+
+
+def run(wanted: dict[str, Any]) -> None:
+    """Be the daemon, until it is killed or stopped.
+
+    :param wanted: see :meth:`vifd.testing.nursery.Nursery.start`
+    """
+    counter = Counter(Path(wanted["order"]), Path(wanted["notes"]))
+    for effect in wanted["effects"]:
         arm(effect, counter)
 
     def make(conf: Any) -> Any:
-        real, closers = daemon.local_drivers(conf)
+        real, closers = parts.local_drivers(conf)
         return wrapped(real, counter), closers
 
-    conf = config.load(argv[split + 1 :])
+    conf = config.load(["--config-file", wanted["config"]])
     log.setup(conf, "vifd")
     daemon.Daemon(conf, make).run()
 
 
+def _child(wanted: dict[str, Any], parent: int) -> NoReturn:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    code = 1
+    try:
+        if os.getppid() == parent:
+            output = os.open(wanted["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            run(wanted)
+            code = 0
+    except BaseException:  # noqa: BLE001 - the process ends here, and says why
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def serve(connection: socket.socket) -> None:
+    """Fork the daemon that is asked for, tell its process id, and at last that it has ended."""
+    with connection.makefile("rw", encoding="utf-8") as stream:
+        line = stream.readline()
+        if not line:
+            return  # somebody asked whether anybody listens
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            _child(json.loads(line), parent)
+        stream.write(f"{pid}\n")
+        stream.flush()
+        os.waitpid(pid, 0)
+
+
+def main(path: str) -> None:
+    """Serve connections, one after the other, until killed."""
+    for point in entry_points(group=GROUP):
+        point.load()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                serve(connection)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1])
