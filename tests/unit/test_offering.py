@@ -156,6 +156,16 @@ def test_how_it_was_chosen_is_in_the_journal(machine: Machine) -> None:
     assert (selection.vif_class, selection.usable) == ("VIFGeneric", ["fake/fake"])
 
 
+def test_what_was_said_of_the_choice_stays_with_the_port(machine: Machine) -> None:
+    """Who plugs without an offer is told by the port what has no effect."""
+    machine.plug(document(1, port__trusted=True))
+    machine.halt()
+    machine.boot()
+    selection = machine.record(1).selection
+    assert selection is not None
+    assert any(note.startswith("no effect: port trusted") for note in selection.notes)
+
+
 def test_an_offer_costs_the_same_at_a_thousand_ports(several: Several) -> None:
     """Processor time of this thread, the best of many: what else runs here does not count."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from vifd.cli import hosttext
 from vifd.cli.base import ApiShow, Tree, Words
+from vifd.cli.terminal import room
 
 
 class HostShow(ApiShow):
@@ -27,7 +28,8 @@ class HostShow(ApiShow):
         found = self._found()
         if not self.for_people:
             return tuple(found), tuple(Tree(value) for value in found.values())
-        rows = list(hosttext.rows(found, evidence=parsed_args.evidence))
+        width = room(hosttext.beside(found), hosttext.WIDTH)
+        rows = list(hosttext.rows(found, evidence=parsed_args.evidence, width=width))
         return tuple(name for name, _ in rows), tuple(Words(text) for _, text in rows)
 
     def _found(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from vifd.cli.report import clean, flat
 
@@ -44,17 +44,44 @@ HEADINGS = {
 Capability = Mapping[str, Any]
 
 
+class Line(NamedTuple):
+    """A line of text, to be wrapped to what room there is."""
+
+    text: str
+    mark: str = ""
+    indent: str = "  "
+
+    def wrapped(self, width: int) -> list[str]:
+        return textwrap.wrap(
+            self.mark + clean(self.text), width, subsequent_indent=self.indent,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+
+
 def short(name: str) -> str:
     """A capability's name without what every name has."""
     prefix = next((p for p in _PREFIXES if name.startswith(p) and name != p), "")
     return clean(name.removeprefix(prefix).lower().replace("_", " "))
 
 
-def rows(found: Mapping[str, Any], *, evidence: bool = False) -> Iterator[tuple[str, str]]:
+def rows(
+    found: Mapping[str, Any], *, evidence: bool = False, width: int = WIDTH
+) -> Iterator[tuple[str, str]]:
     """Heading and text of each part of the answer.
 
     :param evidence: say of every capability where it was read
+    :param width: characters of a line of text
     """
+    for name, lines in _parts(found, evidence=evidence):
+        yield name, "\n".join(piece for line in lines for piece in line.wrapped(width))
+
+
+def beside(found: Mapping[str, Any]) -> int:
+    """Characters that the headings take of a line of the table, with its rules."""
+    return max(len(name) for name, _ in _parts(found, evidence=False)) + 7
+
+
+def _parts(found: Mapping[str, Any], *, evidence: bool) -> Iterator[tuple[str, list[Line]]]:
     yield "host", _machine(found)
     inventory = found.get("inventory") or {}
     by_source: dict[str, list[Capability]] = {}
@@ -63,37 +90,37 @@ def rows(found: Mapping[str, Any], *, evidence: bool = False) -> Iterator[tuple[
     sources = {source["name"]: source for source in inventory.get("sources", ())}
     for name in [*HEADINGS, *(n for n in by_source if n not in HEADINGS)]:
         if name in by_source or name in sources:
-            text = _source(sources.get(name, {}), by_source.get(name, []), evidence=evidence)
-            yield HEADINGS.get(name, name), text
+            lines = _source(sources.get(name, {}), by_source.get(name, []), evidence=evidence)
+            yield HEADINGS.get(name, name), lines
     for name, plugin in (found.get("plugins") or {}).items():
-        yield f"plugin {clean(name)}", plugin_text(plugin)
+        yield f"plugin {clean(name)}", _plugin(plugin)
 
 
-def _machine(found: Mapping[str, Any]) -> str:
+def _machine(found: Mapping[str, Any]) -> list[Line]:
     inventory = found.get("inventory") or {}
     facts = (found.get(k, "-") for k in ("host", "kernel", "machine", "vifd"))
     line = "{}: Linux {}, {}, vifd {}".format(*map(clean, map(str, facts)))
     if not inventory.get("at"):
-        return line
+        return [Line(line)]
     read = f"read {inventory['age']:.0f} s ago (--refresh reads it anew; --evidence tells where"
-    return "\n".join([line, *_wrap("", f"{read} each was read, and how to get what lacks)", "")])
+    return [Line(line), Line(f"{read} each was read, and how to get what lacks)", indent="")]
 
 
 def _source(
     source: Mapping[str, Any], capabilities: Sequence[Capability], *, evidence: bool
-) -> str:
+) -> list[Line]:
     lines = []
     if source.get("problem"):
-        lines.append(f"! {clean(str(source['problem']))}: what follows may be outdated")
+        lines.append(Line(f"{source['problem']}: what follows may be outdated", "! "))
     if not capabilities:
-        lines.append("nothing" if source.get("at") else "nothing is known yet")
+        lines.append(Line("nothing" if source.get("at") else "nothing is known yet"))
     for mark, present in (("✓", True), ("✗", False), ("?", None)):
         told = [c for c in capabilities if c["present"] is present]
         lines += _explained(mark, told) if evidence else _listed(mark, told)
-    return "\n".join(lines)
+    return lines
 
 
-def _listed(mark: str, capabilities: Sequence[Capability]) -> list[str]:
+def _listed(mark: str, capabilities: Sequence[Capability]) -> list[Line]:
     """Names and values; those of a family on a line of their own."""
     families: dict[str, list[str]] = {}
     for capability in capabilities:
@@ -102,11 +129,11 @@ def _listed(mark: str, capabilities: Sequence[Capability]) -> list[str]:
     lines = []
     for label, words in families.items():
         text = f"{len(words)} of them" if len(words) > _MANY else ", ".join(words)
-        lines += _wrap(f"{mark} ", f"{label}: {text}" if label else text)
+        lines.append(Line(f"{label}: {text}" if label else text, f"{mark} "))
     return lines
 
 
-def _explained(mark: str, capabilities: Sequence[Capability]) -> list[str]:
+def _explained(mark: str, capabilities: Sequence[Capability]) -> list[Line]:
     """Each with where it was read, and how to get what lacks."""
     lines = []
     for capability in capabilities:
@@ -114,9 +141,9 @@ def _explained(mark: str, capabilities: Sequence[Capability]) -> list[str]:
         name = f"{label}: {_word(capability, prefix)}" if label else _word(capability)
         stale = f"; {capability['stale']}" if capability.get("stale") else ""
         age = f"{capability['age']:.0f} s ago{stale}"
-        lines += _wrap(f"{mark} ", f"{name}: {capability['evidence']} ({age})")
+        lines.append(Line(f"{name}: {capability['evidence']} ({age})", f"{mark} "))
         if capability["missing"] and not capability["present"]:
-            lines += _wrap("    needs ", str(capability["missing"]), indent=" " * 10)
+            lines.append(Line(str(capability["missing"]), "    needs ", " " * 10))
     return lines
 
 
@@ -165,23 +192,15 @@ def uplink(way: Mapping[str, Any]) -> str:
     return clean(f"{way.get('device') or '-'}{where} {link}, MTU {way.get('mtu') or 'unknown'}")
 
 
-def plugin_text(plugin: Mapping[str, Any]) -> str:
+def _plugin(plugin: Mapping[str, Any]) -> list[Line]:
     """A plugin's state, what it lacks, and the networks that it reaches."""
-    lines = [clean(str(plugin.get("state", "-")))]
-    for reason in plugin.get("reasons") or ():
-        lines += _wrap("✗ ", str(reason))
+    lines = [Line(str(plugin.get("state", "-")))]
+    lines += [Line(str(reason), "✗ ") for reason in plugin.get("reasons") or ()]
     for kind, ways in (("", "physical_networks"), ("tunnels ", "tunnels")):
         for name, way in (plugin.get(ways) or {}).items():
             mark = {True: "✓ ", False: "✗ "}.get(way.get("up"), "? ")
             # the reasons have told already why one is down
             told = way.get("problem") and way.get("up") is not False
             problem = f": {way['problem']}" if told else ""
-            lines += _wrap(mark, f"{kind}{clean(str(name))} by {uplink(way)}{problem}")
-    return "\n".join(lines)
-
-
-def _wrap(mark: str, text: str, indent: str = "  ") -> list[str]:
-    return textwrap.wrap(
-        mark + clean(text), WIDTH, subsequent_indent=indent, break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+            lines.append(Line(f"{kind}{clean(str(name))} by {uplink(way)}{problem}", mark))
+    return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -12,31 +12,36 @@ from cliff.columns import FormattableColumn
 from vifd.cli import documents, report
 from vifd.cli.base import FAILED, OK, ApiList, UsageError
 from vifd.cli.client import Refused
+from vifd.cli.terminal import room
 
 #: Characters of a line of reasons: they are sentences.
 WIDTH = 78
 
 NOTHING = "E_NEG_NO_COMMON_VIF"
 
-#: What people get, what other formats get, and what programs get whole.
-COLUMNS = ("port", "candidate", "versions", "answer", "why")
-PLAIN = (*COLUMNS, "token")
+#: What people get, what they may choose from and other formats get, and what programs get whole.
+PAGE = ("candidate", "why")
+PLAIN = ("port", "candidate", "versions", "answer", "why", "token")
 WHOLE = ("port", "offer", "error")
 
 
 class Reasons(FormattableColumn[Any]):
     """Why: a paragraph for people, one line elsewhere."""
 
+    #: characters that the other columns of the page take, with its rules
+    beside = 0
+
     def human_readable(self) -> str:
-        return "\n".join(map(_wrapped, self._value)) or "-"
+        width = room(self.beside, WIDTH)
+        return "\n".join(_wrapped(line, width) for line in self._value) or "-"
 
     def machine_readable(self) -> str:
         return "; ".join(line.strip() for line in self._value)
 
 
-def _wrapped(line: str) -> str:
+def _wrapped(line: str, width: int) -> str:
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return textwrap.fill(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 class Offer(ApiList):
@@ -72,12 +77,9 @@ class Offer(ApiList):
         self.code = FAILED if any(answer["error"] for answer in answers) else OK
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[answer[name] for name in WHOLE] for answer in answers]
-        found = [row for answer in answers for row in rows(answer)]
-        if parsed_args.formatter == "table":
-            # which port is meant need not be said of one
-            first = 0 if len(docs) > 1 else 1
-            return COLUMNS[first:], [row[first : len(COLUMNS)] for row in found]
-        return PLAIN, found
+        if parsed_args.formatter == "table" and not parsed_args.columns:
+            return PAGE, page(answers)
+        return PLAIN, [row for answer in answers for row in rows(answer)]
 
     def _ask(self, doc: Any, acceptable: list[Any], *, alone: bool) -> dict[str, Any]:
         """The offer, or the error object where there is none."""
@@ -109,6 +111,22 @@ def accepted(text: str) -> dict[str, str]:
     entry = {"vif_class" if name.startswith("VIF") else "vif_type": name}
     entry |= {"min_version": low} if low else {}
     return entry | ({"max_version": high} if high else {})
+
+
+def page(answers: Sequence[dict[str, Any]]) -> list[tuple[Any, Any]]:
+    """The table for people, narrow enough for a terminal; of one port it is not said which."""
+    found: list[tuple[str, Any]] = []
+    for answer in answers:
+        if len(answers) > 1:
+            found.append((report.clean(answer["port"]) or "-", ""))
+        for _, name, versions, said, why, _ in rows(answer):
+            who = f"{name}: {said}" if name != "-" else said
+            found.append((f"{who}\n{versions}".rstrip(), why))
+    first = max(len(line) for cell, _ in found for line in cell.split("\n"))
+    for _, why in found:
+        if isinstance(why, Reasons):
+            why.beside = first + 7
+    return found
 
 
 def rows(answer: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -143,8 +161,9 @@ def _versions(one: dict[str, Any]) -> str:
 
 def _notes(one: dict[str, Any]) -> list[str]:
     """What should be known of one that can."""
-    health = [] if one["health"] == "ready" else [f"{one['health']}:"]
-    said = [report.clean(text) for text in (*health, *one["reasons"], *one["notes"])]
+    health = "" if one["health"] == "ready" else f"{one['health']}: "
+    reasons = [health + text for text in one["reasons"] or [""]]
+    said = [report.clean(text) for text in (*reasons, *one["notes"]) if text]
     open_ = [entry for entry in one["enforcement"] if entry.get("level") == "none"]
     lacking = [entry for entry in open_ if entry.get("requested") not in (None, False)]
     return said + [report.enforcement_line(entry) for entry in lacking]

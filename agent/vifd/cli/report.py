@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 #: Where a fact was read, and the section it is shown under.
@@ -116,10 +116,7 @@ def error_text(error: Mapping[str, Any]) -> str:
     for key, value in (error.get("facts") or {}).items():
         lines.append(f"  {label:8}{clean(str(key))} = {flat(value)}")
         label = ""
-    for candidate in error.get("candidates") or []:
-        about = candidate.get("facts") or {}
-        who = clean(f"{about['plugin']}: ") if about.get("plugin") else ""
-        lines.append(f"  {'tried:':8}{who}{error_line(candidate)}")
+    lines += [f"  {'tried:':8}{line}" for line in _tried(error)]
     if error.get("remediation"):
         lines.append(f"  {'hint:':8}{clean(str(error['remediation']))}")
     if "retryable" in error:
@@ -135,6 +132,23 @@ def not_chosen(selection: Mapping[str, Any] | None) -> str:
         clean(f"{one.get('plugin')}/{one.get('vif_type')}: ") + error_line(one.get("error"))
         for one in refused
     )
+
+
+def _tried(error: Mapping[str, Any]) -> Iterator[str]:
+    """The refusals behind an error, those that say the same in one line."""
+    said: dict[str, list[str]] = {}
+    for candidate in error.get("candidates") or ():
+        who = clean(str((candidate.get("facts") or {}).get("plugin") or ""))
+        said.setdefault(error_line(candidate), []).append(who)
+    for line, plugins in said.items():
+        names = ", ".join(filter(None, plugins))
+        text = "the same" if line == error_line(error) else line
+        yield f"{names}: {text}" if names else text
+
+
+def notes(selection: Mapping[str, Any] | None) -> str:
+    """What was said of the chosen candidate when a port was plugged, one per line."""
+    return "\n".join(clean(str(note)) for note in (selection or {}).get("notes") or ())
 
 
 def choice(port: Mapping[str, Any]) -> str:
@@ -164,6 +178,7 @@ def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
         "status": f"{port['status']} ({port['phase']}, role {port['role']})",
         "plugin": f"{port['plugin']} / {port['vif_type']}",
         "choice": choice(port),
+        "notes": notes(port.get("selection")) or "-",
         "not chosen": not_chosen(port.get("selection")) or "-",
         "network": f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})",
         "instance": f"{instance.get('id', '-')} {clean(instance.get('name', ''))}".rstrip(),

@@ -101,9 +101,10 @@ def _choice(subject: Subject, _: list[Evidence]) -> _Said:
         text += f" (now {serving.health}: {'; '.join(serving.reasons) or 'no reason given'})"
     selection = record.selection
     lost = [_lost(refused) for refused in selection.refused] if selection else []
+    notes = selection.notes if selection else []
     idle = ", ".join(subject.unenforced)
     vain = [f"asked for and enforced by nothing here: {idle}"] if idle else []
-    return State.OK, "; ".join([text, *vain, *lost])
+    return State.OK, "; ".join([text, *vain, *notes, *lost])
 
 
 def _lost(refused: Mapping[str, Any]) -> str:

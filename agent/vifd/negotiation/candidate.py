@@ -35,6 +35,11 @@ class Candidate:
     enforce: Callable[[], list[dict[str, Any]]] = list
     consulted: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> list[str]:
+        """What should be known of it although it is no reason to refuse."""
+        return [r.note for r in self.requirements if r.note]
+
 
 @dataclass(frozen=True)
 class Usable:
@@ -136,4 +141,5 @@ class Choice:
             enforcement=chosen.candidate.enforce(),
             asked=self.asked,
             at=now,
+            notes=chosen.candidate.notes,
         )

@@ -190,7 +190,7 @@ def _offered(attachment: Attachment, usable: Usable, expires: float) -> Offered:
         preference=Preference(usable.order[0], usable.order[1]),
         health=candidate.probe.health.value,
         reasons=list(candidate.probe.reasons),
-        notes=[r.note for r in candidate.requirements if r.note],
+        notes=candidate.notes,
         enforcement=candidate.enforce(),
         token=token.issue(attachment, usable, expires),
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +43,28 @@ def environment(path: str) -> dict[str, str]:
         "PYTHONWARNINGS": "error",
         "LC_ALL": "C.UTF-8",
     }
+
+
+def terminal(*argv: str, env: dict[str, str], columns: int = 0) -> str:
+    """What vifctl writes to a terminal.
+
+    :param columns: how wide it is; 0 where it does not tell
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    try:
+        subprocess.run([*ARGV, *argv], stdout=theirs, timeout=60, check=False,
+                       env=env, stderr=subprocess.DEVNULL)  # fmt: skip
+    finally:
+        os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 65536):
+            text += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    return text.decode()
 
 
 @pytest.fixture

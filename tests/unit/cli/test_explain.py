@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from unit.cli.test_vifctl import plug
 
 from unit.api.client import document, uuid
-from unit.cli.conftest import ARGV, environment
-from unit.cli.test_vifctl import plug
+from unit.cli.conftest import ARGV, environment, terminal
 from unit.explain.test_offline import ID, write
 from vifd.cli import explained
 from vifd.model import Evidence
@@ -128,29 +126,11 @@ def test_the_daemons_world_is_loaded_for_the_journal_alone(vifctl, served):
     )  # fmt: skip
 
 
-def terminal(*argv: str, **env: str) -> str:
-    """What vifctl writes to a terminal."""
-    ours, theirs = pty.openpty()
-    try:
-        subprocess.run([*ARGV, *argv], stdout=theirs, timeout=60, check=False,
-                       env={**os.environ, **env}, stderr=subprocess.DEVNULL)  # fmt: skip
-    finally:
-        os.close(theirs)
-    text = b""
-    try:
-        while part := os.read(ours, 65536):
-            text += part
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    return text.decode()
-
-
 def test_colours_on_a_terminal_alone(journal):
     env = environment("/nonexistent/vifd.sock")
     argv = ["port", "explain", ID, "--journal", journal]
-    assert "\x1b[31" in terminal(*argv, **env)
-    assert "\x1b" not in terminal(*argv, **env, NO_COLOR="1")
+    assert "\x1b[31" in terminal(*argv, env=env)
+    assert "\x1b" not in terminal(*argv, env={**env, "NO_COLOR": "1"})
     assert "\x1b" not in alone(*argv).stdout
 
 

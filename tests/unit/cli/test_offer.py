@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from unit.api.client import document, uuid
-from unit.cli.conftest import Done
+from unit.cli.conftest import Done, environment, terminal
 from vifd.cli.base import UsageError
 from vifd.cli.offer import accepted
 from vifd.plugin import Health, Probe
+from vifd.testing.api import Served
 from vifd.testing.backend import FakeDaemon
 
 Vifctl = Callable[..., Done]
@@ -41,6 +42,36 @@ def test_the_table_says_who_can_who_cannot_and_why(
     assert max(map(len, lines)) < 140
     assert "hint: vifctl plugin list" in done.out
     assert backend.effects == []
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_table_fits_the_terminal(served: Served, one: str, columns: int) -> None:
+    """And its sentences are broken where words end, not once more by the table."""
+    env = environment(served.path)
+    text = terminal("offer", "-f", one, columns=columns, env=env)
+    lines = text.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= columns
+    assert min(map(len, lines)) == max(map(len, lines)), "it is one table"
+    words = " ".join(line.split("|")[-2].strip() for line in lines if line.startswith("|"))
+    assert "cannot work on this host now: no switch" in words
+    host = terminal("host", "show", columns=columns, env=env)
+    assert max(map(len, host.replace("\r", "").splitlines())) <= columns
+
+
+def test_columns_may_be_chosen(vifctl: Vifctl, one: str) -> None:
+    done = vifctl("offer", "-f", one, "-c", "candidate", "-c", "answer")
+    assert [line.split() for line in done.out.splitlines()[3:-1]] == [
+        ["|", "fake/tap", "|", "chosen", "|"], ["|", "sick/vhostuser", "|", "refused", "|"],
+    ]  # fmt: skip
+
+
+def test_one_that_is_unwell_says_so_in_one_line(
+    vifctl: Vifctl, one: str, backend: FakeDaemon
+) -> None:
+    backend.offers.health = Probe(Health.DEGRADED, ["slow", "old"])
+    done = vifctl("offer", "-f", one, "--format", "value", "-c", "why")
+    assert done.out.splitlines()[0].startswith("degraded: slow; degraded: old")
+    assert "| degraded: slow" in vifctl("offer", "-f", one).out
 
 
 def test_nothing_can(vifctl: Vifctl, one: str, backend: FakeDaemon) -> None:

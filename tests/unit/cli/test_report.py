@@ -27,3 +27,15 @@ def test_the_enforcement_report_marks_what_nothing_enforces():
         "- port_security: no (off)",
     ]
     assert report.enforcement_lines([]) == "-"
+
+
+def test_refusals_that_say_the_same_are_said_once():
+    same = {"code": "E_CAP_X", "message": "flavor against image"}
+    other = {"code": "E_SEG_Y", "message": "not mapped", "facts": {"plugin": "bridge"}}
+    error = {**same, "candidates": [
+        {**same, "facts": {"plugin": "a\x1b"}}, other, {**same, "facts": {"plugin": "b"}}, other,
+    ]}  # fmt: skip
+    tried = [line for line in report.error_text(error).splitlines() if "tried:" in line]
+    assert tried == ["  tried:  a?, b: the same", "  tried:  bridge, bridge: E_SEG_Y: not mapped"]
+    nobody = report.error_text({**same, "candidates": [{**other, "facts": {}}]})
+    assert "  tried:  E_SEG_Y: not mapped\n" in nobody

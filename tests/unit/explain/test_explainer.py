@@ -90,11 +90,13 @@ def test_why_the_others_lost_and_what_nothing_enforces():
     selection = Selection(
         refused=[{"plugin": "vhostuser", "vif_type": "vhostuser",
                   "error": {"code": "E_CAP_SHARED_MEMORY", "message": "no large pages"}}],
+        notes=["no effect: port trusted"],
     )  # fmt: skip
     asked = subject([], record=record(selection=selection), unenforced=["qos"])
     said = step(explain(asked), Name.CHOICE).sentence
     assert "not vhostuser/vhostuser: E_CAP_SHARED_MEMORY: no large pages" in said
     assert "enforced by nothing here: qos" in said
+    assert "no effect: port trusted" in said
 
 
 # --- the guest ------------------------------------------------------------------------------------
