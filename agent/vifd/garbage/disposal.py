@@ -15,6 +15,7 @@ import msgspec
 
 from vifd import errors
 from vifd.engine import Engine
+from vifd.garbage.pace import FIRST, Pace
 from vifd.garbage.shelf import Removed, Shelf
 from vifd.garbage.survey import Surveyor, on_lane
 from vifd.marked import Key, Marked
@@ -23,12 +24,6 @@ from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
 
-#: Orphans in the smallest portion, in the first, and in the largest. The switch looks at all of its
-#: ports after each portion, so one at a time would cost it more than it spares the others.
-LEAST, FIRST, LARGEST = 2, 4, 64
-#: Seconds that a portion should take: a port that comes meanwhile waits for so long at most. A
-#: switch may be busy for 15 ms with one port, or for none with one that has no device.
-TARGET = 0.04
 #: Seconds after which a lane that is never idle is given up, for this time.
 PATIENCE = 600.0
 
@@ -69,16 +64,16 @@ class Disposal:
         """Remove orphans that are ripe."""
         done = Gone()
         for plugin, mine in _by_plugin(orphans):
-            start, size = 0, FIRST
+            start, pace = 0, Pace()
             while start < len(mine) and not self.stopping.is_set():
-                portion = mine[start : start + size]
+                portion = mine[start : start + pace.size]
                 start += len(portion)
                 part = Gone()
                 work = partial(self._discard, plugin, portion, reasons, part)
                 spent = self._await(plugin, portion, part, work)
                 self.tell("removed", part)
                 done.add(part)
-                size = next_size(size, spent)
+                pace.took(len(portion), spent)
                 # as long again as the work took: ports have at least half of the switch's time
                 self.stopping.wait(spent)
         return done
@@ -185,13 +180,6 @@ def _by_plugin(orphans: Sequence[Orphan]) -> Iterator[tuple[str, list[Orphan]]]:
     for orphan in sorted(orphans, key=lambda o: not o.port):
         by_plugin.setdefault(orphan.plugin, []).append(orphan)
     yield from by_plugin.items()
-
-
-def next_size(size: int, spent: float) -> int:
-    """How many orphans the next portion has, after one of ``size`` took ``spent`` seconds."""
-    if spent > 1.5 * TARGET:
-        return max(LEAST, int(size * TARGET / spent))
-    return min(LARGEST, size * 2) if spent < TARGET / 2 else size
 
 
 def _result(future: Future[None], stopping: threading.Event) -> None:
