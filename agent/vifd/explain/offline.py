@@ -83,9 +83,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _unreadable(path: Path, problem: str) -> errors.JournalError:
     hint = "name the right file with --journal, and read it as root or as the daemon's user"
-    return errors.JournalError(
-        facts={"path": str(path), "problem": problem}, stage="explain", hint=hint
-    )
+    facts = {"path": str(path), "problem": problem}
+    text = f"the journal {path} cannot be read: {problem}"
+    return errors.JournalError(text, facts=facts, stage="explain", hint=hint)
 
 
 def _open(path: Path) -> sqlite3.Connection:
