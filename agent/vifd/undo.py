@@ -43,5 +43,6 @@ class Undo:
                 back()
             except Exception as error:  # noqa: BLE001 - the rest must be undone as well
                 failed.append(f"{label}: {error}")
-                LOG.warning("undo of %s failed: %s", label, error)
+        for line in failed:
+            LOG.warning("not undone: %s", line)
         return failed

@@ -74,6 +74,8 @@ class Watcher:
         self._cut_off: set[str] = set()
         #: whether flows of others on our path changed since they were minded, and when that was
         self._strangers, self._met = False, clock() - STRANGERS
+        #: how many of our flows others changed, by bridge, since that was told
+        self._changes: dict[str, int] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
@@ -121,8 +123,6 @@ class Watcher:
             self._engine.probe_all()
 
     def _openflow(self, bridge: str, connected: bool) -> None:
-        level = logging.INFO if connected else logging.WARNING
-        LOG.log(level, "bridge %s: flow connection %s", bridge, "up" if connected else "lost")
         if not connected:
             self._cut_off.add(bridge)
         elif bridge in self._cut_off:
@@ -135,7 +135,8 @@ class Watcher:
         """Somebody else changed flows of a bridge."""
         ours = sum(cookies.ours(update.cookie) for update in updates)
         if ours:
-            LOG.warning("bridge %s: %d changes of vifd's flows by somebody else", bridge, ours)
+            with self._lock:
+                self._changes[bridge] = self._changes.get(bridge, 0) + ours
             self._poke_verifiers()
             self._suspect_all()
         elif any(tables.concerns(update.table, update.priority) for update in updates):
@@ -237,6 +238,7 @@ class Watcher:
         ripe = self._ripe()
         if not ripe:
             return
+        self._tell_changes()
         everybody = ripe.get(_ALL, 0.0)
         marked = []
         for port_id, record in self._journal.records().items():
@@ -253,6 +255,13 @@ class Watcher:
             elif _older(record, at) and not record.removing:
                 marked.append(port_id)
         self._engine.again(marked)
+
+    def _tell_changes(self) -> None:
+        """The switch tells of a change in many messages; one line is enough."""
+        with self._lock:
+            changes, self._changes = self._changes, {}
+        for bridge, number in changes.items():
+            LOG.warning("bridge %s: %d changes of vifd's flows by somebody else", bridge, number)
 
     def _ripe(self) -> dict[str, float]:
         """Take the events that have settled: device and time of the last one."""

@@ -108,11 +108,17 @@ def test_an_event_newer_than_the_report_marks_its_port_alone(scene: Scene) -> No
     assert scene.marked() == set(), "once"
 
 
-def test_flows_of_ours_changed_by_somebody_mark_every_port(scene: Scene) -> None:
+def test_flows_of_ours_changed_by_somebody_mark_every_port(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
     ports = {scene.port(1), scene.port(2)}
     scene.now += 5
-    scene.callbacks["flows"]("br-int", [Update(Event.REMOVED, 120, 50, 0x7601_0000_0000_0001)])
-    assert scene.marked() == ports
+    for _ in range(7):
+        scene.callbacks["flows"]("br-int", [Update(Event.REMOVED, 120, 50, 0x7601_0000_0000_0001)])
+    with caplog.at_level(logging.WARNING):
+        assert scene.marked() == ports
+    told = [r.getMessage() for r in caplog.records if "by somebody else" in r.getMessage()]
+    assert told == ["bridge br-int: 7 changes of vifd's flows by somebody else"]
 
 
 def test_flows_of_others_count_where_they_are_in_our_way_and_not_all_the_time(

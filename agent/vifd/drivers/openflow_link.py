@@ -90,7 +90,7 @@ class Link:
         self._connection = connection
         self._watcher.add(connection.fileno(), self)
         self._watcher.tell(self.bridge, connected=True)
-        LOG.info("bridge %s: OpenFlow connection made", self.bridge)
+        LOG.info("bridge %s: flow connection made", self.bridge)
         return connection
 
     def _noted(self, message: Message) -> None:
@@ -113,7 +113,7 @@ class Link:
         self._watcher.remove(connection.fileno())
         connection.close()
         self._watcher.tell(self.bridge, connected=False)
-        LOG.warning("bridge %s: OpenFlow connection lost: %s", self.bridge, reason)
+        LOG.warning("bridge %s: flow connection lost: %s", self.bridge, reason)
 
     def close(self) -> None:
         """Close for good."""

@@ -222,8 +222,9 @@ class Ovsdb:
             transaction.commit()
         except VifError:
             raise
-        except TimeoutException as error:
-            raise unavailable(f"no answer within {self._timeout:g} s") from error
+        except TimeoutException:
+            # its text is the whole transaction
+            raise unavailable(f"no answer within {self._timeout:g} s") from None
         except Exception as error:
             facts = {"backend": "ovsdb", "problem": str(error)}
             raise BackendError(facts=facts, stage="ovsdb") from error

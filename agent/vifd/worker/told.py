@@ -1,0 +1,51 @@
+"""What the log was told of each port."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from vifd.model import Evidence, Report
+from vifd.worker.job import Job
+
+#: After so many seconds the same failure is told once more.
+AGAIN = 600.0
+#: What differs from attempt to attempt.
+_SECONDS = re.compile(r"\b[0-9]+\.[0-9]+ s\b")
+
+
+class Told:
+    """Keeps a port that fails in the same way at every attempt from filling the log."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures: dict[str, tuple[str, float]] = {}
+
+    def news(self, port_id: str, failure: str) -> bool:
+        """Whether this is to be told.
+
+        :param failure: its text; empty for a success, which always is
+        """
+        if not failure:
+            self._failures.pop(port_id, None)
+            return True
+        text, now = _SECONDS.sub("", failure), self._clock()
+        last, at = self._failures.get(port_id, ("", now))
+        if text == last and now - at < AGAIN:
+            return False
+        self._failures[port_id] = (text, now)
+        return True
+
+    def forget(self, port_id: str) -> None:
+        """The port is gone."""
+        self._failures.pop(port_id, None)
+
+
+def unsaid(job: Job, report: Report, *, repair: bool) -> list[Evidence]:
+    """What differs; what nobody repairs is told once, and not at every reading."""
+    last = job.record.report
+    told = {(e.fact, repr(e.have)) for e in last.findings} if last else set()
+    return [
+        e for e in report.findings
+        if (e.repairable and repair) or (e.fact, repr(e.have)) not in told
+    ]  # fmt: skip
