@@ -259,7 +259,7 @@ class TestCheck:
         scene.plug(attachment(1, segment=vlan(101)))
         (report,) = scene.ledger.check().values()
         groups = list(dict.fromkeys(e.fact.split(".")[0] for e in report.evidence))
-        assert groups == ["device", "ovsdb", "patch", "flows", "trace"]
+        assert groups == ["device", "ovsdb", "patch", "switch", "flows", "trace"]
         facts = {e.fact for e in report.evidence}
         assert {"trace.dhcp", "trace.arp", "trace.spoofed"} <= facts
         assert report.passing is True

@@ -1,0 +1,180 @@
+"""The base class of plugins."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from oslo_config import cfg
+
+from vifd.errors import NotRestorable, ReleaseUnsupported, VifError
+from vifd.marked import Desired, Key, Marked
+from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.plugin.advert import Advert
+from vifd.plugin.health import Probe
+from vifd.plugin.host import Host
+from vifd.plugin.item import Item, Observed, Outcomes, Requirement
+from vifd.plugin.ledger import Entry
+
+#: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
+#: newer than this one.
+CONTRACT_VERSION = "1.0"
+
+#: The entry-point group in which plugins are found.
+GROUP = "vifd.plugins"
+
+#: The verbs that a class must have to be admitted.
+VERBS = (
+    "describe", "probe", "requires", "name", "vif", "plug", "activate", "deactivate", "check",
+    "unplug", "observe",
+)  # fmt: skip
+
+
+class VifPlugin(abc.ABC):
+    """Base class of every plugin; see :mod:`vifd.plugin` for the law.
+
+    :cvar plugin_name: the plugin's name; equal to its entry point's
+    :cvar contract_version: the version of the contract it was written for
+    :cvar plugin_version: its own version
+    :cvar preference: where the operator names no order, plugins with a smaller one come first
+    :param host: drivers and the ledger
+    :param conf: the plugin's own option group, ``[<name>]`` of agent.conf
+    """
+
+    plugin_name: ClassVar[str]
+    contract_version: ClassVar[str] = CONTRACT_VERSION
+    plugin_version: ClassVar[str] = "0"
+    preference: ClassVar[int] = 100
+
+    def __init__(self, host: Host, conf: Any) -> None:
+        self.host = host
+        self.conf = conf
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        """The oslo.config options of the plugin's group, which has the plugin's name."""
+        return ()
+
+    def recipe(self) -> str:
+        """A fingerprint of how ports are made: another one where the same port, on the same host,
+        would now be made in another way. The upgrade guard looks at the host before it is changed.
+
+        Need not be given: the version of the plugin counts as well.
+        """
+        return ""
+
+    @classmethod
+    @abc.abstractmethod
+    def describe(cls) -> Advert:
+        """What the plugin can do in principle."""
+
+    @abc.abstractmethod
+    def probe(self) -> Probe:
+        """Whether the plugin can work on this host now. Reads only, answers in milliseconds."""
+
+    @abc.abstractmethod
+    def requires(self, attachment: Attachment) -> Iterable[Requirement]:
+        """What this attachment needs, met or not. Pure: configuration and probe results only."""
+
+    @abc.abstractmethod
+    def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
+        """Choose device names and numbers. No effect; the answer is on disk before ``plug``.
+
+        :param taken: the ledger, including the ports named before in the same batch
+        """
+
+    @abc.abstractmethod
+    def vif(self, attachment: Attachment, wiring: Wiring) -> Vif:
+        """What compute needs for the guest's XML. Pure."""
+
+    @abc.abstractmethod
+    def plug(self, batch: Sequence[Item]) -> Outcomes:
+        """Make every port of the batch, closed. Repeating it on a plugged port converges."""
+
+    @abc.abstractmethod
+    def activate(self, batch: Sequence[Item]) -> Outcomes:
+        """Open traffic of plugged ports."""
+
+    @abc.abstractmethod
+    def deactivate(self, batch: Sequence[Item]) -> Outcomes:
+        """Close traffic of plugged ports and keep everything else."""
+
+    @abc.abstractmethod
+    def check(self, batch: Sequence[Item]) -> dict[str, Report]:
+        """Read every port back, in the order of the path a frame takes. Changes nothing."""
+
+    @abc.abstractmethod
+    def unplug(self, batch: Sequence[Item]) -> Outcomes:
+        """Remove every port of the batch from its stored names. What is gone is no error."""
+
+    @abc.abstractmethod
+    def observe(self) -> list[Observed]:
+        """Everything on this host that bears this plugin's mark."""
+
+    def reconnected(self, bridge: str) -> None:  # noqa: B027 - most plugins have nothing to do
+        """The switch of this bridge restarted under ports that were proven: bring back at once what
+        it lost with that, as the ledger has it; every port is checked afterwards."""
+
+    # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
+
+    def inventory(self) -> list[Marked]:
+        """Every single object on this host that bears this plugin's mark; reads only.
+
+        :raises VifError: it cannot be told now; nothing is concluded from that
+        """
+        return []
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        """What :meth:`inventory` would list if exactly these ports were plugged: the ports of all
+        plugins, of which this one takes those that it understands. Pure."""
+        del entries
+        return {}
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """Remove orphaned objects, each only if it is still what was listed and nobody uses it.
+        What is gone already is no error.
+
+        :returns: what could not be removed, with the reason
+        """
+        return {o.key: _not_told_apart(o, "removed") for o in objects}
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """Put objects back that :meth:`discard` removed, closed.
+
+        :returns: what could not be put back, with the reason
+        """
+        return {o.key: _not_told_apart(o, "put back") for o in objects}
+
+    # --- optional: adoption, and its way back ---
+
+    def claim(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring | None:
+        """The names and numbers of a port that somebody else plugged, as it stands; reads only.
+        ``plug`` with these names takes it over in place. ``None``: there is none here.
+
+        :raises VifError: it cannot be taken over without cutting its traffic
+        """
+        del attachment, taken
+        return None
+
+    def release_problem(self, item: Item) -> str:
+        """Why this port, as it stands, had better not be given back: because its traffic would be
+        cut, or nobody knows whose it was. Empty where it can be. Reads only."""
+        del item
+        return ""
+
+    def release(self, batch: Sequence[Item]) -> Outcomes:
+        """Give every port of the batch back in place: marks, flows and filters of ours go, the
+        device and the switch port stay, as they were before :meth:`claim`, and no frame is lost.
+        What is gone, or another hand's already, is no error; repeating it converges.
+
+        ``open`` of an item says whether its traffic passes.
+        """
+        return {
+            i.id: ReleaseUnsupported(facts={"plugin": self.plugin_name}, port=i.id) for i in batch
+        }
+
+
+def _not_told_apart(marked: Marked, what: str) -> NotRestorable:
+    problem = f"its plugin does not say how it would be {what}"
+    return NotRestorable(facts={"object": str(marked.key), "problem": problem})

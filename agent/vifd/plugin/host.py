@@ -1,0 +1,28 @@
+"""What the daemon hands to a plugin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vifd.drivers import Drivers
+from vifd.plugin.ledger import Entry
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the daemon hands to a plugin.
+
+    :param drivers: links, OVSDB, OpenFlow, traces
+    :param ledger: every port of this host that has names, of all plugins: what shares a bridge must
+        know its neighbours, also after a restart
+    :param careful: after an upgrade that was not approved yet: a verb shall change what belongs to
+        its own ports and what they share, and nothing of others that it happens to find differing
+    """
+
+    drivers: Drivers
+    ledger: Callable[[], Mapping[str, Entry]]
+    hostname: str = ""
+    clock: Callable[[], float] = time.time
+    careful: Callable[[], bool] = lambda: False
