@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -191,8 +191,8 @@ class Negotiator:
         me = threading.get_ident()
         self._inside[me] = (name, time.monotonic())
         try:
-            return tuple(self.plugins[name].requires(attachment)), probe
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            return tuple(map(_sound, self.plugins[name].requires(attachment))), probe
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             reason = f"its requires failed: {type(error).__name__}: {error}"
             return (), Probe(Health.UNAVAILABLE, [reason], probe.facts)
         finally:
@@ -205,6 +205,20 @@ class Negotiator:
 
 def _identity(error: errors.VifError) -> str:
     return f"{error.code} {error.facts!r}"
+
+
+def _sound(answer: object) -> Requirement:
+    """What a plugin answered, if everybody else can work with it.
+
+    :raises TypeError: it is no requirement, or its error is none that can be told
+    """
+    if not isinstance(answer, Requirement):
+        raise TypeError(f"{type(answer).__name__} is no Requirement")
+    if not isinstance(answer.error, errors.VifError | None):
+        raise TypeError(f"{type(answer.error).__name__} is no VifError")
+    if answer.error is not None:
+        msgspec.json.encode(answer.error.to_dict(), enc_hook=str)
+    return replace(answer, note=str(answer.note)) if answer.note else answer
 
 
 def _types(attachment: Attachment, advert: Advert) -> Sequence[str]:

@@ -34,7 +34,7 @@ def offer(world: World, number: int, pages: str) -> Any:
 
 def plug(world: World, number: int, pages: str, token: str = "") -> Any:
     doc = document(number, **guest(pages))
-    path = f"/v1/ports/{doc['port']['id']}?wait=active&timeout=30"
+    path = f"/v1/ports/{doc['port']['id']}?wait=active&timeout=60"
     status, port = world.vifd.call("PUT", path + (f"&token={token}" if token else ""), doc)
     assert (status, port["phase"]) == (201, "LIVE"), port
     return port
@@ -42,13 +42,13 @@ def plug(world: World, number: int, pages: str, token: str = "") -> Any:
 
 def test_the_guest_s_pages_decide(world: World) -> None:
     large = offer(world, 1, "large")
-    assert [c["plugin"] for c in large["candidates"]] == ["vhostuser", "ovs"]
+    assert [c["plugin"] for c in large["candidates"]] == ["vhostuser", "ovs"], large["refused"]
     assert large["choice"]["vif_class"] == "VIFVHostUser"
     assert large["choice"]["version"] == "1.1"
     port = plug(world, 1, "large", large["token"])
     assert (port["plugin"], port["vif"]["type"]) == ("vhostuser", "vhostuser")
 
-    for number, pages, said in ((2, "4KB", "a small page"), (3, "", "no hw:mem_page_size")):
+    for number, pages, said in ((2, "4KB", "no large page"), (3, "", "no hw:mem_page_size")):
         small = offer(world, number, pages)
         assert [c["plugin"] for c in small["candidates"]] == ["ovs"]
         port = plug(world, number, pages)

@@ -22,7 +22,7 @@ from vifd.model import Document, PortRecord, decode
 from vifd.negotiation import Acceptable, Offer, token
 from vifd.offering import Negotiator, Offering, Terms
 from vifd.parking import Parking
-from vifd.plugin import UNPROBED, Advert, Health, Probe
+from vifd.plugin import UNPROBED, Advert, Health, Probe, Requirement
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.ticket import Ticket
@@ -197,6 +197,7 @@ class Several(FakePlugin):
         self.block = threading.Event()
         self.block.set()
         self.asked: list[str | None] = []
+        self.answer: Any = []
 
     @classmethod
     def describe(cls) -> Advert:
@@ -205,7 +206,7 @@ class Several(FakePlugin):
     def requires(self, attachment: Any) -> Any:
         self.asked.append(attachment.vif_type)
         self.block.wait(WAIT)
-        return []
+        return self.answer
 
 
 @pytest.fixture
@@ -234,6 +235,57 @@ def test_who_is_not_asked_for_is_not_asked(several: Several) -> None:
     choice = negotiator(several).choose(doc(plugin="fake").attachment)
     assert choice.plugin == "fake"
     assert several.asked == []
+
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["problem"] = CIRCLE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        3,
+        ["shared_memory"],
+        [None],
+        [Requirement("x", False, ValueError("no VifError"))],  # type: ignore[arg-type]
+        [Requirement("x", False, errors.CapabilityError("told", facts=CIRCLE))],
+    ],
+    ids=repr,
+)
+def test_one_that_answers_nonsense_costs_nobody_else(several: Several, answer: Any) -> None:
+    several.answer = answer
+    offer = negotiator(several).offer(doc().attachment, None, "1.0")
+    assert offer.choice.plugin == "fake"
+    assert {r.error["code"] for r in offer.refused} == {"E_PLUGIN_UNHEALTHY"}
+    assert "its requires failed" in offer.refused[0].error["message"]
+
+
+def test_a_vendor_s_own_reason_about_the_guest(several: Several) -> None:
+    """The base of the family serves a plugin that lacks something new; what it tells is kept."""
+    lacking = errors.CapabilityError(facts={"problem": "no firmware 7", "have": {6}})
+    several.answer = [Requirement("firmware", False, lacking)]
+    offer = negotiator(several).offer(doc().attachment, None, "1.0")
+    told = offer.refused[0].error
+    assert (told["code"], told["stage"]) == ("E_CAP_GUEST", "requirement")
+    assert told["message"] == "the guest cannot use this port: no firmware 7"
+    assert not told["reschedulable"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, Probe("fine"), Probe(Health.READY, [3]), Probe(Health.READY, facts=CIRCLE)],  # type: ignore[arg-type,list-item]
+)
+def test_a_probe_that_answers_nonsense_is_as_good_as_none(machine: Machine, answer: Any) -> None:
+    machine.backend.health = answer
+    machine.engine.probe_all()
+    until(lambda: machine.engine.probes["fake"].health is Health.UNAVAILABLE)
+    (reason,) = machine.engine.probes["fake"].reasons
+    assert reason.startswith("its probe failed")
+    machine.backend.health = Probe(Health.READY)
+    machine.engine.probe_all()
+    until(lambda: machine.engine.probes["fake"].health is Health.READY)
+    machine.plug(document(1))
 
 
 def test_one_that_hangs_is_left_out_and_costs_nobody_else(

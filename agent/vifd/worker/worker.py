@@ -67,7 +67,7 @@ class Worker:
 
     def probe(self) -> None:
         try:
-            answer = self.plugin.probe()
+            answer = outcome.sound_probe(self.plugin.probe())
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             answer = outcome.broken_probe(error)
         self.desk.probed(self.name, answer)
