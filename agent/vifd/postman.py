@@ -55,8 +55,11 @@ class Postman:
         self._mail.set()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             self._mail.clear()
+            # Asked after that: an end that was told before it would be slept through.
+            if self._stopping.is_set():
+                return
             if self._deliver():
                 self.failures, self.problem = 0, ""
             if self.failures == 0:

@@ -258,3 +258,23 @@ def test_a_journal_that_cannot_be_read_does_not_end_it(
         until(lambda: postman.failures >= 2, "two attempts")
         other.execute("ROLLBACK")
     empty(journal)
+
+
+def test_an_end_between_two_rounds_is_not_slept_through(
+    service: Service, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postman = Postman(service, journal, first=0.01)
+    rest = postman._mail.clear
+
+    def ends() -> None:
+        """The end is told right before."""
+        postman._stopping.set()
+        postman._mail.set()
+        rest()
+
+    monkeypatch.setattr(postman._mail, "clear", ends)
+    postman.start()
+    postman._thread.join(WAIT)
+    ended = not postman._thread.is_alive()
+    postman.stop(WAIT)
+    assert ended
