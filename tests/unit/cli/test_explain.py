@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from unit.cli.test_vifctl import plug
 
 from unit.api.client import document, uuid
 from unit.cli.conftest import ARGV, environment, terminal
+from unit.cli.documents import plug
 from unit.explain.test_offline import ID, write
 from vifd.cli import explained
 from vifd.model import Evidence
