@@ -49,6 +49,7 @@ ROW_FACTS = {
     "moved to another bridge": ["ovsdb.bridge"],
     "external ids cleared": ["ovsdb.external_ids"],
     "document removed": ["ovsdb.document"],
+    "fail mode changed": ["switch.fail_mode"],
 }
 FLOW_FACTS = {
     "flows of the port deleted": ["flows.port"],
@@ -76,6 +77,7 @@ def test_on_open_vswitch(ovs: PrivateOvs, tmp_path: Path) -> None:
             _mended(host, edit, lambda e=edit: meddler.SWITCH[e](ovs, DEVICE), facts)  # type: ignore[misc]
         for edit, facts in ROW_FACTS.items():
             _mended(host, edit, lambda e=edit: meddler.ROWS[e](ovs, DEVICE), facts)  # type: ignore[misc]
+        assert ovs.vsctl("get", "Bridge", "br-int", "fail_mode").strip() == "secure"
         for edit, facts in FLOW_FACTS.items():
             _mended(host, edit, lambda e=edit: meddler.SWITCH[e](ovs, DEVICE), facts)  # type: ignore[misc]
         assert oracle.frames_go_astray(ovs, [Wanted(d) for d in DOCUMENTS]) == []
@@ -206,6 +208,8 @@ BRIDGE_EDITS: dict[str, tuple[Callable[[], object], list[str]]] = {
     "table deleted": (_without_table, [f"nft.{PORTS}", f"nft.{OPEN}", "nft.input", "nft.forward"]),
     "closed by hand": (_closed, [f"nft.{OPEN}"]),
     "off its bridge": (_off_its_bridge, ["bridge.port"]),
+    "isolated": (lambda: meddler.isolate(DEVICE), ["bridge.isolated"]),
+    "reached by no broadcast": (lambda: meddler.mute(DEVICE), ["bridge.broadcasts"]),
 }
 
 

@@ -224,7 +224,8 @@ class Ovsdb(Protocol):
     ) -> bool:
         """Make a bridge with its local port, and say whether it was made.
 
-        An existing bridge is left exactly as it is, except that missing ``protocols`` are added.
+        An existing bridge is left exactly as it is, except that missing ``protocols`` are added;
+        and that one with these ``external_ids``, which is ours then, gets its ``fail_mode`` back.
         """
 
     def delete_bridge(self, name: str) -> None: ...

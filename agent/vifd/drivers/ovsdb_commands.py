@@ -70,7 +70,7 @@ class EnsureBridge(Command):
     ) -> None:
         super().__init__(api)
         self.name = name
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "datapath_type": datapath_type,
             "fail_mode": fail_mode,
             "protocols": list(protocols),
@@ -105,6 +105,15 @@ class EnsureBridge(Command):
         row = self.api.row("Bridge", uuid)
         for protocol in sorted(wanted):
             row.addvalue("protocols", protocol)
+        self._close_again(uuid, row)
+
+    def _close_again(self, uuid: UUID, row: Any) -> None:
+        """A bridge of ours that another hand lets fail open."""
+        have = self.api.replica.columns("Bridge", uuid)
+        ids, mode = self.settings["external_ids"], self.settings["fail_mode"]
+        ours = bool(ids) and ids.items() <= have.get("external_ids", {}).items()
+        if ours and have.get("fail_mode") != mode:
+            self._set(row, "fail_mode", mode)
 
 
 class DeleteBridge(Command):

@@ -13,6 +13,9 @@ from vifd.ovs.wiring import NOWHERE
 #: What a bridge that we make speaks; a bridge of others gets the last one added if it lacks it.
 PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow14")
 
+#: Of a bridge that we make: frames that no flow takes are dropped, whoever controls it.
+FAIL_MODE = "secure"
+
 
 @dataclass(frozen=True)
 class Bridges:
@@ -38,12 +41,12 @@ class Bridges:
         bridge = self.ovsdb.bridge(name)
         if bridge is None and not (self.create and name == self.integration):
             raise BridgeMissing(facts={"bridge": name}, stage="bridge")
-        if bridge is not None and speaks(bridge):
+        if bridge is not None and speaks(bridge) and not fails_open(bridge):
             return
         self.ovsdb.ensure_bridge(
             name,
             datapath_type=self.datapath_type,
-            fail_mode="secure",
+            fail_mode=FAIL_MODE,
             protocols=PROTOCOLS if bridge is None else PROTOCOLS[-1:],
             external_ids={marks.BRIDGE: "integration"},
         )
@@ -140,6 +143,12 @@ class Bridges:
 def speaks(bridge: Bridge) -> bool:
     """Whether a bridge speaks OpenFlow 1.4; one without a list speaks all that the switch knows."""
     return not bridge.protocols or PROTOCOLS[-1] in bridge.protocols
+
+
+def fails_open(bridge: Bridge) -> bool:
+    """Whether a bridge that we made passes everything by itself once a controller that somebody
+    gave it is lost. What others made is theirs."""
+    return marks.BRIDGE in bridge.external_ids and bridge.fail_mode != FAIL_MODE
 
 
 def _is_uplink(row: PortRow) -> bool:

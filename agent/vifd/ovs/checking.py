@@ -56,9 +56,10 @@ class PortChecking(abc.ABC):
             traced = [(ports[w.id], w.item.thorough) for w in works
                       if w.item.deep and found[w.id][1] is not None]  # fmt: skip
             traces = proofs.traces(self.drivers.tracer, name, traced)
+            mode = evidence.mode_evidence(self.bridges, name)
             for work in works:
                 row = self.drivers.ovsdb.port(work.device)
-                facts = self.guest_side(work, row) + self._switch_evidence(work, row)
+                facts = self.guest_side(work, row) + self._switch_evidence(work, row) + mode
                 flows, passing = found[work.id]
                 if work.item.thorough and passing is not None:
                     flows += thorough.flow_evidence(self.drivers.openflow, name, ports[work.id])

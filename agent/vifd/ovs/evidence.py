@@ -9,7 +9,7 @@ from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.flow import Flow
 from vifd.ovs import cookies, marks
-from vifd.ovs.bridges import Bridges
+from vifd.ovs.bridges import FAIL_MODE, Bridges
 from vifd.ovs.flows import ADMIT, port_flows
 from vifd.ovs.ports import SwitchPort
 from vifd.ovs.switch import Switch
@@ -31,6 +31,14 @@ def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[
     if row is not None or bridges.ovsdb.bridge(bridge) is not None:
         return []
     return [fact("switch.bridge", "missing", bridge, "ovsdb")]
+
+
+def mode_evidence(bridges: Bridges, bridge: str) -> list[Evidence]:
+    """Whether a bridge of ours stays closed without its controller; once for many ports."""
+    there = bridges.ovsdb.bridge(bridge)
+    if there is None or marks.BRIDGE not in there.external_ids:
+        return []
+    return [fact("switch.fail_mode", there.fail_mode, FAIL_MODE, "ovsdb")]
 
 
 def row_evidence(

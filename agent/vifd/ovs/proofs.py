@@ -32,6 +32,8 @@ _GATEWAY = "02:00:76:69:66:67"
 
 #: What the switch lets pass by no flow: told by ``ovs-ofctl show``, in its words.
 BLOCKED = "the switch takes nothing from the port: NO_RECV is set, or spanning tree blocks it"
+#: The priority of the switch's own flow that passes everything then; no flow of others has it.
+_FAIL_OPEN = 0xF0F0F0
 
 
 class End(StrEnum):
@@ -150,6 +152,8 @@ def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
     """
     hops = list(takewhile(lambda hop: hop.bridge == bridge, trace.hops))
     foreign = next((h for h in hops if not h.missed and not cookies.ours(h.cookie)), None)
+    if foreign is not None and (foreign.priority or 0) == _FAIL_OPEN:
+        return "the bridge fails open: its controller is lost, and its fail_mode is not secure"
     if foreign is not None:
         return f"a flow that is not ours took it: {foreign}"
     if trace.failure:

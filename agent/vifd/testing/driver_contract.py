@@ -11,10 +11,7 @@ import pytest
 
 from vifd.drivers import MARK, Link, Links, Ovsdb, PortSpec, Tap
 from vifd.errors import BackendError, BridgeMissing, DeviceError, NameClash
-from vifd.testing.wait import until
-
-#: Seconds that a switch on a busy machine may take.
-PATIENCE = 15.0
+from vifd.testing.wait import PATIENCE, until
 
 BRIDGE = "br-int"
 
@@ -274,6 +271,16 @@ class OvsdbContract:
         bridge = ovsdb.bridge(BRIDGE)
         assert bridge is not None
         assert {"OpenFlow10", "OpenFlow13", "OpenFlow14"} <= set(bridge.protocols)
+
+    def test_a_bridge_of_ours_gets_its_fail_mode_back(self, ovsdb: Ovsdb) -> None:
+        """Seen here from the other side: the one that it was made with is what somebody set."""
+        ensure(ovsdb)
+        made = {"datapath_type": "netdev", "protocols": ["OpenFlow14"]}
+        for ids, mode in (({"other": "x"}, "secure"), ({"vifd-bridge": "yes"}, "standalone")):
+            ovsdb.ensure_bridge(BRIDGE, fail_mode="standalone", external_ids=ids, **made)  # type: ignore[arg-type]
+            bridge = ovsdb.bridge(BRIDGE)
+            assert bridge is not None
+            assert bridge.fail_mode == mode
 
     def test_a_bridge_is_removed_with_its_ports(self, ovsdb: Ovsdb, taps: Taps) -> None:
         taps(1)

@@ -94,6 +94,21 @@ def release(device: str) -> None:
     _set(device, master=0)
 
 
+def isolate(device: str) -> None:
+    """``bridge link set dev … isolated on``"""
+    _set_as_port(device, isolated=1)
+
+
+def mute(device: str) -> None:
+    """``bridge link set dev … bcast_flood off``"""
+    _set_as_port(device, bcast_flood=0)
+
+
+def _set_as_port(device: str, **values: int) -> None:
+    with _netlink() as netlink:
+        netlink.brport("set", index=links()[device], **values)
+
+
 def exists(device: str) -> bool:
     """Whether there is a device of this name."""
     with contextlib.suppress(OSError):
@@ -183,6 +198,11 @@ def clear_ids(ovs: PrivateOvs, device: str) -> None:
     ovs.vsctl("clear", "Interface", device, "external_ids")
 
 
+def fail_open(ovs: PrivateOvs, _device: str) -> None:
+    """A bridge that passes everything once its controller is lost."""
+    ovs.vsctl("set", "Bridge", "br-int", "fail_mode=standalone")
+
+
 def clear_document(ovs: PrivateOvs, device: str) -> None:
     """What a lost journal would be rebuilt from."""
     ovs.vsctl("remove", "Interface", device, "external_ids", "vifd-document")
@@ -211,4 +231,5 @@ ROWS: dict[str, Callable[[PrivateOvs, str], None]] = {
     "moved to another bridge": move_row,
     "external ids cleared": clear_ids,
     "document removed": clear_document,
+    "fail mode changed": fail_open,
 }

@@ -152,6 +152,8 @@ class FakeOvsdb(Faults):
             there = self._bridges.get(name)
             if there is not None:
                 self._complete(there, frozenset(protocols))
+                if external_ids and external_ids.items() <= there.external_ids.items():
+                    self._close_again(self._bridges[name], fail_mode)
                 return False
             wanted = tuple(sorted(protocols))
             self._bridges[name] = Bridge(name, datapath_type, fail_mode, wanted, dict(external_ids))
@@ -159,6 +161,12 @@ class FakeOvsdb(Faults):
             self._committed([name])
             self._tell("bridge", name)
             return True
+
+    def _close_again(self, bridge: Bridge, fail_mode: str) -> None:
+        if bridge.fail_mode != fail_mode:
+            self._bridges[bridge.name] = replace(bridge, fail_mode=fail_mode)
+            self._committed([])
+            self._tell("bridge", bridge.name)
 
     def _complete(self, bridge: Bridge, wanted: frozenset[str]) -> None:
         missing = wanted - frozenset(bridge.protocols)

@@ -27,6 +27,10 @@ def test_a_port_that_the_switch_blocks_is_not_called_closed(priority: int, end: 
     assert ended(tables.CLASSIFY, priority, PORT.cookie) == end
 
 
+def test_a_bridge_that_fails_open_says_so() -> None:
+    assert "fails open" in ended(tables.CLASSIFY, 0xF0F0F0, 0)
+
+
 def test_the_other_ends() -> None:
     assert ended(tables.SPOOFED, 1, PORT.cookie) == End.REFUSED
     assert ended(tables.DELIVER, 1, cookies.network(PORT.tag)) == End.NETWORK
