@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ from vifd.negotiation.candidate import Candidate, Choice, Usable
 #: Characters of a token that are accepted.
 MAX_LENGTH = 8192
 _PREFIX = "v1."
+_CODED = re.compile(r"[A-Za-z0-9_-]+")
 _SUM = 8
 #: What a plugin may tell of the host, in its probe's facts, that a port stands on.
 _SETTLED = ("bridge", "datapath_type", "port_type", "socket_dir")
@@ -83,6 +85,8 @@ def _claims(text: str) -> Claims | None:
     if not text.startswith(_PREFIX) or len(text) > MAX_LENGTH:
         return None
     coded = text[len(_PREFIX) :]
+    if not _CODED.fullmatch(coded):
+        return None  # the decoder takes the letters of the other alphabet as well
     raw = base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True)
     body, total = raw[:-_SUM], raw[-_SUM:]
     return msgspec.msgpack.decode(body, type=Claims) if _sum(body) == total else None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unit.docs import port_id
 from unit.negotiation.cases import DOWN, attachment, candidate
 from vifd import errors
 from vifd.negotiation import Candidate, choose, offer, spoken, token
@@ -55,6 +56,23 @@ def changed(text: str, *asked: Candidate, at: float = NOW + 1) -> dict[str, Any]
 def test_the_same_host_gives_what_was_offered() -> None:
     choice = redeem(made().token, one(), other())
     assert (choice.plugin, choice.vif_type, choice.asked) == ("ovs", "ovs", True)
+
+
+def test_the_token_of_another_port_is_none_of_this_one() -> None:
+    claims = token.read(made().token, "query.token")
+    twin = attachment(network__segment=SEGMENT, port__id=port_id(2))
+    with pytest.raises(errors.TokenStale) as caught:
+        token.redeem(claims, twin, choose(twin, [one()]), NOW)
+    (change,) = caught.value.facts["changed"]
+    assert change == {"fact": "port", "was": port_id(1), "is": port_id(2)}
+
+
+def test_an_offer_says_how_well_each_is() -> None:
+    poor = one(probe=Probe(Health.DEGRADED, ["slow"], {}, probe().physical_networks))
+    offered = made(poor, other(), candidate("z", probe=DOWN))
+    said = [(c.plugin, c.health, c.reasons) for c in offered.candidates]
+    assert said == [("ovs", "degraded", ["slow"]), ("bridge", "ready", [])]
+    assert [r.health for r in offered.refused] == ["unavailable"]
 
 
 def test_the_token_of_another_candidate_takes_that_one() -> None:
@@ -155,6 +173,18 @@ def test_what_is_no_token(text: str) -> None:
     with pytest.raises(errors.BadDocument) as caught:
         token.read(text, "query.token")
     assert caught.value.facts["field"] == "query.token"
+
+
+def test_letters_of_another_alphabet_are_damage() -> None:
+    """Of a token of any time: each sum has other letters."""
+    spelt = str.maketrans("-_", "+/")
+    offers = (offer(attachment(), choose(attachment(), [one()]), contract="1.0", now=now, ttl=60)
+              for now in range(50))  # fmt: skip
+    found = [o.token for o in offers if {*"-_"} & {*o.token}]
+    assert found
+    for text in found:
+        with pytest.raises(errors.BadDocument):
+            token.read(text.translate(spelt), "query.token")
 
 
 @given(st.integers(0, 10_000), st.characters(codec="ascii"))
