@@ -4,8 +4,6 @@ pass, and none is lost."""
 from __future__ import annotations
 
 import contextlib
-import sys
-from pathlib import Path
 from typing import Any
 
 from functional.test_adopt import (
@@ -22,7 +20,8 @@ from functional.test_adopt import (
 )
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import Daemon, PrivateOvs
+from vifd.testing.nursery import Nursery
+from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
@@ -126,46 +125,41 @@ def test_one_that_vifd_made_is_left_only_by_force(ovs, machine, vifd, pair):
 MOST = 12
 
 
-def test_killed_anywhere_it_converges_and_no_frame_is_lost(ovs, vifd, mapped, tmp_path: Path):
+def test_killed_anywhere_it_converges_and_no_frame_is_lost(ovs, vifd, mapped, nursery: Nursery):
     """Dead before an effect is dead after the one before it."""
     one, two = mapped
     before = rows(ovs, "tapone")
-    reached = 0
     reaches(one, two, hello(1, 2))
+    vifd.stop()
+    reached = 0
     with Stream(one, two, hello(1, 2)) as there, Stream(two, one, hello(2, 1)) as back:
         for fatal in range(1, MOST):
-            assert adopt(vifd, 1, on_physnet(1))[0] == 201
-            vifd.stop()
-            notes = tmp_path / f"notes{fatal}"
-            killed = _released_under_fire(vifd, fatal, notes)
-            vifd.start()
-            vifd.ready()
-            until(lambda: vifd.get("/v1/ports")["ports"] == [], "it is given back", 30)
-            until(lambda: rows(ovs, "tapone") == before, "it is as it was")
-            assert flows(ovs).count("in_port") <= 1, "the guard of the patch port alone"
-            go_on(there, back)
+            killed = _released_under_fire(vifd, nursery, fatal)
+            with contextlib.closing(nursery.start(vifd)) as life:
+                until(lambda: vifd.get("/v1/ports")["ports"] == [], "it is given back")
+                until(lambda: rows(ovs, "tapone") == before, "it is as it was")
+                assert flows(ovs).count("in_port") <= 1, "the guard of the patch port alone"
+                go_on(there, back)
+                life.stop()
             if not killed:
                 break
             reached = fatal
+    vifd.start()
     assert 3 <= reached < MOST - 1
     assert there.lost == back.lost == []
 
 
-def _released_under_fire(vifd: Vifd, fatal: int, notes: Path) -> bool:
-    """Release port 1 on a daemon that dies at an effect; whether it came to that."""
-    argv = [sys.executable, "-m", "vifd.testing.killed", str(fatal), "after", str(notes)]
-    argv += ["--", "--config-file", str(vifd.config)]
-    output = vifd.directory / "killed.out"
-    armed = Daemon("vifd that is killed", argv, vifd.process.env, str(vifd.socket), output)
-    try:
-        armed.start(30)
-        until(lambda: vifd.get("/v1/status")["ready"], "the armed daemon is ready", 30)
+def _released_under_fire(vifd: Vifd, nursery: Nursery, fatal: int) -> bool:
+    """Adopt port 1 and release it on a daemon that dies at an effect; whether it came to that."""
+    with contextlib.closing(nursery.start(vifd)) as life:
+        assert adopt(vifd, 1, on_physnet(1))[0] == 201
+        life.order(fatal, "after")
         # The connection dies with the daemon.
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             assert release(vifd, 1)[0] == 204
-        killed = notes.exists() and len(notes.read_text().splitlines()) >= fatal
+        killed = len(life.effects) >= fatal
         if killed:
-            armed.wait()
+            life.wait()
+        else:
+            life.stop()
         return killed
-    finally:
-        armed.close()

@@ -26,11 +26,22 @@ WAIT = 10.0
 
 
 class Scene:
-    def __init__(self, directory) -> None:
+    """A host with a bridge.
+
+    :param ours: whether vifd made it
+    """
+
+    def __init__(self, directory, *, ours: bool = False) -> None:
         self.directory = directory
         self.machine = FakeMachine()
         self.drivers = self.machine.drivers
-        self.machine.add_bridge("br-int")
+        if ours:
+            self.drivers.ovsdb.ensure_bridge(
+                "br-int", datapath_type="netdev", fail_mode="secure", protocols=["OpenFlow14"],
+                external_ids={marks.BRIDGE: "integration"},
+            )  # fmt: skip
+        else:
+            self.machine.add_bridge("br-int")
         self.office = Office(directory, self.drivers, Profile(OvsPlugin))
         self.office.__enter__()
 

@@ -141,6 +141,33 @@ def test_where_nobody_else_passes_its_frames_it_stays(scene):
     assert scene.office.settled(port_id(1)).open
 
 
+def test_on_a_bridge_that_vifd_made_it_stays(tmp_path):
+    scene = Scene(tmp_path, ours=True)
+    scene.place("theirs", 1, tag=7)
+    scene.adopt(attachment(1))
+    with pytest.raises(errors.ReleaseUnfit, match="bridge br-int was made by vifd"):
+        release(scene).result(WAIT)
+    release(scene, force=True).result(WAIT)
+    row = scene.drivers.ovsdb.port("theirs")
+    assert row is not None
+    assert row.tag == 7
+    scene.close()
+
+
+def test_an_unplug_overtakes_a_release_that_waits(scene):
+    scene.place("theirs", 1)
+    scene.adopt(attachment(1))
+    away = errors.BackendUnavailable(facts={"backend": "ovsdb", "problem": "away"})
+    for _ in range(1000):
+        scene.machine.ovsdb.fail_next("ensure_ports", away)
+    with pytest.raises(errors.BackendUnavailable):
+        release(scene).result(WAIT)
+    scene.office.unplug(port_id(1))
+    assert scene.drivers.ovsdb.port("theirs") is None
+    names = [e.event for e in scene.office.agent.events(0)]
+    assert names[-1] == "unplugged"
+
+
 def test_a_plugin_that_cannot_give_back_says_so(tmp_path):
     machine = Machine(tmp_path, FakeBackend(), Settings())
     machine.boot()
