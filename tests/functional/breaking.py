@@ -90,7 +90,7 @@ def unplug(host: Host) -> None:
     """Remove the port, whatever became of daemon and switch."""
     host.ovs.start()
     host.vifd.start()
-    until(lambda: host.vifd.unplug(PORT)[0] == 204, "the port is gone", 30)
+    until(lambda: host.vifd.unplug(PORT)[0] == 204, "the port is gone")
     until(lambda: host.links.get(["br-int"]), "the switch made its bridges again")
 
 
@@ -101,7 +101,7 @@ def named(host: Host, step: str, *words: str) -> dict[str, Any]:
         found = host.explain()
         return found if found["broken"] == step else None
 
-    found = until(so, f"{step} is named first; now: {host.explain()['sentence']}") or {}
+    found = until(so, f"{step} is named first", told=lambda: host.explain()["sentence"]) or {}
     assert found["asked"], found["unasked"]
     assert not found["healthy"]
     for word in words:

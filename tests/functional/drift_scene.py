@@ -43,7 +43,7 @@ class Host:
                 yield self
             finally:
                 body = {"ids": self.ids}
-                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", body)
+                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", body)
 
     def mark(self) -> None:
         """What the daemon logged until now is of no interest."""
@@ -54,7 +54,7 @@ class Host:
         """What the daemon logged since."""
         return self.vifd.log[self._read :]
 
-    def healed(self, *facts: str, timeout: float = 10.0) -> None:
+    def healed(self, *facts: str) -> None:
         """Wait until the daemon has found one of these facts, and has mended it."""
 
         def done() -> bool:
@@ -62,7 +62,7 @@ class Host:
             return found and self.quiet()
 
         try:
-            until(done, f"{' or '.join(facts)} is found and mended", timeout)
+            until(done, f"{' or '.join(facts)} is found and mended")
         except Expired as error:
             raise AssertionError(f"{error}\n{self.news[-4000:]}") from None
 

@@ -56,6 +56,7 @@ class Scene(contextlib.ExitStack):
 
     def guest(self, port_id: str, *, multi_queue: bool = False) -> TapGuest:
         """Switch the guest on, and wait until kernel and switch have seen its carrier."""
+        self.ovs.wait_for_no_carrier(self.device(port_id))
         guest = self.enter_context(TapGuest(self.device(port_id), multi_queue))
         self.ovs.wait_for_carrier(guest.name)
         return guest

@@ -51,7 +51,7 @@ def _clean(ovs: PrivateOvs, vifd: Vifd) -> Iterator[None]:
     vifd.ready()
     ids = [p["id"] for p in vifd.get("/v1/ports")["ports"]]
     if ids:
-        vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", {"ids": ids})
+        vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
 
 
 def mac(number: int) -> str:
@@ -66,9 +66,7 @@ def hello(one: int, two: int) -> bytes:
 @contextlib.contextmanager
 def guests_of(ovs: PrivateOvs, *numbers: int) -> Iterator[list[TapGuest]]:
     """Guests on the taps of these ports, once the kernel passes frames to them."""
-    names = [DEVICES[n] for n in numbers]
-    with guests(*names) as opened:
-        ovs.wait_for_carrier(*names)
+    with guests(*(DEVICES[n] for n in numbers), ovs=ovs) as opened:
         yield opened
 
 
@@ -111,7 +109,7 @@ def test_the_switch_is_absent_at_start_and_comes_later(ovs: PrivateOvs, vifd: Vi
     assert error["retryable"]
     assert vifd.get("/v1/ports")["ports"] == []
     ovs.start()
-    until(lambda: vifd.get("/v1/status")["plugins"]["ovs"] == "ready", "the plugin is back", 20)
+    until(lambda: vifd.get("/v1/status")["plugins"]["ovs"] == "ready", "the plugin is back")
     assert vifd.plug(document(1))[0] == 201
 
 
@@ -121,9 +119,9 @@ def test_ports_of_the_journal_come_back_with_the_switch(ovs: PrivateOvs, up: Vif
     up.stop()
     ovs.stop()
     up.start()
-    until(lambda: set(phases(up).values()) == {"FAILED"}, "the outage is reported", 20)
+    until(lambda: set(phases(up).values()) == {"FAILED"}, "the outage is reported")
     ovs.start()
-    until(lambda: all_live(up, 2), "both ports are back", 20)
+    until(lambda: all_live(up, 2), "both ports are back")
     with guests_of(ovs, 1, 2) as (one, two):
         assert_reaches(one, two, hello(1, 2))
 
@@ -136,10 +134,9 @@ def test_ovsdb_server_restarts_in_the_middle(ovs: PrivateOvs, up: Vifd) -> None:
     assert error["retryable"]
     assert error["code"].startswith("E_")
     ovs.start()
-    until(lambda: up.get("/v1/status")["plugins"]["ovs"] == "ready", "the plugin is back", 20)
-    status, answer = up.plug(document(2))
-    assert (status, answer["phase"]) in ((200, "LIVE"), (201, "LIVE"))
-    assert up.get(f"/v1/ports/{port_id(1)}")["phase"] == "LIVE"
+    # "ready" may still be what was known before the loss
+    until(lambda: up.plug(document(2))[0] in (200, 201), "ports can be plugged")
+    until(lambda: all_live(up, 2), "both ports are proven", told=lambda: phases(up))
 
 
 def test_vswitchd_dies_and_every_flow_comes_back(ovs: PrivateOvs, up: Vifd) -> None:
@@ -153,8 +150,8 @@ def test_vswitchd_dies_and_every_flow_comes_back(ovs: PrivateOvs, up: Vifd) -> N
             one.send(hello(1, 2))
             return hello(1, 2) in two.drain()
 
-        until(passes, "frames pass again", 20)
-    until(lambda: all_live(up, 3), "all ports are proven again", 20)
+        until(passes, "frames pass again")
+    until(lambda: all_live(up, 3), "all ports are proven again")
 
 
 def test_a_killed_daemon_changes_no_flow_that_is_right(ovs: PrivateOvs, up: Vifd) -> None:
@@ -184,7 +181,7 @@ def test_a_lost_journal_is_rebuilt_from_the_marks(ovs: PrivateOvs, up: Vifd) -> 
         journal.with_name(f"journal.db{companion}").unlink(missing_ok=True)
     up.start()
     up.ready()
-    until(lambda: all_live(up, 2), "both ports are taken back", 20)
+    until(lambda: all_live(up, 2), "both ports are taken back")
     status = up.get("/v1/status")
     assert Path(status["journal_set_aside"]).exists()
     found = up.get(f"/v1/ports/{port_id(1)}")
@@ -201,7 +198,7 @@ def test_a_lost_journal_gives_each_port_back_to_its_plugin(up: Vifd) -> None:
         (up.directory / "state" / name).unlink(missing_ok=True)
     up.start()
     up.ready()
-    until(lambda: all_live(up, 2), "both ports are taken back", 20)
+    until(lambda: all_live(up, 2), "both ports are taken back")
     plugins = {p["id"]: p["plugin"] for p in up.get("/v1/ports")["ports"]}
     assert plugins == {port_id(1): "ovs", port_id(2): "linuxbridge"}
 
@@ -216,7 +213,7 @@ def test_a_flipped_page_loses_no_port_that_can_be_read(up: Vifd) -> None:
     journal.write_bytes(raw)
     up.start()
     up.ready()
-    until(lambda: all_live(up, 8), "all ports are there", 20)
+    until(lambda: all_live(up, 8), "all ports are there")
 
 
 def test_a_journal_of_a_newer_vifd_is_left_alone(vifd: Vifd) -> None:
@@ -232,7 +229,7 @@ def test_a_journal_of_a_newer_vifd_is_left_alone(vifd: Vifd) -> None:
 
 def test_a_second_daemon_is_refused_by_name(up: Vifd) -> None:
     argv = [sys.executable, "-m", "vifd", "--config-file", str(up.config)]
-    done = subprocess.run(argv, env=up.process.env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(argv, env=up.process.env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 4
     assert f"pid {up.process.pid}" in done.stderr
     assert up.get("/v1/status")["live"]
@@ -243,8 +240,8 @@ def test_hangup_takes_what_can_change_and_names_what_cannot(up: Vifd) -> None:
     assert up.process.pid is not None
     os.kill(up.process.pid, signal.SIGHUP)
     until(lambda: "configuration read again" in up.log, "the daemon read its file again")
-    assert "engine.check_interval" in up.log
-    assert "Ignoring change to immutable option api.socket" in up.log
+    for said in ("engine.check_interval", "Ignoring change to immutable option api.socket"):
+        until(lambda said=said: said in up.log, said)  # type: ignore[misc]
     up.configure({"api": {"socket": up.directory / "vifd.sock"}})
 
 
@@ -260,7 +257,7 @@ def test_a_stop_leaves_ports_and_traffic_alone(ovs: PrivateOvs, up: Vifd) -> Non
 def test_systemd_is_told(ovs: PrivateOvs, vifd: Vifd, tmp_path: Path) -> None:
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
-    manager.settimeout(20)
+    manager.settimeout(60)
     told: list[str] = []
 
     def until_told(word: str) -> None:
@@ -285,9 +282,9 @@ def test_drift_is_found_by_its_event_logged_and_repaired(ovs: PrivateOvs, up: Vi
     def healed() -> bool:
         return ovs.vsctl("get", "port", DEVICES[1], "tag").strip() == tag
 
-    until(healed, "the tag is as wanted again", 20)
-    assert f"port={port_id(1)}" in up.log
-    assert "ovsdb.tag is 77" in up.log
+    until(healed, "the tag is as wanted again")
+    found = [line for line in up.log.splitlines() if "ovsdb.tag is 77" in line]
+    assert any(f"port={port_id(1)}" in line for line in found), up.log
 
 
 def test_many_ports_in_one_call(up: Vifd, ovs: PrivateOvs) -> None:
@@ -316,8 +313,10 @@ def test_what_is_gone_can_be_removed_again(up: Vifd) -> None:
 
 def test_metrics_tell_what_happened(up: Vifd) -> None:
     up.plug(document(1))
+    counted = 'vifd_plugs_total{plugin="ovs",result="ok"} 1.0'
+    # It is counted after the answer.
+    until(lambda: counted in _text(up, "/metrics"), "it is counted")
     text = _text(up, "/metrics")
-    assert 'vifd_plugs_total{plugin="ovs",result="ok"} 1.0' in text
     assert 'vifd_step_seconds_count{plugin="ovs",step="plug"} 1.0' in text
     assert 'vifd_ports{phase="LIVE"} 1.0' in text
 

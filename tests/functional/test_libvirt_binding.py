@@ -76,10 +76,10 @@ def test_a_guest_is_started_and_refusals_are_in_libvirts_words(
 ) -> None:
     domain = define(other, "tap-three")
     guest = domain.UUIDString()
-    hypervisor.refresh(guest).result(10)
+    hypervisor.refresh(guest).result(60)
     hypervisor.start_guest(guest)
     assert domain.isActive()
-    hypervisor.refresh(guest).result(10)
+    hypervisor.refresh(guest).result(60)
     interface = hypervisor.interfaces()["tap-three"]
     with pytest.raises(errors.HypervisorError, match="not supported by the connection driver"):
         hypervisor.reattach(interface, 1.0)

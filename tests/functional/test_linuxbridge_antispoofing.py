@@ -163,12 +163,12 @@ def test_a_change_in_place_takes_hold_at_once(scene):
 def test_the_tool_can_read_what_we_wrote_and_write_it_again(scene):
     scene.plug(attachment(1), attachment(2, port_security_enabled=False))
     listed = subprocess.run(
-        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True, timeout=20
+        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True, timeout=60
     ).stdout
     assert f'comment "vifd:{attachment(1).id}"' in listed
     assert "ip saddr 10.0.0.1 accept" in listed
     check = subprocess.run(
         ["nft", "--check", "--file", "-"], input=f"flush ruleset\n{listed}",
-        check=False, capture_output=True, text=True, timeout=20,
+        check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert check.returncode == 0, check.stderr

@@ -12,7 +12,7 @@ from pyroute2 import IPRoute
 from functional.linux_scene import LinuxScene
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
-from vifd.testing.guests import PacketGuest, assert_only, assert_reaches, equal_to
+from vifd.testing.guests import PATIENCE, PacketGuest, assert_only, assert_reaches, equal_to
 from vifd.testing.netns import links
 from vifd.testing.wait import until
 from vifd_linuxbridge import wiring
@@ -116,7 +116,7 @@ def test_nothing_leaks_while_a_port_is_plugged_and_removed(scene, oracle):
         shouter.close()
         assert not scene.ledger.unplug(attachment(2).id)
         friend.send(broadcast(3, b"mark"))
-        heard += listener.collect(5.0, equal_to(broadcast(3, b"mark")))
+        heard += listener.collect(PATIENCE, equal_to(broadcast(3, b"mark")))
     assert [h for h in heard if loud(h)] == []
 
 
@@ -143,7 +143,7 @@ def test_a_change_of_rules_loses_no_frame_and_lets_none_through(scene):
     changer.join()
     last = frame(1, 2, b"last")
     me.send(last)
-    arrived += you.collect(5.0, equal_to(last))
+    arrived += you.collect(PATIENCE, equal_to(last))
     good = [a for a in arrived if a[42:48].isdigit()]
     assert sent > 100
     assert len(good) == sent
@@ -200,7 +200,7 @@ def test_a_flushed_ruleset_is_told_found_and_put_back(scene):
     me, you = scene.guests(attachment(1), attachment(2))
     told: list[str] = []
     scene.nft.subscribe(told.append)
-    subprocess.run(["nft", "flush", "ruleset"], check=True, timeout=20)
+    subprocess.run(["nft", "flush", "ruleset"], check=True, timeout=60)
     until(lambda: TABLE in told, "the change is told")
     assert {"nft.rules", "nft.ports", "nft.prerouting"} <= scene.findings().keys()
     scene.heal()
@@ -213,10 +213,10 @@ def test_our_own_changes_and_those_of_other_tables_are_not_told_as_ours(scene):
     told: list[str] = []
     scene.nft.subscribe(told.append)
     scene.plug(attachment(1))
-    subprocess.run(["nft", "add", "table", "inet", "other"], check=True, timeout=20)
+    subprocess.run(["nft", "add", "table", "inet", "other"], check=True, timeout=60)
     until(lambda: told, "the other table is told")
     assert set(told) == {"other"}
-    subprocess.run(["nft", "delete", "table", "inet", "other"], check=True, timeout=20)
+    subprocess.run(["nft", "delete", "table", "inet", "other"], check=True, timeout=60)
 
 
 @pytest.mark.needs("program:nft")
@@ -224,7 +224,7 @@ def test_a_rule_of_another_hand_is_found_and_removed(scene):
     me, you = scene.guests(attachment(1), attachment(2))
     device = scene.device(attachment(1).id)
     rule = ["nft", "insert", "rule", "bridge", TABLE, device, "accept"]
-    subprocess.run(rule, check=True, timeout=20)
+    subprocess.run(rule, check=True, timeout=60)
     assert "nft.rules" in scene.findings()
     scene.heal()
     lie = f.udp(mac(1), mac(2), "10.77.0.1", ipv4(2))

@@ -65,6 +65,7 @@ def master(oracle: IPRoute, name: str) -> int | None:
 def test_a_flat_network_leaves_by_the_interface(wire, oracle):
     with LinuxScene(**MAPPED) as scene, listening(wire, "far1") as host:
         me, spy = scene.guests(attachment(1, segment=flat()), attachment(2, network=7 << 96))
+        scene.forwards("eth1")
         assert_reaches(me, host, to_far(1))
         assert_reaches(host, me, from_far(1))
         friend = scene.guests(attachment(3, network=7 << 96))[0]
@@ -79,6 +80,7 @@ def test_a_flat_network_leaves_by_the_interface(wire, oracle):
 def test_a_spoofed_frame_does_not_leave_the_host(wire):
     with LinuxScene(**MAPPED) as scene, listening(wire, "far1") as host:
         (me,) = scene.guests(attachment(1, segment=flat()))
+        scene.forwards("eth1")
         lie = f.udp(mac(1), f.BROADCAST, "10.77.0.1", "255.255.255.255")
         tagged = f.udp(mac(1), f.BROADCAST, ipv4(1), "255.255.255.255", vlan=5)
         assert_only(host, forbidden=[(me, lie), (me, tagged)], allowed=(me, to_far(1)))
@@ -89,6 +91,7 @@ def test_a_guest_that_is_elsewhere_is_reached_there_until_its_port_opens(wire):
     with LinuxScene(**MAPPED) as scene, listening(wire, "far1") as host:
         one, moving = attachment(1, segment=flat()), attachment(2, segment=flat())
         (me,) = scene.guests(one)
+        scene.forwards("eth1")
         scene.plug(moving, opened=False)
         arrived = scene.guest(moving.id)
         to_moving = f.udp(mac(1), mac(2), ipv4(1), ipv4(2))
@@ -145,6 +148,7 @@ def test_a_flat_network_on_a_bridge_of_others(wire, oracle):
         with LinuxScene(bridge_mappings=["physnet1:theirs"]) as scene:
             with listening(wire, "far1") as host:
                 me, you = scene.guests(*(attachment(n, segment=flat()) for n in (1, 2)))
+                scene.forwards("eth1")
                 assert_reaches(me, host, to_far(1))
                 assert_reaches(me, you, f.udp(mac(1), mac(2), ipv4(1), ipv4(2)))
                 lie = f.udp(mac(1), f.BROADCAST, "10.77.0.1", "255.255.255.255")
@@ -180,6 +184,7 @@ def test_a_vlan_network_leaves_with_its_tag(wire):
     with LinuxScene(**MAPPED) as scene, listening(wire, "far1") as host:
         (me,) = scene.guests(attachment(1, segment=vlan(101)))
         assert "eth1.101" in links()
+        scene.forwards("eth1.101")
         assert_reaches(me, host, to_far(1), expect=lambda x: f.vlan_of(x) == 101)
         tagged = f.udp(FAR_MAC, mac(1), FAR_IP, ipv4(1), vlan=101)
         assert_reaches(host, me, tagged, expect=lambda x: x[6:12] == f.mac_bytes(FAR_MAC))

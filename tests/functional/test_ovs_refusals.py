@@ -68,6 +68,7 @@ def test_switch_port_of_another_hand(scene):
     assert census.take(scene.ovs).beyond(before) == []
     assert name in scene.ovs.vsctl("list-ports", "br-int")
     scene.ovs.vsctl("del-port", name)
+    until(lambda: not scene.machine.drivers.ovsdb.port(name), "the replica knows")
     scene.plug(ONE)
 
 
@@ -229,7 +230,7 @@ def test_ovs_down_at_the_first_plug_and_up_later(scene):
     assert isinstance(error, BackendError)
     assert error.retryable
     scene.ovs.vswitchd.start()
-    until(lambda: not scene.ledger.plug(ONE), "it is plugged", timeout=20)
+    until(lambda: not scene.ledger.plug(ONE), "it is plugged")
     assert not scene.findings(ONE.id)
 
 

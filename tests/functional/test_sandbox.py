@@ -60,6 +60,7 @@ def test_frames_pass_in_a_vlan_and_not_across(switch: PrivateOvs) -> None:
         switch.vsctl("add-port", "br0", "peer", "tag=6", "--", "set", "interface", "peer",
                      "type=internal")  # fmt: skip
         netns.link_up("peer")
+        switch.wait_for_carrier("peer")
         with PacketGuest("peer") as peer:
             sentinel = frames.arp_request(C, "10.0.0.3", "10.0.0.9")
             assert assert_only(three, forbidden=[(one, request)], allowed=(peer, sentinel)) == 2
@@ -76,6 +77,7 @@ def test_the_proof_of_absence_can_fail(switch: PrivateOvs) -> None:
 def test_a_tag_is_seen_where_it_was_on_the_wire(switch: PrivateOvs, far: netns.Namespace) -> None:
     far.veth("cable0", "cable1")
     switch.vsctl("add-port", "br0", "cable0")
+    switch.wait_for_carrier("cable0")
     request = frames.arp_request(A, "10.0.0.1", "10.0.0.2")
     with guests("tap1", "tap3", ovs=switch) as (one, three), far.run(PacketGuest, "cable1") as peer:
         same = equal_to(request)
@@ -132,7 +134,7 @@ def test_daemons_end_with_a_killed_run(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
-        env=environment, capture_output=True, text=True, timeout=30, check=False,
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     pids = done.stdout.split()
     assert len(pids) == 2, done.stderr

@@ -3,6 +3,7 @@ with one port."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from functional.test_daemon import FAST, all_live, flow_ages, guests_of, hello, phases
+from functional.test_daemon import DEVICES, FAST, all_live, flow_ages, guests_of, hello, phases
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import assert_reaches
@@ -27,19 +28,18 @@ LIMITS = {"upgrade": {"max_ports": 1, "max_percent": 0}}
 
 @pytest.fixture
 def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
-    daemon = Vifd(tmp_path / "v", ovs, {**FAST, **LIMITS})
-    daemon.start()
-    daemon.ready()
-    for number in (1, 2, 3, 4):
-        assert daemon.plug(document(number))[0] == 201
-    for number in (5, 6):
-        assert daemon.plug(document(number, network__id=SECOND))[0] == 201
-    daemon.stop()
-    yield daemon
-    daemon.start()
-    for port in phases(daemon):
-        assert daemon.unplug(port)[0] in (200, 204)
-    daemon.close()
+    with contextlib.closing(Vifd(tmp_path / "v", ovs, {**FAST, **LIMITS})) as daemon:
+        daemon.start()
+        daemon.ready()
+        for number in (1, 2, 3, 4):
+            assert daemon.plug(document(number))[0] == 201
+        for number in (5, 6):
+            assert daemon.plug(document(number, network__id=SECOND))[0] == 201
+        daemon.stop()
+        yield daemon
+        daemon.start()
+        answers = {port: daemon.unplug(port) for port in phases(daemon)}
+        assert all(status in (200, 204) for status, _ in answers.values()), answers
 
 
 def upgrade(vifd: Vifd) -> None:
@@ -92,15 +92,19 @@ def test_an_upgrade_is_shown_approved_and_begins_with_one_port(ovs: PrivateOvs, 
     assert "6 of 7 ports that pass traffic differ" in shown.stderr
     approved = vifctl(vifd, "reconcile", "--approve")
     assert approved.returncode == 0, approved.stderr
-    until(lambda: all_live(vifd, 7), "every port is in the new way", 20)
-    assert vifd.get("/v1/reconcile")["state"] == "none"
+    until(lambda: all_live(vifd, 7), "every port is in the new way", told=lambda: phases(vifd))
+    until(lambda: vifd.get("/v1/reconcile")["state"] == "none", "nothing is left to approve")
     assert guards(ovs, 90) == 0
     assert guards(ovs, 91) == 7
+    plugged = [f"plugged {device}" for device in DEVICES[1:7]]
+    told = "upgrade approved"
+    # the lines of a plug follow its effect
+    until(lambda: all(p in vifd.log.rpartition(told)[2] for p in plugged), "all is in the log")
     log = vifd.log
     first = log.index(f"upgrade approved; port {port_id(5)} first, then 5 others")
     proven = log.index(f"upgrade: port {port_id(5)} is proven in the new way")
-    assert first < log.index("plugged tap00000005-00", first) < proven
-    assert proven < log.index("plugged tap00000001-00", first)
+    others = [log.index(f"plugged {DEVICES[n]}", first) for n in (1, 2, 3, 4, 6)]
+    assert first < proven < min(others)
     with guests_of(ovs, 1, 2) as (one, two):
         assert_reaches(one, two, hello(1, 2))
 
@@ -117,6 +121,6 @@ def test_a_reboot_with_a_later_version_asks_nobody(ovs: PrivateOvs, vifd: Vifd) 
     ovs.vswitchd.kill()
     ovs.start()
     upgrade(vifd)
-    until(lambda: all_live(vifd, 6), "every port is there", 20)
+    until(lambda: all_live(vifd, 6), "every port is there")
     assert vifd.get("/v1/reconcile")["state"] == "none"
     assert guards(ovs, 91) == 6

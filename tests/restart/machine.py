@@ -28,7 +28,7 @@ from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import Expired, until
 
 #: Seconds in which everything must be as wanted after the last disturbance.
-PATIENCE = 30.0
+PATIENCE = 60.0
 #: What takes one of the two by which a tap is known; without both it is another's, and stays.
 _DISGUISES = ("alias changed", "device made anew", "queues changed")
 SETTLED = ("LIVE", "READY", "QUIESCED")
@@ -69,7 +69,8 @@ class World:
         self.vifd.ready()
         ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
         if ids:
-            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=20", {"ids": ids})
+            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+            until(lambda: not self.vifd.get("/v1/ports")["ports"], "no port is left")
 
     def defects(self) -> list[str]:
         """What the daemon's log says of its own defects since the last time."""

@@ -41,7 +41,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
         ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
         daemon.call("POST", "/v1/ports:unplug", {"ids": ids})
         # The database may be in the middle of its connection; the daemon tries again by itself.
-        until(lambda: not daemon.get("/v1/ports")["ports"], "all ports are gone", 30)
+        until(lambda: not daemon.get("/v1/ports")["ports"], "all ports are gone")
 
 
 def plug(vifd: Vifd, wanted: list[Wanted]) -> None:
@@ -84,7 +84,7 @@ def flows(ovs: PrivateOvs) -> list[str]:
     return sorted(line.strip() for line in text.splitlines() if "actions=" in line)
 
 
-def come_back(ovs: PrivateOvs, wanted: list[Wanted], timeout: float = 20.0) -> None:
+def come_back(ovs: PrivateOvs, wanted: list[Wanted]) -> None:
     """Every port is as it shall be, and frames pass to whom they shall."""
 
     def astray() -> list[str]:
@@ -93,7 +93,7 @@ def come_back(ovs: PrivateOvs, wanted: list[Wanted], timeout: float = 20.0) -> N
         except RuntimeError as error:
             return [str(error)]
 
-    until(lambda: not astray(), "all ports are back", timeout)
+    until(lambda: not astray(), "all ports are back", told=astray)
     assert oracle.frames_go_astray(ovs, wanted[:3]) == []
 
 
@@ -146,7 +146,7 @@ def test_a_killed_vswitchd_gets_all_flows_in_one_bundle(ovs: PrivateOvs, many: V
         ovs.appctl("vlog/set", "vconn:file:dbg")
     finally:
         many.process.resume()
-    until(lambda: _or_none(lambda: flows(ovs)) == before, "every flow is back", 20)
+    until(lambda: _or_none(lambda: flows(ovs)) == before, "every flow is back")
     come_back(ovs, WANTED)
     ovs.appctl("vlog/set", "vconn:file:info")
     text = (ovs.rundir / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
@@ -166,8 +166,8 @@ def test_a_killed_ovsdb_server_disturbs_nobody(ovs: PrivateOvs, few: Vifd) -> No
         ovs.ovsdb.kill()
         until(lambda: "the switch database is disconnected" in few.log, "it is noticed")
         ovs.ovsdb.start()
-        until(lambda: few.plug(WANTED[3].document)[0] in (200, 201), "ports can be plugged", 20)
-        until(lambda: _all_live(few, 4), "all ports are proven", 20)
+        until(lambda: few.plug(WANTED[3].document)[0] in (200, 201), "ports can be plugged")
+        until(lambda: _all_live(few, 4), "all ports are proven")
     assert stream.lost == []
     touched = [line for line in monitor.lines if _cookie_of(ovs, WANTED[0]) in line]
     assert touched == []
@@ -192,7 +192,7 @@ def test_both_killed(first: str, ovs: PrivateOvs, few: Vifd) -> None:
         daemon.kill()
     ovs.start()
     come_back(ovs, WANTED[:3])
-    until(lambda: _all_live(few, 3), "all ports are proven", 20)
+    until(lambda: _all_live(few, 3), "all ports are proven")
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -205,7 +205,7 @@ def test_a_wiped_database_is_built_anew(running: bool, ovs: PrivateOvs, few: Vif
     ovs.start()
     few.start()
     come_back(ovs, WANTED[:3])
-    until(lambda: _all_live(few, 3), "all ports are proven", 20)
+    until(lambda: _all_live(few, 3), "all ports are proven")
     assert ovs.vsctl("get", "bridge", "br-int", "fail_mode").strip() == "secure"
 
 
@@ -236,9 +236,9 @@ def test_another_version_of_the_schema(
     subprocess.run([*convert, str(tmp_path / "new")], check=True, capture_output=True)
     ovs.start()
     few.start()
-    until(lambda: few.plug(WANTED[3].document)[0] in (200, 201), "ports can be plugged", 20)
-    until(lambda: _all_live(few, 4), "all ports are proven", 20)
+    until(lambda: few.plug(WANTED[3].document)[0] in (200, 201), "ports can be plugged")
+    until(lambda: _all_live(few, 4), "all ports are proven")
     assert oracle.frames_go_astray(ovs, WANTED[:4]) == []
     few.call("POST", f"/v1/ports/{WANTED[0].id}/check")
-    assert few.get(f"/v1/ports/{WANTED[0].id}")["phase"] == "LIVE"
+    until(lambda: _all_live(few, 4), "all ports are as wanted")
     assert few.unplug(WANTED[3].id)[0] == 204

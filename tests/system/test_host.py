@@ -43,7 +43,7 @@ def test_a_host_with_libvirt(leaks: Census, tmp_path_factory: pytest.TempPathFac
         host.libvirtd.start()
         host.vifd.start()
         host.vifd.ready()
-        found = until(lambda: told_by_libvirt(host.vifd), "libvirt was asked", 40)
+        found = until(lambda: told_by_libvirt(host.vifd), "libvirt was asked")
         assert found is not None
         connection = host.connection()
         number = connection.getLibVersion()
@@ -55,6 +55,6 @@ def test_a_host_with_libvirt(leaks: Census, tmp_path_factory: pytest.TempPathFac
             assert found[names.virt_type(kind)]["present"] is told
         connection.close()
         host.libvirtd.kill()
-        until(lambda: known(host.vifd)[names.LIBVIRT]["present"] is False, "its loss was seen", 40)
+        until(lambda: known(host.vifd)[names.LIBVIRT]["present"] is False, "its loss was seen")
     finally:
         host.close()

@@ -58,14 +58,14 @@ def test_a_socket_deleted_under_a_guest_is_found_and_repaired_on_request(host: H
     def facts() -> dict[str, str]:
         return {e["fact"]: e["have"] for e in host.vifd.get(path)["evidence"]}
 
-    until(lambda: facts().get("guest.name") == "guest1 runs with it", "vifd knows its guest", 20)
+    until(lambda: facts().get("guest.name") == "guest1 runs with it", "vifd knows its guest")
     Path(facts()["vhost.socket"]).unlink()
     host.ovs.vswitchd.kill()
     host.ovs.start()
-    until(lambda: "guest.device" in facts(), "vifd finds that they cannot meet any more", 30)
+    until(lambda: "guest.device" in facts(), "vifd finds that they cannot meet any more")
     assert host.vifd.get(path)["phase"] == "DEGRADED"
-    status, done = host.vifd.call("POST", f"{path}/repair?timeout=20")
+    status, done = host.vifd.call("POST", f"{path}/repair?timeout=60")
     assert (status, done["done"]) == (200, True), done
     guests[1].answered()
-    until(lambda: host.vifd.get(path)["phase"] == "LIVE", "the port is well", 20)
+    until(lambda: host.vifd.get(path)["phase"] == "LIVE", "the port is well")
     connection.close()

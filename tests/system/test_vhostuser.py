@@ -54,7 +54,7 @@ class World:
     def _unplug(self) -> None:
         ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
         if ids:
-            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", {"ids": ids})
+            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
 
     def plug(self, number: int, plugin: str, **changes: Any) -> tuple[int, Any]:
         return self.vifd.plug(document(number, **changes) | {"plugin": plugin})
@@ -98,7 +98,7 @@ class World:
 
     def degraded(self, number: int) -> dict[str, Any]:
         """Wait until the port is degraded; its findings."""
-        until(lambda: self.port(number)["phase"] == "DEGRADED", "it is degraded", 30)
+        until(lambda: self.port(number)["phase"] == "DEGRADED", "it is degraded")
         return {e["fact"]: e["have"] for e in self.port(number)["evidence"] if not e["ok"]}
 
 
@@ -129,16 +129,16 @@ def test_a_guest_pings_and_pings_again_after_the_switch_was_killed(world: World)
     assert world.facts(1)["guest"] == "waiting for guest"
     world.echo(2)
     vm = world.vm(1, peer=2)
-    until(lambda: vm.answers >= 2, "the guest's pings are answered", 40)
-    until(lambda: world.facts(1).get("vhost.link_state") == "up", "the check sees it", 20)
+    until(lambda: vm.answers >= 2, "the guest's pings are answered")
+    until(lambda: world.facts(1).get("vhost.link_state") == "up", "the check sees it")
     assert world.facts(1)["guest.memory"].startswith("shared, 96 MiB")
     assert world.port(1)["phase"] == "LIVE"
 
     world.ovs.vswitchd.kill()
     before = vm.answers
     world.ovs.start()
-    until(lambda: vm.answers >= before + 2, "the guest's pings are answered again", 30)
-    until(lambda: world.port(1)["phase"] == "LIVE", "the port is proven again", 20)
+    until(lambda: vm.answers >= before + 2, "the guest's pings are answered again")
+    until(lambda: world.port(1)["phase"] == "LIVE", "the port is proven again")
 
 
 def test_a_guest_with_private_memory_is_refused_before_anything_is_made(world: World) -> None:
@@ -153,7 +153,7 @@ def test_a_guest_with_private_memory_is_refused_before_anything_is_made(world: W
 
 def test_a_guest_that_must_be_near_is_refused_where_no_thread_polls_near_it(world: World) -> None:
     world.vhost(1)
-    until(lambda: world.probed()["pmd_cores"], "a thread polls, and the probe has seen it", 20)
+    until(lambda: world.probed()["pmd_cores"], "a thread polls, and the probe has seen it")
     far = {**_instance(LARGE), "numa_nodes": [63]}
     status, error = world.plug(9, "vhostuser", instance=far, port__numa_affinity_policy="required")
     assert (status, error["code"]) == (409, "E_CAP_NUMA"), error
@@ -169,12 +169,12 @@ def test_a_guest_that_runs_with_private_memory_all_the_same(world: World, memory
     vm = world.vm(number, peer=2, memory=memory)
     findings = world.degraded(number)
     assert findings["guest.memory"].startswith(f"{memory}, 96 MiB")
-    until(lambda: vm.up, "the guest has booted", 30)
+    until(lambda: vm.up, "the guest has booted")
     assert vm.answers == 0
     assert world.degraded(number)["guest.memory"].startswith(memory)
     vm.close()
     world.guests.remove(vm)
-    until(lambda: world.port(number)["phase"] == "LIVE", "it waits for a better guest", 20)
+    until(lambda: world.port(number)["phase"] == "LIVE", "it waits for a better guest")
     assert world.facts(number)["guest"] == "waiting for guest"
 
 

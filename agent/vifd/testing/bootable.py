@@ -158,7 +158,9 @@ class HostOvs(PrivateOvs):
     def _daemon(self, name: str, *arguments: str, ready: str) -> Daemon:
         plain = super()._daemon(name, *arguments, ready=ready)
         plain.close()
-        return Inside(self._host, name, plain.argv[3:], ready, plain.output, plain.env)
+        inside = Inside(self._host, name, plain.argv[3:], ready, plain.output, plain.env)
+        inside.log = plain.log
+        return inside
 
     def _remove_devices(self) -> None:
         """They go with the host's network."""
@@ -178,6 +180,7 @@ class HostVifd(Vifd):
         self.process = Inside(
             host, "vifd", plain.argv[3:], str(self.socket), plain.output, plain.env
         )
+        self.process.log = self.log_file
 
 
 class Host:

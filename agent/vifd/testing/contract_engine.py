@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from vifd import errors
 from vifd.drivers import Drivers
 from vifd.model import Attachment, Phase
 from vifd.testing.attachments import attachment as plain
-from vifd.testing.office import PATIENCE, Office
+from vifd.testing.office import SETTINGS, Office
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.profile import Profile
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 #: Callers at once, and turns of plugging and unplugging.
 _CALLERS, _TURNS = 8, 12
+#: Seconds after which a call hangs, where one shall.
+_HANG = 1.0
 
 
 class Neighbour(FakePlugin):
@@ -125,6 +128,7 @@ class EngineContract:
         self, office: Office, profile: Profile, verb: str
     ) -> None:
         wanted, gate = profile.attachment(1), threading.Event()
+        office.engine.configure(replace(SETTINGS, hang=_HANG))
         _instead(office, verb, lambda call: lambda batch: (gate.wait(PATIENCE), call(batch))[1])
         try:
             hanging = office.submit(wanted)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vifd.testing.sandbox import Daemon, PrivateOvs
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 #: Options by group; the group ``DEFAULT`` first.
 Options = Mapping[str, Mapping[str, object]]
@@ -24,7 +24,7 @@ Options = Mapping[str, Mapping[str, object]]
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: Path | str, timeout: float = 60.0) -> None:
+    def __init__(self, path: Path | str, timeout: float = 3 * PATIENCE) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = str(path)
 
@@ -72,6 +72,7 @@ class Vifd:
         argv = [sys.executable, "-m", "vifd", "--config-file", str(self.config)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self.process = Daemon("vifd", argv, env, str(self.socket), directory / "vifd.out")
+        self.process.log = self.log_file
 
     @property
     def socket(self) -> Path:
@@ -84,9 +85,14 @@ class Vifd:
         return self.directory / "agent.conf"
 
     @property
+    def log_file(self) -> Path:
+        """Where it logs."""
+        return self.directory / "vifd.log"
+
+    @property
     def log(self) -> str:
         """What the daemon logged so far."""
-        path = self.directory / "vifd.log"
+        path = self.log_file
         return path.read_text(errors="replace") if path.exists() else ""
 
     def configure(self, options: Options) -> None:
@@ -95,17 +101,17 @@ class Vifd:
             self.options.setdefault(group, {}).update(values)
         self.config.write_text(config_text(self.options))
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = PATIENCE) -> None:
         """Start it and wait until the API answers."""
         self.process.start(timeout)
 
-    def ready(self, timeout: float = 30.0) -> None:
+    def ready(self, timeout: float = PATIENCE) -> None:
         """Wait until it is ready: every port of the journal is proven or has its error."""
         until(lambda: self.get("/v1/status").get("ready"), "vifd is ready", timeout)
 
     def stop(self) -> None:
         """End it in an orderly way."""
-        self.process.stop(20.0)
+        self.process.stop(PATIENCE)
 
     def kill(self) -> None:
         """End it as a crash would."""
@@ -149,11 +155,11 @@ class Vifd:
             raise RuntimeError(f"GET {path}: {status} {answer}")
         return answer
 
-    def plug(self, document: Mapping[str, Any], timeout: float = 30.0) -> tuple[int, Any]:
+    def plug(self, document: Mapping[str, Any], timeout: float = PATIENCE) -> tuple[int, Any]:
         """PUT a document and wait until the port is active or has failed."""
         port = document["port"]["id"]
         return self.call("PUT", f"/v1/ports/{port}?wait=active&timeout={timeout:g}", document)
 
-    def unplug(self, port: str, timeout: float = 30.0) -> tuple[int, Any]:
+    def unplug(self, port: str, timeout: float = PATIENCE) -> tuple[int, Any]:
         """DELETE a port and wait until it is gone."""
         return self.call("DELETE", f"/v1/ports/{port}?wait=gone&timeout={timeout:g}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from vifd.testing.sandbox import DPDK, PrivateOvs
+from vifd.testing.sandbox import DPDK, LIMIT, PrivateOvs
+from vifd.testing.wait import PATIENCE, until
 
 #: DPDK in ordinary memory: no huge pages, no devices, and polling threads that sleep.
 EXTRA = "--legacy-mem --no-huge --no-pci -m"
@@ -45,6 +47,23 @@ class DpdkOvs(PrivateOvs):
         }
         super().__init__(directory)
 
+    def start(self) -> None:
+        """Start what does not run, and wait until the database says that the switch has DPDK.
+
+        It answers before that, and without it nobody gives it a port.
+        """
+        super().start()
+        looks = itertools.count()
+        until(lambda: self._initialized(next(looks)), "the switch says that it has DPDK")
+
+    def _initialized(self, look: int) -> bool:
+        root = ("Open_vSwitch", ".")
+        if self.vsctl("--no-wait", "get", *root, "dpdk_initialized").strip() == "true":
+            return True
+        # Open vSwitch was seen to forget it, until something in its configuration changed
+        self.vsctl("--no-wait", "set", *root, f"external_ids:look={look}")
+        return False
+
     def _binary(self, name: str) -> str:
         """The daemon names its sockets after what it was called as."""
         if name != "ovs-vswitchd":
@@ -57,6 +76,6 @@ class DpdkOvs(PrivateOvs):
 
     def _configure(self) -> None:
         values = [f'other_config:{name}="{value}"' for name, value in self.config.items()]
-        argv = ["ovs-vsctl", f"--db={self.db}", "--timeout=10", "--no-wait", "--", "init"]
+        argv = ["ovs-vsctl", f"--db={self.db}", f"--timeout={LIMIT}", "--no-wait", "--", "init"]
         argv += ["--", "set", "Open_vSwitch", ".", *values]
-        subprocess.run(argv, env=self.env, check=True, capture_output=True, timeout=20)
+        subprocess.run(argv, env=self.env, check=True, capture_output=True, timeout=PATIENCE + 10)

@@ -6,9 +6,11 @@
   can reach the host's network; temporary files go to a directory of the run's own
 - ``@pytest.mark.needs("kernel:8021q")``: skipped with the probe's reason where that lacks
   (:mod:`vifd.testing.probes`); the closing summary counts the skips by reason
+- ``nursery``: daemons that die at a chosen effect
 - ``ovs``: a private Open vSwitch, new for each test
 - ``far``: a namespace that plays another host
 - ``leaks``: the test fails if devices, processes or temporary files are left behind
+- with a test that fails, the end of the logs of its daemons
 """
 
 from __future__ import annotations
@@ -18,16 +20,19 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from vifd.testing import census, netns, probes, sandbox
+from vifd.testing.nursery import Nursery
 from vifd.testing.wait import Expired, until
 
 _isolated = pytest.StashKey[str | None]()
 _scratch = pytest.StashKey[str]()
+#: How much of a log is shown.
+_LINES = 80
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +62,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             reason = probes.lacking(name)
             if reason is not None:
                 pytest.skip(f"needs {name}: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a test that fails, show the end of the logs of the daemons that it has."""
+    report = yield
+    if report.failed:
+        for daemon in sorted(sandbox.Daemon.unclosed, key=lambda d: d.name):
+            with contextlib.suppress(OSError):
+                lines = daemon.log.read_text(errors="replace").splitlines()[-_LINES:]
+                report.sections.append((f"{daemon.name}: {daemon.log}", "\n".join(lines)))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -91,7 +110,7 @@ def leaks(isolated: None) -> Iterator[census.Census]:
         return not remains
 
     with contextlib.suppress(Expired):
-        until(gone, "everything the test made is gone", timeout=2.0)
+        until(gone, "everything the test made is gone", timeout=20.0)
         return
     _remove_links(remains)
     pytest.fail("the test left behind:\n  " + "\n  ".join(remains))
@@ -129,3 +148,10 @@ def far(leaks: census.Census) -> Iterator[netns.Namespace]:
     """A namespace that plays another host; lay a cable with :meth:`Namespace.veth`."""
     with netns.Namespace("far") as space:
         yield space
+
+
+@pytest.fixture(scope="module")
+def nursery(isolated: None) -> Iterator[Nursery]:
+    """Where the daemons come from that are killed at an effect."""
+    with Nursery() as made:
+        yield made

@@ -22,6 +22,8 @@ _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 _PACKET_IGNORE_OUTGOING = 23
 _TP_STATUS_VLAN_VALID = 0x10
 _BIGGEST = 65_600
+#: Seconds that a frame may take: a busy machine is no defect, one that was lost never comes.
+PATIENCE = 20.0
 
 Predicate = Callable[[bytes], bool]
 
@@ -38,7 +40,7 @@ class Sender(Protocol):
 class Guest(Sender, Protocol):
     """One end of a wire."""
 
-    def recv(self, timeout: float = 5.0, predicate: Predicate | None = None) -> bytes:
+    def recv(self, timeout: float = PATIENCE, predicate: Predicate | None = None) -> bytes:
         """The next frame that fits; others are thrown away."""
 
     def collect(self, timeout: float, last: Predicate) -> list[bytes]:
@@ -80,7 +82,7 @@ class _Wire:
             f"{len(frames)} others did{seen}"
         )
 
-    def recv(self, timeout: float = 5.0, predicate: Predicate | None = None) -> bytes:
+    def recv(self, timeout: float = PATIENCE, predicate: Predicate | None = None) -> bytes:
         """The next frame that fits; others are thrown away.
 
         :raises Expired: none came within ``timeout`` seconds
@@ -202,7 +204,7 @@ def assert_reaches(
     frame: bytes,
     *,
     expect: Predicate | None = None,
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
 ) -> bytes:
     """Send a frame and wait until it arrives; returns it as it arrived."""
     sender.send(frame)
@@ -216,7 +218,7 @@ def arrivals(
     sentinel: tuple[Sender, bytes],
     expect: Predicate | None = None,
     rounds: int = 2,
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
 ) -> list[bytes]:
     """Send frames and say what arrived, without waiting for what may never come.
 
@@ -251,7 +253,7 @@ def assert_only(
     expect: Predicate | None = None,
     leaked: Callable[[bytes, bytes], bool] | None = None,
     rounds: int = 2,
-    timeout: float = 5.0,
+    timeout: float = PATIENCE,
 ) -> int:
     """Prove that forbidden frames do not arrive while an allowed one does; see :func:`arrivals`.
 
@@ -293,6 +295,8 @@ def guests(
         sets the port up anew, and loses what was sent until then: wait for that.
     """
     with contextlib.ExitStack() as stack:
+        if ovs is not None:
+            ovs.wait_for_no_carrier(*names)
         taps = [stack.enter_context(TapGuest(name, multi_queue)) for name in names]
         if ovs is not None:
             ovs.wait_for_carrier(*names)

@@ -58,7 +58,7 @@ class Ledger:
     drivers: Drivers
     factory: Callable[[Host], VifPlugin]
     records: dict[str, Record] = field(default_factory=dict)
-    patience: float = 5.0
+    patience: float = 10.0
 
     def __post_init__(self) -> None:
         self.host = Host(self.drivers, self.entries)

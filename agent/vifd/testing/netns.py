@@ -141,7 +141,7 @@ class Namespace:
         return self._thread.submit(call, *args, **kwargs).result()
 
     def command(
-        self, argv: Sequence[str], timeout: float = 10.0
+        self, argv: Sequence[str], timeout: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside; a failure raises with its output."""
 

@@ -191,7 +191,7 @@ def _heard(port: Wanted, everyone: Sequence[Wanted], wires: Mapping[str, Guest])
             sent += [(wires[other.id], other.hello()), (wires[other.id], lie)]
     last = frames.arp_request(peers[-1].mac, peers[-1].ip, "10.255.255.253")
     try:
-        got = arrivals(wires[port.id], sent=sent, sentinel=(wires[peers[-1].id], last), timeout=2.0)
+        got = arrivals(wires[port.id], sent=sent, sentinel=(wires[peers[-1].id], last))
     except AssertionError as error:
         return [f"{port.device} does not hear {peers[-1].device}: {error}"]
     return _judged(port, peers, everyone, got)

@@ -16,12 +16,16 @@ import signal
 import socket
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
+#: Seconds that a tool of Open vSwitch waits for the switch.
+LIMIT = f"{PATIENCE:.0f}"
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 #: The plain daemon where a distribution has both kinds and ``ovs-vswitchd`` may be either.
 PLAIN = Path("/usr/lib/openvswitch-switch/ovs-vswitchd")
@@ -93,7 +97,11 @@ class Daemon:
 
     :param ready: the unix socket that accepts connections once the daemon works; ``{pid}`` stands
         for its process id
+    :ivar log: where it writes what it does; its output by default
     """
+
+    #: Those that were not closed: their logs are shown with a test that fails.
+    unclosed: ClassVar[weakref.WeakSet[Daemon]] = weakref.WeakSet()
 
     def __init__(
         self, name: str, argv: Sequence[str], env: dict[str, str], ready: str, output: Path
@@ -101,10 +109,11 @@ class Daemon:
         self.name = name
         self.argv = [_program("setpriv"), "--pdeathsig", "KILL", *argv]
         self.env = env
-        self.output = output
+        self.output = self.log = output
         self._ready = ready
         self.process: subprocess.Popen[bytes] | None = None
         self._starter = ThreadPoolExecutor(1, "sandbox-starter")
+        self.unclosed.add(self)
 
     @property
     def pid(self) -> int | None:
@@ -117,7 +126,7 @@ class Daemon:
         """The socket that tells whether it works."""
         return Path(self._ready.format(pid=self.process.pid if self.process else 0))
 
-    def start(self, timeout: float = 10.0) -> None:
+    def start(self, timeout: float = PATIENCE) -> None:
         """Start it and wait until it accepts connections; a running one is left alone."""
         self.spawn()
         until(self._ready_or_dead, f"{self.name} answers on {self.socket}", timeout)
@@ -139,13 +148,13 @@ class Daemon:
     def _ready_or_dead(self) -> bool:
         return self.pid is None or answers(self.socket)
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = PATIENCE) -> None:
         """End it in an orderly way (SIGTERM), and at last the hard way."""
         self._end(signal.SIGTERM, timeout)
 
     def kill(self) -> None:
         """End it as a crash would (SIGKILL): sockets and pid files stay behind."""
-        self._end(signal.SIGKILL, 10.0)
+        self._end(signal.SIGKILL, PATIENCE)
 
     def pause(self) -> None:
         """Stop it from running (SIGSTOP): it accepts connections and answers nothing."""
@@ -157,7 +166,7 @@ class Daemon:
         if self.pid is not None and self.process is not None:
             self.process.send_signal(signal.SIGCONT)
 
-    def wait(self, timeout: float = 10.0) -> None:
+    def wait(self, timeout: float = PATIENCE) -> None:
         """Wait until it has ended by itself."""
         if self.process is not None:
             self.process.wait(timeout)
@@ -178,6 +187,7 @@ class Daemon:
 
     def close(self) -> None:
         """Stop it and give its thread up."""
+        self.unclosed.discard(self)
         try:
             self.stop()
         finally:
@@ -228,7 +238,9 @@ class PrivateOvs:
             "-vsyslog:off",
             "-vfile:info",
         ]
-        return Daemon(name, argv, self.env, ready, self.rundir / f"{name}.out")
+        daemon = Daemon(name, argv, self.env, ready, self.rundir / f"{name}.out")
+        daemon.log = self.rundir / f"{name}.log"
+        return daemon
 
     def _binary(self, name: str) -> str:
         return _program(name)
@@ -302,7 +314,7 @@ class PrivateOvs:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE + 10,
             check=False,
         )
         if done.returncode != 0:
@@ -311,18 +323,18 @@ class PrivateOvs:
 
     def vsctl(self, *arguments: str) -> str:
         """``ovs-vsctl`` on this switch; waits until the switch has done what was asked."""
-        return self._tool(["ovs-vsctl", f"--db={self.db}", "--timeout=10", *arguments])
+        return self._tool(["ovs-vsctl", f"--db={self.db}", f"--timeout={LIMIT}", *arguments])
 
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
         """``ovs-ofctl`` on a bridge's management socket, in OpenFlow 1.4 or 1.5."""
         target = f"unix:{self.rundir / bridge}.mgmt"
         return self._tool(
-            ["ovs-ofctl", "-OOpenFlow14,OpenFlow15", "-t", "10", command, target, *arguments]
+            ["ovs-ofctl", "-OOpenFlow14,OpenFlow15", "-t", LIMIT, command, target, *arguments]
         )
 
     def appctl(self, *arguments: str) -> str:
         """``ovs-appctl`` on ovs-vswitchd."""
-        return self._tool(["ovs-appctl", "-T", "10", "-t", str(self.vswitchd.socket), *arguments])
+        return self._tool(["ovs-appctl", "-T", LIMIT, "-t", str(self.vswitchd.socket), *arguments])
 
     def bridges(self) -> list[str]:
         """The names of all bridges."""
@@ -330,7 +342,15 @@ class PrivateOvs:
 
     def wait_for_carrier(self, *names: str) -> None:
         """Wait until the switch has noticed that these ports' devices have a carrier."""
-        waits = [("--", "wait-until", "Interface", name, "link_state=up") for name in names]
+        self._wait_until("link_state=up", names)
+
+    def wait_for_no_carrier(self, *names: str) -> None:
+        """Wait until the switch has noticed that these ports' last guests are gone: what it wrote
+        of them would be taken for the carrier of the next."""
+        self._wait_until("link_state!=up", names)
+
+    def _wait_until(self, condition: str, interfaces: Sequence[str]) -> None:
+        waits = [("--", "wait-until", "Interface", name, condition) for name in interfaces]
         self.vsctl(*(word for wait in waits for word in wait))
 
     def reset(self) -> None:

@@ -27,12 +27,16 @@ class Stream:
     """Sends a frame every 10 ms from one guest to another until it is closed.
 
     :param make: makes the frame that carries a payload
+    :param pace: seconds between two frames. A switch in user space reads at most 32 of a port in a
+        turn, and the kernel keeps about 90 for it: more slack for one whose turns are long
     """
 
     def __init__(
-        self, sender: TapGuest, receiver: TapGuest, make: Callable[[bytes], bytes]
-    ) -> None:
+        self, sender: TapGuest, receiver: TapGuest, make: Callable[[bytes], bytes],
+        pace: float = PACE,
+    ) -> None:  # fmt: skip
         self._sender, self._receiver, self._make = sender, receiver, make
+        self._pace = pace
         self._ending = threading.Event()
         self._silent = False
         #: monotonic time of every frame that was sent, by its number
@@ -55,7 +59,7 @@ class Stream:
     ) -> None:  # fmt: skip
         self.close()
 
-    def close(self, patience: float = 2.0) -> None:
+    def close(self, patience: float = 20.0) -> None:
         """Stop sending, and wait for what is under way, ``patience`` seconds at most."""
         self._ending.set()
         self._threads[0].join()
@@ -83,7 +87,7 @@ class Stream:
             self.sent.append(time.monotonic())
             with contextlib.suppress(OSError):  # the device is down: lost, as a guest's would be
                 self._sender.send(frame)
-            due = max(due + PACE, time.monotonic() - PACE)
+            due = max(due + self._pace, time.monotonic() - self._pace)
             self._ending.wait(max(0.0, due - time.monotonic()))
 
     def _receive(self) -> None:

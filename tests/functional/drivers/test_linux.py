@@ -70,7 +70,7 @@ class TestBridging(BridgingContract):
 
 def listed() -> str:
     done = subprocess.run(
-        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True, timeout=20
+        ["nft", "list", "ruleset"], check=True, capture_output=True, text=True, timeout=60
     )
     return done.stdout
 
@@ -94,7 +94,7 @@ def test_what_the_tool_changed_is_read_anew(nft):
     nft.apply(TABLE, INSTALL)
     assert nft.chains(TABLE, ["port"]) == {"port": PORT}
     add = ["nft", "add", "rule", "bridge", TABLE, "port", "meta", "mark", "7", "drop"]
-    subprocess.run(add, check=True, timeout=20)
+    subprocess.run(add, check=True, timeout=60)
     after = nft.chains(TABLE, ["port"])["port"]
     assert after.rules[:-1] == PORT.rules
     assert len(after.rules) == len(PORT.rules) + 1
@@ -106,7 +106,7 @@ def test_a_change_in_between_is_not_missed(nft):
     """Somebody changes a chain that we know, right before we change another one."""
     nft.apply(TABLE, INSTALL)
     assert nft.chains(TABLE, ["port"]) == {"port": PORT}
-    subprocess.run(["nft", "flush", "chain", "bridge", TABLE, "port"], check=True, timeout=20)
+    subprocess.run(["nft", "flush", "chain", "bridge", TABLE, "port"], check=True, timeout=60)
     nft.apply(TABLE, Change(chains=[Chain("another", (Rule((DROP,)),))]))
     assert nft.chains(TABLE, ["port"])["port"].rules == ()
 
@@ -136,7 +136,7 @@ def test_nft_from_many_threads(nft):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert errors == []
 
 
@@ -198,7 +198,7 @@ bridging.close()
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2

@@ -147,7 +147,7 @@ class News:
 
     def wait(self, *told: tuple[str, bool]) -> None:
         with self._change:
-            assert self._change.wait_for(lambda: self.told == list(told), 10), self.told
+            assert self._change.wait_for(lambda: self.told == list(told), 60), self.told
 
 
 def test_a_crash_is_seen_at_once_and_mended(
@@ -190,14 +190,14 @@ def test_a_bridge_that_is_removed(ovs: PrivateOvs, openflow: LocalOpenFlow, brid
 
 
 def test_a_switch_that_hangs_costs_the_deadline(ovs: PrivateOvs, bridge: str) -> None:
-    openflow = LocalOpenFlow(str(ovs.rundir), timeout=0.3)
+    openflow = LocalOpenFlow(str(ovs.rundir), timeout=2)
     try:
         openflow.dump(bridge, ONE)
         ovs.vswitchd.pause()
         began = time.monotonic()
         with pytest.raises(BackendUnavailable, match="no answer in time"):
             openflow.apply(bridge, add=port_flows(ONE, 1))
-        assert 0.2 < time.monotonic() - began < 3
+        assert 1.9 < time.monotonic() - began < 30
         ovs.vswitchd.resume()
         until(lambda: answered(openflow, bridge), "the switch answers again")
         assert openflow.dump(bridge, ONE) == []

@@ -14,7 +14,7 @@ from vifd.drivers.nftsocket import NftSocket, Refused
 
 def nft(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["nft", *arguments], capture_output=True, text=True, timeout=20, check=False
+        ["nft", *arguments], capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -33,7 +33,7 @@ def switch(ovs: PrivateOvs) -> PrivateOvs:
 
 @pytest.fixture
 def tracer(ovs: PrivateOvs) -> Iterator[LocalTracer]:
-    driver = LocalTracer(str(ovs.rundir), timeout=5)
+    driver = LocalTracer(str(ovs.rundir), timeout=60)
     yield driver
     driver.close()
 
@@ -73,14 +73,14 @@ def test_the_daemon_restarts(switch: PrivateOvs, tracer: LocalTracer) -> None:
 
 
 def test_the_daemon_hangs(switch: PrivateOvs) -> None:
-    tracer = LocalTracer(str(switch.rundir), timeout=0.3)
+    tracer = LocalTracer(str(switch.rundir), timeout=2)
     try:
         assert tracer.call("version")
         switch.vswitchd.pause()
         began = time.monotonic()
         with pytest.raises(BackendUnavailable, match="no answer in time"):
             tracer.call("version")
-        assert 0.2 < time.monotonic() - began < 3
+        assert 1.9 < time.monotonic() - began < 30
         switch.vswitchd.resume()
         tracer = LocalTracer(str(switch.rundir))
         assert tracer.call("version")
