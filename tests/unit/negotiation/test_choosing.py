@@ -159,6 +159,11 @@ def test_versions_that_do_not_meet() -> None:
     assert "VIFVHostUser 1.2 to any" in error.message
 
 
+def test_of_several_entries_that_do_not_meet_the_first_is_told() -> None:
+    wanted = [Acceptable(vif_class="VIFVHostUser", min_version=v) for v in ("1.2", "1.3")]
+    assert "VIFVHostUser 1.2 to any" in taken(*wanted).refusals["b"].message
+
+
 def test_port_profiles_are_negotiated_as_well() -> None:
     from vifd.negotiation import AcceptableProfile as Profile
 
