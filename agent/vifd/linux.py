@@ -97,6 +97,9 @@ class Device:
     :param flood: of a port; ``None`` where it is none
     :param learning: of a port, or of a VXLAN device
     :param forwarding: of a port: whether frames pass; a tap without a guest forwards nothing
+    :param isolated: of a port: whether it and other ports like that do not reach each other
+    :param broadcasts: of a port: whether frames to all, and to groups, leave by it; these two are
+        ``None`` where the kernel does not tell
     :param stp: of a bridge: whether it runs a spanning tree
     :param quiet: of a bridge: whether it learns nothing from frames to the link-local groups, which
         it keeps to itself; ``None`` where the kernel does not tell
@@ -112,6 +115,8 @@ class Device:
     flood: bool | None = None
     learning: bool | None = None
     forwarding: bool | None = None
+    isolated: bool | None = None
+    broadcasts: bool | None = None
     stp: bool | None = None
     quiet: bool | None = None
     vlan_filtering: bool | None = None

@@ -33,6 +33,8 @@ PATIENCE = 3.0
 STRANGERS = 10.0
 #: Phases of ports that are about to be proven anyhow.
 _IN_WORK = frozenset({Phase.BOUND, Phase.PLUGGING, Phase.ISOLATED})
+#: Stands for the packet filter beside the bridges.
+_RULES = ""
 #: Suspects every device.
 _ALL = ""
 
@@ -146,7 +148,8 @@ class Watcher:
     def _rules(self, table: str) -> None:
         """Somebody else changed a table of the packet filter."""
         if table in ("", TABLE):
-            LOG.warning("the rules of vifd were changed by somebody else")
+            with self._lock:
+                self._changes[_RULES] = self._changes.get(_RULES, 0) + 1
             self._poke_verifiers()
             self._suspect_all()
 
@@ -257,9 +260,11 @@ class Watcher:
         self._engine.again(marked)
 
     def _tell_changes(self) -> None:
-        """The switch tells of a change in many messages; one line is enough."""
+        """A change comes in many messages; one line is enough."""
         with self._lock:
             changes, self._changes = self._changes, {}
+        if changes.pop(_RULES, 0):
+            LOG.warning("the rules of vifd were changed by somebody else")
         for bridge, number in changes.items():
             LOG.warning("bridge %s: %d changes of vifd's flows by somebody else", bridge, number)
 

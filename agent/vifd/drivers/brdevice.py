@@ -39,7 +39,9 @@ _WANTED = frozenset(
     )
 )
 _INFO = frozenset((ifla.KIND, ifla.DATA, ifla.SLAVE_KIND, ifla.SLAVE_DATA))
-_SLAVE = frozenset((ifla.STATE, ifla.LEARNING, ifla.FLOOD))
+_SLAVE = frozenset(
+    (ifla.STATE, ifla.LEARNING, ifla.FLOOD, ifla.MCAST_FLOOD, ifla.BCAST_FLOOD, ifla.ISOLATED)
+)
 #: Of the data of each kind what is looked at.
 _OF_KIND = {
     "bridge": frozenset((ifla.STP, ifla.VLAN_FILTERING, ifla.OPTIONS)),
@@ -86,8 +88,14 @@ def device(message: bytes) -> Device:
         flood=_flag(slave.get(ifla.FLOOD)),
         learning=_flag(slave.get(ifla.LEARNING)),
         forwarding=slave[ifla.STATE][0] == ifla.FORWARDING if ifla.STATE in slave else None,
+        isolated=_flag(slave.get(ifla.ISOLATED)),
+        broadcasts=_both(_flag(slave.get(ifla.MCAST_FLOOD)), _flag(slave.get(ifla.BCAST_FLOOD))),
     )
     return _special(plain, data)
+
+
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    return None if one is None or other is None else one and other
 
 
 def _special(plain: Device, data: dict[int, bytes]) -> Device:

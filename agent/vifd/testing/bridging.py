@@ -208,6 +208,7 @@ class FakeBridging(Faults):
         plain = Device(
             link, master=master,
             flood=port.flood if port else None, learning=port.learning if port else None,
+            isolated=False if port else None, broadcasts=True if port else None,
         )  # fmt: skip
         match state.spec:
             case BridgeSpec() as spec:

@@ -177,6 +177,7 @@ class BridgingContract:
         one, two = (bridging.get([name])[name] for name in ("tap1", "tap2"))
         assert (one.master, one.flood, one.learning) == (index, False, False)
         assert (two.master, two.flood, two.learning) == (index, True, True)
+        assert all((port.isolated, port.broadcasts) == (False, True) for port in (one, two))
         assert {d.link.name for d in bridging.members(NAME)} == {"tap1", "tap2"}
         bridging.release(["tap1", "tap1", "nosuch"])
         assert [d.link.name for d in bridging.members(NAME)] == ["tap2"]

@@ -153,6 +153,9 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
             fact("bridge.port", device.master, index, "netlink"),
             fact("bridge.flood", device.flood, wanted.flood, "netlink"),
             fact("bridge.learning", device.learning, wanted.learning, "netlink"),
+            # where the kernel does not tell there is nothing that could be otherwise
+            fact("bridge.isolated", bool(device.isolated), False, "netlink"),
+            fact("bridge.broadcasts", device.broadcasts is not False, True, "netlink"),
             # a guest need not run yet
             Evidence("bridge.forwards", have=device.forwarding, source="netlink"),
         ]

@@ -179,7 +179,8 @@ def in_place(port: BridgePort, there: dict[str, Device]) -> bool:
     device, bridge = there.get(port.name), there.get(port.bridge)
     if device is None or bridge is None:
         return False
-    return (device.master, device.flood, device.learning) == (
+    reached = not device.isolated and device.broadcasts is not False
+    return reached and (device.master, device.flood, device.learning) == (
         bridge.link.ifindex, port.flood, port.learning,
     )  # fmt: skip
 

@@ -136,10 +136,11 @@ STEPS = {
     Name.NAMES: "wiring",
     Name.DEVICE: "device device.exists device.ifindex device.up device.mac device.mtu device.alias "
     "device.ipv6 device.multi_queue socket socket.mode socket.exists",
-    Name.SWITCH: "ovsdb.connected switch.bridge bridge flows",
+    Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows",
     Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "
     "ovsdb.external_ids ovsdb.admin_state ovsdb.link_state ovsdb.ifindex ovsdb.iface_id "
     "ovsdb.iface-id bridge.port bridge.flood bridge.learning bridge.forwarding vhost.type "
+    "bridge.isolated bridge.broadcasts ovsdb.type ovsdb.document "
     "vhost.socket vhost.pmd_rxq vhost.buffers vhost.mtu",
     Name.FLOWS: "flows.port flows.network flows.bridge flows.foreign flows.frames",
     Name.FILTER: "nft nft.rules nft.targets nft.prerouting nft.input nft.postrouting nft.ports "
