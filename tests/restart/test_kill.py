@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from vifd.model import AddressPair, Attachment
 from vifd.testing.census import Census
 from vifd.testing.contract_kill import KillContract
-from vifd.testing.daemon import Vifd
 from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.profile import Profile
 from vifd.testing.sandbox import PrivateOvs
@@ -22,47 +20,65 @@ from vifd_ovs.testing import Profile as OvsProfile
 from vifd_vhostuser.plugin import VhostUserPlugin
 from vifd_vhostuser.testing import Profile as VhostUserProfile
 
+ALL = ("plug", "update", "deactivate", "activate", "unplug")
+
+
+def with_pairs(wanted: Attachment) -> Attachment:
+    """The port with one more address that it may send from."""
+    pairs = [AddressPair("10.0.0.77")]
+    port = msgspec.structs.replace(wanted.port, allowed_address_pairs=pairs)
+    return msgspec.structs.replace(wanted, port=port)
+
 
 class OvsChanges(OvsProfile):
     """A change that touches the device and the flows."""
 
     def altered(self, wanted: Attachment) -> Attachment:
-        changed = super().altered(wanted)
-        pairs = [AddressPair("10.0.0.77")]
-        port = msgspec.structs.replace(changed.port, allowed_address_pairs=pairs)
-        return msgspec.structs.replace(changed, port=port)
+        return with_pairs(super().altered(wanted))
 
 
 class TestOvsKilled(KillContract):
+    touching = ALL
+
     @pytest.fixture
     def profile(self) -> Profile:
         return OvsChanges(OvsPlugin)
 
 
 class TestLinuxBridgeKilled(KillContract):
+    touching = ALL
+
     @pytest.fixture
     def profile(self) -> Profile:
         return LinuxBridgeProfile(LinuxBridgePlugin)
 
 
+class VhostUserChanges(VhostUserProfile):
+    """A change that touches the row and the flows."""
+
+    def altered(self, wanted: Attachment) -> Attachment:
+        return with_pairs(super().altered(wanted))
+
+
 @pytest.mark.needs("dpdk")
 class TestVhostUserKilled(KillContract):
-    """Dead before an effect is dead after the one before it: of two times, the slow switch gets
-    one."""
+    """One switch for all, because it takes long to start; each test makes a bridge of its own."""
 
-    @pytest.fixture
-    def ovs(self, leaks: Census) -> Iterator[PrivateOvs]:
+    touching = ALL
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def switch(cls, isolated: None) -> Iterator[PrivateOvs]:
         with DpdkOvs() as private:
             yield private
 
     @pytest.fixture
+    def ovs(self, switch: PrivateOvs, leaks: Census) -> Iterator[PrivateOvs]:
+        yield switch
+        switch.reset()
+
+    @pytest.fixture
     def profile(self) -> Iterator[Profile]:
-        made = VhostUserProfile(VhostUserPlugin)
+        made = VhostUserChanges(VhostUserPlugin)
         yield made
         made.close()
-
-    @pytest.mark.parametrize("operation", ["plug", "update", "deactivate", "unplug"])
-    def test_killed_at_every_effect(  # type: ignore[override]
-        self, operation: str, vifd: Vifd, ovs: PrivateOvs, profile: Profile, tmp_path: Path
-    ) -> None:
-        super().test_killed_at_every_effect(operation, "after", vifd, ovs, profile, tmp_path)

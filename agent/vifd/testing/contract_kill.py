@@ -1,10 +1,11 @@
 """The part of the plugin contract that takes a real process: SIGKILL before and after every effect
-of plug, update, change of role and unplug; then the daemon comes back and everything converges."""
+of plug, update, change of role and unplug; then the daemon comes back and everything converges.
+
+Before an effect is not after the one before it: the journal is written in between."""
 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 
 from vifd.testing import census
 from vifd.testing.daemon import Vifd
+from vifd.testing.nursery import Life, Nursery
 from vifd.testing.profile import Profile
-from vifd.testing.sandbox import Daemon, PrivateOvs
+from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import Expired, until
 
 #: No operation takes more effects than this; the run ends at the first that is never reached.
@@ -24,7 +26,12 @@ SETTLED = ("LIVE", "READY", "QUIESCED")
 
 
 class KillContract:
-    """Subclass it and override :meth:`profile`; it works on a real kernel and a private switch."""
+    """Subclass it and override :meth:`profile`; it works on a real kernel and a private switch.
+
+    :cvar touching: operations that must have effects; a plugin that makes nothing has none
+    """
+
+    touching: tuple[str, ...] = ("plug", "unplug")
 
     @pytest.fixture
     def profile(self) -> Profile:
@@ -43,12 +50,12 @@ class KillContract:
         daemon.close()
 
     @pytest.mark.parametrize("when", ["before", "after"])
-    @pytest.mark.parametrize("operation", ["plug", "update", "deactivate", "unplug"])
+    @pytest.mark.parametrize("operation", ["plug", "update", "deactivate", "activate", "unplug"])
     def test_killed_at_every_effect(
-        self, operation: str, when: str, vifd: Vifd, ovs: PrivateOvs, profile: Profile,
-        tmp_path: Path,
+        self, operation: str, when: str, nursery: Nursery, vifd: Vifd, ovs: PrivateOvs,
+        profile: Profile,
     ) -> None:  # fmt: skip
-        scene = _Scene(vifd, profile)
+        scene = _Scene(nursery, vifd, profile)
         prepare, act = scene.operations[operation]
         with scene.running():
             scene.plug()  # what the plugin makes for all ports is there before anything is counted
@@ -57,17 +64,14 @@ class KillContract:
             prepare()
         reached = 0
         for fatal in range(1, MOST):
-            notes = tmp_path / f"notes{fatal}"
-            killed = scene.interrupt(act, fatal, when, notes)
+            killed = scene.interrupt(act, fatal, when)
             with scene.running():
                 scene.converge(f"{operation} converges after a kill at effect {fatal}")
                 if operation == "plug" and killed:
                     assert vifd.get(scene.path)["status"] == "ACTIVE"
                 scene.unplug()
                 assert vifd.get("/v1/ports")["ports"] == []
-                left = census.take(ovs).beyond(empty)
-                # the daemon runs, and may just be asking QEMU what it can do
-                left = [line for line in left if not line.startswith("processes: ")]
+                left = census.take(ovs).beyond(empty, processes=False)
                 assert left == [], f"left after a kill at effect {fatal}: {left}"
                 if killed:
                     prepare()
@@ -75,15 +79,15 @@ class KillContract:
                 break
             reached = fatal
         assert reached < MOST - 1, "there are more effects than were tried"
-        touches = operation in ("plug", "unplug") and profile.makes
+        touches = operation in self.touching and profile.makes
         assert reached >= 1 or not touches, "no effect was interrupted: the test proves nothing"
 
 
 class _Scene:
     """One port on a daemon that is started, killed and started again."""
 
-    def __init__(self, vifd: Vifd, profile: Profile) -> None:
-        self.vifd, self.profile = vifd, profile
+    def __init__(self, nursery: Nursery, vifd: Vifd, profile: Profile) -> None:
+        self.nursery, self.vifd, self.profile = nursery, vifd, profile
         wanted = profile.attachment(1)
         self.path = f"/v1/ports/{wanted.id}"
         self.document = profile.document(wanted)
@@ -93,6 +97,7 @@ class _Scene:
             "plug": (nothing, self.plug),
             "update": (self.plug, self.update),
             "deactivate": (self.plug, self.deactivate),
+            "activate": (self.close, self.activate),
             "unplug": (self.plug, self.unplug),
         }
 
@@ -103,14 +108,21 @@ class _Scene:
         self._put(self.changed)
 
     def _put(self, document: dict[str, Any]) -> None:
-        status, answer = self.vifd.call("PUT", f"{self.path}?wait=active&timeout=20", document)
+        status, answer = self.vifd.call("PUT", f"{self.path}?wait=active&timeout=60", document)
         assert status in (200, 201), answer
 
+    def close(self) -> None:
+        self.plug()
+        self.deactivate()
+
+    def activate(self) -> None:
+        self.vifd.call("POST", f"{self.path}/activate?wait=active&timeout=60")
+
     def deactivate(self) -> None:
-        self.vifd.call("POST", f"{self.path}/deactivate?wait=inactive&timeout=20")
+        self.vifd.call("POST", f"{self.path}/deactivate?wait=inactive&timeout=60")
 
     def unplug(self) -> None:
-        self.vifd.call("DELETE", f"{self.path}?wait=gone&timeout=20")
+        self.vifd.call("DELETE", f"{self.path}?wait=gone&timeout=60")
 
     def converge(self, what: str) -> None:
         """Wait until every port is where its document wants it."""
@@ -124,39 +136,28 @@ class _Scene:
             ]
 
         with contextlib.suppress(Expired):
-            until(lambda: not astray(), what, 30)
+            until(lambda: not astray(), what)
             return
-        raise Expired(f"not within 30 s: {what}: {astray()}\n{self.vifd.log[-3000:]}")
+        raise Expired(f"not in time: {what}: {astray()}\n{self.vifd.log[-3000:]}")
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[Life]:
         """The daemon, ready, and stopped again."""
-        self.vifd.start()
+        life = self.nursery.start(self.vifd, self.profile.effects)
         try:
-            self.vifd.ready()
-            yield
+            yield life
+            life.stop()
         finally:
-            self.vifd.stop()
+            life.close()
 
-    def interrupt(self, act: Callable[[], Any], fatal: int, when: str, notes: Path) -> bool:
+    def interrupt(self, act: Callable[[], Any], fatal: int, when: str) -> bool:
         """Run the operation on a daemon that dies at an effect; whether it came to that."""
-        armed = self._armed(fatal, when, notes)
-        try:
-            armed.start(30)
-            until(lambda: self.vifd.get("/v1/status")["ready"], "the armed daemon is ready", 30)
+        with self.running() as life:
+            life.order(fatal, when)
             # The connection dies with the daemon.
             with contextlib.suppress(OSError, ValueError, RuntimeError):
                 act()
-            killed = notes.exists() and len(notes.read_text().splitlines()) >= fatal
+            killed = len(life.effects) >= fatal
             if killed:
-                armed.wait()
+                life.wait()
             return killed
-        finally:
-            armed.close()
-
-    def _armed(self, fatal: int, when: str, notes: Path) -> Daemon:
-        argv = [sys.executable, "-m", "vifd.testing.killed", str(fatal), when, str(notes)]
-        argv += [*self.profile.effects, "--", "--config-file", str(self.vifd.config)]
-        output = self.vifd.directory / "killed.out"
-        env, socket = self.vifd.process.env, str(self.vifd.socket)
-        return Daemon("vifd that is killed", argv, env, socket, output)

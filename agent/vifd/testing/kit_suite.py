@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from vifd.testing.contract_kill import KillContract
 from vifd.testing.hosts import real_drivers
 from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
+from vifd.testing.nursery import Nursery
 from vifd.testing.profile import Profile
 from vifd.testing.sandbox import PrivateOvs
 
@@ -94,13 +95,20 @@ class TestEngine(EngineContract):
         return vif_drivers
 
 
+@pytest.fixture(scope="module")
+def nursery(isolated: None, request: pytest.FixtureRequest) -> Iterator[Nursery]:
+    """Daemons that can be killed."""
+    if request.config.option.vif_host != "real":
+        pytest.skip("fakes die with the process: --vif-host real")
+    with Nursery() as made:
+        yield made
+
+
 class TestKill(KillContract):
     """SIGKILL of the real daemon before and after every effect."""
 
     @pytest.fixture
-    def profile(self, profile: Profile, request: pytest.FixtureRequest) -> Profile:
-        if request.config.option.vif_host != "real":
-            pytest.skip("fakes die with the process: --vif-host real")
+    def profile(self, nursery: Nursery, profile: Profile) -> Profile:
         return profile
 
     @pytest.fixture(autouse=True)
