@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
-from vifd.errors import BackendUnavailable, VifError
+import msgspec
+from msgspec import Struct
+
+from vifd.errors import BackendUnavailable, InternalError, VifError
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes
+
+
+class Names(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plugin keeps of a port in :attr:`Wiring.details`; plugins add their fields."""
+
+    def details(self) -> dict[str, object]:
+        """The JSON object that is persisted."""
+        details: dict[str, object] = msgspec.to_builtins(self)
+        return details
+
+    @classmethod
+    def read(cls, wiring: Wiring) -> Self:
+        """The names and numbers in a wiring of ours.
+
+        :raises InternalError: it is none
+        """
+        try:
+            return msgspec.convert(wiring.details, cls)
+        except msgspec.ValidationError as error:
+            raise InternalError(
+                f"the wiring of {wiring.device or 'a port'} cannot be read: {error}",
+                facts={"details": wiring.details},
+            ) from error
 
 
 @dataclass

@@ -26,9 +26,7 @@ class Adopt(Many):
         parser = super().get_parser(prog_name)
         parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports in the file")
         parser.add_argument("--all", action="store_true", help="every port in the file")
-        parser.add_argument(
-            "-f", "--file", required=True, help="where the documents are; - is standard input"
-        )
+        documents.add_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

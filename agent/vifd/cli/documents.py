@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vifd.cli.base import UsageError
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option ``--file``."""
+    parser.add_argument(
+        "-f", "--file", required=True, help="where the documents are; - is standard input"
+    )
 
 
 def read(name: str) -> list[Any]:

@@ -58,9 +58,7 @@ class Offer(ApiList):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "-f", "--file", required=True, help="where the documents are; - is standard input"
-        )
+        documents.add_option(parser)
         parser.add_argument(
             "--accept",
             action="append",

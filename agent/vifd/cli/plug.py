@@ -62,9 +62,7 @@ class PortPlug(Many):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument(
-            "-f", "--file", required=True, help="where the documents are; - is standard input"
-        )
+        documents.add_option(parser)
         parser.add_argument(
             "--token",
             help="of an offer: take just that candidate, if the host is still as it was then",

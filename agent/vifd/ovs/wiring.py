@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from vifd.errors import InternalError
+from vifd.batch import Names
 from vifd.model import Segment, Wiring
 
 #: A VLAN id that no port has: keeps flows of others away from a port of ours.
@@ -31,7 +31,7 @@ class Before(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mac: str = ""
 
 
-class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OvsWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     """What a port occupies on its bridge.
 
     :param ofport: the OpenFlow port number, chosen by us
@@ -80,11 +80,6 @@ class OvsWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The network type, physical network and segmentation id."""
         return (self.network_type, self.physical_network, self.segmentation_id)
 
-    def details(self) -> dict[str, object]:
-        """The JSON object that is persisted."""
-        details: dict[str, object] = msgspec.to_builtins(self)
-        return details
-
 
 def segment_of(segment: Segment) -> tuple[str, str | None, int | None]:
     """The part of a segment that decides where its frames go."""
@@ -96,13 +91,7 @@ def read(wiring: Wiring) -> OvsWiring:
 
     :raises InternalError: it is none
     """
-    try:
-        return msgspec.convert(wiring.details, OvsWiring)
-    except msgspec.ValidationError as error:
-        raise InternalError(
-            f"the wiring of {wiring.device or 'a port'} cannot be read: {error}",
-            facts={"details": wiring.details},
-        ) from error
+    return OvsWiring.read(wiring)
 
 
 def read_if(wiring: Wiring) -> OvsWiring | None:

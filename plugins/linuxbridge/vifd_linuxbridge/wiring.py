@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from msgspec import Struct
 
-from vifd.errors import InternalError
+from vifd.batch import Names
 from vifd.model import Attachment, Wiring
 from vifd_linuxbridge.options import Settings
 
@@ -18,7 +17,7 @@ _ID = 11
 UNTAGGED = 4094
 
 
-class LinuxWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LinuxWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     """What a port stands on.
 
     :param bridge: the bridge that the tap is a port of
@@ -42,24 +41,13 @@ class LinuxWiring(Struct, frozen=True, kw_only=True, omit_defaults=True):
     multi_queue: bool = False
     ifindex: int | None = None
 
-    def details(self) -> dict[str, object]:
-        """The JSON object that is persisted."""
-        details: dict[str, object] = msgspec.to_builtins(self)
-        return details
-
 
 def read(wiring: Wiring) -> LinuxWiring:
     """The names and numbers in a wiring of ours.
 
     :raises InternalError: it is none
     """
-    try:
-        return msgspec.convert(wiring.details, LinuxWiring)
-    except msgspec.ValidationError as error:
-        raise InternalError(
-            f"the wiring of {wiring.device or 'a port'} cannot be read: {error}",
-            facts={"details": wiring.details},
-        ) from error
+    return LinuxWiring.read(wiring)
 
 
 def bridge_name(network_id: str) -> str:
