@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -192,6 +193,23 @@ def test_a_port_s_vif(api: Client) -> None:
     assert theirs["versioned_object.name"] == "VIFGeneric"
     data = theirs["versioned_object.data"]
     assert (data["vif_name"], data["plugin"], data["active"]) == (vif["device"], "fake", True)
+
+
+def test_os_vif_is_told_whether_frames_are_filtered(api: Client, backend: FakeDaemon) -> None:
+    """Only where the port asks for it and the plugin does it."""
+
+    def told(number: int) -> Any:
+        answer = api.call("GET", f"/v1/ports/{uuid(number)}/vif?format=os-vif")
+        return answer.json["versioned_object.data"]["has_traffic_filtering"]
+
+    api.plug()
+    open_one = document(2)
+    open_one["port"]["port_security_enabled"] = False
+    assert api.call("PUT", f"/v1/ports/{uuid(2)}?wait=active", open_one).status == 201
+    advert = backend.offers.advert
+    for features, first in (((), False), (("port_security",), True)):
+        backend.offers.advert = replace(advert, features=frozenset(features))
+        assert (told(1), told(2)) == (first, False)
 
 
 def test_a_vif_in_the_version_that_was_asked_for(api: Client) -> None:

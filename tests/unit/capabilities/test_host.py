@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from vifd.capabilities import host as host_module
 from vifd.capabilities.findings import Findings
 from vifd.capabilities.host import HostCapabilities, _tell
 from vifd.capabilities.inventory import Capability, Inventory
@@ -173,6 +174,19 @@ class TestFailing:
         assert found.get("CUSTOM_THING").stale == "its probe failed: a defect"
         thing.before = lambda: None
         assert up.refresh().result(5).get("CUSTOM_THING").stale == ""
+
+    def test_it_is_read_again_soon_without_being_asked(self, up, thing, monkeypatch):
+        """Not only when its hour comes."""
+        monkeypatch.setattr(host_module, "_AGAIN", 0.01)
+
+        def fail() -> None:
+            thing.before = lambda: None
+            raise RuntimeError("once")
+
+        thing.before = fail
+        up.suspect("thing")
+        until(lambda: thing.reads >= 3, "it was read, failed, and was read again")
+        until(lambda: not up.inventory().get("CUSTOM_THING").stale, "its answer is fresh")
 
     def test_one_that_never_answered_is_unknown(self, thing, other):
         def fail() -> None:
