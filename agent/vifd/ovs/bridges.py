@@ -160,22 +160,6 @@ def unmapped(physnet: str, mappings: Mapping[str, str]) -> PhysnetUnmapped:
     return PhysnetUnmapped(facts={"wanted": physnet, "have": sorted(mappings)})
 
 
-def parse_mappings(entries: Iterable[str]) -> dict[str, str]:
-    """``physnet:bridge`` entries as a mapping.
-
-    :raises ValueError: an entry is malformed, or a physical network occurs twice
-    """
-    mappings: dict[str, str] = {}
-    for entry in entries:
-        physnet, colon, bridge = (part.strip() for part in entry.partition(":"))
-        if not (physnet and colon and bridge) or ":" in bridge:
-            raise ValueError(f"bridge_mappings: {entry!r} is not of the form physnet:bridge")
-        if physnet in mappings:
-            raise ValueError(f"bridge_mappings: {physnet} occurs twice")
-        mappings[physnet] = bridge
-    return mappings
-
-
 def ensure_patches(
     bridges: Bridges, wanted: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], VifError]:

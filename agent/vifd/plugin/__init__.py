@@ -37,6 +37,7 @@ from vifd.plugin.health import UNPROBED, Health, Probe, Uplink
 from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Requirement
 from vifd.plugin.ledger import Entry, Growing
+from vifd.plugin.mappings import mappings
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -56,4 +57,5 @@ __all__ = [
     "Requirement",
     "Uplink",
     "VifPlugin",
+    "mappings",
 ]

@@ -27,7 +27,7 @@ from vifd.nft.expr import (
     prefix,
 )
 from vifd.nft.objects import Chain, Change, Element, Hook, Rule, Set
-from vifd.testing.driver_contract import a_tap
+from vifd.testing.links_suite import a_tap
 from vifd.testing.wait import until
 
 TABLE = "vifd-test"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from oslo_config import cfg
 
 from vifd.guest.options import MAX_QUEUES, TAP_OWNER
+from vifd.plugin import mappings
 
 OPTIONS = (
     cfg.ListOpt(
@@ -112,8 +112,10 @@ def settings(conf: Any) -> Settings:
     :raises ValueError: a value makes no sense
     """
     return Settings(
-        interfaces=mappings("physical_interface_mappings", conf.physical_interface_mappings),
-        bridges=mappings("bridge_mappings", conf.bridge_mappings),
+        interfaces=mappings(
+            "physical_interface_mappings", conf.physical_interface_mappings, "interface"
+        ),
+        bridges=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
         enslave_addressed=conf.enslave_addressed_interfaces,
         serve_local=conf.serve_local,
         vlan_aware=conf.vlan_aware,
@@ -126,22 +128,6 @@ def settings(conf: Any) -> Settings:
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,
     )
-
-
-def mappings(option: str, entries: Iterable[str]) -> dict[str, str]:
-    """``physical_network:device`` entries as a mapping.
-
-    :raises ValueError: an entry is malformed, or a physical network occurs twice
-    """
-    found: dict[str, str] = {}
-    for entry in entries:
-        physnet, colon, device = (part.strip() for part in entry.partition(":"))
-        if not (physnet and colon and device) or ":" in device:
-            raise ValueError(f"{option}: {entry!r} is not of the form physical_network:device")
-        if physnet in found:
-            raise ValueError(f"{option}: {physnet} occurs twice")
-        found[physnet] = device
-    return found
 
 
 def _address(option: str, text: str, *, multicast: bool = False) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.guest.options import MAX_QUEUES, TAP_OWNER
-from vifd.ovs.bridges import parse_mappings
 from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
 from vifd.ovs.plugin import BridgeSettings
+from vifd.plugin import mappings
 
 OPTIONS = (
     cfg.StrOpt(
@@ -51,7 +51,7 @@ def settings(conf: Any) -> Settings:
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
         datapath_type=conf.datapath_type,
-        mappings=parse_mappings(conf.bridge_mappings),
+        mappings=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
         ofports=(ofports[0], ofports[-1]),
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,

@@ -11,9 +11,9 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.guest.options import MAX_QUEUES
-from vifd.ovs.bridges import parse_mappings
 from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
 from vifd.ovs.plugin import BridgeSettings
+from vifd.plugin import mappings
 from vifd_vhostuser.sockets import Access
 
 #: QEMU makes the socket and Open vSwitch connects to it, again and again: either may restart.
@@ -100,7 +100,7 @@ def settings(conf: Any) -> Settings:
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
         datapath_type="netdev",
-        mappings=parse_mappings(conf.bridge_mappings),
+        mappings=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
         ofports=(conf.ofport_range[0], conf.ofport_range[-1]),
         port_type=conf.port_type,
         socket_dir=conf.socket_dir.rstrip("/"),

@@ -15,7 +15,7 @@ from vifd.drivers.links import Links
 from vifd.drivers.nft import Nft
 from vifd.nft.expr import DROP
 from vifd.nft.objects import Chain, Change, Rule
-from vifd.testing.driver_contract import a_tap
+from vifd.testing.links_suite import a_tap
 from vifd.testing.linux_suite import INSTALL, PORT, SPEC, TABLE, BridgingContract, NftContract
 from vifd.testing.netns import Namespace
 

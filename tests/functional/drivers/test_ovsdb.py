@@ -15,7 +15,8 @@ from vifd.drivers import MARK, PortSpec
 from vifd.drivers.links import Links
 from vifd.drivers.ovsdb import Ovsdb
 from vifd.errors import BackendError, BackendUnavailable
-from vifd.testing.driver_contract import BRIDGE, OvsdbContract, a_tap, ensure
+from vifd.testing.links_suite import a_tap
+from vifd.testing.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 

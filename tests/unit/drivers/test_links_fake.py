@@ -6,8 +6,8 @@ import pytest
 
 from vifd.drivers import MARK
 from vifd.errors import DeviceError
-from vifd.testing.driver_contract import LinksContract, a_tap
 from vifd.testing.links import FakeLinks
+from vifd.testing.links_suite import LinksContract, a_tap
 
 
 @pytest.fixture

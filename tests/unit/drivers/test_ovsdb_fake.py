@@ -6,9 +6,10 @@ import pytest
 
 from vifd.drivers import PortSpec
 from vifd.errors import BackendError, BackendUnavailable
-from vifd.testing.driver_contract import BRIDGE, OvsdbContract, a_tap, ensure
 from vifd.testing.links import FakeLinks
+from vifd.testing.links_suite import a_tap
 from vifd.testing.ovsdb import FakeOvsdb
+from vifd.testing.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 
 
 @pytest.fixture

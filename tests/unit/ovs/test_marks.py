@@ -12,7 +12,6 @@ from vifd.errors import InternalError
 from vifd.model import Role, Wiring, decode
 from vifd.ovs import cookies, marks, wiring
 from vifd.ovs.addresses import allowed, link_local
-from vifd.ovs.bridges import parse_mappings
 from vifd.ovs.wiring import OvsWiring
 from vifd.testing.attachments import attachment, mac, port_id, vlan
 
@@ -162,20 +161,3 @@ class TestAddresses:
         assert [a.mac for a in found] == [mac(1), "00:00:5e:00:01:01"]
         assert found[0].ipv4 == ("10.0.0.1",)
         assert found[1].ipv4 == ("10.9.0.0/24",)
-
-
-class TestMappings:
-    def test_pairs(self):
-        assert parse_mappings([" physnet1 : br-ex", "b:br-b"]) == {
-            "physnet1": "br-ex",
-            "b": "br-b",
-        }
-
-    @pytest.mark.parametrize("entry", ["physnet1", ":br", "p:", "a:b:c", ""])
-    def test_malformed(self, entry):
-        with pytest.raises(ValueError, match="physnet:bridge"):
-            parse_mappings([entry])
-
-    def test_twice(self):
-        with pytest.raises(ValueError, match="twice"):
-            parse_mappings(["p:a", "p:b"])
