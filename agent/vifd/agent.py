@@ -93,6 +93,7 @@ class Agent:
             "repair": self._engine.settings.repair,
             "upgrade": self._upgrade,
             "hypervisor": self._guests.status(),
+            "journal_problem": self._journal.problem or None,
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,
             "unreadable": sorted(self._journal.unreadable),

@@ -82,9 +82,12 @@ def test_what_cannot_be_written_is_not_done_and_goes_on_when_it_can(
     # What is repaired must be written down as well: it waits, and goes on by itself.
     ovs.vsctl("clear", "port", f"tap{port_id(2)[:11]}", "tag")
     until(lambda: vifd.log.count("E_REC_STORE") > 3, "the repair was tried again")
+    assert str(state) in vifd.get("/v1/status")["journal_problem"]
+    assert "repairing it" not in vifd.log, "nothing is, so far"
     end()
     assert vifd.plug(document(3))[0] == 201
     until(lambda: all_live(vifd, 3), "the repair went on by itself")
+    assert vifd.get("/v1/status")["journal_problem"] is None
     with guests_of(ovs, 1, 2) as (one, two):
         assert_reaches(one, two, hello(1, 2))
     until(lambda: "Next: free space" in vifd.log, "the log says what to do")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vifd import errors
 from vifd.store import file
 from vifd.store.tables import Tables
 
@@ -36,6 +37,8 @@ class Disk:
         self.tables = Tables(opened.db)
         self.lock = threading.RLock()
         self.set_aside: Path | None = None
+        #: why the last change could not be written; empty where it was
+        self.problem = ""
         self._refill = refill
         self._rebuilt = rebuilt
         self._durable: bool | None = None
@@ -58,6 +61,16 @@ class Disk:
         :param durable: the disk has it when the block ends
         :raises errors.JournalError: nothing was changed
         """
+        try:
+            with self._changing(durable=durable) as tables:
+                yield tables
+        except errors.JournalError as error:
+            self.problem = error.message
+            raise
+        self.problem = ""
+
+    @contextmanager
+    def _changing(self, *, durable: bool) -> Iterator[Tables]:
         with self.lock:
             if durable and _identity(self.path) != self._identity:
                 self._rebuild("it was removed or replaced")

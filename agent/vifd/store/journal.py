@@ -110,6 +110,11 @@ class Journal:
         return journal
 
     @property
+    def problem(self) -> str:
+        """Why the last change could not be written; empty where it was."""
+        return self._disk.problem
+
+    @property
     def set_aside(self) -> Path | None:
         """Where a damaged file was moved to, at start or since."""
         return self._disk.set_aside or self._aside

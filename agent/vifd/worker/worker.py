@@ -253,7 +253,8 @@ class Worker:
             for j in seen
         }
         present = self.desk.record(changes, None)
-        self._drifted({j.id: j for j in seen}, reports)
+        # what could not be written is not repaired either, and is read anew
+        self._drifted({j.id: j for j in seen if j.id in present}, reports)
         self._go_on(present)
 
     def _witnessed(self, job: Job, report: Report) -> Report:
