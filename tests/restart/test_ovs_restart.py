@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,8 +138,14 @@ def test_a_daemon_that_starts_before_the_switch_brings_everything_back(
 
 def test_a_killed_vswitchd_gets_all_flows_in_one_bundle(ovs: PrivateOvs, many: Vifd) -> None:
     before = flows(ovs)
+    # an attempt that is under way when the switch comes back would make what it needs by itself
+    many.configure({"engine": {"retry_first": 300, "retry_longest": 300}})
+    assert many.process.process is not None
+    many.process.process.send_signal(signal.SIGHUP)
+    until(lambda: "configuration read again" in many.log, "the pauses are long")
     ovs.vswitchd.kill()
     until(lambda: "flow connection lost" in many.log, "the loss is noticed while nobody asks")
+    until(lambda: _given_up(many), "the first attempt has failed", told=lambda: many.log[-3000:])
     many.process.pause()  # while the switch is told to say everything that it hears
     try:
         ovs.vswitchd.start()
@@ -152,6 +159,13 @@ def test_a_killed_vswitchd_gets_all_flows_in_one_bundle(ovs: PrivateOvs, many: V
     text = (ovs.rundir / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
     commits = [line for line in text if "type=COMMIT_REQUEST" in line]
     assert len(commits) == 1, "\n".join(commits)
+
+
+def _given_up(vifd: Vifd) -> bool:
+    """Whether every port has its error, and nobody is at work."""
+    ports = vifd.get("/v1/ports")["ports"]
+    plugins = {p["name"]: p for p in vifd.get("/v1/plugins")["plugins"]}
+    return all(p["error"] for p in ports) and not plugins["ovs"]["busy"]
 
 
 def _or_none(call: Callable[[], Any]) -> Any:
