@@ -7,10 +7,9 @@ import logging
 import pytest
 
 from unit.docs import document
-from vifd import outcome
 from vifd.model import Evidence, PortRecord, Wiring, decode
 from vifd.plugin import Item
-from vifd.worker import Job
+from vifd.worker import Job, logbook
 from vifd.worker.told import AGAIN, Told
 
 LOG = logging.getLogger("test")
@@ -57,7 +56,7 @@ def job(number: int) -> Job:
 def lines(caplog: pytest.LogCaptureFixture, *findings: tuple[Job, Evidence]) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        outcome.log_drift(LOG, findings)
+        logbook.log_drift(LOG, findings)
     return [r.getMessage() for r in caplog.records]
 
 

@@ -90,7 +90,9 @@ class Attempt:
             stays = not self.wanted_open(job) or job.opened
             job.item.deep = (deep or stays) and (len(jobs) <= TRACED or job.id in chosen)
             if math.isinf(job.since):
-                job.since, job.patience, job.again_at = now, PATIENCE, now + PATIENCE
+                # nobody waits for a port that failed before
+                job.since = now if job.record.error is None else now - GRACE
+                job.patience, job.again_at = PATIENCE, now + PATIENCE
 
     @staticmethod
     def _judge(job: Job, now: float) -> None:
@@ -172,3 +174,13 @@ class Attempt:
             if left:
                 job.error.facts["not_undone"] = left
             job.wiring = job.record.wiring
+
+    def vif(self, job: Job) -> object:
+        """What compute needs of a port that was made; ``None`` where nothing is."""
+        if job.wiring is None:
+            return None
+        try:
+            return self.plugin.vif(job.item.attachment, job.wiring)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            job.error = job.error or errors.wrap(error, stage="vif", port=job.id)
+            return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from vifd.model import Evidence, Report
+from vifd.plan import Step
+from vifd.worker import logbook
 from vifd.worker.job import Job
 
 #: After so many seconds the same failure is told once more.
@@ -35,6 +38,22 @@ class Told:
             return False
         self._failures[port_id] = (text, now)
         return True
+
+    def tell(self, log: logging.Logger, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
+        """What came of ports that were made, opened or closed, where it is news.
+
+        :param spent: seconds by step
+        """
+        now = self._clock()
+        news = [j for j in jobs if self.news(j.id, str(j.error or ""))]
+        made = [j for j in news if j.step is Step.PLUG]
+        at_once = [j for j in made if not j.aside]
+        seconds = now - min((j.begun for j in at_once), default=now)
+        logbook.log_plugs(log, at_once, seconds, spent)
+        for job in made:
+            if job.aside:
+                logbook.log_plugs(log, [job], now - job.begun, spent)
+        logbook.log_roles(log, [j for j in news if j.step is not Step.PLUG])
 
     def forget(self, port_id: str) -> None:
         """The port is gone."""

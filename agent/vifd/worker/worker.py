@@ -21,6 +21,7 @@ from vifd.plan import Step, next_step
 from vifd.plugin import VifPlugin
 from vifd.status import wants_open
 from vifd.store import Change, Journal
+from vifd.worker import logbook
 from vifd.worker.aside import Aside
 from vifd.worker.attempt import Attempt, traced
 from vifd.worker.desk import Desk
@@ -170,45 +171,27 @@ class Worker:
             return
         attempt.take_back(done)
         with self.metrics.timed(self.name, "record", spent):
-            self._hand_in(done)
+            self._hand_in(attempt, done)
         self._tell(done, spent)
 
     def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
         """What came of each, in the log and in the metrics."""
-        now = self.clock()
         for job in jobs:
             if job.step is Step.PLUG:
                 self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
-        news = [j for j in jobs if self._told.news(j.id, str(j.error or ""))]
-        made = [j for j in news if j.step is Step.PLUG]
-        at_once = [j for j in made if not j.aside]
-        seconds = now - min((j.begun for j in at_once), default=now)
-        outcome.log_plugs(LOG, at_once, seconds, spent)
-        for job in made:
-            if job.aside:
-                outcome.log_plugs(LOG, [job], now - job.begun, spent)
-        outcome.log_roles(LOG, [j for j in news if j.step is not Step.PLUG])
+        self._told.tell(LOG, jobs, spent)
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
         return record is not None and wants_open(record)
 
-    def _hand_in(self, jobs: Sequence[Job]) -> None:
-        vifs = {j.id: self._vif(j) for j in jobs}
+    def _hand_in(self, attempt: Attempt, jobs: Sequence[Job]) -> None:
+        vifs = {j.id: attempt.vif(j) for j in jobs}
         now = time.time()
         changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
         failures = {j.id: j.error for j in jobs if j.error is not None}
         present = self.desk.record(changes, failures)
         self._go_on(present)
-
-    def _vif(self, job: Job) -> object:
-        if job.wiring is None:
-            return None
-        try:
-            return self.plugin.vif(job.item.attachment, job.wiring)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            job.error = job.error or errors.wrap(error, stage="vif", port=job.id)
-            return None
 
     def open(self, records: Sequence[PortRecord]) -> None:
         """Prove closed ports once more, open them, and prove that."""
@@ -279,7 +262,7 @@ class Worker:
         """Tell what differs."""
         repair = self.limits.repair
         news = [(job, e) for i, job in jobs.items() for e in unsaid(job, reports[i], repair=repair)]
-        outcome.log_drift(LOG, news, repair=repair)
+        logbook.log_drift(LOG, news, repair=repair)
         for _, finding in news:
             self.metrics.drift.labels(self.name, finding.fact).inc()
 
@@ -293,7 +276,7 @@ class Worker:
         changes: dict[str, Change] = {j.id: outcome.given_back for j in jobs if j.error is None}
         changes |= {port_id: outcome.release_failed(error) for port_id, error in failures.items()}
         present = self.desk.record(changes, failures)
-        outcome.log_releases(LOG, records, failures)
+        logbook.log_releases(LOG, records, failures)
         self._go_on(present)
 
     def unplug(self, records: Sequence[PortRecord]) -> None:
@@ -311,7 +294,7 @@ class Worker:
         changes |= {j.id: outcome.forgotten for j in jobs if j.error is None}
         changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
         self.desk.record(changes, failures)
-        outcome.log_unplugs(LOG, records, failures, self.clock() - start)
+        logbook.log_unplugs(LOG, records, failures, self.clock() - start)
         for record in records:
             self._told.forget(record.id)
             result = "failed" if record.id in failures else "ok"
