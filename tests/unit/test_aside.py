@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_nobody_waits_for_it(machine: Machine) -> None:
         assert machine.plug(document(number)).phase is Phase.LIVE
     gone(machine, 2)
     assert machine.record(1).phase is Phase.PLUGGING
+
+
+def test_one_that_failed_before_has_no_time_of_its_own(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.engine.configure(replace(SLOW, verify=0.0))
+    machine.backend.dirty[port_id(1)] = NEVER
+    with pytest.raises(errors.WireTimeout):
+        machine.plug(document(1))
+    machine.engine.configure(SLOW)
+    monkeypatch.setattr(attempt, "GRACE", 3600.0)
+    checks = len(machine.backend.called("check"))
+    until(lambda: (machine.engine.tick(), len(machine.backend.called("check")) > checks)[1])
+    assert machine.plug(document(2)).phase is Phase.LIVE
 
 
 def test_those_of_its_own_batch_do_not_wait_either(machine: Machine) -> None:
