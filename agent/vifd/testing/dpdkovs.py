@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from vifd.testing.sandbox import DPDK, LIMIT, PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 
-#: DPDK in ordinary memory: no huge pages, no devices, and polling threads that sleep.
-EXTRA = "--legacy-mem --no-huge --no-pci -m"
+#: DPDK in ordinary memory: no huge pages, no devices, polling threads that sleep, and no file below
+#: /var/run/dpdk: a second DPDK on the machine would end over that.
+EXTRA = "--no-shconf --legacy-mem --no-huge --no-pci -m"
 #: MiB; with less the pool of packet buffers fails at times.
 MEMORY = 1536
 
@@ -53,16 +53,14 @@ class DpdkOvs(PrivateOvs):
         It answers before that, and without it nobody gives it a port.
         """
         super().start()
-        looks = itertools.count()
-        until(lambda: self._initialized(next(looks)), "the switch says that it has DPDK")
+        until(lambda: self.vswitchd.pid is None or self._initialized(), "the switch has DPDK")
+        if self.vswitchd.pid is None:
+            text = self.vswitchd.log.read_text(errors="replace")
+            raise RuntimeError(f"ovs-vswitchd ended at its start:\n{text[-2000:]}")
 
-    def _initialized(self, look: int) -> bool:
-        root = ("Open_vSwitch", ".")
-        if self.vsctl("--no-wait", "get", *root, "dpdk_initialized").strip() == "true":
-            return True
-        # Open vSwitch was seen to forget it, until something in its configuration changed
-        self.vsctl("--no-wait", "set", *root, f"external_ids:look={look}")
-        return False
+    def _initialized(self) -> bool:
+        have = self.vsctl("--no-wait", "get", "Open_vSwitch", ".", "dpdk_initialized")
+        return have.strip() == "true"
 
     def _binary(self, name: str) -> str:
         """The daemon names its sockets after what it was called as."""
