@@ -99,6 +99,11 @@ def device_value(what: str, unit: str = "") -> Sentence:
     return sentence
 
 
+def socket_deleted(_: Evidence, subject: Subject) -> str:
+    path = subject.details.get("socket") or "of the port"
+    return f"the socket {path} was deleted under its guest: the switch cannot find the guest"
+
+
 def socket(_: Evidence, subject: Subject) -> str:
     path = subject.details.get("socket") or "of the port"
     return f"the socket {path} is missing"

@@ -130,7 +130,13 @@ def _device(subject: Subject, facts: list[Evidence]) -> _Said:
     parts = [f"{word} {have[k]}" for k, word in shown.items() if k in have]
     up = ["up"] if have.get("device.up") else []
     there = subject.device or subject.details.get("socket") or "-"
-    return State.OK, " ".join([str(there), ", ".join([*up, *parts])]).strip()
+    text = " ".join([str(there), ", ".join([*up, *parts])]).strip()
+    if have.get("socket") != "missing":
+        return State.OK, text
+    if str(fact_of(subject, "guest")).startswith("connected"):
+        lost = "its socket was deleted; the guest goes on until the switch restarts"
+        return State.UNKNOWN, f"{text}: {lost}"
+    return State.OK, f"{text}: the guest makes its socket when it comes"
 
 
 def _switch(subject: Subject, _: list[Evidence]) -> _Said:

@@ -45,25 +45,39 @@ class Checking(PortChecking):
         if row is not None and names.interface_type == CLIENT:
             path = row.options.get("vhost-server-path")
             facts.append(fact("vhost.socket", path, names.socket, "ovsdb"))
-        facts += self._socket(work)
+        facts += self._socket(work, health.connected(row))
         return facts + health.evidence(work.device, row, self._polling, self._guest(work), mtu)
 
-    def _socket(self, work: Work) -> list[Evidence]:
+    def _socket(self, work: Work, connected: bool) -> list[Evidence]:
         path = work.names.socket
         try:
             have = sockets.read(path)
         except VifError as error:
             return [fact("socket", error.message, "readable", "stat")]
         if have is None:
-            # the guest makes it, when it comes
-            ok = work.names.interface_type == CLIENT
-            return [Evidence("socket", "missing", None if ok else "a socket", ok, "stat")]
+            return [self._missing(work, connected)]
         facts = [fact("socket", "socket" if have.is_socket else "no socket", "socket", "stat")]
         facts += [
             fact(f"socket.{name}", is_, wanted, "stat")
             for name, (is_, wanted) in sockets.differences(have, self.access).items()
         ]
         return facts
+
+    def _missing(self, work: Work, connected: bool) -> Evidence:
+        """No file is there: the guest makes it when it comes, and one that is connected goes on
+        without. One that listens and is not can no more be found."""
+        path = work.names.socket
+        if work.names.interface_type != CLIENT:
+            return Evidence("socket", "missing", "a socket", ok=False, source="stat")
+        if not connected and self._listens(path) and self._listens(path, anew=True):
+            return Evidence("socket", "missing", "the socket that its guest listens on", ok=False,
+                            source="stat", repairable=False)  # fmt: skip
+        return Evidence("socket", "missing", source="stat")
+
+    def _listens(self, path: str, *, anew: bool = False) -> bool:
+        """:param anew: the guest may just be leaving: its file goes first"""
+        held = self.files.table.held([path]) if anew else self._held
+        return held.get(path, NOBODY).listening
 
     def _guest(self, work: Work) -> Guest:
         path = work.names.socket

@@ -15,6 +15,7 @@ from vifd.errors import VifError
 _THREAD = re.compile(r"^pmd thread numa_id (\d+) core_id (\d+):", re.MULTILINE)
 _QUEUE = re.compile(r"^\s+port: (\S+)\s+queue-id:\s*(\d+)", re.MULTILINE)
 _POOL = re.compile(r"^mempool <(ovs[^>]*)>", re.MULTILINE)
+_NO_DATAPATH = "specify an existing datapath"
 _FREE = re.compile(r"^\s*Greatest_free_size:\s*(\d+)", re.MULTILINE)
 
 
@@ -50,7 +51,8 @@ def polling(tracer: Tracer) -> Polling:
     try:
         text = tracer.call("dpif-netdev/pmd-rxq-show")
     except VifError as error:
-        return Polling(problem=error.message)
+        # before the first bridge there is none
+        return Polling(problem="" if _NO_DATAPATH in error.message else error.message)
     return read_polling(text)
 
 

@@ -31,6 +31,11 @@ class Guest:
     memory: GuestMemory | None = None
 
 
+def connected(row: PortRow | None) -> bool:
+    """Whether the switch says that a guest is connected."""
+    return row is not None and row.status.get("status") == "connected"
+
+
 def evidence(
     name: str, row: PortRow | None, polling: Polling, guest: Guest, mtu: int
 ) -> list[Evidence]:
@@ -40,17 +45,17 @@ def evidence(
     """
     if row is None:
         return []
-    connected = row.status.get("status") == "connected"
+    joined = connected(row)
     polled = polling.queues.get(name, 0)
-    facts = [_guest(guest, connected), *_memory(guest)]
+    facts = [_guest(guest, joined, told=not polling.problem), *_memory(guest)]
     if polling.problem:
         facts.append(fact("vhost.pmd_rxq", polling.problem, "readable", "pmd-rxq-show"))
-    elif connected and not polled and not row.mtu:
+    elif joined and not polled and not row.mtu:
         facts.append(_no_buffers())
     else:
         have = polled or "no polling thread"
         facts.append(Evidence("vhost.pmd_rxq", have, "polled", polled > 0, "pmd-rxq-show"))
-    if not connected:
+    if not joined:
         seen = {"vhost.link_state": row.link_state, "vhost.mtu": row.mtu}
         return facts + [Evidence(name, have, source="ovsdb") for name, have in seen.items()]
     return [
@@ -60,10 +65,13 @@ def evidence(
     ]
 
 
-def _guest(guest: Guest, connected: bool) -> Evidence:
-    if not guest.present and not connected:
+def _guest(guest: Guest, joined: bool, *, told: bool) -> Evidence:
+    """:param told: the switch answers; else what the database has of it may be old"""
+    if not guest.present and not joined:
         return Evidence("guest", have=WAITING, source="proc")
-    state = "connected" if connected else "its device is not driven yet"
+    state = "connected" if joined else "its device is not driven yet"
+    if joined and not told:
+        state = "connected, as the switch said last"
     process = f", process {guest.pid}" if guest.pid is not None else ""
     return Evidence("guest", have=f"{state}{process}", source="proc")
 

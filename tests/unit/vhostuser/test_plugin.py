@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract import vhostuser
-from vifd.errors import SocketError
+from vifd.errors import BackendError, SocketError
 from vifd.plugin import Health
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.dpdk import FakeDpdk
@@ -76,6 +76,15 @@ def listen(path):
     server.bind(str(path))
     server.listen()
     return server
+
+
+def silent(scene, problem):
+    """The switch says nothing of its polling threads."""
+
+    def refuse(*_):
+        raise BackendError(facts={"backend": "control socket", "problem": problem})
+
+    scene.machine.tracer.commands["dpif-netdev/pmd-rxq-show"] = refuse
 
 
 class Sleeper(UnixTable):
@@ -187,6 +196,27 @@ class TestCheck:
         scene.dpdk.disconnect(DEVICE)
         assert scene.ledger.findings() == {}
 
+    def test_a_socket_deleted_under_its_guest(self, scene, directory):
+        scene.plug(attachment(1))
+        with listen(directory / DEVICE):
+            scene.dpdk.connect(DEVICE)
+            (directory / DEVICE).unlink()
+            assert scene.ledger.findings() == {}
+            scene.dpdk.disconnect(DEVICE)
+            (report,) = scene.ledger.check().values()
+            assert [(f.fact, f.have, f.repairable) for f in report.findings] == [
+                ("socket", "missing", False)
+            ]
+        assert scene.ledger.findings() == {}
+
+    def test_what_a_dead_switch_said_of_the_guest_is_told_as_old(self, scene):
+        scene.plug(attachment(1))
+        scene.dpdk.connect(DEVICE)
+        silent(scene, "connection refused")
+        (report,) = scene.ledger.check().values()
+        facts = {e.fact: e.have for e in report.evidence}
+        assert facts["guest"] == "connected, as the switch said last"
+
     def test_no_memory_for_packets_is_found_and_not_for_plug_to_mend(self, scene):
         scene.plug(attachment(1))
         scene.dpdk.free = 1 << 20
@@ -234,6 +264,12 @@ class TestObserve:
 class TestProbe:
     def test_ready(self, scene):
         assert scene.reasons(Health.READY) == ""
+
+    def test_before_the_first_bridge_no_thread_can_poll(self, scene):
+        silent(scene, "please specify an existing datapath")
+        assert scene.reasons(Health.READY) == ""
+        silent(scene, "connection refused")
+        assert "connection refused" in scene.reasons(Health.DEGRADED)
 
     def test_without_a_database(self, scene):
         scene.ovsdb.stop()
