@@ -145,8 +145,9 @@ class TestHanging:
         thing.hang()
         up.refresh().result(5)
         thing.gate.set()
+        # On a busy machine whoever waits is answered before the probe is found to hang.
+        until(lambda: value(up.inventory()) >= 2, "it was read again")
         until(lambda: not up.inventory().get("CUSTOM_THING").stale, "it is fresh")
-        assert value(up.inventory()) >= 2
 
     def test_no_second_probe_is_begun_meanwhile(self, up, thing):
         thing.hang()
