@@ -111,7 +111,7 @@ def test_a_row_that_does_not_add_up(path):
     with sqlite3.connect(path) as db:
         db.execute("UPDATE ports SET plugin = 'nobody'")
     db.close()
-    with pytest.raises(errors.JournalError, match="cannot be read: .*does not add up"):
+    with pytest.raises(errors.JournalError, match=r"cannot be read: .*does not add up"):
         offline.recall(path, ID)
 
 
