@@ -65,11 +65,12 @@ class Checking(PortChecking):
 
     def _missing(self, work: Work, connected: bool) -> Evidence:
         """No file is there: the guest makes it when it comes, and one that is connected goes on
-        without. One that listens and is not can no more be found."""
-        path = work.names.socket
+        without. One that listens and is not can no more be found. That is said to who asks why,
+        and is no reason to refuse the port a plug: the switch restarted, and the rest is well."""
+        path, asked = work.names.socket, work.item.thorough
         if work.names.interface_type != CLIENT:
             return Evidence("socket", "missing", "a socket", ok=False, source="stat")
-        if not connected and self._listens(path) and self._listens(path, anew=True):
+        if asked and not connected and self._listens(path) and self._listens(path, anew=True):
             return Evidence("socket", "missing", "the socket that its guest listens on", ok=False,
                             source="stat", repairable=False)  # fmt: skip
         return Evidence("socket", "missing", source="stat")
