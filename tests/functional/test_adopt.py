@@ -23,6 +23,8 @@ from vifd.testing.wait import until
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _TAP_NO_PI = 0x1002
+#: The answers of a vifd that has not heard of the port, or of its number.
+NOT_YET = ("E_ADOPT_ABSENT", "E_PLUG_BACKEND_DOWN")
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def adopt(vifd: Vifd, number: int, doc: dict[str, Any] | None = None) -> tuple[i
 
     def answer() -> tuple[int, Any] | None:
         status, port = ask(vifd, number, doc)
-        return None if port.get("code") == "E_ADOPT_ABSENT" else (status, port)
+        return None if port.get("code") in NOT_YET else (status, port)
 
     found = until(answer, f"vifd has heard of port {number}")
     assert found

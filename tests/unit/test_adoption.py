@@ -142,6 +142,15 @@ def test_what_does_not_fit_is_left_as_it_is(scene, device, wanted, words):
     assert scene.office.journal.get(port_id(1)) is None
 
 
+def test_one_that_the_switch_does_not_decide_on_is_asked_for_later(scene):
+    scene.machine.ovsdb.stop_switch()
+    scene.place("theirs", 1)
+    with pytest.raises(errors.BackendUnavailable):
+        scene.adopt(attachment(1))
+    scene.machine.ovsdb.start_switch()
+    assert scene.adopt(attachment(1)).phase == "LIVE"
+
+
 def test_two_with_one_id_are_nobodys(scene):
     scene.place("one", 1)
     scene.place("two", 1)

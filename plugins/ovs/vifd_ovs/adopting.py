@@ -16,6 +16,9 @@ from vifd.ovs.neighbours import neighbours
 from vifd.ovs.wiring import Before, OvsWiring
 from vifd.plugin import Entry
 
+#: Seconds that the switch has to say what it makes of a port that somebody has just plugged.
+_DECISION = 2.0
+
 
 def claim(
     drivers: Drivers, naming: Naming, bridge: str, attachment: Attachment,
@@ -25,10 +28,14 @@ def claim(
 
     :returns: ``None`` where no port has its id
     :raises AdoptionUnfit: it cannot be taken over without cutting its traffic
+    :raises BackendUnavailable: the switch does not say what it makes of the port
     """
     row = _find(drivers, bridge, attachment.id)
     if row is None:
         return None
+    if row.ofport is None and not row.error:
+        # plugged a moment ago: the row comes first, what the switch makes of it later
+        row = drivers.ovsdb.wait_ports([row.name], _DECISION)[row.name]
     link = drivers.links.get([row.name]).get(row.name)
     problem = _row_problem(row, bridge, attachment) or _link_problem(link, attachment)
     if problem or link is None:
