@@ -18,10 +18,11 @@ import ovs.json
 MAX_HEIGHT = 1000
 
 #: Up to the next bracket; strings are skipped, a string that does not end here stops it as well.
-_TO_BRACKET = re.compile(r'[^"{}\[\]]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}\[\]]*+)*+', re.DOTALL)
+#: No possessive quantifiers: nested, they match wrongly before Python 3.11.5 (cpython #106052).
+_TO_BRACKET = re.compile(r'[^"{}\[\]]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"{}\[\]]*)*', re.DOTALL)
 #: The rest of a string, without its closing quote.
-_IN_STRING = re.compile(r"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
-_SPACE = re.compile(r"[ \t\n\r]*+")
+_IN_STRING = re.compile(r"[^\"\\]*(?:\\.[^\"\\]*)*", re.DOTALL)
+_SPACE = re.compile(r"[ \t\n\r]*")
 #: Null bytes, surrogates, and numbers beyond 63 bits.
 _UNUSUAL = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|[\[,:]\s*-?\d{19}")
 
