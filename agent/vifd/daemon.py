@@ -102,7 +102,12 @@ class Daemon:
         )
         self._engine.mail = self._postman.notify
         self._journal.rebuilt = self._reassert
-        self._watcher = Watcher(
+        self._watcher = self._watching()
+
+    def _watching(self) -> Watcher:
+        """Its intervals are read each time, so that a reload changes them."""
+        conf = self._conf
+        return Watcher(
             self._engine,
             self._journal,
             interval=lambda: float(conf.engine.check_interval),

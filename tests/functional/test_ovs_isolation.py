@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import threading
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -83,7 +84,26 @@ def test_a_closed_port_neither_sends_nor_receives(scene):
     assert_only(two, forbidden=[(closed, broadcast(3))], allowed=(one, unicast(1, 2)))
 
 
-class Chatter:
+class Background(abc.ABC):
+    """What goes on until the block ends."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @abc.abstractmethod
+    def _run(self) -> None: ...
+
+
+class Chatter(Background):
     """Frames sent from a tap as soon as it exists, and everything it receives.
 
     With pauses: what a tap holds for a guest that does not read is limited, and a leak behind a
@@ -91,19 +111,10 @@ class Chatter:
     """
 
     def __init__(self, device: str, frame: bytes) -> None:
+        super().__init__()
         self.device, self.frame = device, frame
         self.sent = 0
         self.received: list[bytes] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Chatter:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         guest = None
@@ -119,22 +130,13 @@ class Chatter:
             guest.close()
 
 
-class Listener:
+class Listener(Background):
     """Everything that a guest receives, taken from it as it comes."""
 
     def __init__(self, guest: TapGuest) -> None:
+        super().__init__()
         self.guest = guest
         self.received: list[bytes] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Listener:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(0.005):

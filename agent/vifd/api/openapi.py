@@ -260,8 +260,6 @@ def _port_paths() -> dict[str, Any]:
         "202": accepted,
     }
     gone = {"202": accepted, "204": {"description": "the port is gone, or never was"}}
-    moved = {"200": one, "202": accepted}
-    addressed = _work(*_ADDRESSED)
     where = "the port is where its document wants it"
     return {
         "/v1/ports": {"get": _call("Ports of this host", listed, _ALWAYS, _FILTERS)},
@@ -272,9 +270,16 @@ def _port_paths() -> dict[str, Any]:
                          [*_wait("active", where), _TOKEN], "Attachment"),
             "delete": _call("Unplug a port", gone, _work(*_ALWAYS), _wait("gone", "it is gone")),
         },
+        **_port_readings(one),
+        **_port_work(one, accepted, where),
+    }  # fmt: skip
+
+
+def _port_readings(one: dict[str, Any]) -> dict[str, Any]:
+    return {
         "/v1/ports/{port_id}/check": {
             "parameters": [_ID],
-            "post": _call("Read the port back now", {"200": one}, addressed, [_TIMEOUT]),
+            "post": _call("Read the port back now", {"200": one}, _work(*_ADDRESSED), [_TIMEOUT]),
         },
         "/v1/ports/{port_id}/explain": {
             "parameters": [_ID],
@@ -288,6 +293,12 @@ def _port_paths() -> dict[str, Any]:
                          {"200": _json({"anyOf": [ref("Vif"), ref("VersionedObject")]}, "the VIF")},
                          (*_ADDRESSED, errors.NotPlugged, errors.NoCommonVersion), _VERSIONS),
         },
+    }  # fmt: skip
+
+
+def _port_work(one: dict[str, Any], accepted: dict[str, Any], where: str) -> dict[str, Any]:
+    moved, addressed = {"200": one, "202": accepted}, _work(*_ADDRESSED)
+    return {
         "/v1/ports/{port_id}/repair": {
             "parameters": [_ID],
             "post": _call("Give the port's running guest the device back that it lost",
