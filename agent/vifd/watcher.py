@@ -18,6 +18,7 @@ from vifd.model import Phase, PortRecord
 from vifd.nft.objects import TABLE
 from vifd.openflow.monitor import Update
 from vifd.ovs import cookies, tables
+from vifd.returning import Returning
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -72,6 +73,8 @@ class Watcher:
         #: device: when its first and its last event came that were not looked at yet
         self._suspects: dict[str, tuple[float, float]] = {}
         self._bridge_of: Callable[[str], str | None] = lambda name: None
+        self._bridge_there: Callable[[str], bool] = lambda name: True
+        self._returning = Returning()
         #: bridges whose flow connection was lost; known to the thread that tells of them alone
         self._cut_off: set[str] = set()
         #: whether flows of others on our path changed since they were minded, and when that was
@@ -86,6 +89,7 @@ class Watcher:
     def subscribe(self, drivers: Drivers) -> None:
         """Hear of the host from now on; before the engine starts, so that nothing is missed."""
         self._bridge_of = lambda name: getattr(drivers.ovsdb.port(name), "bridge", None)
+        self._bridge_there = lambda name: drivers.ovsdb.bridge(name) is not None
         drivers.links.subscribe(self._link)
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
@@ -105,23 +109,25 @@ class Watcher:
 
     # --- events, on the drivers' threads ---
 
-    def _link(self, name: str, _exists: bool) -> None:
+    def _link(self, name: str, exists: bool) -> None:
         self._device_changed(name)
-        if not name or name in self._ways_out():
+        if not name or self._leads_out(name):
             self._engine.probe_all()
+            self._returning.note(name, there=exists)
 
     def _ovsdb(self, kind: str, name: str) -> None:
         self._poke_verifiers()
         if kind == "port":
             self._suspect(name)
-            ways_out = self._ways_out()
-            if ways_out and (name in ways_out or self._bridge_of(name) in ways_out):
+            if self._leads_out(name, self._bridge_of(name)):
                 self._engine.probe_all()
         elif kind in ("connected", "disconnected"):
             LOG.info("the switch database is %s", kind)
             self._engine.probe_all()
             self._suspect_all()
         else:
+            self._suspect(name)
+            self._returning.note(name, there=self._bridge_there(name))
             self._engine.probe_all()
 
     def _openflow(self, bridge: str, connected: bool) -> None:
@@ -153,11 +159,18 @@ class Watcher:
             self._poke_verifiers()
             self._suspect_all()
 
-    def _ways_out(self) -> set[str]:
-        """The bridges and interfaces by which networks leave the host, as the plugins say."""
+    def _leads_out(self, name: str, bridge: str | None = None) -> bool:
+        """Whether networks leave the host by this device or switch port, as the plugins say. What
+        they lean on is marked then as well: a port that is gone is on no bridge any more.
+
+        :param bridge: that the switch port is on
+        """
         probes = list(self._engine.probes.values())
         ways = [u for p in probes for u in (*p.physical_networks.values(), *p.tunnels.values())]
-        return {name for uplink in ways for name in (uplink.device, *uplink.devices)}
+        mine = {u.device for u in ways if name in (u.device, *u.devices) or bridge == u.device}
+        for device in mine:
+            self._suspect(device)
+        return bool(mine)
 
     def _device_changed(self, name: str) -> None:
         self._poke_verifiers()
@@ -242,22 +255,34 @@ class Watcher:
         if not ripe:
             return
         self._tell_changes()
-        everybody = ripe.get(_ALL, 0.0)
+        everybody, returned = ripe.get(_ALL, 0.0), self._returning.take(ripe)
+        records = self._journal.records()
+        elsewhere = ripe.keys() - {_ALL, *map(_device, records.values())}
         marked = []
-        for port_id, record in self._journal.records().items():
-            device = _device(record)
-            own = ripe.get(device, 0.0) if device else 0.0
-            at = max(everybody, own)
+        for port_id, record in records.items():
+            device, below = _device(record), self._below(record) if elsewhere else ()
+            at = max(everybody, *(ripe.get(name, 0.0) for name in (device, *below) if name), 0.0)
             if record.phase in _IN_WORK:
                 # Its proof is under way; whether that was newer than the event will be seen.
                 self._keep(device, at)
             elif record.error is not None:
                 # Its own attempts make events as well, and they have their pauses.
-                if _older(record, everybody):
+                if _older(record, everybody) or not returned.isdisjoint(below):
                     marked.append(port_id)
             elif _older(record, at) and not record.removing:
                 marked.append(port_id)
         self._engine.again(marked)
+
+    def _below(self, record: PortRecord) -> Sequence[str]:
+        """What a port stands on besides its own device."""
+        plugin, made = self._engine.plugins.get(record.plugin), record.wiring or record.names
+        if plugin is None or made is None:
+            return ()
+        try:
+            return list(plugin.leans_on(made))
+        except Exception:
+            LOG.exception("plugin %s: leans_on", record.plugin)
+            return ()
 
     def _tell_changes(self) -> None:
         """A change comes in many messages; one line is enough."""

@@ -41,6 +41,7 @@ class Scene:
     reasserted: list[float] = field(default_factory=list)
     callbacks: dict[str, Callable[..., None]] = field(default_factory=dict)
     switch_ports: dict[str, str] = field(default_factory=dict)
+    bridges: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.watcher = Watcher(
@@ -53,6 +54,7 @@ class Scene:
             return SimpleNamespace(
                 subscribe=lambda call: self.callbacks.update({name: call}),
                 port=self._row,
+                bridge=self.bridges.get,
                 watch=lambda call: self.callbacks.update({"flows": call}),
             )
 
@@ -149,6 +151,38 @@ def test_a_bridge_that_comes_back_is_told_to_the_plugins(scene: Scene) -> None:
     scene.callbacks["openflow"]("br-int", True)
     scene.callbacks["openflow"]("br-int", True)
     assert told == ["br-int"]
+
+
+def test_what_a_port_leans_on_marks_it(scene: Scene) -> None:
+    ports = {1: scene.port(1, at=START - 1), 2: scene.port(2, at=START - 1)}
+    plugin: Any = scene.engine.plugins["fake"]
+    plugin.leans_on = lambda made: ["br-ex"] if made.device == "tap1" else []
+    scene.link("br-ex")
+    assert scene.marked() == {ports[1]}
+    scene.callbacks["ovsdb"]("port", "elsewhere")
+    assert scene.marked() == set()
+
+
+def test_a_bridge_that_comes_back_is_used_at_once_by_ports_that_wait(scene: Scene) -> None:
+    port = scene.port(1, at=START - 1, phase=Phase.FAILED, error={"code": "E"})
+    plugin: Any = scene.engine.plugins["fake"]
+    plugin.leans_on = lambda _made: ["br-ex"]
+    scene.callbacks["ovsdb"]("bridge", "br-ex")
+    assert scene.marked() == set(), "it is gone"
+    scene.bridges["br-ex"] = "there"
+    scene.callbacks["ovsdb"]("bridge", "br-ex")
+    assert scene.marked() == {port}
+    scene.callbacks["ovsdb"]("bridge", "br-ex")
+    assert scene.marked() == set(), "it only changed"
+
+
+def test_a_plugin_that_fails_to_say_what_a_port_leans_on_costs_that_alone(scene: Scene) -> None:
+    port = scene.port(1, at=START - 1)
+    plugin: Any = scene.engine.plugins["fake"]
+    plugin.leans_on = lambda _made: 1 / 0
+    scene.link("eth0")
+    scene.link("tap1")
+    assert scene.marked() == {port}
 
 
 def test_the_echo_of_our_own_work_marks_nothing(scene: Scene) -> None:

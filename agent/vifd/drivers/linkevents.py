@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from vifd.drivers import rtnl
+from vifd.drivers import neighevents, rtnl
 
 LOG = logging.getLogger(__name__)
 
@@ -27,9 +27,15 @@ _BURST = 1 << 14
 _DATAGRAM = 0x1_0000
 
 
-def open_socket() -> Any:
-    """A socket that hears of devices of the calling thread's network namespace."""
-    return rtnl.event_socket(_BUFFER)
+def open_sockets() -> tuple[Any, socket.socket]:
+    """Sockets that hear of devices, and of what belongs to them, in the calling thread's network
+    namespace."""
+    links = rtnl.event_socket(_BUFFER)
+    try:
+        return links, neighevents.open_socket()
+    except BaseException:
+        links.close()
+        raise
 
 
 def news(told: Iterable[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
@@ -45,12 +51,17 @@ class LinkEvents:
     """Calls back for each change. Lost announcements are told as ``("", True)``.
 
     Announcements that are there together and say the same of a device are told once, after all of
-    them were taken: whoever then reads the device sees what the last one announced.
+    them were taken: whoever then reads the device sees what the last one announced. A static
+    forwarding entry, or an address, is a change of its device.
+
+    :param socks: of :func:`open_sockets`
+    :param name_of: the name of a device by its index, empty for one that is gone
     """
 
-    def __init__(self, sock: Any) -> None:
-        self._socket = sock
-        self._file: socket.socket = sock.socket
+    def __init__(self, socks: tuple[Any, socket.socket], name_of: Callable[[int], str]) -> None:
+        self._socket, self._belongings = socks
+        self._file: socket.socket = self._socket.socket
+        self._name_of = name_of
         self._callbacks: tuple[Callback, ...] = ()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="link-events", daemon=True)
@@ -65,11 +76,12 @@ class LinkEvents:
         stopped.register(self._stop, select.POLLIN)
         either.register(self._stop, select.POLLIN)
         either.register(self._socket, select.POLLIN)
+        either.register(self._belongings, select.POLLIN)
         while True:
             either.poll()
             if stopped.poll(_LINGER):
                 return
-            for name, exists in self._burst():
+            for name, exists in (*self._burst(), *self._of_devices()):
                 self._tell(name, exists)
 
     def _burst(self) -> list[tuple[str, bool]]:
@@ -93,6 +105,20 @@ class LinkEvents:
                 break
         return [*news(told), *lost]
 
+    def _of_devices(self) -> list[tuple[str, bool]]:
+        """The devices with an entry or an address that changed."""
+        indices: set[int] = set()
+        for _ in range(_BURST):
+            try:
+                indices |= neighevents.devices(self._belongings.recv(_DATAGRAM))
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    LOG.warning("events of forwarding tables and addresses: %s", error)
+                return [("", True)]
+        return [(name, True) for name in map(self._name_of, sorted(indices)) if name]
+
     def _tell(self, name: str, exists: bool) -> None:
         for callback in self._callbacks:
             try:
@@ -105,4 +131,5 @@ class LinkEvents:
         os.eventfd_write(self._stop, 1)
         self._thread.join()
         self._socket.close()
+        self._belongings.close()
         os.close(self._stop)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from vifd.drivers import MARK, Link, Tap, rtnl, tap
-from vifd.drivers.linkevents import LinkEvents, open_socket
+from vifd.drivers.linkevents import LinkEvents, open_sockets
 from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, VifError
 
@@ -35,6 +36,13 @@ def device_error(name: str, number: int, doing: str) -> VifError:
         facts["problem"] = f"cannot {doing}: {tap.TUN} is missing"
         return DeviceError(stage="device", facts=facts, hint="load the kernel module tun")
     return DeviceError(stage="device", facts=facts)
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
 
 
 class Links:
@@ -123,8 +131,12 @@ class Links:
     def subscribe(self, callback: Callable[[str, bool], None]) -> None:
         """See :class:`vifd.drivers.Links`."""
         if self._events is None:
-            self._events = LinkEvents(self._worker.submit(open_socket).result())
+            sockets = self._worker.submit(open_sockets).result()
+            self._events = LinkEvents(sockets, self._name_of)
         self._events.add(callback)
+
+    def _name_of(self, index: int) -> str:
+        return self._worker.submit(_name, index).result()
 
     def close(self) -> None:
         """See :class:`vifd.drivers.Links`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vifd.drivers import Bridge, Ovsdb, PortRow, PortSpec
 from vifd.errors import BackendError, BridgeMissing, NameClash, PhysnetUnmapped, VifError
 from vifd.ovs import marks
-from vifd.ovs.wiring import NOWHERE
+from vifd.ovs.wiring import NOWHERE, OvsWiring
 
 #: What a bridge that we make speaks; a bridge of others gets the last one added if it lacks it.
 PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow14")
@@ -125,6 +125,15 @@ class Bridges:
             external_ids={marks.PATCH: leads_to},
         )  # fmt: skip
         self.ovsdb.ensure_ports(bridge, [spec])
+
+    def way_out(self, names: OvsWiring) -> list[str]:
+        """The patch ports of a port's network, its physical bridge and the ports of that one that
+        lead out of the host; empty without a physical network."""
+        physical = self.mappings.get(names.physical_network or "")
+        if physical is None:
+            return [names.patch] if names.patch else []
+        near, far = marks.patch_names(names.bridge, physical)
+        return [near, far, physical, *(row.name for row in self.uplinks(physical))]
 
     def uplink_mtu(self, physnet: str) -> tuple[str, int] | None:
         """The device of a physical network with the smallest MTU, and that MTU."""

@@ -139,6 +139,11 @@ class BridgePlugin(VifPlugin, Generic[S]):
         if bridge in self._switches:
             self._switches[bridge].sync()
 
+    def leans_on(self, wiring_: Wiring) -> Iterable[str]:
+        """Its bridge, the way to its physical network and what that leaves the host by."""
+        names = wiring.read_if(wiring_)
+        return [] if names is None else [names.bridge, *self._bridges.way_out(names)]
+
     def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""
         for item in batch:

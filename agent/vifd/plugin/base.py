@@ -116,6 +116,13 @@ class VifPlugin(abc.ABC):
         """The switch of this bridge restarted under ports that were proven: bring back at once what
         it lost with that, as the ledger has it; every port is checked afterwards."""
 
+    def leans_on(self, wiring: Wiring) -> Iterable[str]:
+        """Devices, bridges and switch ports, besides the port's own device, that ``check`` reads
+        for it: a change of one of them has the port looked at. From memory, because it is asked for
+        every port whenever something of the host changes, and on any thread."""
+        del wiring
+        return ()
+
     # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
 
     def inventory(self) -> list[Marked]:

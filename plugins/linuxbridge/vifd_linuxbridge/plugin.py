@@ -230,6 +230,13 @@ class LinuxBridgePlugin(VifPlugin):
         done = unplug(links, self._bridging, self._nft, self._networks, Batch.of(batch))
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
+    def leans_on(self, wiring_: Wiring) -> Iterable[str]:
+        """Its bridge, what that leads out by, and the interface below."""
+        names = wiring.read(wiring_)
+        mapped = self._ground.interfaces.get(names.physical_network or "")
+        ways = mapped.ways if mapped is not None else ()
+        return [name for name in (names.bridge, names.uplink, names.parent, *ways) if name]
+
     def observe(self) -> list[Observed]:
         """Every port that has a chain of ours."""
         observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)

@@ -1,0 +1,72 @@
+"""The kernel's announcements of static forwarding entries and of addresses of devices.
+
+What bridges learn is announced as well, as often as a sender of forged frames likes: the kernel
+itself leaves that out, by a filter on the socket (``bpf``, classic).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import socket
+import struct
+import sys
+
+from vifd.drivers import ifla
+
+_HEADER = struct.Struct("IHHII")
+_NEIGHBOUR = struct.Struct("BxxxiHBB")
+_ADDRESS = struct.Struct("BBBBI")
+_NEWADDR, _DELADDR = 20, 21
+#: RTMGRP_NEIGH, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_GROUPS = 0x4 | 0x10 | 0x100
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+_BUFFER = 1 << 20
+
+_INSTRUCTION = struct.Struct("HBBI")
+_LOAD_BYTE, _EQUAL, _ANY_BIT, _RETURN = 0x30, 0x15, 0x45, 0x06
+_LOW = 0 if sys.byteorder == "little" else 1
+_STATIC = ifla.NOARP | ifla.PERMANENT
+#: Of neighbours only those of bridges that are static; of anything else everything.
+_FILTER = (
+    (_LOAD_BYTE, 0, 0, 4 + _LOW),
+    (_EQUAL, 1, 0, ifla.NEWNEIGH),
+    (_EQUAL, 0, 4, ifla.DELNEIGH),
+    (_LOAD_BYTE, 0, 0, _HEADER.size),
+    (_EQUAL, 0, 3, ifla.AF_BRIDGE),
+    (_LOAD_BYTE, 0, 0, _HEADER.size + 8 + _LOW),
+    (_ANY_BIT, 0, 1, _STATIC),
+    (_RETURN, 0, 0, 0xFFFF_FFFF),
+    (_RETURN, 0, 0, 0),
+)
+
+
+def open_socket() -> socket.socket:
+    """A socket that hears of them in the calling thread's network namespace."""
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    sock = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+    with contextlib.suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    program = b"".join(_INSTRUCTION.pack(*step) for step in _FILTER)
+    code = ctypes.create_string_buffer(program)
+    head = struct.pack("HL", len(_FILTER), ctypes.addressof(code))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+    sock.bind((0, _GROUPS))
+    return sock
+
+
+def devices(data: bytes) -> set[int]:
+    """The ifindexes of the devices that a datagram tells of."""
+    found = set()
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        size, kind, *_ = _HEADER.unpack_from(data, offset)
+        if size < _HEADER.size:
+            break
+        body = offset + _HEADER.size
+        if kind in (ifla.NEWNEIGH, ifla.DELNEIGH) and size >= _HEADER.size + _NEIGHBOUR.size:
+            found.add(_NEIGHBOUR.unpack_from(data, body)[1])
+        elif kind in (_NEWADDR, _DELADDR) and size >= _HEADER.size + _ADDRESS.size:
+            found.add(_ADDRESS.unpack_from(data, body)[4])
+        offset += (size + 3) & ~3
+    return found
