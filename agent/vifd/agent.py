@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from vifd import __version__, errors, news
+from vifd import __version__, errors, news, steady
 from vifd.adoption import Adoption
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
@@ -79,7 +79,8 @@ class Agent:
     def status(self) -> dict[str, Any]:
         records = self._journal.records()
         return {
-            "live": True,
+            "live": not steady.stuck(),
+            "threads": steady.problems(),
             "ready": self._engine.ready and not self.stopping and self._upgrade != "measuring",
             "stopping": self.stopping,
             "version": __version__,
@@ -205,6 +206,8 @@ class Agent:
     def _gauges(self) -> None:
         for name, lane in self._engine.lanes.items():
             self._metrics.queue.labels(name).set(lane.waiting)
+        for thread, number in steady.failures().items():
+            self._metrics.threads.labels(thread).set(number)
         self._metrics.outbox.set(self._journal.outbox_size())
         self._guests.gauge(self._metrics)
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vifd import __version__, config, parts, registry, sources, systemd
+from vifd import __version__, config, parts, registry, sources, steady, systemd
 from vifd.agent import Agent
 from vifd.api import server
 from vifd.api.app import Api
@@ -127,7 +127,7 @@ class Daemon:
         """Serve until SIGTERM or SIGINT."""
         hub = Hub()
         api = Api(hub, self._agent, parts.policy(self._conf))
-        with _signals(hub, lambda: self._reload(api)):
+        with _signals(hub, lambda: self._reload(api)), steady.watched():
             self._startup(hub, api)
             hub.run_until()
             self._shutdown()
@@ -151,11 +151,22 @@ class Daemon:
         self._readiness = hub.every(0.02, self._announce)
         period = systemd.watchdog_interval()
         if period:
-            hub.every(period, lambda: systemd.notify("WATCHDOG=1"))
+            hub.every(period, self._feed)
         LOG.info(
             "vifd %s started in %.2f s: plugins %s; %d ports in the journal; API on %s",
             __version__, time.monotonic() - self._started,
             ", ".join(self._engine.plugins) or "none", len(self._journal.records()), options.socket,
+        )  # fmt: skip
+
+    def _feed(self) -> None:
+        """Tell systemd that the daemon lives, unless a part of it does not: it is started anew."""
+        lost = steady.stuck()
+        if not lost:
+            systemd.notify("WATCHDOG=1")
+            return
+        LOG.critical(
+            "%s; the watchdog is not fed any more. Next: systemd starts vifd anew, ports stay as "
+            "they are", "; ".join(lost),
         )  # fmt: skip
 
     def _announce(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Protocol
@@ -18,6 +19,7 @@ from vifd.capabilities.neighbours import Neighbours
 from vifd.decision import Decider, Decision, Plugins, Request
 from vifd.model import PortRecord
 from vifd.parking import Parking
+from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
 from vifd.tickets import Tickets
 
@@ -25,6 +27,8 @@ LOG = logging.getLogger(__name__)
 
 #: Requests decided in one commit.
 GROUP = 512
+#: Seconds after which a group that is being decided and written will not end any more.
+STUCK = 120.0
 
 
 class Office(Plugins, Protocol):
@@ -44,7 +48,7 @@ class Intake:
     tickets: Tickets
     #: requests; a port's id where those that waited for its removal have their turn; the end
     _queue: SimpleQueue[Request | str | None] = field(default_factory=SimpleQueue)
-    _thread: threading.Thread | None = None
+    _thread: Steady | None = None
     _stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -57,7 +61,7 @@ class Intake:
         return present is not None and present.removing
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread = Steady(self._run, "intake", patience=STUCK)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -90,8 +94,9 @@ class Intake:
             group, stop = self._waiting(first)
             taken: list[Request] = []
             try:
-                self._decide(group, taken)
-            except Exception as error:
+                with self._thread.turn() if self._thread else nullcontext():
+                    self._decide(group, taken)
+            except BaseException as error:
                 LOG.exception("intake: %d requests failed", len(taken))
                 for request in taken:
                     request.ticket.fail(errors.wrap(error, stage="intake"))

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from vifd.steady import Steady
+
 LOG = logging.getLogger(__name__)
 
 PLUG_SLICE = 256
@@ -62,7 +64,7 @@ class Lane:
         self._chores: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
         self._wake = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name=f"lane-{name}", daemon=True)
+        self._thread = Steady(self._run, f"lane-{name}")
 
     def start(self) -> None:
         self._thread.start()
@@ -165,7 +167,7 @@ class Lane:
         self.busy = Busy(what, self._clock(), ports)
         try:
             work()
-        except Exception:
+        except BaseException:
             LOG.exception(
                 "lane %s: %s of %d ports failed unexpectedly", self.name, what, len(ports)
             )

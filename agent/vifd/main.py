@@ -16,6 +16,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from vifd import __version__, config, errors
+from vifd.plain import plain, protect_log
 
 LOG = logging.getLogger("vifd.main")
 
@@ -40,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         conf = config.load(sys.argv[1:] if argv is None else argv)
         oslo_log.setup(conf, "vifd", version=__version__)
+        protect_log(logging.getLogger().handlers)
     except (cfg.Error, oslo_log.LogConfigError, OSError) as error:
-        sys.stderr.write(f"vifd: the configuration cannot be used: {error}\n")
+        sys.stderr.write(f"vifd: the configuration cannot be used: {plain(error)}\n")
         return EXIT_CONFIG
     try:
         with sole(Path(conf.state_path)):
@@ -73,7 +75,7 @@ def _run(conf: Any) -> int:
 
 def _end(code: int, sentence: str) -> int:
     LOG.critical("%s", sentence)
-    sys.stderr.write(f"vifd: {sentence}\n")
+    sys.stderr.write(f"vifd: {plain(sentence)}\n")
     return code
 
 

@@ -60,6 +60,10 @@ class Metrics:
             registry=r,
         )  # fmt: skip
 
+        self.threads = Gauge(
+            "vifd_thread_failures", "How often a thread of the daemon was begun anew", ["thread"],
+            registry=r,
+        )  # fmt: skip
         self.hypervisor = Gauge("vifd_hypervisor_up", "1 where libvirt answers", registry=r)
         self.lost = Gauge(
             "vifd_guests_lost", "Ports whose running guest lost its device", registry=r

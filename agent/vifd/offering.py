@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from vifd.capabilities.requirements import needs_of
 from vifd.model import Attachment, PortRecord
 from vifd.negotiation import Acceptable, Candidate, Choice, Offer, choose, offer, token, undecided
 from vifd.plugin import Advert, Health, Probe, Requirement, VifPlugin
+from vifd.plugin.guarded import guarded
 from vifd.vifs.hostinfo import host_info
 
 #: Seconds after which a call of ``requires`` is taken to hang.
@@ -75,6 +76,7 @@ class Negotiator:
     terms: Terms = field(default_factory=Terms)
 
     def __post_init__(self) -> None:
+        self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
         self._neighbours = Neighbours()
         self._known: dict[str, Attachment] = {}
         self._lock = threading.Lock()
@@ -191,8 +193,8 @@ class Negotiator:
         me = threading.get_ident()
         self._inside[me] = (name, time.monotonic())
         try:
-            return tuple(map(_sound, self.plugins[name].requires(attachment))), probe
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            return tuple(self.plugins[name].requires(attachment)), probe
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             reason = f"its requires failed: {type(error).__name__}: {error}"
             return (), Probe(Health.UNAVAILABLE, [reason], probe.facts)
         finally:
@@ -205,20 +207,6 @@ class Negotiator:
 
 def _identity(error: errors.VifError) -> str:
     return f"{error.code} {error.facts!r}"
-
-
-def _sound(answer: object) -> Requirement:
-    """What a plugin answered, if everybody else can work with it.
-
-    :raises TypeError: it is no requirement, or its error is none that can be told
-    """
-    if not isinstance(answer, Requirement):
-        raise TypeError(f"{type(answer).__name__} is no Requirement")
-    if not isinstance(answer.error, errors.VifError | None):
-        raise TypeError(f"{type(answer.error).__name__} is no VifError")
-    if answer.error is not None:
-        msgspec.json.encode(answer.error.to_dict(), enc_hook=str)
-    return replace(answer, note=str(answer.note)) if answer.note else answer
 
 
 def _types(attachment: Attachment, advert: Advert) -> Sequence[str]:
@@ -288,7 +276,7 @@ class Offering:
             self._threads[me] = time.monotonic()
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001 - the caller is told
+            except BaseException as error:  # noqa: BLE001 - the caller is told
                 future.set_exception(errors.wrap(error, stage="negotiate"))
             self._threads[me] = None
 

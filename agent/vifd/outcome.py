@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from vifd import errors
@@ -194,16 +193,3 @@ def unfinished(record: PortRecord | None, *, repair: bool = True) -> bool:
 def broken_probe(error: BaseException) -> Probe:
     """The health of a plugin whose probe raises."""
     return Probe(Health.UNAVAILABLE, [f"its probe failed: {type(error).__name__}: {error}"])
-
-
-def sound_probe(answer: object) -> Probe:
-    """What a plugin's probe answered, if everybody else can work with it.
-
-    :raises TypeError: it is no answer, or holds what cannot be told
-    """
-    if not isinstance(answer, Probe) or not isinstance(answer.health, Health):
-        raise TypeError(f"{type(answer).__name__} is no Probe with a Health")
-    if not all(isinstance(reason, str) for reason in answer.reasons):
-        raise TypeError("a reason is no text")
-    msgspec.json.encode(answer, enc_hook=str)
-    return answer

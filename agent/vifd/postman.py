@@ -8,6 +8,7 @@ import threading
 
 from vifd import plan
 from vifd.network import NetworkService
+from vifd.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Postman:
         self._journal = journal
         self._mail = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
+        self._thread = Steady(self._run, "postman")
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ class Postman:
                 taken = {(o.port_id, o.revision) for o in self._service.report(part)}
                 self._journal.acknowledge(taken)
                 refused += sum((o.port_id, o.revision) not in taken for o in part)
-        except Exception as error:  # noqa: BLE001 - a driver may raise anything
+        except BaseException as error:  # noqa: BLE001 - a driver may raise anything
             self._deaf = True
             self._failed(f"{type(error).__name__}: {error}", self._size())
             return False

@@ -20,7 +20,8 @@ from stevedore import ExtensionManager
 from stevedore.extension import Extension
 
 from vifd import errors
-from vifd.plugin import CONTRACT_VERSION, GROUP, VERBS, VifPlugin
+from vifd.plugin import CONTRACT_VERSION, GROUP, VERBS, VifPlugin, judging
+from vifd.plugin.guarded import edge, guarded
 
 LOG = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ def load(group: str = GROUP) -> Loading:
     failed: dict[EntryPoint, BaseException] = {}
 
     def on_failure(_manager: Any, point: EntryPoint, error: BaseException) -> None:
-        failed[point] = error.__cause__ if isinstance(error, _Unloadable) else error  # type: ignore[assignment]
+        cause = error.__cause__ if isinstance(error, _Unloadable) else error
+        failed[point] = judging.sound_error(cause or error)
 
     manager = _Manager(group, on_load_failure_callback=on_failure)
     loaded = {ext.entry_point: ext.plugin for ext in manager}
@@ -96,8 +98,10 @@ class _Manager(ExtensionManager[Any]):
     ) -> Extension[Any] | None:
         try:
             return super()._load_one_plugin(ep, invoke_on_load, invoke_args, invoke_kwds)
-        except (AssertionError, SystemExit) as error:
-            raise _Unloadable(str(error)) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise _Unloadable from error
 
 
 def installed(group: str) -> list[EntryPoint]:
@@ -202,10 +206,9 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _made(make: Callable[[type[VifPlugin]], VifPlugin], cls: type[VifPlugin]) -> VifPlugin:
-    plugin = make(cls)
-    advert = plugin.describe()
-    if not getattr(advert, "vif_types", ()):
-        raise TypeError(f"describe() names no VIF types: {advert!r:.80}")
+    with edge(cls.plugin_name, "the constructor"):
+        plugin = guarded(make(cls))
+    plugin.describe()
     return plugin
 
 

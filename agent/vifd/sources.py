@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd import registry
+from vifd.plugin.guarded import edge
 from vifd.registry import Found
 
 LOG = logging.getLogger(__name__)
@@ -71,12 +72,20 @@ def find(register: Callable[[type[Source]], Any], own: Collection[str] = ()) -> 
     found: list[Found] = []
     for name, cls in installed().items():
         try:
-            brought = cls(register(cls)).find()
+            with edge(name, "find"):
+                brought = _brought(cls(register(cls)).find())
         except Exception as error:  # noqa: BLE001 - a source must not cost the others
             brought = [_broken(name, error)]
         taken = {*own, *(f.name for f in found)}
         found += [_namesake(f) if f.name in taken else f for f in brought]
     return found
+
+
+def _brought(answer: object) -> list[Found]:
+    """:raises TypeError: a source brought what is no plugin, admitted or refused"""
+    if not isinstance(answer, list) or not all(isinstance(one, Found) for one in answer):
+        raise TypeError("it brought what is no list of plugins")
+    return answer
 
 
 def _broken(name: str, error: Exception) -> Found:

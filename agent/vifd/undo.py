@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from vifd.plain import said
+
 LOG = logging.getLogger(__name__)
 
 
@@ -41,8 +43,8 @@ class Undo:
             label, back = self._entries.pop()
             try:
                 back()
-            except Exception as error:  # noqa: BLE001 - the rest must be undone as well
-                failed.append(f"{label}: {error}")
+            except BaseException as error:  # noqa: BLE001 - the rest must be undone as well
+                failed.append(f"{label}: {said(error) or type(error).__name__}")
         for line in failed:
             LOG.warning("not undone: %s", line)
         return failed

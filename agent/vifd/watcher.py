@@ -19,6 +19,7 @@ from vifd.nft.objects import TABLE
 from vifd.openflow.monitor import Update
 from vifd.ovs import cookies, tables
 from vifd.returning import Returning
+from vifd.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ SETTLE = 0.3
 JUMP = 1.0
 #: After so many seconds a port is looked at although its events do not end.
 PATIENCE = 3.0
+#: Seconds after which a turn will not end any more.
+STUCK = 120.0
 
 #: Seconds at least between two looks at every port because of flows of others.
 STRANGERS = 10.0
@@ -84,7 +87,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+        self._thread = Steady(self._run, "watcher", patience=STUCK)
 
     def subscribe(self, drivers: Drivers) -> None:
         """Hear of the host from now on; before the engine starts, so that nothing is missed."""
@@ -198,7 +201,8 @@ class Watcher:
         while not self._stopping:
             pause = 1.0
             try:
-                pause = self.turn()
+                with self._thread.turn():
+                    pause = self.turn()
             except Exception:
                 LOG.exception("the watcher failed; it goes on")
             self._wake.wait(pause)

@@ -67,7 +67,7 @@ ERROR = _object(
 
 STATUS = _object(
     {
-        "live": {**_FLAG, "description": "the daemon answers"},
+        "live": {**_FLAG, "description": "the daemon answers, and none of its threads is gone"},
         "ready": {**_FLAG, "description": "ports can be plugged"},
         "version": _TEXT,
         "plugins": {"description": "the state of each plugin"},

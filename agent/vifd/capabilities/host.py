@@ -12,6 +12,7 @@ from typing import Any
 
 from vifd.capabilities.findings import Findings, Source, Stoppable
 from vifd.capabilities.inventory import Capability, Inventory
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class HostCapabilities:
         self._inventory = Inventory()
         self._changed = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="host", daemon=True)
+        self._thread = Steady(self._run, "host")
 
     # --- for everybody ---
 

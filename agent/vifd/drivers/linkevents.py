@@ -7,11 +7,11 @@ import logging
 import os
 import select
 import socket
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from vifd.drivers import neighevents, rtnl
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class LinkEvents:
         self._name_of = name_of
         self._callbacks: tuple[Callback, ...] = ()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="link-events", daemon=True)
+        self._thread = Steady(self._run, "link-events")
         self._thread.start()
 
     def add(self, callback: Callback) -> None:

@@ -7,11 +7,11 @@ import logging
 import os
 import select
 import socket
-import threading
 from collections.abc import Callable
 
 from vifd.drivers import nftnl
 from vifd.drivers.netlink import HEADER
+from vifd.steady import Steady
 
 Callback = Callable[[str], None]
 
@@ -62,7 +62,7 @@ class NftEvents:
         self._own = own
         self._callbacks: tuple[Callback, ...] = ()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="nft-events", daemon=True)
+        self._thread = Steady(self._run, "nft-events")
         self._thread.start()
 
     def add(self, callback: Callback) -> None:

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from vifd.openflow.monitor import Update
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Watcher:
         self._callbacks: tuple[Callback, ...] = ()
         self._observers: tuple[Changed, ...] = ()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Steady | None = None
         self._closing = False
 
     # --- for the links ----------------------------------------------------------------------------
@@ -60,7 +61,7 @@ class Watcher:
         with self._lock:
             self._minded = (*self._minded, link)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="openflow", daemon=True)
+                self._thread = Steady(self._run, "openflow")
                 self._thread.start()
         self.wake()
 

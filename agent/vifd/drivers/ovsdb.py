@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from vifd.drivers.ovsdb_idl import Backend, Connector
 from vifd.drivers.ovsdb_replica import Replica
 from vifd.drivers.ovsdb_rules import decided, unavailable, undecided
 from vifd.errors import BackendError, VifError
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Ovsdb:
         self._first: int | None = None
         self._callbacks: tuple[Callback, ...] = ()
         self._news: queue.SimpleQueue[Iterable[tuple[str, str]] | None] = queue.SimpleQueue()
-        self._teller = threading.Thread(target=self._tell, name="ovsdb-events", daemon=True)
+        self._teller = Steady(self._tell, "ovsdb-events")
         self._teller.start()
         self._connector = Connector(remote, timeout, self._replica, self._news.put)
 

@@ -16,6 +16,7 @@ from ovsdbapp.backend.ovs_idl import connection as ovsdbapp_connection
 
 from vifd.drivers import ovsdb_json, ovsdb_poll
 from vifd.drivers.ovsdb_replica import COLUMNS, ROOT, Change, Replica
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Connector:
         self._columns: dict[str, list[str]] = {}
         self.problem = "not yet connected"
         self.backend: Backend | None = None
-        self._thread = threading.Thread(target=self._run, name="ovsdb-connect", daemon=True)
+        self._thread = Steady(self._run, "ovsdb-connect")
         self._thread.start()
 
     def _run(self) -> None:

@@ -28,6 +28,7 @@ from vifd.negotiation.token import Claims
 from vifd.offering import Negotiator, Offering
 from vifd.plan import Step
 from vifd.plugin import Advert, Health, Probe, VifPlugin
+from vifd.plugin.guarded import guarded
 from vifd.recovery import Recovery
 from vifd.retries import Retries
 from vifd.store import Change, Journal, Records
@@ -63,6 +64,7 @@ class Engine:
     chore: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
+        self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
         self.tickets = Tickets()
         self.intake = Intake(self, self.journal, self.tickets)
         self.probes = Probes(self.plugins)

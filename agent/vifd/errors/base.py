@@ -10,6 +10,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
+from vifd.plain import plain, said, writable
+
 Owner = Literal["user", "operator", "host", "backend", "transient"]
 Scope = Literal["request", "port", "host", "plugin"]
 
@@ -67,8 +69,9 @@ class VifError(Exception):
         hint: str | None = None,
         reschedulable: bool | None = None,
     ) -> None:
-        self.facts = dict(facts or {})
-        self.message = message if message is not None else self._sentence()
+        self.facts: dict[str, Any] = writable(dict(facts or {}))
+        # facts hold what others wrote: a sentence is one line
+        self.message = plain(message if message is not None else self._sentence())
         self.stage = stage
         self.port = port
         self.retry_after = retry_after
@@ -149,7 +152,7 @@ def causes(error: BaseException) -> list[str]:
     chain: list[str] = []
     below = error.__cause__
     while below is not None and len(chain) < 8:
-        chain.append(f"{type(below).__name__}: {below}")
+        chain.append(f"{type(below).__name__}: {said(below)}")
         below = below.__cause__
     return chain
 
@@ -166,7 +169,8 @@ def wrap(error: BaseException, *, stage: str = "", port: str = "") -> VifError:
     """
     if isinstance(error, VifError):
         return error.copy().at(stage, port)
-    wrapped = InternalError(f"unexpected {type(error).__name__}: {error}", stage=stage, port=port)
+    text = f"unexpected {type(error).__name__}: {said(error)}"
+    wrapped = InternalError(text, stage=stage, port=port)
     wrapped.__cause__ = error
     return wrapped
 

@@ -30,6 +30,7 @@ from vifd.garbage.survey import Survey, Surveyor
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.reconcile import stood_on
+from vifd.steady import Steady
 from vifd.store import Journal
 from vifd.ticket import Event
 
@@ -61,7 +62,7 @@ class Collector:
     sightings: Sightings = field(init=False)
     _orders: SimpleQueue[Callable[[], None] | None] = field(default_factory=SimpleQueue)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _thread: Steady | None = None
     _looked: float | None = None
     _survey: Survey = field(default_factory=Survey)
     _excess: str = ""
@@ -91,7 +92,7 @@ class Collector:
     # --- life ---
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="garbage", daemon=True)
+        self._thread = Steady(self._run, "garbage")
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -164,7 +165,7 @@ class Collector:
         def run() -> None:
             try:
                 result = work()
-            except Exception as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # noqa: BLE001 - it is the caller's
                 known = errors.wrap(error, stage="garbage")
                 _settle(lambda: future.set_exception(known))
             else:

@@ -17,6 +17,7 @@ from vifd.guests.matching import ports_of
 from vifd.hypervisor import Control, Guest, Rest
 from vifd.metrics import Metrics
 from vifd.model import Phase, PortRecord
+from vifd.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class GuestStarter:
         self._said = False
         self._stopping = threading.Event()
         self._errands = Errands("guest-start", policy.parallel)
-        self._thread = threading.Thread(target=self._run, name="guest-starter", daemon=True)
+        self._thread = Steady(self._run, "guest-starter")
 
     def start(self) -> None:
         if self._policy.window > 0 and self._policy.limit > 0:

@@ -18,6 +18,7 @@ from vifd.guests import finding
 from vifd.guests.matching import interface_of, ports_of
 from vifd.hypervisor import GuestInterface, Hypervisor
 from vifd.model import Evidence, PortRecord
+from vifd.steady import Steady
 from vifd.store import Journal
 from vifd.ticket import Event
 
@@ -62,7 +63,7 @@ class GuestWatch:
         self._wake = threading.Event()
         self._rounded = clock()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="guest-watch", daemon=True)
+        self._thread = Steady(self._run, "guest-watch")
 
     def start(self) -> None:
         self._hypervisor.subscribe(self._guest_changed)

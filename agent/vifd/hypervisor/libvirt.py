@@ -20,6 +20,7 @@ from vifd.hypervisor.inbox import Inbox, Mail
 from vifd.hypervisor.roster import Roster
 from vifd.hypervisor.session import Session
 from vifd.hypervisor.swap import Owed, Swaps
+from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class LibvirtHypervisor:
         self._problem = "not connected yet"
         self._calling_since: float | None = None
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="libvirt", daemon=True)
+        self._thread = Steady(self._run, "libvirt")
 
     def start(self) -> None:
         try:

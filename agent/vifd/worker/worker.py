@@ -19,6 +19,7 @@ from vifd.metrics import Metrics
 from vifd.model import Phase, PortRecord, Report
 from vifd.plan import Step, next_step
 from vifd.plugin import VifPlugin
+from vifd.plugin.guarded import guarded
 from vifd.status import wants_open
 from vifd.store import Change, Journal
 from vifd.worker import logbook
@@ -54,6 +55,7 @@ class Worker:
     later: Callable[[Iterable[str]], None] = lambda _ids: None
 
     def __post_init__(self) -> None:
+        self.plugin = guarded(self.plugin)
         self._names = Naming(self.plugin, self.journal, self.desk, self.naming)
         self._aside = Aside()
         self._told = Told(self.clock)
@@ -68,7 +70,7 @@ class Worker:
 
     def probe(self) -> None:
         try:
-            answer = outcome.sound_probe(self.plugin.probe())
+            answer = self.plugin.probe()
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             answer = outcome.broken_probe(error)
         self.desk.probed(self.name, answer)
@@ -119,7 +121,7 @@ class Worker:
         """Whatever happens, every port gets its answer and its next attempt."""
         try:
             work(records)
-        except Exception as error:
+        except BaseException as error:
             LOG.exception("lane %s: %s of %d ports failed", self.name, step, len(records))
             self._give_up(records, errors.wrap(error, stage=step))
 
