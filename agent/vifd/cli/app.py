@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from cliff.app import App
 from cliff.commandmanager import CommandManager
 
 import vifd
+from vifd.cli import helping
 from vifd.cli.client import DEFAULT_SOCKET
 
 DESCRIPTION = "Talk to vifd, the VIF daemon of this host."
@@ -48,7 +50,7 @@ COMMANDS = {
     "port deactivate": "vifd.cli.port:PortDeactivate",
     "port repair": "vifd.cli.repair:PortRepair",
     "port plug": "vifd.cli.plug:PortPlug",
-    "port unplug": "vifd.cli.plug:PortUnplug",
+    "port unplug": "vifd.cli.unplug:PortUnplug",
     "port release": "vifd.cli.release:PortRelease",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
@@ -105,6 +107,13 @@ class Vifctl(App):
         parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
         add_wait_options(parser)
         return parser
+
+    def run(self, argv: list[str]) -> int:
+        """Run a command line; a call for help is for the command that it names."""
+        return super().run(helping.asked(argv, COMMANDS, self._without_options) or argv)
+
+    def _without_options(self, argv: Sequence[str]) -> list[str]:
+        return list(self.parser.parse_known_args(list(argv))[1])
 
     def interact(self) -> None:
         """Without a command there is nothing to do."""

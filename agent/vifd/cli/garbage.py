@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vifd.cli import report
+from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import ApiList, Moment, UsageError, Words
 from vifd.cli.plug import Many
 from vifd.cli.progress import Progress
@@ -62,13 +63,11 @@ class Gc(Many):
     def _asked(self, found: dict[str, Any], chosen: Sequence[Any], ripe: Sequence[str]) -> bool:
         """Ask on a terminal where more would go than may without asking."""
         reason = found["doubt"] or found["excess"]
-        if not (ripe and reason and sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (ripe and reason and someone_to_ask() and sys.stderr.isatty()):
             return False
         for orphan in chosen:
             sys.stderr.write(f"{report.clean(orphan['id'])}: {report.clean(orphan['why'])}\n")
-        sys.stderr.write(f"{report.clean(reason)}. Remove these {len(ripe)}? [y/N] ")
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return agreed(f"{report.clean(reason)}. Remove these {len(ripe)}? [y/N] ")
 
     def _remove(self, ids: Sequence[str], force: bool) -> dict[str, str]:
         """All in one call where the daemon shall judge their number, else portion by portion."""

@@ -1,4 +1,4 @@
-"""Plug and unplug, one or many."""
+"""Plug ports, one or many."""
 
 from __future__ import annotations
 
@@ -91,44 +91,6 @@ class PortPlug(Many):
         answer = self.client.call("POST", "/v1/ports:plug", body, self.waiting("active"))
         found: list[dict[str, Any]] = answer["ports"]
         return found
-
-
-class PortUnplug(Many):
-    """Unplug ports. One that is gone already is no error."""
-
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser = super().get_parser(prog_name)
-        parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports")
-        parser.add_argument("--all", action="store_true", help="every port of this host")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        if bool(parsed_args.ports) == parsed_args.all:
-            raise UsageError("name ports, or give --all")
-        ids = list(dict.fromkeys(parsed_args.ports))
-        if parsed_args.all:
-            answer = self.client.call("GET", "/v1/ports", params={"fields": "id"})
-            ids = [port["id"] for port in answer["ports"]]
-        items = self.send_all(ids, "unplug", self._send)
-        names = ("id", "result", "error")
-        results = {202: "accepted", 204: "gone"}
-        return names, [
-            (i["id"], results.get(i["status"], "failed"), (i.get("error") or {}).get("code", ""))
-            for i in items
-        ]
-
-    def _send(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
-        if len(ids) == 1:
-            return [self._one(ids[0])]
-        answer = self.client.call(
-            "POST", "/v1/ports:unplug", {"ids": list(ids)}, self.waiting("gone")
-        )
-        found: list[dict[str, Any]] = answer["ports"]
-        return found
-
-    def _one(self, port_id: str) -> dict[str, Any]:
-        left = self.client.call("DELETE", port_path(port_id), params=self.waiting("gone"))
-        return {"id": port_id, "status": 202 if left else 204}
 
 
 def _chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, UsageError, code_of
 from vifd.cli.client import Refused, port_path
 from vifd.cli.plug import Many
@@ -47,7 +48,7 @@ class PortRelease(Many):
             raise UsageError("name ports, or give --all")
         names = ("id", "result", "error")
         ids = list(dict.fromkeys(parsed_args.ports)) or self._every()
-        if ids and not parsed_args.yes and sys.stdin.isatty() and not self._agreed(len(ids)):
+        if ids and not parsed_args.yes and someone_to_ask() and not self._agreed(len(ids)):
             sys.stderr.write("vifctl: nothing was done\n")
             self.code = FAILED
             return names, []
@@ -61,10 +62,7 @@ class PortRelease(Many):
         return [port["id"] for port in answer["ports"]]
 
     def _agreed(self, count: int) -> bool:
-        sys.stderr.write(_WARNING % count + (_FORCED if self.args.force else ""))
-        sys.stderr.write("Go on? [y/N] ")
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return agreed(_WARNING % count + (_FORCED if self.args.force else "") + "Go on? [y/N] ")
 
     def _send(self, ids: Sequence[Any]) -> list[dict[str, Any]]:
         """One call for each: one that is refused is no reason to leave the next."""

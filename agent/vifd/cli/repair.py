@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from vifd.cli import report
+from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, ApiShow
 from vifd.cli.client import port_path
 
@@ -35,7 +36,7 @@ class PortRepair(ApiShow):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        if not parsed_args.yes and sys.stdin.isatty() and not self._agreed(parsed_args.port):
+        if not parsed_args.yes and someone_to_ask() and not self._agreed(parsed_args.port):
             sys.stderr.write("vifctl: nothing was done\n")
             self.code = FAILED
             return (), ()
@@ -61,9 +62,7 @@ class PortRepair(ApiShow):
         port = self.client.call("GET", port_path(port_id))
         lost = [fact for fact in port["findings"] if fact["fact"] == LOST]
         text = str(lost[0]["have"]) if lost else "no check found that its guest lost the device"
-        sys.stderr.write(
+        return agreed(
             f"{report.clean(text)}.\nIf so, the network card of the running guest is taken out and "
             "put back; it is offline meanwhile. Go on? [y/N] "
         )
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")

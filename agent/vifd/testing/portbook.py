@@ -100,6 +100,15 @@ class PortBook:
         """Let the next plug of this port end with an error."""
         self._failures[port_id] = error
 
+    def give_guest(self, port_id: str, have: str) -> None:
+        """Let the port's last report say what the hypervisor knows of its guest."""
+        fact = Evidence("guest.name", have=have, source="libvirt")
+        with self._lock:
+            record = self._records[port_id]
+            report = report_of(record)
+            report = msgspec.structs.replace(report, evidence=[*report.evidence, fact])
+            self._records[port_id] = msgspec.structs.replace(record, report=report)
+
     def emit(self, name: str, record: PortRecord | None = None) -> Event:
         """Put an event into the journal and announce it."""
         with self._lock:

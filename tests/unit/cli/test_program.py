@@ -91,8 +91,6 @@ def test_help_names_every_command_and_the_exit_codes(vifctl):
         assert command in out
     assert "3    the daemon cannot be reached" in out
     assert "VIFD_SOCKET" in out
-    for command in COMMANDS:
-        assert vifctl(*command.split(), "--help").code == 0, command
 
 
 def test_version(vifctl):

@@ -1,0 +1,86 @@
+"""Help of each command, wherever on the line it is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from vifd.cli import helping
+from vifd.cli.app import COMMANDS, Vifctl
+
+#: What only the help of this command says.
+SAYS = {
+    "status": "Show whether the daemon is live",
+    "plugin list": "List the plugins that were found",
+    "plugin verify": "PLUGIN",
+    "host show": "--evidence",
+    "offer": "--accept",
+    "port list": "--network",
+    "port show": "what was read back",
+    "port check": "Read a port back now",
+    "port explain": "--offline",
+    "port activate": "Open the traffic",
+    "port deactivate": "Close the traffic",
+    "port repair": "--yes",
+    "port plug": "--token",
+    "port unplug": "--all",
+    "port release": "--force",
+    "adopt": "iface-id",
+    "gc": "--dry-run",
+    "gc undo": "--list",
+    "reconcile": "--approve",
+    "events": "--follow",
+    "help": "Print help of a command",
+    "complete": "completion in bash",
+}
+
+
+def run(capsys, *argv: str) -> tuple[int, str]:
+    try:
+        code = Vifctl().run(list(argv))
+    except SystemExit as end:
+        code = int(end.code or 0)
+    told = capsys.readouterr()
+    return code, told.out + told.err
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_its_own_help(capsys, command):
+    code, text = run(capsys, *command.split(), "--help")
+    assert code == 0
+    assert flat(text).startswith(f"usage: vifctl {command} [")
+    assert SAYS[command] in flat(text)
+    assert "Commands:" not in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("port", "plug", "-h"),
+        ("-h", "port", "plug"),
+        ("port", "plug", "-f", "x", "--help"),
+        ("port", "plug", "--help", "--nonsense"),
+        ("--timeout", "3", "--socket", "/x", "port", "plug", "--help"),
+        ("--no-wait", "port", "--help", "plug"),
+    ],
+)
+def test_wherever_it_stands(capsys, line):
+    code, text = run(capsys, *line)
+    assert (code, text.startswith("usage: vifctl port plug [-h]")) == (0, True)
+
+
+def test_of_words_that_are_no_command(capsys):
+    code, text = run(capsys, "port", "--help")
+    assert (code, "  port unplug\n" in text) == (0, True)
+    code, text = run(capsys, "porc", "plug", "--help")
+    assert code == 2
+    assert "is not a vifctl command" in text
+
+
+def test_what_asks_for_none():
+    assert helping.asked(["port", "list"], COMMANDS, list) is None
+    assert helping.asked(["--help"], COMMANDS, list) is None
+    assert helping.asked(["port", "show", "--", "--help"], COMMANDS, list) is None
