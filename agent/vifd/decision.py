@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vifd import errors, model, plan
-from vifd.model import Document, Phase, PortRecord, Role
+from vifd.model import Document, Phase, PortRecord, Role, unread
 from vifd.negotiation import Choice, refusal_of
 from vifd.negotiation.token import Claims
 from vifd.parking import Parking
@@ -66,6 +66,16 @@ class Decision:
     overtaken: errors.VifError | None = None
 
 
+def _room(records: Mapping[str, PortRecord], doc: Document) -> None:
+    """:raises errors.UnreadTooLarge: the ports of this host have too many unknown fields already"""
+    taken = sum(r.doc.unread for port_id, r in records.items() if port_id != doc.id)
+    if taken + doc.unread > unread.MAX_JOURNAL:
+        path, _ = next(unread.unread(doc.raw))
+        problem = f"is not read; of such fields of all ports {unread.MAX_JOURNAL} bytes are kept"
+        facts = {"field": path[:255], "problem": problem, "have": taken + doc.unread}
+        raise errors.UnreadTooLarge(facts=facts, stage="intake", port=doc.id)
+
+
 class Decider:
     """Decides one request after the other; on the intake's thread."""
 
@@ -93,6 +103,8 @@ class Decider:
             return None
         present = self._journal.get(request.ticket.port_id)
         doc = request.doc or _in_role(request, present)
+        if request.doc is not None and doc.unread:
+            _room(self._journal.records(), doc)
         if present is None:
             return self._new(request, doc)
         return self._changed(request, doc, present)

@@ -13,7 +13,7 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Engine, Settings
 from vifd.metrics import Metrics
-from vifd.model import Phase, Report, Role, Status, decode
+from vifd.model import Phase, Report, Role, Status, decode, unread
 from vifd.plugin import Health, Item, Outcomes
 from vifd.status import status_of
 from vifd.store import Journal
@@ -448,3 +448,19 @@ def test_other_times_hold_from_the_next_batch_on(machine: Machine) -> None:
     error = failure(machine.put(document(1)))
     assert isinstance(error, errors.WireTimeout)
     assert error.facts["seconds"] < 0.4
+
+
+def test_unknown_fields_of_all_ports_are_bounded(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unread, "MAX_JOURNAL", 1500)
+    machine.plug(document(1, more="x" * 700))
+    machine.plug(document(2, more="x" * 700))
+    error = failure(machine.put(document(3, more="x" * 700)))
+    assert isinstance(error, errors.UnreadTooLarge)
+    assert error.facts["field"] == "more"
+    # without, in place of the same port's, and after another is gone there is room
+    machine.plug(document(3))
+    machine.plug(document(2, more="y" * 700))
+    machine.drop(1).done.result(WAIT)
+    machine.plug(document(4, more="x" * 700))

@@ -396,6 +396,11 @@ def garbage(path: Path) -> Codes:
         scene.close()
 
 
+@drives("E_DOC_UNREAD")
+def unread_fields(path: Path) -> Codes:
+    yield code_of(lambda: decode(document(1, nonsense="x" * 100_000)))
+
+
 # --- the journal ----------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from vifd.api import (
 )
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
+from vifd.api.bodies import Bodies
 from vifd.api.events import KEEP_ALIVE, Events, Feed
 from vifd.api.waits import Waits
 from vifd.hub import Hub
@@ -51,6 +52,7 @@ class Api:
         self.policy = policy
         self.waits = Waits(hub, backend)
         self.feed = Feed(hub, backend)
+        self.bodies = Bodies(hub)
         self.wsgi = falcon.App(middleware=[self])
         self.wsgi.add_error_handler(Exception, _unexpected)
         self.wsgi.add_error_handler(falcon.HTTPError, _http_error)
@@ -62,6 +64,7 @@ class Api:
         """End event streams and answer those who wait."""
         self.feed.stop()
         self.waits.stop()
+        self.bodies.stop()
 
     # --- falcon middleware ------------------------------------------------------------------------
 
@@ -74,6 +77,7 @@ class Api:
         resp.set_header("X-Request-ID", req.context.request_id)
         peer: Peer | None = req.env.get(PEER)
         access = self.policy.access(peer) if peer else Access.NONE
+        req.context.bodies, req.context.access = self.bodies, access
         if not permits(access, req.method, req.path):
             raise _forbidden(req, peer or Peer(-1, -1), access)
 

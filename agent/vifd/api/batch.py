@@ -44,9 +44,8 @@ class Plug(Resource):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.deadline(req, "active")
-        body = read_json(req)
-        docs = read_documents(body)
-        tickets = self.backend.plug(docs, req.context.request_id, read_tokens(body, docs))
+        docs, claims = read_json(req, _plugs)
+        tickets = self.backend.plug(docs, req.context.request_id, claims)
         self.collect(resp, tickets, deadline)
 
     def collect(
@@ -77,7 +76,7 @@ class Unplug(Plug):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.deadline(req, "gone")
-        ids = read_ids(read_json(req))
+        ids = read_json(req, read_ids)
         tickets = self.backend.unplug(ids, req.context.request_id)
         self.collect(resp, tickets, deadline)
 
@@ -93,6 +92,11 @@ class Unplug(Plug):
             known = errors.wrap(error, stage="api", port=ticket.port_id)
             return Item(ticket.port_id, known.http, error=known.to_dict())
         return Item(ticket.port_id, 204 if ticket.done.done() else 202)
+
+
+def _plugs(body: Any) -> tuple[list[Document], dict[str, token.Claims]]:
+    docs = read_documents(body)
+    return docs, read_tokens(body, docs)
 
 
 def read_documents(body: Any) -> list[Document]:
@@ -139,7 +143,7 @@ def read_ids(body: Any) -> list[str]:
 
     :raises errors.BadDocument: with the field's path, ``ids[3]``
     """
-    ids: list[str] = []
+    ids: dict[str, None] = {}
     for i, raw in enumerate(_members(body, "ids")):
         try:
             port_id = port_id_of(raw if isinstance(raw, str) else "")
@@ -147,8 +151,8 @@ def read_ids(body: Any) -> list[str]:
             raise errors.BadDocument.at_field(f"ids[{i}]", error.facts["problem"]) from None
         if port_id in ids:
             raise errors.BadDocument.at_field(f"ids[{i}]", "appears twice", port=port_id)
-        ids.append(port_id)
-    return ids
+        ids[port_id] = None
+    return list(ids)
 
 
 def _members(body: Any, name: str, more: Sequence[str] = ()) -> list[Any]:

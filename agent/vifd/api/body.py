@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import falcon
 import msgspec
 
 from vifd import errors
 
+if TYPE_CHECKING:
+    from vifd.api.bodies import Bodies
+
 #: Bytes of a body that are accepted.
 MAX_BODY = 4 * 1024 * 1024
 #: Bytes of a body that is too large which are read and dropped, so that the answer can be read.
 MAX_DRAIN = 64 * 1024 * 1024
+#: Bytes of a body up to which it is decoded where it was read; larger ones are on a thread's time.
+SMALL = 16 * 1024
+#: Values, keys of one object, and characters of a key that are accepted.
+MAX_VALUES = 300_000
+MAX_KEYS = 10_000
+MAX_KEY = 1024
 #: Nesting of arrays and objects that is accepted; what is kept must be readable everywhere.
 MAX_DEPTH = 32
 BODY = "(body)"
@@ -24,22 +34,35 @@ T = TypeVar("T")
 _NAMED = re.compile(r"(required|unknown) field `([^`]+)`")
 
 
-def read_json(req: falcon.Request) -> Any:
-    """The parsed body.
+def read_json(req: falcon.Request, made: Callable[[Any], T]) -> T:
+    """The parsed body, as what is made of it: a document, a list of ids…
 
-    :raises errors.BadDocument: not UTF-8, not JSON, a key twice, too deep, or cut short
+    Both is done on a thread of its own where the body is large: the event loop is everybody's.
+
+    :raises errors.BadDocument: not UTF-8, not JSON, a key twice, too deep, too much, or cut short
     :raises errors.BodyTooLarge: more than :data:`MAX_BODY` bytes
+    :raises errors.Busy: too many large bodies at this moment
     :raises errors.MediaTypeUnsupported: declared as something else than JSON
     """
     _require_json(req)
-    return parse(_read(req))
+    declared = req.env.get("CONTENT_LENGTH")
+    bodies: Bodies | None = getattr(req.context, "bodies", None)
+    if bodies is None or (declared is not None and int(declared) <= SMALL):
+        return made(parse(_read(req)))
+    with bodies.place(req.context.access):
+        body = _read(req)
+        return bodies.apart(lambda: made(parse(body)))
 
 
 def expect_empty(req: falcon.Request) -> None:
     """Refuse a body on a call that takes none; ``{}`` passes, as some clients always send it."""
     if req.env.get("CONTENT_LENGTH", "0") == "0" and "HTTP_TRANSFER_ENCODING" not in req.env:
         return
-    if _read(req).strip() not in (b"", b"{}"):
+    try:
+        begin: bytes = req.env["wsgi.input"].read(64)
+    except (ValueError, OSError) as error:
+        raise errors.BadDocument.at_field(BODY, f"cannot be read: {error}") from error
+    if begin.strip() not in (b"", b"{}"):
         raise errors.BadDocument.at_field(BODY, "this call takes no body")
 
 
@@ -75,7 +98,11 @@ def _drain(stream: Any) -> None:
 
 
 def parse(body: bytes) -> Any:
-    """Strict JSON (RFC 8259) with unique keys and bounded nesting."""
+    """Strict JSON (RFC 8259) with unique keys, bounded in nesting, values and keys; in a time that
+    grows with its length."""
+    # each value but the first follows one of these; in strings they count as well
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise errors.BadDocument.at_field(BODY, f"has more than {MAX_VALUES} values")
     try:
         value = msgspec.json.decode(body)
     except msgspec.MsgspecError as error:
@@ -84,7 +111,7 @@ def parse(body: bytes) -> Any:
         raise errors.BadDocument.at_field(BODY, f"is not UTF-8 (byte {error.start})") from error
     except RecursionError:
         raise _too_deep(BODY) from None
-    _check_depth(value)
+    _check_shape(value)
     if _may_repeat_keys(body, value):
         json.loads(body, object_pairs_hook=_unique)
     return value
@@ -119,18 +146,27 @@ def _may_repeat_keys(body: bytes, value: Any) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise errors.BadDocument.at_field(twice[:64] or '""', "appears twice in one object")
     return found
 
 
-def _check_depth(value: Any) -> None:
+def _check_keys(item: dict[str, Any]) -> None:
+    if len(item) > MAX_KEYS:
+        raise errors.BadDocument.at_field(next(iter(item))[:64], f"is one of over {MAX_KEYS} keys")
+    for key in item:
+        if len(key) > MAX_KEY:
+            raise errors.BadDocument.at_field(key[:64], f"is a key of over {MAX_KEY} characters")
+
+
+def _check_shape(value: Any) -> None:
     level = [value]
     for _ in range(MAX_DEPTH):
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
+                _check_keys(item)
                 below.extend(item.values())
             elif isinstance(item, list):
                 below.extend(item)

@@ -101,7 +101,9 @@ class Events:
         follow = query.boolean("follow", given.get("follow", "true"))
         limit = query.integer("limit", given.get("limit", "10000"), 1, 100_000)
         if follow and self.feed.followers >= MAX_FOLLOWERS:
-            raise errors.Busy(facts={"limit": MAX_FOLLOWERS}, retry_after=5)
+            raise errors.Busy(
+                facts={"limit": MAX_FOLLOWERS, "what": "readers of the event stream"}, retry_after=5
+            )
         resp.content_type = "text/event-stream"
         resp.set_header("Cache-Control", "no-store")
         resp.stream = self.follow(after) if follow else self.replay(after, limit)

@@ -3,6 +3,7 @@ hands."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import falcon
@@ -51,7 +52,7 @@ class Adopt(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         """Take over a port that somebody else plugged, in place."""
         deadline = query.deadline(req, "active")
-        doc = decode(read_json(req), port_id=port_id_of(port_id))
+        doc = read_json(req, partial(decode, port_id=port_id_of(port_id)))
         self.finish(resp, self.backend.adopt(doc, req.context.request_id), deadline)
 
 
@@ -82,7 +83,7 @@ def _object(req: falcon.Request, known: tuple[str, ...]) -> dict[str, Any]:
     """The body, which may be left out."""
     if req.env.get("CONTENT_LENGTH", "0") == "0" and "HTTP_TRANSFER_ENCODING" not in req.env:
         return {}
-    body = read_json(req)
+    body = read_json(req, lambda value: value)
     if not isinstance(body, dict):
         raise errors.BadDocument.at_field(BODY, "must be a JSON object")
     for key in body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import falcon
@@ -65,7 +66,7 @@ class Prepare(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = query.params(req, ("timeout",))
         timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
-        asked = convert(read_json(req), PrepareRequest)
+        asked = read_json(req, partial(convert, kind=PrepareRequest))
         interfaces = [
             GuestInterface(i.device, asked.guest, mac=i.mac.lower(), port=i.port.lower())
             for i in asked.interfaces

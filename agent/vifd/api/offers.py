@@ -31,7 +31,7 @@ class Offers(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = query.params(req, ("timeout",))
         timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
-        asked = read(read_json(req))
+        asked = read_json(req, read)
         future = self.backend.offer(*asked)
         deadline = query.Deadline("offered", timeout)
         answer(resp, 200, self.waits.result(future, asked.attachment.id, deadline))

@@ -120,7 +120,7 @@ class OnePort(Resource):
         deadline = query.deadline(req, "active", ("token",))
         given = query.params(req, ("wait", "timeout", "token")).get("token")
         claims = {} if given is None else {port_id: claims_of(given, port_id, "query.token")}
-        doc = decode(read_json(req), port_id=port_id_of(port_id))
+        doc = read_json(req, partial(decode, port_id=port_id_of(port_id)))
         ticket = self.backend.plug([doc], req.context.request_id, claims)[0]
         self.finish(resp, ticket, deadline)
 

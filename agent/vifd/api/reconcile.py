@@ -21,7 +21,7 @@ class Reconcile(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let it begin, with one port; repeating it, or with nothing pending, changes nothing."""
         query.params(req, ())
-        body = read_json(req)
+        body = read_json(req, lambda value: value)
         if not isinstance(body, dict):
             raise errors.BadDocument.at_field(BODY, "must be a JSON object")
         for key in body:

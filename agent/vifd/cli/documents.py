@@ -28,7 +28,8 @@ def read(name: str) -> list[Any]:
     """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text.encode()
+    except (OSError, UnicodeError) as error:
         hint = "; the output format is --format here" if name in ("json", "yaml", "table") else ""
         raise UsageError(f"cannot read {name}: {error}{hint}") from error
     documents = [doc for value in _values(text, name) for doc in _members(value)]
@@ -48,6 +49,8 @@ def _values(text: str, name: str) -> list[Any]:
         return list(_json_values(text))
     except _DuplicateKey as error:
         raise UsageError(f"{name}: {error}") from error
+    except RecursionError:
+        raise UsageError(f"{name}: is nested too deep") from None
     except ValueError as not_json:
         if text.lstrip()[:1] in ("{", "["):
             raise UsageError(f"{name}: not JSON: {not_json}") from not_json
@@ -61,8 +64,9 @@ class _DuplicateKey(ValueError):
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _DuplicateKey(f"{next(k for k in keys if keys.count(k) > 1)!r} appears twice")
+        seen: set[str] = set()
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        raise _DuplicateKey(f"{twice!r:.80} appears twice")
     return found
 
 
@@ -90,5 +94,7 @@ def _yaml_values(text: str, name: str) -> list[Any]:
     try:
         loaded = yaml.load_all(text, Loader)
         return [value for value in loaded if value is not None]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{name}: neither JSON nor YAML: {error}") from error
+    except RecursionError:
+        raise UsageError(f"{name}: is nested too deep") from None

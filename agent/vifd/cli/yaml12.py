@@ -20,11 +20,13 @@ class Loader(yaml.SafeLoader):  # type: ignore[misc]
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str) or keys.count(key) > 1:
-                problem = f"{key!r} is no name, or appears twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        seen: set[str] = set()
+        for node_of_key, _ in node.value:
+            key = self.construct_object(node_of_key, deep=True)
+            if not isinstance(key, str) or key in seen:
+                problem = f"{key!r:.80} is no name, or appears twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node_of_key.start_mark)
+            seen.add(key)
         made: dict[Any, Any] = super().construct_mapping(node, deep)
         return made
 

@@ -82,6 +82,7 @@ from vifd.errors.request import (
     NoSuchRoute,
     Stopping,
     UnknownRequired,
+    UnreadTooLarge,
     UnsupportedVersion,
 )
 from vifd.errors.segment import (
@@ -166,6 +167,7 @@ __all__ = [
     "TraitMissing",
     "UnknownRequired",
     "UnplugPartial",
+    "UnreadTooLarge",
     "UnsupportedVersion",
     "VifError",
     "VifModelUnsupported",

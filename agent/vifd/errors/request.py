@@ -27,6 +27,16 @@ class BadDocument(VifError):
         return cls(facts={"field": field, "problem": problem}, stage="decode", port=port)
 
 
+class UnreadTooLarge(BadDocument):
+    """Fields that this daemon does not read are kept with a port, and these are too much."""
+
+    code = "E_DOC_UNREAD"
+    reached = "a document with more unknown fields than are kept of one, or of all on this host"
+    reschedulable = True
+    template = "{field}: {problem}"
+    remediation = "leave out what vifd does not read; GET /v1/openapi.json describes every field"
+
+
 class UnsupportedVersion(BadDocument):
     """A document in a version that this daemon does not speak."""
 
@@ -120,7 +130,7 @@ class Busy(VifError):
     """As many callers as the daemon serves are there already."""
 
     code = "E_API_BUSY"
-    reached = "one more reader of the event stream than are served"
+    reached = "one more reader of the event stream, large body or connection than are served"
     klass = "api"
     http = 503
     cni = 11
@@ -128,8 +138,8 @@ class Busy(VifError):
     reschedulable = False
     owner: ClassVar[Owner] = "transient"
     scope: ClassVar[Scope] = "request"
-    template = "{limit} readers follow the event stream already"
-    remediation = "close a stream, or read with ?follow=false"
+    template = "{limit} {what} are served at a time, and are there already"
+    remediation = "come again in a moment; close connections and streams that are not used"
 
 
 class Stopping(VifError):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from vifd import errors
+from vifd.model import unread
 from vifd.model.attachment import Attachment
 from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy, Trunk
 from vifd.model.values import Role
@@ -38,6 +39,8 @@ class Document(Struct, frozen=True):
 
     attachment: Attachment
     raw: dict[str, Any]
+    #: bytes that its unknown fields take
+    unread: int = 0
 
     @property
     def id(self) -> str:
@@ -49,14 +52,13 @@ class Document(Struct, frozen=True):
 
     def with_role(self, role: Role) -> Document:
         """The same document in another role."""
-        return Document(
-            msgspec.structs.replace(self.attachment, role=role), {**self.raw, "role": role.value}
-        )
+        attachment = msgspec.structs.replace(self.attachment, role=role)
+        return Document(attachment, {**self.raw, "role": role.value}, self.unread)
 
     def with_vif_type(self, vif_type: str) -> Document:
         """The same document with a wish for a VIF type."""
         attachment = msgspec.structs.replace(self.attachment, vif_type=vif_type)
-        return Document(attachment, {**self.raw, "vif_type": vif_type})
+        return Document(attachment, {**self.raw, "vif_type": vif_type}, self.unread)
 
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$?\.?([^`]*)`$")
@@ -69,6 +71,16 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
     :param port_id: the id that the caller addressed, if any
     :raises errors.BadDocument: with the field's path; nothing was touched
     """
+    document = _decoded(raw, port_id)
+    if document.unread > unread.MAX_DOCUMENT:
+        path, _ = max(unread.unread(raw), key=lambda f: len(msgspec.json.encode(f[1])))
+        problem = f"is not read; of such fields {unread.MAX_DOCUMENT} bytes are kept"
+        facts = {"field": path[:255], "problem": problem, "have": document.unread}
+        raise errors.UnreadTooLarge(facts=facts, stage="decode", port=document.id)
+    return document
+
+
+def _decoded(raw: Any, port_id: str | None) -> Document:
     if not isinstance(raw, dict):
         raise errors.BadDocument.at_field("(document)", "must be a JSON object")
     version = raw.get("version")
@@ -85,7 +97,7 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
     if port_id is not None and attachment.id != port_id:
         raise errors.BadDocument.at_field("port.id", "differs from the id in the path")
     _check_values(attachment)
-    return Document(attachment, raw)
+    return Document(attachment, raw, unread.size(raw))
 
 
 def _check_required(attachment: Attachment) -> None:
@@ -107,12 +119,11 @@ def restore(raw: Any, *, port_id: str | None = None) -> Document:
     :raises errors.BadDocument: it never was one
     """
     try:
-        return decode(raw, port_id=port_id)
+        return _decoded(raw, port_id)
     except errors.BadDocument:
         if not isinstance(raw, dict):
             raise
-        document = decode(_without_later(raw), port_id=port_id)
-        return Document(document.attachment, raw)
+        return Document(_decoded(_without_later(raw), port_id).attachment, raw, unread.size(raw))
 
 
 def _without_later(raw: dict[str, Any]) -> dict[str, Any]:
