@@ -30,6 +30,7 @@ from vifd.negotiation.token import Claims
 from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
 from vifd.registry import Found
 from vifd.release import Release
+from vifd.rereading import Reading
 from vifd.status import status_of
 from vifd.store import Journal
 from vifd.ticket import Event, Ticket
@@ -45,6 +46,7 @@ class Agent:
     :param guests: what is done about the guests behind the ports
     :param host: what is known of the host
     :param guard: holds back what an upgrade would change
+    :param reading: what came of reading the configuration
     :param examiner: answers why a port works or does not
     """
 
@@ -59,6 +61,7 @@ class Agent:
         guests: Guests | None = None,
         collector: Collector | None = None,
         guard: Guard | None = None,
+        reading: Callable[[], Reading] = lambda: Reading(0.0),
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -67,6 +70,7 @@ class Agent:
         self._guests = guests or Guests(engine, journal)
         self._collector = collector or Collector.of(engine, journal)
         self._guard = guard
+        self._reading = reading
         self._adoption = Adoption(engine, journal)
         self._release = Release(engine, journal)
         self._host = host or HostView(engine)
@@ -98,6 +102,9 @@ class Agent:
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,
             "unreadable": sorted(self._journal.unreadable),
+            "configuration_problem": self._reading().problem or None,
+            "configuration_read_at": self._reading().at,
+            "configuration_unknown": self._reading().unknown,
         }
 
     @property
@@ -209,6 +216,7 @@ class Agent:
         for thread, number in steady.failures().items():
             self._metrics.threads.labels(thread).set(number)
         self._metrics.outbox.set(self._journal.outbox_size())
+        self._metrics.read(self._reading())
         self._guests.gauge(self._metrics)
 
     # --- requests ---

@@ -29,6 +29,7 @@ from vifd.hypervisor.making import make as make_hypervisor
 from vifd.metrics import Metrics
 from vifd.plugin import Host, VifPlugin
 from vifd.postman import Postman
+from vifd.rereading import Configuration
 from vifd.store import Journal
 from vifd.upgrade import options as upgrade_options
 from vifd.upgrade import stamp
@@ -52,6 +53,8 @@ class Daemon:
 
     def __init__(self, conf: Any, make: DriverFactory | None = None) -> None:
         self._conf = conf
+        self._configuration = Configuration(conf, parts.elsewhere)
+        self._changeable = parts.Changeable.of(conf)
         self._started = time.monotonic()
         self._announced = False
         register = partial(config.register_source, conf)
@@ -99,6 +102,7 @@ class Daemon:
             self._guests,
             self._collector,
             self._guard,
+            reading=lambda: self._configuration.reading,
         )
         self._engine.mail = self._postman.notify
         self._journal.rebuilt = self._reassert
@@ -106,13 +110,12 @@ class Daemon:
 
     def _watching(self) -> Watcher:
         """Its intervals are read each time, so that a reload changes them."""
-        conf = self._conf
         return Watcher(
             self._engine,
             self._journal,
-            interval=lambda: float(conf.engine.check_interval),
+            interval=lambda: self._changeable.check_interval,
             reassert=self._reassert,
-            reassert_interval=lambda: float(conf.network.reassert_interval),
+            reassert_interval=lambda: self._changeable.reassert_interval,
         )
 
     def _demand(self, found: Sequence[registry.Found]) -> None:
@@ -126,7 +129,7 @@ class Daemon:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         hub = Hub()
-        api = Api(hub, self._agent, parts.policy(self._conf))
+        api = Api(hub, self._agent, self._changeable.policy)
         with _signals(hub, lambda: self._reload(api)), steady.watched():
             self._startup(hub, api)
             hub.run_until()
@@ -147,6 +150,7 @@ class Daemon:
         self._collector.start()
         self._postman.start()
         self._service.start(self._agent)
+        self._configuration.first()
         self._server.start()
         self._readiness = hub.every(0.02, self._announce)
         period = systemd.watchdog_interval()
@@ -174,7 +178,7 @@ class Daemon:
         if not self._announced and self._engine.ready and not self._guard.measuring:
             self._announced = True
             self._readiness.cancel()
-            systemd.notify(f"READY=1\nSTATUS={len(self._journal.records())} ports")
+            systemd.notify("READY=1\nSTATUS=" + self._state())
             LOG.info("ready after %.2f s", time.monotonic() - self._started)
             # What start-up made stays: the collector need not walk it in the middle of a plug.
             gc.collect()
@@ -226,16 +230,19 @@ class Daemon:
     def _reload(self, api: Api) -> None:
         """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""
         systemd.notify("RELOADING=1")
-        try:
-            changed = self._conf.mutate_config_files()
-            api.policy = parts.policy(self._conf)
-            self._engine.configure(parts.settings(self._conf))
-            self._collector.configure(garbage_options.settings(self._conf.garbage))
-            names = [".".join(filter(None, key)) for key in changed]
-            LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
-        except Exception:
-            LOG.exception("the configuration cannot be read again; the old one stays in force")
-        systemd.notify("READY=1")
+        new = self._configuration.again(parts.Changeable.of)
+        if new is not None:
+            self._changeable = new
+            api.policy = new.policy
+            self._engine.configure(new.settings)
+            self._collector.configure(new.garbage)
+        systemd.notify("READY=1\nSTATUS=" + self._state())
+
+    def _state(self) -> str:
+        """The line that "systemctl status" shows."""
+        ports = f"{len(self._journal.records())} ports"
+        problem = self._configuration.reading.problem
+        return f"{ports}; the configuration cannot be used: {problem}" if problem else ports
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from vifd.rereading import Reading
+
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -72,6 +74,26 @@ class Metrics:
             "vifd_guest_actions", "Guests started at boot, prepared for, repaired, by outcome",
             ["action", "result"], registry=r,
         )  # fmt: skip
+
+        self.config_good = Gauge(
+            "vifd_config_last_reload_successful",
+            "0 where the files of the configuration cannot be used and the one before is in force",
+            registry=r,
+        )  # fmt: skip
+        self.config_at = Gauge(
+            "vifd_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read", registry=r,
+        )  # fmt: skip
+        self.config_unknown = Gauge(
+            "vifd_config_unknown_options",
+            "Options and groups in the configuration that do not exist", registry=r,
+        )  # fmt: skip
+
+    def read(self, reading: Reading) -> None:
+        """Bring the gauges of the configuration up to date."""
+        self.config_good.set(not reading.problem)
+        self.config_at.set(reading.at)
+        self.config_unknown.set(len(reading.unknown))
 
     @contextmanager
     def timed(

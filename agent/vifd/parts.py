@@ -7,6 +7,7 @@ import logging
 import os
 import pwd
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +21,14 @@ from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
 from vifd.drivers.tracer import LocalTracer
 from vifd.engine import Settings
+from vifd.garbage import options as garbage_options
 from vifd.guests import StartPolicy
 from vifd.guests.booting import seconds_since_first_start
 from vifd.network import GROUP as NETWORK_GROUP
 from vifd.network import NetworkService
 from vifd.offering import Terms
+from vifd.plugin import GROUP as PLUGIN_GROUP
+from vifd.sources import GROUP as SOURCE_GROUP
 
 LOG = logging.getLogger(__name__)
 
@@ -59,6 +63,41 @@ def settings(conf: Any) -> Settings:
         retry_longest=conf.engine.retry_longest,
         repair=conf.engine.repair,
     )
+
+
+@dataclass(frozen=True)
+class Changeable:
+    """What may change at run time, as one configuration says it.
+
+    :param policy: who may do what at the API
+    :param check_interval: seconds; 0 for never
+    :param reassert_interval: seconds; 0 for never
+    """
+
+    settings: Settings
+    policy: Policy
+    garbage: garbage_options.Settings
+    check_interval: float
+    reassert_interval: float
+
+    @classmethod
+    def of(cls, conf: Any) -> Changeable:
+        """Every value is looked at, so that a bad one is met here."""
+        return cls(
+            settings(conf),
+            policy(conf),
+            garbage_options.settings(conf.garbage),
+            float(conf.engine.check_interval),
+            float(conf.network.reassert_interval),
+        )
+
+
+def elsewhere() -> set[str]:
+    """Groups of options of what is installed and may not be in use."""
+    groups = (PLUGIN_GROUP, SOURCE_GROUP)
+    names = {point.name for group in groups for point in registry.installed(group)}
+    services = {f"network_{point.name}" for point in registry.installed(NETWORK_GROUP)}
+    return names | services
 
 
 def network_service(conf: Any) -> NetworkService:

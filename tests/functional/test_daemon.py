@@ -245,6 +245,33 @@ def test_hangup_takes_what_can_change_and_names_what_cannot(up: Vifd) -> None:
     up.configure({"api": {"socket": up.directory / "vifd.sock"}})
 
 
+def test_hangup_with_nonsense_leaves_everything_in_force(ovs: PrivateOvs, up: Vifd) -> None:
+    up.plug(document(1))
+    device = up.get(f"/v1/ports/{document(1)['port']['id']}")["device"]
+    up.configure({"engine": {"check_interval": "soon"}, "ovs": {"integration_brige": "br-x"}})
+    assert up.process.pid is not None
+    os.kill(up.process.pid, signal.SIGHUP)
+    until(lambda: up.get("/v1/status")["configuration_problem"], "the status says so")
+    assert "[engine] check_interval" in up.get("/v1/status")["configuration_problem"]
+    assert "vifd_config_last_reload_successful 0.0" in _text(up, "/metrics")
+    # what drifts is mended as before: the watcher lives
+    ovs.vsctl("clear", "interface", device, "external_ids")
+    mark = ("--if-exists", "get", "interface", device, "external_ids:vifd-port")
+    until(lambda: ovs.vsctl(*mark).strip(), "the port is marked again")
+    assert "the watcher failed" not in up.log
+    up.configure({"engine": {"check_interval": 60}})
+    os.kill(up.process.pid, signal.SIGHUP)
+    until(lambda: not up.get("/v1/status")["configuration_problem"], "the status is well again")
+    status = up.get("/v1/status")
+    assert status["configuration_unknown"] == [
+        "[ovs] integration_brige is no option; did you mean integration_bridge?"
+    ]
+    assert "vifd_config_last_reload_successful 1.0" in _text(up, "/metrics")
+    assert "vifd_config_unknown_options 1.0" in _text(up, "/metrics")
+    del up.options["ovs"]["integration_brige"]
+    up.configure({})
+
+
 def test_a_stop_leaves_ports_and_traffic_alone(ovs: PrivateOvs, up: Vifd) -> None:
     up.plug(document(1))
     up.plug(document(2))

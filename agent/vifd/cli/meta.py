@@ -14,7 +14,7 @@ class Status(ApiShow):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         found = self.client.call("GET", "/v1/status")
-        kinds = {"started_at": Moment}
+        kinds = {"started_at": Moment, "configuration_read_at": Moment}
         return tuple(found), tuple(kinds.get(k, Words)(v) for k, v in found.items())
 
 

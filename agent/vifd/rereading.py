@@ -1,0 +1,202 @@
+"""Reading the configuration again: all of it into a fresh one, and only what is good is taken.
+
+oslo.config replaces its files before it looks at a value, and looks at a value only when somebody
+asks for it, so that a bad one shows up where nobody expects it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec import Struct
+from oslo_config import cfg
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Options that say where options are.
+_FILES = frozenset(("config_file", "config_dir", "config_source"))
+#: Characters of a problem that are told; a file can hold anything.
+_LONGEST = 500
+
+
+class Problems(Exception):
+    """The files hold something that cannot be used; the text names each option."""
+
+
+class Reading(Struct, frozen=True):
+    """What came of the last reading of the files.
+
+    :param at: when the configuration in force was read, seconds since the epoch
+    :param problem: why the files as they are now are not in force; empty where they are
+    :param unknown: what stands in them and is no option, with what may have been meant
+    """
+
+    at: float
+    problem: str = ""
+    unknown: list[str] = []
+
+    def failed(self, problem: str) -> Reading:
+        """The same, after files that cannot be used."""
+        return Reading(self.at, problem[:_LONGEST], self.unknown)
+
+
+class Configuration:
+    """The options in force, and what came of reading their files.
+
+    :param elsewhere: groups of what is installed and not in use, asked for where one is unknown
+    """
+
+    def __init__(self, conf: Any, elsewhere: Callable[[], Collection[str]] = tuple) -> None:
+        self._conf = conf
+        self._elsewhere = elsewhere
+        self.reading = Reading(time.time())
+
+    def first(self) -> None:
+        """Say what stands in the files and is no option; once everybody registered theirs."""
+        self.reading = Reading(self.reading.at, unknown=self._unknown())
+
+    def again(self, judge: Callable[[Any], T]) -> T | None:
+        """Read the files again; what is in force stays as it is where they cannot be used.
+
+        :param judge: makes of a configuration what the daemon works with, and may refuse it
+        :returns: what ``judge`` made of the new one, ``None`` where the old one stays
+        """
+        try:
+            made = judge(fresh(self._conf))
+            changed = self._conf.mutate_config_files()
+        except Exception as error:  # noqa: BLE001 - whatever is in a file, the daemon goes on
+            text = str(error) or type(error).__name__
+            self.reading = self.reading.failed(text)
+            LOG.error(
+                "the configuration cannot be used, the old one stays in force: %s. "
+                "Next: correct it and reload again (systemctl reload vifd)", self.reading.problem,
+            )  # fmt: skip
+            return None
+        self.reading = Reading(time.time(), unknown=self._unknown())
+        names = [".".join(filter(None, key)) for key in changed]
+        LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
+        return made
+
+    def _unknown(self) -> list[str]:
+        found = unknown(self._conf) and unknown(self._conf, self._elsewhere())
+        for text in found:
+            LOG.warning("configuration: %s; it has no effect", text)
+        return found
+
+
+class _Option(NamedTuple):
+    group: str
+    opt: cfg.Opt
+
+
+def fresh(conf: Any) -> Any:
+    """The files as they are now, read into a configuration of their own with every option that is
+    registered, by us, by plugins or by libraries; each value was looked at.
+
+    :raises Problems: a file cannot be read or parsed, or a value is none for its option
+    """
+    made = cfg.ConfigOpts()
+    options = list(_registered(conf))
+    for option in options:
+        made.register_opt(option.opt, group=option.group or None)
+    files = [f"--config-file={name}" for name in conf.config_file or ()]
+    places = [f"--config-dir={name}" for name in conf.config_dir or ()]
+    try:
+        made([*files, *places], project="vifd", prog="vifd", default_config_files=[])
+    except (cfg.Error, OSError, UnicodeError) as error:
+        raise Problems(str(error)) from error
+    except SystemExit as error:
+        raise Problems("an option that is required is missing") from error
+    problems = list(filter(None, (_problem(made, option) for option in options)))
+    if problems:
+        raise Problems("; ".join(problems))
+    return made
+
+
+def _registered(conf: Any) -> Iterator[_Option]:
+    # The one way to know also what libraries registered, in the process's own configuration.
+    for info, group in conf._all_opt_infos():
+        if info["opt"].dest not in _FILES:
+            yield _Option(group.name if group is not None else "", info["opt"])
+
+
+def _problem(conf: Any, option: _Option) -> str:
+    name = f"[{option.group or 'DEFAULT'}] {option.opt.name}"
+    try:
+        value = conf[option.group][option.opt.dest] if option.group else conf[option.opt.dest]
+    except (cfg.Error, ValueError) as error:
+        return f"{name}: {error}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{name}: {value} is no time"
+    return ""
+
+
+def unknown(conf: Any, elsewhere: Collection[str] = ()) -> list[str]:
+    """What stands in the files and is no option, as sentences.
+
+    :param elsewhere: groups of what is installed and not in use; their options are not known here
+    """
+    known: dict[str, set[str]] = {"DEFAULT": set(), **{group: set() for group in conf._groups}}
+    for option in _registered(conf):
+        known.setdefault(option.group or "DEFAULT", set()).update(_names(option.opt))
+    sections: dict[str, dict[str, Any]] = {}
+    for name in _files(conf):
+        try:
+            cfg.ConfigParser(name, sections).parse()
+        except (cfg.Error, OSError, UnicodeError):  # who reads for good says so
+            continue
+    return list(_strange(sections, known, elsewhere))
+
+
+def _files(conf: Any) -> Iterator[str]:
+    yield from conf.config_file or ()
+    for place in conf.config_dir or ():
+        yield from sorted(map(str, Path(place).glob("*.conf")))
+
+
+def _names(opt: cfg.Opt) -> Iterator[str]:
+    yield opt.dest
+    yield opt.name
+    for old in opt.deprecated_opts:
+        if old.name:
+            yield old.name.replace("-", "_")
+            yield old.name
+
+
+def _strange(
+    sections: Mapping[str, Mapping[str, Any]],
+    known: Mapping[str, Collection[str]],
+    elsewhere: Collection[str],
+) -> Iterator[str]:
+    for title, values in sections.items():
+        # as oslo.config does: only DEFAULT is written in capitals
+        group = title if title == "DEFAULT" else title.lower()
+        if group not in known:
+            if group not in elsewhere:
+                yield f"[{title}] is no group{_meant(group, [*known, *elsewhere], '[{}]')}"
+            continue
+        for name in values:
+            if name not in known[group]:
+                yield f"[{group}] {name} is no option{_hint(name, group, known)}"
+
+
+def _hint(name: str, group: str, known: Mapping[str, Collection[str]]) -> str:
+    """What may have been meant: a name alike in the group, else the same name in another one."""
+    alike = _meant(name, known[group], "{}")
+    if alike:
+        return alike
+    there = [other for other, names in known.items() if name in names]
+    return f"; did you mean it in [{there[0]}]?" if there else ""
+
+
+def _meant(name: str, names: Collection[str], shape: str) -> str:
+    close = difflib.get_close_matches(name.replace("-", "_"), list(names), 1, 0.7)
+    return f"; did you mean {shape.format(close[0])}?" if close else ""
