@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from vifd import errors
 from vifd.engine import Engine
+from vifd.intake import tell_unread
 from vifd.model import Document, PortRecord, Wiring
 from vifd.plugin import VifPlugin
 from vifd.status import settled, wants_open
@@ -127,6 +128,7 @@ class Adoption:
             )  # fmt: skip
             record = replace(record, open=wants_open(record))
             present = self.engine.accept({doc.id: lambda now: now or record})[doc.id]
+        tell_unread(doc, ticket.request_id)
         if present is None or present.names != names:
             raise errors.Superseded(facts={"by": "plug"}, stage="adopt", port=doc.id)
         ticket.created = True

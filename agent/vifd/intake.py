@@ -17,7 +17,7 @@ from typing import Protocol
 from vifd import errors
 from vifd.capabilities.neighbours import Neighbours
 from vifd.decision import Decider, Decision, Plugins, Request
-from vifd.model import PortRecord
+from vifd.model import Document, PortRecord, alarming, notes, unread_remarks
 from vifd.parking import Parking
 from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
@@ -162,6 +162,8 @@ class Intake:
             return
         if record is not None:
             ticket.accept(record)
+        if request.doc is not None and decision.change is not None:
+            tell_unread(request.doc, ticket.request_id)
         if decision.refusal is not None:
             ticket.fail(decision.refusal)
             return
@@ -182,6 +184,16 @@ class Intake:
         )  # fmt: skip
         request.ticket.fail(refusal)
         return None
+
+
+def tell_unread(doc: Document, request_id: str) -> None:
+    """Warn of what a document that was taken says in vain, or probably does not mean."""
+    remarks = alarming(unread_remarks(doc.raw)) if doc.unread else []
+    for remark in (*remarks, *notes(doc.attachment)):
+        LOG.warning(
+            "document: %s. Next: correct it and send it again. port=%s instance=%s request=%s",
+            remark, doc.id, doc.attachment.instance_id, request_id,
+        )  # fmt: skip
 
 
 def _clashes(request: Request, coming: Neighbours) -> bool:

@@ -20,7 +20,7 @@ import pytest
 from unit.docs import document, port_id
 from vifd.testing import census, frames
 from vifd.testing.daemon import Vifd
-from vifd.testing.guests import TapGuest, assert_reaches, guests
+from vifd.testing.guests import TapGuest, assert_only, assert_reaches, guests
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
@@ -243,6 +243,22 @@ def test_hangup_takes_what_can_change_and_names_what_cannot(up: Vifd) -> None:
     for said in ("engine.check_interval", "Ignoring change to immutable option api.socket"):
         until(lambda said=said: said in up.log, said)  # type: ignore[misc]
     up.configure({"api": {"socket": up.directory / "vifd.sock"}})
+
+
+def test_a_document_of_the_networking_api_gets_its_address_rules(ovs: PrivateOvs, up: Vifd) -> None:
+    ours, theirs = document(1), document(2)
+    theirs["port"]["fixed_ips"] = theirs.pop("fixed_ips")
+    theirs["port"]["port_security_enable"] = True
+    status, port = up.plug(theirs)
+    assert (status, port["status"]) == (201, "ACTIVE")
+    assert port["document"]["fixed_ips"]
+    said = "port.port_security_enable is not read; did you mean port.port_security_enabled?"
+    assert port["unread"] == [said]
+    until(lambda: said in up.log, "the log says so")
+    up.plug(ours)
+    with guests_of(ovs, 1, 2) as (one, two):
+        forged = frames.arp_request(mac(2), "10.0.9.9", "10.0.0.1")
+        assert_only(one, forbidden=[(two, forged)], allowed=(two, hello(2, 1)))
 
 
 def test_hangup_with_nonsense_leaves_everything_in_force(ovs: PrivateOvs, up: Vifd) -> None:

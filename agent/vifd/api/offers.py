@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import falcon
+from msgspec.structs import replace
 
 from vifd import errors
 from vifd.api import query
 from vifd.api.batch import below
 from vifd.api.body import read_json
 from vifd.api.ports import Resource, answer
-from vifd.model import Attachment, decode
+from vifd.model import Attachment, decode, notes, unread_remarks
 from vifd.negotiation import Acceptable, acceptable, spoken
 
 _FIELDS = ("attachment", "acceptable", "contract_version")
@@ -23,6 +24,7 @@ class Question(NamedTuple):
     attachment: Attachment
     acceptable: list[Acceptable] | None
     contract: str
+    unread: list[str]
 
 
 class Offers(Resource):
@@ -32,9 +34,10 @@ class Offers(Resource):
         given = query.params(req, ("timeout",))
         timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
         asked = read_json(req, read)
-        future = self.backend.offer(*asked)
+        future = self.backend.offer(asked.attachment, asked.acceptable, asked.contract)
         deadline = query.Deadline("offered", timeout)
-        answer(resp, 200, self.waits.result(future, asked.attachment.id, deadline))
+        found = self.waits.result(future, asked.attachment.id, deadline)
+        answer(resp, 200, replace(found, unread=asked.unread, notes=notes(asked.attachment)))
 
 
 def read(body: Any) -> Question:
@@ -61,4 +64,5 @@ def read(body: Any) -> Question:
     except errors.BadDocument as error:
         raise below(error, "attachment") from error
     listed = body.get("acceptable")
-    return Question(doc.attachment, None if listed is None else acceptable.read(listed), contract)
+    accepted = None if listed is None else acceptable.read(listed)
+    return Question(doc.attachment, accepted, contract, unread_remarks(doc.raw))

@@ -17,6 +17,8 @@ from vifd.model import (
     Status,
     Vif,
     Wiring,
+    notes,
+    unread_remarks,
 )
 from vifd.status import status_of
 
@@ -37,6 +39,9 @@ class PortView(Struct, frozen=True):
     :param selection: how the plugin was chosen, what else would do, and why the others lost;
         ``null`` for a port that was taken over
     :param enforcement: each feature that the document asks for, and what enforces it
+    :param unread: each field of the document that nothing here reads, with what may have been meant
+    :param notes: what is asked for and is without effect, could not be found out, or is probably
+        not meant
     """
 
     id: str
@@ -57,6 +62,8 @@ class PortView(Struct, frozen=True):
     checked_at: float | None
     enforcement: list[Enforcement]
     selection: Selection | None
+    unread: list[str]
+    notes: list[str]
 
 
 #: What may be asked for with ``?fields=``.
@@ -89,7 +96,10 @@ def view(record: PortRecord, enforcement: Sequence[Enforcement]) -> PortView:
         checked_at=report.at if report else None,
         selection=record.selection,
         enforcement=list(enforcement),
-    )
+        unread=unread_remarks(record.doc.raw) if record.doc.unread else [],
+        notes=[*(record.selection.notes if record.selection else ()),
+               *notes(record.doc.attachment)],
+    )  # fmt: skip
 
 
 def only(port: PortView, fields: Iterable[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from vifd.cli import documents
 from vifd.cli.base import UsageError, code_of
 from vifd.cli.client import Refused, port_path
-from vifd.cli.plug import COLUMNS, WHOLE, Many, _id, _row
+from vifd.cli.plug import COLUMNS, WHOLE, Many, _id, _row, warn
 
 
 class Adopt(Many):
@@ -34,6 +34,7 @@ class Adopt(Many):
         items = self.send_all(chosen, "adopt", self._send)
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[item.get(name) for name in WHOLE] for item in items]
+        warn([(item["id"], item.get("port") or {}) for item in items])
         return COLUMNS, [_row(item) for item in items]
 
     def _chosen(self, docs: list[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from cliff.columns import FormattableColumn
 from vifd.cli import documents, report
 from vifd.cli.base import FAILED, OK, ApiList, UsageError
 from vifd.cli.client import Refused
+from vifd.cli.plug import warn
 from vifd.cli.terminal import room
 
 #: Characters of a line of reasons: they are sentences.
@@ -75,6 +76,7 @@ class Offer(ApiList):
         self.code = FAILED if any(answer["error"] for answer in answers) else OK
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[answer[name] for name in WHOLE] for answer in answers]
+        warn([(report.clean(a["port"]) or "-", a["offer"] or {}) for a in answers])
         if parsed_args.formatter == "table" and not parsed_args.columns:
             return PAGE, page(answers)
         return PLAIN, [row for answer in answers for row in rows(answer)]

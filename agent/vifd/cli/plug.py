@@ -77,6 +77,7 @@ class PortPlug(Many):
         items = [self._one(only, docs[0])] if only else self.send_all(docs, "plug", self._send)
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[item.get(name) for name in WHOLE] for item in items]
+        warn([(item["id"], item.get("port") or {}) for item in items])
         return COLUMNS, [_row(item) for item in items]
 
     def _one(self, port_id: str, document: Any) -> dict[str, Any]:
@@ -91,6 +92,15 @@ class PortPlug(Many):
         answer = self.client.call("POST", "/v1/ports:plug", body, self.waiting("active"))
         found: list[dict[str, Any]] = answer["ports"]
         return found
+
+
+def warn(answers: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Tell people what of their documents was not read, or is probably not meant."""
+    said = [f"port {port}: {text}" for port, one in answers for text in report.warnings(one)]
+    for line in said[:EXPLAINED]:
+        sys.stderr.write(f"vifctl: {line}\n")
+    if len(said) > EXPLAINED:
+        sys.stderr.write(f"vifctl: and {len(said) - EXPLAINED} remarks more; see port show\n")
 
 
 def _chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -12,6 +12,9 @@ SECTIONS = {
     "libvirt": "used by",
 }  # fmt: skip
 
+#: How the daemon ends what it says of a field that is none of a host's business.
+SAYS_NOTHING = "says nothing to a host"
+
 
 def clean(text: str) -> str:
     """Without control characters: names come from users and go to a terminal."""
@@ -146,9 +149,25 @@ def _tried(error: Mapping[str, Any]) -> Iterator[str]:
         yield f"{names}: {text}" if names else text
 
 
-def notes(selection: Mapping[str, Any] | None) -> str:
-    """What was said of the chosen candidate when a port was plugged, one per line."""
-    return "\n".join(clean(str(note)) for note in (selection or {}).get("notes") or ())
+def notes(port: Mapping[str, Any]) -> str:
+    """What should be known of a port and its choice, one per line."""
+    # absent in the answer of a daemon that is older than this command
+    said = port.get("notes", (port.get("selection") or {}).get("notes"))
+    return "\n".join(clean(str(note)) for note in said or ())
+
+
+def unread(answer: Mapping[str, Any]) -> str:
+    """The fields of the document that nothing reads, one per line."""
+    return "\n".join(f"✗ {clean(str(remark))}" for remark in answer.get("unread") or ())
+
+
+def warnings(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What who sent a document should hear at once: a field that was misspelt, no address; not
+    what any port of the Networking API has."""
+    for remark in answer.get("unread") or ():
+        if not str(remark).endswith(SAYS_NOTHING):
+            yield clean(str(remark))
+    yield from (clean(str(note)) for note in answer.get("notes") or ())
 
 
 def choice(port: Mapping[str, Any]) -> str:
@@ -178,7 +197,8 @@ def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
         "status": f"{port['status']} ({port['phase']}, role {port['role']})",
         "plugin": f"{port['plugin']} / {port['vif_type']}",
         "choice": choice(port),
-        "notes": notes(port.get("selection")) or "-",
+        "notes": notes(port) or "-",
+        "not read": unread(port) or "-",
         "not chosen": not_chosen(port.get("selection")) or "-",
         "network": f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})",
         "instance": f"{instance.get('id', '-')} {clean(instance.get('name', ''))}".rstrip(),

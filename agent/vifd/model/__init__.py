@@ -20,6 +20,7 @@ from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences
 from vifd.model.evidence import Evidence, Report
 from vifd.model.extensions import QosPolicy, QosRule, SecurityGroup, SubPort, Trunk
 from vifd.model.record import PortRecord, Selection, Vif, Wiring
+from vifd.model.remarks import alarming, notes, unread_remarks
 from vifd.model.text import names_in
 from vifd.model.values import MAC, UUID, Id, MacAddress, Mtu, Phase, Role, Status, Text
 
@@ -54,8 +55,11 @@ __all__ = [
     "Trunk",
     "Vif",
     "Wiring",
+    "alarming",
     "decode",
     "differences",
     "names_in",
+    "notes",
     "restore",
+    "unread_remarks",
 ]  # fmt: skip

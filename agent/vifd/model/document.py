@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from vifd import errors
-from vifd.model import unread
+from vifd.model import networking, unread
 from vifd.model.attachment import Attachment
 from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy, Trunk
 from vifd.model.values import Role
@@ -28,8 +28,9 @@ _LATER = {
     "port": (
         "ip_allocation", "security_groups", "qos_policy", "trunk_details", "numa_affinity_policy",
         "trusted", "hardware_offload_type", "hints", "propagate_uplink_status",
+        *networking.IN_PORT,
     ),
-    "network": ("vlan_transparent", "qinq"),
+    "network": ("vlan_transparent", "qinq", *networking.IN_NETWORK),
     "instance": ("numa_nodes",),
 }  # fmt: skip
 
@@ -71,9 +72,12 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
     :param port_id: the id that the caller addressed, if any
     :raises errors.BadDocument: with the field's path; nothing was touched
     """
-    document = _decoded(raw, port_id)
+    try:
+        document = _decoded(raw, port_id)
+    except errors.BadDocument as error:
+        raise networking.as_written(error, raw) from error.__cause__
     if document.unread > unread.MAX_DOCUMENT:
-        path, _ = max(unread.unread(raw), key=lambda f: len(msgspec.json.encode(f[1])))
+        path, _ = max(unread.unread(document.raw), key=lambda f: len(msgspec.json.encode(f[1])))
         problem = f"is not read; of such fields {unread.MAX_DOCUMENT} bytes are kept"
         facts = {"field": path[:255], "problem": problem, "have": document.unread}
         raise errors.UnreadTooLarge(facts=facts, stage="decode", port=document.id)
@@ -83,6 +87,7 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
 def _decoded(raw: Any, port_id: str | None) -> Document:
     if not isinstance(raw, dict):
         raise errors.BadDocument.at_field("(document)", "must be a JSON object")
+    raw = networking.canonical(raw)
     version = raw.get("version")
     if isinstance(version, str) and version not in DOCUMENT_VERSIONS:
         raise errors.UnsupportedVersion(

@@ -28,7 +28,7 @@ def size(raw: Mapping[str, Any]) -> int:
 
 
 def _below(raw: Mapping[str, Any], kind: type[Struct], prefix: str) -> Iterator[tuple[str, Any]]:
-    known = _structs_of(kind)
+    known = fields(kind)
     for name, value in raw.items():
         if name not in known:
             yield f"{prefix}{name}", value
@@ -45,7 +45,7 @@ def _below(raw: Mapping[str, Any], kind: type[Struct], prefix: str) -> Iterator[
 
 
 @cache
-def _structs_of(kind: type[Struct]) -> dict[str, type[Struct] | None]:
+def fields(kind: type[Struct]) -> dict[str, type[Struct] | None]:
     """The fields of a part, each with the part that it holds, one or many; ``None`` for a value."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: _struct_in(hint) for name, hint in hints.items()}

@@ -105,6 +105,8 @@ class Offer(Struct, frozen=True):
     :param enforcement: of the chosen candidate
     :param token: of the chosen candidate
     :param ttl: seconds for which the tokens hold, as long as the host stays as it is
+    :param unread: each field of the document that nothing here reads
+    :param notes: what of the document is probably not meant
     """
 
     contract_version: str
@@ -117,6 +119,8 @@ class Offer(Struct, frozen=True):
     token: str
     ttl: float
     expires_at: float
+    unread: list[str] = []
+    notes: list[str] = []
 
 
 def spoken(wanted: str | None) -> str:
