@@ -43,13 +43,12 @@ class Api:
     """The application and what must be stopped with it.
 
     :ivar wsgi: the WSGI application
-    :ivar policy: who may do what; may be replaced while the daemon runs
     """
 
     def __init__(
         self, hub: Hub, backend: Backend, policy: Policy, keep_alive: float = KEEP_ALIVE
     ) -> None:
-        self.policy = policy
+        self._policy = policy
         self.waits = Waits(hub, backend)
         self.feed = Feed(hub, backend)
         self.bodies = Bodies(hub)
@@ -59,6 +58,16 @@ class Api:
         self.wsgi.add_error_handler(errors.VifError, _refused)
         for route, resource in routes(backend, self.waits, self.feed, keep_alive).items():
             self.wsgi.add_route(route, resource)
+
+    @property
+    def policy(self) -> Policy:
+        """Who may do what. Another one is in force at once, also for streams that are open."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._policy = policy
+        self.feed.look_again()
 
     def stop(self) -> None:
         """End event streams and answer those who wait."""
@@ -77,6 +86,9 @@ class Api:
         resp.set_header("X-Request-ID", req.context.request_id)
         peer: Peer | None = req.env.get(PEER)
         access = self.policy.access(peer) if peer else Access.NONE
+        req.context.allowed = lambda: permits(
+            self.policy.access(peer) if peer else Access.NONE, req.method, req.path
+        )
         req.context.bodies, req.context.access = self.bodies, access
         if not permits(access, req.method, req.path):
             raise _forbidden(req, peer or Peer(-1, -1), access)

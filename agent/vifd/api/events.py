@@ -72,6 +72,10 @@ class Feed:
             return False
         return True
 
+    def look_again(self) -> None:
+        """Have every reader see whether it may go on. From the hub's thread."""
+        self._wake()
+
     def last_id(self) -> int:
         """The id of the newest event in the journal."""
         after = 0
@@ -106,7 +110,8 @@ class Events:
             )
         resp.content_type = "text/event-stream"
         resp.set_header("Cache-Control", "no-store")
-        resp.stream = self.follow(after) if follow else self.replay(after, limit)
+        allowed = req.context.allowed
+        resp.stream = self.follow(after, allowed) if follow else self.replay(after, limit)
 
     def _after(self, req: falcon.Request, given: dict[str, str]) -> int:
         """Where to begin: what a browser's EventSource sends on reconnection wins."""
@@ -129,12 +134,15 @@ class Events:
             after = page[-1].id
             limit -= len(page)
 
-    def follow(self, after: int) -> Iterator[bytes]:
-        """What the journal holds, then every event as it comes, until the reader leaves."""
+    def follow(self, after: int, allowed: Callable[[], bool] = lambda: True) -> Iterator[bytes]:
+        """What the journal holds, then every event as it comes, until the reader leaves.
+
+        :param allowed: whether the reader may still read
+        """
         self.feed.followers += 1
         try:
             yield b"retry: 1000\n\n"
-            while not self.feed.stopping:
+            while not self.feed.stopping and allowed():
                 news = self.feed.next()
                 page = self.backend.events(after, PAGE)
                 if page:
@@ -142,6 +150,8 @@ class Events:
                     after = page[-1].id
                 elif not self.feed.wait(news, self.keep_alive):
                     yield b": keep-alive\n\n"
+            if not allowed():
+                yield b": no longer allowed\n\n"
         except errors.VifError as error:
             LOG.warning("an event stream ends after event %d: %s", after, error)
         finally:

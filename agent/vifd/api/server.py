@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import grp
 import logging
@@ -14,14 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vifd import errors
+from vifd.api.admission import Admission, Shares
 from vifd.api.app import Api
-from vifd.api.auth import Peer
-from vifd.api.protocol import MAX_LINE, CodedProtocol
+from vifd.api.auth import Access, Peer
+from vifd.api.chunks import StrictChunks
+from vifd.api.protocol import MAX_LINE, CodedProtocol, refusal_answer
 from vifd.hub import Hub
 
 # isort: split
 # After vifd.hub, which silences the deprecation warning.
-from eventlet import GreenPool, greenio, wsgi
+from eventlet import GreenPool, greenio, hubs, wsgi
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +34,8 @@ _UCRED = struct.Struct("=iII")
 _SO_PEERGROUPS = 59
 #: The interpreter's bound for socket options: 256 groups. Of a peer in more of them none counts.
 _GROUPS_SIZE = 1024
+#: Seconds between two log lines that say that there is no place.
+QUIET = 10.0
 
 
 class SocketError(Exception):
@@ -48,18 +54,82 @@ class Address(NamedTuple):
 class Limits:
     """Bounds of the server.
 
-    :param connections: clients at a time; more wait in the backlog
+    :param connections: clients at a time; see :mod:`vifd.api.admission` for whom
     :param idle: seconds for which a connection is kept without a request
     :param stall: seconds after which a client that neither sends nor takes data is dropped
+    :param head: seconds in which the head of a request has to come once it has begun
+    :param body: seconds in which its body has to come
     """
 
     connections: int = 1024
     idle: float = 75.0
     stall: float = 20.0
+    head: float = 10.0
+    body: float = 30.0
+
+
+class Body(StrictChunks, wsgi.Input):  # type: ignore[misc]
+    """The body of a request."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it was read."""
+        if self.chunked_input:
+            return bool(self.chunk_length == 0)
+        return bool(self.position >= (self.content_length or 0))
 
 
 class Protocol(CodedProtocol, wsgi.HttpProtocol):  # type: ignore[misc]
     """One HTTP connection."""
+
+    def setup(self) -> None:
+        self._timer: Any = None
+        self._late = False
+        super().setup()
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        finally:
+            self._cancel()
+
+    def finish(self) -> None:
+        self._cancel()
+        super().finish()
+
+    def _begin(self, what: str) -> None:
+        self._cancel()
+        seconds = getattr(self.server.limits, what)
+        self._timer = hubs.get_hub().schedule_call_global(seconds, self._expire, what)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def _expire(self, what: str) -> None:
+        """Let whoever reads from the client come to the end."""
+        if what == "body" and self.environ["wsgi.input"].complete:
+            return
+        self._late = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
+
+    def _expired(self) -> bool:
+        return self._late
+
+    def _known(self) -> bool:
+        access: Access = self.server.access(self.client_address.peer)
+        return access is not Access.NONE
+
+    def get_environ(self) -> dict[str, Any]:
+        environ = super().get_environ()
+        old = environ["wsgi.input"]
+        environ["wsgi.input"] = environ["eventlet.input"] = Body(
+            old.rfile, old.content_length, self.connection, wfile=old.wfile,
+            wfile_line=old.wfile_line, chunked_input=old.chunked_input,
+        )  # fmt: skip
+        return environ
 
 
 def listen(path: str, mode: int = 0o660, group: str | int | None = None) -> socket.socket:
@@ -145,6 +215,8 @@ class Server:
         self._inode = os.lstat(self._path).st_ino
         self._listener = greenio.GreenSocket(listener)
         self._pool = GreenPool(limits.connections)
+        self._admission = Admission(Shares.of(limits.connections), os.geteuid())
+        self._told_full = 0.0
         # [address, socket, state], as the library keeps it
         self._connections: dict[int, list[Any]] = {}
         self._accepted = 0
@@ -163,6 +235,8 @@ class Server:
             log_output=False,
             debug=False,
         )
+        self._wsgi.limits = limits
+        self._wsgi.access = lambda peer: api.policy.access(peer)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -201,26 +275,59 @@ class Server:
                     LOG.warning("cannot accept on %s: %s", self._path, error)
                     self._hub.sleep(0.1)
                 continue
-            self._accepted += 1
-            self._pool.spawn_n(self._serve, self._accepted, client)
+            try:
+                self._admit(client)
+            except Exception:
+                LOG.exception("a connection cannot be served")
+                client.close()
 
     def _closed(self) -> bool:
         return self._stopping
 
-    def _serve(self, number: int, client: Any) -> None:
+    def _admit(self, client: Any) -> None:
+        """Judge the peer, and serve it where there is a place for it."""
+        peer = peer_of(client)
+        access = self._api.policy.access(peer)
+        refusal = self._admission.admit(peer, access)
+        if refusal:
+            self._turn_away(client, peer, refusal)
+            return
+        self._accepted += 1
+        self._pool.spawn_n(self._serve, self._accepted, client, peer, access)
+
+    def _turn_away(self, client: Any, peer: Peer, refusal: str) -> None:
+        """An answer for one who has no place, at once and without waiting for a request."""
+        now = time.monotonic()
+        if now - self._told_full > QUIET:
+            self._told_full = now
+            LOG.warning(
+                "refused: too many %s: uid %d pid %d. Next: find who holds them (ss -xp)",
+                refusal, peer.uid, peer.pid,
+            )  # fmt: skip
+        limit = self._admission.shares.total
+        error = errors.Busy(facts={"limit": limit, "what": refusal}, retry_after=1)
+        client.setblocking(False)
+        with contextlib.suppress(OSError):
+            client.send(refusal_answer(error))
+            client.shutdown(socket.SHUT_WR)
+        client.close()
+
+    def _serve(self, number: int, client: Any, peer: Peer, access: Access) -> None:
         """One connection from beginning to end."""
         try:
             client.settimeout(self._wsgi.socket_timeout)
-            state = [Address("unix", number, peer_of(client)), client, wsgi.STATE_IDLE]
+            state = [Address("unix", number, peer), client, wsgi.STATE_IDLE]
             self._connections[number] = state
             self._wsgi.process_request(state)
         except OSError as error:
             LOG.debug("connection %d ended: %s", number, error)
-        except Exception:
+        except BaseException:
+            # none may end the event loop
             LOG.exception("connection %d failed", number)
         finally:
             self._connections.pop(number, None)
             client.close()
+            self._admission.leave(peer, access)
 
     def _close(self, *, idle_only: bool) -> None:
         for connection in list(self._connections.values()):

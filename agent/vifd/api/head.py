@@ -1,0 +1,63 @@
+"""The head of a request, held against RFC 9112 before anybody reads it. Pure.
+
+A lenient reader and a lenient proxy in front of it may see two different requests in the same
+bytes. So what is not exactly in the form of the standard is refused, and the connection closed:
+bare line feeds, folded lines, spaces before the colon, a line without one, characters that no name
+has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n")
+_FIELD = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r\n")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+#: Fields that may appear once, and what each is about would be ambiguous otherwise.
+_ONCE = (b"content-length", b"transfer-encoding", b"host", b"content-type", b"expect")
+
+
+def request_line_problem(line: bytes) -> str:
+    """What is wrong with the first line, in words; empty for nothing."""
+    if _REQUEST.fullmatch(line):
+        return ""
+    return "the request line is not METHOD SP target SP HTTP/1.1 CRLF"
+
+
+def fields_problem(lines: Iterable[bytes]) -> str:
+    """What is wrong with the header lines, without the empty one, in words."""
+    seen: set[bytes] = set()
+    for number, line in enumerate(lines, 1):
+        if not _FIELD.fullmatch(line):
+            return f"header line {number} is {_wrong(line)}"
+        name = line.partition(b":")[0].lower()
+        if name in _ONCE and name in seen:
+            return f"header line {number} is a second {name.decode()}"
+        # some programs take one for the other
+        if b"_" in name and name.replace(b"_", b"-") in _ONCE:
+            return f"header line {number} looks like {name.replace(b'_', b'-').decode()}"
+        seen.add(name)
+    return ""
+
+
+def _wrong(line: bytes) -> str:
+    if line[:1] in (b" ", b"\t"):
+        return "folded"
+    if not line.endswith(b"\r\n"):
+        return "not ended by CRLF"
+    if b":" not in line:
+        return "without a colon"
+    return "no name, colon and value of printable characters"
+
+
+def chunk_size(line: bytes) -> int:
+    """The size that the first line of a chunk tells.
+
+    :raises ValueError: it tells none
+    """
+    found = _CHUNK.fullmatch(line)
+    if found is None:
+        raise ValueError("the size of a chunk is malformed")
+    return int(found.group(1), 16)

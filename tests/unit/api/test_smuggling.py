@@ -1,0 +1,184 @@
+"""Requests that two readers could take for two different ones: refused, the connection closed."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import pytest
+
+from unit.api.client import Client, document, send_raw, uuid
+from vifd.api import head
+
+URL = f"/v1/ports/{uuid(1)}".encode()
+#: What an attacker would have run as a request of its own.
+HIDDEN = b"DELETE " + URL + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+
+HEADS = {
+    "no colon": b"garbage\r\nContent-Length: %d",
+    "no colon at the end": b"Content-Length: %d\r\ngarbage",
+    "space before the colon": b"Content-Length : %d",
+    "tab before the colon": b"Content-Length\t: %d",
+    "folded": b"X: a\r\n Content-Length: %d",
+    "folded with a tab": b"X: a\r\n\tContent-Length: %d",
+    "folded first": b" X: a\r\nContent-Length: %d",
+    "bare line feed": b"X: a\nContent-Length: %d",
+    "bare line feed at the end": b"Content-Length: %d\n",
+    "carriage return in a value": b"X: a\rContent-Length: %d",
+    "null": b"X: a\x00\r\nContent-Length: %d",
+    "null in a name": b"Content\x00-Length: %d",
+    "no name": b": a\r\nContent-Length: %d",
+    "a name that is none": b"Content-Length(: %d",
+    "latin name": "Ä: a\r\nContent-Length: %d".encode("latin-1"),
+    "escape": b"X: \x1b[2J\r\nContent-Length: %d",
+    "twice": b"Content-Length: %d\r\nContent-Length: 0",
+    "twice the same": b"Content-Length: %d\r\nContent-Length: %d",
+    "list": b"Content-Length: %d, %d",
+    "plus": b"Content-Length: +%d",
+    "hexadecimal": b"Content-Length: 0x%x",
+    "underscore": b"Content_Length: %d",
+    "coding by underscore": b"Transfer_Encoding: chunked\r\nX: %d",
+    "both": b"Content-Length: %d\r\nTransfer-Encoding: chunked",
+    "coding twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\nX: %d",
+    "coding twice, another": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\nX: %d",
+    "two hosts": b"Host: a\r\nHost: b\r\nContent-Length: %d",
+    "empty length": b"Content-Length:\r\nX: %d",
+}
+
+
+def count(answer: bytes) -> list[bytes]:
+    return re.findall(rb"HTTP/1.1 (\d+)", answer)
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("method", ["GET /v1/status", "PUT " + URL.decode()])
+def test_a_malformed_head_ends_the_connection(served, backend, name: str, method: str) -> None:
+    lines = HEADS[name]
+    lines = lines % ((len(HIDDEN),) * lines.count(b"%"))
+    answer = send_raw(
+        served.path, method.encode() + b" HTTP/1.1\r\n" + lines + b"\r\n\r\n" + HIDDEN
+    )
+    assert count(answer) == [b"400"], answer
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert error["code"] == "E_API_HTTP"
+    assert b"Connection: close" in answer
+    assert backend.effects == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET  /v1/status HTTP/1.1\r\n",
+        b"GET\t/v1/status HTTP/1.1\r\n",
+        b"GET /v1/status  HTTP/1.1\r\n",
+        b" GET /v1/status HTTP/1.1\r\n",
+        b"GET /v1/status HTTP/1.1 \r\n",
+        b"GET /v1/status\r\n",
+        b"GET /v1/status HTTP/1.1\n",
+        b"GET /v1/sta\x00tus HTTP/1.1\r\n",
+        b"GET /v1/status\x0bx HTTP/1.1\r\n",
+        b"G(T /v1/status HTTP/1.1\r\n",
+        b"GET /v1/status http/1.1\r\n",
+        b"GET /v1/status HTTP/11.1\r\n",
+        b"\r\n",
+    ],
+)
+def test_a_request_line_is_one_or_none(served, line: bytes) -> None:
+    answer = send_raw(served.path, line + b"Host: x\r\n\r\n" + HIDDEN)
+    assert count(answer) == [b"400"], answer
+
+
+def put(chunks: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:
+    start = b"PUT " + URL + b" HTTP/" + version + b"\r\nTransfer-Encoding: chunked\r\n"
+    return start + more + b"\r\n" + chunks
+
+
+BODY = json.dumps(document()).encode()
+SIZE = b"%x" % len(BODY)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"+" + SIZE + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b"0x" + SIZE + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b" " + SIZE + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b"_".join([SIZE[:1], SIZE[1:]]) + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        b"-1\r\n" + BODY + b"\r\n0\r\n\r\n",
+        SIZE + b"\n" + BODY + b"\r\n0\r\n\r\n",
+        SIZE + b"\r" + BODY + b"\r\n0\r\n\r\n",
+        SIZE + b";a=\x00\r\n" + BODY + b"\r\n0\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"XX\r\n0\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"\n0\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"0\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"\r\n0\r\nbad trailer\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"\r\n0\r\nX: a\n\r\n",
+        SIZE + b"\r\n" + BODY + b"\r\n0\r\n" + b"X: a\r\n" * 5000 + b"\r\n",
+        SIZE + b";" + b"x" * 5000 + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        SIZE + b"\r\n" + BODY + b"\r\n",
+        SIZE + b"\r\n" + BODY + b"\r\n0\r\n",
+        b"\r\n",
+        b"",
+    ],
+)
+def test_malformed_chunks_end_the_connection(served, backend, chunks: bytes) -> None:
+    answer = send_raw(served.path, put(chunks) + HIDDEN)
+    assert count(answer) == [b"400"], answer
+    assert backend.effects == []
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        SIZE + b"\r\n" + BODY + b"\r\n0\r\n\r\n",
+        SIZE.upper() + b";note=1\r\n" + BODY + b"\r\n000\r\nX-Sum: 1\r\n\r\n",
+        b"".join(b"1\r\n%c\r\n" % c for c in BODY) + b"0\r\n\r\n",
+    ],
+)
+def test_proper_chunks_are_read_and_the_next_request_as_well(served, chunks: bytes) -> None:
+    answer = send_raw(served.path, put(chunks) + b"GET /v1/status HTTP/1.1\r\n\r\n")
+    assert count(answer) == [b"202", b"200"], answer
+
+
+def test_chunks_are_no_part_of_the_old_protocol(served) -> None:
+    good = SIZE + b"\r\n" + BODY + b"\r\n0\r\n\r\n"
+    assert count(send_raw(served.path, put(good, version=b"1.0"))) == [b"400"]
+
+
+def test_a_chunked_body_that_nobody_reads_hides_nothing(served) -> None:
+    """It is read to its end before the next request, or the connection ends."""
+    call = b"GET /v1/status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    good = send_raw(served.path, call + b"5\r\nabcde\r\n0\r\n\r\n" + call + b"0\r\n\r\n")
+    assert count(good) == [b"200", b"200"]
+    bad = send_raw(served.path, call + b"5\r\nabcdeXX0\r\n\r\n" + HIDDEN)
+    assert count(bad) == [b"200"]
+
+
+def test_usual_clients_are_understood(served) -> None:
+    client = Client(served.path)
+    client.request(
+        "GET",
+        "/v1/status?",
+        headers={"X-Latin": "caf\xe9", "X-Empty": "", "Cookie": 'a="b,c"; d', "X_Odd": "1"},
+    )
+    response = client.getresponse()
+    assert (response.status, bool(response.read())) == (200, True)
+    client.close()
+
+
+def test_the_problem_is_named() -> None:
+    assert head.fields_problem([b"A: 1\r\n", b" b\r\n"]) == "header line 2 is folded"
+    assert head.fields_problem([b"A: 1\n"]) == "header line 1 is not ended by CRLF"
+    assert head.fields_problem([b"A\r\n"]) == "header line 1 is without a colon"
+    assert not head.fields_problem([b"A:\r\n", b"a: \xff\t\r\n"])
+
+
+def test_a_head_that_does_not_end_is_no_request(served, backend) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(30)
+        sock.connect(served.path)
+        sock.sendall(b"DELETE " + URL + b" HTTP/1.1\r\nHost: x\r\n")
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100).startswith(b"HTTP/1.1 400")
+    assert backend.effects == []
