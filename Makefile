@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
+# Tests wait more than they work, so one worker more than there are cores. 0 is one process (for pdb).
+WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
 .PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/errors docs/requirements clean
 
@@ -14,14 +17,14 @@ ready: ## system packages and .venv (the other targets do this themselves)
 run: ready ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
 	@KEEP=$(KEEP) $(PY) -m vifd.testing.demo
 
-test: ready ## all test rings; ARGS="-k name" chooses
-	@$(PY) -m pytest $(ARGS)
+test: ready ## all test rings, on all cores; ARGS="-k name" chooses, WORKERS=0 is one process
+	@$(PYTEST) $(ARGS)
 
 unit: ready ## the ring that needs no privileges
-	@$(PY) -m pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 functional: ready ## the rings on a real kernel and Open vSwitch
-	@$(PY) -m pytest tests/contract tests/functional tests/restart $(ARGS)
+	@$(PYTEST) tests/contract tests/functional tests/restart $(ARGS)
 
 lint: ready ## ruff and the import contracts
 	@.venv/bin/ruff check .

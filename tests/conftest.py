@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["vifd.testing.fixtures"]
+pytest_plugins = ["vifd.testing.fixtures", "rings"]
 
 # A busy machine is no defect.
 settings.register_profile("vifd", deadline=None)

@@ -36,7 +36,7 @@ FROZEN: Options = {
         "check_interval": 0,
         "retry_first": 0.05,
         "retry_longest": 0.5,
-        "verify_timeout": 3,
+        "verify_timeout": 20,
     },
     "ovs": {"bridge_mappings": "physnet1:br-ex"},
 }

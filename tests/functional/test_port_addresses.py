@@ -39,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
-    with Vifd(tmp_path / "v", ovs, {"engine": {"verify_timeout": 2.0}}) as daemon:
+    with Vifd(tmp_path / "v", ovs, {"engine": {"verify_timeout": 20.0}}) as daemon:
         yield daemon
         ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
         daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", {"ids": ids})

@@ -39,7 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Leave the host's network before anything else happens."""
     config.addinivalue_line("markers", "needs(*names): skip where the machine lacks one of these")
     try:
-        netns.enter_private_netns()
+        # A worker of pytest-xdist has a second thread, which reads the pipe of its controller.
+        netns.enter_private_netns(others=1 if hasattr(config, "workerinput") else 0)
         config.stash[_isolated] = None
     except netns.NamespaceError as error:
         config.stash[_isolated] = f"no private network namespace: {error}"

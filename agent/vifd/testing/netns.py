@@ -68,17 +68,18 @@ def netns_id() -> int:
     return os.stat("/proc/thread-self/ns/net").st_ino
 
 
-def enter_private_netns() -> bool:
+def enter_private_netns(others: int = 0) -> bool:
     """Move this process to a network namespace of its own, with loopback up.
 
     Without root it also enters a user namespace in which it is root. Where the kernel permits, /sys
     is mounted anew in a private mount namespace, so that it shows the new namespace's devices.
 
+    :param others: threads besides this one that may stay behind, because they touch no network
     :returns: whether /sys shows the new namespace
-    :raises NamespaceError: a second thread runs (it would stay behind), or the kernel refuses
+    :raises NamespaceError: another thread runs (it would stay behind), or the kernel refuses
     """
     threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
+    if threads > 1 + others:
         raise NamespaceError(f"{threads} threads run; enter the namespace before starting any")
     try:
         if os.geteuid() != 0:

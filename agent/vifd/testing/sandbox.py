@@ -292,6 +292,8 @@ class PrivateOvs:
         for daemon in (self.ovsdb, self.vswitchd):
             daemon.resume()
             daemon.start()
+        # One that was just started answers before it has read which bridges are its own.
+        self.vsctl("init")
         self.appctl("exit", "--cleanup")
         self.vswitchd.wait()
 

@@ -1,0 +1,50 @@
+"""The rings of the suite: which goes first, and how long each took.
+
+Files go to the workers of pytest-xdist as they come (``--dist loadfile``), so that a module's
+fixtures are made once. What waits for guests and daemons comes first: the many short files of the
+unit ring then fill what is left of each core's time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePath
+
+import pytest
+
+#: The slowest file first.
+ORDER = ("system", "functional", "restart", "contract", "packaging", "unit")
+
+
+def ring(path: str) -> str:
+    """The directory below ``tests`` that a test lies in."""
+    parts = PurePath(path).parts
+    after = parts[parts.index("tests") + 1 :] if "tests" in parts else parts
+    return after[0] if len(after) > 1 else ""
+
+
+def place(path: str) -> int:
+    """Where a ring stands in the run; an unknown one goes last."""
+    name = ring(path)
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow rings first; within a ring the order stays."""
+    items.sort(key=lambda item: place(item.nodeid.partition("::")[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what each ring took: seconds of its tests, fixtures included, over all workers."""
+    seconds: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                name = ring(report.nodeid.partition("::")[0])
+                seconds[name] += report.duration  # type: ignore[assignment]
+                tests[name] += report.when == "call"
+    if len(seconds) > 1:
+        terminalreporter.section("what each ring took")
+        for name, took in seconds.most_common():
+            terminalreporter.line(f"{took:7.0f} s  {tests[name]:5} tests  {name or '.'}")
