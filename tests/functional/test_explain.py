@@ -36,8 +36,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     directory = tmp_path_factory.mktemp("x")
     with PrivateOvs(directory / "o") as ovs, running(ovs, directory / "v", FROZEN) as host:
         b.physical_bridge_restored(host)
-        # what the first port leaves: bridge and patch ports stay
-        host.vifd.plug(DOCUMENT)
+        # What the first port leaves: bridge and patch ports stay. The bridge above is made under a
+        # running daemon, which has to notice it first.
+        until(lambda: host.vifd.plug(DOCUMENT)[0] in (200, 201), "the first port is plugged",
+              told=lambda: host.vifd.plug(DOCUMENT)[1])  # fmt: skip
         unplug(host)
         yield host
         host.vifd.stop()
