@@ -52,6 +52,7 @@ COMMANDS = {
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.unplug:PortUnplug",
     "port release": "vifd.cli.release:PortRelease",
+    "document from-neutron": "vifd.cli.document:FromNeutron",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",

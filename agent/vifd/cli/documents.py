@@ -26,16 +26,24 @@ def read(name: str) -> list[Any]:
 
     :raises UsageError: the file cannot be read or holds neither JSON nor YAML
     """
+    documents = [doc for value in values(name) for doc in _members(value)]
+    if not documents:
+        raise UsageError(f"{name}: there is no document in it")
+    return documents
+
+
+def values(name: str) -> list[Any]:
+    """The JSON or YAML values in a file, or on standard input for ``-``.
+
+    :raises UsageError: the file cannot be read or holds neither
+    """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         text.encode()
     except (OSError, UnicodeError) as error:
         hint = "; the output format is --format here" if name in ("json", "yaml", "table") else ""
         raise UsageError(f"cannot read {name}: {error}{hint}") from error
-    documents = [doc for value in _values(text, name) for doc in _members(value)]
-    if not documents:
-        raise UsageError(f"{name}: there is no document in it")
-    return documents
+    return _values(text, name)
 
 
 def _members(value: Any) -> list[Any]:

@@ -96,7 +96,12 @@ class PortPlug(Many):
 
 def warn(answers: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Tell people what of their documents was not read, or is probably not meant."""
-    said = [f"port {port}: {text}" for port, one in answers for text in report.warnings(one)]
+    noted = sys.stderr.isatty()
+    said = [
+        f"port {port}: {text}"
+        for port, one in answers
+        for text in report.warnings(one, noted=noted)
+    ]
     for line in said[:EXPLAINED]:
         sys.stderr.write(f"vifctl: {line}\n")
     if len(said) > EXPLAINED:

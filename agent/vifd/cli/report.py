@@ -161,13 +161,17 @@ def unread(answer: Mapping[str, Any]) -> str:
     return "\n".join(f"✗ {clean(str(remark))}" for remark in answer.get("unread") or ())
 
 
-def warnings(answer: Mapping[str, Any]) -> Iterator[str]:
-    """What who sent a document should hear at once: a field that was misspelt, no address; not
-    what any port of the Networking API has."""
+def warnings(answer: Mapping[str, Any], *, noted: bool) -> Iterator[str]:
+    """What who sent a document should hear at once: a field that was misspelt; not what any port
+    of the Networking API has.
+
+    :param noted: also what is only probably not meant, such as a port without an address
+    """
     for remark in answer.get("unread") or ():
         if not str(remark).endswith(SAYS_NOTHING):
             yield clean(str(remark))
-    yield from (clean(str(note)) for note in answer.get("notes") or ())
+    if noted:
+        yield from (clean(str(note)) for note in answer.get("notes") or ())
 
 
 def choice(port: Mapping[str, Any]) -> str:

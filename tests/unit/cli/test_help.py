@@ -24,6 +24,7 @@ SAYS = {
     "port plug": "--token",
     "port unplug": "--all",
     "port release": "--force",
+    "document from-neutron": "--physical-network",
     "adopt": "iface-id",
     "gc": "--dry-run",
     "gc undo": "--list",

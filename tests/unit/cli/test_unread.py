@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unit.api.client import document, uuid
 from unit.cli.documents import plug
+from vifd.cli import report
 
 
 def misspelt(n: int = 1) -> dict:
@@ -48,10 +49,14 @@ def test_an_offer_says_it(vifctl):
 
 
 def test_a_port_without_any_address(vifctl):
-    done = plug(vifctl, {**document(), "fixed_ips": [], "port": {
-        "id": uuid(1), "mac_address": "fa:16:3e:00:00:01"}})  # fmt: skip
-    assert "port security is on and the document has no address" in done.err
-    assert "no address" in vifctl("port", "show", uuid(1)).out
+    bare = {"id": uuid(1), "mac_address": "fa:16:3e:00:00:01"}
+    doc = {**document(), "fixed_ips": [], "port": bare}
+    done = plug(vifctl, doc, options=["--format", "json"])
+    (note,) = done.json[0]["port"]["notes"]
+    assert note.startswith("port security is on and the document has no address")
+    assert "has no address" in " ".join(vifctl("port", "show", uuid(1)).out.split())
+    assert list(report.warnings({"notes": [note]}, noted=True)) == [note]
+    assert list(report.warnings({"notes": [note]}, noted=False)) == []
 
 
 def test_what_any_port_of_the_networking_api_has_is_no_warning(vifctl):
