@@ -15,7 +15,7 @@ ready: ## system packages and .venv (the other targets do this themselves)
 	@tools/bootstrap
 
 run: ready ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
-	@KEEP=$(KEEP) $(PY) -m vifd.testing.demo
+	@KEEP=$(KEEP) PYTHONPATH=tests $(PY) -m support.demo
 
 test: ready ## all test rings, on all cores; ARGS="-k name" chooses, WORKERS=0 is one process
 	@$(PYTEST) $(ARGS)
@@ -47,17 +47,17 @@ stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
 
 recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
 	@EXTRAS=test,dev,bench tools/bootstrap
-	@$(PY) bench/recovery.py --keep $(ARGS)
+	@PYTHONPATH=tests $(PY) bench/recovery.py --keep $(ARGS)
 
 soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.md
 	@EXTRAS=test,dev,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
-	@$(PY) -m vifd.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf
+	@$(PY) -m vifd.daemon.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf
 
 docs/errors: ready ## write docs/errors.md anew from the error classes
-	@$(PY) -m vifd.errors_doc > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
+	@$(PY) -m vifd.errors.page > docs/errors.md.new && mv docs/errors.md.new docs/errors.md
 
 docs/requirements: ready ## write docs/requirements.md anew from the rules
 	@$(PY) -m vifd.capabilities.table > docs/requirements.md.new && mv docs/requirements.md.new docs/requirements.md

@@ -11,9 +11,9 @@ import floor
 import scene
 from contend import Batches, race
 from vifd.openflow.message import EXACT
-from vifd.ovs import cookies, marks
-from vifd.ovs.bridges import PROTOCOLS
 from vifd.testing.sandbox import PrivateOvs
+from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.bridges import PROTOCOLS
 
 
 class Plan:

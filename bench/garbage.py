@@ -1,14 +1,14 @@
 """What removing 1,600 orphans costs the plugs of live ports.
 
-``python bench/garbage.py`` takes about two minutes and needs root (or unprivileged user namespaces)
-and an installed Open vSwitch; nothing of the host's is touched. The whole daemon serves 20 live
-ports; beside them are 1,600 ports with the mark of vifd that are in no journal, each with its
-device, its switch port and its flow. Two live guests exchange a frame every 10 ms throughout.
-Ports are plugged and unplugged one at a time: while the orphans are there, then while they are
-being removed. It prints a table, and fails where anything but the orphans is gone, or the median
-plug took more than twice as long meanwhile. Frames that were lost are counted before and during the
-removal: a userspace switch forwards in the thread that looks at all of its ports after each change,
-so that with so many of them plugs alone cost frames.
+``PYTHONPATH=tests python bench/garbage.py`` takes about two minutes and needs root (or unprivileged
+user namespaces) and an installed Open vSwitch; nothing of the host's is touched. The whole daemon
+serves 20 live ports; beside them are 1,600 ports with the mark of vifd that are in no journal, each
+with its device, its switch port and its flow. Two live guests exchange a frame every 10 ms
+throughout. Ports are plugged and unplugged one at a time: while the orphans are there, then while
+they are being removed. It prints a table, and fails where anything but the orphans is gone, or the
+median plug took more than twice as long meanwhile. Frames that were lost are counted before and
+during the removal: a userspace switch forwards in the thread that looks at all of its ports after
+each change, so that with so many of them plugs alone cost frames.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from typing import Any
 
 import msgspec
 
+from support.orphans import Orphans, device
+from support.stream import Stream
 from vifd.testing import frames, netns, sandbox
 from vifd.testing.attachments import attachment, ipv4, mac
 from vifd.testing.daemon import UnixConnection, Vifd
 from vifd.testing.guests import TapGuest
 from vifd.testing.machines import RealMachine
-from vifd.testing.orphans import Orphans, device
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 LIVE = range(1, 21)

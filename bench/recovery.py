@@ -25,14 +25,14 @@ import report
 import scene
 from contend_vifd import Client
 from report import Figure
+from support.flowmonitor import FlowMonitor
+from support.stream import Stream
 from vifd.drivers.openflow_connection import Connection, ConnectionLost
 from vifd.openflow.message import Message
 from vifd.testing import frames, netns
 from vifd.testing.daemon import Vifd
-from vifd.testing.flowmonitor import FlowMonitor
 from vifd.testing.guests import guests
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 RESULTS = Path(__file__).with_name("RECOVERY.md")

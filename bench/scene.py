@@ -8,9 +8,9 @@ from typing import Any
 
 from vifd.model import Document, decode
 from vifd.openflow.flow import Flow
-from vifd.ovs import flows, marks
-from vifd.ovs.ports import SwitchPort, switch_port
-from vifd.ovs.wiring import OvsWiring
+from vifd_ovs.bridge import flows, marks
+from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.wiring import OvsWiring
 
 BRIDGE = "br-int"
 MTU = 1450

@@ -15,7 +15,8 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as oslo_log
 
-from vifd import __version__, config, errors
+from vifd import __version__, errors
+from vifd.daemon import config
 from vifd.plain import plain, protect_log
 
 LOG = logging.getLogger("vifd.main")
@@ -61,7 +62,7 @@ def _run(conf: Any) -> int:
     gc.disable()
     # The daemon's world is imported once it is sure that there will be a daemon.
     from vifd.api.server import SocketError
-    from vifd.daemon import Daemon
+    from vifd.daemon.daemon import Daemon
 
     # Work passes between threads many times per plug; by default a thread that computes lets the
     # next one in only after 5 ms.

@@ -4,7 +4,7 @@ import sys
 
 import vifd
 from vifd import main
-from vifd.ovs import flows
+from vifd_ovs.bridge import flows
 
 vifd.__version__ = "9.9.9"
 flows.GUARD += 1

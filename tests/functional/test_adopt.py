@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest
 from vifd.testing.machines import RealMachine
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB

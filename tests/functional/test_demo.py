@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vifd.testing import demo, demo_text
+from support import demo, demo_text
+from support.demo_traffic import GUESTS, LINUX_BRIDGE, OVS, Result
 from vifd.testing.daemon import UnixConnection
-from vifd.testing.demo_traffic import GUESTS, LINUX_BRIDGE, OVS, Result
 from vifd.testing.wait import until
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -21,7 +21,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path
 
 def run(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "vifd.testing.demo"], env={**ENVIRONMENT, **environment},
+        [sys.executable, "-m", "support.demo"], env={**ENVIRONMENT, **environment},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 

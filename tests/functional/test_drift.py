@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from functional.drift_scene import Host
+from support import meddler, oracle
+from support.oracle import Wanted
 from unit.docs import document, port_id
 from vifd.drivers.nft import Nft
 from vifd.nft.objects import Change, Element
-from vifd.testing import meddler, oracle
 from vifd.testing.census import Census
 from vifd.testing.guests import assert_reaches, guests
-from vifd.testing.oracle import Wanted
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.ruleset import OPEN, PORTS, TABLE, chain_names

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from support.orphans import Orphans, device
+from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.drivers import Tap
 from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest, assert_only, guests
 from vifd.testing.machines import RealMachine
-from vifd.testing.orphans import Orphans, device
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 LIVE = range(1, 21)

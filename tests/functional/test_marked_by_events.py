@@ -12,10 +12,10 @@ import pytest
 from pyroute2 import IPRoute
 
 from functional.drift_scene import Host
+from support import meddler
 from unit.docs import document, port_id
 from vifd.drivers import FdbEntry
 from vifd.drivers.bridging import Bridging
-from vifd.testing import meddler
 from vifd.testing.census import Census
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until

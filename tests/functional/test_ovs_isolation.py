@@ -10,10 +10,10 @@ from typing import Any, Self
 import pytest
 
 from functional.scene import Scene
+from support.stream import Stream
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
 from vifd.testing.guests import TapGuest, assert_only, assert_reaches
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 

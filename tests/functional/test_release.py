@@ -18,11 +18,11 @@ from functional.test_adopt import (
     reaches,
     vifd,
 )
+from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
 from vifd.testing.nursery import Nursery
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 __all__ = ["foreign", "machine", "mapped", "pair", "vifd"]

@@ -19,11 +19,12 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from support import meddler, oracle
+from support.oracle import Wanted
 from unit.docs import document
-from vifd.testing import census, meddler, oracle
+from vifd.testing import census
 from vifd.testing.daemon import Options, Vifd
 from vifd.testing.netns import links
-from vifd.testing.oracle import Wanted
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import Expired, until
 

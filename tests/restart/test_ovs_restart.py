@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
+from support import oracle
+from support.flowmonitor import FlowMonitor
+from support.oracle import Wanted
+from support.stream import Stream
 from unit.docs import document
-from vifd.testing import frames, oracle
+from vifd.testing import frames
 from vifd.testing.daemon import Options, Vifd
-from vifd.testing.flowmonitor import FlowMonitor
 from vifd.testing.guests import guests
-from vifd.testing.oracle import Wanted
 from vifd.testing.sandbox import SCHEMA, PrivateOvs, program
-from vifd.testing.stream import Stream
 from vifd.testing.wait import until
 
 PORTS = 40

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from unit.docs import port_id
-from vifd.agent import Agent
+from vifd.daemon.agent import Agent
 from vifd.engine import Engine, Settings
-from vifd.metrics import Metrics
+from vifd.engine.metrics import Metrics
+from vifd.engine.ticket import Ticket
 from vifd.model import PortRecord, decode
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.ticket import Ticket
 
 WAIT = 10.0
 

@@ -13,9 +13,9 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
+from vifd.engine.worker import attempt
 from vifd.model import Phase, Role, decode
 from vifd.testing.plugin import FakeBackend
-from vifd.worker import attempt
 
 #: So many readings find something: more than any test waits for.
 NEVER = 10**9

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from vifd import config
+from vifd.daemon import config
 from vifd.testing.plugin import FakePlugin
 
 

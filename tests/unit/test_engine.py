@@ -13,8 +13,8 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
 from vifd.model import Phase, PortRecord, Role, Status, decode
+from vifd.model.status import status_of
 from vifd.plugin import Health, Probe
-from vifd.status import status_of
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend
 

@@ -12,13 +12,13 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Engine, Settings
-from vifd.metrics import Metrics
+from vifd.engine.metrics import Metrics
+from vifd.engine.ticket import Ticket
 from vifd.model import Phase, Report, Role, Status, decode, unread
+from vifd.model.status import status_of
 from vifd.plugin import Health, Item, Outcomes
-from vifd.status import status_of
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.ticket import Ticket
 
 TIMES = Settings(verify=0.05, retry_first=0.01, retry_longest=0.05)
 BROKEN = errors.BackendError(facts={"backend": "ovs", "problem": "busy"})

@@ -22,10 +22,10 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
+from vifd.engine.ticket import Ticket
 from vifd.model import Phase, Role, Status, decode
-from vifd.status import settled, status_of
+from vifd.model.status import settled, status_of
 from vifd.testing.plugin import FakeBackend
-from vifd.ticket import Ticket
 
 PORTS = st.integers(1, 3)
 ROLES = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])

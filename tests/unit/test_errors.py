@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vifd import errors, errors_doc
+from vifd import errors
+from vifd.errors import page as errors_doc
 from vifd.errors.elsewhere import ELSEWHERE
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from support.api import serve
+from support.backend import FakeDaemon
 from unit.api.client import Client, send_raw, uuid
 from unit.api.client import document as api_document
 from unit.capabilities.asking import OVS, host, needs
@@ -35,12 +37,10 @@ from vifd.engine import Settings
 from vifd.model import decode
 from vifd.negotiation import Acceptable, token
 from vifd.negotiation.offer import spoken
-from vifd.offering import Terms
+from vifd.negotiation.offering import Terms
 from vifd.plugin import Health, Probe, Uplink
 from vifd.store import VERSION, Journal
-from vifd.testing.api import serve
 from vifd.testing.attachments import attachment, vlan
-from vifd.testing.backend import FakeDaemon
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
 from vifd.testing.plugin import FakeBackend, FakePlugin

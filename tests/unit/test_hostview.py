@@ -12,9 +12,9 @@ import pytest
 from vifd.capabilities import names
 from vifd.capabilities.host import HostCapabilities
 from vifd.capabilities.probes.networks import Networks
+from vifd.daemon.hostview import HostView
 from vifd.engine import Engine
-from vifd.hostview import HostView
-from vifd.metrics import Metrics
+from vifd.engine.metrics import Metrics
 from vifd.plugin import Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from vifd.hub import Hub
+from vifd.api.hub import Hub
 
 
 @pytest.fixture
@@ -245,10 +245,10 @@ def test_wake_up_is_fast(hub, native):
 def test_nothing_is_patched_and_nothing_is_printed():
     """In a fresh process: the import is silent and native modules stay native."""
     code = (
-        "import vifd.hub, threading, socket, queue, time\n"
+        "import vifd.api.hub, threading, socket, queue, time\n"
         "from eventlet import patcher\n"
         "assert not any(patcher.is_monkey_patched(m) for m in ('thread', 'socket', 'os', 'time'))\n"
-        "vifd.hub.Hub()\n"
+        "vifd.api.hub.Hub()\n"
         "import eventlet.hubs\n"
         "assert eventlet.hubs.get_hub().__module__ == 'eventlet.hubs.epolls'\n"
     )

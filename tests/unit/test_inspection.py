@@ -8,11 +8,11 @@ import pytest
 from oslo_config import cfg
 
 from contract import noop, ovs
-from vifd import errors, inspection
+from vifd import errors
 from vifd.drivers import Drivers
-from vifd.inspection import Inspection, inspect
 from vifd.model import Wiring
-from vifd.plugin import Advert, Health, Host, Observed, Probe, Requirement, VifPlugin
+from vifd.plugin import Advert, Health, Host, Observed, Probe, Requirement, VifPlugin, inspection
+from vifd.plugin.inspection import Inspection, inspect
 from vifd.testing.injection import Injector
 from vifd.testing.machines import FakeMachine
 from vifd.testing.plugin import FakeBackend, FakePlugin

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from vifd.lane import PLUG_SLICE, UNPLUG_SLICE, Lane
+from vifd.engine.lane import PLUG_SLICE, UNPLUG_SLICE, Lane
 from vifd.testing.wait import until
 
 WAIT = 10.0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from support.api import Served, serve
+from support.backend import FakeDaemon
 from unit.api.client import Client, uuid
 from vifd import errors
-from vifd.testing.api import Served, serve
-from vifd.testing.backend import FakeDaemon
 from vifd.testing.bootable import HOOK
 
 GUEST = "0d1e0000-0000-4000-8000-0000000000aa"

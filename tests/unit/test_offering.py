@@ -13,20 +13,20 @@ import pytest
 
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
-from vifd import errors, offering
+from vifd import errors
 from vifd.capabilities import names
 from vifd.capabilities.inventory import Capability, Inventory
-from vifd.decision import Decider, Request
 from vifd.engine import Settings
+from vifd.engine.decision import Decider, Request
+from vifd.engine.parking import Parking
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind
 from vifd.model import Document, PortRecord, decode
-from vifd.negotiation import Acceptable, Offer, token
-from vifd.offering import Negotiator, Offering, Terms
-from vifd.parking import Parking
+from vifd.negotiation import Acceptable, Offer, offering, token
+from vifd.negotiation.offering import Negotiator, Offering, Terms
 from vifd.plugin import UNPROBED, Advert, Health, Probe, Requirement
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.ticket import Ticket
-from vifd.tickets import Kind
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vifd import errors
-from vifd.parking import Parking
+from vifd.engine.parking import Parking
 
 
 @pytest.fixture

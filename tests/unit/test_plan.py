@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from unit.docs import document
+from vifd.engine.plan import Step, covered, delay, next_step
 from vifd.model import Evidence, Phase, PortRecord, Report, Role, Status, Wiring, decode
-from vifd.plan import Step, covered, delay, next_step
-from vifd.status import not_undone, settled, status_of, untouched, wants_open
+from vifd.model.status import not_undone, settled, status_of, untouched, wants_open
 
 WIRING = Wiring("fake", "fake", "tap1")
 CLEAN = Report([Evidence("x", 1, wanted=1)])

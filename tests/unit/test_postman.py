@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from unit.docs import document, port_id
 from vifd.model import Phase, PortRecord, decode
 from vifd.network import NetworkService
-from vifd.postman import CHUNK, Postman
+from vifd.network.postman import CHUNK, Postman
 from vifd.store import Journal, Outgoing, Records
 from vifd.testing.wait import until
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from contract import linuxbridge, ovs, vhostuser
-from vifd.ovs import flows
 from vifd.plugin import Host, VifPlugin
 from vifd.testing.machines import FakeMachine
+from vifd_ovs.bridge import flows
 
 HERE = Path(__file__).parents[1]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vifd.marked import Key, Kind, Marked, Wanted
-from vifd.reconcile import Plan, plan
+from vifd.garbage.reconcile import Plan, plan
+from vifd.plugin.marked import Key, Kind, Marked, Wanted
 
 A, B = "aaaaaaaa-port", "bbbbbbbb-port"
 

@@ -12,11 +12,11 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
+from vifd.engine.worker import attempt
 from vifd.model import Document, Phase, Status, decode
+from vifd.model.status import status_of
 from vifd.plugin import Item, Outcomes
-from vifd.status import status_of
 from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.worker import attempt
 
 FAST = Settings(verify=2.0, retry_first=0.01, retry_longest=0.05)
 

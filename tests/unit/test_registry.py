@@ -13,9 +13,8 @@ from textwrap import dedent
 
 import pytest
 
-from vifd import registry
-from vifd.plugin import CONTRACT_VERSION, VifPlugin
-from vifd.registry import Found
+from vifd.plugin import CONTRACT_VERSION, VifPlugin, registry
+from vifd.plugin.registry import Found
 
 GROUP = "vifd.test_plugins"
 
@@ -252,7 +251,7 @@ def test_nothing_is_written_into_the_home_directory(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o500)
     code = (
-        "from vifd import registry; from vifd.network import GROUP;"
+        "from vifd.plugin import registry; from vifd.network import GROUP;"
         "assert [f.name for f in registry.discover()]; assert registry.load(GROUP).points"
     )
     env = {**os.environ, "HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

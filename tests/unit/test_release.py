@@ -17,14 +17,14 @@ from vifd.engine import Settings
 from vifd.model import PortRecord
 from vifd.openflow import action as act
 from vifd.openflow.flow import flow
-from vifd.ovs import cookies, marks
-from vifd.ovs.announcing import announcement
-from vifd.ovs.wiring import NOWHERE
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
 from vifd.testing.office import Office
 from vifd.testing.plugin import FakeBackend
 from vifd.testing.wait import until
+from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.announcing import announcement
+from vifd_ovs.bridge.wiring import NOWHERE
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
 

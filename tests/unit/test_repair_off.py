@@ -10,11 +10,10 @@ import pytest
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from unit.test_beyond_repair import BOTH, CLEAN, OURS, record
-from vifd import outcome
-from vifd.engine import Settings
+from vifd.engine import Settings, outcome
+from vifd.engine.plan import Step, next_step
 from vifd.model import Phase, Report, Status
-from vifd.plan import Step, next_step
-from vifd.status import status_of
+from vifd.model.status import status_of
 from vifd.testing.plugin import FakeBackend
 
 FROZEN = Settings(verify=0.05, retry_first=0.01, retry_longest=0.05, repair=False)

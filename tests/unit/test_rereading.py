@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from vifd import config, parts
-from vifd.rereading import Configuration, unknown
+from vifd.daemon import config, parts
+from vifd.daemon.rereading import Configuration, unknown
 
 PLUGIN = [cfg.IntOpt("max_queues", default=8, min=1), cfg.BoolOpt("make", default=True)]
 

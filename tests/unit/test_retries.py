@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from vifd.retries import IDLE, Retries
+from vifd.engine.retries import IDLE, Retries
 
 
 def due(retries: Retries, port: str) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from oslo_config import cfg
 
-from vifd import config, registry
+from vifd.daemon import config
+from vifd.plugin import registry
 
 SAMPLE = Path(__file__).parents[2] / "etc" / "agent.conf"
 

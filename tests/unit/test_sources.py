@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from oslo_config import cfg
 
-from vifd import config, registry, sources
+from vifd.daemon import config
+from vifd.plugin import registry, sources
 
 SOURCE = """
     from oslo_config import cfg
-    from vifd import registry
-    from vifd.sources import Source
+    from vifd.plugin import registry
+    from vifd.plugin.sources import Source
     from vifd.testing.plugin import FakePlugin
 
     class Bridge(Source):
@@ -106,4 +107,4 @@ def test_what_a_source_brings_has_its_place_in_the_order(install: Any) -> None:
 
 def test_os_vif_without_anything_to_host_imports_nothing() -> None:
     assert find() == {}
-    assert sources.installed()["osvif"].__module__ == "vifd.osvif.source"
+    assert sources.installed()["osvif"].__module__ == "vifd.plugin.osvif.source"

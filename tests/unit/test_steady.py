@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from unit.machine import until
-from vifd import daemon, steady, systemd
+from vifd import steady
+from vifd.daemon import daemon, systemd
 from vifd.steady import OFTEN, Steady
 
 

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from unit.docs import document, port_id
 from vifd import errors
 from vifd.model import Phase, PortRecord, Wiring, decode
+from vifd.model.event import Event
 from vifd.store import Change, Journal, Outgoing, Records
-from vifd.ticket import Event
 
 PORTS = 24
 ORDER = (Phase.BOUND, Phase.PLUGGING, Phase.LIVE, Phase.QUIESCED)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vifd import systemd
+from vifd.daemon import systemd
 
 
 def listen(address: str | bytes) -> socket.socket:

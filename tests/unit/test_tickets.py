@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from unit.docs import document, port_id
 from vifd import errors
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind, Tickets
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
-from vifd.ticket import Ticket
-from vifd.tickets import Kind, Tickets
 
 ID = port_id(1)
 WIRING = Wiring("fake", "fake", "tap1")

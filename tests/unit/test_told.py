@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from unit.docs import document
+from vifd.engine.worker import Job, logbook
+from vifd.engine.worker.told import AGAIN, Told
 from vifd.model import Evidence, PortRecord, Wiring, decode
 from vifd.plugin import Item
-from vifd.worker import Job, logbook
-from vifd.worker.told import AGAIN, Told
 
 LOG = logging.getLogger("test")
 

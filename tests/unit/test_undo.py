@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vifd.undo import Undo
+from vifd.plugin.undo import Undo
 
 
 def test_newest_first() -> None:

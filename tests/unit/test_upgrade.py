@@ -53,9 +53,9 @@ class Guarded(Machine):
     limits = options.Settings(max_ports=1, max_percent=0.0)
 
     def boot(self) -> None:
-        from vifd.agent import Agent
+        from vifd.daemon.agent import Agent
         from vifd.engine import Engine
-        from vifd.metrics import Metrics
+        from vifd.engine.metrics import Metrics
         from vifd.store import Journal
 
         self.journal = Journal.open(self.path / "journal.db")

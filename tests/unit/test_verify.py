@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from unit.docs import document, port_id
-from vifd import verify
+from vifd.engine import verify
 from vifd.errors import BackendError
 from vifd.model import Evidence, Report, Wiring, decode
 from vifd.plugin import Item

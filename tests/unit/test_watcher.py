@@ -15,16 +15,24 @@ from msgspec.structs import replace
 from unit.docs import document
 from vifd.drivers import Drivers, PortRow
 from vifd.engine import Engine, Settings
-from vifd.metrics import Metrics
+from vifd.engine.metrics import Metrics
+from vifd.engine.watcher import PATIENCE, SETTLE, STRANGERS, Watcher
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
 from vifd.openflow.monitor import Event, Update
 from vifd.plugin import Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.wait import until
-from vifd.watcher import PATIENCE, SETTLE, STRANGERS, Watcher
+from vifd_ovs.bridge import tables
 
 START = 1000.0
+
+
+class OnSwitch(FakePlugin):
+    """A plugin that knows which flows of others are in its way."""
+
+    def concerned_by(self, update: Update) -> bool:
+        return tables.concerns(update.table, update.priority)
 
 
 @dataclass
@@ -96,7 +104,7 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     journal = Journal.open(tmp_path / "journal.db")
     engine = Engine(
-        {"fake": FakePlugin(FakeBackend())}, journal, Metrics(), Settings(retry_first=0.01)
+        {"fake": OnSwitch(FakeBackend())}, journal, Metrics(), Settings(retry_first=0.01)
     )
     yield Scene(journal, engine)
     journal.close()

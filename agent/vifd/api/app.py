@@ -27,8 +27,8 @@ from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.bodies import Bodies
 from vifd.api.events import KEEP_ALIVE, Events, Feed
+from vifd.api.hub import Hub
 from vifd.api.waits import Waits
-from vifd.hub import Hub
 from vifd.model import Role
 
 LOG = logging.getLogger(__name__)

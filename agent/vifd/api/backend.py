@@ -1,4 +1,4 @@
-"""What the API asks of the daemon. The daemon's :class:`vifd.agent.Agent` is one."""
+"""What the API asks of the daemon. The daemon's :class:`vifd.daemon.agent.Agent` is one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vifd.capabilities.enforcement import Enforcement
+from vifd.engine.ticket import Ticket
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.inspection import Inspection
 from vifd.model import Attachment, Document, PortRecord, Role
+from vifd.model.event import Event
 from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert
-from vifd.ticket import Event, Ticket
+from vifd.plugin.inspection import Inspection
 from vifd.upgrade.view import UpgradeView
 
 

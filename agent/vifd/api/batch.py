@@ -13,9 +13,9 @@ from vifd.api import query
 from vifd.api.body import read_json
 from vifd.api.ports import Resource, answer, claims_of, port_id_of
 from vifd.api.view import PortView
+from vifd.engine.ticket import Ticket
 from vifd.model import Document, decode
 from vifd.negotiation import token
-from vifd.ticket import Ticket
 
 #: Ports in one call.
 MAX_PORTS = 1000

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from vifd import errors
 from vifd.api.auth import Access
-from vifd.hub import Hub
+from vifd.api.hub import Hub
 from vifd.steady import Steady
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ import msgspec
 from vifd import errors
 from vifd.api import query
 from vifd.api.backend import Backend
-from vifd.hub import Hub
-from vifd.ticket import Event
+from vifd.api.hub import Hub
+from vifd.model.event import Event
 
 LOG = logging.getLogger(__name__)
 

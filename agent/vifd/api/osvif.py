@@ -12,9 +12,9 @@ from vifd.api import query
 from vifd.api.ports import Resource, answer, port_id_of
 from vifd.model import Phase, PortRecord, Vif
 from vifd.plugin import Advert
-from vifd.vifs.kinds import Kind, Named
-from vifd.vifs.translate import vif_object
-from vifd.vifs.versions import Range, number
+from vifd.plugin.vifs.kinds import Kind, Named
+from vifd.plugin.vifs.translate import vif_object
+from vifd.plugin.vifs.versions import Range, number
 
 FORMAT = "os-vif"
 _PARAMS = ("format", "max_version", "max_profile_version")

@@ -15,9 +15,9 @@ from vifd.api.backend import Backend
 from vifd.api.body import expect_empty, read_json
 from vifd.api.view import FIELDS, PortView, matches, only, view
 from vifd.api.waits import Waits
+from vifd.engine.ticket import Ticket
 from vifd.model import UUID, Phase, PortRecord, Role, Status, decode
 from vifd.negotiation import token
-from vifd.ticket import Ticket
 
 FILTERS = ("phase", "status", "plugin", "network", "instance")
 

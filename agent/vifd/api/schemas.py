@@ -14,10 +14,10 @@ from vifd.capabilities.view import InventoryView
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared
-from vifd.inspection import Inspection
 from vifd.model import Attachment, Phase
+from vifd.model.event import Event
 from vifd.negotiation import Acceptable, Offer
-from vifd.ticket import Event
+from vifd.plugin.inspection import Inspection
 from vifd.upgrade.view import UpgradeView
 
 Schema = dict[str, Any]

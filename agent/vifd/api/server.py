@@ -20,11 +20,11 @@ from vifd.api.admission import Admission, Shares
 from vifd.api.app import Api
 from vifd.api.auth import Access, Peer
 from vifd.api.chunks import StrictChunks
+from vifd.api.hub import Hub
 from vifd.api.protocol import MAX_LINE, CodedProtocol, refusal_answer
-from vifd.hub import Hub
 
 # isort: split
-# After vifd.hub, which silences the deprecation warning.
+# After vifd.api.hub, which silences the deprecation warning.
 from eventlet import GreenPool, greenio, hubs, wsgi
 
 LOG = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from vifd.model import (
     notes,
     unread_remarks,
 )
-from vifd.status import status_of
+from vifd.model.status import status_of
 
 
 class PortView(Struct, frozen=True):

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from vifd import errors
 from vifd.api.backend import Backend
+from vifd.api.hub import Hub
 from vifd.api.query import Deadline
-from vifd.hub import Hub
+from vifd.engine.ticket import Ticket
 from vifd.model import PortRecord
-from vifd.ticket import Ticket
 
 T = TypeVar("T")
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from vifd import guest
 from vifd.errors import FeatureUnenforced
-from vifd.guest import asked
 from vifd.model import Attachment, QosRule
-from vifd.plugin import Advert
+from vifd.plugin import Advert, guest
+from vifd.plugin.guest import asked
 
 #: VIF types on which libvirt sets the bandwidth of the guest's XML; nova asks for it on no other.
 _SHAPED = frozenset(("ovs", "bridge", "tap", "macvtap"))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vifd import guest
 from vifd.capabilities import names
 from vifd.capabilities.needs import Kind, Need, Parameter
 from vifd.errors import FlavorImageConflict, VifError, ViommuUnsupported
-from vifd.guest import asked
 from vifd.model import Attachment
+from vifd.plugin import guest
+from vifd.plugin.guest import asked
 
 Said = Need | Parameter | VifError | str
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vifd import guest
 from vifd.capabilities import inputs
 from vifd.capabilities.inputs import Said
 from vifd.model import Attachment
+from vifd.plugin import guest
 
 Derive = Callable[[Attachment], Iterator[Said]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from vifd import guest
 from vifd.capabilities.inputs import VNIC_TYPES
 from vifd.capabilities.rules import RULES
+from vifd.plugin import guest
 
 _HEAD = """\
 # What a port needs of a host

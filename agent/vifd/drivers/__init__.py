@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vifd.errors import BackendError
-from vifd.linux import (
+from vifd.drivers.linux import (
     BridgePort,
     BridgeSpec,
     Bridging,
@@ -23,6 +22,7 @@ from vifd.linux import (
     VlanSpec,
     VxlanSpec,
 )
+from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
 

@@ -10,30 +10,31 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from vifd import errors, outcome
-from vifd.bus import Bus
-from vifd.decision import Request
+from vifd import errors
+from vifd.engine import outcome
+from vifd.engine.bus import Bus
+from vifd.engine.decision import Request
+from vifd.engine.intake import Intake
 from vifd.engine.lanes import Lanes, lane_settled
+from vifd.engine.metrics import Metrics
+from vifd.engine.plan import Step
 from vifd.engine.probes import Probes, told
 from vifd.engine.quarantine import Quarantine, hanging
 from vifd.engine.recording import Recorder
+from vifd.engine.recovery import Recovery
+from vifd.engine.retries import Retries
 from vifd.engine.settings import Settings
+from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled, unserved
-from vifd.inspection import Inspection
-from vifd.intake import Intake
-from vifd.metrics import Metrics
+from vifd.engine.worker import Worker
 from vifd.model import Document, Evidence, PortRecord
 from vifd.negotiation import Choice
+from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.token import Claims
-from vifd.offering import Negotiator, Offering
-from vifd.plan import Step
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.plugin.guarded import guarded
-from vifd.recovery import Recovery
-from vifd.retries import Retries
+from vifd.plugin.inspection import Inspection
 from vifd.store import Change, Journal, Records
-from vifd.tickets import Tickets
-from vifd.worker import Worker
 
 LOG = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ class Engine:
         self.intake.submit(requests)
 
     def choose(self, doc: Document, claims: Claims | None = None) -> Choice:
-        """Which plugin serves this document now; see :class:`vifd.offering.Negotiator`."""
+        """Which plugin serves this document now."""
         return self.negotiator.choose(doc.attachment, claims)
 
     def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 
-from vifd.inspection import Inspection, inspect
-from vifd.lane import Lane
+from vifd.engine.lane import Lane
+from vifd.engine.worker import Limits, Worker
 from vifd.model import PortRecord
+from vifd.plugin.inspection import Inspection, inspect
 from vifd.store import Journal
-from vifd.worker import Limits, Worker
 
 
 def lane_settled(lane: Lane, settled: Callable[[], bool], patience: float) -> None:

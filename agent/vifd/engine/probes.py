@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Iterable
 
+from vifd.model.event import Event
 from vifd.plugin import UNPROBED, Health, Probe
-from vifd.ticket import Event
 
 LOG = logging.getLogger(__name__)
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vifd import errors, outcome
-from vifd.lane import Busy, Lane
+from vifd import errors
+from vifd.engine import outcome
+from vifd.engine.lane import Busy, Lane
+from vifd.engine.tickets import Tickets
+from vifd.engine.worker.desk import Desk
 from vifd.plugin import Health, Probe
-from vifd.tickets import Tickets
-from vifd.worker.desk import Desk
 
 LOG = logging.getLogger(__name__)
 

@@ -6,14 +6,15 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from vifd import errors, news
-from vifd.bus import Bus
+from vifd import errors
+from vifd.engine import news
+from vifd.engine.bus import Bus
+from vifd.engine.retries import Retries
+from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled
 from vifd.model import PortRecord
-from vifd.retries import Retries
+from vifd.model.event import Event
 from vifd.store import Change, Journal, Records
-from vifd.ticket import Event
-from vifd.tickets import Tickets
 
 LOG = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vifd.offering import Terms
-from vifd.worker import Limits
+from vifd.engine.worker import Limits
+from vifd.negotiation.offering import Terms
 
 
 @dataclass(frozen=True)

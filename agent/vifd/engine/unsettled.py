@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from vifd import errors, outcome
+from vifd import errors
+from vifd.engine import outcome
 from vifd.model import PortRecord, Report
 
 

@@ -14,7 +14,6 @@ from vifd.explain import phrases as say
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
-from vifd.ovs.flows import ADMIT
 
 Sentence = Callable[[Evidence, Subject], str]
 
@@ -225,7 +224,7 @@ def _explains(cause: Evidence, finding: Evidence) -> bool:
     row = cause_of(cause)
     if rank(cause) == rank(finding) or not matching(finding.fact, row.explains):
         return False
-    if foreign(finding) and say.foreign_priority(finding) > ADMIT:
+    if foreign(finding) and say.above_ours(finding):
         # it takes frames whatever else is wrong, as long as there is a switch
         return row.step is Name.SWITCH
     return True

@@ -24,10 +24,10 @@ from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.model import Phase, PortRecord, Report
+from vifd.model.event import Event
+from vifd.model.status import wants_open
 from vifd.plugin import Item
-from vifd.status import wants_open
 from vifd.store import Journal
-from vifd.ticket import Event
 
 #: So many of the last events are looked at for those of a port: on the lane, and by who must not
 #: be kept waiting.

@@ -10,7 +10,7 @@ from vifd.explain.findings import Break, Judgement, in_work, judge
 from vifd.explain.steps import ON_HOST, steps
 from vifd.explain.subject import Subject
 from vifd.model import Phase, Role
-from vifd.status import status_of, wants_open
+from vifd.model.status import status_of, wants_open
 
 
 def explain(subject: Subject) -> Explanation:

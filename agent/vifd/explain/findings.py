@@ -12,7 +12,7 @@ from vifd.explain.causes import cause_of, explanation_of, foreign, rank, roots
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report
-from vifd.status import wants_open
+from vifd.model.status import wants_open
 
 
 @dataclass(frozen=True)

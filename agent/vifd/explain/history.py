@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vifd.explain import phrases as say
 from vifd.explain.explanation import Happening
 from vifd.model import Evidence
-from vifd.ticket import Event
+from vifd.model.event import Event
 
 #: So many are told.
 SHOWN = 5

@@ -23,9 +23,9 @@ from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Subject
 from vifd.model import PortRecord
+from vifd.model.event import Event
 from vifd.store import rows, schema
 from vifd.store.rows import COLUMNS, Outgoing
-from vifd.ticket import Event
 
 #: Why the host was not read.
 STOPPED = "vifd does not run; this is what its journal says"

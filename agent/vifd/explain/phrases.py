@@ -9,7 +9,7 @@ from typing import Any
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
 
-#: How :mod:`vifd.ovs.proofs` begins when a trace met a flow of others.
+#: How :mod:`vifd_ovs.bridge.proofs` begins when a trace met a flow of others.
 FOREIGN = "a flow that is not ours took it"
 
 START_SWITCH = (
@@ -23,6 +23,8 @@ MAP_AND_RESTART = (
 )
 TRACE_BY_HAND = "`ovs-appctl ofproto/trace` with the same frame shows every table it goes through"
 
+#: The priority of our flow that lets a port's frames in: flows of others above it come first.
+ADMIT = 100
 _PRIORITY = re.compile(r"priority (\d+)")
 
 Sentence = Callable[[Evidence, Subject], str]
@@ -221,10 +223,10 @@ def foreign_flow(finding: Evidence, subject: Subject) -> str:
     return f"a flow that is not vifd's stands above the flows of this port: {what}; it takes {kind}"
 
 
-def foreign_priority(finding: Evidence) -> int:
-    """The priority of the foreign flow that a trace met."""
+def above_ours(finding: Evidence) -> bool:
+    """Whether a trace met a foreign flow that takes frames before any of ours could."""
     found = _PRIORITY.search(str(finding.have))
-    return int(found[1]) if found else 0
+    return found is not None and int(found[1]) > ADMIT
 
 
 def filter_silent(finding: Evidence, _: Subject) -> str:

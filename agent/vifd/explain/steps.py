@@ -11,7 +11,7 @@ from vifd.explain.explanation import Name, State, Step
 from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report, Role
-from vifd.status import status_of, wants_open
+from vifd.model.status import status_of, wants_open
 
 #: Steps that every port has; the others are shown where the plugin has facts of them.
 _ALWAYS = (

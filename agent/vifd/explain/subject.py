@@ -8,7 +8,7 @@ from typing import Any
 
 from vifd.hypervisor import GuestInterface
 from vifd.model import PortRecord, Report
-from vifd.ticket import Event
+from vifd.model.event import Event
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,15 @@ from vifd.garbage import view
 from vifd.garbage.completeness import Completeness
 from vifd.garbage.disposal import Disposal, Gone
 from vifd.garbage.options import Settings
+from vifd.garbage.reconcile import stood_on
 from vifd.garbage.shelf import Removed, Shelf
 from vifd.garbage.sightings import Sighting, Sightings, State
 from vifd.garbage.survey import Survey, Surveyor
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
-from vifd.reconcile import stood_on
+from vifd.model.event import Event
 from vifd.steady import Steady
 from vifd.store import Journal
-from vifd.ticket import Event
 
 LOG = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ import msgspec
 from vifd import errors
 from vifd.engine import Engine
 from vifd.garbage.pace import FIRST, Pace
+from vifd.garbage.reconcile import Orphan
 from vifd.garbage.shelf import Removed, Shelf
 from vifd.garbage.survey import Surveyor, on_lane
-from vifd.marked import Key, Marked
-from vifd.reconcile import Orphan
+from vifd.plugin.marked import Key, Marked
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from vifd.marked import Marked
-from vifd.reconcile import Orphan
+from vifd.garbage.reconcile import Orphan
+from vifd.plugin.marked import Marked
 
 #: What its notes are called.
 NAME = "garbage"

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 from vifd import errors
 from vifd.engine import Engine
+from vifd.engine.worker import ledger
+from vifd.garbage.reconcile import Plan, plan
 from vifd.hypervisor import GuestInterface, Hypervisor
-from vifd.marked import Desired, Key, Marked, Wanted
 from vifd.model import PortRecord
-from vifd.reconcile import Plan, plan
-from vifd.status import settled
+from vifd.model.status import settled
+from vifd.plugin.marked import Desired, Key, Marked, Wanted
 from vifd.store import Journal
-from vifd.worker import ledger
 
 LOG = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from vifd.garbage.reconcile import Plan
 from vifd.garbage.shelf import Removed
 from vifd.garbage.sightings import Sighting, State
-from vifd.marked import Key, Marked
-from vifd.ovs import marks
-from vifd.reconcile import Plan
+from vifd.plugin import packing
+from vifd.plugin.marked import Key, Marked
 
 
 class OrphanView(Struct, frozen=True, kw_only=True):
@@ -159,8 +159,8 @@ def document(objects: Iterable[Marked]) -> dict[str, Any] | None:
         told = marked.backup.get("document")
         if isinstance(told, dict):
             return told
-        packed = marked.backup.get("external_ids", {}).get(marks.DOCUMENT, "")
-        found = marks.unpack(packed) if packed else None
+        packed = marked.backup.get("external_ids", {}).get(packing.DOCUMENT, "")
+        found = packing.from_text(packed) if packed else None
         if found is not None:
             return found
     return None

@@ -8,12 +8,12 @@ from typing import Any
 
 from vifd.drivers import Links
 from vifd.engine import Engine
+from vifd.engine.metrics import Metrics
 from vifd.guests.preparing import Prepared, Preparer
 from vifd.guests.repairing import Repaired, Repairer
 from vifd.guests.starting import GuestStarter, StartPolicy
 from vifd.guests.watch import GuestWatch
 from vifd.hypervisor import Control, GuestInterface, NoHypervisor
-from vifd.metrics import Metrics
 from vifd.store import Journal
 
 __all__ = ["Guests", "Prepared", "Repaired", "StartPolicy"]

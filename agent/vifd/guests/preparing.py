@@ -12,16 +12,16 @@ from typing import Any
 from msgspec import Struct
 
 from vifd import errors
-from vifd.decision import Request
 from vifd.engine import Engine
+from vifd.engine.decision import Request
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind
 from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
 from vifd.hypervisor import GuestInterface
 from vifd.model import PortRecord
-from vifd.status import settled
+from vifd.model.status import settled
 from vifd.store import Journal
-from vifd.ticket import Ticket
-from vifd.tickets import Kind
 
 LOG = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from msgspec import Struct
 
 from vifd import errors
-from vifd.decision import Request
 from vifd.engine import Engine
+from vifd.engine.decision import Request
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind
 from vifd.guests.errands import Errands
 from vifd.guests.matching import interface_of
 from vifd.guests.watch import PATIENCE, GuestWatch
 from vifd.hypervisor import Control, GuestInterface
 from vifd.model import PortRecord
 from vifd.store import Journal
-from vifd.ticket import Ticket
-from vifd.tickets import Kind
 
 LOG = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vifd import errors
+from vifd.engine.metrics import Metrics
 from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
 from vifd.hypervisor import Control, Guest, Rest
-from vifd.metrics import Metrics
 from vifd.model import Phase, PortRecord
 from vifd.steady import Steady
 from vifd.store import Journal

@@ -18,9 +18,9 @@ from vifd.guests import finding
 from vifd.guests.matching import interface_of, ports_of
 from vifd.hypervisor import GuestInterface, Hypervisor
 from vifd.model import Evidence, PortRecord
+from vifd.model.event import Event
 from vifd.steady import Steady
 from vifd.store import Journal
-from vifd.ticket import Event
 
 LOG = logging.getLogger(__name__)
 

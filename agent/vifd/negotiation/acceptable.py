@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 
 from vifd import errors
 from vifd.model import Text
-from vifd.vifs.kinds import Kind, Named
-from vifd.vifs.versions import PATTERN, Range, number
+from vifd.plugin.vifs.kinds import Kind, Named
+from vifd.plugin.vifs.versions import PATTERN, Range, number
 
 VersionText = Annotated[str, Meta(pattern=PATTERN, max_length=9, description="major.minor")]
 

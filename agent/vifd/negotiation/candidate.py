@@ -9,7 +9,7 @@ from typing import Any
 from vifd.errors import VifError
 from vifd.model import Selection
 from vifd.plugin import Advert, Probe, Requirement
-from vifd.vifs.kinds import Kind
+from vifd.plugin.vifs.kinds import Kind
 
 
 @dataclass(frozen=True)

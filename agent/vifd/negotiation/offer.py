@@ -12,8 +12,8 @@ from vifd.model import Attachment
 from vifd.negotiation import token
 from vifd.negotiation.candidate import Choice, Refused, Usable
 from vifd.negotiation.choosing import no_common_vif
-from vifd.vifs.kinds import Named
-from vifd.vifs.versions import number
+from vifd.plugin.vifs.kinds import Named
+from vifd.plugin.vifs.versions import number
 
 #: Versions of this contract that are spoken, the newest first.
 CONTRACT_VERSIONS = ("1.0",)

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
+from vifd.engine.ticket import Ticket
 from vifd.model import Document, PortRecord, Role
 from vifd.store import Outgoing
-from vifd.ticket import Ticket
 
 #: The entry-point group in which drivers of network services are found.
 GROUP = "vifd.network"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vifd.vifs.kinds import Kind, kind_of
+from vifd.plugin.vifs.kinds import Kind, kind_of
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Advert:
         others: for plugins that cannot close a port, or prove it
     :param connectivity: what a port gives its guest: ``l2``, or ``l3`` where frames are routed
     :param profiles: by VIF type, the port profiles it understands, the preferred one first; where
-        nothing is said, those usual for the type. Names are those of :mod:`vifd.vifs.vif`.
+        nothing is said, those usual for the type. Names are those of :mod:`vifd.plugin.vifs.vif`.
     :param installed: by class of VIF objects and port profiles, the newest version it has, read
-        from classes of its own; where nothing is said, that of :mod:`vifd.vifs`
+        from classes of its own; where nothing is said, that of :mod:`vifd.plugin.vifs`
     """
 
     vif_types: tuple[str, ...]

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd.errors import NotRestorable, ReleaseUnsupported, VifError
-from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.openflow.monitor import Update
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Probe
 from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Requirement
 from vifd.plugin.ledger import Entry
+from vifd.plugin.marked import Desired, Key, Marked
 
 #: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
 #: newer than this one.
@@ -122,6 +123,12 @@ class VifPlugin(abc.ABC):
         every port whenever something of the host changes, and on any thread."""
         del wiring
         return ()
+
+    def concerned_by(self, update: Update) -> bool:
+        """Whether a flow of somebody else that came, changed or went may stand between a port's
+        frames and the flows of this plugin. Asked for each, on the driver's thread."""
+        del update
+        return False
 
     # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
 

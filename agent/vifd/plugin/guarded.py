@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from vifd.errors import InternalError, VifError
-from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.openflow.monitor import Update
 from vifd.plugin import judging
 from vifd.plugin.advert import Advert
 from vifd.plugin.base import VifPlugin
 from vifd.plugin.health import Probe
 from vifd.plugin.item import Item, Observed, Outcomes, Requirement
 from vifd.plugin.ledger import Entry
+from vifd.plugin.marked import Desired, Key, Marked
 
 LOG = logging.getLogger(__name__)
 
@@ -136,6 +137,12 @@ class Guarded(VifPlugin):
 
     def reconnected(self, bridge: str) -> None:
         self._call("reconnected", lambda: self.inner.reconnected(bridge), lambda _: None)
+
+    def leans_on(self, wiring: Wiring) -> list[str]:
+        return self._each("leans_on", lambda: self.inner.leans_on(wiring), _text)
+
+    def concerned_by(self, update: Update) -> bool:
+        return self._call("concerned_by", lambda: self.inner.concerned_by(update), bool)
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         work = self.inner.expected

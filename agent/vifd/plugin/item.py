@@ -7,7 +7,7 @@ from typing import Any
 
 from vifd.errors import VifError
 from vifd.model import Attachment, Wiring
-from vifd.undo import Undo
+from vifd.plugin.undo import Undo
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import msgspec
 
 from vifd.errors import InternalError, VifError
 from vifd.errors import wrap as wrap_error
-from vifd.marked import Key, Kind, Marked, Wanted
 from vifd.model import Evidence, Report, Vif, Wiring
 from vifd.plain import plain
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Health, Probe, Uplink
 from vifd.plugin.item import Observed, Requirement
+from vifd.plugin.marked import Key, Kind, Marked, Wanted
 
 T = TypeVar("T")
 S = TypeVar("S", Wiring, Vif)

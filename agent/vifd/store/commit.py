@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vifd.model import PortRecord
-from vifd.ticket import Event
+from vifd.model.event import Event
 
 #: Makes the new record from the present one (``None`` where there is none); ``None`` forgets it.
 Change = Callable[[PortRecord | None], PortRecord | None]

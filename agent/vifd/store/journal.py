@@ -20,13 +20,13 @@ import msgspec
 
 from vifd import errors
 from vifd.model import PortRecord
+from vifd.model.event import Event
 from vifd.store import file, rows
 from vifd.store.commit import Change, Committed, Records
 from vifd.store.disk import Disk
 from vifd.store.rows import Outgoing
 from vifd.store.salvage import Salvage, salvage
 from vifd.store.tables import Tables
-from vifd.ticket import Event
 
 LOG = logging.getLogger(__name__)
 

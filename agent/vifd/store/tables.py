@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from vifd.model import PortRecord
+from vifd.model.event import Event
 from vifd.store import rows
 from vifd.store.file import PORT
 from vifd.store.rows import Outgoing
-from vifd.ticket import Event
 
 LOG = logging.getLogger(__name__)
 

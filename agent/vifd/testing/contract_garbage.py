@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from vifd.drivers import Drivers
 from vifd.errors import VifError
-from vifd.marked import Marked
+from vifd.plugin.marked import Marked
 from vifd.testing.contract_subject import Subject
 from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from vifd import config, parts
+from vifd.daemon import config, parts
 from vifd.drivers import Drivers
 from vifd.testing.daemon import config_text
 from vifd.testing.links import FakeLinks

@@ -29,7 +29,7 @@ from typing import Any, NoReturn
 
 from oslo_log import log
 
-from vifd import config, daemon, parts
+from vifd.daemon import config, daemon, parts
 from vifd.drivers import Drivers
 from vifd.plugin import GROUP
 from vifd.testing.injection import WRITES

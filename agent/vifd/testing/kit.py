@@ -66,7 +66,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def _load(options: Any) -> Any:
-    from vifd import registry
+    from vifd.plugin import registry
     from vifd.testing import profile
 
     found = {f.name: f for f in registry.discover()}

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from vifd import inspection
 from vifd.drivers import Drivers
 from vifd.model import Attachment
-from vifd.plugin import Host, VifPlugin
+from vifd.plugin import Host, VifPlugin, inspection
 from vifd.testing.contract import PluginContract
 from vifd.testing.contract_engine import EngineContract
 from vifd.testing.contract_kill import KillContract

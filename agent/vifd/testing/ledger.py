@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from vifd import errors, verify
+from vifd import errors
 from vifd.drivers import Drivers, OpenFlow
+from vifd.engine import verify
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Wiring
 from vifd.plugin import Entry, Host, Item, Outcomes, VifPlugin

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from vifd.drivers import Drivers
+from vifd.drivers import MARK, Drivers
+from vifd.openflow.mark import OURS
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
 from vifd.testing.nft import FakeNft
@@ -13,6 +14,11 @@ from vifd.testing.ovsdb import FakeOvsdb
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.tracer import FakeTracer
 from vifd.testing.wait import until
+
+#: The external id of a switch port of ours.
+PORT = "vifd-port"
+#: The part of a cookie that says which port or network a flow is for.
+_NUMBER = 0xFFFF_FFFF
 
 
 class FakeMachine:
@@ -131,14 +137,12 @@ def residue(drivers: Drivers, bridges: Iterable[str]) -> set[str]:
 
     What a plugin keeps for all ports (bridges, patch ports, common flows) does not count.
     """
-    from vifd.ovs import cookies, marks
-
-    found = {f"device {link.name}" for link in drivers.links.marked(marks.ALIAS)}
+    found = {f"device {link.name}" for link in drivers.links.marked(MARK)}
     for bridge in bridges:
         if drivers.ovsdb.bridge(bridge) is None:
             continue
         rows = drivers.ovsdb.ports(bridge)
-        found |= {f"port {row.name}" for row in rows if marks.PORT in row.external_ids}
-        flows = drivers.openflow.dump(bridge, *cookies.OURS)
-        found |= {f"flow {flow}" for flow in flows if flow.cookie != cookies.BRIDGE}
+        found |= {f"port {row.name}" for row in rows if PORT in row.external_ids}
+        flows = drivers.openflow.dump(bridge, *OURS)
+        found |= {f"flow {flow}" for flow in flows if flow.cookie & _NUMBER}
     return found

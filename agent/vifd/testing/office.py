@@ -8,17 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from vifd.agent import Agent
+from vifd.daemon.agent import Agent
 from vifd.drivers import Drivers
 from vifd.engine import Engine, Settings
-from vifd.metrics import Metrics
+from vifd.engine.metrics import Metrics
+from vifd.engine.ticket import Ticket
+from vifd.engine.worker import ledger
 from vifd.model import Attachment, PortRecord, decode
 from vifd.plugin import Host, VifPlugin
 from vifd.store import Journal
 from vifd.testing.profile import Profile
 from vifd.testing.wait import PATIENCE, until
-from vifd.ticket import Ticket
-from vifd.worker import ledger
 
 #: Short pauses, so that a retry does not hold a test up. Whoever wants a call to hang shortens that
 #: for the test: a busy machine must not look like a plugin that hangs.

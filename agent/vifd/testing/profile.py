@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 from oslo_config import cfg
 
-from vifd import inspection
 from vifd.drivers import Drivers
 from vifd.model import Attachment, decode
-from vifd.plugin import Host, VifPlugin
+from vifd.plugin import Host, VifPlugin, inspection
 from vifd.testing import attachments, machines
 
 #: The entry-point group in which a profile is found by its plugin's name.

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Mapping
 
 from vifd import errors
-from vifd.decision import differences
 from vifd.engine import Engine
+from vifd.engine.decision import differences
+from vifd.engine.plan import Step
 from vifd.model import Document, PortRecord, Report
-from vifd.plan import Step
-from vifd.status import settled, wants_open
+from vifd.model.status import settled, wants_open
 from vifd.store import Journal
 from vifd.upgrade.options import Settings
 from vifd.upgrade.stamp import Stamp

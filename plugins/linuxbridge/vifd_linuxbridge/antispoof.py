@@ -1,7 +1,7 @@
 """The anti-spoofing rules: what a guest may claim to be. Pure.
 
-The meaning is that of the flows of :mod:`vifd.ovs.antispoof`: address resolution is judged as a
-whole, other IP by allowed (MAC, IP) pairs, what has no IP address yet by the allowed MACs, and what
+The meaning is that of the flows on Open vSwitch: address resolution is judged as a whole, other IP
+by allowed (MAC, IP) pairs, what has no IP address yet by the allowed MACs, and what
 none of them lets through is counted and dropped.
 
 A rule accepts for one (MAC, prefix) pair, so that a pair never lends its IP to another's MAC. What
@@ -31,7 +31,7 @@ from vifd.nft.expr import (
     prefix,
 )
 from vifd.nft.objects import Rule
-from vifd.ovs.addresses import Allowed
+from vifd.policy.addresses import Allowed
 
 #: The chain of what no guest may send.
 TAGGED = "tagged"

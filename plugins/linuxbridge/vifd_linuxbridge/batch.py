@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vifd import batch
-from vifd.plugin import Item, Outcomes
+from vifd.plugin import Item, Outcomes, batch
 from vifd_linuxbridge import wiring
 from vifd_linuxbridge.ruleset import Filter, port_filter
 from vifd_linuxbridge.wiring import LinuxWiring

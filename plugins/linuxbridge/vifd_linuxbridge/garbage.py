@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft
 from vifd.errors import GarbageChanged, VifError
-from vifd.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd.model import Role
 from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
+from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring
 from vifd_linuxbridge.antispoof import target_chain
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE

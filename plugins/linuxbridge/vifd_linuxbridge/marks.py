@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from vifd.drivers import MARK
 from vifd.model import Attachment, Role
 from vifd.nft.expr import Code, Verdict
 from vifd.nft.objects import Rule
+from vifd.plugin.packing import pack, unpack
 
 #: Bytes of the document in one rule.
 NOTE_BYTES = 254
@@ -45,13 +43,6 @@ def is_network(alias: str) -> bool:
     return alias.startswith(_NETWORK)
 
 
-def pack(attachment: Attachment) -> bytes:
-    """A document as few bytes; without the role, which the filter tells."""
-    document = msgspec.to_builtins(attachment)
-    document.pop("role", None)
-    return zlib.compress(msgspec.json.encode(document, order="deterministic"), 6)
-
-
 def annotate(rules: Sequence[Rule], attachment: Attachment) -> tuple[Rule, ...]:
     """The rules with the document in their notes; where they are too few, rules follow the last one
     that change nothing."""
@@ -66,12 +57,8 @@ def annotate(rules: Sequence[Rule], attachment: Attachment) -> tuple[Rule, ...]:
 
 def document(rules: Sequence[Rule], role: Role) -> dict[str, Any] | None:
     """The document in the notes of rules, or ``None`` where there is none to be read."""
-    packed = b"".join(rule.note for rule in rules)
-    try:
-        found: dict[str, Any] = msgspec.json.decode(zlib.decompress(packed), type=dict[str, Any])
-    except (zlib.error, msgspec.DecodeError, msgspec.ValidationError):
-        return None
-    return {**found, "role": role.value}
+    found = unpack(b"".join(rule.note for rule in rules))
+    return None if found is None else {**found, "role": role.value}
 
 
 def network_of(alias: str) -> str:

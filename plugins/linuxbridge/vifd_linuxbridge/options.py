@@ -8,8 +8,8 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.guest.options import MAX_QUEUES, TAP_OWNER
 from vifd.plugin import mappings
+from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
 
 OPTIONS = (
     cfg.ListOpt(

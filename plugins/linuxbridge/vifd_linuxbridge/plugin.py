@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from vifd import __version__, guest
+from vifd import __version__
 from vifd.drivers import Bridging, Nft
 from vifd.errors import (
     BackendUnavailable,
@@ -16,9 +16,7 @@ from vifd.errors import (
     SegmentTypeUnsupported,
     VifError,
 )
-from vifd.marked import Desired, Key, Marked
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.ovs.recipe import fingerprint, sample
 from vifd.plugin import (
     REPORTED,
     Advert,
@@ -31,7 +29,10 @@ from vifd.plugin import (
     Probe,
     Requirement,
     VifPlugin,
+    guest,
 )
+from vifd.plugin.fingerprint import fingerprint, sample
+from vifd.plugin.marked import Desired, Key, Marked
 from vifd_linuxbridge import garbage, options, probing, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking

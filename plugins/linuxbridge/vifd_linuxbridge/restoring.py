@@ -23,9 +23,9 @@ from vifd.drivers import (
     VxlanSpec,
 )
 from vifd.errors import NotRestorable, VifError, wrap
-from vifd.marked import Key, Kind, Marked
 from vifd.model import Attachment, Wiring, restore
 from vifd.plugin import Item
+from vifd.plugin.marked import Key, Kind, Marked
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.options import Settings

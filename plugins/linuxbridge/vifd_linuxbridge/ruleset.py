@@ -35,7 +35,7 @@ from vifd.nft.expr import (
     Verdict,
 )
 from vifd.nft.objects import TABLE, Chain, Change, Element, Hook, Rule, Set
-from vifd.ovs.addresses import Allowed, allowed
+from vifd.policy.addresses import Allowed, allowed
 from vifd_linuxbridge import marks
 from vifd_linuxbridge.antispoof import (
     REFUSED,

@@ -6,8 +6,8 @@ import hashlib
 
 import msgspec
 
-from vifd.batch import Names
 from vifd.model import Attachment, Wiring
+from vifd.plugin.batch import Names
 from vifd_linuxbridge.options import Settings
 
 #: The kernel's limit for a device's name.

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from vifd.drivers import Drivers, Link, PortRow
 from vifd.errors import AdoptionUnfit
 from vifd.model import Attachment
-from vifd.ovs import marks
-from vifd.ovs.naming import CARRIED, Naming
-from vifd.ovs.neighbours import neighbours
-from vifd.ovs.wiring import Before, OvsWiring
 from vifd.plugin import Entry
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.naming import CARRIED, Naming
+from vifd_ovs.bridge.neighbours import neighbours
+from vifd_ovs.bridge.wiring import Before, OvsWiring
 
 #: Seconds that the switch has to say what it makes of a port that somebody has just plugged.
 _DECISION = 2.0

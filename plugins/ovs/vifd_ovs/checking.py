@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vifd.drivers import Link, PortRow
 from vifd.model import Evidence
-from vifd.ovs import marks
-from vifd.ovs.batch import Work
-from vifd.ovs.checking import PortChecking
-from vifd.ovs.evidence import fact
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.checking import PortChecking
+from vifd_ovs.bridge.evidence import fact
 
 
 class Checking(PortChecking):

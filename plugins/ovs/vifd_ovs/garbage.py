@@ -7,11 +7,11 @@ from typing import Any
 
 from vifd.drivers import Drivers, Link, PortRow, Tap
 from vifd.errors import VifError, wrap
-from vifd.marked import Desired, Key, Kind, Marked, is_id
-from vifd.ovs import discarding, marks
-from vifd.ovs.belongings import Belongings
-from vifd.ovs.bridges import Bridges
 from vifd.plugin import Entry, Host
+from vifd.plugin.marked import Desired, Key, Kind, Marked, is_id
+from vifd_ovs.bridge import discarding, marks
+from vifd_ovs.bridge.belongings import Belongings
+from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.observing import enslaved
 
 #: Interface types that are another plugin's.

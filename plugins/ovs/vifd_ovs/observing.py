@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from vifd.drivers import Drivers
 from vifd.model import Wiring
-from vifd.ovs import marks
-from vifd.ovs.rows import observe_rows
-from vifd.ovs.wiring import OvsWiring
 from vifd.plugin import Observed
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.rows import observe_rows
+from vifd_ovs.bridge.wiring import OvsWiring
 
 
 def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str) -> list[Observed]:

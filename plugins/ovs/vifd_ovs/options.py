@@ -7,10 +7,10 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.guest.options import MAX_QUEUES, TAP_OWNER
-from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
-from vifd.ovs.plugin import BridgeSettings
 from vifd.plugin import mappings
+from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
+from vifd_ovs.bridge.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd_ovs.bridge.plugin import BridgeSettings
 
 OPTIONS = (
     cfg.StrOpt(

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from vifd.drivers import Link, Links, PortRow, PortSpec, Tap
 from vifd.errors import BackendError, VifError, wrap
-from vifd.ovs import marks
-from vifd.ovs.batch import Work
-from vifd.ovs.bridges import Bridges
-from vifd.ovs.plugging import PortPlugging
 from vifd.plugin import Host, Item
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.plugging import PortPlugging
 from vifd_ovs.options import Settings
 from vifd_ovs.removal import remark, remove_device
 

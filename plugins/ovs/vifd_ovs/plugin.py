@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from vifd import __version__, guest
+from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.ovs import releasing, wiring
-from vifd.ovs.plugin import IN_PLACE, BridgePlugin
-from vifd.ovs.removal import unplug
-from vifd.ovs.rows import bridges_of
-from vifd.plugin import Advert, Entry, Host, Item, Observed, Outcomes, Probe, Requirement
+from vifd.plugin import Advert, Entry, Host, Item, Observed, Outcomes, Probe, Requirement, guest
 from vifd_ovs import adopting, observing, options, probing
+from vifd_ovs.bridge import releasing, wiring
+from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
+from vifd_ovs.bridge.removal import unplug
+from vifd_ovs.bridge.rows import bridges_of
 from vifd_ovs.checking import Checking
 from vifd_ovs.garbage import Garbage
 from vifd_ovs.options import Settings
@@ -31,7 +31,7 @@ CHANGEABLE = (
 
 
 class OvsPlugin(BridgePlugin[Settings]):
-    """Taps on a bridge of Open vSwitch; see the package ``vifd.ovs`` for the flows."""
+    """Taps on a bridge of Open vSwitch; see the package ``vifd_ovs.bridge`` for the flows."""
 
     plugin_name: ClassVar[str] = "ovs"
     plugin_version: ClassVar[str] = __version__

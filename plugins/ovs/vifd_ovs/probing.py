@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from vifd.drivers import Bridge, Drivers
 from vifd.errors import VifError
-from vifd.ovs import cookies, marks
-from vifd.ovs.bridges import Bridges, speaks
-from vifd.ovs.uplinks import lacking, physical_networks
 from vifd.plugin import Health, Probe
+from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.bridges import Bridges, speaks
+from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_ovs.options import Settings
 
 TUN = "/dev/net/tun"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vifd.drivers import Link, Links
-from vifd.ovs import marks
-from vifd.ovs.batch import Work
-from vifd.ovs.wiring import Before
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.wiring import Before
 
 
 def remove_device(links: Links, device: str, port_id: str) -> None:

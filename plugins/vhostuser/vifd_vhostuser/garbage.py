@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vifd.drivers import PortRow
 from vifd.errors import VifError
-from vifd.marked import Desired, Key, Kind, Marked
-from vifd.ovs import discarding
-from vifd.ovs.belongings import Belongings
-from vifd.ovs.bridges import Bridges
 from vifd.plugin import Entry, Host
+from vifd.plugin.marked import Desired, Key, Kind, Marked
+from vifd_ovs.bridge import discarding
+from vifd_ovs.bridge.belongings import Belongings
+from vifd_ovs.bridge.bridges import Bridges
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.sockets import NOBODY

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vifd.errors import SharedMemoryMissing
-from vifd.guest import vhost_user
 from vifd.model import Attachment
 from vifd.plugin import Requirement
+from vifd.plugin.guest import vhost_user
 
 MODEL = "virtio"
 
@@ -15,7 +15,7 @@ MODEL = "virtio"
 def guest_needs(
     attachment: Attachment, *, max_queues: int, file_backed: bool, iommu: bool = False
 ) -> Iterator[Requirement]:
-    """The needs of :func:`vifd.guest.vhost_user`, met or not."""
+    """The needs of :func:`vifd.plugin.guest.vhost_user`, met or not."""
     for name, error in vhost_user(
         attachment, max_queues=max_queues, file_backed=file_backed, iommu=iommu
     ):

@@ -10,10 +10,10 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.guest.options import MAX_QUEUES
-from vifd.ovs.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
-from vifd.ovs.plugin import BridgeSettings
 from vifd.plugin import mappings
+from vifd.plugin.guest.options import MAX_QUEUES
+from vifd_ovs.bridge.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd_ovs.bridge.plugin import BridgeSettings
 from vifd_vhostuser.sockets import Access
 
 #: QEMU makes the socket and Open vSwitch connects to it, again and again: either may restart.

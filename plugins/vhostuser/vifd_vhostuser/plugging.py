@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from vifd.drivers import PortRow, PortSpec
 from vifd.errors import SocketError, VifError
-from vifd.ovs.batch import Work
-from vifd.ovs.bridges import Bridges
-from vifd.ovs.plugging import PortPlugging
 from vifd.plugin import Host, Item
+from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.plugging import PortPlugging
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.options import CLIENT, Settings

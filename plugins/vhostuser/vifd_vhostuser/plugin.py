@@ -12,11 +12,11 @@ from oslo_config import cfg
 
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.ovs import wiring
-from vifd.ovs.plugin import IN_PLACE, BridgePlugin
-from vifd.ovs.removal import unplug
-from vifd.ovs.rows import bridges_of, observe_rows
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement
+from vifd_ovs.bridge import wiring
+from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
+from vifd_ovs.bridge.removal import unplug
+from vifd_ovs.bridge.rows import bridges_of, observe_rows
 from vifd_vhostuser import options, sockets
 from vifd_vhostuser.checking import Checking
 from vifd_vhostuser.files import HostFiles

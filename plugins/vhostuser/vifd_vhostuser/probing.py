@@ -13,11 +13,11 @@ from typing import Any
 
 from vifd.drivers import Bridge, Drivers
 from vifd.errors import VifError
-from vifd.ovs import cookies, marks
-from vifd.ovs.bridges import Bridges, speaks
-from vifd.ovs.numbers import ID_CHARACTERS
-from vifd.ovs.uplinks import lacking, physical_networks
 from vifd.plugin import Health, Probe
+from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.bridges import Bridges, speaks
+from vifd_ovs.bridge.numbers import ID_CHARACTERS
+from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_vhostuser import dpdk, sockets
 from vifd_vhostuser.dpdk import Buffers, Polling
 from vifd_vhostuser.files import HostFiles

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute, NetlinkError
 
+from support.links_suite import LinksContract, a_tap, made
 from vifd.drivers import MARK, Tap, rtnl, tap
 from vifd.drivers.links import Links
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing
-from vifd.testing.links_suite import LinksContract, a_tap, made
 from vifd.testing.netns import Namespace
 from vifd.testing.wait import until
 
@@ -421,7 +421,7 @@ def test_without_the_capability_the_error_says_so() -> None:
     script = """
 import os, sys
 from vifd.drivers.links import Links
-from vifd.testing.links_suite import a_tap
+from support.links_suite import a_tap
 os.setresuid(65534, 65534, 65534)
 links = Links()
 error = links.create_taps([a_tap()])["tap1"]
@@ -446,7 +446,7 @@ def test_root_of_a_user_namespace_can_do_everything() -> None:
     script = """
 from vifd.drivers import MARK
 from vifd.drivers.links import Links
-from vifd.testing.links_suite import a_tap, made
+from support.links_suite import a_tap, made
 links = Links()
 for result in links.create_taps([a_tap(1), a_tap(2, multi_queue=True)]).values():
     link = made(result)

@@ -9,14 +9,14 @@ import threading
 import pytest
 from pyroute2 import IPRoute
 
+from support.links_suite import a_tap
+from support.linux_suite import INSTALL, PORT, SPEC, TABLE, BridgingContract, NftContract
 from vifd.drivers import MARK, brdevice, brnl, netlink
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.links import Links
 from vifd.drivers.nft import Nft
 from vifd.nft.expr import DROP
 from vifd.nft.objects import Chain, Change, Rule
-from vifd.testing.links_suite import a_tap
-from vifd.testing.linux_suite import INSTALL, PORT, SPEC, TABLE, BridgingContract, NftContract
 from vifd.testing.netns import Namespace
 
 
@@ -183,7 +183,7 @@ from vifd.drivers import BridgeSpec
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.nft import Nft
 from vifd.errors import PrivilegeMissing
-from vifd.testing.linux_suite import INSTALL, SPEC, TABLE
+from support.linux_suite import INSTALL, SPEC, TABLE
 os.setresuid(65534, 65534, 65534)
 nft, bridging = Nft(), Bridging()
 for call in (lambda: nft.apply(TABLE, INSTALL), lambda: bridging.make(SPEC)):

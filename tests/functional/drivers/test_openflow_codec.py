@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.openflow_suite import ONE
 from vifd.drivers.openflow import LocalOpenFlow
 from vifd.openflow import action as act
 from vifd.openflow import field as fd
 from vifd.openflow.flow import Flow, flow
 from vifd.openflow.match import TAGGED, UNTAGGED, Value
-from vifd.testing.openflow_suite import ONE
 from vifd.testing.sandbox import PrivateOvs
 
 MAC = "fa:16:3e:00:00:05"

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.openflow_suite import ONE, OpenFlowSuite, TracerSuite, port_flows
 from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.tracer import LocalTracer
 from vifd.errors import BackendError, BackendUnavailable
@@ -15,7 +16,6 @@ from vifd.openflow import field as fd
 from vifd.openflow.flow import flow
 from vifd.openflow.monitor import Event, Update
 from vifd.testing import frames
-from vifd.testing.openflow_suite import ONE, OpenFlowSuite, TracerSuite, port_flows
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from support.links_suite import a_tap
+from support.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 from vifd.drivers import MARK, PortSpec
 from vifd.drivers.links import Links
 from vifd.drivers.ovsdb import Ovsdb
 from vifd.errors import BackendError, BackendUnavailable
-from vifd.testing.links_suite import a_tap
-from vifd.testing.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 

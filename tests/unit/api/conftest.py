@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from support.api import Served, serve
+from support.backend import FakeDaemon
 from unit.api.client import Client
-from vifd.testing.api import Served, serve
-from vifd.testing.backend import FakeDaemon
 
 
 @pytest.fixture

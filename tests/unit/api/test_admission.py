@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.api import serve
 from unit.api.client import Client, document, uuid
 from vifd.api import server
 from vifd.api.admission import Admission, Shares
 from vifd.api.auth import Access, Peer, Policy
 from vifd.api.server import Limits
-from vifd.testing.api import serve
 from vifd.testing.wait import until
 
 ROOT, OWN, ADMIN, READER, STRANGER = 0, 200, 300, 400, 500

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from support.api import serve
 from unit.api.client import document, uuid
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.server import peer_of
-from vifd.testing.api import serve
 
 NOBODY = 65534
 POLICY = Policy(

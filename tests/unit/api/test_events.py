@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from support.api import serve
+from support.backend import FakeDaemon
 from unit.api.client import Client, uuid
 from vifd import errors
 from vifd.api.server import Limits
-from vifd.testing.api import serve
-from vifd.testing.backend import FakeDaemon
-from vifd.ticket import Event
+from vifd.model.event import Event
 
 
 class Stream:

@@ -14,10 +14,10 @@ import urllib3
 from hypothesis import HealthCheck, Phase, given, settings
 from requests.adapters import HTTPAdapter
 
+from support.api import serve
+from support.backend import FakeDaemon
 from unit.api.client import Client, document, uuid
 from vifd.api import openapi
-from vifd.testing.api import serve
-from vifd.testing.backend import FakeDaemon
 
 URL = f"/v1/ports/{uuid(1)}"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from support.backend import FakeDaemon
 from unit.api.client import Client, document, uuid
 from vifd.api.auth import Access, permits
 from vifd.plugin import Health, Probe
-from vifd.testing.backend import FakeDaemon
 
 OFFERS = "/v1/offers"
 PORT = f"/v1/ports/{uuid(1)}"

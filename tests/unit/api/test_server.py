@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from support.api import serve
 from unit.api.client import Client, document, send_raw, uuid
 from vifd.api.body import MAX_BODY
 from vifd.api.server import Limits, SocketError, listen
-from vifd.testing.api import serve
 
 # --- the socket -----------------------------------------------------------------------------------
 

@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unit.capabilities.asking import OVS, VHOST, asking, host
-from vifd import guest
 from vifd.capabilities import names
 from vifd.capabilities.binding import check
 from vifd.capabilities.enforcement import report
 from vifd.capabilities.meeting import meet
 from vifd.capabilities.neighbours import Neighbours
 from vifd.capabilities.requirements import needs_of
-from vifd.plugin import Health, Probe
+from vifd.plugin import Health, Probe, guest
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),

@@ -6,12 +6,12 @@ import errno
 
 import pytest
 
+from support.hosttree import RELEASE, HostTree
 from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
 from vifd.capabilities.modules import Modules, State
 from vifd.capabilities.probes.kernel import Kernel
 from vifd.capabilities.probes.nft import PacketFilter
-from vifd.testing.hosttree import RELEASE, HostTree
 
 
 @pytest.fixture

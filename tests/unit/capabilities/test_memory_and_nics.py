@@ -6,12 +6,12 @@ import errno
 
 import pytest
 
+from support.hosttree import HostTree
 from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
 from vifd.capabilities.inventory import Inventory
 from vifd.capabilities.probes.memory import FLAT, NODES, Memory
 from vifd.capabilities.probes.nics import Nics
-from vifd.testing.hosttree import HostTree
 
 TWO_MIB, ONE_GIB = 2048, 1 << 20
 

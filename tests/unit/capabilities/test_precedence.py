@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from unit.capabilities.asking import asking
-from vifd import guest
 from vifd.errors import FlavorImageConflict
+from vifd.plugin import guest
 
 AGREE = [
     ("vif_multiqueue_enabled", "true", "false"),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from support.hosttree import HostTree
+from support.hypervisor import FakeHypervisor
 from vifd.capabilities import names, survey
 from vifd.capabilities.host import HostCapabilities
 from vifd.plugin import Health, Probe
-from vifd.testing.hosttree import HostTree
-from vifd.testing.hypervisor import FakeHypervisor
 from vifd.testing.machines import FakeMachine
 
 

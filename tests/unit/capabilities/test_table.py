@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vifd.capabilities import table
 from vifd.capabilities.rules import RULES
-from vifd.guest import PROPERTIES
+from vifd.plugin.guest import PROPERTIES
 
 PAGE = Path(__file__).parents[3] / "docs" / "requirements.md"
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from vifd.testing.api import Served, serve
-from vifd.testing.backend import FakeDaemon
+from support.api import Served, serve
+from support.backend import FakeDaemon
 
 AGENT = str(Path(sys.modules["vifd"].__file__ or "").parents[1])
 ARGV = [sys.executable, "-m", "vifd.cli.main"]

@@ -71,7 +71,7 @@ def test_follow_and_interrupt(backend, following):
 
 
 def test_follow_goes_on_over_a_restart_of_the_daemon(backend, tmp_path):
-    from vifd.testing.api import serve
+    from support.api import serve
 
     path = str(tmp_path / "again")
     with serve(backend, path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unit.api.client import document, uuid
 from unit.cli.documents import plug
 from vifd.cli.port import COLUMNS
-from vifd.inspection import Check
+from vifd.plugin.inspection import Check
 
 
 def test_status(vifctl):

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from support.api import Served
+from support.backend import FakeDaemon
 from unit.api.client import document, uuid
 from unit.cli.conftest import Done, environment, terminal
 from vifd.cli.base import UsageError
 from vifd.cli.offer import accepted
 from vifd.plugin import Health, Probe
-from vifd.testing.api import Served
-from vifd.testing.backend import FakeDaemon
 
 Vifctl = Callable[..., Done]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from support.links_suite import LinksContract, a_tap
 from vifd.drivers import MARK
 from vifd.errors import DeviceError
 from vifd.testing.links import FakeLinks
-from vifd.testing.links_suite import LinksContract, a_tap
 
 
 @pytest.fixture

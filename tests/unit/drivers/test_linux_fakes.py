@@ -2,9 +2,9 @@
 
 import pytest
 
+from support.linux_suite import INSTALL, BridgingContract, NftContract
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
-from vifd.testing.linux_suite import INSTALL, BridgingContract, NftContract
 from vifd.testing.nft import FakeNft
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from support.links_suite import a_tap
+from support.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 from vifd.drivers import PortSpec
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.testing.links import FakeLinks
-from vifd.testing.links_suite import a_tap
 from vifd.testing.ovsdb import FakeOvsdb
-from vifd.testing.ovsdb_suite import BRIDGE, OvsdbContract, ensure
 
 
 @pytest.fixture

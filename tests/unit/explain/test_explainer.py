@@ -13,7 +13,7 @@ from vifd.explain import Serving, explain
 from vifd.explain.explanation import Name, State
 from vifd.hypervisor import GuestInterface
 from vifd.model import Evidence, Phase, Report, Selection, decode
-from vifd.ticket import Event
+from vifd.model.event import Event
 
 CARRIER = Evidence("device.carrier", have=True, source="netlink")
 NO_CARRIER = Evidence("device.carrier", have=False, source="netlink")

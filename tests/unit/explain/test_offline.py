@@ -13,8 +13,8 @@ from unit.explain.test_causes import finding, record
 from vifd import errors
 from vifd.explain import offline
 from vifd.model import Report
+from vifd.model.event import Event
 from vifd.store import Journal, schema
-from vifd.ticket import Event
 
 ID = port_id(1)
 

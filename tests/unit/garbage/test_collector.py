@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from support.hypervisor import FakeHypervisor
+from support.orphans import Orphans, device, generation
 from vifd import errors
 from vifd.garbage.collector import Collector
 from vifd.garbage.limits import Limits
 from vifd.garbage.options import Settings
 from vifd.garbage.sightings import State
 from vifd.openflow.flow import flow
-from vifd.ovs import cookies, marks
 from vifd.testing.attachments import attachment, port_id
-from vifd.testing.hypervisor import FakeHypervisor
 from vifd.testing.machines import FakeMachine
 from vifd.testing.office import SETTINGS, Office
-from vifd.testing.orphans import Orphans, device, generation
+from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
 

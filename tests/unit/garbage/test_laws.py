@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from support.orphans import device
 from unit.garbage.test_collector import GRACE, WAIT, Scene
 from vifd.drivers import PortSpec
-from vifd.ovs import marks
 from vifd.testing.attachments import attachment, mac, port_id
-from vifd.testing.orphans import device
+from vifd_ovs.bridge import marks
 
 numbers = st.integers(1, 4)
 

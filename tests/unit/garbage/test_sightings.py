@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vifd.garbage.limits import Limits
+from vifd.garbage.reconcile import Orphan
 from vifd.garbage.sightings import Sightings, State
-from vifd.marked import Kind, Marked
-from vifd.reconcile import Orphan
+from vifd.plugin.marked import Kind, Marked
 
 GRACE = 60.0
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.hypervisor import FakeHypervisor
 from unit.docs import document, port_id
 from unit.machine import Machine
 from vifd.drivers import Link
 from vifd.engine import Settings
 from vifd.guests.watch import GuestWatch
-from vifd.testing.hypervisor import FakeHypervisor
 from vifd.testing.plugin import FakeBackend
 
 

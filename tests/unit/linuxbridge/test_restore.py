@@ -11,7 +11,7 @@ import pytest
 from contract import linuxbridge as make
 from vifd.drivers import Link
 from vifd.errors import NotRestorable
-from vifd.marked import Kind, Marked
+from vifd.plugin.marked import Kind, Marked
 from vifd.testing.attachments import attachment, port_id
 from vifd.testing.contract_garbage import orphaned, strays
 from vifd.testing.ledger import Ledger

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functional.test_ovs_antispoofing import ALLOWED, ME, MY4, REFUSED, TAGGED, YOU, YOUR4
+from support.nftmachine import Frame, Machine
 from vifd.model import Role
 from vifd.nft.expr import ACCEPT
 from vifd.nft.objects import Element, Hook, Rule
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment
 from vifd.testing.nft import FakeNft
-from vifd.testing.nftmachine import Frame, Machine
 from vifd_linuxbridge import marks, ruleset
 from vifd_linuxbridge.antispoof import ONE_RULE
 from vifd_linuxbridge.ruleset import TABLE

@@ -16,7 +16,7 @@ from vifd.capabilities.meeting import meet
 from vifd.capabilities.requirements import needs_of
 from vifd.negotiation import Acceptable, Candidate, Choice, choose, refusal_of, refuse
 from vifd.plugin import Advert, Health, Probe, Requirement
-from vifd.vifs.versions import Range
+from vifd.plugin.vifs.versions import Range
 
 TYPES = ("ovs", "vhostuser", "bridge", "tap")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unit.ovs.world import World, port
-from vifd.ovs.addresses import link_local
+from vifd.policy.addresses import link_local
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 
 ME, OTHER = mac(1), mac(2)

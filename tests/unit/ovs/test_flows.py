@@ -9,10 +9,10 @@ import pytest
 from unit.ovs.world import PATCH, UPLINK, World, port
 from vifd.errors import BackendError
 from vifd.openflow import message
-from vifd.ovs import cookies, flows
-from vifd.ovs.flows import OUTPUTS_PER_FLOW, Network, network_flows
-from vifd.ovs.ports import Gate
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
+from vifd_ovs.bridge import cookies, flows
+from vifd_ovs.bridge.flows import OUTPUTS_PER_FLOW, Network, network_flows
+from vifd_ovs.bridge.ports import Gate
 
 STRANGER = "0e:00:00:00:00:99"
 BROADCAST = "ff:ff:ff:ff:ff:ff"

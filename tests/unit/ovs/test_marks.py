@@ -10,10 +10,11 @@ import pytest
 from vifd.drivers import PortRow
 from vifd.errors import InternalError
 from vifd.model import Role, Wiring, decode
-from vifd.ovs import cookies, marks, wiring
-from vifd.ovs.addresses import allowed, link_local
-from vifd.ovs.wiring import OvsWiring
+from vifd.plugin import packing
+from vifd.policy.addresses import allowed, link_local
 from vifd.testing.attachments import attachment, mac, port_id, vlan
+from vifd_ovs.bridge import cookies, marks, wiring
+from vifd_ovs.bridge.wiring import OvsWiring
 
 NAMES = OvsWiring(
     bridge="br-int",
@@ -61,7 +62,7 @@ class TestExternalIds:
 
     @pytest.mark.parametrize("text", ["", "?", "e30=", "eJwDAAAAAAE="])
     def test_a_damaged_document_is_none(self, text):
-        damaged = row(external_ids={marks.DOCUMENT: text})
+        damaged = row(external_ids={packing.DOCUMENT: text})
         assert marks.document_of(damaged, Role.ACTIVE) is None
 
     def test_a_very_long_document_is_left_out(self):
@@ -73,7 +74,7 @@ class TestExternalIds:
             for _ in range(1000)
         ]
         wanted = attachment(1, allowed_address_pairs=pairs)
-        assert marks.document_ids(wanted) == {marks.DOCUMENT: ""}
+        assert marks.document_ids(wanted) == {packing.DOCUMENT: ""}
 
     @pytest.mark.parametrize("ids", [{}, {marks.SEGMENT: "x"}, {marks.GENERATION: "zz"}])
     def test_marks_that_others_damaged_are_read_as_far_as_they_go(self, ids):

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from vifd.drivers import PortRow
 from vifd.openflow.field import LOCAL
-from vifd.ovs import marks
-from vifd.ovs.flows import Network, network_flows
-from vifd.ovs.neighbours import NOBODY, Neighbours, neighbours
-from vifd.ovs.ports import switch_port
-from vifd.ovs.tables import DELIVER
-from vifd.ovs.wiring import NOWHERE, OvsWiring
 from vifd.testing.attachments import attachment, port_id
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.flows import Network, network_flows
+from vifd_ovs.bridge.neighbours import NOBODY, Neighbours, neighbours
+from vifd_ovs.bridge.ports import switch_port
+from vifd_ovs.bridge.tables import DELIVER
+from vifd_ovs.bridge.wiring import NOWHERE, OvsWiring
 
 
 def row(name: str, ofport: int | None, tag: int | None = None, **more) -> PortRow:

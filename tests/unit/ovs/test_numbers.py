@@ -6,10 +6,10 @@ import pytest
 
 from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
 from vifd.model import Wiring
-from vifd.ovs import numbers
-from vifd.ovs.wiring import OvsWiring
 from vifd.plugin import Entry, Growing
 from vifd.testing.attachments import attachment, mac, port_id, vlan
+from vifd_ovs.bridge import numbers
+from vifd_ovs.bridge.wiring import OvsWiring
 
 
 def entry(number, *, network=1, bridge="br-int", ofport=5000, tag=1, segment=None, **port):
@@ -180,10 +180,10 @@ class TestGrowingLedger:
 def test_numbers_of_orphans_are_not_given_to_new_ports():
     """A port that bears our mark and is in no journal has its number all the same."""
     from contract import ovs
+    from support.orphans import OFPORTS, Orphans
     from vifd.plugin import Host
     from vifd.testing.attachments import attachment
     from vifd.testing.machines import FakeMachine
-    from vifd.testing.orphans import OFPORTS, Orphans
 
     machine = FakeMachine()
     plugin = ovs.plugin(Host(machine.drivers, dict), ofport_range=f"{OFPORTS + 1}-{OFPORTS + 3}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from vifd.openflow.trace import Hop, Trace
-from vifd.ovs import cookies, flows, tables
-from vifd.ovs.ports import switch_port
-from vifd.ovs.proofs import BLOCKED, End, judge
-from vifd.ovs.wiring import OvsWiring
 from vifd.testing.attachments import attachment
+from vifd_ovs.bridge import cookies, flows, tables
+from vifd_ovs.bridge.ports import switch_port
+from vifd_ovs.bridge.proofs import BLOCKED, End, judge
+from vifd_ovs.bridge.wiring import OvsWiring
 
 NAMES = OvsWiring(bridge="br-int", ofport=4711, tag=3, generation=0x1F2A)
 PORT = switch_port(attachment(1), NAMES, opened=True)

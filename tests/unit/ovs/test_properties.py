@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from unit.ovs.world import UPLINK, World, mac_number, port
 from vifd.openflow import field as fd
 from vifd.openflow.field import BY_NAME
-from vifd.ovs.addresses import link_local
-from vifd.ovs.ports import SwitchPort
+from vifd.policy.addresses import link_local
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac, vlan
+from vifd_ovs.bridge.ports import SwitchPort
 
 VRRP = "00:00:5e:00:01:01"
 PAIRS: tuple[list[dict[str, str]], ...] = (

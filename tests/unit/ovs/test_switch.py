@@ -11,14 +11,14 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.model import Wiring
 from vifd.openflow import action as act
 from vifd.openflow.flow import flow
-from vifd.ovs import cookies
-from vifd.ovs.ports import Gate, switch_port
-from vifd.ovs.switch import Switch, switch_of
-from vifd.ovs.wiring import OvsWiring
 from vifd.plugin import Entry, Host
 from vifd.testing.attachments import attachment
 from vifd.testing.injection import Injector
 from vifd.testing.machines import FakeMachine
+from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.ports import Gate, switch_port
+from vifd_ovs.bridge.switch import Switch, switch_of
+from vifd_ovs.bridge.wiring import OvsWiring
 
 BRIDGE = "br-int"
 

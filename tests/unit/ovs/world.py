@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from vifd.model import Attachment
 from vifd.openflow.field import BY_NAME, parse
-from vifd.ovs import cookies
-from vifd.ovs.ports import Gate, SwitchPort, switch_port
-from vifd.ovs.target import Target
-from vifd.ovs.wiring import OvsWiring, segment_of
 from vifd.testing import packet
 from vifd.testing.pipeline import Journey, Pipeline
+from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.ports import Gate, SwitchPort, switch_port
+from vifd_ovs.bridge.target import Target
+from vifd_ovs.bridge.wiring import OvsWiring, segment_of
 
 BRIDGE = "br-int"
 UPLINK = 900

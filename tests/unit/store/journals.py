@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from unit.docs import document, port_id
 from vifd.model import Phase, PortRecord, decode
+from vifd.model.event import Event
 from vifd.store import Change, Journal, Outgoing, Records
-from vifd.ticket import Event
 
 
 def record(number: int = 1, **changes: Any) -> PortRecord:

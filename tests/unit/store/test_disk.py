@@ -12,8 +12,8 @@ from unit.docs import port_id
 from unit.store.journals import filled, new, phase, reopened, said, told
 from vifd import errors
 from vifd.model import Phase
+from vifd.model.event import Event
 from vifd.store import Journal, Outgoing
-from vifd.ticket import Event
 
 
 def fill(journal: Journal) -> None:

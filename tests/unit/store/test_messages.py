@@ -7,8 +7,8 @@ import pytest
 from unit.docs import port_id
 from unit.store.journals import new, phase, record, reopened, said, told
 from vifd.model import Phase
+from vifd.model.event import Event
 from vifd.store import Journal, Outgoing
-from vifd.ticket import Event
 
 
 def test_event_ids_are_never_given_twice(journal: Journal) -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
+from support.openflow_suite import OpenFlowSuite, TracerSuite
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow.flow import flow
 from vifd.testing.openflow import FakeOpenFlow
-from vifd.testing.openflow_suite import OpenFlowSuite, TracerSuite
 from vifd.testing.tracer import FakeTracer
 
 

@@ -12,7 +12,7 @@ from vifd.errors import (
     VifModelUnsupported,
     ViommuUnsupported,
 )
-from vifd.guest import large_pages
+from vifd.plugin.guest import large_pages
 from vifd.testing.attachments import attachment
 from vifd_vhostuser.needs import guest_needs, unknown_guest
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from unit.docs import document, port_id
 from vifd.model import Vif, decode
 from vifd.plugin import Advert
-from vifd.vifs import objects
-from vifd.vifs.hostinfo import host_info
-from vifd.vifs.kinds import KINDS, Named, kind_of
-from vifd.vifs.translate import vif_object
-from vifd.vifs.versions import Range, highest
-from vifd.vifs.vif import VIFPortProfileOpenVSwitch, VIFVHostUser
+from vifd.plugin.vifs import objects
+from vifd.plugin.vifs.hostinfo import host_info
+from vifd.plugin.vifs.kinds import KINDS, Named, kind_of
+from vifd.plugin.vifs.translate import vif_object
+from vifd.plugin.vifs.versions import Range, highest
+from vifd.plugin.vifs.vif import VIFPortProfileOpenVSwitch, VIFVHostUser
 
 SUBNET = "5b000000-0000-4000-8000-000000000001"
 

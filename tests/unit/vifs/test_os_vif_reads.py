@@ -8,12 +8,12 @@ import pytest
 
 from unit.docs import document
 from vifd.model import Vif, decode
-from vifd.osvif.describing import VIF_TYPES
-from vifd.vifs import objects
-from vifd.vifs.hostinfo import host_info
-from vifd.vifs.kinds import KINDS, kind_of
-from vifd.vifs.translate import vif_object
-from vifd.vifs.versions import number
+from vifd.plugin.osvif.describing import VIF_TYPES
+from vifd.plugin.vifs import objects
+from vifd.plugin.vifs.hostinfo import host_info
+from vifd.plugin.vifs.kinds import KINDS, kind_of
+from vifd.plugin.vifs.translate import vif_object
+from vifd.plugin.vifs.versions import number
 
 pytest.importorskip("os_vif", reason="os-vif is not installed (pip install 'vifd[osvif]')")
 # What os-vif imports warns of its own imports.

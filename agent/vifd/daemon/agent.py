@@ -1,0 +1,325 @@
+"""The daemon as the API and the network service see it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from vifd import __version__, errors, steady
+from vifd.capabilities import enforcement
+from vifd.capabilities.enforcement import Enforcement
+from vifd.daemon.hostview import HostView
+from vifd.daemon.rereading import Reading
+from vifd.engine import Engine, news
+from vifd.engine.adoption import Adoption
+from vifd.engine.decision import Request
+from vifd.engine.metrics import Metrics
+from vifd.engine.release import Release
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind
+from vifd.explain import Explanation
+from vifd.explain.examiner import Examiner
+from vifd.garbage.collector import Collector
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.guests import Guests, Prepared, Repaired
+from vifd.hypervisor import GuestInterface
+from vifd.model import Attachment, Document, Phase, PortRecord, Role
+from vifd.model.event import Event
+from vifd.model.status import status_of
+from vifd.negotiation import Acceptable, Offer
+from vifd.negotiation.token import Claims
+from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
+from vifd.plugin.inspection import Inspection
+from vifd.plugin.registry import Found
+from vifd.store import Journal
+from vifd.upgrade.guard import Guard
+from vifd.upgrade.view import UpgradeView
+
+
+class Agent:
+    """Answers questions from memory and hands requests to the engine; no call blocks.
+
+    :param found: every plugin that discovery saw, admitted or refused
+    :param guests: what is done about the guests behind the ports
+    :param host: what is known of the host
+    :param guard: holds back what an upgrade would change
+    :param reading: what came of reading the configuration
+    :param examiner: answers why a port works or does not
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        metrics: Metrics,
+        found: Sequence[Found],
+        host: HostView | None = None,
+        examiner: Examiner | None = None,
+        guests: Guests | None = None,
+        collector: Collector | None = None,
+        guard: Guard | None = None,
+        reading: Callable[[], Reading] = lambda: Reading(0.0),
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._metrics = metrics
+        self._found = found
+        self._guests = guests or Guests(engine, journal)
+        self._collector = collector or Collector.of(engine, journal)
+        self._guard = guard
+        self._reading = reading
+        self._adoption = Adoption(engine, journal)
+        self._release = Release(engine, journal)
+        self._host = host or HostView(engine)
+        self._examiner = examiner or Examiner(engine, journal)
+        self._started = time.time()
+        self.stopping = False
+
+    # --- questions ---
+
+    def status(self) -> dict[str, Any]:
+        records = self._journal.records()
+        return {
+            "live": not steady.stuck(),
+            "threads": steady.problems(),
+            "ready": self._engine.ready and not self.stopping and self._upgrade != "measuring",
+            "stopping": self.stopping,
+            "version": __version__,
+            "contract_version": CONTRACT_VERSION,
+            "host": socket.gethostname(),
+            "started_at": self._started,
+            "plugins": {p["name"]: p["state"] for p in self.plugins()},
+            "ports": dict(Counter(r.phase.value for r in records.values())),
+            "statuses": dict(Counter(status_of(r).value for r in records.values())),
+            "outbox": self._journal.outbox_size(),
+            "repair": self._engine.settings.repair,
+            "upgrade": self._upgrade,
+            "hypervisor": self._guests.status(),
+            "journal_problem": self._journal.problem or None,
+            "journal_set_aside": str(self._journal.set_aside or "") or None,
+            "journal_in_doubt": self._journal.in_doubt,
+            "unreadable": sorted(self._journal.unreadable),
+            "configuration_problem": self._reading().problem or None,
+            "configuration_read_at": self._reading().at,
+            "configuration_unknown": self._reading().unknown,
+        }
+
+    @property
+    def _upgrade(self) -> str:
+        return self._guard.state.value if self._guard else "none"
+
+    def upgrade(self) -> UpgradeView:
+        """See :meth:`vifd.api.backend.Backend.upgrade`."""
+        return self._guard.view() if self._guard else UpgradeView("none")
+
+    def approve(self) -> UpgradeView:
+        """See :meth:`vifd.api.backend.Backend.approve`."""
+        return self._guard.approve() if self._guard else UpgradeView("none")
+
+    def plugins(self) -> list[dict[str, Any]]:
+        return [self._plugin(found) for found in self._found]
+
+    def _plugin(self, found: Found) -> dict[str, Any]:
+        head: dict[str, Any] = {
+            "name": found.name,
+            "distribution": found.distribution,
+            "entry_point": found.target,
+        }
+        plugin = self._engine.plugins.get(found.name)
+        if found.refusal is not None or plugin is None:
+            error = found.refusal or errors.PluginMissing(facts={"wanted": found.name, "have": []})
+            refused = {"state": "refused", "reasons": [error.message], "error": error.to_dict()}
+            return {**head, **refused, "version": None}
+        return {**head, **self._admitted(found.name, plugin)}
+
+    def _admitted(self, name: str, plugin: VifPlugin) -> dict[str, Any]:
+        probe = self._engine.probes[name]
+        lane = self._engine.lanes[name]
+        advert = self._engine.adverts()[name]
+        busy = lane.busy
+        return {
+            "version": plugin.plugin_version,
+            "contract_version": plugin.contract_version,
+            "state": Health.UNAVAILABLE.value if lane.quarantined else probe.health.value,
+            "reasons": probe.reasons,
+            "facts": probe.facts,
+            "quarantined": lane.quarantined,
+            "busy": None if busy is None else {"what": busy.what, "ports": len(busy.ports)},
+            "queue": lane.waiting,
+            "vif_types": list(advert.vif_types),
+            "vnic_types": list(advert.vnic_types),
+            "network_types": list(advert.network_types),
+            "features": sorted(advert.features),
+            "in_place": sorted(advert.in_place),
+        }
+
+    def verify_plugin(self, name: str) -> Future[Inspection]:
+        """See :meth:`vifd.api.backend.Backend.verify_plugin`."""
+        found = next((f for f in self._found if f.name == name), None)
+        if found is not None and found.refusal is not None:
+            raise found.refusal.copy()
+        if name not in self._engine.plugins:
+            have = sorted(self._engine.plugins)
+            raise errors.PluginMissing(facts={"wanted": name, "have": have}, stage="plugin")
+        lane = self._engine.lanes[name]
+        if lane.quarantined:
+            reason = "; ".join(self._engine.probes[name].reasons)
+            facts = {"plugin": name, "reason": reason}
+            raise errors.PluginUnhealthy(facts=facts, stage="plugin")
+        return self._engine.inspect(name)
+
+    def host(self) -> dict[str, Any]:
+        return self._host.show()
+
+    def refresh_host(self) -> Future[dict[str, Any]]:
+        return self._host.refresh()
+
+    def ports(self) -> list[PortRecord]:
+        return [record for _, record in sorted(self._journal.records().items())]
+
+    def port(self, port_id: str) -> PortRecord:
+        record = self._journal.get(port_id)
+        if record is None:
+            raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
+        return record
+
+    def enforcement(self, record: PortRecord) -> list[Enforcement]:
+        """See :meth:`vifd.api.backend.Backend.enforcement`."""
+        advert = self._engine.adverts().get(record.plugin) or Advert(vif_types=())
+        wanted, vif_type = record.doc.attachment, record.vif_type
+        return enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        """See :meth:`vifd.api.backend.Backend.explain`."""
+        return self._examiner.explain(port_id)
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        """See :meth:`vifd.api.backend.Backend.recall`."""
+        return self._examiner.recall(port_id, unasked)
+
+    def events(self, after: int, limit: int = 1000) -> list[Event]:
+        return self._journal.events(after, limit)
+
+    def on_event(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        return self._engine.bus.listen(callback)
+
+    def metrics(self) -> bytes:
+        counts = Counter(r.phase.value for r in self._journal.records().values())
+        return self._metrics.render([p.value for p in Phase], counts, self._gauges)
+
+    def _gauges(self) -> None:
+        for name, lane in self._engine.lanes.items():
+            self._metrics.queue.labels(name).set(lane.waiting)
+        for thread, number in steady.failures().items():
+            self._metrics.threads.labels(thread).set(number)
+        self._metrics.outbox.set(self._journal.outbox_size())
+        reading = self._reading()
+        self._metrics.configured(
+            good=not reading.problem, at=reading.at, unknown=len(reading.unknown)
+        )
+        self._guests.gauge(self._metrics)
+
+    # --- requests ---
+
+    def host_info(self) -> dict[str, Any]:
+        """See :meth:`vifd.api.backend.Backend.host_info`."""
+        return self._engine.negotiator.host_info()
+
+    def advert(self, plugin: str) -> Advert | None:
+        """See :meth:`vifd.api.backend.Backend.advert`."""
+        return self._engine.adverts().get(plugin)
+
+    def offer(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        """See :meth:`vifd.api.backend.Backend.offer`."""
+        return self._engine.offering.submit(attachment, acceptable, contract)
+
+    def plug(
+        self,
+        docs: Sequence[Document],
+        request_id: str,
+        claims: Mapping[str, Claims] | None = None,
+    ) -> list[Ticket]:
+        tickets = [Ticket(doc.id, request_id) for doc in docs]
+        known = claims or {}
+        requests = []
+        for doc, ticket in zip(docs, tickets, strict=True):
+            if self._guard is not None and (refusal := self._guard.refuse(doc)) is not None:
+                ticket.fail(refusal)
+            else:
+                requests.append(Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id)))
+        self._submit(requests)
+        return tickets
+
+    def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
+        tickets = [Ticket(port_id, request_id) for port_id in port_ids]
+        self._submit([Request(Kind.UNPLUG, ticket) for ticket in tickets])
+        return tickets
+
+    def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
+        ticket = Ticket(port_id, request_id)
+        self._submit([Request(Kind.PLUG, ticket, role=role)])
+        return ticket
+
+    def check(self, port_id: str, request_id: str) -> Future[PortRecord]:
+        ticket = Ticket(port_id, request_id)
+        self._submit([Request(Kind.CHECK, ticket)])
+        return ticket.done
+
+    def prepare_guest(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        """See :meth:`vifd.api.backend.Backend.prepare_guest`."""
+        if self.stopping:
+            raise errors.Stopping()
+        return self._guests.prepare(guest, interfaces, request_id, timeout)
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        """See :meth:`vifd.api.backend.Backend.repair`."""
+        if self.stopping:
+            raise errors.Stopping(port=port_id)
+        return self._guests.repair(port_id, request_id, timeout)
+
+    def _submit(self, requests: Sequence[Request]) -> None:
+        if self.stopping:
+            for request in requests:
+                request.ticket.fail(errors.Stopping())
+        else:
+            self._engine.submit(requests)
+
+    # --- what belongs to no port, or not yet ---
+
+    def garbage(self) -> Future[GarbageView]:
+        return self._collector.dry_run()
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        return self._collector.collect(ids, force=force)
+
+    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        return self._collector.undo(ids)
+
+    def adopt(self, doc: Document, request_id: str) -> Ticket:
+        ticket = Ticket(doc.id, request_id)
+        if self.stopping:
+            ticket.fail(errors.Stopping())
+        else:
+            self._adoption.take_over(doc, ticket)
+        return ticket
+
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
+        """See :meth:`vifd.api.backend.Backend.give_back`."""
+        ticket = Ticket(port_id, request_id)
+        if self.stopping:
+            ticket.fail(errors.Stopping(port=port_id))
+        else:
+            self._release.give_back(port_id, ticket, force=force)
+        return ticket
+
+    def reassert(self) -> None:
+        """Put every status into the outbox again."""
+        self._journal.reassert(news.outgoing)

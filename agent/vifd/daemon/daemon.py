@@ -1,0 +1,268 @@
+"""The daemon: startup, run, shutdown."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vifd import __version__, steady
+from vifd.api import server
+from vifd.api.app import Api
+from vifd.api.hub import Hub
+from vifd.daemon import config, parts, systemd
+from vifd.daemon.agent import Agent
+from vifd.daemon.hostview import HostView
+from vifd.daemon.rereading import Configuration
+from vifd.drivers import Drivers
+from vifd.engine import Engine
+from vifd.engine.metrics import Metrics
+from vifd.engine.watcher import Watcher
+from vifd.engine.worker import ledger
+from vifd.explain.examiner import Examiner
+from vifd.garbage import options as garbage_options
+from vifd.garbage.collector import Collector
+from vifd.guests import Guests
+from vifd.hypervisor.making import make as make_hypervisor
+from vifd.network.postman import Postman
+from vifd.plugin import Host, VifPlugin, registry, sources
+from vifd.store import Journal
+from vifd.upgrade import options as upgrade_options
+from vifd.upgrade import stamp
+from vifd.upgrade.guard import Guard
+
+LOG = logging.getLogger(__name__)
+
+DriverFactory = Callable[[Any], tuple[Drivers, list[Callable[[], None]]]]
+
+#: How long a stop may take, in seconds; systemd's own limit is longer.
+GRACE = 10.0
+
+
+class Daemon:
+    """One vifd process.
+
+    :param make: makes the drivers and says how to close them; a harness wraps them here
+    """
+
+    def __init__(self, conf: Any, make: DriverFactory | None = None) -> None:
+        self._conf = conf
+        self._configuration = Configuration(conf, parts.elsewhere)
+        self._changeable = parts.Changeable.of(conf)
+        self._started = time.monotonic()
+        self._announced = False
+        register = partial(config.register_source, conf)
+        more = partial(sources.find, register)
+        found = registry.discover(conf.plugins.enabled_plugins, more=more)
+        self._demand(found)
+        self._journal = Journal.open(Path(conf.state_path) / "journal.db")
+        self._drivers, self._closers = (make or parts.local_drivers)(conf)
+        metrics = Metrics()
+        plugins, found = registry.build(found, self._make_plugin)
+        self._demand(found)
+        self._engine = Engine(plugins, self._journal, metrics, parts.settings(conf))
+        self._guard = Guard(
+            self._engine, self._journal, upgrade_options.settings(conf.upgrade),
+            stamp.present(__version__, plugins),
+        )  # fmt: skip
+        self._engine.may, self._engine.chore = self._guard.may, self._guard.turn
+        self._service = parts.network_service(conf)
+        self._postman = Postman(self._service, self._journal)
+        self._hypervisor = make_hypervisor(conf.libvirt, self._journal)
+        examiner = Examiner(
+            self._engine, self._journal, self._postman, self._hypervisor, self._guard.holds
+        )
+        self._guests = Guests(
+            self._engine,
+            self._journal,
+            self._hypervisor,
+            self._drivers.links,
+            parts.start_policy(conf),
+        )
+        self._collector = Collector.of(
+            self._engine, self._journal, self._hypervisor, garbage_options.settings(conf.garbage)
+        )
+        emulator = conf.capabilities.emulator
+        self._host = HostView.of(
+            self._engine, self._drivers, self._hypervisor, emulator, self._facts
+        )
+        self._agent = Agent(
+            self._engine,
+            self._journal,
+            metrics,
+            found,
+            self._host,
+            examiner,
+            self._guests,
+            self._collector,
+            self._guard,
+            reading=lambda: self._configuration.reading,
+        )
+        self._engine.mail = self._postman.notify
+        self._journal.rebuilt = self._reassert
+        self._watcher = self._watching()
+
+    def _watching(self) -> Watcher:
+        """Its intervals are read each time, so that a reload changes them."""
+        return Watcher(
+            self._engine,
+            self._journal,
+            interval=lambda: self._changeable.check_interval,
+            reassert=self._reassert,
+            reassert_interval=lambda: self._changeable.reassert_interval,
+        )
+
+    def _demand(self, found: Sequence[registry.Found]) -> None:
+        """In strict mode one refused plugin is one too many."""
+        refused = [f.refusal for f in found if f.refusal is not None]
+        if refused and self._conf.plugins.strict:
+            raise refused[0]
+
+    # --- startup, run, shutdown ---
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        hub = Hub()
+        api = Api(hub, self._agent, self._changeable.policy)
+        with _signals(hub, lambda: self._reload(api)), steady.watched():
+            self._startup(hub, api)
+            hub.run_until()
+            self._shutdown()
+        hub.close()
+
+    def _startup(self, hub: Hub, api: Api) -> None:
+        options = self._conf.api
+        mode = int(options.socket_mode, 8)
+        listener = server.listen(options.socket, mode, options.socket_group or None)
+        self._server = server.Server(hub, api, listener)
+        self._watcher.subscribe(self._drivers)
+        self._guard.begin()
+        self._engine.start(recover=self._journal.in_doubt, settled=self._switch_settled)
+        self._watcher.start()
+        self._host.start()
+        self._guests.start()
+        self._collector.start()
+        self._postman.start()
+        self._service.start(self._agent)
+        self._configuration.first()
+        self._server.start()
+        self._readiness = hub.every(0.02, self._announce)
+        period = systemd.watchdog_interval()
+        if period:
+            hub.every(period, self._feed)
+        LOG.info(
+            "vifd %s started in %.2f s: plugins %s; %d ports in the journal; API on %s",
+            __version__, time.monotonic() - self._started,
+            ", ".join(self._engine.plugins) or "none", len(self._journal.records()), options.socket,
+        )  # fmt: skip
+
+    def _feed(self) -> None:
+        """Tell systemd that the daemon lives, unless a part of it does not: it is started anew."""
+        lost = steady.stuck()
+        if not lost:
+            systemd.notify("WATCHDOG=1")
+            return
+        LOG.critical(
+            "%s; the watchdog is not fed any more. Next: systemd starts vifd anew, ports stay as "
+            "they are", "; ".join(lost),
+        )  # fmt: skip
+
+    def _announce(self) -> None:
+        """Tell systemd once every port of the journal is proven or has its error."""
+        if not self._announced and self._engine.ready and not self._guard.measuring:
+            self._announced = True
+            self._readiness.cancel()
+            systemd.notify("READY=1\nSTATUS=" + self._state())
+            LOG.info("ready after %.2f s", time.monotonic() - self._started)
+            # What start-up made stays: the collector need not walk it in the middle of a plug.
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+
+    def _shutdown(self) -> None:
+        """Let what runs end; every port stays as it is."""
+        systemd.notify("STOPPING=1")
+        LOG.info("stopping; ports stay as they are")
+        self._agent.stopping = True
+        self._server.stop(GRACE / 2)
+        self._guests.stop(1.0)
+        self._host.stop(1.0)
+        self._collector.stop(5.0)
+        self._watcher.stop(1.0)
+        self._engine.stop(GRACE)
+        self._postman.stop(2.0)
+        self._service.stop()
+        for close in reversed(self._closers):
+            close()
+        self._journal.close()
+        LOG.info("stopped")
+
+    # --- parts ---
+
+    def _make_plugin(self, cls: type[VifPlugin]) -> VifPlugin:
+        host = Host(
+            drivers=self._drivers,
+            ledger=lambda: ledger(self._journal),
+            hostname=self._conf.host or os.uname().nodename,
+            careful=lambda: self._guard.careful,
+        )
+        return cls(host, config.register_plugin(self._conf, cls))
+
+    def _switch_settled(self) -> bool:
+        """Whether the database of the switch answers, or none is running here."""
+        kind, _, path = self._conf.openvswitch.ovsdb_connection.partition(":")
+        absent = kind == "unix" and not os.path.exists(path)
+        return absent or self._drivers.ovsdb.connected()
+
+    def _facts(self) -> dict[str, Any]:
+        return {"openvswitch": self._drivers.ovsdb.facts(), "libvirt": self._hypervisor.facts()}
+
+    def _reassert(self) -> None:
+        self._agent.reassert()
+        self._postman.notify()
+
+    def _reload(self, api: Api) -> None:
+        """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""
+        systemd.notify("RELOADING=1")
+        new = self._configuration.again(parts.Changeable.of)
+        if new is not None:
+            self._changeable = new
+            api.policy = new.policy
+            self._engine.configure(new.settings)
+            self._collector.configure(new.garbage)
+        systemd.notify("READY=1\nSTATUS=" + self._state())
+
+    def _state(self) -> str:
+        """The line that "systemctl status" shows."""
+        ports = f"{len(self._journal.records())} ports"
+        problem = self._configuration.reading.problem
+        return f"{ports}; the configuration cannot be used: {problem}" if problem else ports
+
+
+@contextmanager
+def _signals(hub: Hub, reload: Callable[[], None]) -> Iterator[None]:
+    """The one place for signals: TERM and INT stop, HUP reloads; the old handlers come back."""
+
+    def stop(number: int, _frame: object) -> None:
+        LOG.info("got %s", signal.Signals(number).name)
+        hub.stop()
+
+    def again(_number: int, _frame: object) -> None:
+        hub.call_soon(reload)
+
+    wanted: Sequence[tuple[int, Any]] = (
+        (signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, again),
+    )  # fmt: skip
+    old = [(number, signal.signal(number, handler)) for number, handler in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in old:
+            signal.signal(number, handler)

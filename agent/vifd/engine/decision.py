@@ -1,0 +1,246 @@
+"""What a request means: decided against the journal, before anything is written.
+
+Refusals are raised; what is wanted comes back as a change of the record.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from vifd import errors, model
+from vifd.engine import plan
+from vifd.engine.parking import Parking
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind
+from vifd.model import Document, Phase, PortRecord, Role, unread
+from vifd.model.status import settled, untouched
+from vifd.negotiation import Choice, refusal_of
+from vifd.negotiation.token import Claims
+from vifd.plugin import Advert
+from vifd.store import Change, Journal
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a caller wants of one port.
+
+    :param claims: of the token of an offer, which names the candidate to take
+    """
+
+    kind: Kind
+    ticket: Ticket
+    doc: Document | None = None
+    role: Role | None = None
+    claims: Claims | None = None
+
+
+class Plugins(Protocol):
+    """What a decision needs to know of the plugins."""
+
+    def choose(self, doc: Document, claims: Claims | None = None) -> Choice: ...
+
+    def adverts(self) -> Mapping[str, Advert]: ...
+
+    def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]: ...
+
+
+@dataclass
+class Decision:
+    """What a request means: a change of the record, or nothing to write.
+
+    :param seen: the record that was decided upon
+    :param kick: whether the port's lane has something to do
+    :param refusal: why the request ends here, although what it wants is on disk
+    :param overtaken: set by the change where it could not be made any more: nothing is on disk
+    """
+
+    change: Change | None = None
+    seen: PortRecord | None = None
+    kick: bool = True
+    refusal: errors.VifError | None = None
+    overtaken: errors.VifError | None = None
+
+
+def _room(records: Mapping[str, PortRecord], doc: Document) -> None:
+    """:raises errors.UnreadTooLarge: the ports of this host have too many unknown fields already"""
+    taken = sum(r.doc.unread for port_id, r in records.items() if port_id != doc.id)
+    if taken + doc.unread > unread.MAX_JOURNAL:
+        path, _ = next(unread.unread(doc.raw))
+        problem = f"is not read; of such fields of all ports {unread.MAX_JOURNAL} bytes are kept"
+        facts = {"field": path[:255], "problem": problem, "have": taken + doc.unread}
+        raise errors.UnreadTooLarge(facts=facts, stage="intake", port=doc.id)
+
+
+class Decider:
+    """Decides one request after the other; on the intake's thread."""
+
+    def __init__(self, plugins: Plugins, journal: Journal, parking: Parking[Request]) -> None:
+        self._plugins = plugins
+        self._journal = journal
+        self._parking = parking
+
+    def decide(self, request: Request) -> Decision | None:
+        """What to do for a request; ``None``: it waits for the end of a removal.
+
+        :raises errors.VifError: the refusal
+        """
+        present = self._journal.get(request.ticket.port_id)
+        if request.kind is Kind.UNPLUG:
+            return self._unplug(request, present)
+        if request.kind is Kind.CHECK:
+            if present is None:
+                raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+            self._served(present)
+            return Decision(seen=present)
+        if present is not None and present.removing:
+            self._served(present)
+        if self._parking.park(request.ticket.port_id, request):
+            return None
+        present = self._journal.get(request.ticket.port_id)
+        doc = request.doc or _in_role(request, present)
+        if request.doc is not None and doc.unread:
+            _room(self._journal.records(), doc)
+        if present is None:
+            return self._new(request, doc)
+        return self._changed(request, doc, present)
+
+    def _served(self, present: PortRecord) -> None:
+        """A request for a port whose plugin is not there would wait for ever."""
+        if (missing := self._missing(present)) is not None:
+            raise missing
+
+    def _missing(self, present: PortRecord) -> errors.PluginMissing | None:
+        adverts = self._plugins.adverts()
+        if present.plugin in adverts:
+            return None
+        facts = {"wanted": present.plugin, "have": list(adverts)}
+        return errors.PluginMissing(facts=facts, stage="plugin", port=present.id)
+
+    def _unplug(self, request: Request, present: PortRecord | None) -> Decision:
+        for other in self._parking.cancel(request.ticket.port_id):
+            other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
+        if present is None:
+            raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+        missing = self._missing(present)
+        if missing is not None and untouched(present):
+            return Decision(lambda _now: None, present, kick=False)
+        if present.removing and not present.released:
+            return Decision(seen=present, kick=missing is None, refusal=missing)
+        error = missing.to_dict() if missing else None
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            return now and replace(
+                now, removing=True, released=False, phase=Phase.UNPLUGGING, error=error,
+                request_id=request.ticket.request_id,
+            )  # fmt: skip
+
+        return Decision(change, present, kick=missing is None, refusal=missing)
+
+    def _choose(self, request: Request, doc: Document) -> PortRecord:
+        """The record of a port that is to be made."""
+        choice = self._plugins.choose(doc, request.claims)
+        if not choice.plugin:
+            raise refusal_of(choice, doc.attachment, self._plugins.adverts())
+        if choice.vif_type != self._plugins.adverts()[choice.plugin].vif_types[0]:
+            # the plugin would take its first by itself
+            doc = doc.with_vif_type(choice.vif_type)
+        return PortRecord(
+            doc=doc,
+            plugin=choice.plugin,
+            vif_type=choice.vif_type,
+            request_id=request.ticket.request_id,
+            selection=choice.selection(time.time()),
+        )
+
+    def _new(self, request: Request, doc: Document) -> Decision:
+        record = self._choose(request, doc)
+        request.ticket.created = True
+        return Decision(lambda _now: record)
+
+    def _changed(self, request: Request, doc: Document, present: PortRecord) -> Decision:
+        missing = self._missing(present)
+        kept = present.doc.attachment.vif_type
+        if kept is not None and doc.attachment.vif_type is None:
+            doc = doc.with_vif_type(kept)
+        fixed = _other_candidate(request.claims, present)
+        if missing is None and not fixed and doc.raw == present.doc.raw:
+            return Decision(seen=present, kick=not (settled(present) and present.applied))
+        paths = differences(present.doc, doc)
+        fixed += self._fixed(paths, doc, present)
+        refusal: errors.VifError | None = missing or (_conflict(present, fixed) if fixed else None)
+        if refusal is None and set(paths) - {"role"}:
+            refusal = next(iter(self._plugins.objections(present, doc)), None)
+        if refusal is not None:
+            if not untouched(present):
+                raise refusal
+            return self._anew(request, doc, present, refusal)
+        keeps = not paths or set(paths) == {"role"}
+        request_id = request.ticket.request_id
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            base = now or present
+            return replace(base, doc=doc, applied=base.applied and keeps, request_id=request_id)
+
+        return Decision(change, present)
+
+    def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
+        """The differences that a plugged port cannot take."""
+        advert = self._plugins.adverts().get(present.plugin)
+        in_place = advert.in_place if advert else frozenset()
+        fixed = [path for path in paths if not plan.covered(path, in_place)]
+        return fixed + _other_choice(doc, present)
+
+    def _anew(
+        self, request: Request, doc: Document, present: PortRecord, refusal: errors.VifError
+    ) -> Decision:
+        """Nothing of the port is on the host: choose again, as for a new one."""
+        record = self._choose(request, doc)
+        decision = Decision(seen=present)
+
+        def change(now: PortRecord | None) -> PortRecord | None:
+            if now is None or not untouched(now):
+                # A lane began with it between the decision and the commit.
+                decision.overtaken = refusal
+                return now
+            return record
+
+        decision.change = change
+        return decision
+
+
+def _conflict(present: PortRecord, fields: list[str]) -> errors.StateConflict:
+    facts = {"fields": fields, "phase": present.phase.value}
+    return errors.StateConflict(facts=facts, port=present.id)
+
+
+def _in_role(request: Request, present: PortRecord | None) -> Document:
+    if present is None or request.role is None:
+        raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+    return present.doc.with_role(request.role)
+
+
+def differences(old: Document, new: Document) -> list[str]:
+    """The paths at which two documents differ in what this version understands."""
+    a, b = (msgspec.to_builtins(d.attachment) for d in (old, new))
+    return [p for p in model.differences(a, b) if p not in ("plugin", "vif_type", "version")]
+
+
+def _other_candidate(claims: Claims | None, present: PortRecord) -> list[str]:
+    """A token for another candidate than the one that serves the port. One for the same is spent,
+    and repeating the call that spent it is no error, whatever became of the host since."""
+    have = (present.plugin, present.vif_type)
+    return [] if claims is None or (claims.plugin, claims.vif_type) == have else ["token"]
+
+
+def _other_choice(doc: Document, present: PortRecord) -> list[str]:
+    """A wish for another plugin or VIF type than the one that serves the port."""
+    wishes = {"plugin": present.plugin, "vif_type": present.vif_type}
+    return [
+        name for name, have in wishes.items() if getattr(doc.attachment, name) not in (None, have)
+    ]

@@ -1,0 +1,122 @@
+"""What Prometheus may scrape of the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The daemon's metrics in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.plugs = Counter(
+            "vifd_plugs", "Ports brought to their document, by outcome", ["plugin", "result"],
+            registry=r,
+        )  # fmt: skip
+        self.unplugs = Counter(
+            "vifd_unplugs", "Ports removed, by outcome", ["plugin", "result"], registry=r
+        )
+        self.step = Histogram(
+            "vifd_step_seconds", "Duration of one step of one batch", ["plugin", "step"],
+            buckets=_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.batch = Histogram(
+            "vifd_batch_ports", "Ports in one batch", ["plugin"],
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=r,
+        )  # fmt: skip
+        self.drift = Counter(
+            "vifd_drift", "Findings on ports that had been clean", ["plugin", "fact"], registry=r
+        )
+        self.queue = Gauge("vifd_queue_ports", "Ports that wait for a lane", ["plugin"], registry=r)
+        self.ports = Gauge("vifd_ports", "Ports of this host by phase", ["phase"], registry=r)
+        self.orphans = Gauge(
+            "vifd_orphans", "Marked objects on the host without a port in the journal", registry=r
+        )
+        self.garbage = Gauge(
+            "vifd_orphans_by_state", "The same by where they are: seen, ripe, held, kept",
+            ["state"], registry=r,
+        )  # fmt: skip
+        self.held_back = Gauge(
+            "vifd_garbage_held_back",
+            "Orphans that are not removed because they are more than may go without asking",
+            registry=r,
+        )
+        self.collected = Counter(
+            "vifd_garbage", "Orphans removed and put back", ["plugin", "result"], registry=r
+        )
+        self.outbox = Gauge(
+            "vifd_outbox", "Statuses the network service has not acknowledged", registry=r
+        )
+        self.healthy = Gauge(
+            "vifd_plugin_up", "1 where the plugin can work on this host now", ["plugin"],
+            registry=r,
+        )  # fmt: skip
+
+        self.threads = Gauge(
+            "vifd_thread_failures", "How often a thread of the daemon was begun anew", ["thread"],
+            registry=r,
+        )  # fmt: skip
+        self.hypervisor = Gauge("vifd_hypervisor_up", "1 where libvirt answers", registry=r)
+        self.lost = Gauge(
+            "vifd_guests_lost", "Ports whose running guest lost its device", registry=r
+        )
+        self.guests = Counter(
+            "vifd_guest_actions", "Guests started at boot, prepared for, repaired, by outcome",
+            ["action", "result"], registry=r,
+        )  # fmt: skip
+
+        self.config_good = Gauge(
+            "vifd_config_last_reload_successful",
+            "0 where the files of the configuration cannot be used and the one before is in force",
+            registry=r,
+        )  # fmt: skip
+        self.config_at = Gauge(
+            "vifd_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was read", registry=r,
+        )  # fmt: skip
+        self.config_unknown = Gauge(
+            "vifd_config_unknown_options",
+            "Options and groups in the configuration that do not exist", registry=r,
+        )  # fmt: skip
+
+    def configured(self, *, good: bool, at: float, unknown: int) -> None:
+        """Bring the gauges of the configuration up to date.
+
+        :param good: whether the files as they are now are in force
+        :param at: when those in force were read, seconds since the epoch
+        :param unknown: how many things stand in them that are no option
+        """
+        self.config_good.set(good)
+        self.config_at.set(at)
+        self.config_unknown.set(unknown)
+
+    @contextmanager
+    def timed(
+        self, plugin: str, step: str, spent: dict[str, float] | None = None
+    ) -> Iterator[None]:
+        """Observe the duration of a step, also into ``spent`` in seconds."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            seconds = perf_counter() - start
+            self.step.labels(plugin, step).observe(seconds)
+            if spent is not None:
+                spent[step] = spent.get(step, 0.0) + seconds
+
+    def render(
+        self, phases: Iterable[str], counts: Mapping[str, int], refresh: Callable[[], None]
+    ) -> bytes:
+        """The text exposition, with the gauges brought up to date."""
+        refresh()
+        for phase in phases:
+            self.ports.labels(phase).set(counts.get(phase, 0))
+        return generate_latest(self.registry)

@@ -1,0 +1,50 @@
+"""What a caller holds while the engine works for it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+
+from vifd.model import PortRecord
+
+
+@dataclass
+class Ticket:
+    """One request for one port.
+
+    :param accepted: done once the request is on disk; fails where it was refused before any effect
+    :param done: done once the port is where the request wants it, with its last record (for an
+        unplug: the record as it was); fails with the error that ended the attempt
+    :param created: whether the request made a new port, known once accepted
+    """
+
+    port_id: str
+    request_id: str = ""
+    created: bool = False
+    accepted: Future[PortRecord] = field(default_factory=Future)
+    done: Future[PortRecord] = field(default_factory=Future)
+
+    def accept(self, record: PortRecord) -> None:
+        """The request is on disk."""
+        _resolve(self.accepted, record)
+
+    def finish(self, record: PortRecord) -> None:
+        """The port is where the request wants it."""
+        _resolve(self.accepted, record)
+        _resolve(self.done, record)
+
+    def fail(self, error: BaseException) -> None:
+        """End the request with an error, where it has not ended yet."""
+        for future in (self.accepted, self.done):
+            try:
+                future.set_exception(error)
+            except InvalidStateError:
+                continue
+
+
+def _resolve(future: Future[PortRecord], record: PortRecord) -> None:
+    """Several threads may end a ticket; the first one counts, and none may fail over it."""
+    try:
+        future.set_result(record)
+    except InvalidStateError:
+        return

@@ -1,0 +1,70 @@
+"""One port on its way through a batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vifd import errors
+from vifd.engine.plan import Step
+from vifd.model import PortRecord, Report, Wiring
+from vifd.plugin import Item
+
+
+@dataclass
+class Job:
+    """One port on its way through a batch, or through several where its proof takes long.
+
+    :param step: what is being done
+    :param begun: when it was made, and by when it must be proven, on the worker's clock
+    :param since: since when its present state is read back
+    :param again_at: when it is plugged once more, unless it is clean by then
+    :param opening: opened by this attempt, and not proven since
+    :param aside: it was set aside before, because others waited
+    """
+
+    record: PortRecord
+    item: Item
+    wiring: Wiring | None = None
+    report: Report | None = None
+    error: errors.VifError | None = None
+    opened: bool = False
+    step: Step = Step.PLUG
+    begun: float = 0.0
+    deadline: float = math.inf
+    since: float = math.inf
+    patience: float = 0.0
+    again_at: float = math.inf
+    opening: bool = False
+    aside: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it is not clean yet, and may become so."""
+        hopeless = self.report is not None and (self.report.clean or self.report.beyond_repair)
+        return self.error is None and not hopeless
+
+    @property
+    def proven(self) -> bool:
+        """Whether it was read back as wanted."""
+        return self.error is None and not self.unproven
+
+    def make(self, step: Step, now: float, seconds: float) -> None:
+        """It was made just now, and has so many seconds to be proven."""
+        self.step, self.begun, self.deadline = step, now, now + seconds
+
+
+def job_of(record: PortRecord) -> Job:
+    """The way of a port from its record.
+
+    :raises errors.InternalError: it has no names, so nothing can be made of it, or removed
+    """
+    names = record.names or record.wiring
+    if names is None:
+        raise errors.InternalError("a port without names", port=record.id)
+    item = Item(record.doc.attachment, names, record.wiring, open=record.open)
+    return Job(record, item, record.wiring, opened=record.open)

@@ -1,0 +1,76 @@
+"""Names for ports, on disk before any effect."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from vifd import errors
+from vifd.engine import outcome
+from vifd.engine.worker.desk import Desk
+from vifd.engine.worker.entries import ledger
+from vifd.engine.worker.job import Job, job_of
+from vifd.model import Phase, PortRecord
+from vifd.plugin import Entry, Growing, VifPlugin
+from vifd.store import Journal
+
+#: Seconds to wait for another plugin that chooses names.
+NAMING_PATIENCE = 1.0
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Has a plugin choose names, and writes them down.
+
+    :param lock: held meanwhile: plugins on one switch choose from the same numbers
+    """
+
+    plugin: VifPlugin
+    journal: Journal
+    desk: Desk
+    lock: threading.Lock
+
+    def named(self, records: Sequence[PortRecord]) -> list[Job]:
+        """Names for those that have none, on disk before any effect."""
+        # A plugin that hangs while it holds the lock may cost the others a moment, no more.
+        held = self.lock.acquire(timeout=NAMING_PATIENCE)
+        try:
+            named, present = self._write_names(records)
+        finally:
+            if held:
+                self.lock.release()
+        jobs, overtaken = [], []
+        for port_id, record in named.items():
+            now = present.get(port_id)
+            if now is not None and not now.removing and now.names == record.names:
+                jobs.append(job_of(now))
+            elif now is not None:
+                overtaken.append(port_id)
+        self.desk.again(overtaken)
+        return jobs
+
+    def _write_names(
+        self, records: Sequence[PortRecord]
+    ) -> tuple[dict[str, PortRecord], Mapping[str, PortRecord | None]]:
+        """The records as they shall be, and as they then are."""
+        taken = Growing(ledger(self.journal))
+        refused: dict[str, errors.VifError] = {}
+        named: dict[str, PortRecord] = {}
+        for record in records:
+            names = record.names
+            if names is None:
+                try:
+                    names = self.plugin.name(record.doc.attachment, taken)
+                except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+                    refused[record.id] = errors.wrap(error, stage="name", port=record.id)
+                    continue
+                taken[record.id] = Entry(record.doc.attachment, names, open=False)
+            fresh = record.wiring is None or not record.open
+            phase = Phase.PLUGGING if fresh else record.phase
+            named[record.id] = replace(record, names=names, phase=phase)
+        changes = {r.id: outcome.planned(r) for r in named.values()}
+        changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
+        return named, self.desk.record(changes, refused)

@@ -1,0 +1,304 @@
+"""Serves the batches of one plugin.
+
+Every result goes through :meth:`Journal.commit` as a change of the *present* record, so that a
+request that came in meanwhile (another document, a removal) is never overwritten.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from vifd import errors
+from vifd.engine import outcome
+from vifd.engine.metrics import Metrics
+from vifd.engine.plan import Step, next_step
+from vifd.engine.worker import logbook
+from vifd.engine.worker.aside import Aside
+from vifd.engine.worker.attempt import Attempt, traced
+from vifd.engine.worker.desk import Desk
+from vifd.engine.worker.job import Job, job_of
+from vifd.engine.worker.limits import Limits
+from vifd.engine.worker.naming import Naming
+from vifd.engine.worker.told import Told, unsaid
+from vifd.model import Phase, PortRecord, Report
+from vifd.model.status import wants_open
+from vifd.plugin import VifPlugin
+from vifd.plugin.guarded import guarded
+from vifd.store import Change, Journal
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Worker:
+    """Serves the batches of one plugin."""
+
+    plugin: VifPlugin
+    journal: Journal
+    desk: Desk
+    metrics: Metrics
+    limits: Limits = field(default_factory=Limits)
+    changed: threading.Event = field(default_factory=threading.Event)
+    #: held while names are chosen and written: plugins on one switch choose from the same numbers
+    naming: threading.Lock = field(default_factory=threading.Lock)
+    clock: Callable[[], float] = time.monotonic
+    #: whether a step may be taken now; else the port is only read back, until it is marked again
+    may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
+    #: whether somebody waits for the lane
+    others: Callable[[], bool] = lambda: False
+    #: has the lane serve ports again, behind those that wait
+    later: Callable[[Iterable[str]], None] = lambda _ids: None
+
+    def __post_init__(self) -> None:
+        self.plugin = guarded(self.plugin)
+        self._names = Naming(self.plugin, self.journal, self.desk, self.naming)
+        self._aside = Aside()
+        self._told = Told(self.clock)
+
+    @property
+    def name(self) -> str:
+        return self.plugin.plugin_name
+
+    def removing(self, port_id: str) -> bool:
+        record = self.journal.get(port_id)
+        return record is not None and record.removing
+
+    def probe(self) -> None:
+        try:
+            answer = self.plugin.probe()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            answer = outcome.broken_probe(error)
+        self.desk.probed(self.name, answer)
+
+    def reconnected(self, bridge: str) -> None:
+        """Have the plugin bring back what a restarted switch lost; what fails is found by the check
+        that follows."""
+        if not self.limits.repair:
+            return
+        try:
+            self.plugin.reconnected(bridge)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            LOG.warning("plugin %s: bridge %s came back: %s", self.name, bridge, error)
+
+    def serve(self, port_ids: Sequence[str]) -> None:
+        """One step for each port, by kind of step."""
+        self.metrics.batch.labels(self.name).observe(len(port_ids))
+        groups: dict[Step, list[PortRecord]] = {}
+        for port_id in port_ids:
+            record = self.journal.get(port_id)
+            if record is not None and record.plugin == self.name:
+                step = next_step(record, repair=self.limits.repairs(record.report))
+                if self.may(step, record):
+                    step = self._aside.step(record, step)
+                else:
+                    self._aside.drop([record])
+                    if record.wiring is None:
+                        continue
+                    step = Step.CHECK
+                groups.setdefault(step, []).append(record)
+        self._walk(groups)
+
+    def _walk(self, groups: Mapping[Step, list[PortRecord]]) -> None:
+        for step, work in (
+            (Step.DEACTIVATE, self.close),
+            (Step.PLUG, self.plug),
+            (Step.ACTIVATE, self.open),
+            (Step.CHECK, self.check),
+            (Step.RELEASE, self.release),
+            (Step.UNPLUG, self.unplug),
+        ):
+            if groups.get(step):
+                self._surely(step, work, groups[step])
+
+    def _surely(
+        self, step: Step, work: Callable[[Sequence[PortRecord]], None], records: list[PortRecord]
+    ) -> None:
+        """Whatever happens, every port gets its answer and its next attempt."""
+        try:
+            work(records)
+        except BaseException as error:
+            LOG.exception("lane %s: %s of %d ports failed", self.name, step, len(records))
+            self._give_up(records, errors.wrap(error, stage=step))
+
+    def _attempt(self, *, patient: bool = False) -> Attempt:
+        others = self.others if not patient else lambda: False
+        return Attempt(self.plugin, self._wanted_open, self.changed, self.clock, others)
+
+    def plug(self, records: Sequence[PortRecord], *, patient: bool = False) -> None:
+        """Name, make, prove, open, prove: for ports that are new, changed or damaged.
+
+        :param patient: whatever comes of it comes of it now, also where others wait; for one port
+        """
+        attempt, spent = self._attempt(patient=patient), dict[str, float]()
+        jobs = self._aside.resumed(records)
+        begun = {job.id for job in jobs}
+        fresh = [record for record in records if record.id not in begun]
+        if fresh:
+            jobs += self._make(attempt, fresh, spent)
+        self._finish(attempt, jobs, spent)
+
+    def _make(
+        self, attempt: Attempt, records: Sequence[PortRecord], spent: dict[str, float]
+    ) -> list[Job]:
+        start = self.clock()
+        with self.metrics.timed(self.name, "name", spent):
+            jobs = self._names.named(records)
+        for job in jobs:
+            self._aside.inherit(job)
+        with self.metrics.timed(self.name, "plug", spent):
+            attempt.carry_out(jobs, self.plugin.plug)
+        for job in jobs:
+            job.item.interim = self._wanted_open(job) and not job.opened
+            job.make(Step.PLUG, start, self.clock() - start + self.limits.verify)
+        return jobs
+
+    def _finish(self, attempt: Attempt, jobs: Sequence[Job], spent: dict[str, float]) -> None:
+        """Prove ports that were made, open those that shall be, prove these; and set aside what
+        keeps others waiting."""
+        unwanted = [j for j in jobs if j.opening and not self._wanted_open(j)]
+        attempt.close(unwanted)
+        with self.metrics.timed(self.name, "verify", spent):
+            attempt.prove([j for j in jobs if not j.opening], deep=False)
+        ready = [j for j in jobs if j.opening or (j.proven and not j.opened)]
+        with self.metrics.timed(self.name, "open", spent):
+            attempt.open([j for j in ready if self._wanted_open(j)])
+        done = [j for j in jobs if not j.unproven]
+        self.later(self._aside.put(j for j in jobs if j.unproven))
+        if not done:
+            return
+        attempt.take_back(done)
+        with self.metrics.timed(self.name, "record", spent):
+            self._hand_in(attempt, done)
+        self._tell(done, spent)
+
+    def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
+        """What came of each, in the log and in the metrics."""
+        for job in jobs:
+            if job.step is Step.PLUG:
+                self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
+        self._told.tell(LOG, jobs, spent)
+
+    def _wanted_open(self, job: Job) -> bool:
+        record = self.journal.get(job.id)
+        return record is not None and wants_open(record)
+
+    def _hand_in(self, attempt: Attempt, jobs: Sequence[Job]) -> None:
+        vifs = {j.id: attempt.vif(j) for j in jobs}
+        now = time.time()
+        changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
+        failures = {j.id: j.error for j in jobs if j.error is not None}
+        present = self.desk.record(changes, failures)
+        self._go_on(present)
+
+    def open(self, records: Sequence[PortRecord]) -> None:
+        """Prove closed ports once more, open them, and prove that."""
+        jobs = [job_of(r) for r in records]
+        for job in jobs:
+            job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
+        self._finish(self._attempt(), jobs, {})
+
+    def close(self, records: Sequence[PortRecord]) -> None:
+        """Close traffic and keep everything else."""
+        attempt, jobs = self._attempt(), [job_of(r) for r in records]
+        with self.metrics.timed(self.name, "close"):
+            attempt.close(jobs)
+        for job in jobs:
+            job.make(Step.DEACTIVATE, self.clock(), self.limits.verify)
+            # what is closed stays closed, whatever its proof
+            job.item.undo.keep()
+        self._finish(attempt, jobs, {})
+
+    def check(self, records: Sequence[PortRecord]) -> None:
+        """Read ports back once; what differs is repaired by the next step."""
+        jobs = [job_of(r) for r in records]
+        chosen = traced(jobs)
+        for job in jobs:
+            # what only a trace found is not mended because nothing was traced
+            job.item.deep = job.id in chosen or job.record.phase is Phase.DEGRADED
+        try:
+            with self.metrics.timed(self.name, "check"):
+                reports = self.plugin.check([j.item for j in jobs])
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            self._give_up(jobs, errors.wrap(error, stage="check"))
+            return
+        silent = [j for j in jobs if j.id not in reports]
+        if silent:
+            text = f"plugin {self.name} gave no report"
+            self._give_up(silent, errors.InternalError(text, stage="check"))
+        seen = [j for j in jobs if j.id in reports]
+        reports = {j.id: self._witnessed(j, reports[j.id]) for j in seen}
+        now = time.time()
+        changes = {
+            j.id: outcome.checked(reports[j.id], now, repair=self.limits.repairs(reports[j.id]))
+            for j in seen
+        }
+        present = self.desk.record(changes, None)
+        # what could not be written is not repaired either, and is read anew
+        self._drifted({j.id: j for j in seen if j.id in present}, reports)
+        self._go_on(present)
+
+    def _witnessed(self, job: Job, report: Report) -> Report:
+        more = self.desk.witness(job.record)
+        return replace(report, evidence=[*report.evidence, *more]) if more else report
+
+    def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
+        """Have the ports served again that another step can be taken for right away."""
+        limits = self.limits
+        self.desk.again(
+            i for i, r in present.items()
+            if r is not None and outcome.unfinished(r, repair=limits.repairs(r.report))
+            and self.may(next_step(r, repair=limits.repairs(r.report)), r)
+        )  # fmt: skip
+
+    def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
+        """The same error for each of these ports."""
+        failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
+        self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
+
+    def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
+        """Tell what differs."""
+        repair = self.limits.repair
+        news = [(job, e) for i, job in jobs.items() for e in unsaid(job, reports[i], repair=repair)]
+        logbook.log_drift(LOG, news, repair=repair)
+        for _, finding in news:
+            self.metrics.drift.labels(self.name, finding.fact).inc()
+
+    def release(self, records: Sequence[PortRecord]) -> None:
+        """Give ports back as they stand; their traffic goes on."""
+        jobs = [job_of(r) for r in records]
+        self._aside.drop(records)
+        with self.metrics.timed(self.name, "release"):
+            self._attempt().carry_out(jobs, self.plugin.release)
+        failures = {j.id: j.error for j in jobs if j.error is not None}
+        changes: dict[str, Change] = {j.id: outcome.given_back for j in jobs if j.error is None}
+        changes |= {port_id: outcome.release_failed(error) for port_id, error in failures.items()}
+        present = self.desk.record(changes, failures)
+        logbook.log_releases(LOG, records, failures)
+        self._go_on(present)
+
+    def unplug(self, records: Sequence[PortRecord]) -> None:
+        """Remove ports; DOWN was reported when the removal was accepted."""
+        never_made = [r for r in records if r.names is None and r.wiring is None]
+        jobs = [job_of(r) for r in records if r not in never_made]
+        self._aside.drop(records)
+        start = self.clock()
+        with self.metrics.timed(self.name, "unplug"):
+            for job in jobs:
+                job.item.open = False
+            self._attempt().carry_out(jobs, self.plugin.unplug)
+        failures = {j.id: outcome.unplug_error(j.error, j.id) for j in jobs if j.error is not None}
+        changes: dict[str, Change] = {r.id: outcome.forgotten for r in never_made}
+        changes |= {j.id: outcome.forgotten for j in jobs if j.error is None}
+        changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
+        self.desk.record(changes, failures)
+        logbook.log_unplugs(LOG, records, failures, self.clock() - start)
+        for record in records:
+            self._told.forget(record.id)
+            result = "failed" if record.id in failures else "ok"
+            self.metrics.unplugs.labels(self.name, result).inc()

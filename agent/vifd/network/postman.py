@@ -1,0 +1,107 @@
+"""Carries statuses from the outbox to the network service until they are taken."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+
+from vifd.engine import plan
+from vifd.network import NetworkService
+from vifd.steady import Steady
+from vifd.store import Journal
+
+LOG = logging.getLogger(__name__)
+
+#: Statuses handed over in one call.
+CHUNK = 100
+
+
+class Postman:
+    """A native thread between the outbox and the service.
+
+    :param service: who is told
+    :param journal: where the outbox is
+    :param first: seconds before the first repetition; the pause doubles up to a minute
+    """
+
+    def __init__(self, service: NetworkService, journal: Journal, *, first: float = 1.0) -> None:
+        self.failures = 0
+        #: why the service takes nothing just now; empty while it does
+        self.problem = ""
+        self._deaf = False
+        self._first = first
+        self._service = service
+        self._journal = journal
+        self._mail = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = Steady(self._run, "postman")
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._service.name
+
+    def start(self) -> None:
+        self._mail.set()
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        self._stopping.set()
+        self._mail.set()
+        self._thread.join(timeout)
+
+    def notify(self) -> None:
+        """There is mail."""
+        self._mail.set()
+
+    def _run(self) -> None:
+        while True:
+            self._mail.clear()
+            # Asked after that: an end that was told before it would be slept through.
+            if self._stopping.is_set():
+                return
+            if self._deliver():
+                self.failures, self.problem = 0, ""
+            if self.failures == 0:
+                self._mail.wait()
+                continue
+            pause = plan.delay(self.failures, first=self._first, jitter=random.random())
+            # A service that takes some and refuses others is there: new mail need not wait for old.
+            (self._stopping if self._deaf else self._mail).wait(pause)
+
+    def _deliver(self) -> bool:
+        """Hand over what is there; true where the service took all of it."""
+        try:
+            mail = self._journal.outbox()
+            refused = 0
+            for start in range(0, len(mail), CHUNK):
+                if self._stopping.is_set():
+                    return True
+                part = mail[start : start + CHUNK]
+                taken = {(o.port_id, o.revision) for o in self._service.report(part)}
+                self._journal.acknowledge(taken)
+                refused += sum((o.port_id, o.revision) not in taken for o in part)
+        except BaseException as error:  # noqa: BLE001 - a driver may raise anything
+            self._deaf = True
+            self._failed(f"{type(error).__name__}: {error}", self._size())
+            return False
+        self._deaf = False
+        if refused:
+            self._failed("it did not take them", refused)
+        return not refused
+
+    def _failed(self, why: str, waiting: int) -> None:
+        self.failures += 1
+        self.problem = why
+        level = logging.WARNING if self.failures in (1, 2, 4) or self.failures % 10 == 0 else 10
+        LOG.log(
+            level, "network service %s: %d statuses wait (%s); attempt %d, trying again",
+            self._service.name, waiting, why, self.failures,
+        )  # fmt: skip
+
+    def _size(self) -> int:
+        try:
+            return self._journal.outbox_size()
+        except Exception:  # noqa: BLE001 - only for the log line
+            return -1

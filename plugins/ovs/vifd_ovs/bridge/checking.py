@@ -1,0 +1,91 @@
+"""Check: read ports back, in the order of the path that a frame of the guest takes."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+from vifd.drivers import Drivers, PortRow
+from vifd.errors import VifError
+from vifd.model import Evidence, Report
+from vifd.plugin import Host, Item
+from vifd_ovs.bridge import evidence, marks, proofs, thorough
+from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.evidence import FlowReader, fact
+from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.switch import Switch
+
+
+class PortChecking(abc.ABC):
+    """One ``check`` call. Changes nothing. A plugin adds what its guests are connected by."""
+
+    def __init__(
+        self, plugin: str, host: Host, bridges: Bridges, switches: dict[str, Switch],
+        items: Sequence[Item],
+    ) -> None:  # fmt: skip
+        self.plugin = plugin
+        self.drivers: Drivers = host.drivers
+        self.clock = host.clock
+        self.bridges = bridges
+        self.switches = switches
+        self.batch = Batch.of(items)
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Read once what many ports are judged by."""
+
+    @abc.abstractmethod
+    def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        """What lies between the guest and the switch port."""
+
+    def run(self) -> dict[str, Report]:
+        """A report for every port."""
+        reports = {
+            port_id: Report([Evidence("wiring", have=error.message, wanted="readable", ok=False)],
+                            at=self.clock())
+            for port_id, error in self.batch.failed.items()
+        }  # fmt: skip
+        self.prepare()
+        for name, works in self.batch.bridges().items():
+            ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
+                     for w in works}  # fmt: skip
+            interim = all(w.item.interim for w in works)
+            reader = FlowReader(self.switches[name], ports, interim=interim)
+            found = {w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works}
+            traced = [(ports[w.id], w.item.thorough) for w in works
+                      if w.item.deep and found[w.id][1] is not None]  # fmt: skip
+            traces = proofs.traces(self.drivers.tracer, name, traced)
+            mode = evidence.mode_evidence(self.bridges, name)
+            for work in works:
+                row = self.drivers.ovsdb.port(work.device)
+                facts = self.guest_side(work, row) + self._switch_evidence(work, row) + mode
+                flows, passing = found[work.id]
+                if work.item.thorough and passing is not None:
+                    flows += thorough.flow_evidence(self.drivers.openflow, name, ports[work.id])
+                facts += flows + traces.get(work.id, [])
+                reports[work.id] = Report(facts, at=self.clock(), passing=passing)
+        return reports
+
+    def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        names = work.names
+        ids = marks.external_ids(work.item.attachment, names, self.plugin)
+        facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
+        facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
+        tag = names.row_tag(opened=work.item.open)
+        facts += evidence.row_evidence(row, names, tag, ids)
+        facts += evidence.patch_evidence(self.bridges, names)
+        return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
+
+    def _flow_evidence(
+        self, reader: FlowReader, port: SwitchPort, item: Item
+    ) -> tuple[list[Evidence], bool | None]:
+        """The facts, and whether the port was found open: unknown where nothing can be read."""
+        if item.thorough and not self.drivers.ovsdb.connected():
+            # without its database the switch answers nobody; who asks why shall not wait for that
+            return [], None
+        try:
+            facts = reader.evidence(port)
+        except VifError as error:
+            return [fact("flows", error.message, "readable", "openflow")], None
+        return facts, port.id in reader.passing

@@ -1,0 +1,155 @@
+"""Facts read back from the switch, compared with what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from vifd.drivers import PortRow
+from vifd.errors import VifError
+from vifd.model import Evidence
+from vifd.openflow.flow import Flow
+from vifd.plugin import packing
+from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
+from vifd_ovs.bridge.flows import ADMIT, port_flows
+from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.switch import Switch
+from vifd_ovs.bridge.tables import CLASSIFY
+from vifd_ovs.bridge.target import by_cookie, difference, touched
+from vifd_ovs.bridge.wiring import OvsWiring
+
+#: So many differing flows are written out in full.
+_SHOWN = 8
+
+
+def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
+    """A fact that must be equal to what is wanted."""
+    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
+
+
+def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[Evidence]:
+    """Whether the bridge is there; where a port stands on it, it is."""
+    if row is not None or bridges.ovsdb.bridge(bridge) is not None:
+        return []
+    return [fact("switch.bridge", "missing", bridge, "ovsdb")]
+
+
+def mode_evidence(bridges: Bridges, bridge: str) -> list[Evidence]:
+    """Whether a bridge of ours stays closed without its controller; once for many ports."""
+    there = bridges.ovsdb.bridge(bridge)
+    if there is None or marks.BRIDGE not in there.external_ids:
+        return []
+    return [fact("switch.fail_mode", there.fail_mode, FAIL_MODE, "ovsdb")]
+
+
+def row_evidence(
+    row: PortRow | None, names: OvsWiring, tag: int | None, ids: Mapping[str, str]
+) -> list[Evidence]:
+    """The port's rows in the database."""
+    if row is None:
+        return [fact("ovsdb.port", "missing", "present", "ovsdb")]
+    have = {key: row.external_ids.get(key) for key in ids}
+    document = "present" if packing.DOCUMENT in row.external_ids else "missing"
+    return [
+        fact("ovsdb.port", "present", "present", "ovsdb"),
+        fact("ovsdb.bridge", row.bridge, names.bridge, "ovsdb"),
+        fact("ovsdb.type", marks.kind(row.type), marks.kind(names.interface_type), "ovsdb"),
+        fact("ovsdb.ofport_request", row.ofport_request, names.ofport, "ovsdb"),
+        fact("ovsdb.ofport", row.ofport, names.ofport, "ovsdb"),
+        fact("ovsdb.error", row.error, "", "ovsdb"),
+        fact("ovsdb.tag", row.tag, tag, "ovsdb"),
+        fact("ovsdb.external_ids", have, dict(ids), "ovsdb"),
+        # compared in full by the plug: packing it anew would cost every check
+        fact("ovsdb.document", document, "present", "ovsdb"),
+        fact("ovsdb.admin_state", row.admin_state, "up", "ovsdb"),
+        # a guest need not run yet
+        Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"),
+    ]
+
+
+def patch_evidence(bridges: Bridges, names: OvsWiring) -> list[Evidence]:
+    """Both ends of the way to the physical network."""
+    if not names.patch or names.physical_network is None:
+        return []
+    physical = bridges.mappings.get(names.physical_network)
+    if physical is None:
+        # frames still go where they went; only the operator can say where they should
+        wanted, have = names.physical_network, sorted(bridges.mappings)
+        return [Evidence("uplink.mapping", have, wanted, False, "configuration", repairable=False)]
+    if bridges.ovsdb.bridge(physical) is None:
+        return [Evidence("uplink.bridge", "missing", physical, ok=False, source="ovsdb")]
+    problem = bridges.patch_pair_problem(names.physical_network, names.bridge)
+    return [fact("patch", problem or "connected", "connected", "ovsdb")]
+
+
+class FlowReader:
+    """Compares the flows of several ports, read in one exchange with the switch.
+
+    :param ports: the ports of this check as they shall be
+    :param interim: what the plug before read back may stand
+    """
+
+    def __init__(
+        self, switch: Switch, ports: Mapping[str, SwitchPort], *, interim: bool = False
+    ) -> None:
+        self._switch = switch
+        self._interim = interim
+        self._target = switch.wanted(ports)
+        self._cookies = touched(ports.values())[0]
+        self._read: dict[int, list[Flow]] | VifError | None = None
+        self._shared: dict[int, Evidence] = {}
+        #: ids of the ports that were found open
+        self.passing: set[str] = set()
+
+    def evidence(self, port: SwitchPort) -> list[Evidence]:
+        """The flows of a port, of its network and of its bridge, byte for byte.
+
+        :raises VifError: the flows cannot be read
+        """
+        have = self._installed(port.cookie)
+        if any((f.table, f.priority) == (CLASSIFY, ADMIT) for f in have):
+            self.passing.add(port.id)
+        return [
+            self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge),
+            _compare("flows.port", port.cookie, have, port_flows(port)),
+            self._once(
+                cookies.network(port.tag), "flows.network",
+                lambda: self._target.network(port.tag),
+            ),
+        ]  # fmt: skip
+
+    def _installed(self, cookie: int) -> list[Flow]:
+        """One reading for all; one that failed is not repeated for every port."""
+        if self._read is None:
+            try:
+                self._read = self._switch.installed(self._cookies, proven=self._interim)
+            except VifError as error:
+                self._read = error
+        if isinstance(self._read, VifError):
+            raise self._read
+        return self._read[cookie]
+
+    def _once(self, cookie: int, name: str, wanted: Callable[[], Iterable[Flow]]) -> Evidence:
+        if cookie not in self._shared:
+            have = self._installed(cookie)
+            self._shared[cookie] = _compare(name, cookie, have, list(wanted()))
+        return self._shared[cookie]
+
+
+def _compare(name: str, cookie: int, have: Sequence[Flow], wanted: Sequence[Flow]) -> Evidence:
+    todo = difference(by_cookie(have), by_cookie(wanted), [cookie])
+    if not todo:
+        return Evidence(name, have=len(have), wanted=len(wanted), source="openflow")
+    return Evidence(
+        name,
+        have={"flows": len(have), "not wanted": _texts(todo.delete)},
+        wanted={"flows": len(wanted), "missing": _texts(todo.add)},
+        ok=False,
+        source="openflow",
+    )
+
+
+def _texts(flows: list[Flow]) -> list[str]:
+    texts = sorted(map(str, flows))
+    more = len(texts) - _SHOWN
+    return [*texts[:_SHOWN], f"and {more} more"] if more > 0 else texts

@@ -1,0 +1,187 @@
+"""The flows of a port, of a network and of a bridge: pure functions of what they serve.
+
+There is no MAC learning and no NORMAL: where a frame may go is known beforehand, so nothing can
+grow stale, and a closed port receives nothing even while it stands on the switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from vifd.errors import BackendError
+from vifd.openflow import action as act
+from vifd.openflow.field import UNTAGGED
+from vifd.openflow.flow import Flow, flow
+from vifd_ovs.bridge import antispoof, cookies
+from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
+from vifd_ovs.bridge.ports import Gate, SwitchPort
+from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL
+
+#: The register that holds the local VLAN id from CLASSIFY on.
+NETWORK_REGISTER = "reg6"
+
+ADMIT, GUARD, MISS = 100, LEAST, 0  #: priorities in CLASSIFY
+SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
+
+#: An OpenFlow message has 64 KiB and an output 16 bytes; the rest is for head, match and uplink.
+OUTPUTS_PER_FLOW = 4000
+#: Open vSwitch gives a packet up at a table lookup after 64 KiB of datapath actions, 8 bytes each.
+MOST_MEMBERS = 8000
+
+_MULTICAST_BIT = "01:00:00:00:00:00/01:00:00:00:00:00"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network on a bridge.
+
+    :param tag: its local VLAN id
+    :param segment: network type, physical network, segmentation id
+    :param neighbours: ports of others on the same VLAN of the bridge
+    :param uplink: ofport of the patch port to its physical bridge; ``None`` without one
+    """
+
+    tag: int
+    segment: tuple[str, str | None, int | None]
+    uplink: int | None = None
+    neighbours: Neighbours = NOBODY
+
+    @property
+    def vlan(self) -> int | None:
+        """The VLAN id on the physical network; ``None`` for untagged frames."""
+        return self.segment[2] if self.segment[0] == "vlan" else None
+
+
+# --- the bridge -----------------------------------------------------------------------------------
+
+
+def bridge_flows(*, ours: bool, uplinks: Iterable[int] = ()) -> list[Flow]:
+    """What belongs to no port and no network.
+
+    :param ours: whether the bridge was made by us, so that what is unknown is dropped; on a bridge
+        of others their traffic is not touched
+    :param uplinks: ofports of our patch ports: of their traffic only known networks come in
+    """
+    flows = list(antispoof.common_flows())
+    flows += [flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=n) for n in uplinks]
+    if ours:
+        flows.append(flow(CLASSIFY, MISS, cookies.BRIDGE))
+    return flows
+
+
+# --- a port ---------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2048)
+def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
+    """The flows of one port; each bears the cookie of its present life.
+
+    The guard drops what is not admitted: everything while the port is closed, frames that bring
+    their own VLAN tag always. A plug asks for the flows of one port four times, hence the cache.
+    """
+    if port.gate is Gate.LEAVING:
+        return (_own(port),)
+    if port.is_open:
+        return (*port_flows(replace(port, gate=Gate.CLOSED)), _admit(port), _own(port))
+    guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
+    if port.gate is Gate.CLOSED and port.secured:
+        return (guard, *antispoof.port_flows(port))
+    return (guard,)
+
+
+def _admit(port: SwitchPort) -> Flow:
+    return flow(
+        CLASSIFY, ADMIT, port.cookie, [act.set_field(NETWORK_REGISTER, port.tag)],
+        goto=PROTOCOL if port.secured else DELIVER, in_port=port.ofport, vlan_vid=UNTAGGED,
+    )  # fmt: skip
+
+
+def _own(port: SwitchPort) -> Flow:
+    return flow(
+        DELIVER, OWN, port.cookie, [act.output(port.ofport)],
+        **{NETWORK_REGISTER: port.tag}, eth_dst=port.mac,
+    )  # fmt: skip
+
+
+# --- a network ------------------------------------------------------------------------------------
+
+
+def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]:
+    """The flows of a network on this bridge; none while no port of it is open.
+
+    :param members: its ports; those that receive nothing do not count
+    :raises BackendError: they are more than the switch can flood to
+    """
+    present = sorted((m for m in members if m.receives), key=lambda m: m.ofport)
+    if not present:
+        return []
+    if len(present) > MOST_MEMBERS:
+        problem = f"{len(present)} open ports on one network, {MOST_MEMBERS} is the most"
+        raise BackendError(facts={"backend": "Open vSwitch", "problem": problem})
+    uplink = to_uplink(network)
+    others = network.neighbours.without({m.ofport for m in present})
+    uplink = others.tail or uplink
+    everyone = [*(m.ofport for m in present), *others.plain]
+    unsecured = [*(m.ofport for m in present if not m.secured), *others.plain]
+    flows = _from_uplink(network)
+    for mac, holders in sorted(_shared(present).items()):
+        flows += _deliver(network, SHARED, holders, b"", eth_dst=mac)
+    flows += _deliver(network, MULTICAST, everyone, uplink, eth_dst=_MULTICAST_BIT)
+    flows += _deliver(network, UNKNOWN, unsecured, uplink)
+    return flows
+
+
+def _from_uplink(network: Network) -> list[Flow]:
+    if network.uplink is None:
+        return []
+    pop = [act.pop_vlan()] if network.vlan is not None else []
+    return [
+        flow(
+            CLASSIFY, ADMIT, cookies.network(network.tag),
+            [*pop, act.set_field(NETWORK_REGISTER, network.tag)], goto=DELIVER,
+            in_port=network.uplink,
+            vlan_vid=UNTAGGED if network.vlan is None else network.vlan,
+        )
+    ]  # fmt: skip
+
+
+def to_uplink(network: Network) -> bytes:
+    """The actions that send a frame out to the segment; they change it, so they come last."""
+    if network.uplink is None:
+        return b""
+    out = act.output(network.uplink)
+    return out if network.vlan is None else act.push_vlan() + act.set_vlan(network.vlan) + out
+
+
+def _shared(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
+    """MACs that cannot be told to belong to one port alone, with the ports that may use them."""
+    holders: dict[str, set[int]] = {}
+    foreign: set[str] = set()
+    for member in members:
+        for mac in {member.mac, *(pair.mac for pair in member.allowed)}:
+            holders.setdefault(mac, set()).add(member.ofport)
+            if mac != member.mac:
+                foreign.add(mac)
+    return {
+        mac: sorted(ports) for mac, ports in holders.items() if mac in foreign or len(ports) > 1
+    }
+
+
+def _deliver(
+    network: Network, priority: int, ports: Sequence[int], tail: bytes, **match: str
+) -> list[Flow]:
+    """One flow with all outputs, or a chain of flows where they exceed an OpenFlow message."""
+    chunks = [ports[i : i + OUTPUTS_PER_FLOW] for i in range(0, len(ports), OUTPUTS_PER_FLOW)]
+    chunks = chunks or [()]
+    last = len(chunks) - 1
+    return [
+        flow(
+            DELIVER + i, priority, cookies.network(network.tag),
+            [*map(act.output, chunk), *([tail] if i == last else [])],
+            goto=None if i == last else DELIVER + i + 1,
+            **{NETWORK_REGISTER: network.tag}, **match,
+        )
+        for i, chunk in enumerate(chunks)
+    ]  # fmt: skip

@@ -1,0 +1,266 @@
+"""Plug: the steps of a batch, in order, for every plugin whose ports stand on Open vSwitch.
+
+Flows come first and closed, what the switch port needs next, the switch port last: there is no
+moment at which an unfiltered frame could pass. The way back of a step is registered before the step
+is taken, because a call that fails may have had its effect all the same; every way back looks at
+the mark before it removes anything.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from functools import partial
+
+from vifd.drivers import Drivers, PortRow, PortSpec
+from vifd.errors import BackendError, NameClash, VifError
+from vifd.plugin import Host, Item
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.announcing import announce, announce_back
+from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.bridges import Bridges, ensure_patches
+from vifd_ovs.bridge.marks import kind
+from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.removal import remove_row
+from vifd_ovs.bridge.switch import Switch
+
+
+class PortPlugging(abc.ABC):
+    """One ``plug`` call. A plugin says what its ports stand on, and what their rows are like.
+
+    :param plugin: the plugin's name, written beside the port's id into the database
+    :ivar rows: the row of every port that got its number
+    """
+
+    def __init__(self, plugin: str, host: Host, bridges: Bridges, items: Sequence[Item]) -> None:
+        self.plugin = plugin
+        self.drivers: Drivers = host.drivers
+        self.bridges = bridges
+        self.batch = Batch.of(items)
+        self.rows: dict[str, PortRow] = {}
+        self._ids: dict[str, dict[str, str]] = {}
+
+    def run(self, switches: dict[str, Switch]) -> Batch:
+        """Take all steps."""
+        self._bridges()
+        self._flows(switches)
+        self._announce(switches)
+        self._bring_home()
+        self.prepare()
+        self._ports()
+        self._numbers()
+        self.settle()
+        return self.batch
+
+    # --- what differs from plugin to plugin ---
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Make what the switch ports need, e.g. their devices."""
+
+    @abc.abstractmethod
+    def spec(self, work: Work) -> PortSpec:
+        """The port as it shall be."""
+
+    @abc.abstractmethod
+    def stale(self, work: Work, row: PortRow) -> bool:
+        """Whether the switch must remove the port before it is added again."""
+
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """Note what was plugged in the names of each port."""
+
+    def external_ids(self, work: Work) -> dict[str, str]:
+        """What the port's row bears: what other software reads, our mark, and the document."""
+        ids = self._ids.get(work.id)
+        if ids is None:
+            ids = self._ids[work.id] = {
+                **marks.external_ids(work.item.attachment, work.names, self.plugin),
+                **marks.document_ids(work.item.attachment),
+            }
+        return ids
+
+    # --- 1: what the ports stand on ---
+
+    def _bridges(self) -> None:
+        for name, works in self.batch.bridges().items():
+            self.batch.together("bridge", partial(self._bridge, name), works)
+        pairs = [(w.names.physical_network, w.names.bridge) for w in self.batch]
+        failed = ensure_patches(self.bridges, dict.fromkeys((p, b) for p, b in pairs if p))
+        for work in self.batch:
+            error = failed.get((work.names.physical_network or "", work.names.bridge))
+            if error is not None:
+                self.batch.fail(work, error, "patch")
+
+    def _bridge(self, name: str, _works: Sequence[Work]) -> None:
+        self.bridges.ensure(name)
+
+    # --- 2: flows, closed unless the port is open already ---
+
+    def _flows(self, switches: dict[str, Switch]) -> None:
+        for name, works in self.batch.bridges().items():
+            switch = switches[name]
+
+            def step(chosen: Sequence[Work], switch: Switch = switch) -> None:
+                switch.apply(
+                    {w.id: _port(w) for w in chosen},
+                    reread=[w.id for w in chosen if w.item.wiring is not None],
+                    whole=any(w.item.thorough for w in chosen),
+                )
+
+            for work in works:
+                before = {work.id: switch.get(work.id)}
+                if work.names.adopted:
+                    back = partial(announce_back, self.drivers.openflow, name, _port(work))
+                    work.item.undo.push("announcement", back)
+                work.item.undo.push("flows", partial(switch.apply, before))
+            self.batch.together("flows", step, works)
+            alive = [w for w in works if w.id not in self.batch.failed]
+            unlike = switch.prove([_port(w) for w in alive])
+            for work in alive:
+                if work.id in unlike:
+                    self.batch.fail(work, unlike[work.id], "flows")
+
+    def _announce(self, switches: dict[str, Switch]) -> None:
+        """Have frames for a port that changes hands take the new way before its row, and with it
+        the old way, is changed. The port's own frames must be on theirs by then, or the bridges
+        would learn the old way anew."""
+        for name, works in self.batch.bridges().items():
+            moved = [w for w in works if w.names.adopted and w.names.patch and _port(w).is_open]
+            if moved:
+                switches[name].settle()
+            for work in moved:
+                row = self.drivers.ovsdb.port(work.names.patch)
+                if row is not None and row.ofport:
+                    announce(self.drivers.openflow, name, _port(work), row.ofport)
+
+    def _bring_home(self) -> None:
+        """Ports of ours that another hand moved to another bridge, or made of another type, are
+        made anew where they belong, before their devices are looked at: the switch takes a device
+        away with a port of the wrong type."""
+        for work in self.batch:
+            row = self.drivers.ovsdb.port(work.device)
+            if row is None or not marks.belongs(row, work.id) or self._at_home(work, row):
+                continue
+
+            def step(chosen: Sequence[Work], bridge: str = row.bridge) -> None:
+                ovsdb = self.drivers.ovsdb
+                for one in chosen:
+                    ovsdb.delete_ports(bridge, [one.device])
+                    if not one.names.interface_type:
+                        # waits until the switch has let go of it
+                        ovsdb.ensure_ports(one.names.bridge, [self.spec(one)])
+
+            self.batch.together("ovsdb", step, [work])
+
+    @staticmethod
+    def _at_home(work: Work, row: PortRow) -> bool:
+        names = work.names
+        return (row.bridge, kind(row.type)) == (names.bridge, kind(names.interface_type))
+
+    # --- 3: switch ports ---
+
+    def _ports(self) -> None:
+        """One transaction for all; a second one before it for ports that must be made anew."""
+        rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
+        for work in self.batch:
+            clash = _clash(work, rows[work.id])
+            if clash is not None:
+                self.batch.fail(work, clash, "ovsdb")
+            elif work.names.adopted and (row := rows[work.id]) is not None:
+                work.item.undo.push("switch port", partial(self._give_back, row, work))
+            elif rows[work.id] is None:
+                remove = partial(remove_row, self.drivers.ovsdb, work.device, work.id)
+                work.item.undo.push("switch port", remove)
+        stale = [w for w in self.batch if (row := rows[w.id]) and self._stale(w, row)]
+        self._delete_rows(stale)
+        missing = [w for w in self.batch if w in stale or not self._as_wanted(w, rows[w.id])]
+        for name, works in self.batch.bridges().items():
+
+            def step(chosen: Sequence[Work], bridge: str = name) -> None:
+                self.drivers.ovsdb.ensure_ports(bridge, [self.spec(w) for w in chosen])
+
+            self.batch.together("ovsdb", step, [w for w in works if w in missing])
+
+    def _delete_rows(self, stale: Sequence[Work]) -> None:
+        """A port that the switch took wrongly passes nothing until it is removed and added."""
+        devices: dict[str, list[str]] = {}
+        for work in stale:
+            devices.setdefault(work.names.bridge, []).append(work.device)
+        for bridge, names in devices.items():
+            self.drivers.ovsdb.delete_ports(bridge, names)
+
+    def _give_back(self, row: PortRow, work: Work) -> None:
+        """Bring a port that was taken over back to what it was."""
+        self.drivers.ovsdb.ensure_ports(row.bridge, [PortSpec(row.name, tag=row.tag)])
+        before = {key: row.external_ids.get(key) for key in self.external_ids(work)}
+        self.drivers.ovsdb.set_external_ids({row.name: before})
+
+    def _stale(self, work: Work, row: PortRow) -> bool:
+        return row.ofport != work.names.ofport or bool(row.error) or self.stale(work, row)
+
+    def _as_wanted(self, work: Work, row: PortRow | None) -> bool:
+        spec = self.spec(work)
+        return row is not None and (
+            (row.ofport_request, row.tag, kind(row.type))
+            == (spec.ofport, spec.tag, kind(spec.type))
+            and spec.external_ids.items() <= row.external_ids.items()
+            and spec.options.items() <= row.options.items()
+            and spec.mtu in (None, row.mtu_request)
+        )
+
+    # --- 4: what came of it ---
+
+    def _numbers(self) -> None:
+        """Every port must have got the number that its flows are for."""
+        rows = self._wait(self.batch.works)
+        for work in self.batch:
+            row = rows.get(work.device)
+            if row is None or row.ofport != work.names.ofport:
+                error = self._wrong_number(work, row)
+                if not work.names.adopted:
+                    remove_row(self.drivers.ovsdb, work.device, work.id)
+                self.batch.fail(work, error, "ofport")
+            else:
+                self.rows[work.id] = row
+
+    def _wait(self, works: Sequence[Work]) -> dict[str, PortRow]:
+        """The rows that the switch has decided; those that it has not are left out."""
+        ovsdb, names = self.drivers.ovsdb, [w.device for w in works]
+        try:
+            return ovsdb.wait_ports(names, self.bridges.timeout) if names else {}
+        except BackendError:
+            rows = {name: ovsdb.port(name) for name in names}
+            return {n: row for n, row in rows.items() if row and (row.ofport or row.error)}
+
+    def _wrong_number(self, work: Work, row: PortRow | None) -> VifError:
+        wanted = work.names.ofport
+        if row is None or row.error or (row.ofport or -1) < 0:
+            problem = row.error if row and row.error else "the switch did not take the port in time"
+            facts = {"backend": "Open vSwitch", "problem": f"{work.device}: {problem}"}
+            return BackendError(facts={**facts, "device": work.device, "wanted": wanted})
+        others = self.drivers.ovsdb.ports(work.names.bridge)
+        holder = next((r.name for r in others if r.ofport == wanted), "unknown")
+        return NameClash(
+            facts={
+                "kind": "OpenFlow port number", "name": wanted, "have": f"port {holder}",
+                "got": row.ofport,
+            }
+        )  # fmt: skip
+
+
+def _port(work: Work) -> SwitchPort:
+    return switch_port(work.item.attachment, work.names, opened=work.item.open)
+
+
+def _clash(work: Work, row: PortRow | None) -> NameClash | None:
+    if row is None or marks.belongs(row, work.id):
+        return None
+    owner = row.external_ids.get("iface-id")
+    if marks.PORT not in row.external_ids and (
+        (work.names.adopted and owner == work.id)
+        or (owner in (work.id, None) and marks.known(row, work.names))
+    ):
+        return None
+    have = f"a port on bridge {row.bridge} without the mark of this port"
+    return NameClash(facts={"kind": "port", "name": work.device, "have": have})

@@ -1,0 +1,170 @@
+"""What plugins whose ports are on a bridge of Open vSwitch do alike.
+
+The bridge's side of a port is the same for all of them: its numbers, flows and VLANs. A plugin adds
+what is at the port's other end: a tap, a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from vifd.errors import VifError
+from vifd.model import Attachment, Wiring
+from vifd.openflow.monitor import Update
+from vifd.plugin import REPORTED, Entry, Host, Item, Outcomes, Requirement, VifPlugin, guest
+from vifd.plugin.marked import Desired, Key, Marked
+from vifd_ovs.bridge import tables, wiring
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.gates import set_gates
+from vifd_ovs.bridge.naming import Naming
+from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
+from vifd_ovs.bridge.recipe import recipe
+from vifd_ovs.bridge.switch import Switch, switch_of
+
+#: What a plugged port may change in its document without being unplugged, whatever is at its end.
+IN_PLACE = (
+    "role", "required", "fixed_ips", "subnets",
+    "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
+    "port.admin_state_up", "port.binding_profile", "port.device_owner",
+    "network.mtu", "network.name", "network.segment.id",
+    "instance.name", "instance.project_id", *REPORTED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BridgeSettings:
+    """The options of a plugin on a bridge, read once.
+
+    :param datapath_type: of the integration bridge, if it is made here
+    :param mappings: physical network to physical bridge
+    :param ofports: first and last OpenFlow port number
+    :param port_timeout: seconds for the switch to take a port
+    """
+
+    bridge: str
+    create_bridge: bool
+    datapath_type: str
+    mappings: dict[str, str]
+    ofports: tuple[int, int]
+    max_queues: int
+    port_timeout: float
+
+
+S = TypeVar("S", bound=BridgeSettings)
+
+
+class Objects(Protocol):
+    """The optional verbs about single objects; see :class:`vifd.plugin.VifPlugin`."""
+
+    def inventory(self) -> list[Marked]: ...
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired: ...
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]: ...
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]: ...
+
+
+class BridgePlugin(VifPlugin, Generic[S]):
+    """Base class of plugins on a bridge.
+
+    :cvar vif_type: the VIF type of its ports
+    :cvar prefix: of its ports' names
+    :ivar objects: set by the plugin
+    """
+
+    vif_type: ClassVar[str]
+    prefix: ClassVar[str] = "tap"
+    objects: Objects
+
+    def __init__(self, host: Host, conf: Any, settings: S) -> None:
+        super().__init__(host, conf)
+        self.settings = settings
+        self._bridges = Bridges(
+            host.drivers.ovsdb,
+            settings.bridge,
+            settings.create_bridge,
+            settings.datapath_type,
+            settings.mappings,
+            settings.port_timeout,
+        )
+        self._naming = Naming(host, self._bridges, settings.ofports, self.prefix)
+        self._switches: dict[str, Switch] = {}
+        self._mtus: dict[str, tuple[str, int]] = {}
+
+    # --- before ---
+
+    def recipe(self) -> str:
+        """The flows of a sample, and where the networks leave the host."""
+        return recipe(sorted(self.settings.mappings.items()))
+
+    def _read_mtus(self) -> None:
+        """Part of ``probe``: what the physical bridges carry."""
+        self._mtus = uplink_mtus(self._bridges)
+
+    def requires(self, attachment: Attachment) -> Iterable[Requirement]:
+        """The segment's physical network, its bridge, and its MTU."""
+        return segment_needs(attachment, self._bridges, self._mtus)
+
+    def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
+        """The port's name, a port number, the network's local VLAN id and a new generation.
+
+        :raises VifError: a name or number cannot be had, or the MAC is in use on the network
+        """
+        multi_queue = guest.queues(attachment, self.settings.max_queues) > 1
+        device, names = self._naming.choose(attachment, taken, multi_queue=multi_queue)
+        return self._wiring(device, names)
+
+    def _wiring(self, device: str, names: wiring.OvsWiring) -> Wiring:
+        return Wiring(self.plugin_name, self.vif_type, device, names.details())
+
+    def _queues(self, attachment: Attachment, names: wiring.OvsWiring) -> int:
+        """How many queues the guest may use of a port that was made."""
+        return guest.queues(attachment, self.settings.max_queues) if names.multi_queue else 1
+
+    # --- the work ---
+
+    def activate(self, batch: Sequence[Item]) -> Outcomes:
+        done = set_gates(self._switches_for(batch), batch, opened=True)
+        return done.outcomes(self.plugin_name, self.vif_type)
+
+    def deactivate(self, batch: Sequence[Item]) -> Outcomes:
+        done = set_gates(self._switches_for(batch), batch, opened=False)
+        return done.outcomes(self.plugin_name, self.vif_type)
+
+    def reconnected(self, bridge: str) -> None:
+        """All flows in one bundle."""
+        if bridge in self._switches:
+            self._switches[bridge].sync()
+
+    def leans_on(self, wiring_: Wiring) -> Iterable[str]:
+        """Its bridge, the way to its physical network and what that leaves the host by."""
+        names = wiring.read_if(wiring_)
+        return [] if names is None else [names.bridge, *self._bridges.way_out(names)]
+
+    def concerned_by(self, update: Update) -> bool:
+        return tables.concerns(update.table, update.priority)
+
+    def _switches_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
+        """The objects of the bridges that the batch is on; kept as long as the plugin lives."""
+        for item in batch:
+            names = wiring.read_if(item.made)
+            if names is not None and names.bridge not in self._switches:
+                self._switches[names.bridge] = switch_of(self.host, names.bridge)
+        return self._switches
+
+    # --- single objects ---
+
+    def inventory(self) -> list[Marked]:
+        return self.objects.inventory()
+
+    def expected(self, entries: Mapping[str, Entry]) -> Desired:
+        return self.objects.expected(entries)
+
+    def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self.objects.discard(objects)
+
+    def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        return self.objects.restore(objects)

@@ -1,0 +1,176 @@
+"""Proofs by trace: what the switch itself says it would do with frames of a port.
+
+The judgement is by the flows that a frame goes through, by their cookies, not by where it comes
+out: a flow of others that stands above ours is named, whatever it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import takewhile
+
+from vifd.drivers import Tracer
+from vifd.errors import VifError
+from vifd.model import Evidence
+from vifd.openflow.trace import Hop, Trace, parse
+from vifd.policy.addresses import Allowed
+from vifd_ovs.bridge import cookies, tables
+from vifd_ovs.bridge.flows import ADMIT
+from vifd_ovs.bridge.ports import SwitchPort
+
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+#: A MAC address that no port has by chance, and stands in for it where one has.
+_STRANGERS = ("02:00:76:69:66:64", "02:00:76:69:66:65")
+#: Of the documentation prefix (RFC 5737): for a port that may use every address.
+_ANY_ADDRESS = "192.0.2.1"
+_ANY_ADDRESS6 = "2001:db8::1"
+#: Stands for the gateway; where it is, is not known.
+_GATEWAY = "02:00:76:69:66:67"
+
+
+#: What the switch lets pass by no flow: told by ``ovs-ofctl show``, in its words.
+BLOCKED = "the switch takes nothing from the port: NO_RECV is set, or spanning tree blocks it"
+#: The priority of the switch's own flow that passes everything then; no flow of others has it.
+_FAIL_OPEN = 0xF0F0F0
+
+
+class End(StrEnum):
+    """Where a frame shall end."""
+
+    NETWORK = "delivered within its network"
+    REFUSED = "refused as spoofed"
+    CLOSED = "dropped at the closed port"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame for the tracer, in the words of ovs-ofctl, and where it shall end when open."""
+
+    name: str
+    text: str
+    end: End
+
+
+def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
+    """A DHCP request, the resolution of the first address, and one lie.
+
+    :param thorough: a connection to elsewhere as well
+    """
+    head = f"in_port={port.ofport},dl_src={port.mac}"
+    yield Frame(
+        "dhcp",
+        f"udp,{head},dl_dst={_BROADCAST},nw_src=0.0.0.0,nw_dst=255.255.255.255,nw_ttl=64,"
+        "udp_src=68,udp_dst=67",
+        End.NETWORK,
+    )
+    own = port.allowed[0]
+    if own.ipv4:
+        address = _address(own.ipv4[0])
+        yield Frame("arp", _arp(port.ofport, port.mac, address), End.NETWORK)
+    else:
+        target = own.ipv6[0].partition("/")[0]
+        yield Frame(
+            "neighbor_solicitation",
+            f"icmp6,{head},dl_dst=33:33:00:00:00:01,ipv6_src={target},ipv6_dst=ff02::1,"
+            f"nw_ttl=255,icmpv6_type=135,icmpv6_code=0,nd_target={target}",
+            End.NETWORK,
+        )
+    if port.secured:
+        used = {pair.mac for pair in port.allowed}
+        stranger = next(mac for mac in _STRANGERS if mac not in used)
+        address = _address(own.ipv4[0]) if own.ipv4 else _ANY_ADDRESS
+        yield Frame("spoofed", _arp(port.ofport, stranger, address), End.REFUSED)
+    if thorough:
+        yield Frame("connection", _connection(port, own), End.NETWORK)
+
+
+def _connection(port: SwitchPort, own: Allowed) -> str:
+    """The first packet of a connection to an address outside, by a gateway."""
+    kind, prefix = ("ip", "nw") if own.ipv4 else ("ip6", "ipv6")
+    source = _address(own.ipv4[0]) if own.ipv4 else own.ipv6[0].partition("/")[0]
+    target = _ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
+    protocol = "tcp" if kind == "ip" else "tcp6"
+    return (
+        f"{protocol},in_port={port.ofport},dl_src={port.mac},dl_dst={_GATEWAY},{prefix}_src={source},"
+        f"{prefix}_dst={target},nw_ttl=64,tcp_src=50000,tcp_dst=443"
+    )
+
+
+def _arp(ofport: int, mac: str, address: str) -> str:
+    return (
+        f"arp,in_port={ofport},dl_src={mac},dl_dst={_BROADCAST},arp_op=1,arp_sha={mac},"
+        f"arp_spa={address},arp_tha=00:00:00:00:00:00,arp_tpa={_ANY_ADDRESS}"
+    )
+
+
+def _address(prefix: str) -> str:
+    address, _, length = prefix.partition("/")
+    return _ANY_ADDRESS if length == "0" else address
+
+
+def traces(
+    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, bool]]
+) -> dict[str, list[Evidence]]:
+    """Trace the frames of ports, all in one exchange, and judge what the switch says of each.
+
+    :param ports: each with whether to be thorough
+    :returns: the evidence by port id
+    """
+    asked = [(port, frame) for port, more in ports for frame in frames(port, thorough=more)]
+    answers: Sequence[str | VifError]
+    try:
+        answers = tracer.traces(bridge, [frame.text for _, frame in asked]) if asked else []
+    except VifError as error:
+        answers = [error] * len(asked)
+    proofs: dict[str, list[Evidence]] = {}
+    for (port, frame), answer in zip(asked, answers, strict=True):
+        proofs.setdefault(port.id, []).append(_prove(bridge, port, frame, answer))
+    return proofs
+
+
+def _prove(bridge: str, port: SwitchPort, frame: Frame, answer: str | VifError) -> Evidence:
+    wanted = frame.end if port.is_open else End.CLOSED
+    try:
+        if isinstance(answer, VifError):
+            raise answer
+        have = judge(parse(answer), bridge, port)
+    except (VifError, ValueError) as error:
+        have = f"no trace: {error}"
+    return Evidence(
+        f"trace.{frame.name}", have=str(have), wanted=str(wanted), ok=have == wanted,
+        source="trace",
+    )  # fmt: skip
+
+
+def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
+    """Where a frame of a port ended: an :class:`End`, or what happened instead. Pure.
+
+    What counts is its way through the bridge until it leaves: flooded on a physical bridge, a copy
+    may come back by a patch port of others, whose flows it then meets.
+    """
+    hops = list(takewhile(lambda hop: hop.bridge == bridge, trace.hops))
+    foreign = next((h for h in hops if not h.missed and not cookies.ours(h.cookie)), None)
+    if foreign is not None and (foreign.priority or 0) == _FAIL_OPEN:
+        return "the bridge fails open: its controller is lost, and its fail_mode is not secure"
+    if foreign is not None:
+        return f"a flow that is not ours took it: {foreign}"
+    if trace.failure:
+        return f"the switch gave up: {trace.failure}"
+    if not hops:
+        return f"it never met a flow of bridge {bridge}"
+    return _end(hops[-1], port)
+
+
+def _end(last: Hop, port: SwitchPort) -> str:
+    if last.missed:
+        return f"no flow took it in table {tables.name(last.table)}"
+    if last.cookie == port.cookie and last.table == tables.CLASSIFY:
+        return BLOCKED if last.priority == ADMIT else End.CLOSED
+    if last.cookie == port.cookie and last.table == tables.SPOOFED:
+        return End.REFUSED
+    if last.cookie == cookies.network(port.tag) and last.table >= tables.DELIVER:
+        return End.NETWORK
+    where = tables.name(last.table)
+    return f"it ended in table {where}, in a flow of {cookies.describe(last.cookie)}"

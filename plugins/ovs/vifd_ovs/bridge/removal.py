@@ -1,0 +1,82 @@
+"""Unplug: close, switch port, flows, and what the plugin made besides.
+
+The order avoids two races: the guard flow stays until the port has left the switch, so that on a
+bridge of others no frame of the guest meets their flows; and a port number is free for another port
+only once its flows are gone, because names are given on the same lane that removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from vifd.drivers import Drivers, Ovsdb
+from vifd.errors import BackendError, UnplugPartial, VifError
+from vifd.plugin import Item
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.ports import Gate, SwitchPort, switch_port
+from vifd_ovs.bridge.switch import Switch
+
+
+def remove_row(ovsdb: Ovsdb, device: str, port_id: str) -> None:
+    """Remove a port from the switch if it bears the port's mark."""
+    row = ovsdb.port(device)
+    if row is not None and marks.belongs(row, port_id):
+        ovsdb.delete_ports(row.bridge, [device])
+
+
+def unplug(
+    drivers: Drivers,
+    switches: dict[str, Switch],
+    items: Sequence[Item],
+    rest: Callable[[Sequence[Work]], object],
+) -> Batch:
+    """Remove the ports of a batch. What is gone already is no error; a port of which something is
+    left says so, and can be removed again.
+
+    :param rest: takes away what is neither a row nor a flow, last
+    """
+    batch = Batch.of(items)
+    standing = {name for name in batch.bridges() if drivers.ovsdb.bridge(name) is not None}
+
+    def flows(chosen: Iterable[Work], *, gate: Gate | None) -> None:
+        for name in standing:
+            ports = {w.id: _guarded(w, gate) for w in chosen if w.names.bridge == name}
+            if ports:
+                switches[name].apply(ports)
+        if gate is None:
+            for name in switches.keys() - standing:
+                switches[name].forget(w.id for w in chosen if w.names.bridge == name)
+
+    batch.together("flows", lambda chosen: flows(chosen, gate=Gate.GUARDED))
+    batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen))
+    batch.together("flows", lambda chosen: flows(chosen, gate=None))
+    batch.together("device", rest)
+    batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
+    return batch
+
+
+def _guarded(work: Work, gate: Gate | None) -> SwitchPort | None:
+    if gate is None:
+        return None
+    return replace(switch_port(work.item.attachment, work.names, opened=False), gate=gate)
+
+
+def _rows(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
+    """Where the port stands now decides, not where it was put."""
+    by_bridge: dict[str, list[str]] = {}
+    for work in works:
+        row = ovsdb.port(work.device)
+        if row is not None and marks.belongs(row, work.id):
+            by_bridge.setdefault(row.bridge, []).append(work.device)
+    for bridge, devices in by_bridge.items():
+        ovsdb.delete_ports(bridge, devices)
+
+
+def _partial(error: VifError) -> VifError:
+    if isinstance(error, BackendError):
+        return error
+    partial = UnplugPartial(facts={"problem": error.message}, stage=error.stage, port=error.port)
+    partial.__cause__ = error
+    return partial

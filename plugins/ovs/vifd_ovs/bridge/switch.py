@@ -1,0 +1,337 @@
+"""One bridge and the flows that are ours on it.
+
+The plugins that share a bridge share one :class:`Switch`, whatever lanes they run on. It knows
+every port that passed through it, takes the others from the ledger, and changes only what differs:
+after vswitchd lost its flows everything comes back in one bundle, and after a restart of the daemon
+with nothing changed nothing is sent at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from vifd.drivers import Drivers, PortSpec
+from vifd.errors import BackendError, BackendUnavailable, VifError
+from vifd.openflow.flow import Flow
+from vifd.plugin import Host
+from vifd_ovs.bridge import cookies, marks, wiring
+from vifd_ovs.bridge.flows import port_flows
+from vifd_ovs.bridge.neighbours import neighbours
+from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
+
+LOG = logging.getLogger(__name__)
+
+#: How often a change is tried anew when the switch restarts in the middle of it.
+_ATTEMPTS = 3
+#: How many removed ports are remembered before the ledger is asked whether it forgot them too.
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What was read back, and the state of the switch before that."""
+
+    state: tuple[int, int] = (-1, -1)
+    flows: dict[int, list[Flow]] = field(default_factory=dict)
+
+    def stands(self, state: tuple[int, int]) -> bool:
+        return self.state == state
+
+
+class Switch:
+    """The flows of one bridge that bear our mark.
+
+    :param host: drivers, and the ledger with the ports of all plugins
+    """
+
+    def __init__(self, host: Host, bridge: str) -> None:
+        self.bridge = bridge
+        self._ledger = host.ledger
+        self._drivers: Drivers = host.drivers
+        self._careful = host.careful
+        self._lock = threading.RLock()
+        self._ports: dict[str, SwitchPort] = {}
+        self._removed: set[str] = set()
+        self._installed: dict[int, Entries] = {}
+        self._seen: int | None = None
+        self._loaded = False
+        #: how many bundles were sent
+        self._sent = 0
+        self._proof = _Proof()
+
+    # --- changes ---
+
+    def apply(
+        self,
+        changes: Mapping[str, SwitchPort | None],
+        *,
+        reread: Iterable[str] = (),
+        whole: bool = False,
+    ) -> None:
+        """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
+
+        :param changes: per port id what it shall be; ``None`` removes it
+        :param reread: ports whose flows another hand may have changed: read before they are
+            compared
+        :param whole: compare everything that bears our mark, whoever it belongs to
+        :raises BackendError: nothing was changed
+        """
+        with self._lock:
+            self._load()
+            if whole:
+                self._seen = None
+            before = {port_id: self._ports.get(port_id) for port_id in changes}
+            self._remember(changes)
+            try:
+                self._converge([*before.values(), *changes.values()], set(reread))
+            except Exception:
+                # What the switch has now is unknown, so the next call compares everything. It shall
+                # remove and close what this one could not, but open nothing.
+                self._seen = None
+                self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
+                raise
+
+    def retag(self, tags: Mapping[str, int | None]) -> None:
+        """Bring ports of this bridge to another VLAN; one that is gone is no error."""
+        ovsdb = self._drivers.ovsdb
+        rows = [row for name in tags if (row := ovsdb.port(name)) and row.tag != tags[name]]
+        specs = [PortSpec(row.name, tag=tags[row.name], type=row.type) for row in rows]
+        if specs:
+            ovsdb.ensure_ports(self.bridge, specs)
+
+    def settle(self) -> None:
+        """Wait until packets go by the flows that were sent; a switch that cannot tell is not
+        waited for."""
+        try:
+            self._drivers.tracer.settle()
+        except VifError as error:
+            LOG.debug("bridge %s: not known when its flows are in force: %s", self.bridge, error)
+
+    def sync(self) -> bool:
+        """Bring everything to what the ledger wants if the switch may have lost flows, or if it was
+        never compared.
+
+        :returns: whether anything had to be changed
+        """
+        with self._lock:
+            self._load()
+            return self._converge((), set())
+
+    def sweep(self, cookies_: Iterable[int]) -> set[int]:
+        """Remove all flows that bear these cookies of ours, in one bundle; and those of ports that
+        are remembered here, and that the ledger does not know any more.
+
+        :returns: those that were left alone, because a port of this bridge has them
+        """
+        with self._lock:
+            self._load()
+            asked = {c for c in cookies_ if cookies.ours(c)}
+            known = self._ledger()
+            lost = [i for i, p in self._ports.items() if p.cookie in asked and i not in known]
+            if lost:
+                self.apply(dict.fromkeys(lost))
+            alive, tags = touched(self._ports.values())
+            gone = sorted(asked - (alive if tags else set()))
+            if gone:
+                self._sent += 1
+                self._drivers.openflow.apply(
+                    self.bridge, delete_cookies=[(cookie, cookies.EXACT) for cookie in gone]
+                )
+            for cookie in gone:
+                self._installed.pop(cookie, None)
+            return asked - set(gone)
+
+    def forget(self, port_ids: Iterable[str]) -> None:
+        """Drop ports of a bridge that is gone, and its flows with it."""
+        with self._lock:
+            self._load()
+            self._remember(dict.fromkeys(port_ids))
+            self._seen = None
+
+    def get(self, port_id: str) -> SwitchPort | None:
+        """What a port is at present."""
+        with self._lock:
+            self._load()
+            return self._ports.get(port_id)
+
+    # --- reading back ---
+
+    def installed(
+        self, cookies_: Collection[int], *, proven: bool = False
+    ) -> dict[int, list[Flow]]:
+        """The flows of each of these cookies as the switch has them.
+
+        :param proven: what :meth:`prove` read need not be read again, once, where nothing was sent
+            and the connection held since
+        """
+        known: dict[int, list[Flow]] = {}
+        if proven:
+            proof, self._proof = self._proof, _Proof()
+            known = proof.flows if proof.stands(self._state()) else {}
+        found = {cookie: known[cookie] for cookie in cookies_ if cookie in known}
+        missing = [cookie for cookie in cookies_ if cookie not in known]
+        return found | (self._drivers.openflow.dump_each(self.bridge, missing) if missing else {})
+
+    def _state(self) -> tuple[int, int]:
+        """Changes with everything that may change our flows, but for other hands."""
+        return self._sent, self._drivers.openflow.generation(self.bridge)
+
+    def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
+        """What the bridge shall carry if these ports are as given and the others as known."""
+        with self._lock:
+            self._load()
+            return self._target({**self._ports, **ports})
+
+    def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
+        """Read the flows of ports back, and with them those of their networks and of the bridge;
+        where those of a port are not what it is made of, say so."""
+        failed = {}
+        ports = list(ports)
+        state = self._state()
+        installed = self.installed(touched(ports)[0] if ports else ())
+        self._proof = _Proof(state, installed)
+        for port in ports:
+            have = by_cookie(installed[port.cookie])
+            todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
+            if todo:
+                failed[port.id] = self._unlike(todo)
+        return failed
+
+    def _unlike(self, difference: Difference) -> BackendError:
+        return BackendError(
+            facts={
+                "backend": f"bridge {self.bridge}",
+                "problem": "the flows read back are not the flows that were sent",
+                "wanted": [str(flow) for flow in difference.add],
+                "have": [str(flow) for flow in difference.delete],
+            }
+        )
+
+    # --- how ---
+
+    def _load(self) -> None:
+        """Take ports from the ledger that did not pass through this object: after a restart."""
+        if self._loaded:
+            return
+        for port_id, entry in self._ledger().items():
+            names = wiring.read_if(entry.wiring)
+            known = port_id in self._ports or port_id in self._removed
+            if names is None or not names.plugged or names.bridge != self.bridge or known:
+                continue
+            self._ports[port_id] = switch_port(entry.attachment, names, opened=entry.open)
+        self._loaded = True
+
+    def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
+        for port_id, port in changes.items():
+            if port is None:
+                self._ports.pop(port_id, None)
+                self._removed.add(port_id)
+            else:
+                self._ports[port_id] = port
+                self._removed.discard(port_id)
+        if len(self._removed) > _REMEMBERED:
+            self._removed &= self._ledger().keys()
+
+    def _target(self, ports: Mapping[str, SwitchPort]) -> Target:
+        ovsdb = self._drivers.ovsdb
+        bridge = ovsdb.bridge(self.bridge)
+        if bridge is None:
+            return Target(ports)
+        uplinks = {}
+        for name in {p.patch for p in ports.values() if p.patch}:
+            row = ovsdb.port(name)
+            if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
+                uplinks[name] = row.ofport or 0
+        ours = marks.BRIDGE in bridge.external_ids
+        shared = {p.port_tag for p in ports.values() if p.port_tag is not None}
+        rows = ovsdb.ports(self.bridge) if shared and not ours else ()
+        return Target(ports, ours, uplinks, {vlan: neighbours(rows, vlan) for vlan in shared})
+
+    def _converge(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> bool:
+        """Compare and change; again from the start when the connection broke in between."""
+        ports = list(ports)
+        changed = False
+        for attempt in range(_ATTEMPTS):
+            generation = self._drivers.openflow.generation(self.bridge)
+            whole, careful = generation != self._seen, self._careful()
+            try:
+                if whole and careful:
+                    changed |= self._change_with_care(ports)
+                else:
+                    changed |= self._change(ports, reread, whole=whole)
+            except BackendUnavailable:
+                self._seen = None
+                if attempt == _ATTEMPTS - 1 or not self._drivers.ovsdb.connected():
+                    raise
+                continue
+            if self._drivers.openflow.generation(self.bridge) == generation:
+                # What was not compared now is compared once care is no longer needed.
+                self._seen = None if careful else generation
+                return changed
+        raise BackendUnavailable(
+            facts={"backend": f"bridge {self.bridge}", "problem": "it restarts again and again"}
+        )
+
+    def _change_with_care(self, ports: list[SwitchPort | None]) -> bool:
+        """Change the flows of these ports, of their networks and of the bridge, as they are on the
+        switch; those of others stay, whatever they are."""
+        present = [p for p in ports if p is not None]
+        if not present:
+            return False
+        self._installed = {}
+        return self._change(ports, {p.id for p in present}, whole=False)
+
+    def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
+        """One comparison and one bundle."""
+        target = self._target(self._ports)
+        if whole:
+            self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
+            wanted = by_cookie(target.all())
+            scope = self._installed.keys() | wanted.keys()
+        else:
+            scope, tags = touched(ports)
+            for cookie, have in self.installed(self._doubtful(ports, reread)).items():
+                self._installed.pop(cookie, None)
+                self._installed |= by_cookie(have)
+            wanted = by_cookie(target.of({p.id for p in ports if p is not None}, tags))
+        todo = difference(self._installed, wanted, scope)
+        if todo:
+            LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
+                      len(todo.delete))  # fmt: skip
+            self._sent += 1
+            self._drivers.openflow.apply(self.bridge, add=todo.add, delete=todo.delete)
+        for cookie in scope:
+            if cookie in wanted:
+                self._installed[cookie] = wanted[cookie]
+            else:
+                self._installed.pop(cookie, None)
+        return bool(todo)
+
+    @staticmethod
+    def _doubtful(ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
+        return touched(p for p in ports if p is not None and p.id in reread)[0] if reread else set()
+
+
+def _less(after: SwitchPort | None, before: SwitchPort | None) -> bool:
+    """Whether a change takes something away."""
+    return after is None or (before is not None and after.gate < before.gate)
+
+
+_switches: WeakValueDictionary[tuple[int, str], Switch] = WeakValueDictionary()
+_switches_lock = threading.Lock()
+
+
+def switch_of(host: Host, bridge: str) -> Switch:
+    """The one object for a bridge of this host; it lives as long as somebody holds it."""
+    with _switches_lock:
+        # a switch holds its driver, so the identity is not reused while the entry lives
+        key = (id(host.drivers.openflow), bridge)
+        switch = _switches.get(key)
+        if switch is None:
+            switch = _switches[key] = Switch(host, bridge)
+        return switch

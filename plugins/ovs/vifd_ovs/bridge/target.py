@@ -1,0 +1,101 @@
+"""Which flows a bridge shall have: pure functions of its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from vifd.openflow.flow import Flow
+from vifd_ovs.bridge import cookies, flows
+from vifd_ovs.bridge.flows import Network
+from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
+from vifd_ovs.bridge.ports import SwitchPort
+
+#: The flows of one cookie, by what makes them the same entry of the switch.
+Entries = dict[tuple[int, int, bytes], Flow]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a bridge shall carry.
+
+    :param ours: whether we made the bridge
+    :param uplinks: ofport of each of our patch ports, by its name
+    :param neighbours: ports of others, by the VLAN of the bridge that they share with ours
+    """
+
+    ports: Mapping[str, SwitchPort]
+    ours: bool = False
+    uplinks: Mapping[str, int] = field(default_factory=dict)
+    neighbours: Mapping[int, Neighbours] = field(default_factory=dict)
+
+    def network(self, tag: int) -> list[Flow]:
+        """The flows of the network with this local VLAN id."""
+        members = [p for p in self.ports.values() if p.tag == tag]
+        if not members:
+            return []
+        first = members[0]
+        shared = next((p.port_tag for p in members if p.port_tag is not None), None)
+        others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
+        others = others.without({p.ofport for p in self.ports.values()})
+        network = Network(tag, first.segment, self.uplinks.get(first.patch), others)
+        return flows.network_flows(network, members)
+
+    def bridge(self) -> list[Flow]:
+        """The flows of the bridge itself."""
+        return flows.bridge_flows(ours=self.ours, uplinks=sorted(self.uplinks.values()))
+
+    def of(self, port_ids: Iterable[str], tags: Iterable[int]) -> Iterator[Flow]:
+        """The flows of some ports and networks, and of the bridge."""
+        for port_id in port_ids:
+            if port_id in self.ports:
+                yield from flows.port_flows(self.ports[port_id])
+        for tag in tags:
+            yield from self.network(tag)
+        yield from self.bridge()
+
+    def all(self) -> Iterator[Flow]:
+        """Every flow that shall be there."""
+        return self.of(self.ports, {p.tag for p in self.ports.values()})
+
+
+def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
+    """Flows sorted by whose they are."""
+    sorted_: dict[int, Entries] = {}
+    for flow in flows:
+        sorted_.setdefault(flow.cookie, {})[flow.key] = flow
+    return sorted_
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What must change on the switch."""
+
+    add: list[Flow]
+    delete: list[Flow]
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.delete)
+
+
+def difference(
+    installed: Mapping[int, Entries], wanted: Mapping[int, Entries], cookies_: Iterable[int]
+) -> Difference:
+    """What turns the installed flows of these cookies into the wanted ones."""
+    add: list[Flow] = []
+    delete: list[Flow] = []
+    for cookie in cookies_:
+        have, want = installed.get(cookie, {}), wanted.get(cookie, {})
+        if have == want:
+            continue
+        add += [flow for key, flow in want.items() if have.get(key) != flow]
+        delete += [flow for key, flow in have.items() if key not in want]
+    return Difference(add, delete)
+
+
+def touched(ports: Iterable[SwitchPort | None]) -> tuple[set[int], set[int]]:
+    """The cookies and the local VLAN ids that a change of these ports touches."""
+    present = [p for p in ports if p is not None]
+    tags = {p.tag for p in present}
+    touched_ = {p.cookie for p in present} | {cookies.network(t) for t in tags} | {cookies.BRIDGE}
+    return touched_, tags

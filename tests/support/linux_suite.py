@@ -1,0 +1,238 @@
+"""What every implementation of the bridging and nftables drivers must do, real or fake.
+
+Subclass in a test module and supply the fixtures that are named in each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from support.links_suite import a_tap
+from vifd.drivers import BridgePort, BridgeSpec, Bridging, FdbEntry, Links, Nft, VxlanSpec
+from vifd.errors import BackendError, DeviceError, NameClash
+from vifd.nft.expr import (
+    ACCEPT,
+    DROP,
+    Base,
+    Code,
+    Compare,
+    Counter,
+    Key,
+    Lookup,
+    Meta,
+    Payload,
+    Verdict,
+    mac,
+    prefix,
+)
+from vifd.nft.objects import Chain, Change, Element, Hook, Rule, Set
+from vifd.testing.wait import until
+
+TABLE = "vifd-test"
+SETS = (Set("taps"), Set("to", vmap=True))
+RULES = (
+    Rule((Payload(Base.LINK, 6, 6), Compare(mac("02:00:00:00:00:01"), equal=False), DROP)),
+    Rule((*prefix(Payload(Base.NETWORK, 12, 4), "10.0.0.0/24"), ACCEPT), note=b"\0note"),
+    Rule((*prefix(Payload(Base.NETWORK, 8, 16), "fd00::/64", equal=False), Counter(), DROP)),
+    Rule((Meta(Key.L4PROTO), Compare(b"\x3a"), Payload(Base.TRANSPORT, 0, 1), ACCEPT)),
+    Rule((Meta(Key.OIFNAME), Lookup("taps"), Verdict(Code.RETURN))),
+)
+PORT = Chain("port", RULES, comment="vifd:some port")
+BASE = Chain("first", (Rule((Meta(Key.IIFNAME), Lookup("to", vmap=True))),), Hook.PREROUTING, -9)
+JUDGE = Element("to", "tap1", Verdict(Code.GOTO, "port"))
+INSTALL = Change(sets=SETS, chains=(BASE, PORT), add=(JUDGE, Element("taps", "tap1")))
+
+
+class NftContract:
+    """Fixture: ``nft``, without a table :data:`TABLE`."""
+
+    def test_what_was_applied_is_read_back(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        assert nft.chains(TABLE, ["port", "first", "nosuch"]) == {"port": PORT, "first": BASE}
+        assert nft.list_chains(TABLE) == {"port": PORT, "first": BASE}
+        assert nft.elements(TABLE, [JUDGE, Element("taps", "tap2")]) == [JUDGE, None]
+        assert nft.list_elements(TABLE, "to") == {"tap1": JUDGE.verdict}
+
+    def test_a_table_that_is_not_there_is_empty(self, nft: Nft) -> None:
+        assert nft.chains(TABLE, ["port"]) == {}
+        assert nft.list_chains(TABLE) == {}
+        assert nft.elements(TABLE, [JUDGE]) == [None]
+        assert nft.list_elements(TABLE, "to") == {}
+
+    def test_the_same_again_changes_nothing(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        nft.apply(TABLE, INSTALL)
+        assert nft.chains(TABLE, ["port"]) == {"port": PORT}
+
+    def test_rules_are_replaced(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        after = Chain("port", (Rule((DROP,)),), comment=PORT.comment)
+        nft.apply(TABLE, Change(chains=[after]))
+        assert nft.chains(TABLE, ["port"]) == {"port": after}
+
+    def test_removing_may_be_repeated(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        gone = Change(delete=[JUDGE, Element("taps", "tap1")], delete_chains=["port", "nosuch"])
+        nft.apply(TABLE, gone)
+        nft.apply(TABLE, gone)
+        assert nft.list_chains(TABLE) == {"first": BASE}
+        assert nft.list_elements(TABLE, "to") == {}
+
+    def test_removing_from_a_table_that_is_not_there(self, nft: Nft) -> None:
+        nft.apply(TABLE, Change(delete=[JUDGE], delete_chains=["port"]))
+        nft.delete_table(TABLE)
+
+    def test_a_change_is_all_or_nothing(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        bad = Chain("bad", (Rule((Verdict(Code.JUMP, "nosuch"),)),))
+        change = Change(chains=[bad, Chain("port")], add=[Element("taps", "tap7")])
+        with pytest.raises(BackendError):
+            nft.apply(TABLE, change)
+        assert nft.chains(TABLE, ["port", "bad"]) == {"port": PORT}
+        assert nft.elements(TABLE, [Element("taps", "tap7")]) == [None]
+
+    def test_a_chain_in_use_stays(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        with pytest.raises(BackendError):
+            nft.apply(TABLE, Change(delete_chains=["port"]))
+        assert nft.chains(TABLE, ["port"]) == {"port": PORT}
+
+    def test_an_element_of_a_missing_set_is_refused(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        with pytest.raises(BackendError):
+            nft.apply(TABLE, Change(add=[Element("nosuch", "tap1")]))
+
+    def test_a_rehearsal_changes_nothing(self, nft: Nft) -> None:
+        nft.rehearse(TABLE, INSTALL)
+        assert nft.list_chains(TABLE) == {}
+        with pytest.raises(BackendError):
+            nft.rehearse(TABLE, Change(chains=[Chain("x", (Rule((Lookup("nosuch"), DROP)),))]))
+
+    def test_nothing_to_do_is_nothing(self, nft: Nft) -> None:
+        nft.apply(TABLE, Change())
+        assert nft.chains(TABLE, []) == {}
+        assert nft.elements(TABLE, []) == []
+
+    def test_many_ports_in_one_change(self, nft: Nft) -> None:
+        numbers = range(500)
+        chains = [Chain(f"port{n}", RULES, comment=f"vifd:{n}") for n in numbers]
+        add = [Element("to", f"tap{n}", Verdict(Code.GOTO, f"port{n}")) for n in numbers]
+        nft.apply(TABLE, Change(sets=SETS, chains=[BASE, *chains], add=add))
+        assert len(nft.list_chains(TABLE)) == 501
+        assert nft.chains(TABLE, ["port499"]) == {"port499": chains[499]}
+        assert len(nft.list_elements(TABLE, "to")) == 500
+        nft.apply(TABLE, Change(delete=add, delete_chains=[c.name for c in chains]))
+        assert list(nft.list_chains(TABLE)) == ["first"]
+
+
+NAME = "br-suite"
+SPEC = BridgeSpec(NAME, "vifd:net:suite", 1450, "02:00:00:00:00:77")
+Make = Callable[[str], object]
+
+
+class BridgingContract:
+    """Fixtures: ``bridging`` and ``links`` of one host, and ``foreign(name)``, which makes a device
+    that is not ours."""
+
+    def test_a_bridge_is_what_was_asked_for(self, bridging: Bridging) -> None:
+        made = bridging.make(SPEC)
+        link = made.link
+        assert (link.kind, link.alias, link.mtu, link.mac) == (
+            "bridge", SPEC.alias, 1450, SPEC.mac,
+        )  # fmt: skip
+        assert (link.up, link.ipv6, made.stp, made.quiet) == (True, False, False, True)
+        assert bridging.get([NAME, "nosuch"])[NAME].link.ifindex == link.ifindex
+
+    def test_making_it_again_changes_what_differs(self, bridging: Bridging, links: Links) -> None:
+        first = bridging.make(SPEC)
+        links.set(NAME, up=False)
+        again = bridging.make(BridgeSpec(NAME, SPEC.alias, 1400, SPEC.mac))
+        assert (again.link.ifindex, again.link.mtu, again.link.up) == (
+            first.link.ifindex,
+            1400,
+            True,
+        )
+
+    def test_a_foreign_device_is_refused_and_left_alone(
+        self, bridging: Bridging, foreign: Make
+    ) -> None:
+        foreign(NAME)
+        before = bridging.get([NAME])
+        with pytest.raises(NameClash):
+            bridging.make(SPEC)
+        assert bridging.get([NAME]) == before
+
+    def test_an_alias_that_is_no_mark_is_refused(self, bridging: Bridging) -> None:
+        with pytest.raises(DeviceError):
+            bridging.make(BridgeSpec(NAME, "somebody's", 1450, SPEC.mac))
+        assert bridging.get([NAME]) == {}
+
+    def test_ports(self, bridging: Bridging, links: Links) -> None:
+        index = bridging.make(SPEC).link.ifindex
+        links.create_taps([a_tap(1), a_tap(2)])
+        ports = [BridgePort("tap1", NAME, flood=False, learning=False), BridgePort("tap2", NAME)]
+        assert bridging.enslave(ports) == {}
+        one, two = (bridging.get([name])[name] for name in ("tap1", "tap2"))
+        assert (one.master, one.flood, one.learning) == (index, False, False)
+        assert (two.master, two.flood, two.learning) == (index, True, True)
+        assert all((port.isolated, port.broadcasts) == (False, True) for port in (one, two))
+        assert {d.link.name for d in bridging.members(NAME)} == {"tap1", "tap2"}
+        bridging.release(["tap1", "tap1", "nosuch"])
+        assert [d.link.name for d in bridging.members(NAME)] == ["tap2"]
+        assert bridging.get(["tap1"])["tap1"].master is None
+        assert bridging.members("nosuch") == []
+
+    def test_one_port_that_fails_leaves_the_others(self, bridging: Bridging, links: Links) -> None:
+        bridging.make(SPEC)
+        links.create_taps([a_tap(1)])
+        wanted = [BridgePort("nosuch", NAME), BridgePort("tap1", NAME)]
+        failed = bridging.enslave([*wanted, BridgePort("tap1", "nobridge")][:2])
+        assert list(failed) == ["nosuch"]
+        assert bridging.get(["tap1"])["tap1"].master is not None
+        assert isinstance(bridging.enslave([BridgePort("tap1", "nobridge")])["tap1"], DeviceError)
+
+    def test_a_port_moves_to_another_bridge(self, bridging: Bridging, links: Links) -> None:
+        bridging.make(SPEC)
+        other = bridging.make(BridgeSpec("br-other", SPEC.alias, 1450, SPEC.mac))
+        links.create_taps([a_tap(1)])
+        bridging.enslave([BridgePort("tap1", NAME)])
+        assert bridging.enslave([BridgePort("tap1", "br-other")]) == {}
+        assert bridging.get(["tap1"])["tap1"].master == other.link.ifindex
+
+    def test_the_forwarding_table(self, bridging: Bridging, links: Links) -> None:
+        bridging.make(SPEC)
+        links.create_taps([a_tap(1), a_tap(2)])
+        bridging.enslave([BridgePort("tap1", NAME), BridgePort("tap2", NAME)])
+        address = "02:00:00:00:01:01"
+        one, two = FdbEntry("tap1", address), FdbEntry("tap2", address)
+        assert bridging.fdb([one]) == [None]
+        for _ in range(2):
+            bridging.change_fdb(add=[one])
+        assert bridging.fdb([one]) == [one]
+        bridging.change_fdb(add=[two])
+        assert bridging.fdb([one, two]) == [two, two]
+        for _ in range(2):
+            bridging.change_fdb(delete=[two])
+        assert bridging.fdb([one]) == [None]
+        bridging.change_fdb(delete=[FdbEntry("nosuch", address)])
+        with pytest.raises(DeviceError):
+            bridging.change_fdb(add=[FdbEntry("nosuch", address)])
+
+    def test_a_vxlan_device(self, bridging: Bridging) -> None:
+        spec = VxlanSpec("vx-suite", SPEC.alias, 1450, 77, "127.0.0.1", remotes=("127.0.0.2",))
+        made = bridging.make(spec)
+        assert (made.number, made.local, made.port) == (77, "127.0.0.1", 4789)
+        assert bridging.make(spec).link.ifindex == made.link.ifindex
+        moved = VxlanSpec("vx-suite", SPEC.alias, 1450, 78, "127.0.0.1")
+        assert bridging.make(moved).number == 78
+
+    def test_what_is_made_can_be_deleted(self, bridging: Bridging, links: Links) -> None:
+        bridging.make(SPEC)
+        links.delete([NAME])
+        until(lambda: not bridging.get([NAME]), "it is gone")
+
+    def test_what_the_kernel_can_make(self, bridging: Bridging) -> None:
+        assert bridging.lacking("bridge") is None
+        assert bridging.lacking("nosuch")
