@@ -24,6 +24,7 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
     """Close, remove the taps, what nobody stands on any more, and the filters at last."""
 
     def close(works: Sequence[Work]) -> None:
+        bridging.release([w.device for w in works])
         nft.apply(TABLE, ruleset.gates([w.filter(opened=False) for w in works]))
 
     def filters(works: Sequence[Work]) -> None:
