@@ -171,7 +171,7 @@ def test_a_network_alone_comes_back(vifd, machine):
     assert stands(machine, bridge) == before
 
 
-def test_a_name_that_another_hand_took_is_left_to_it(vifd, machine):
+def test_a_name_that_another_program_took_is_left_to_it(vifd, machine):
     bridge = plugged(vifd, 1)
     orphaned(vifd, 1)
     ids = ripe(vifd, 2)

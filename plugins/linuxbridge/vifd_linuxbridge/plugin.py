@@ -112,7 +112,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     # --- before ---
 
-    def recipe(self) -> str:
+    def fingerprint(self) -> str:
         """The rules of a sample, and where the networks leave the host."""
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]

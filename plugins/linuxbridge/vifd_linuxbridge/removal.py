@@ -44,7 +44,7 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
 
 
 def remark(links: Links, works: Iterable[Work]) -> None:
-    """Put the mark back on devices that were plugged, where another hand changed the alias."""
+    """Put the mark back on devices that were plugged, where another program changed the alias."""
     known = {w.device: (w.names.ifindex, marks.port_alias(w.id)) for w in works}
     plugged = {name: (index, alias) for name, (index, alias) in known.items() if index}
     if plugged:
