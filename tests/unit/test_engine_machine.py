@@ -165,7 +165,7 @@ class Host(RuleBasedStateMachine):
         if what == "vanish":
             ports.pop(port_id(number), None)
         elif what == "damage":
-            made.damage = "another program"
+            made.damage = "another hand"
         else:
             made.open = what == "open"
 

@@ -64,6 +64,7 @@ class Scene:
                 port=self._row,
                 bridge=self.bridges.get,
                 watch=lambda call: self.callbacks.update({"flows": call}),
+                watch_ports=lambda call: self.callbacks.update({"ports": call}),
             )
 
         self.watcher.subscribe(
@@ -262,7 +263,7 @@ def test_what_a_plugin_stands_on_changed_so_it_is_probed(
 ) -> None:
     driver, *said = event
     scene.callbacks[driver](*said)
-    assert set(scene.engine.lanes["fake"]._urgent) == {"probe"}
+    assert set(scene.engine.lanes["fake"]._errands) == {"probe"}
 
 
 def test_every_event_ends_a_verifiers_pause(scene: Scene) -> None:
@@ -344,7 +345,7 @@ def test_work_that_fails_does_not_end_it(
     monkeypatch.setattr(scene.engine, "tick", tick)
     with caplog.at_level(logging.ERROR):
         scene.watcher.start()
-        scene.engine.wake()
+        scene.engine.nudge()
         until(lambda: len(turns) >= 2, "a second turn")
         scene.watcher.stop(10.0)
     assert "boom" in caplog.text
@@ -371,7 +372,7 @@ class TestWaysOut:
         scene.engine.probes["fake"] = Probe(
             Health.READY, physical_networks={"physnet1": uplink}, tunnels={"vxlan": tunnel}
         )
-        return lambda: bool(scene.engine.lanes["fake"]._urgent.pop("probe", None))
+        return lambda: bool(scene.engine.lanes["fake"]._errands.pop("probe", None))
 
     @pytest.mark.parametrize("name", ["eth1", "br-ex", "eth2", ""])
     def test_a_link_of_it(self, scene: Scene, probed: Callable[[], bool], name: str) -> None:

@@ -18,7 +18,6 @@ from vifd.drivers.linux import (
     Device,
     FdbEntry,
     Nft,
-    Program,
     Spec,
     VlanSpec,
     VxlanSpec,
@@ -29,8 +28,8 @@ from vifd.openflow.monitor import Update
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
-    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
-    "Tap", "Tracer", "VlanSpec", "VxlanSpec",
+    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Spec", "Tap", "Tracer",
+    "VlanSpec", "VxlanSpec",
 ]  # fmt: skip
 
 # --- links ----------------------------------------------------------------------------------------
@@ -174,6 +173,9 @@ class PortSpec:
 class PortRow:
     """A port with its interface as the database shows it.
 
+    :param interfaces: the names of all its interfaces; a bond has several
+    :param vlan_mode: how it treats VLANs; empty where the tag alone decides
+    :param trunks: the VLANs that it carries; empty for all of them
     :param ofport: ``None`` until the switch has decided, ``-1`` where it failed
     :param error: the switch's own words when it failed
     """
@@ -194,6 +196,9 @@ class PortRow:
     options: Mapping[str, str] = field(default_factory=dict)
     external_ids: Mapping[str, str] = field(default_factory=dict)
     status: Mapping[str, str] = field(default_factory=dict)
+    interfaces: tuple[str, ...] = ()
+    vlan_mode: str = ""
+    trunks: tuple[int, ...] = ()
 
 
 class Ovsdb(Protocol):
@@ -239,8 +244,8 @@ class Ovsdb(Protocol):
     def ensure_ports(self, bridge: str, specs: Sequence[PortSpec]) -> None:
         """Make ports, or bring existing ones to what is wanted, in one transaction.
 
-        External ids and options that are not named stay. A port of that name on another bridge is
-        :class:`~vifd.errors.NameClash`.
+        External ids and options that are not named stay; a VLAN mode and trunks go. A port of that
+        name on another bridge is :class:`~vifd.errors.NameClash`.
         """
 
     def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:
@@ -256,6 +261,10 @@ class Ovsdb(Protocol):
         """Have ``callback(kind, name)`` called on a native thread when something changed: kind is
         ``port`` or ``bridge`` with its name, ``connected`` or ``disconnected``. After
         ``connected`` anything may have changed."""
+
+    def ping(self, timeout: float) -> str:
+        """Why the server does not answer now; empty where it does. Measured apart from all other
+        calls."""
 
     def close(self) -> None:
         """End the connection and the driver's threads. The switch is left as it is."""
@@ -306,6 +315,14 @@ class OpenFlow(Protocol):
         """Have ``callback(bridge, updates)`` called when others change flows of a bridge to which
         there is a connection, as far as the switch tells (flow monitoring); never for our own."""
 
+    def watch_ports(self, callback: Callable[[str, str], None]) -> None:
+        """Have ``callback(bridge, port)`` called when settings or state of a port change, on a
+        bridge to which there is a connection."""
+
+    def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
+        """What stops frames at each port of a bridge, by name: ``PORT_DOWN``, ``NO_RECV``,
+        ``NO_FWD`` and ``BLOCKED``, as OpenFlow calls them; empty where nothing does."""
+
     def forget(self, bridge: str) -> None:
         """Close the connection to a bridge that is gone."""
 
@@ -325,6 +342,10 @@ class Tracer(Protocol):
     def settle(self) -> None:
         """Return once the switch's cached flows follow the flow tables as they are now, or a short
         while later: until then packets may still go the old way."""
+
+    def ping(self, timeout: float) -> str:
+        """Why the switch does not answer now; empty where it does. Measured apart from all other
+        calls."""
 
     def call(self, command: str, *args: str) -> str:
         """The switch's answer to a command that changes nothing, e.g.

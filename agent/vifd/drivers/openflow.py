@@ -16,7 +16,7 @@ from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
 from vifd.drivers.openflow_link import Link, T, Work
 from vifd.drivers.openflow_watch import Watcher
 from vifd.openflow import message as msg
-from vifd.openflow import meters
+from vifd.openflow import meters, portdesc
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.monitor import Update
@@ -128,6 +128,21 @@ class LocalOpenFlow:
         tells, on the thread that minds the connections. To be called before the first connection is
         made: only then is the switch asked."""
         self._watcher.watch(callback)
+
+    def watch_ports(self, callback: Callable[[str, str], None]) -> None:
+        """Have ``callback(bridge, port)`` called when settings or state of a port change; like
+        :meth:`watch`."""
+        self._watcher.watch_ports(callback)
+
+    def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
+        """What stops frames at each port of the bridge; see :meth:`vifd.drivers.OpenFlow`."""
+
+        def ask(connection: Connection, deadline: float) -> list[Message]:
+            xid = connection.xids(1)
+            return _answers(connection, portdesc.request(xid), xid, xid, deadline, "port list")
+
+        found = (d for reply in self._run(bridge, ask) for d in portdesc.descriptions(reply))
+        return {description.name: description.flags for description in found}
 
     def forget(self, bridge: str) -> None:
         """Close the connection to a bridge that is gone, and make no new one."""

@@ -13,9 +13,12 @@ import time
 from collections.abc import Callable
 
 from vifd.openflow import message as msg
-from vifd.openflow import monitor
+from vifd.openflow import monitor, portdesc
 from vifd.openflow.message import Message, Type
 
+#: Seconds that a peer may be silent before it is asked for an answer, and then until it is given
+#: up.
+PROBE = 3.0
 _CHUNK = 65536
 _NOT_FATAL = (BlockingIOError, InterruptedError)
 
@@ -33,8 +36,8 @@ class Connection:
 
     :param path: the unix socket
     :param deadline: :func:`time.monotonic` time by which the handshake must be done
-    :param note: has the switch tell of changes to flows that others make; called with each message
-        of that kind, whatever else is going on
+    :param note: has the switch tell of changes to ports, and of those to flows that others make;
+        called with each message of that kind, whatever else is going on
     :raises ConnectionLost: nobody listens there, or the peer went away
     :raises VersionRefused: no common version
     """
@@ -44,8 +47,11 @@ class Connection:
     ) -> None:
         self._inbox = b""
         self._note = note
-        self._monitor = 0
+        #: requests that a switch may refuse; nobody waits for an answer
+        self._asked: frozenset[int] = frozenset()
         self._xid = 1
+        self._heard = time.monotonic()
+        self._probed: float | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.setblocking(False)
@@ -54,8 +60,9 @@ class Connection:
             self._poll.register(self._socket, select.POLLIN)
             self._shake_hands(deadline)
             if note is not None:
-                self._monitor = self.xids(1)
-                self._send(monitor.request(self._monitor), deadline)
+                first = self.xids(2)
+                self._asked = frozenset((first, first + 1))
+                self._send(monitor.request(first) + portdesc.announce(first + 1), deadline)
         except BaseException:
             self._socket.close()
             raise
@@ -121,6 +128,25 @@ class Connection:
         while self._fill():
             self._take(deadline)
 
+    def probe(self, now: float) -> float:
+        """Ask an idle peer for a word where it has said none for :data:`PROBE` seconds.
+
+        :returns: seconds until this is to be called again
+        :raises ConnectionLost: it has not answered for as long again, or is gone
+        """
+        self.idle()
+        silent = now - self._heard
+        if silent < PROBE:
+            self._probed = None
+            return PROBE - silent
+        if self._probed is None:
+            self._probed = now
+            self._send(msg.echo_request(self.xids(1)), now + PROBE)
+        left = self._probed + PROBE - now
+        if left <= 0:
+            raise ConnectionLost(f"no answer to an echo request within {PROBE:g} s")
+        return left
+
     # --- bytes ------------------------------------------------------------------------------------
 
     def _send(self, data: bytes, deadline: float) -> None:
@@ -158,6 +184,7 @@ class Connection:
             raise ConnectionLost(f"read: {error.strerror}") from error
         if not chunk:
             raise ConnectionLost("the switch closed the connection")
+        self._heard = time.monotonic()
         self._inbox = self._inbox + chunk if self._inbox else chunk
         return True
 
@@ -190,6 +217,8 @@ class Connection:
         except ValueError as error:
             raise ConnectionLost(str(error)) from error
         self._inbox = self._inbox[rest:]
+        if any(message.type == Type.ECHO_REPLY for message in messages):
+            messages = self._without_echoes(messages)
         if any(message.type == Type.ECHO_REQUEST for message in messages):
             messages = self._answer_echoes(messages, deadline)
         if self._note is not None:
@@ -201,9 +230,9 @@ class Connection:
     ) -> list[Message]:
         rest = []
         for message in messages:
-            if monitor.tells(message):
+            if monitor.tells(message) or message.type == Type.PORT_STATUS:
                 note(message)
-            elif message.type != Type.ERROR or message.xid != self._monitor:
+            elif message.type != Type.ERROR or message.xid not in self._asked:
                 # a switch that cannot monitor its flows says so with an error, and is not asked
                 rest.append(message)
         return rest
@@ -213,3 +242,8 @@ class Connection:
             if message.type == Type.ECHO_REQUEST:
                 self._send(msg.echo_reply(message.xid, message.body), deadline)
         return [message for message in messages if message.type != Type.ECHO_REQUEST]
+
+    @staticmethod
+    def _without_echoes(messages: list[Message]) -> list[Message]:
+        """Answers to :meth:`probe` have been heard, that is enough."""
+        return [message for message in messages if message.type != Type.ECHO_REPLY]

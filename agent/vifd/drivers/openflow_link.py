@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vifd.drivers.openflow_bundle import CommitLost
-from vifd.drivers.openflow_connection import Connection, ConnectionLost, VersionRefused
+from vifd.drivers.openflow_connection import PROBE, Connection, ConnectionLost, VersionRefused
 from vifd.drivers.openflow_watch import Watcher, backoff, now
-from vifd.openflow import monitor
+from vifd.openflow import monitor, portdesc
 from vifd.openflow.message import Message
 
 LOG = logging.getLogger(__name__)
@@ -96,6 +96,9 @@ class Link:
     def _noted(self, message: Message) -> None:
         """The switch tells of changes; those that others made are passed on."""
         try:
+            if (port := portdesc.told(message)) is not None:
+                self._watcher.tell_port(self.bridge, port)
+                return
             found = list(monitor.updates(message))
         except ValueError as error:
             LOG.warning("bridge %s: %s", self.bridge, error)
@@ -140,9 +143,12 @@ class Link:
             self._lock.release()
 
     def revive(self) -> float | None:
-        """Connect again if that is due; seconds until the next attempt, ``None`` if none is."""
-        if self._connection is not None or self._closed:
+        """Connect again if that is due, and ask an idle switch for a word; seconds until the next
+        time, ``None`` if there is none."""
+        if self._closed:
             return None
+        if self._connection is not None:
+            return self._probe()
         wait = self._retry_at - now()
         if wait > 0:
             return wait
@@ -155,4 +161,22 @@ class Link:
             return max(0.0, self._retry_at - now())
         finally:
             self._lock.release()
-        return None
+        return PROBE
+
+    def _probe(self) -> float:
+        """A switch that hangs keeps its connections."""
+        if not self._lock.acquire(blocking=False):
+            return PROBE  # somebody waits for an answer himself
+        try:
+            if self._connection is None:
+                return backoff(0)
+            left = self._connection.probe(now())
+            # what came in was taken, so the next message has to wake somebody again
+            self._watcher.arm(self._connection.fileno())
+        except ConnectionLost as lost:
+            self._drop(str(lost))
+            return backoff(0)
+        else:
+            return left
+        finally:
+            self._lock.release()

@@ -26,6 +26,8 @@ _IDLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 Callback = Callable[[str, bool], None]
 #: Told of changes to the flows of a bridge that others made.
 Changed = Callable[[str, Sequence[Update]], None]
+#: Told of a port of a bridge whose settings or state changed.
+PortChanged = Callable[[str, str], None]
 
 
 class Minded(Protocol):
@@ -47,9 +49,10 @@ class Watcher:
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._links: dict[int, Minded] = {}
         self._minded: tuple[Minded, ...] = ()
-        self._news: SimpleQueue[tuple[str, bool | Sequence[Update]]] = SimpleQueue()
+        self._news: SimpleQueue[tuple[str, bool | str | Sequence[Update]]] = SimpleQueue()
         self._callbacks: tuple[Callback, ...] = ()
         self._observers: tuple[Changed, ...] = ()
+        self._of_ports: tuple[PortChanged, ...] = ()
         self._lock = threading.Lock()
         self._thread: Steady | None = None
         self._closing = False
@@ -95,12 +98,17 @@ class Watcher:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody wants to know of changes of flows."""
-        return bool(self._observers)
+        """Whether anybody wants to know of changes of flows or ports."""
+        return bool(self._observers or self._of_ports)
 
     def tell_changes(self, bridge: str, updates: Sequence[Update]) -> None:
         """Let those know who watch the flows; they are called on the watcher's thread."""
         self._news.put((bridge, updates))
+        self.wake()
+
+    def tell_port(self, bridge: str, port: str) -> None:
+        """Let those know who watch the ports; they are called on the watcher's thread."""
+        self._news.put((bridge, port))
         self.wake()
 
     def wake(self) -> None:
@@ -116,6 +124,11 @@ class Watcher:
         """Add somebody who watches the flows."""
         with self._lock:
             self._observers = (*self._observers, callback)
+
+    def watch_ports(self, callback: PortChanged) -> None:
+        """Add somebody who watches the ports."""
+        with self._lock:
+            self._of_ports = (*self._of_ports, callback)
 
     def close(self) -> None:
         """End the thread. The links are closed by their owner before."""
@@ -157,6 +170,8 @@ class Watcher:
             calls: list[Callable[[], None]]
             if isinstance(news, bool):
                 calls = [partial(call, bridge, news) for call in self._callbacks]
+            elif isinstance(news, str):
+                calls = [partial(call, bridge, news) for call in self._of_ports]
             else:
                 calls = [partial(call, bridge, news) for call in self._observers]
             for call in calls:

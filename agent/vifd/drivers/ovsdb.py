@@ -10,7 +10,7 @@ from typing import Any
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 from ovsdbapp.exceptions import TimeoutException
 
-from vifd.drivers import Bridge, PortRow, PortSpec
+from vifd.drivers import Bridge, PortRow, PortSpec, liveness
 from vifd.drivers import ovsdb_commands as commands
 from vifd.drivers.ovsdb_idl import Backend, Connector
 from vifd.drivers.ovsdb_replica import Replica
@@ -50,6 +50,10 @@ class Ovsdb:
         self._teller = Steady(self._tell, "ovsdb-events")
         self._teller.start()
         self._connector = Connector(remote, timeout, self._replica, self._news.put)
+
+    def ping(self, timeout: float) -> str:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return liveness.database(self._remote, timeout)
 
     def close(self) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""

@@ -108,7 +108,7 @@ class EnsureBridge(Command):
         self._close_again(uuid, row)
 
     def _close_again(self, uuid: UUID, row: Any) -> None:
-        """A bridge of ours that another program lets fail open."""
+        """A bridge of ours that another hand lets fail open."""
         have = self.api.replica.columns("Bridge", uuid)
         ids, mode = self.settings["external_ids"], self.settings["fail_mode"]
         ours = bool(ids) and ids.items() <= have.get("external_ids", {}).items()
@@ -198,6 +198,9 @@ class EnsurePorts(Command):
         have = self.api.replica.columns("Port", uuid)
         if have.get("tag") != spec.tag:
             self._set(self.api.row("Port", uuid), "tag", [] if spec.tag is None else spec.tag)
+        for column in ("vlan_mode", "trunks"):
+            if have.get(column):
+                self._set(self.api.row("Port", uuid), column, [])
         interface = self._uuid("Interface", spec.name)
         if interface is None:
             return

@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 RETRY = 0.25
 #: Seconds that the library is given to reconnect before the server's schema is looked at.
 RECONNECTION = 1.0
+#: Milliseconds without a word after which the server is asked for one, and as many later given up.
+PROBE = 3000
 #: Most milliseconds between two attempts to reach a server that went away, the library's least.
 BACKOFF = 1000
 
@@ -51,6 +53,9 @@ class ReplicaIdl(ovsdbapp_connection.OvsdbIdl):  # type: ignore[misc]
     def __init__(self, remote: str, helper: Any, replica: Replica, tell: Tell) -> None:
         super().__init__(remote, helper)
         self._session.reconnect.set_backoff(BACKOFF, BACKOFF)
+        # the library asks nothing of a server at a local socket: one that hangs would count as
+        # connected for ever
+        self._session.reconnect.set_probe_interval(PROBE)
         self._replica = replica
         self._tell_all = tell
         self._pending: list[Change] = []

@@ -238,7 +238,13 @@ class Replica:
         columns: dict[str, Any] = {text: interface.get(text) or "" for text in _INTERFACE_TEXTS}
         columns |= {number: interface.get(number) for number in _INTERFACE_NUMBERS}
         columns |= {pairs: interface.get(pairs, {}) for pairs in _INTERFACE_MAPS}
-        return PortRow(name=row["name"], bridge=bridge["name"], tag=row.get("tag"), **columns)
+        members = (self._rows["Interface"].get(uuid) for uuid in row.get("interfaces", ()))
+        return PortRow(
+            name=row["name"], bridge=bridge["name"], tag=row.get("tag"),
+            interfaces=tuple(sorted(str(member["name"]) for member in members if member)),
+            vlan_mode=row.get("vlan_mode") or "",
+            trunks=tuple(sorted(row.get("trunks") or ())), **columns,
+        )  # fmt: skip
 
     def _interface(self, port: Columns) -> Columns:
         """The interface of a port; of a bond the one of its name, or the first, with the link and

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from vifd.drivers import liveness
 from vifd.errors import BackendError, BackendUnavailable
 
 _CHUNK = 65536
@@ -86,6 +87,10 @@ class LocalTracer:
             raise self._unavailable(f"{_SETTLE[0]}: {error}") from error
         if isinstance(answer, BackendError):
             raise answer
+
+    def ping(self, timeout: float) -> str:
+        """See :class:`vifd.drivers.Tracer`."""
+        return liveness.switch(self._rundir, timeout)
 
     def call(self, command: str, *args: str) -> str:
         """Run a command that can be repeated: a connection that breaks is made anew once.

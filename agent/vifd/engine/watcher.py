@@ -97,11 +97,12 @@ class Watcher:
         drivers.ovsdb.subscribe(self._ovsdb)
         drivers.openflow.subscribe(self._openflow)
         drivers.openflow.watch(self._flows)
+        drivers.openflow.watch_ports(self._switch_port)
         if drivers.nft is not None:
             drivers.nft.subscribe(self._rules)
 
     def start(self) -> None:
-        self._engine.wake = self._wake.set
+        self._engine.nudge = self._wake.set
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -136,6 +137,7 @@ class Watcher:
     def _openflow(self, bridge: str, connected: bool) -> None:
         if not connected:
             self._cut_off.add(bridge)
+            self._engine.probe_all()
         elif bridge in self._cut_off:
             self._cut_off.discard(bridge)
             self._engine.reconnected(bridge)
@@ -161,6 +163,11 @@ class Watcher:
         except Exception:
             LOG.exception("a plugin could not judge a flow of others; it counts as in the way")
             return True
+
+    def _switch_port(self, bridge: str, name: str) -> None:
+        """Settings or state of a port changed: by OpenFlow, or by a spanning tree."""
+        self._suspect(name)
+        self._leads_out(name, bridge)
 
     def _rules(self, table: str) -> None:
         """Somebody else changed a table of the packet filter."""

@@ -111,6 +111,10 @@ CAUSES: tuple[Cause, ...] = (
           "another port may hold the number: `ovs-vsctl --columns=name,ofport list Interface`",
           explains=("trace.*",)),
     Cause(Name.PORT, ("ovsdb.tag",), say.port_tag, _WHO, explains=("trace.*",)),
+    Cause(Name.PORT, ("ovsdb.vlans",), say.port_vlans, _WHO),
+    Cause(Name.PORT, ("ovsdb.openflow",), say.port_stopped,
+          "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back",
+          explains=("trace.*",)),
     Cause(Name.PORT, ("ovsdb.iface_id",), say.port_twin,
           "remove the id from the other port, or the port"),
     Cause(Name.PORT, ("ovsdb.external_ids",), say.port_ids, _WHO),
@@ -126,6 +130,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.FLOWS, ("trace.*",), say.foreign_flow,
           "remove that flow, or have its owner keep off this bridge: vifd never touches flows that "
           "do not bear its cookie", applies=foreign),
+    Cause(Name.FLOWS, ("flows.foreign",), say.foreign_flows,
+          "remove them, or have their owner keep off the tables and ports of vifd: it never "
+          "touches flows that do not bear its cookie", explains=("trace.*",)),
     Cause(Name.FLOWS, ("flows.*",), say.flows_differ, _WHO, explains=("trace.*",)),
     # --- the packet filter
     Cause(Name.FILTER, ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",
@@ -145,8 +152,22 @@ CAUSES: tuple[Cause, ...] = (
           explains=("patch", "uplink.*", "flows.network", "flows.bridge")),
     Cause(Name.UPLINK, ("patch",), say.patch, _WHO,
           explains=("flows.network", "flows.bridge", "trace.*")),
+    Cause(Name.UPLINK, ("uplink.port",), say.uplink_gone,
+          "put the interface back on the bridge (`ovs-vsctl add-port`); if the bridge shall lead "
+          "nowhere, remove `vifd-uplinks` from the external ids of the patch port on it",
+          explains=("uplink.*",)),
+    Cause(Name.UPLINK, ("uplink.openflow",), say.port_stopped,
+          "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back; a spanning "
+          "tree is seen by `ovs-appctl stp/show`",
+          explains=("uplink.leaving", "uplink.arriving*", "uplink.carrier")),
+    Cause(Name.UPLINK, ("uplink.vlan",), say.uplink_vlan,
+          "correct tag, trunks and vlan_mode of that port in the switch's database",
+          explains=("uplink.leaving", "uplink.arriving*")),
     Cause(Name.UPLINK, ("uplink.carrier", "uplink.up"), say.uplink_down,
           "look at the cable, the bond and the switch at its other end"),
+    Cause(Name.UPLINK, ("uplink.leaving", "uplink.arriving*"), say.lost_outside,
+          "look at the flows, port settings and spanning tree of that bridge: `ovs-ofctl "
+          "dump-flows`, `ovs-ofctl show`; they are not vifd's"),
     Cause(Name.UPLINK, ("uplink.mtu",), say.uplink_mtu,
           "raise the MTU of the interface to the physical network, or lower that of the network"),
     Cause(Name.UPLINK, ("uplink*",), say.uplink, _WHO),

@@ -6,11 +6,14 @@ A lane that hangs is not waited for; then the last report is what is known.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypedDict
 
 from msgspec.structs import replace
@@ -23,11 +26,18 @@ from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
 from vifd.hypervisor import Hypervisor, NoHypervisor
-from vifd.model import Phase, PortRecord, Report
+from vifd.model import Evidence, Phase, PortRecord, Report
 from vifd.model.event import Event
 from vifd.model.status import wants_open
 from vifd.plugin import Item
 from vifd.store import Journal
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that the switch and its database have for an answer, and that a lane has for a reading
+#: where one of them gives none.
+PULSE, PATIENCE = 0.3, 0.7
+NO_ANSWER = f"no answer within {PULSE:g} s"
 
 #: So many of the last events are looked at for those of a port: on the lane, and by who must not
 #: be kept waiting.
@@ -54,11 +64,11 @@ class Nobody:
     problem: str = ""
 
 
-class Delivery(TypedDict):
+class Told(TypedDict):
     """The part of a subject that the journal and the way to the network service tell."""
 
     waiting: str
-    unreachable: str
+    deaf: str
     service: str
     events: Sequence[Event]
 
@@ -99,7 +109,42 @@ class Examiner:
             if future is None or future.done():
                 future = self._asked[port_id] = Future()
                 self._ask(record, future)
+                work = partial(self._feel, record, future)
+                threading.Thread(target=work, name="pulse", daemon=True).start()
         return future
+
+    def _feel(self, record: PortRecord, future: Future[Explanation]) -> None:
+        """Whether what the plugin works through answers; where it does not, its lane may wait for
+        it for long, and who asks shall not: then what is known has to do, with its age."""
+        began = time.monotonic()
+        silent = self._silent(record)
+        if not silent:
+            return
+        with contextlib.suppress(TimeoutError, CancelledError, errors.VifError):
+            future.result(max(0.0, PATIENCE - (time.monotonic() - began)))
+            return
+        with contextlib.suppress(InvalidStateError, errors.PortNotFound):
+            future.set_result(self._known(record.id, silent))
+
+    def _silent(self, record: PortRecord) -> list[Evidence]:
+        """What the plugin of a port works through and does not answer now."""
+        try:
+            return self.engine.plugins[record.plugin].pulse(PULSE)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            LOG.warning("plugin %s: its pulse cannot be felt: %s", record.plugin, error)
+            return []
+
+    def _known(self, port_id: str, silent: Sequence[Evidence]) -> Explanation:
+        """What the last report tells, beside what does not answer."""
+        record = self._record(port_id)
+        told = {evidence.fact for evidence in silent}
+        last = record.report
+        rest = [e for e in last.evidence if e.fact not in told] if last is not None else []
+        report = Report([*silent, *rest], at=last.at if last is not None else 0.0)
+        names = {"ovsdb.connected": "ovsdb-server", "flows": "ovs-vswitchd"}
+        who = " and ".join(names.get(e.fact, e.fact) for e in silent)
+        subject = self._subject(record, None, f"{who}: {silent[0].have}")
+        return explain(dataclasses.replace(subject, report=report))
 
     def recall(self, port_id: str, unasked: str) -> Explanation:
         """Explain from the last report.
@@ -129,34 +174,41 @@ class Examiner:
     def _ask(self, record: PortRecord, future: Future[Explanation]) -> None:
         def work() -> None:
             try:
-                future.set_result(self._read(record.id))
+                if future.done():
+                    return  # nobody waits for it any more
+                answer = self._read(record.id)
+                with contextlib.suppress(InvalidStateError):
+                    future.set_result(answer)
             except BaseException as error:  # whoever waits must hear of it
-                future.set_exception(errors.wrap(error, stage="explain", port=record.id))
+                with contextlib.suppress(InvalidStateError):
+                    future.set_exception(errors.wrap(error, stage="explain", port=record.id))
                 raise
             finally:
                 with self._lock:
                     if self._asked.get(record.id) is future:
                         del self._asked[record.id]
 
-        self.engine.lanes[record.plugin].urgent(f"explain {record.id}", work)
+        self.engine.lanes[record.plugin].errand(f"explain {record.id}", work)
 
     def _read(self, port_id: str) -> Explanation:
         """On the lane: the port as it is now, and as the host has it."""
         record = self._record(port_id)
         if record.wiring is None:
             return self._explained(record, None, "nothing of it is on the host")
+        silent = self._silent(record)
+        if any(evidence.have == NO_ANSWER for evidence in silent):
+            # what hangs would be waited for, or read from memory as if it were well
+            return self._known(record.id, silent)
         item = Item(
             record.doc.attachment, record.names or record.wiring, record.wiring,
-            open=_shall_be_open(record), thorough=True,
+            open=_shall_be_open(record), thorough=True, settled=True,
         )  # fmt: skip
         try:
             report = self.engine.plugins[record.plugin].check([item]).get(port_id)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             return self._explained(record, None, f"reading it failed: {error}")
         if report is not None:
-            report = replace(
-                report, evidence=[*report.evidence, *self.engine.extra_evidence(record)]
-            )
+            report = replace(report, evidence=[*report.evidence, *self.engine.witness(record)])
         return self._explained(record, report, "the plugin gave no report")
 
     def _explained(self, record: PortRecord, report: Report | None, unasked: str) -> Explanation:
@@ -175,7 +227,7 @@ class Examiner:
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
             unenforced=self._unenforced(record),
-            **self._delivery(record.id, events),
+            **self._told(record.id, events),
         )  # fmt: skip
 
     def _serving(self, plugin: str) -> Serving:
@@ -199,14 +251,12 @@ class Examiner:
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
         return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
 
-    def _delivery(self, port_id: str, events: int) -> Delivery:
+    def _told(self, port_id: str, events: int) -> Told:
         """What the journal says beside the record; without it there is an explanation all the same.
 
         Who answers "why" at night must not fail because the disk does.
         """
-        told = Delivery(
-            waiting="", unreachable=self.service.problem, service=self.service.name, events=()
-        )
+        told = Told(waiting="", deaf=self.service.problem, service=self.service.name, events=())
         with contextlib.suppress(errors.JournalError):
             outgoing = self.journal.waiting(port_id)
             told["waiting"] = outgoing.status if outgoing is not None else ""

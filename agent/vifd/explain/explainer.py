@@ -44,7 +44,8 @@ def explain(subject: Subject) -> Explanation:
 def _verdict(subject: Subject, judgement: Judgement, path: Sequence[Step]) -> str:
     root = judgement.root
     if root is not None:
-        old = "" if subject.asked or root.step not in ON_HOST else "when it was last read: "
+        fresh = subject.asked or root.step not in ON_HOST or root.fresh
+        old = "" if fresh else "when it was last read: "
         return f"{root.step.value}: {old}{root.sentence}"
     if subject.report is None:
         return "nothing was ever read of this port"

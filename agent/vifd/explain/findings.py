@@ -21,6 +21,7 @@ class Break:
 
     :param because: the step that explains it
     :param repairable: whether vifd mends it by itself
+    :param fresh: whether it was measured for this answer, whatever else was not
     """
 
     step: Name
@@ -28,6 +29,7 @@ class Break:
     hint: str
     because: Name | None = None
     repairable: bool = True
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def _of_report(subject: Subject, report: Report) -> Iterator[Break]:
             cause.hint,
             None if finding in leading or because is None else cause_of(because).step,
             finding.repairable,
+            finding.source == "pulse",
         )
         if foreign(finding):
             yield Break(Name.TRACE, say.traced(finding, subject), say.TRACE_BY_HAND, Name.FLOWS)
@@ -93,7 +96,7 @@ def _of_daemon(subject: Subject) -> Iterator[Break]:
     """The wish itself, and the plugin that shall carry it out."""
     record, serving = subject.record, subject.serving
     if record.removing and record.released:
-        yield Break(Name.INTENT, "the port is being given back to another program, as was asked",
+        yield Break(Name.INTENT, "the port is being given back to another hand, as was asked for",
                     "adopt it again if vifd shall serve it")  # fmt: skip
     elif record.removing:
         yield Break(Name.INTENT, "the port is being removed, as was asked for",
@@ -128,11 +131,11 @@ def _of_guest(subject: Subject, own: list[Break]) -> Iterator[Break]:
 
 
 def _of_service(subject: Subject) -> Iterator[Break]:
-    if not subject.waiting or not subject.unreachable:
+    if not subject.waiting or not subject.deaf:
         return
     text = (
         f"the network service {subject.service!r} has not taken the status {subject.waiting}: "
-        f"{subject.unreachable}"
+        f"{subject.deaf}"
     )
     hint = "look at the network service; vifd tells it again until it takes it"
     yield Break(Name.REPORT, text, hint)

@@ -61,7 +61,7 @@ def device_missing(_: Evidence, subject: Subject) -> str:
 
 def device_anew(finding: Evidence, subject: Subject) -> str:
     return (
-        f"{subject.device} was deleted and made anew by another program: it is interface "
+        f"{subject.device} was deleted and made anew by another hand: it is interface "
         f"{value(finding.have)}, and {value(finding.wanted)} was plugged; what holds the old one "
         "passes nothing"
     )
@@ -114,8 +114,11 @@ def socket(_: Evidence, subject: Subject) -> str:
 # --- the switch -----------------------------------------------------------------------------------
 
 
-def database(_: Evidence, __: Subject) -> str:
-    return "the database of the switch (ovsdb-server) does not answer; what is said of it is old"
+def database(finding: Evidence, _: Subject) -> str:
+    why = f" ({finding.have})" if isinstance(finding.have, str) else ""
+    return (
+        f"the database of the switch (ovsdb-server) does not answer{why}; what is said of it is old"
+    )
 
 
 def bridge_missing(_: Evidence, subject: Subject) -> str:
@@ -161,6 +164,14 @@ def port_number(finding: Evidence, subject: Subject) -> str:
 def port_tag(finding: Evidence, subject: Subject) -> str:
     have, wanted = value(finding.have), value(finding.wanted)
     return f"the VLAN tag of port {subject.device} is {have}, wanted {wanted}"
+
+
+def port_vlans(finding: Evidence, subject: Subject) -> str:
+    return f"port {subject.device} does not treat VLANs {value(finding.wanted)}: {finding.have}"
+
+
+def port_stopped(finding: Evidence, _: Subject) -> str:
+    return f"an OpenFlow setting stops frames at a switch port: {value(finding.have)}"
 
 
 def port_twin(finding: Evidence, _: Subject) -> str:
@@ -265,6 +276,26 @@ def patch(finding: Evidence, subject: Subject) -> str:
 
 def uplink_down(finding: Evidence, _: Subject) -> str:
     return f"the interface to the physical network has no carrier: {value(finding.have)}"
+
+
+def uplink_gone(finding: Evidence, _: Subject) -> str:
+    return f"{value(finding.have)}; it was {value(finding.wanted)}"
+
+
+def uplink_vlan(finding: Evidence, _: Subject) -> str:
+    return f"the way out does not carry {value(finding.wanted)}: {value(finding.have)}"
+
+
+def lost_outside(finding: Evidence, _: Subject) -> str:
+    kind = "from the guest" if finding.fact == "uplink.leaving" else "for the guest"
+    return f"a frame {kind} is {value(finding.have)}"
+
+
+def foreign_flows(finding: Evidence, subject: Subject) -> str:
+    return (
+        f"flows that are not vifd's take frames of {subject.device}, which are lost or pass "
+        f"unfiltered: {value(finding.have)}"
+    )
 
 
 def uplink_mtu(finding: Evidence, _: Subject) -> str:

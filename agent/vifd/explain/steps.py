@@ -150,8 +150,6 @@ def _port(subject: Subject, facts: list[Evidence]) -> _Said:
         return State.OK, f"{text}, local VLAN {say.value(have.get('ovsdb.tag'))}"
     if "bridge.port" in have:
         return State.OK, f"{subject.device} is a port of {subject.bridge}"
-    if have.get("bridge.closed"):
-        return State.OK, f"{subject.device} is closed, and a port of no bridge"
     return _generic(subject, facts)
 
 
@@ -168,7 +166,7 @@ def _flows(subject: Subject, facts: list[Evidence]) -> _Said:
         text += f"; frames of it: {', '.join(f'{n} {word}' for word, n in frames.items())}"
     foreign = have.get("flows.foreign")
     if foreign:
-        # whether they take what they should not, the traces tell of some frames alone
+        # so an earlier version reported them: whether they take what they should not is not known
         return State.UNKNOWN, f"{text}; flows that are not vifd's stand above: {'; '.join(foreign)}"
     return State.OK, text
 

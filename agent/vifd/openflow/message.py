@@ -29,12 +29,15 @@ class Type(IntEnum):
     ERROR = 1
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
+    SET_CONFIG = 9
+    PORT_STATUS = 12
     PACKET_OUT = 13
     FLOW_MOD = 14
     MULTIPART_REQUEST = 18
     MULTIPART_REPLY = 19
     BARRIER_REQUEST = 20
     BARRIER_REPLY = 21
+    SET_ASYNC = 28
     BUNDLE_CONTROL = 33
     BUNDLE_ADD = 34
 
@@ -109,6 +112,11 @@ def hello(xid: int) -> bytes:
 def echo_reply(xid: int, payload: bytes) -> bytes:
     """The answer to an ECHO_REQUEST."""
     return _HEADER.pack(VERSION, Type.ECHO_REPLY, HEADER_SIZE + len(payload), xid) + payload
+
+
+def echo_request(xid: int) -> bytes:
+    """Ask for an answer at once."""
+    return _HEADER.pack(VERSION, Type.ECHO_REQUEST, HEADER_SIZE, xid)
 
 
 def barrier(xid: int) -> bytes:

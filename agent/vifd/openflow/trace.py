@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from vifd.openflow.datapath import top_level
+
 _BRIDGE = re.compile(r'^\s*bridge\("(?P<name>[^"]+)"\)$')
 _HIT = re.compile(
     r"^\s*(?P<table>\d+)\. (?:(?P<match>\S+), )?priority (?P<priority>\d+)"
@@ -65,7 +67,7 @@ class Trace:
         """Nothing left the switch by any port."""
         if self.failure:
             return True
-        words = [word for actions in self.datapath for word in _top_level(actions)]
+        words = [word for actions in self.datapath for word in top_level(actions)]
         return all(_SILENT.match(word) for word in words)
 
     @property
@@ -166,14 +168,3 @@ def parse(text: str) -> Trace:
     if not datapath:
         raise ValueError(f"not the answer of ofproto/trace: {text[:200]!r}")
     return Trace(reader.finish(), tuple(datapath), failure)
-
-
-def _top_level(actions: str) -> list[str]:
-    """Datapath actions, split at the commas that stand in no parentheses."""
-    words, depth, start = [], 0, 0
-    for index, character in enumerate(actions):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            words.append(actions[start:index])
-            start = index + 1
-    return [*words, actions[start:]]

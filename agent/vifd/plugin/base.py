@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd.errors import NotRestorable, ReleaseUnsupported, VifError
-from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.openflow.monitor import Update
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Probe
@@ -57,7 +57,7 @@ class VifPlugin(abc.ABC):
         """The oslo.config options of the plugin's group, which has the plugin's name."""
         return ()
 
-    def fingerprint(self) -> str:
+    def recipe(self) -> str:
         """A fingerprint of how ports are made: another one where the same port, on the same host,
         would now be made in another way. The upgrade guard looks at the host before it is changed.
 
@@ -130,6 +130,15 @@ class VifPlugin(abc.ABC):
         del update
         return False
 
+    def pulse(self, timeout: float) -> list[Evidence]:
+        """What the plugin works through and does not answer now, as findings; empty where all
+        answers. Called on a thread of its own, while the lane may be busy or hang.
+
+        :param timeout: seconds that each may take
+        """
+        del timeout
+        return []
+
     # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
 
     def inventory(self) -> list[Marked]:
@@ -180,7 +189,7 @@ class VifPlugin(abc.ABC):
     def release(self, batch: Sequence[Item]) -> Outcomes:
         """Give every port of the batch back in place: marks, flows and filters of ours go, the
         device and the switch port stay, as they were before :meth:`claim`, and no frame is lost.
-        What is gone, or another program's already, is no error; repeating it converges.
+        What is gone, or another hand's already, is no error; repeating it converges.
 
         ``open`` of an item says whether its traffic passes.
         """

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from vifd.errors import InternalError, VifError
-from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.openflow.monitor import Update
 from vifd.plugin import judging
 from vifd.plugin.advert import Advert
@@ -72,8 +72,8 @@ class Guarded(VifPlugin):
     def describe(self) -> Advert:  # type: ignore[override]
         return self._call("describe", self.inner.describe, judging.sound_advert)
 
-    def fingerprint(self) -> str:
-        return self._call("fingerprint", self.inner.fingerprint, _text)
+    def recipe(self) -> str:
+        return self._call("recipe", self.inner.recipe, _text)
 
     def probe(self) -> Probe:
         return self._call("probe", self.inner.probe, judging.sound_probe)
@@ -140,6 +140,12 @@ class Guarded(VifPlugin):
 
     def leans_on(self, wiring: Wiring) -> list[str]:
         return self._each("leans_on", lambda: self.inner.leans_on(wiring), _text)
+
+    def pulse(self, timeout: float) -> list[Evidence]:
+        def judge(answer: object) -> list[Evidence]:
+            return judging.sound_report(Report(answer)).evidence  # type: ignore[arg-type]
+
+        return self._call("pulse", lambda: self.inner.pulse(timeout), judge)
 
     def concerned_by(self, update: Update) -> bool:
         return self._call("concerned_by", lambda: self.inner.concerned_by(update), bool)

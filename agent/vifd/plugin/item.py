@@ -38,6 +38,8 @@ class Item:
         open: what the plug itself read back may stand, where nothing was changed since
     :param thorough: this ``check`` is for somebody who asks why, or this ``plug`` follows one that
         was in vain: no reading is too costly for it
+    :param settled: this ``check`` is of a port at rest, not on the way of a plug: what others did
+        beside the port, and no plug mends, is read as well
     """
 
     attachment: Attachment
@@ -48,6 +50,7 @@ class Item:
     deep: bool = True
     interim: bool = False
     thorough: bool = False
+    settled: bool = False
 
     @property
     def id(self) -> str:

@@ -35,6 +35,9 @@ class FakeOpenFlow:
         self._connected: set[str] = set()
         self._callbacks: list[Callable[[str, bool], None]] = []
         self._observers: list[Callable[[str, Sequence[Update]], None]] = []
+        self._of_ports: list[Callable[[str, str], None]] = []
+        #: what stops frames at a port, by bridge and name
+        self.stopped: dict[tuple[str, str], frozenset[str]] = {}
         self._faults: dict[str, list[VifError | None]] = {}
         #: whether the switch runs
         self.running = True
@@ -104,8 +107,18 @@ class FakeOpenFlow:
         self._callbacks.append(callback)
 
     def watch(self, callback: Callable[[str, Sequence[Update]], None]) -> None:
-        """Have ``callback(bridge, updates)`` called when another program changes flows."""
+        """Have ``callback(bridge, updates)`` called when another hand changes flows."""
         self._observers.append(callback)
+
+    def watch_ports(self, callback: Callable[[str, str], None]) -> None:
+        """Have ``callback(bridge, port)`` called when another hand sets something of a port."""
+        self._of_ports.append(callback)
+
+    def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
+        """What :attr:`stopped` says."""
+        with self._held():
+            self._table(bridge)
+            return {port: flags for (name, port), flags in self.stopped.items() if name == bridge}
 
     def forget(self, bridge: str) -> None:
         """Close the connection."""
@@ -142,13 +155,13 @@ class FakeOpenFlow:
             )
 
     def install(self, bridge: str, *flows: Flow) -> None:
-        """Put flows there as another program would, without a connection."""
+        """Put flows there as another hand would, without a connection."""
         with self._held():
             self._flows.setdefault(bridge, {}).update({flow.key: flow for flow in flows})
         self._observed(bridge, Event.ADDED, flows)
 
     def wipe(self, bridge: str) -> None:
-        """Remove all flows as another program would."""
+        """Remove all flows as another hand would."""
         with self._held():
             gone = self._flows.pop(bridge, {})
         self._observed(bridge, Event.REMOVED, gone.values())

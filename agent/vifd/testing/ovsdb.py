@@ -131,6 +131,11 @@ class FakeOvsdb(Faults):
         """See :class:`vifd.drivers.Ovsdb`."""
         self._callbacks.append(callback)
 
+    def ping(self, timeout: float) -> str:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        del timeout
+        return "" if self.connected() else "it does not run"
+
     def close(self) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""
         self._callbacks.clear()
@@ -157,7 +162,7 @@ class FakeOvsdb(Faults):
                 return False
             wanted = tuple(sorted(protocols))
             self._bridges[name] = Bridge(name, datapath_type, fail_mode, wanted, dict(external_ids))
-            self._ports[name] = PortRow(name, name, type="internal")
+            self._ports[name] = PortRow(name, name, type="internal", interfaces=(name,))
             self._committed([name])
             self._tell("bridge", name)
             return True
@@ -208,6 +213,9 @@ class FakeOvsdb(Faults):
         row = replace(
             there,
             tag=spec.tag,
+            vlan_mode="",
+            trunks=(),
+            interfaces=(spec.name,),
             type=spec.type,
             ofport_request=there.ofport_request if spec.ofport is None else spec.ofport or None,
             mtu_request=there.mtu_request if spec.mtu is None else spec.mtu or None,

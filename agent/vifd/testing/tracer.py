@@ -58,6 +58,11 @@ class FakeTracer:
         if self._faults:
             raise self._faults.pop(0)
 
+    def ping(self, timeout: float) -> str:
+        """Whether the switch runs."""
+        del timeout
+        return "" if self._openflow.running else "it does not run"
+
     def call(self, command: str, *args: str) -> str:
         """The answer to a command that a test gave one."""
         if self._faults:

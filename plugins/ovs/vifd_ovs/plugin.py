@@ -91,7 +91,10 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
-        return Checking(self.plugin_name, self.host, self._bridges, switches, batch).run()
+        checking = Checking(
+            self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
+        )
+        return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         taps = partial(remove_devices, self.host.drivers.links)

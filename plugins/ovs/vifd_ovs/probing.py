@@ -14,6 +14,8 @@ from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_ovs.options import Settings
 
 TUN = "/dev/net/tun"
+#: Seconds that the switch has for an answer.
+PULSE = 1.0
 
 
 def probe(drivers: Drivers, settings: Settings, bridges: Bridges) -> Probe:
@@ -52,6 +54,13 @@ def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
 def _unreachable(drivers: Drivers, bridge: Bridge) -> Iterator[str]:
     if not speaks(bridge):
         return  # the first plug adds the protocol
+    if problem := drivers.tracer.ping(PULSE):
+        # its flow tables would be waited for in vain, for long
+        yield (
+            f"the flow tables of bridge {bridge.name} cannot be reached: the switch "
+            f"(ovs-vswitchd) does not answer: {problem}"
+        )
+        return
     try:
         drivers.openflow.dump(bridge.name, cookies.BRIDGE)
     except VifError as error:

@@ -127,7 +127,9 @@ class VhostUserPlugin(BridgePlugin[Settings]):
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
-        checking = Checking(self.plugin_name, self.host, self._bridges, switches, batch)
+        checking = Checking(
+            self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
+        )
         checking.files, checking.access = self.files, self.settings.access
         return checking.run()
 

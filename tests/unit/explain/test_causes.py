@@ -66,6 +66,14 @@ TABLE = {
     "bridge deleted": (gone("switch.bridge"), "switch"),
     "patch port missing": ([finding("patch", "port int-1 is missing")], "uplink"),
     "unmapped": ([finding("uplink.mapping", [], "physnet1")], "uplink"),
+    "no uplink left": (
+        [finding("uplink.port", "none", ["nic0"]), finding("uplink.leaving", "lost on bridge b"),
+         finding("uplink.carrier", "none", "up")], "uplink"),
+    "uplink in another VLAN": (
+        [finding("uplink.leaving", "lost on bridge b"), finding("uplink.vlan", "x")], "uplink"),
+    "foreign flows": ([finding("flows.foreign", ["x"], []), finding("trace.arp", FOREIGN)],
+                      "flows"),
+    "trunks": ([finding("ovsdb.vlans", "trunks 3", "as the tag says")], "port"),
     "uplink without carrier": ([finding("uplink.carrier", "no port is up", "up")], "uplink"),
     "foreign flow": ([finding("trace.dhcp", FOREIGN)], "flows"),
     "trace ends elsewhere": ([finding("trace.dhcp", "it ended in table 120")], "trace"),
@@ -142,6 +150,7 @@ STEPS = {
     "device.ipv6 device.multi_queue socket socket.mode socket.exists",
     Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows",
     Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "
+    "ovsdb.vlans ovsdb.openflow "
     "ovsdb.external_ids ovsdb.admin_state ovsdb.link_state ovsdb.ifindex ovsdb.iface_id "
     "ovsdb.iface-id bridge.port bridge.flood bridge.learning bridge.forwarding vhost.type "
     "bridge.isolated bridge.broadcasts ovsdb.type ovsdb.document "
@@ -149,8 +158,10 @@ STEPS = {
     Name.FLOWS: "flows.port flows.network flows.bridge flows.foreign flows.frames",
     Name.FILTER: "nft nft.rules nft.targets nft.prerouting nft.input nft.postrouting nft.ports "
     "nft.open nft.from nft.secured",
-    Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu",
-    Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection",
+    Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu uplink.port "
+    "uplink.openflow uplink.vlan uplink.leaving uplink.arriving uplink.arriving_unicast",
+    Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection "
+    "trace.neighbour",
     Name.GUEST: "guest guest.name guest.device guest.memory device.carrier bridge.forwards "
     "vhost.link_state",
 }

@@ -78,6 +78,7 @@ class Bridges:
         if self.ovsdb.bridge(physical) is None:
             raise BridgeMissing(facts={"bridge": physical, "physnet": physnet}, stage="patch")
         if self.patch_pair_problem(physnet, bridge) is None:
+            self._remember_uplinks(bridge, physical)
             return
         near, far = marks.patch_names(bridge, physical)
         # the near end first: its drop flow needs the number, and nothing comes in before the far
@@ -91,6 +92,14 @@ class Bridges:
                 raise BackendError(
                     facts={"backend": "Open vSwitch", "problem": problem}, stage="patch"
                 )
+        self._remember_uplinks(bridge, physical)
+
+    def _remember_uplinks(self, bridge: str, physical: str) -> None:
+        """Note by what a physical bridge leads out, so that it is missed once it is gone."""
+        far = self.ovsdb.port(marks.patch_names(bridge, physical)[1])
+        names = ",".join(row.name for row in self.uplinks(physical))
+        if far is not None and names and far.external_ids.get(marks.UPLINKS) != names:
+            self.ovsdb.set_external_ids({far.name: {marks.UPLINKS: names}})
 
     def patch_pair_problem(self, physnet: str, bridge: str) -> str | None:
         """What is wrong with the patch ports to a physical network, or ``None``."""
@@ -111,6 +120,8 @@ class Bridges:
             return f"port {name} leads to {row.options.get('peer')}, not to {peer}"
         if row.tag != tag:
             return f"port {name} has the tag {row.tag}, not {tag}"
+        if row.vlan_mode or row.trunks:
+            return f"port {name} carries VLANs by mode {row.vlan_mode or '-'}, trunks {row.trunks}"
         if (row.ofport or 0) <= 0:
             return f"port {name}: {row.error or 'the switch has not made it'}"
         return None

@@ -9,11 +9,12 @@ from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import evidence, marks, proofs, thorough
+from vifd_ovs.bridge import beyond, evidence, marks, proofs, settled, thorough
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.evidence import FlowReader, fact
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch
 
 
@@ -22,8 +23,9 @@ class PortChecking(abc.ABC):
 
     def __init__(
         self, plugin: str, host: Host, bridges: Bridges, switches: dict[str, Switch],
-        items: Sequence[Item],
+        strangers: Strangers, items: Sequence[Item],
     ) -> None:  # fmt: skip
+        self.strangers = strangers
         self.plugin = plugin
         self.drivers: Drivers = host.drivers
         self.clock = host.clock
@@ -61,11 +63,29 @@ class PortChecking(abc.ABC):
                 row = self.drivers.ovsdb.port(work.device)
                 facts = self.guest_side(work, row) + self._switch_evidence(work, row) + mode
                 flows, passing = found[work.id]
-                if work.item.thorough and passing is not None:
-                    flows += thorough.flow_evidence(self.drivers.openflow, name, ports[work.id])
+                if passing is not None:
+                    flows += self._beside(work, ports[work.id])
                 facts += flows + traces.get(work.id, [])
+                if work.item.thorough and passing is not None:
+                    facts += self._beyond(work, ports[work.id])
                 reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports
+
+    def _beside(self, work: Work, port: SwitchPort) -> list[Evidence]:
+        """Flows of others, and the frames that were counted."""
+        found, name = [], work.names.bridge
+        if work.item.settled or work.item.thorough:
+            found += settled.flow_evidence(self.strangers, self.bridges, name, port)
+            found += settled.port_evidence(work, self.bridges, self.drivers.openflow)
+        if work.item.thorough:
+            found += thorough.flow_evidence(self.drivers.openflow, name, port)
+        return found
+
+    def _beyond(self, work: Work, port: SwitchPort) -> list[Evidence]:
+        """Traces from the port to the card, and to the port."""
+        way = thorough.way(work, self.bridges, port)
+        neighbour = self.switches[work.names.bridge].neighbour(port)
+        return beyond.evidence(self.drivers.tracer, way, neighbour)
 
     def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
         names = work.names
@@ -75,6 +95,8 @@ class PortChecking(abc.ABC):
         tag = names.row_tag(opened=work.item.open)
         facts += evidence.row_evidence(row, names, tag, ids)
         facts += evidence.patch_evidence(self.bridges, names)
+        if work.item.settled or work.item.thorough:
+            facts += settled.uplink_evidence(work, self.bridges)
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
 
     def _flow_evidence(

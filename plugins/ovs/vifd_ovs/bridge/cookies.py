@@ -17,8 +17,12 @@ from enum import IntEnum
 
 from vifd.openflow.mark import MARK, OURS, ours
 
-__all__ = ["BRIDGE", "EXACT", "MARK", "OURS", "Kind", "describe", "network", "ours", "port"]
+__all__ = [
+    "BRIDGE", "EXACT", "MARK", "OTHERS", "OURS", "Kind", "describe", "network", "ours", "port",
+]  # fmt: skip
 
+#: Cookies and masks that together stand for everything that is not: one for each bit of the mark.
+OTHERS = tuple((~(MARK << 56) & 1 << bit, 1 << bit) for bit in range(56, 64))
 #: The mask that asks for one cookie alone.
 EXACT = 0xFFFF_FFFF_FFFF_FFFF
 

@@ -42,6 +42,17 @@ def mode_evidence(bridges: Bridges, bridge: str) -> list[Evidence]:
     return [fact("switch.fail_mode", there.fail_mode, FAIL_MODE, "ovsdb")]
 
 
+#: Of a port on which the tag alone decides.
+ALL_VLANS = "as the tag says"
+
+
+def vlans_text(row: PortRow) -> str:
+    """How a port treats VLANs besides its tag."""
+    mode = [f"mode {row.vlan_mode}"] if row.vlan_mode else []
+    trunks = [f"trunks {', '.join(map(str, row.trunks))}"] if row.trunks else []
+    return "; ".join([*mode, *trunks]) or ALL_VLANS
+
+
 def row_evidence(
     row: PortRow | None, names: OvsWiring, tag: int | None, ids: Mapping[str, str]
 ) -> list[Evidence]:
@@ -58,6 +69,7 @@ def row_evidence(
         fact("ovsdb.ofport", row.ofport, names.ofport, "ovsdb"),
         fact("ovsdb.error", row.error, "", "ovsdb"),
         fact("ovsdb.tag", row.tag, tag, "ovsdb"),
+        fact("ovsdb.vlans", vlans_text(row), ALL_VLANS, "ovsdb"),
         fact("ovsdb.external_ids", have, dict(ids), "ovsdb"),
         # compared in full by the plug: packing it anew would cost every check
         fact("ovsdb.document", document, "present", "ovsdb"),

@@ -29,6 +29,8 @@ OWN = "vifd-"
 DOCUMENT_LIMIT = 8192
 #: On a patch port of ours: the bridge that it leads to.
 PATCH = "vifd-patch"
+#: On the far end of a pair of patch ports: by which ports its bridge led out of the host.
+UPLINKS = "vifd-uplinks"
 #: On a bridge that we made.
 BRIDGE = "vifd-bridge"
 
@@ -99,7 +101,7 @@ def belongs(row: PortRow | None, port_id: str) -> bool:
 
 
 def known(row: PortRow, names: OvsWiring) -> bool:
-    """Whether a row whose marks another program took away is known all the same: it asks for the
+    """Whether a row whose marks another hand took away is known all the same: it asks for the
     number that we chose, and has the very device that we plugged."""
     return (
         names.plugged

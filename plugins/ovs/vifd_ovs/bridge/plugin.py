@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import VifError
-from vifd.model import Attachment, Wiring
+from vifd.model import Attachment, Evidence, Wiring
 from vifd.openflow.monitor import Update
 from vifd.plugin import REPORTED, Entry, Host, Item, Outcomes, Requirement, VifPlugin, guest
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovs.bridge import tables, wiring
 from vifd_ovs.bridge.bridges import Bridges
-from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
+from vifd_ovs.bridge.recipe import recipe
+from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
 
 #: What a plugged port may change in its document without being unplugged, whatever is at its end.
@@ -92,13 +93,14 @@ class BridgePlugin(VifPlugin, Generic[S]):
         )
         self._naming = Naming(host, self._bridges, settings.ofports, self.prefix)
         self._switches: dict[str, Switch] = {}
+        self._strangers = Strangers(host.drivers.openflow)
         self._mtus: dict[str, tuple[str, int]] = {}
 
     # --- before ---
 
-    def fingerprint(self) -> str:
+    def recipe(self) -> str:
         """The flows of a sample, and where the networks leave the host."""
-        return datapath_fingerprint(sorted(self.settings.mappings.items()))
+        return recipe(sorted(self.settings.mappings.items()))
 
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""
@@ -138,6 +140,15 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """All flows in one bundle."""
         if bridge in self._switches:
             self._switches[bridge].sync()
+
+    def pulse(self, timeout: float) -> list[Evidence]:
+        """Whether the switch's database and the switch itself answer."""
+        drivers, found = self.host.drivers, []
+        if problem := drivers.ovsdb.ping(timeout):
+            found.append(Evidence("ovsdb.connected", problem, True, False, "pulse"))
+        if problem := drivers.tracer.ping(timeout):
+            found.append(Evidence("flows", problem, "readable", False, "pulse"))
+        return found
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""

@@ -20,14 +20,14 @@ from vifd_ovs.bridge import cookies, tables
 from vifd_ovs.bridge.flows import ADMIT
 from vifd_ovs.bridge.ports import SwitchPort
 
-_BROADCAST = "ff:ff:ff:ff:ff:ff"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
 #: A MAC address that no port has by chance, and stands in for it where one has.
 _STRANGERS = ("02:00:76:69:66:64", "02:00:76:69:66:65")
 #: Of the documentation prefix (RFC 5737): for a port that may use every address.
-_ANY_ADDRESS = "192.0.2.1"
+ANY_ADDRESS = "192.0.2.1"
 _ANY_ADDRESS6 = "2001:db8::1"
 #: Stands for the gateway; where it is, is not known.
-_GATEWAY = "02:00:76:69:66:67"
+GATEWAY = "02:00:76:69:66:67"
 
 
 #: What the switch lets pass by no flow: told by ``ovs-ofctl show``, in its words.
@@ -61,14 +61,13 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
     head = f"in_port={port.ofport},dl_src={port.mac}"
     yield Frame(
         "dhcp",
-        f"udp,{head},dl_dst={_BROADCAST},nw_src=0.0.0.0,nw_dst=255.255.255.255,nw_ttl=64,"
+        f"udp,{head},dl_dst={BROADCAST},nw_src=0.0.0.0,nw_dst=255.255.255.255,nw_ttl=64,"
         "udp_src=68,udp_dst=67",
         End.NETWORK,
     )
     own = port.allowed[0]
     if own.ipv4:
-        address = _address(own.ipv4[0])
-        yield Frame("arp", _arp(port.ofport, port.mac, address), End.NETWORK)
+        yield Frame("arp", _arp(port.ofport, port.mac, address(own.ipv4[0])), End.NETWORK)
     else:
         target = own.ipv6[0].partition("/")[0]
         yield Frame(
@@ -80,8 +79,8 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
     if port.secured:
         used = {pair.mac for pair in port.allowed}
         stranger = next(mac for mac in _STRANGERS if mac not in used)
-        address = _address(own.ipv4[0]) if own.ipv4 else _ANY_ADDRESS
-        yield Frame("spoofed", _arp(port.ofport, stranger, address), End.REFUSED)
+        source = address(own.ipv4[0]) if own.ipv4 else ANY_ADDRESS
+        yield Frame("spoofed", _arp(port.ofport, stranger, source), End.REFUSED)
     if thorough:
         yield Frame("connection", _connection(port, own), End.NETWORK)
 
@@ -89,25 +88,26 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
 def _connection(port: SwitchPort, own: Allowed) -> str:
     """The first packet of a connection to an address outside, by a gateway."""
     kind, prefix = ("ip", "nw") if own.ipv4 else ("ip6", "ipv6")
-    source = _address(own.ipv4[0]) if own.ipv4 else own.ipv6[0].partition("/")[0]
-    target = _ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
+    source = address(own.ipv4[0]) if own.ipv4 else own.ipv6[0].partition("/")[0]
+    target = ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
     protocol = "tcp" if kind == "ip" else "tcp6"
     return (
-        f"{protocol},in_port={port.ofport},dl_src={port.mac},dl_dst={_GATEWAY},{prefix}_src={source},"
+        f"{protocol},in_port={port.ofport},dl_src={port.mac},dl_dst={GATEWAY},{prefix}_src={source},"
         f"{prefix}_dst={target},nw_ttl=64,tcp_src=50000,tcp_dst=443"
     )
 
 
-def _arp(ofport: int, mac: str, address: str) -> str:
+def _arp(ofport: int, mac: str, sender: str) -> str:
     return (
-        f"arp,in_port={ofport},dl_src={mac},dl_dst={_BROADCAST},arp_op=1,arp_sha={mac},"
-        f"arp_spa={address},arp_tha=00:00:00:00:00:00,arp_tpa={_ANY_ADDRESS}"
+        f"arp,in_port={ofport},dl_src={mac},dl_dst={BROADCAST},arp_op=1,arp_sha={mac},"
+        f"arp_spa={sender},arp_tha=00:00:00:00:00:00,arp_tpa={ANY_ADDRESS}"
     )
 
 
-def _address(prefix: str) -> str:
-    address, _, length = prefix.partition("/")
-    return _ANY_ADDRESS if length == "0" else address
+def address(prefix: str) -> str:
+    """An address of a prefix; a usual one where it stands for all."""
+    found, _, length = prefix.partition("/")
+    return ANY_ADDRESS if length == "0" else found
 
 
 def traces(
@@ -155,12 +155,17 @@ def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
     if foreign is not None and (foreign.priority or 0) == _FAIL_OPEN:
         return "the bridge fails open: its controller is lost, and its fail_mode is not secure"
     if foreign is not None:
-        return f"a flow that is not ours took it: {foreign}"
+        return foreign_text(foreign)
     if trace.failure:
         return f"the switch gave up: {trace.failure}"
     if not hops:
         return f"it never met a flow of bridge {bridge}"
     return _end(hops[-1], port)
+
+
+def foreign_text(hop: Hop) -> str:
+    """What is said of a flow of others that took a frame."""
+    return f"a flow that is not ours took it: {hop}"
 
 
 def _end(last: Hop, port: SwitchPort) -> str:

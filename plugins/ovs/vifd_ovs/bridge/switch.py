@@ -76,7 +76,7 @@ class Switch:
         """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
 
         :param changes: per port id what it shall be; ``None`` removes it
-        :param reread: ports whose flows another program may have changed: read before they are
+        :param reread: ports whose flows another hand may have changed: read before they are
             compared
         :param whole: compare everything that bears our mark, whoever it belongs to
         :raises BackendError: nothing was changed
@@ -158,6 +158,13 @@ class Switch:
         with self._lock:
             self._load()
             return self._ports.get(port_id)
+
+    def neighbour(self, port: SwitchPort) -> SwitchPort | None:
+        """Another open port of the same network, if there is one."""
+        with self._lock:
+            self._load()
+            others = (p for p in self._ports.values() if p.tag == port.tag and p.is_open)
+            return next((p for p in others if p.id != port.id), None)
 
     # --- reading back ---
 

@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from vifd.drivers import OpenFlow
 from vifd.errors import VifError
 from vifd.model import Evidence
-from vifd.openflow import match
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import cookies, uplinks
+from vifd_ovs.bridge import uplinks
 from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.beyond import Way
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.flows import ADMIT, GUARD
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.tables import CLASSIFY, SPOOFED
-
-#: So many flows of others are written out.
-_SHOWN = 4
 
 
 def evidence(work: Work, bridges: Bridges) -> list[Evidence]:
@@ -54,18 +51,20 @@ def _uplink(work: Work, bridges: Bridges) -> list[Evidence]:
     return facts
 
 
+def way(work: Work, bridges: Bridges, port: SwitchPort) -> Way:
+    """The way of a port out of the host, as far as there is one now."""
+    physical = bridges.mappings.get(work.names.physical_network or "", "")
+    there = bool(physical) and bridges.ovsdb.bridge(physical) is not None
+    rows = [row for row in bridges.uplinks(physical) if (row.ofport or 0) > 0] if there else []
+    return Way(port, work.device, work.names.bridge, physical, rows)
+
+
 def flow_evidence(openflow: OpenFlow, bridge: str, port: SwitchPort) -> list[Evidence]:
-    """What the flow tables tell besides: how much passed, and flows of others above ours."""
+    """How many frames of the port passed since its flows were made, by what became of them."""
     try:
-        flows = openflow.dump(bridge, 0, 0)
+        own: Sequence[Flow] = openflow.dump(bridge, port.cookie)
     except VifError:
         return []
-    own = [flow for flow in flows if flow.cookie == port.cookie]
-    return [*_counted(own), *_foreign([f for f in flows if _stands_above(f, port)])]
-
-
-def _counted(own: Sequence[Flow]) -> list[Evidence]:
-    """Frames of the port since its flows were made, by what became of them."""
     packets = {(flow.table, flow.priority): 0 for flow in own}
     for flow in own:
         packets[flow.table, flow.priority] += flow.packets
@@ -75,19 +74,3 @@ def _counted(own: Sequence[Flow]) -> list[Evidence]:
     if refused:
         have["refused as spoofed"] = sum(refused)
     return [Evidence("flows.frames", have=have, source="openflow")] if have else []
-
-
-def _foreign(found: Sequence[Flow]) -> list[Evidence]:
-    """Flows of others that may take frames of the port before ours do. That alone is no fault:
-    whether they do, and what, the traces tell."""
-    if not found:
-        return []
-    texts = [str(flow) for flow in sorted(found, key=lambda f: -f.priority)]
-    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
-    return [Evidence("flows.foreign", have=[*texts[:_SHOWN], *more], source="openflow")]
-
-
-def _stands_above(flow: Flow, port: SwitchPort) -> bool:
-    if cookies.ours(flow.cookie) or flow.table != CLASSIFY or flow.priority < GUARD:
-        return False
-    return match.decode(flow.match).get("in_port", port.ofport) == port.ofport

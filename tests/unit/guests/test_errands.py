@@ -6,20 +6,20 @@ import threading
 
 import pytest
 
-from vifd.guests.pool import Pool
+from vifd.guests.errands import Errands
 
 WAIT = 10.0
 
 
 def test_results_and_exceptions_are_the_callers():
-    pool = Pool("test", 2)
-    assert pool.submit(lambda a, b: a + b, 1, b=2).result(WAIT) == 3
+    errands = Errands("test", 2)
+    assert errands.submit(lambda a, b: a + b, 1, b=2).result(WAIT) == 3
     with pytest.raises(ZeroDivisionError):
-        pool.submit(lambda: 1 / 0).result(WAIT)
+        errands.submit(lambda: 1 / 0).result(WAIT)
 
 
 def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
-    pool = Pool("test-most", 2)
+    errands = Errands("test-most", 2)
     gate, together = threading.Event(), []
     lock = threading.Lock()
     running = [0]
@@ -32,7 +32,7 @@ def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
         with lock:
             running[0] -= 1
 
-    futures = [pool.submit(call) for _ in range(6)]
+    futures = [errands.submit(call) for _ in range(6)]
     gate.set()
     for future in futures:
         future.result(WAIT)
@@ -43,19 +43,19 @@ def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
 
 
 def test_after_the_end_nothing_begins():
-    pool = Pool("test", 1)
+    errands = Errands("test", 1)
     begun, gate = threading.Event(), threading.Event()
 
     def call():
         begun.set()
         return gate.wait(WAIT)
 
-    running = pool.submit(call)
-    waiting = pool.submit(lambda: 1)
+    running = errands.submit(call)
+    waiting = errands.submit(lambda: 1)
     assert begun.wait(WAIT)
-    pool.stop()
+    errands.stop()
     gate.set()
     assert running.result(WAIT)
-    assert pool.submit(lambda: 1).cancelled()
+    assert errands.submit(lambda: 1).cancelled()
     with pytest.raises(BaseException):  # noqa: B017, PT011 - cancelled
         waiting.result(WAIT)

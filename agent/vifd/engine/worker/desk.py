@@ -11,7 +11,7 @@ from vifd.plugin import Probe
 from vifd.store import Change
 
 
-class ResultSink(Protocol):
+class Desk(Protocol):
     """Where a worker hands in its results."""
 
     def record(
@@ -26,5 +26,5 @@ class ResultSink(Protocol):
         """These ports need another step right away."""
 
     @property
-    def extra_evidence(self) -> Callable[[PortRecord], list[Evidence]]:
+    def witness(self) -> Callable[[PortRecord], list[Evidence]]:
         """Tells what is known of a port besides what its plugin reads back."""

@@ -22,7 +22,7 @@ Holder = Callable[[PortRow], str]
 
 
 @dataclass(frozen=True)
-class Inventory:
+class Belongings:
     """The part of a host's marked objects that stands in the switch and its database.
 
     :param mine: whether the plugin lists the port of a row
