@@ -26,8 +26,8 @@ from vifd.testing import netns, sandbox
 from vifd.testing.attachments import attachment
 from vifd.testing.contract_engine import Neighbour, beside
 from vifd.testing.hosts import real_drivers
-from vifd.testing.office import Office
 from vifd.testing.plugin import FakeBackend
+from vifd.testing.running import Running
 from vifd.testing.wait import until
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
@@ -57,17 +57,17 @@ class Hang:
                 pass
 
     @contextmanager
-    def during(self, office: Office, kind: str) -> Iterator[None]:
+    def during(self, running: Running, kind: str) -> Iterator[None]:
         """Have it work, and hang meanwhile: ``done``, ``waits`` or ``computes``."""
         self._number += 1
         self._computing = kind == "computes"
         if kind == "waits":
             self._gate.clear()
-        ticket = office.submit(beside(self._number))
+        ticket = running.submit(beside(self._number))
         if kind == "done":
             ticket.done.result(30)
         else:
-            lane = office.engine.lanes["neighbour"]
+            lane = running.engine.lanes["neighbour"]
             until(lambda: lane.busy is not None and self.backend.called("plug"), "it hangs")
         try:
             yield
@@ -75,23 +75,23 @@ class Hang:
             self._computing = False
             self._gate.set()
             ticket.done.result(30)
-            office.unplug(ticket.port_id)
+            running.unplug(ticket.port_id)
             self.backend.calls.clear()
 
 
-def measure(office: Office, hang: Hang, rounds: int) -> dict[str, list[float]]:
+def measure(running: Running, hang: Hang, rounds: int) -> dict[str, list[float]]:
     """Seconds from request to proven port, by what the neighbour did, in turns."""
     kinds = ("done", "waits", "computes")
     taken: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(rounds):
         for kind in kinds[number % 3 :] + kinds[: number % 3]:
             wanted = attachment(1)
-            with hang.during(office, kind):
+            with hang.during(running, kind):
                 start = time.perf_counter()
-                office.plug(wanted)
+                running.plug(wanted)
                 taken[kind].append(time.perf_counter() - start)
-            office.unplug(wanted.id)
-            office.quiet()
+            running.unplug(wanted.id)
+            running.quiet()
     return taken
 
 
@@ -115,11 +115,11 @@ def collect(rounds: int) -> dict[str, list[float]]:
         hang = Hang()
         with (
             real_drivers(ovs) as drivers,
-            Office(Path(scratch), drivers, Profile(OvsPlugin), [Neighbour(hang.backend)], PATIENT)
-            as office,
+            Running(Path(scratch), drivers, Profile(OvsPlugin), [Neighbour(hang.backend)], PATIENT)
+            as running,
         ):  # fmt: skip
-            measure(office, hang, 2)
-            return measure(office, hang, rounds)
+            measure(running, hang, 2)
+            return measure(running, hang, rounds)
 
 
 def judge(taken: dict[str, list[float]], say: Callable[[str], object] = print) -> int:

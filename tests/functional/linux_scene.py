@@ -72,10 +72,12 @@ class LinuxScene(contextlib.ExitStack):
         return str(self.ledger.records[port_id].names.details["bridge"])
 
     def guest(self, port_id: str) -> TapGuest:
-        """Switch the guest on, and wait until the bridge has seen its carrier."""
+        """Switch the guest on, and wait until its carrier is seen: by the bridge if it is open."""
         name = self.device(port_id)
         guest: TapGuest = self.enter_context(self.run(TapGuest, name))
-        self.forwards(name)
+        until(lambda: self.bridging.get([name])[name].link.carrier, f"{name} has a carrier")
+        if self.bridging.get([name])[name].master is not None:
+            self.forwards(name)
         return guest
 
     def forwards(self, name: str) -> None:

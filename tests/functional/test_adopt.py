@@ -1,4 +1,4 @@
-"""Adoption on a real switch with the whole daemon: ports that another hand plugged change hands
+"""Adoption on a real switch with the whole daemon: ports that another program plugged change hands
 while frames pass, and none is lost."""
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def ask(vifd: Vifd, number: int, doc: dict[str, Any] | None = None) -> tuple[int
 
 @pytest.fixture(params=[(), ("tag=7",)], ids=["untagged", "tag 7"])
 def pair(request, ovs, machine, foreign, vifd) -> Iterator[tuple[TapGuest, TapGuest]]:
-    """Two guests on ports of another hand, under names of its own, that reach each other."""
+    """Two guests on ports of another program, under names of its own, that reach each other."""
     plug_by_hand(ovs, machine, foreign, "tapone", 1, *request.param)
     plug_by_hand(ovs, machine, foreign, "qvotwo", 2, *request.param)
     with TapGuest("tapone") as one, TapGuest("qvotwo") as two:
@@ -128,7 +128,7 @@ def pair(request, ovs, machine, foreign, vifd) -> Iterator[tuple[TapGuest, TapGu
 
 
 def test_no_frame_is_lost(ovs, machine, vifd, pair):
-    """First one, while the other is still another hand's; then the other."""
+    """First one, while the other is still another program's; then the other."""
     one, two = pair
     ofports = [ovs.vsctl("get", "Interface", name, "ofport") for name in ("tapone", "qvotwo")]
     with Stream(one, two, hello(1, 2)) as there, Stream(two, one, hello(2, 1)) as back:

@@ -1,4 +1,4 @@
-"""Another hand changes a port under the daemon: found, logged with what it was, and mended.
+"""Another program changes a port under the daemon: found, logged with what it was, and mended.
 
 ``check_interval`` is 0 wherever there is an event: the event must do. Whether it is mended is
 judged by a second opinion and by frames.

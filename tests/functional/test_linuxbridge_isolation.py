@@ -220,7 +220,7 @@ def test_our_own_changes_and_those_of_other_tables_are_not_told_as_ours(scene):
 
 
 @pytest.mark.needs("program:nft")
-def test_a_rule_of_another_hand_is_found_and_removed(scene):
+def test_a_rule_of_another_program_is_found_and_removed(scene):
     me, you = scene.guests(attachment(1), attachment(2))
     device = scene.device(attachment(1).id)
     rule = ["nft", "insert", "rule", "bridge", TABLE, device, "accept"]

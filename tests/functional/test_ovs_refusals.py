@@ -43,7 +43,7 @@ def remove_link(name: str) -> None:
         netlink.link("del", index=netlink.link_lookup(ifname=name)[0])
 
 
-def test_device_of_another_hand(scene):
+def test_device_of_another_program(scene):
     """It is refused, left alone, and nothing of the port stays."""
     scene.plug(attachment(2))
     name = f"tap{ONE.id[:11]}"
@@ -58,7 +58,7 @@ def test_device_of_another_hand(scene):
     scene.plug(ONE)
 
 
-def test_switch_port_of_another_hand(scene):
+def test_switch_port_of_another_program(scene):
     scene.plug(attachment(2))
     name = f"tap{ONE.id[:11]}"
     scene.ovs.vsctl("add-port", "br-int", name, "--", "set", "Interface", name, "type=internal")

@@ -1,4 +1,4 @@
-"""What another hand, a crash or the kernel does to a plugged port: found by name, and healed."""
+"""What another program, a crash or the kernel does to a plugged port: found by name, and healed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_external_ids_changed(scene, pair):
     scene.heal()
 
 
-def test_mtu_request_of_another_hand(scene, pair):
+def test_mtu_request_of_another_program(scene, pair):
     scene.ovs.vsctl("set", "Interface", pair, "mtu_request=1300")
     until(lambda: scene.findings().get("device.mtu") == 1300, "the MTU is found")
     assert not scene.ledger.carry_out([ONE.id])

@@ -327,7 +327,7 @@ class HostMachine(RuleBasedStateMachine):
             self.unplug(number)
         self._converge()
         left = census.take(self.world.ovs).flows - self.world.empty.flows
-        # another hand's forgery is garbage, which has its time
+        # another program's forgery is garbage, which has its time
         left = frozenset(flow for flow in left if meddler.FORGED not in flow)
         assert not left, self._account(sorted(left))
         defects = self.world.defects()

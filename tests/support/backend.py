@@ -206,7 +206,7 @@ class FakeDaemon(PortBook):
         return self._plug(doc, request_id)
 
     def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
-        """Every port is another hand's, but for what a test says otherwise."""
+        """Every port is another program's, but for what a test says otherwise."""
         ticket = Ticket(port_id, request_id)
         error = None if force else self._failures.pop(port_id, None)
         if port_id not in self._records:

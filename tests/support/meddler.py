@@ -1,4 +1,4 @@
-"""Another hand on the host: everything that somebody else may do to a port that is plugged."""
+"""Another program on the host: everything that somebody else may do to a port that is plugged."""
 
 from __future__ import annotations
 

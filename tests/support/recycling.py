@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from vifd import errors
-from vifd.garbage.sightings import State
+from vifd.garbage.tracker import State
 from vifd.garbage.view import (
     CollectedView,
     GarbageView,

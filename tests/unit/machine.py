@@ -56,8 +56,8 @@ class Machine:
 
     def waits(self, ticket: Ticket) -> bool:
         """Whether the request waits for the end of a removal."""
-        parking = self.engine.intake.parking
-        rooms = [*parking._waiting.values(), *parking._freed.values()]
+        pending = self.engine.intake.pending
+        rooms = [*pending._waiting.values(), *pending._freed.values()]
         return any(r.ticket is ticket for room in rooms for r in list(room))
 
     def quiet(self) -> None:

@@ -15,7 +15,7 @@ from vifd.openflow import action as act
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
 from vifd.testing.machines import FakeMachine
-from vifd.testing.office import Office
+from vifd.testing.running import Running
 from vifd.testing.wait import until
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.announcing import announcement
@@ -42,11 +42,11 @@ class Scene:
             )  # fmt: skip
         else:
             self.machine.add_bridge("br-int")
-        self.office = Office(directory, self.drivers, Profile(OvsPlugin))
-        self.office.__enter__()
+        self.running = Running(directory, self.drivers, Profile(OvsPlugin))
+        self.running.__enter__()
 
     def close(self) -> None:
-        self.office.__exit__(None, None, None)
+        self.running.__exit__(None, None, None)
 
     def place(self, name: str, number: int, tag: int | None = None, **device) -> None:
         """A port as another program plugs it."""
@@ -57,7 +57,7 @@ class Scene:
 
     def adopt(self, wanted: Attachment) -> PortRecord:
         doc = decode(msgspec.to_builtins(wanted))
-        return self.office.agent.adopt(doc, "req").done.result(WAIT)
+        return self.running.agent.adopt(doc, "req").done.result(WAIT)
 
     def alias(self, name: str) -> str:
         (link,) = self.drivers.links.get([name]).values()
@@ -99,7 +99,7 @@ def test_a_restart_knows_it(scene, tmp_path):
     assert known is not None
     assert known.wiring == wiring
     other.close()
-    scene.office.unplug(port_id(1))
+    scene.running.unplug(port_id(1))
     assert scene.drivers.ovsdb.port("theirs") is None
     assert scene.machine.links.peek("theirs") is None
 
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_left_as_it_is(scene, device, wanted, words):
     assert scene.drivers.ovsdb.port("theirs") == row
     assert scene.alias("theirs") == alias
     assert scene.ours() == set()
-    assert scene.office.journal.get(port_id(1)) is None
+    assert scene.running.journal.get(port_id(1)) is None
 
 
 def test_one_that_the_switch_does_not_decide_on_is_asked_for_later(scene):
@@ -166,7 +166,7 @@ def test_a_port_that_nobody_plugged(scene):
 def test_one_that_was_plugged_a_moment_ago_is_found(scene, monkeypatch):
     """The news of it may come after the request."""
     looked = threading.Event()
-    claim = scene.office.plugin.claim
+    claim = scene.running.plugin.claim
 
     def late(wanted, taken):
         found = claim(wanted, taken)
@@ -175,7 +175,7 @@ def test_one_that_was_plugged_a_moment_ago_is_found(scene, monkeypatch):
             looked.set()
         return found
 
-    monkeypatch.setattr(scene.office.plugin, "claim", late)
+    monkeypatch.setattr(scene.running.plugin, "claim", late)
     assert scene.adopt(attachment(1)).phase == "LIVE"
     assert looked.is_set()
 
@@ -187,7 +187,7 @@ def test_one_that_fails_half_way_is_given_back(scene):
     scene.machine.ovsdb.fail_next("ensure_ports", error)
     with pytest.raises(errors.BackendError):
         scene.adopt(attachment(1))
-    until(lambda: scene.office.journal.get(port_id(1)) is None, "its record is gone")
+    until(lambda: scene.running.journal.get(port_id(1)) is None, "its record is gone")
     assert scene.alias("theirs") == ""
     assert scene.ours() == set()
     now = scene.drivers.ovsdb.port("theirs")
@@ -208,8 +208,8 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, mark
     scene.place("theirs", 1, tag=7)
     scene.place("neighbour", 2, tag=7)
     wanted = attachment(1)
-    names = scene.office.plugin.claim(wanted, {})
-    scene.office.__exit__(None, None, None)
+    names = scene.running.plugin.claim(wanted, {})
+    scene.running.__exit__(None, None, None)
     journal = Journal.open(tmp_path / "journal.db")
     record = PortRecord(
         doc=decode(msgspec.to_builtins(wanted)),
@@ -237,9 +237,9 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, mark
             closed.append(change)
 
     scene.machine.openflow.apply = watch
-    scene.office = Office(tmp_path, scene.drivers, Profile(OvsPlugin))
-    scene.office.__enter__()
-    settled = scene.office.settled(wanted.id)
+    scene.running = Running(tmp_path, scene.drivers, Profile(OvsPlugin))
+    scene.running.__enter__()
+    settled = scene.running.settled(wanted.id)
     assert (settled.phase, settled.open) == ("LIVE", True)
     assert closed == [], "its traffic was cut"
     row = scene.drivers.ovsdb.port("theirs")

@@ -165,7 +165,7 @@ class Host(RuleBasedStateMachine):
         if what == "vanish":
             ports.pop(port_id(number), None)
         elif what == "damage":
-            made.damage = "another hand"
+            made.damage = "another program"
         else:
             made.open = what == "open"
 

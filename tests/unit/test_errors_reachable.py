@@ -309,7 +309,7 @@ def ports(path: Path) -> Codes:
         yield code_of(lambda: made.plug(document(2)))
         made.backend.dirty[port_id(3)] = 1000
         yield code_of(lambda: made.plug(document(3)))
-        made.backend.ports[port_id(1)].damage = "by another hand"
+        made.backend.ports[port_id(1)].damage = "by another program"
         made.engine.again([port_id(1)])
         until(lambda: "degraded" in made.names())
         yield from (str(e.error["code"]) for e in made.agent.events(0)

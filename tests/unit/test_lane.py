@@ -1,4 +1,4 @@
-"""A lane: what waits becomes one batch, removals go last, errands go first."""
+"""A lane: what waits becomes one batch, removals go last, urgent tasks go first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vifd.testing.wait import until
 WAIT = 10.0
 
 
-class Crew:
+class LaneWorker:
     """Notes its batches; waits at the gate."""
 
     def __init__(self) -> None:
@@ -37,149 +37,149 @@ class Crew:
 
 
 @pytest.fixture
-def crew() -> Crew:
-    return Crew()
+def worker() -> LaneWorker:
+    return LaneWorker()
 
 
 @pytest.fixture
-def lane(crew: Crew) -> Iterator[Lane]:
-    lane = Lane("fake", crew)
+def lane(worker: LaneWorker) -> Iterator[Lane]:
+    lane = Lane("fake", worker)
     yield lane
-    crew.gate.set()
+    worker.gate.set()
     assert lane.stop(WAIT)
 
 
-def hold(lane: Lane, crew: Crew) -> None:
+def hold(lane: Lane, worker: LaneWorker) -> None:
     """Keep the lane busy with one port."""
-    crew.gate.clear()
+    worker.gate.clear()
     lane.start()
     lane.mark(["first"])
-    assert crew.started.wait(WAIT)
+    assert worker.started.wait(WAIT)
 
 
-def served(crew: Crew, count: int) -> list[tuple[str, ...]]:
-    crew.gate.set()
-    until(lambda: len(crew.batches) >= count, f"{count} batches")
-    return crew.batches
+def served(worker: LaneWorker, count: int) -> list[tuple[str, ...]]:
+    worker.gate.set()
+    until(lambda: len(worker.batches) >= count, f"{count} batches")
+    return worker.batches
 
 
-def test_what_waits_becomes_one_batch_and_each_port_once(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_what_waits_becomes_one_batch_and_each_port_once(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     for ports in (["a", "b"], ["b"], ["c", "a"]):
         lane.mark(ports)
     assert lane.waiting == 3
     assert lane.pending() == ("a", "b", "c")
-    assert served(crew, 2) == [("first",), ("a", "b", "c")]
+    assert served(worker, 2) == [("first",), ("a", "b", "c")]
 
 
-def test_a_port_marked_while_it_is_served_is_served_again(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_a_port_marked_while_it_is_served_is_served_again(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     lane.mark(["first"])
-    assert served(crew, 2) == [("first",), ("first",)]
+    assert served(worker, 2) == [("first",), ("first",)]
 
 
-def test_removals_go_last_and_in_small_slices(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_removals_go_last_and_in_small_slices(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     gone = [f"gone{n}" for n in range(UNPLUG_SLICE + 3)]
-    crew.gone.update(gone)
+    worker.gone.update(gone)
     lane.mark(gone)
     lane.mark(["plug1", "plug2"])
-    assert served(crew, 4) == [
+    assert served(worker, 4) == [
         ("first",), ("plug1", "plug2"), tuple(gone[:UNPLUG_SLICE]), tuple(gone[UNPLUG_SLICE:]),
     ]  # fmt: skip
 
 
-def test_a_plug_that_comes_between_removals_goes_first(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_a_plug_that_comes_between_removals_goes_first(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     gone = [f"gone{n}" for n in range(UNPLUG_SLICE * 2)]
-    crew.gone.update(gone)
+    worker.gone.update(gone)
     lane.mark(gone)
     turn = threading.Event()
-    serve = crew.serve
+    serve = worker.serve
 
     def spy(port_ids: Sequence[str]) -> None:
         serve(port_ids)
-        if not turn.is_set() and port_ids[0] in crew.gone:
+        if not turn.is_set() and port_ids[0] in worker.gone:
             turn.set()
             lane.mark(["plug"])
 
-    crew.serve = spy  # type: ignore[method-assign]
-    assert [b[0] for b in served(crew, 4)] == ["first", "gone0", "plug", f"gone{UNPLUG_SLICE}"]
+    worker.serve = spy  # type: ignore[method-assign]
+    assert [b[0] for b in served(worker, 4)] == ["first", "gone0", "plug", f"gone{UNPLUG_SLICE}"]
 
 
-def test_a_batch_has_a_largest_size(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_a_batch_has_a_largest_size(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     lane.mark(str(n) for n in range(PLUG_SLICE + 1))
-    assert [len(b) for b in served(crew, 3)] == [1, PLUG_SLICE, 1]
+    assert [len(b) for b in served(worker, 3)] == [1, PLUG_SLICE, 1]
 
 
-def test_an_errand_goes_before_the_batch_and_the_same_one_waits_once(
-    lane: Lane, crew: Crew
+def test_an_urgent_task_goes_before_the_batch_and_the_same_one_waits_once(
+    lane: Lane, worker: LaneWorker
 ) -> None:
-    hold(lane, crew)
+    hold(lane, worker)
     order: list[object] = []
     lane.mark(["a"])
     for _ in range(3):
-        lane.errand("probe", lambda: order.append(("probe", len(crew.batches))))
-    served(crew, 2)
+        lane.urgent("probe", lambda: order.append(("probe", len(worker.batches))))
+    served(worker, 2)
     assert order == [("probe", 1)]
 
 
-def test_what_an_errand_marks_is_in_the_next_batch(lane: Lane, crew: Crew) -> None:
+def test_what_an_urgent_task_marks_is_in_the_next_batch(lane: Lane, worker: LaneWorker) -> None:
     lane.mark(["a"])
-    lane.errand("recover", lambda: lane.mark(["b"]))
+    lane.urgent("recover", lambda: lane.mark(["b"]))
     lane.start()
-    assert served(crew, 1) == [("a", "b")]
+    assert served(worker, 1) == [("a", "b")]
 
 
-def test_it_says_what_it_does_and_since_when(crew: Crew) -> None:
-    lane = Lane("fake", crew, clock=lambda: 42.0)
-    hold(lane, crew)
+def test_it_says_what_it_does_and_since_when(worker: LaneWorker) -> None:
+    lane = Lane("fake", worker, clock=lambda: 42.0)
+    hold(lane, worker)
     busy = lane.busy
     assert busy is not None
     assert (busy.what, busy.since, busy.ports) == ("serve", 42.0, ("first",))
-    served(crew, 1)
+    served(worker, 1)
     until(lambda: lane.busy is None, "the lane is idle")
     assert lane.stop(WAIT)
 
 
-def test_a_crew_that_raises_does_not_end_the_lane(
-    lane: Lane, crew: Crew, caplog: pytest.LogCaptureFixture
+def test_a_worker_that_raises_does_not_end_the_lane(
+    lane: Lane, worker: LaneWorker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crew.fail = True
+    worker.fail = True
     with caplog.at_level(logging.ERROR):
-        hold(lane, crew)
+        hold(lane, worker)
         lane.mark(["b"])
-        assert served(crew, 2) == [("first",), ("b",)]
-        lane.errand("bad", lambda: 1 / 0)  # type: ignore[arg-type]
+        assert served(worker, 2) == [("first",), ("b",)]
+        lane.urgent("bad", lambda: 1 / 0)  # type: ignore[arg-type]
         lane.mark(["c"])
-        served(crew, 3)
+        served(worker, 3)
     assert "lane fake" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_quarantine_ends_with_the_answer(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_quarantine_ends_with_the_answer(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     lane.quarantined = True
-    crew.gate.set()
+    worker.gate.set()
     until(lambda: not lane.quarantined, "the lane is in use again")
 
 
-def test_a_stop_finishes_the_batch_and_leaves_the_rest(lane: Lane, crew: Crew) -> None:
-    hold(lane, crew)
+def test_a_stop_finishes_the_batch_and_leaves_the_rest(lane: Lane, worker: LaneWorker) -> None:
+    hold(lane, worker)
     lane.mark(["b"])
     assert not lane.stop(0.01), "it is still busy"
-    crew.gate.set()
+    worker.gate.set()
     assert lane.stop(WAIT)
-    assert crew.batches == [("first",)]
+    assert worker.batches == [("first",)]
     assert lane.waiting == 1
 
 
-def test_a_chore_waits_until_no_port_does():
+def test_an_idle_task_waits_until_no_port_does():
     done: list[str] = []
     release, entered = threading.Event(), threading.Event()
 
-    class Crew:
+    class LaneWorker:
         def removing(self, port_id: str) -> bool:
             return False
 
@@ -188,15 +188,15 @@ def test_a_chore_waits_until_no_port_does():
             release.wait(10)
             done.extend(port_ids)
 
-    lane = Lane("test", Crew())
+    lane = Lane("test", LaneWorker())
     lane.start()
     lane.mark(["a"])
     assert entered.wait(10)
     finished = threading.Event()
-    lane.chore("late", lambda: done.append("chore"))
-    lane.chore("last", finished.set)
+    lane.idle("late", lambda: done.append("idle task"))
+    lane.idle("last", finished.set)
     lane.mark(["b"])
     release.set()
     assert finished.wait(10)
     assert lane.stop(10)
-    assert done == ["a", "b", "chore"]
+    assert done == ["a", "b", "idle task"]

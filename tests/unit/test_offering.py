@@ -18,7 +18,7 @@ from vifd.capabilities import names
 from vifd.capabilities.inventory import Capability, Inventory
 from vifd.engine import Settings
 from vifd.engine.decision import Decider, Request
-from vifd.engine.parking import Parking
+from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Document, PortRecord, decode
@@ -293,26 +293,26 @@ def test_one_that_hangs_is_left_out_and_costs_nobody_else(
 ) -> None:
     monkeypatch.setattr(offering, "PATIENCE", 0.02)
     several.block.clear()
-    desk = Offering(negotiator(several))
-    stuck = desk.submit(doc(1).attachment, None, "1.0")
+    sink = Offering(negotiator(several))
+    stuck = sink.submit(doc(1).attachment, None, "1.0")
     until(lambda: several.asked)
-    until(lambda: _answer(desk) is not None)
-    offer = _answer(desk)
+    until(lambda: _answer(sink) is not None)
+    offer = _answer(sink)
     assert offer is not None
     assert offer.choice.plugin == "fake"
     assert "it hangs in requires" in offer.refused[0].error["message"]
     assert not stuck.done()
     several.block.set()
     assert stuck.result(WAIT).choice.plugin == "several"
-    until(lambda: (o := _answer(desk)) and o.choice.plugin == "several")
-    desk.stop()
+    until(lambda: (o := _answer(sink)) and o.choice.plugin == "several")
+    sink.stop()
     with pytest.raises(errors.Stopping):
-        desk.submit(doc(1).attachment, None, "1.0").result(WAIT)
+        sink.submit(doc(1).attachment, None, "1.0").result(WAIT)
 
 
-def _answer(desk: Offering) -> Offer | None:
+def _answer(sink: Offering) -> Offer | None:
     try:
-        return desk.submit(doc(2).attachment, None, "1.0").result(0.5)
+        return sink.submit(doc(2).attachment, None, "1.0").result(0.5)
     except TimeoutError:
         return None
 
@@ -354,7 +354,7 @@ def test_host_info_names_only_who_can_work(several: Several) -> None:
 # --- a VIF type that a plugin would not take by itself --------------------------------------------
 
 
-class Desk:
+class ResultSink:
     """The plugins as a decision sees them."""
 
     def __init__(self, plugin: Several) -> None:
@@ -374,11 +374,11 @@ def test_the_choice_of_a_second_vif_type_is_told_to_the_plugin(
     several: Several, tmp_path: Path
 ) -> None:
     """The network side takes only bridges; a plugin takes its first type unless it is told."""
-    desk = Desk(several)
+    sink = ResultSink(several)
     journal = Journal.open(tmp_path / "journal.db")
-    decider = Decider(desk, journal, Parking(lambda _port: False))
+    decider = Decider(sink, journal, Pending(lambda _port: False))
     bridges = [Acceptable(vif_type="bridge")]
-    offer = desk.negotiator.offer(doc().attachment, bridges, "1.0")
+    offer = sink.negotiator.offer(doc().attachment, bridges, "1.0")
     claims = token.read(offer.token, "query.token")
 
     def put(wanted: Document, claims: token.Claims | None = None) -> PortRecord:

@@ -19,8 +19,8 @@ from vifd.openflow import action as act
 from vifd.openflow.flow import flow
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
-from vifd.testing.office import Office
 from vifd.testing.plugin import FakeBackend
+from vifd.testing.running import Running
 from vifd.testing.wait import until
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.announcing import announcement
@@ -41,11 +41,11 @@ def scene(tmp_path) -> Iterator[Scene]:
 
 
 def release(scene: Scene, number: int = 1, *, force: bool = False) -> Future[PortRecord]:
-    return scene.office.agent.give_back(port_id(number), "req", force=force).done
+    return scene.running.agent.give_back(port_id(number), "req", force=force).done
 
 
 def gone(scene: Scene, number: int = 1) -> None:
-    until(lambda: scene.office.journal.get(port_id(number)) is None, "its record is gone")
+    until(lambda: scene.running.journal.get(port_id(number)) is None, "its record is gone")
 
 
 def test_it_is_as_it_was_before_the_adoption(scene):
@@ -65,7 +65,7 @@ def test_it_is_as_it_was_before_the_adoption(scene):
     back = ("br-int", announcement(mac(1)), row.ofport, act.normal())
     assert scene.machine.openflow.sent == [back]
     gone(scene)
-    names = [e.event for e in scene.office.agent.events(0)]
+    names = [e.event for e in scene.running.agent.events(0)]
     assert names[-1] == "released"
 
 
@@ -94,7 +94,7 @@ def test_the_network_service_hears_no_down(scene):
     scene.place("theirs", 1)
     scene.adopt(attachment(1))
     release(scene).result(WAIT)
-    (last,) = [o for o in scene.office.journal.outbox() if o.port_id == port_id(1)]
+    (last,) = [o for o in scene.running.journal.outbox() if o.port_id == port_id(1)]
     assert (last.status, last.gone) == ("ACTIVE", True)
 
 
@@ -117,11 +117,11 @@ def test_its_own_frames_are_left_to_others_before_those_for_it(scene):
 
 
 def test_one_that_vifd_made_stays_unless_forced(scene):
-    scene.office.plug(attachment(1))
-    name = scene.office.journal.get(port_id(1)).wiring.device
+    scene.running.plug(attachment(1))
+    name = scene.running.journal.get(port_id(1)).wiring.device
     with pytest.raises(errors.ReleaseUnfit, match="vifd made it"):
         release(scene).result(WAIT)
-    record = scene.office.settled(port_id(1))
+    record = scene.running.settled(port_id(1))
     assert (record.phase, record.removing) == ("LIVE", False)
     release(scene, force=True).result(WAIT)
     gone(scene)
@@ -136,9 +136,9 @@ def test_where_nobody_else_passes_its_frames_it_stays(scene):
     scene.place("theirs", 1)
     scene.adopt(attachment(1))
     scene.drivers.openflow.apply("br-int", delete_cookies=[(0xBAD, cookies.EXACT)])
-    with pytest.raises(errors.ReleaseUnfit, match="no flow of another hand"):
+    with pytest.raises(errors.ReleaseUnfit, match="no flow of another program"):
         release(scene).result(WAIT)
-    assert scene.office.settled(port_id(1)).open
+    assert scene.running.settled(port_id(1)).open
 
 
 def test_on_a_bridge_that_vifd_made_it_stays(tmp_path):
@@ -162,9 +162,9 @@ def test_an_unplug_overtakes_a_release_that_waits(scene):
         scene.machine.ovsdb.fail_next("ensure_ports", away)
     with pytest.raises(errors.BackendUnavailable):
         release(scene).result(WAIT)
-    scene.office.unplug(port_id(1))
+    scene.running.unplug(port_id(1))
     assert scene.drivers.ovsdb.port("theirs") is None
-    names = [e.event for e in scene.office.agent.events(0)]
+    names = [e.event for e in scene.running.agent.events(0)]
     assert names[-1] == "unplugged"
 
 
@@ -201,10 +201,10 @@ def test_it_is_not_parted_from_ports_that_joined_it(scene):
     """Alone on its VLAN, it got one of ours; a port that was plugged since is there as well."""
     scene.place("theirs", 1, tag=7)
     scene.adopt(attachment(1))
-    scene.office.plug(attachment(2))
+    scene.running.plug(attachment(2))
     with pytest.raises(errors.ReleaseUnfit, match=f"port {port_id(2)} of its network is in"):
         release(scene).result(WAIT)
-    scene.office.unplug(port_id(2))
+    scene.running.unplug(port_id(2))
     release(scene).result(WAIT)
     assert scene.drivers.ovsdb.port("theirs").tag == 7
 
@@ -223,7 +223,7 @@ def test_it_waits_for_the_switch_and_is_tried_again(scene):
 def test_an_unplug_that_comes_first_wins(scene):
     scene.place("theirs", 1)
     scene.adopt(attachment(1))
-    scene.office.engine.accept(
+    scene.running.engine.accept(
         {port_id(1): lambda r: r and msgspec.structs.replace(r, removing=True)}
     )
     with pytest.raises(errors.Superseded):
@@ -238,7 +238,7 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, done
     scene.adopt(attachment(1))
     scene.adopt(attachment(2))
     wanted = port_id(1)
-    scene.office.__exit__(None, None, None)
+    scene.running.__exit__(None, None, None)
     journal = Journal.open(tmp_path / "journal.db")
     journal.commit(
         {wanted: lambda r: r and msgspec.structs.replace(r, removing=True, released=True)}
@@ -257,13 +257,13 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, done
         own = [f for f in scene.drivers.openflow.dump("br-int", *cookies.OURS)
                if f.cookie >> 48 & 0xFF == cookies.Kind.PORT and f.table == 0]  # fmt: skip
         scene.drivers.openflow.apply("br-int", delete=own[:1])
-    scene.office = Office(tmp_path, scene.drivers, Profile(OvsPlugin))
-    scene.office.__enter__()
+    scene.running = Running(tmp_path, scene.drivers, Profile(OvsPlugin))
+    scene.running.__enter__()
     gone(scene)
     assert scene.drivers.ovsdb.port("theirs") == row
     assert scene.alias("theirs") == ""
     assert len(scene.ours()) == 1, "the neighbour's"
-    assert scene.office.settled(port_id(2)).open
+    assert scene.running.settled(port_id(2)).open
 
 
 def test_a_lost_journal_does_not_forget_what_it_was(scene):

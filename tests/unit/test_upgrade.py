@@ -17,7 +17,7 @@ from vifd.model import Evidence, Phase, Role
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.upgrade import options
 from vifd.upgrade.guard import Guard
-from vifd.upgrade.stamp import Made, Stamp, differences, present
+from vifd.upgrade.installed import InstalledVersions, Made, differences, present
 from vifd.upgrade.view import UpgradeView
 
 FAST = Settings(verify=2.0, hang=5.0, patience=0.2, retry_first=0.02, retry_longest=0.05)
@@ -64,7 +64,7 @@ class Guarded(Machine):
         self.metrics = Metrics()
         self.engine = Engine(plugins, self.journal, self.metrics, self.settings)
         self.guard = Guard(self.engine, self.journal, self.limits, present("9", plugins))
-        self.engine.may, self.engine.chore = self.guard.may, self.guard.turn
+        self.engine.may, self.engine.on_tick = self.guard.may, self.guard.turn
         self.agent = Agent(self.engine, self.journal, self.metrics, [], guard=self.guard)
         self.guard.begin()
         self.backend.calls.clear()
@@ -258,10 +258,10 @@ def test_without_the_guard_an_upgrade_goes_on(machine: Guarded) -> None:
 
 
 def test_what_counts_as_an_upgrade() -> None:
-    old = Stamp("1", {"a": Made("1", "x"), "b": Made("1")})
+    old = InstalledVersions("1", {"a": Made("1", "x"), "b": Made("1")})
     assert differences(old, old, ["a", "b"]) == []
     assert differences(old, replace(old, vifd="2"), ["a"]) == ["vifd 1 became 2"]
-    new = Stamp("1", {"a": Made("1", "y"), "c": Made("3")})
+    new = InstalledVersions("1", {"a": Made("1", "y"), "c": Made("3")})
     assert differences(old, new, ["a"]) == ["plugin a makes ports in another way"]
     assert differences(old, new, ["b", "c"]) == ["plugin c (unknown) became 3"]
     assert differences(None, new, ["a"]) != []
@@ -269,7 +269,7 @@ def test_what_counts_as_an_upgrade() -> None:
 
 def test_a_recipe_that_raises_is_none() -> None:
     class Bad(FakePlugin):
-        def recipe(self) -> str:
+        def fingerprint(self) -> str:
             raise RuntimeError("no")
 
     assert present("1", {"fake": Bad(FakeBackend())}).plugins["fake"] == Made("1.2", "")

@@ -263,7 +263,7 @@ def test_what_a_plugin_stands_on_changed_so_it_is_probed(
 ) -> None:
     driver, *said = event
     scene.callbacks[driver](*said)
-    assert set(scene.engine.lanes["fake"]._errands) == {"probe"}
+    assert set(scene.engine.lanes["fake"]._urgent) == {"probe"}
 
 
 def test_every_event_ends_a_verifiers_pause(scene: Scene) -> None:
@@ -345,7 +345,7 @@ def test_work_that_fails_does_not_end_it(
     monkeypatch.setattr(scene.engine, "tick", tick)
     with caplog.at_level(logging.ERROR):
         scene.watcher.start()
-        scene.engine.nudge()
+        scene.engine.wake()
         until(lambda: len(turns) >= 2, "a second turn")
         scene.watcher.stop(10.0)
     assert "boom" in caplog.text
@@ -372,7 +372,7 @@ class TestWaysOut:
         scene.engine.probes["fake"] = Probe(
             Health.READY, physical_networks={"physnet1": uplink}, tunnels={"vxlan": tunnel}
         )
-        return lambda: bool(scene.engine.lanes["fake"]._errands.pop("probe", None))
+        return lambda: bool(scene.engine.lanes["fake"]._urgent.pop("probe", None))
 
     @pytest.mark.parametrize("name", ["eth1", "br-ex", "eth2", ""])
     def test_a_link_of_it(self, scene: Scene, probed: Callable[[], bool], name: str) -> None:

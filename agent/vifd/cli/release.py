@@ -36,7 +36,7 @@ class PortRelease(Many):
         parser.add_argument(
             "--force", action="store_true",
             help="also ports that vifd made, and where nobody else passes frames: device and "
-            "switch port are left for another hand",
+            "switch port are left for another program",
         )  # fmt: skip
         parser.add_argument(
             "-y", "--yes", action="store_true", help="do not ask, where a terminal is used"

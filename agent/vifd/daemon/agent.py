@@ -14,7 +14,7 @@ from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Reading
-from vifd.engine import Engine, news
+from vifd.engine import Engine, notifications
 from vifd.engine.adoption import Adoption
 from vifd.engine.decision import Request
 from vifd.engine.metrics import Metrics
@@ -322,4 +322,4 @@ class Agent:
 
     def reassert(self) -> None:
         """Put every status into the outbox again."""
-        self._journal.reassert(news.outgoing)
+        self._journal.reassert(notifications.outgoing)

@@ -96,9 +96,9 @@ ENGINE = [
         "repair",
         default=True,
         mutable=True,
-        help="Bring back what another hand changed of a port. Without it such a port is reported "
-        "as DEGRADED and left as it is, for somebody who wants to look at it; what is asked for "
-        "through the API is carried out all the same.",
+        help="Bring back what another program changed of a port. Without it such a port is "
+        "reported as DEGRADED and left as it is, for somebody who wants to look at it; what is "
+        "asked for through the API is carried out all the same.",
     ),
 ]
 

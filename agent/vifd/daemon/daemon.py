@@ -31,11 +31,11 @@ from vifd.garbage import options as garbage_options
 from vifd.garbage.collector import Collector
 from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
-from vifd.network.postman import Postman
+from vifd.network.reporter import StatusReporter
 from vifd.plugin import Host, VifPlugin, registry, sources
 from vifd.store import Journal
+from vifd.upgrade import installed
 from vifd.upgrade import options as upgrade_options
-from vifd.upgrade import stamp
 from vifd.upgrade.guard import Guard
 
 LOG = logging.getLogger(__name__)
@@ -70,14 +70,14 @@ class Daemon:
         self._engine = Engine(plugins, self._journal, metrics, parts.settings(conf))
         self._guard = Guard(
             self._engine, self._journal, upgrade_options.settings(conf.upgrade),
-            stamp.present(__version__, plugins),
+            installed.present(__version__, plugins),
         )  # fmt: skip
-        self._engine.may, self._engine.chore = self._guard.may, self._guard.turn
+        self._engine.may, self._engine.on_tick = self._guard.may, self._guard.turn
         self._service = parts.network_service(conf)
-        self._postman = Postman(self._service, self._journal)
+        self._reporter = StatusReporter(self._service, self._journal)
         self._hypervisor = make_hypervisor(conf.libvirt, self._journal)
         examiner = Examiner(
-            self._engine, self._journal, self._postman, self._hypervisor, self._guard.holds
+            self._engine, self._journal, self._reporter, self._hypervisor, self._guard.holds
         )
         self._guests = Guests(
             self._engine,
@@ -105,7 +105,7 @@ class Daemon:
             self._guard,
             reading=lambda: self._configuration.reading,
         )
-        self._engine.mail = self._postman.notify
+        self._engine.outbox_changed = self._reporter.notify
         self._journal.rebuilt = self._reassert
         self._watcher = self._watching()
 
@@ -149,7 +149,7 @@ class Daemon:
         self._host.start()
         self._guests.start()
         self._collector.start()
-        self._postman.start()
+        self._reporter.start()
         self._service.start(self._agent)
         self._configuration.first()
         self._server.start()
@@ -197,7 +197,7 @@ class Daemon:
         self._collector.stop(5.0)
         self._watcher.stop(1.0)
         self._engine.stop(GRACE)
-        self._postman.stop(2.0)
+        self._reporter.stop(2.0)
         self._service.stop()
         for close in reversed(self._closers):
             close()
@@ -226,7 +226,7 @@ class Daemon:
 
     def _reassert(self) -> None:
         self._agent.reassert()
-        self._postman.notify()
+        self._reporter.notify()
 
     def _reload(self, api: Api) -> None:
         """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""

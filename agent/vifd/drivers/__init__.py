@@ -18,6 +18,7 @@ from vifd.drivers.linux import (
     Device,
     FdbEntry,
     Nft,
+    Program,
     Spec,
     VlanSpec,
     VxlanSpec,
@@ -28,8 +29,8 @@ from vifd.openflow.monitor import Update
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
-    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Spec", "Tap", "Tracer",
-    "VlanSpec", "VxlanSpec",
+    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
+    "Tap", "Tracer", "VlanSpec", "VxlanSpec",
 ]  # fmt: skip
 
 # --- links ----------------------------------------------------------------------------------------

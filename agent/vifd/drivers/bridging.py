@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from vifd.drivers import (
     BridgePort,
     Device,
     FdbEntry,
+    Program,
     Spec,
     VlanSpec,
     VxlanSpec,
@@ -20,6 +21,7 @@ from vifd.drivers import (
     brnl,
     netlink,
     tap,
+    tcguard,
 )
 from vifd.drivers.bridgerules import complaint, missing, needs_anew, unlike
 from vifd.drivers.linkrules import refusal
@@ -42,6 +44,8 @@ class Bridging:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "bridging")
+        #: whether this kernel was found to guard devices
+        self._guarding = False
         try:
             self._socket = self._worker.submit(lambda: netlink.Socket(netlink.ROUTE)).result()
         except BaseException:
@@ -88,6 +92,14 @@ class Bridging:
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """See :class:`vifd.drivers.Bridging`."""
         self._do(self._change_fdb, add, delete)
+
+    def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._guard, programs)
+
+    def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._guards, names)
 
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""
@@ -251,12 +263,38 @@ class Bridging:
             if answer and answer not in tolerated:
                 raise device_error(entry.device, int(answer), f"forward {entry.mac} by")
 
+    def _guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
+        indices = {name: _index(name) for name in programs}
+        failed: dict[str, Exception] = {n: missing(n) for n, index in indices.items() if not index}
+        names = {index: name for name, index in indices.items() if index}
+        wrong = tcguard.write(self._socket, {i: programs[name] for i, name in names.items()})
+        return failed | {names[i]: device_error(names[i], e, "guard") for i, e in wrong.items()}
+
+    def _guards(self, names: Sequence[str]) -> dict[str, Program | None]:
+        indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}
+        try:
+            found = tcguard.read(self._socket, list(indices))
+        except OSError as error:
+            first = next(iter(indices.values()))
+            raise device_error(first, error.errno or 0, "read the guard of") from error
+        return {indices[index]: program for index, program in found.items()}
+
+    def _guard_lacking(self) -> str | None:
+        """Asked once where it can be done; whoever loads a module is asked for again."""
+        if not self._guarding:
+            problem = tcguard.lacking(self._socket)
+            self._guarding = problem is None
+            return problem
+        return None
+
     @staticmethod
     def _filtered() -> list[str]:
         # what stands there is that of the calling thread's namespace
         return [f"net.bridge.{name}" for name in _CALLS if _on(_BRIDGE_NETFILTER / name)]
 
     def _lacking(self, kind: str) -> str | None:
+        if kind == "guard":
+            return self._guard_lacking()
         if kind == "vlan_filtering":
             (answer,) = self._socket.ask([brnl.probe_vlan_filtering()])
             known = answer == errno.EPROTONOSUPPORT

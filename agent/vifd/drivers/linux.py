@@ -126,6 +126,12 @@ class Device:
     port: int | None = None
 
 
+#: A program of the classic Berkeley packet filter, over the frame from its first byte. Each step is
+#: an instruction, where to go if it is true and if it is not, and its operand; the result is a
+#: verdict of traffic control (``linux/pkt_cls.h``).
+Program = tuple[tuple[int, int, int, int], ...]
+
+
 @dataclass(frozen=True)
 class FdbEntry:
     """A static entry of a forwarding table: frames to ``mac`` leave by a device.
@@ -182,9 +188,21 @@ class Bridging(Protocol):
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """Add and remove static entries; what is there, or gone, already is no error."""
 
+    def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
+        """Have programs judge what comes from devices, before their bridge and the host do; one
+        that is there is replaced, with no moment without one. A guard stands on its device and
+        goes with it; rules of the packet filter are nothing to it.
+
+        :returns: what failed, by device
+        """
+
+    def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
+        """The guards of devices that exist, ``None`` where there is none."""
+
     def lacking(self, kind: str) -> str | None:
         """Why the kernel cannot make devices of a kind (``bridge``, ``vlan``, ``vxlan``) or bridges
-        with a feature (``vlan_filtering``); ``None`` where it can. Makes nothing."""
+        with a feature (``vlan_filtering``), or guard devices (``guard``); ``None`` where it can.
+        Leaves nothing."""
 
     def filtered(self) -> list[str]:
         """The settings by which the host's own IP filters see bridged frames, e.g.

@@ -1,4 +1,5 @@
-"""The kernel's announcements of static forwarding entries and of addresses of devices.
+"""The kernel's announcements of what belongs to devices: static forwarding entries, addresses, IPv6
+that is turned on, filters that are removed.
 
 What bridges learn is announced as well, as often as a sender of forged frames likes: the kernel
 itself leaves that out, by a filter on the socket (``bpf``, classic).
@@ -17,9 +18,14 @@ from vifd.drivers import ifla
 _HEADER = struct.Struct("IHHII")
 _NEIGHBOUR = struct.Struct("BxxxiHBB")
 _ADDRESS = struct.Struct("BBBBI")
+#: What ``struct ifinfomsg`` and ``struct tcmsg`` begin with.
+_INDEXED = struct.Struct("4xi")
 _NEWADDR, _DELADDR = 20, 21
-#: RTMGRP_NEIGH, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
-_GROUPS = 0x4 | 0x10 | 0x100
+#: RTM_DELQDISC, RTM_DELTFILTER, RTM_DELCHAIN: our own guards are set, and never removed.
+_FILTER_GONE = (37, 45, 101)
+#: RTMGRP_NEIGH, RTMGRP_TC, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_IFINFO. What turns
+#: IPv6 on (``disable_ipv6``) makes no RTM_NEWNETCONF.
+_GROUPS = 0x4 | 0x8 | 0x10 | 0x100 | 0x800
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 _BUFFER = 1 << 20
 
@@ -68,5 +74,7 @@ def devices(data: bytes) -> set[int]:
             found.add(_NEIGHBOUR.unpack_from(data, body)[1])
         elif kind in (_NEWADDR, _DELADDR) and size >= _HEADER.size + _ADDRESS.size:
             found.add(_ADDRESS.unpack_from(data, body)[4])
+        elif kind in (ifla.NEWLINK, *_FILTER_GONE) and size >= _HEADER.size + _INDEXED.size:
+            found.add(_INDEXED.unpack_from(data, body)[0])
         offset += (size + 3) & ~3
     return found

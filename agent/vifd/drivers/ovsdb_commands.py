@@ -108,7 +108,7 @@ class EnsureBridge(Command):
         self._close_again(uuid, row)
 
     def _close_again(self, uuid: UUID, row: Any) -> None:
-        """A bridge of ours that another hand lets fail open."""
+        """A bridge of ours that another program lets fail open."""
         have = self.api.replica.columns("Bridge", uuid)
         ids, mode = self.settings["external_ids"], self.settings["fail_mode"]
         ours = bool(ids) and ids.items() <= have.get("external_ids", {}).items()

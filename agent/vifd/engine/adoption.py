@@ -85,7 +85,7 @@ class Adoption:
                             refusal.hint, doc.id)  # fmt: skip
                 ticket.fail(refusal)
 
-        self.engine.lanes[name].errand(f"adopt {doc.id}", find)
+        self.engine.lanes[name].urgent(f"adopt {doc.id}", find)
 
     def _absent(self, doc: Document, ticket: Ticket, pauses: Sequence[float]) -> None:
         """Nobody found it.

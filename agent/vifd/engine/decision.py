@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from vifd import errors, model
 from vifd.engine import plan
-from vifd.engine.parking import Parking
+from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Document, Phase, PortRecord, Role, unread
@@ -80,10 +80,10 @@ def _room(records: Mapping[str, PortRecord], doc: Document) -> None:
 class Decider:
     """Decides one request after the other; on the intake's thread."""
 
-    def __init__(self, plugins: Plugins, journal: Journal, parking: Parking[Request]) -> None:
+    def __init__(self, plugins: Plugins, journal: Journal, pending: Pending[Request]) -> None:
         self._plugins = plugins
         self._journal = journal
-        self._parking = parking
+        self._pending = pending
 
     def decide(self, request: Request) -> Decision | None:
         """What to do for a request; ``None``: it waits for the end of a removal.
@@ -100,7 +100,7 @@ class Decider:
             return Decision(seen=present)
         if present is not None and present.removing:
             self._served(present)
-        if self._parking.park(request.ticket.port_id, request):
+        if self._pending.park(request.ticket.port_id, request):
             return None
         present = self._journal.get(request.ticket.port_id)
         doc = request.doc or _in_role(request, present)
@@ -123,7 +123,7 @@ class Decider:
         return errors.PluginMissing(facts=facts, stage="plugin", port=present.id)
 
     def _unplug(self, request: Request, present: PortRecord | None) -> Decision:
-        for other in self._parking.cancel(request.ticket.port_id):
+        for other in self._pending.cancel(request.ticket.port_id):
             other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
         if present is None:
             raise errors.PortNotFound(facts={"port": request.ticket.port_id})

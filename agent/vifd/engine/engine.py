@@ -44,12 +44,12 @@ class Engine:
     """Everything between a request and its record.
 
     :param plugins: admitted plugins by name, in order of preference
-    :param mail: called when the outbox has something new
-    :param nudge: called when :meth:`tick` has something to do earlier than it said
+    :param outbox_changed: called when the outbox has something new
+    :param wake: called when :meth:`tick` has something to do earlier than it said
     :param health_changed: called when a plugin's probe answers something else
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
-    :param chore: called with every :meth:`tick`
-    :param witness: what is known of a port besides what its plugin reads back; from memory
+    :param on_tick: called with every :meth:`tick`
+    :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
     """
 
     plugins: Mapping[str, VifPlugin]
@@ -57,12 +57,12 @@ class Engine:
     metrics: Metrics
     settings: Settings = field(default_factory=Settings)
     bus: Bus = field(default_factory=Bus)
-    mail: Callable[[], None] = lambda: None
-    nudge: Callable[[], None] = lambda: None
+    outbox_changed: Callable[[], None] = lambda: None
+    wake: Callable[[], None] = lambda: None
     health_changed: Callable[[], None] = lambda: None
-    witness: Callable[[PortRecord], list[Evidence]] = lambda _record: []
+    extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
-    chore: Callable[[], None] = lambda: None
+    on_tick: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
@@ -80,18 +80,18 @@ class Engine:
         self._recovery = Recovery(self.plugins, self.journal, self._take_back)
         self._restrained = self._restoring = False
         self._limits = self.settings.limits
-        self.lanes = Lanes({n: self._hire(p) for n, p in self.plugins.items()}, self.journal)
+        self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
         self._unsettled = Unsettled(
-            lambda report: self._limits.repairs(report), lambda: self.nudge()
+            lambda report: self._limits.repairs(report), lambda: self.wake()
         )
         self._recorder = Recorder(
             self.journal, self.tickets, self.bus, self._retries, self._unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
-            mail=lambda: self.mail(),
+            outbox_changed=lambda: self.outbox_changed(),
         )  # fmt: skip
 
-    def _hire(self, plugin: VifPlugin) -> Worker:
+    def _worker_for(self, plugin: VifPlugin) -> Worker:
         worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
         worker.may = lambda step, record: self.may(step, record)
         return worker
@@ -110,10 +110,10 @@ class Engine:
         if lost := unserved(records, list(self.plugins)):
             self.record({i: outcome.failed(e) for i, e in lost.items()}, lost)
         for name, lane in self.lanes.items():
-            lane.errand("settle", partial(lane_settled, lane, settled, self.settings.patience))
+            lane.urgent("settle", partial(lane_settled, lane, settled, self.settings.patience))
             if recover:
                 self._recovery.want([name])
-                lane.errand("recover", partial(self._recovery.run, name))
+                lane.urgent("recover", partial(self._recovery.run, name))
             self.lanes.probe(name)
             lane.start()
         self.intake.start()
@@ -236,7 +236,7 @@ class Engine:
             return
         first, longest = self.settings.retry_first, self.settings.retry_longest
         self._retries.later(port_id, first=first, longest=longest)
-        self.nudge()
+        self.wake()
 
     def probed(self, plugin: str, probe: Probe) -> None:
         """Take a plugin's health; a change is an event and starts its ports anew."""
@@ -244,7 +244,7 @@ class Engine:
         self.probes[plugin] = probe
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
         if plugin in self._recovery.waiting and probe.health is not Health.UNAVAILABLE:
-            self.lanes[plugin].errand("recover", partial(self._recovery.run, plugin))
+            self.lanes[plugin].urgent("recover", partial(self._recovery.run, plugin))
         if before == probe:
             return
         self.health_changed()
@@ -283,7 +283,7 @@ class Engine:
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
-        self.chore()
+        self.on_tick()
         due, following = self._retries.take(now)
         self.again(due)
         for lane in self.lanes.values():

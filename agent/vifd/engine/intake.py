@@ -17,7 +17,7 @@ from typing import Protocol
 from vifd import errors
 from vifd.capabilities.neighbours import Neighbours
 from vifd.engine.decision import Decider, Decision, Plugins, Request
-from vifd.engine.parking import Parking
+from vifd.engine.pending import Pending
 from vifd.engine.tickets import Tickets
 from vifd.model import Document, PortRecord, alarming, notes, unread_remarks
 from vifd.steady import Steady
@@ -31,7 +31,7 @@ GROUP = 512
 STUCK = 120.0
 
 
-class Office(Plugins, Protocol):
+class EngineApi(Plugins, Protocol):
     """What the intake needs of the engine."""
 
     def accept(self, changes: Mapping[str, Change]) -> Records: ...
@@ -43,7 +43,7 @@ class Office(Plugins, Protocol):
 class Intake:
     """The thread and its queue."""
 
-    office: Office
+    engine: EngineApi
     journal: Journal
     tickets: Tickets
     #: requests; a port's id where those that waited for its removal have their turn; the end
@@ -53,8 +53,8 @@ class Intake:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.parking: Parking[Request] = Parking(self._going)
-        self._decider = Decider(self.office, self.journal, self.parking)
+        self.pending: Pending[Request] = Pending(self._going)
+        self._decider = Decider(self.engine, self.journal, self.pending)
 
     def _going(self, port_id: str) -> bool:
         present = self.journal.get(port_id)
@@ -71,7 +71,7 @@ class Intake:
             self._queue.put(None)
         if self._thread is not None:
             self._thread.join(timeout)
-        _refuse(self.parking.close())
+        _refuse(self.pending.close())
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Queue requests; never blocks."""
@@ -86,7 +86,7 @@ class Intake:
 
     def gone(self, port_ids: Iterable[str]) -> None:
         """These ports were removed: requests that waited for that go on."""
-        for port_id in self.parking.free(port_ids):
+        for port_id in self.pending.free(port_ids):
             self._queue.put(port_id)
 
     def _run(self) -> None:
@@ -115,7 +115,7 @@ class Intake:
     def _turns(self, group: Sequence[Request | str], taken: list[Request]) -> Iterator[Request]:
         """The requests in their order, each noted before it is decided."""
         for entry in group:
-            turn = self.parking.take(entry) if isinstance(entry, str) else [entry]
+            turn = self.pending.take(entry) if isinstance(entry, str) else [entry]
             taken += turn
             yield from turn
 
@@ -143,7 +143,7 @@ class Intake:
         new: Records = {}
         try:
             if changes:
-                new = self.office.accept(changes)
+                new = self.engine.accept(changes)
         except errors.JournalError as error:
             # What cannot be written is not done.
             for request, decision in ready:
@@ -152,7 +152,7 @@ class Intake:
             ready = [(r, d) for r, d in ready if d.change is None]
         for request, decision in ready:
             self._admit(request, decision, new.get(request.ticket.port_id) or decision.seen)
-        self.office.again(r.ticket.port_id for r, d in ready if d.kick)
+        self.engine.again(r.ticket.port_id for r, d in ready if d.kick)
 
     def _admit(self, request: Request, decision: Decision, record: PortRecord | None) -> None:
         """The request is on disk: tell so, and have the ticket wait for the rest."""

@@ -3,7 +3,7 @@
 Ports are marked dirty, not queued as jobs: a port that is marked twice before its turn is served
 once, by its latest record. Everything that waits becomes one batch. Removals go last and in small
 slices, because one removal costs the switch as much as several plugs and blocks them. What was set
-aside because it takes long is gone on with beside the others, and by turns with the removals.
+deferred, because it takes long, is gone on with beside the others, and by turns with the removals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLUG_SLICE = 256
 UNPLUG_SLICE = 16
 
 
-class Crew(Protocol):
+class LaneWorker(Protocol):
     """Who does the work on a lane."""
 
     def removing(self, port_id: str) -> bool:
@@ -48,20 +48,20 @@ class Lane:
     """The thread and queue of one plugin."""
 
     def __init__(
-        self, name: str, crew: Crew, *, clock: Callable[[], float] = time.monotonic
+        self, name: str, worker: LaneWorker, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = name
         self.busy: Busy | None = None
         self.quarantined = False
         #: set by drivers that saw the host change; ends a verifier's pause
         self.changed = threading.Event()
-        self._crew = crew
+        self._worker = worker
         self._clock = clock
         self._dirty: dict[str, None] = {}
-        self._aside: dict[str, None] = {}
-        self._aside_next = True
-        self._errands: dict[str, Callable[[], None]] = {}
-        self._chores: deque[tuple[str, Callable[[], None]]] = deque()
+        self._deferred: dict[str, None] = {}
+        self._deferred_next = True
+        self._urgent: dict[str, Callable[[], None]] = {}
+        self._idle: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
         self._wake = threading.Condition()
         self._thread = Steady(self._run, f"lane-{name}")
@@ -89,36 +89,36 @@ class Lane:
     def later(self, port_ids: Iterable[str]) -> None:
         """Have these ports served again, behind those that wait."""
         with self._wake:
-            self._aside.update(dict.fromkeys(port_ids))
+            self._deferred.update(dict.fromkeys(port_ids))
 
     def others(self) -> bool:
         """Whether anybody waits, or the end is waited for. A port that is being served and was
         marked again counts: something else may be wanted of it by now."""
         with self._wake:
-            return bool(self._dirty or self._errands or self._stopping)
+            return bool(self._dirty or self._urgent or self._stopping)
 
-    def errand(self, what: str, work: Callable[[], None]) -> None:
-        """Have something done on this thread before the next batch; the same errand waits once."""
+    def urgent(self, what: str, work: Callable[[], None]) -> None:
+        """Have something done on this thread before the next batch; the same task waits once."""
         with self._wake:
-            self._errands[what] = work
+            self._urgent[what] = work
             self._wake.notify()
         self.changed.set()
 
-    def chore(self, what: str, work: Callable[[], None]) -> None:
+    def idle(self, what: str, work: Callable[[], None]) -> None:
         """Have something done on this thread once no port waits: nobody is in a hurry for it."""
         with self._wake:
-            self._chores.append((what, work))
+            self._idle.append((what, work))
             self._wake.notify()
 
     @property
     def waiting(self) -> int:
         """How many ports wait."""
-        return len(self._dirty.keys() | self._aside.keys())
+        return len(self._dirty.keys() | self._deferred.keys())
 
     def pending(self) -> tuple[str, ...]:
         """The ports that wait."""
         with self._wake:
-            return tuple(self._dirty | self._aside)
+            return tuple(self._dirty | self._deferred)
 
     def _run(self) -> None:
         while True:
@@ -127,38 +127,38 @@ class Lane:
                     self._wake.wait()
                 if self._stopping:
                     return
-                errands, self._errands = self._errands, {}
-            # What an errand does (a recovery, say) decides what the batch will find.
-            for what, work in errands.items():
+                urgent, self._urgent = self._urgent, {}
+            # What an urgent task does (a recovery, say) decides what the batch will find.
+            for what, work in urgent.items():
                 self._do(what, (), work)
-            batch, chore = self._next()
+            batch, idle = self._next()
             if batch:
-                self._do("serve", batch, partial(self._crew.serve, batch))
-            elif chore is not None:
-                self._do(chore[0], (), chore[1])
+                self._do("serve", batch, partial(self._worker.serve, batch))
+            elif idle is not None:
+                self._do(idle[0], (), idle[1])
 
     def _something(self) -> bool:
-        waiting = self._dirty or self._aside or self._errands or self._chores
+        waiting = self._dirty or self._deferred or self._urgent or self._idle
         return bool(waiting) or self._stopping
 
     def _next(self) -> tuple[tuple[str, ...], tuple[str, Callable[[], None]] | None]:
-        """The next batch; where no port waits, the next chore."""
+        """The next batch; where no port waits, the next idle task."""
         with self._wake:
             if self._stopping:
                 return (), None
             batch = self._take()
-            idle = not batch and not self._errands
-            return batch, self._chores.popleft() if idle and self._chores else None
+            idle = not batch and not self._urgent
+            return batch, self._idle.popleft() if idle and self._idle else None
 
     def _take(self) -> tuple[str, ...]:
-        plugs = [p for p in self._dirty if not self._crew.removing(p)][:PLUG_SLICE]
-        if plugs or (self._aside and (self._aside_next or not self._dirty)):
-            batch = tuple(dict.fromkeys([*plugs, *self._aside]))
-            self._aside.clear()
-            self._aside_next = False
+        plugs = [p for p in self._dirty if not self._worker.removing(p)][:PLUG_SLICE]
+        if plugs or (self._deferred and (self._deferred_next or not self._dirty)):
+            batch = tuple(dict.fromkeys([*plugs, *self._deferred]))
+            self._deferred.clear()
+            self._deferred_next = False
         else:
             batch = tuple(list(self._dirty)[:UNPLUG_SLICE])
-            self._aside_next = True
+            self._deferred_next = True
         for port_id in batch:
             self._dirty.pop(port_id, None)
         return batch

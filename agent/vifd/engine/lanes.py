@@ -1,4 +1,4 @@
-"""The lanes of all plugins, and the errands that are done on them."""
+"""The lanes of all plugins, and the urgent tasks that are done on them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Lanes(dict[str, Lane]):
             finally:
                 done(self._journal.get(port_id))
 
-        self[record.plugin].errand(f"plug {port_id}", work)
+        self[record.plugin].urgent(f"plug {port_id}", work)
 
     def inspect(self, plugin: str) -> Future[Inspection]:
         """Have a plugin held against its contract, without touching a port."""
@@ -77,17 +77,17 @@ class Lanes(dict[str, Lane]):
         def work() -> None:
             future.set_result(inspect(self._workers[plugin].plugin))
 
-        self[plugin].errand(f"inspection {id(future)}", work)
+        self[plugin].urgent(f"inspection {id(future)}", work)
         return future
 
     def reconnected(self, bridge: str) -> None:
         """A switch restarted: have each plugin bring back at once what it lost."""
         for name, lane in self.items():
-            lane.errand(f"return of {bridge}", partial(self._workers[name].reconnected, bridge))
+            lane.urgent(f"return of {bridge}", partial(self._workers[name].reconnected, bridge))
 
     def probe(self, plugin: str) -> None:
         """Have a plugin's health read."""
-        self[plugin].errand("probe", self._workers[plugin].probe)
+        self[plugin].urgent("probe", self._workers[plugin].probe)
 
     def probe_now(self) -> list[Future[None]]:
         """Have every plugin's health read; each future is done once a lane has done it."""
@@ -95,6 +95,6 @@ class Lanes(dict[str, Lane]):
         for name, lane in self.items():
             self.probe(name)
             future: Future[None] = Future()
-            lane.errand(f"probed {id(future)}", partial(future.set_result, None))
+            lane.urgent(f"probed {id(future)}", partial(future.set_result, None))
             done.append(future)
         return done

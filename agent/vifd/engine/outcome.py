@@ -150,7 +150,7 @@ def forgotten(present: PortRecord | None) -> PortRecord | None:
 
 
 def given_back(present: PortRecord | None) -> PortRecord | None:
-    """The port is another hand's again; where its removal was asked for meanwhile, that is next."""
+    """The port is another program's again; a removal asked for meanwhile is next."""
     return None if present is None or present.released else present
 
 

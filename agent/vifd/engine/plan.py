@@ -31,7 +31,7 @@ _UNPROVEN = frozenset(Phase) - {Phase.READY, Phase.LIVE, Phase.QUIESCED}
 def next_step(record: PortRecord, *, repair: bool = True) -> Step:
     """The next step for the port of this record.
 
-    :param repair: whether what another hand changed is brought back; else it is only watched
+    :param repair: whether what another program changed is brought back; else it is only watched
     """
     if record.removing:
         return Step.RELEASE if record.released else Step.UNPLUG

@@ -10,7 +10,7 @@ from vifd import errors
 from vifd.engine import outcome
 from vifd.engine.lane import Busy, Lane
 from vifd.engine.tickets import Tickets
-from vifd.engine.worker.desk import Desk
+from vifd.engine.worker.sink import ResultSink
 from vifd.plugin import Health, Probe
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Quarantine:
     :param probe: has a plugin's health read once it answers again
     """
 
-    desk: Desk
+    sink: ResultSink
     tickets: Tickets
     probe: Callable[[str], None]
 
@@ -54,8 +54,8 @@ class Quarantine:
             "%s: %s; %d ports wait. Next: %s", error.code, error.message,
             len(busy.ports) + lane.waiting, error.hint,
         )  # fmt: skip
-        self.desk.probed(lane.name, Probe(Health.UNAVAILABLE, [error.message]))
+        self.sink.probed(lane.name, Probe(Health.UNAVAILABLE, [error.message]))
         failures = {p: error.copy().at(port=p) for p in busy.ports}
-        self.desk.record({p: outcome.failed(e) for p, e in failures.items()}, failures)
+        self.sink.record({p: outcome.failed(e) for p, e in failures.items()}, failures)
         self.tickets.fail(failures)
         self.probe(lane.name)

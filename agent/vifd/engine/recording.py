@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from vifd import errors
-from vifd.engine import news
+from vifd.engine import notifications
 from vifd.engine.bus import Bus
 from vifd.engine.retries import Retries
 from vifd.engine.tickets import Tickets
@@ -26,7 +26,7 @@ class Recorder:
     :param changed: told of ports that are new, other, or gone
     :param gone: told of ports that are gone
     :param later: has a port that failed tried again after a pause
-    :param mail: called when the outbox has something new
+    :param outbox_changed: called when the outbox has something new
     """
 
     journal: Journal
@@ -37,7 +37,7 @@ class Recorder:
     changed: Callable[[Iterable[str]], None]
     gone: Callable[[Iterable[str]], None]
     later: Callable[[str], None]
-    mail: Callable[[], None]
+    outbox_changed: Callable[[], None]
 
     def accept(self, changes: Mapping[str, Change]) -> Records:
         """Put what callers want on disk; it survives the machine.
@@ -86,7 +86,7 @@ class Recorder:
         durable: bool,
     ) -> Records:
         done = self.journal.commit(
-            changes, events=news.events, outgoing=news.statuses, durable=durable
+            changes, events=notifications.events, outgoing=notifications.statuses, durable=durable
         )
         self.changed(done.new)
         for port_id, record in done.new.items():
@@ -95,8 +95,8 @@ class Recorder:
         if gone:
             self.gone(gone)
         self.bus.publish(done.events)
-        if done.mail:
-            self.mail()
+        if done.outgoing_count:
+            self.outbox_changed()
         return done.new
 
     def _after(

@@ -43,7 +43,7 @@ class Release:
             ticket.fail(error.at("release", port_id))
             return
         lane = self.engine.lanes[present.plugin]
-        lane.errand(f"release {port_id} {id(ticket)}", lambda: self._surely(ticket, force=force))
+        lane.urgent(f"release {port_id} {id(ticket)}", lambda: self._surely(ticket, force=force))
 
     def _served(self, port_id: str) -> PortRecord:
         """The port's record, where its plugin can give ports back.

@@ -12,7 +12,7 @@ from vifd.negotiation.offering import Terms
 class Settings:
     """Times in seconds.
 
-    :param repair: whether what another hand changed is brought back; else it is only reported
+    :param repair: whether what another program changed is brought back; else it is only reported
     :param verify: how long a port may take from made to proven
     :param hang: how long a plugin may take for one call before its lane is quarantined
     :param patience: how long a start waits for its drivers

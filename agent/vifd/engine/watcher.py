@@ -102,7 +102,7 @@ class Watcher:
             drivers.nft.subscribe(self._rules)
 
     def start(self) -> None:
-        self._engine.nudge = self._wake.set
+        self._engine.wake = self._wake.set
         self._thread.start()
 
     def stop(self, timeout: float) -> None:

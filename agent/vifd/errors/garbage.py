@@ -73,7 +73,7 @@ class NotRestorable(VifError):
     """An object that was removed cannot be put back."""
 
     code = "E_GC_UNDO"
-    reached = "vifctl gc undo of what is in another hand now, or is made only with its port"
+    reached = "vifctl gc undo of what is in another program now, or is made only with its port"
     klass = "garbage"
     http = 409
     cni = 7

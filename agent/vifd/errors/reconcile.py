@@ -11,7 +11,7 @@ class Drift(VifError):
     """A port in service was found other than it was made."""
 
     code = "E_REC_DRIFT"
-    reached = 'another hand changed a port in service: the error of its event "degraded"'
+    reached = 'another program changed a port in service: the error of its event "degraded"'
     klass = "reconcile"
     http = 409
     cni = 51

@@ -64,11 +64,11 @@ class Nobody:
     problem: str = ""
 
 
-class Told(TypedDict):
+class Delivery(TypedDict):
     """The part of a subject that the journal and the way to the network service tell."""
 
     waiting: str
-    deaf: str
+    unreachable: str
     service: str
     events: Sequence[Event]
 
@@ -188,7 +188,7 @@ class Examiner:
                     if self._asked.get(record.id) is future:
                         del self._asked[record.id]
 
-        self.engine.lanes[record.plugin].errand(f"explain {record.id}", work)
+        self.engine.lanes[record.plugin].urgent(f"explain {record.id}", work)
 
     def _read(self, port_id: str) -> Explanation:
         """On the lane: the port as it is now, and as the host has it."""
@@ -208,7 +208,9 @@ class Examiner:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             return self._explained(record, None, f"reading it failed: {error}")
         if report is not None:
-            report = replace(report, evidence=[*report.evidence, *self.engine.witness(record)])
+            report = replace(
+                report, evidence=[*report.evidence, *self.engine.extra_evidence(record)]
+            )
         return self._explained(record, report, "the plugin gave no report")
 
     def _explained(self, record: PortRecord, report: Report | None, unasked: str) -> Explanation:
@@ -227,7 +229,7 @@ class Examiner:
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
             unenforced=self._unenforced(record),
-            **self._told(record.id, events),
+            **self._delivery(record.id, events),
         )  # fmt: skip
 
     def _serving(self, plugin: str) -> Serving:
@@ -251,12 +253,14 @@ class Examiner:
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
         return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
 
-    def _told(self, port_id: str, events: int) -> Told:
+    def _delivery(self, port_id: str, events: int) -> Delivery:
         """What the journal says beside the record; without it there is an explanation all the same.
 
         Who answers "why" at night must not fail because the disk does.
         """
-        told = Told(waiting="", deaf=self.service.problem, service=self.service.name, events=())
+        told = Delivery(
+            waiting="", unreachable=self.service.problem, service=self.service.name, events=()
+        )
         with contextlib.suppress(errors.JournalError):
             outgoing = self.journal.waiting(port_id)
             told["waiting"] = outgoing.status if outgoing is not None else ""

@@ -96,7 +96,7 @@ def _of_daemon(subject: Subject) -> Iterator[Break]:
     """The wish itself, and the plugin that shall carry it out."""
     record, serving = subject.record, subject.serving
     if record.removing and record.released:
-        yield Break(Name.INTENT, "the port is being given back to another hand, as was asked for",
+        yield Break(Name.INTENT, "the port is being given back to another program, as was asked",
                     "adopt it again if vifd shall serve it")  # fmt: skip
     elif record.removing:
         yield Break(Name.INTENT, "the port is being removed, as was asked for",
@@ -131,11 +131,11 @@ def _of_guest(subject: Subject, own: list[Break]) -> Iterator[Break]:
 
 
 def _of_service(subject: Subject) -> Iterator[Break]:
-    if not subject.waiting or not subject.deaf:
+    if not subject.waiting or not subject.unreachable:
         return
     text = (
         f"the network service {subject.service!r} has not taken the status {subject.waiting}: "
-        f"{subject.deaf}"
+        f"{subject.unreachable}"
     )
     hint = "look at the network service; vifd tells it again until it takes it"
     yield Break(Name.REPORT, text, hint)

@@ -61,7 +61,7 @@ def device_missing(_: Evidence, subject: Subject) -> str:
 
 def device_anew(finding: Evidence, subject: Subject) -> str:
     return (
-        f"{subject.device} was deleted and made anew by another hand: it is interface "
+        f"{subject.device} was deleted and made anew by another program: it is interface "
         f"{value(finding.have)}, and {value(finding.wanted)} was plugged; what holds the old one "
         "passes nothing"
     )

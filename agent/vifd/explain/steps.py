@@ -150,6 +150,8 @@ def _port(subject: Subject, facts: list[Evidence]) -> _Said:
         return State.OK, f"{text}, local VLAN {say.value(have.get('ovsdb.tag'))}"
     if "bridge.port" in have:
         return State.OK, f"{subject.device} is a port of {subject.bridge}"
+    if have.get("bridge.closed"):
+        return State.OK, f"{subject.device} is closed, and a port of no bridge"
     return _generic(subject, facts)
 
 

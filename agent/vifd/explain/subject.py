@@ -34,14 +34,14 @@ class Subject:
     :param asked: whether the host was read for this answer
     :param unasked: why it was not
     :param running: whether the daemon runs
-    :param repair: whether it repairs what another hand changed
+    :param repair: whether it repairs what another program changed
     :param held: whether it waits until somebody approves what an upgrade changes
     :param retry_in: seconds until the next attempt of a port whose last one failed
     :param guest: the interface of the guest that uses the device
     :param hypervisor: whether the hypervisor could be asked
     :param unenforced: features that are asked for and that nothing enforces
     :param waiting: the status that the network service has not taken yet, or empty
-    :param deaf: why the network service takes nothing
+    :param unreachable: why the network service takes nothing
     :param service: its name
     :param events: of this port, newest first
     """
@@ -60,7 +60,7 @@ class Subject:
     hypervisor: bool = False
     unenforced: Sequence[str] = ()
     waiting: str = ""
-    deaf: str = ""
+    unreachable: str = ""
     service: str = ""
     events: Sequence[Event] = ()
 

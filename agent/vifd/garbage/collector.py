@@ -25,9 +25,9 @@ from vifd.garbage.completeness import Completeness
 from vifd.garbage.disposal import Disposal, Gone
 from vifd.garbage.options import Settings
 from vifd.garbage.reconcile import stood_on
-from vifd.garbage.shelf import Removed, Shelf
-from vifd.garbage.sightings import Sighting, Sightings, State
 from vifd.garbage.survey import Survey, Surveyor
+from vifd.garbage.tracker import OrphanTracker, State, Tracked
+from vifd.garbage.undo_store import Removed, UndoStore
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.model.event import Event
@@ -55,11 +55,11 @@ class Collector:
     journal: Journal
     surveyor: Surveyor
     complete: Completeness
-    shelf: Shelf
+    undo_store: UndoStore
     settings: Settings = field(default_factory=Settings)
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
-    sightings: Sightings = field(init=False)
+    tracker: OrphanTracker = field(init=False)
     _orders: SimpleQueue[Callable[[], None] | None] = field(default_factory=SimpleQueue)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: Steady | None = None
@@ -80,12 +80,12 @@ class Collector:
         complete = Completeness(engine, journal)
         if journal.fresh or journal.set_aside is not None or journal.incomplete:
             complete.lost()
-        return cls(engine, journal, surveyor, complete, Shelf(journal), settings or Settings())
+        return cls(engine, journal, surveyor, complete, UndoStore(journal), settings or Settings())
 
     def __post_init__(self) -> None:
-        self.sightings = Sightings(self.settings.grace)
+        self.tracker = OrphanTracker(self.settings.grace)
         self._disposal = Disposal(
-            self.engine, self.journal, self.surveyor, self.shelf, self._stopping, self.wall,
+            self.engine, self.journal, self.surveyor, self.undo_store, self._stopping, self.wall,
             self._announce,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ class Collector:
         if self._looked is None:
             return self.clock()
         due = self._looked + self.settings.interval
-        ripening = self.sightings.due()
+        ripening = self.tracker.due()
         return due if ripening is None else min(due, max(ripening, self._looked + 0.05))
 
     # --- requests, from any thread ---
@@ -182,49 +182,49 @@ class Collector:
     def look(self) -> Survey:
         """Compare the host with the journal; what a port lacks is repaired."""
         now = self.clock()
-        self.sightings.grace = self.settings.grace
-        self.shelf.expire(self.wall(), self.settings.undo_period)
+        self.tracker.grace = self.settings.grace
+        self.undo_store.expire(self.wall(), self.settings.undo_period)
         self._survey = survey = self.surveyor.look()
-        known = {s.orphan.id for s in self.sightings.all()}
+        known = {s.orphan.id for s in self.tracker.all()}
         orphans = survey.plan.orphans
-        below = stood_on(o for o in orphans if self.shelf.keeps(o.id))
-        self.sightings.look(
+        below = stood_on(o for o in orphans if self.undo_store.keeps(o.id))
+        self.tracker.look(
             now, orphans, answered=survey.answered,
-            kept=lambda id_: id_ in below or self.shelf.keeps(id_),
+            kept=lambda id_: id_ in below or self.undo_store.keeps(id_),
         )  # fmt: skip
         self._looked = now
-        found = [s for s in self.sightings.all() if s.orphan.id not in known]
+        found = [s for s in self.tracker.all() if s.orphan.id not in known]
         self._report(found, survey)
         self.engine.again(survey.plan.dirty)
         if not survey.plan.orphans and not survey.silent:
             self.complete.proven()
         return survey
 
-    def _report(self, found: Sequence[Sighting], survey: Survey) -> None:
-        states = Counter(s.state for s in self.sightings.all())
+    def _report(self, found: Sequence[Tracked], survey: Survey) -> None:
+        states = Counter(s.state for s in self.tracker.all())
         self.engine.metrics.orphans.set(sum(states.values()))
         for state in State:
             self.engine.metrics.garbage.labels(state.value).set(states[state])
         for port, lacks in view.missing(survey.plan).items():
             LOG.warning("port %s lacks %s; it is looked at", port, ", ".join(lacks))
         now = self.clock()
-        for sighting in found:
-            orphan = sighting.orphan
+        for tracked in found:
+            orphan = tracked.orphan
             LOG.info("orphan %s: %s; %s", orphan.id, ", ".join(map(view.describe, orphan.objects)),
-                     view.why(sighting, now, self.settings.grace))  # fmt: skip
+                     view.why(tracked, now, self.settings.grace))  # fmt: skip
         self._post([_event("orphan-found", s.orphan.port, s.orphan.plugin, s.orphan.id)
                     for s in found], self.wall())  # fmt: skip
 
     def _tell(self) -> GarbageView:
         survey = self.look()
         now, grace = self.clock(), self.settings.grace
-        known = sorted(self.sightings.all(), key=lambda s: (s.first, s.orphan.id))
+        known = sorted(self.tracker.all(), key=lambda s: (s.first, s.orphan.id))
         return GarbageView(
             orphans=[view.orphan(s, now, grace) for s in known],
-            removed=[view.removed(r, self.settings.undo_period) for r in self.shelf.all()],
+            removed=[view.removed(r, self.settings.undo_period) for r in self.undo_store.all()],
             automatic=self.settings.automatic,
             doubt=self.complete.doubt(),
-            excess=self._excessive(len(self.sightings.ripe())),
+            excess=self._excessive(len(self.tracker.ripe())),
             grace=grace,
             missing=view.missing(survey.plan),
             suspects=[view.describe(m) for m in survey.plan.suspects],
@@ -237,7 +237,7 @@ class Collector:
     # --- removing ---
 
     def _collect_by_itself(self) -> None:
-        ripe = self.sightings.ripe()
+        ripe = self.tracker.ripe()
         if not self.settings.automatic or self.complete.doubt():
             return
         excess = self._excessive(len(ripe))
@@ -257,7 +257,7 @@ class Collector:
     def _collect(self, ids: Sequence[str] | None, *, force: bool) -> CollectedView:
         self.complete.require(force=force)
         self.look()
-        known = {s.orphan.id: s for s in self.sightings.all()}
+        known = {s.orphan.id: s for s in self.tracker.all()}
         unknown = [i for i in ids or () if i not in known]
         if unknown:
             what = "is orphaned on this host now"
@@ -283,29 +283,29 @@ class Collector:
             facts={"count": count, "total": total, "reason": excess}, stage="garbage"
         )
 
-    def _remove(self, ripe: Sequence[Sighting]) -> Gone:
+    def _remove(self, ripe: Sequence[Tracked]) -> Gone:
         now, grace = self.clock(), self.settings.grace
         reasons = {s.orphan.id: view.why(s, now, grace) for s in ripe}
         done = self._disposal.remove([s.orphan for s in ripe], reasons)
-        self.sightings.forget(r.id for r in done.removed)
+        self.tracker.forget(r.id for r in done.removed)
         return done
 
     def _undo(self, ids: Sequence[str] | None) -> RestoredView:
-        self.shelf.expire(self.wall(), self.settings.undo_period)
-        there = [r for r in self.shelf.all() if not r.restored_at]
-        chosen = there[:1] if ids is None else [self._shelved(i) for i in dict.fromkeys(ids)]
+        self.undo_store.expire(self.wall(), self.settings.undo_period)
+        there = [r for r in self.undo_store.all() if not r.restored_at]
+        chosen = there[:1] if ids is None else [self._undoable(i) for i in dict.fromkeys(ids)]
         if not chosen:
             what = "was removed and can be put back"
             raise errors.GarbageUnknown(facts={"id": "(the last one)", "what": what})
         done = self._disposal.put_back(chosen)
-        self.sightings.forget(r.id for r in done.removed)
+        self.tracker.forget(r.id for r in done.removed)
         return RestoredView(
             restored=[view.removed(r, self.settings.undo_period) for r in done.removed],
             failed=_failures(done),
         )
 
-    def _shelved(self, id_: str) -> Removed:
-        removed = self.shelf.get(id_)
+    def _undoable(self, id_: str) -> Removed:
+        removed = self.undo_store.get(id_)
         if removed is None:
             what = "was removed and can be put back"
             raise errors.GarbageUnknown(facts={"id": id_, "what": what})

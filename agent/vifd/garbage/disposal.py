@@ -15,10 +15,10 @@ import msgspec
 
 from vifd import errors
 from vifd.engine import Engine
-from vifd.garbage.pace import FIRST, Pace
 from vifd.garbage.reconcile import Orphan
-from vifd.garbage.shelf import Removed, Shelf
 from vifd.garbage.survey import Surveyor, on_lane
+from vifd.garbage.throttle import FIRST, Throttle
+from vifd.garbage.undo_store import Removed, UndoStore
 from vifd.plugin.marked import Key, Marked
 from vifd.store import Journal
 
@@ -55,7 +55,7 @@ class Disposal:
     engine: Engine
     journal: Journal
     surveyor: Surveyor
-    shelf: Shelf
+    undo_store: UndoStore
     stopping: threading.Event
     wall: Callable[[], float] = time.time
     tell: Callable[[str, Gone], None] = lambda _what, _portion: None
@@ -64,16 +64,16 @@ class Disposal:
         """Remove orphans that are ripe."""
         done = Gone()
         for plugin, mine in _by_plugin(orphans):
-            start, pace = 0, Pace()
+            start, throttle = 0, Throttle()
             while start < len(mine) and not self.stopping.is_set():
-                portion = mine[start : start + pace.size]
+                portion = mine[start : start + throttle.size]
                 start += len(portion)
                 part = Gone()
                 work = partial(self._discard, plugin, portion, reasons, part)
                 spent = self._await(plugin, portion, part, work)
                 self.tell("removed", part)
                 done.add(part)
-                pace.took(len(portion), spent)
+                throttle.took(len(portion), spent)
                 # as long again as the work took: ports have at least half of the switch's time
                 self.stopping.wait(spent)
         return done
@@ -107,7 +107,7 @@ class Disposal:
             error = errors.PluginMissing(facts={"wanted": plugin, "have": [*self.engine.lanes]})
             done.failed += [(o.id, error) for o in portion]
             return spent
-        future = on_lane(lane.chore, "garbage", timed)
+        future = on_lane(lane.idle, "garbage", timed)
         try:
             _result(future, self.stopping)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
@@ -125,7 +125,7 @@ class Disposal:
         orphans = self._unwanted(portion, done)
         at = self.wall()
         entries = {o.id: _entry(o, reasons.get(o.id, ""), at) for o in orphans}
-        self.shelf.put(entries.values())
+        self.undo_store.put(entries.values())
         failed = self.engine.plugins[plugin].discard([m for o in orphans for m in o.objects])
         self.engine.lanes[plugin].changed.set()
         for orphan in orphans:
@@ -133,8 +133,8 @@ class Disposal:
             done.failed += [(orphan.id, failed[m.key]) for m in orphan.objects if m.key in failed]
             if gone:
                 done.removed.append(msgspec.structs.replace(entries[orphan.id], objects=gone))
-        self.shelf.put(r for r in done.removed if r.id in entries and r != entries[r.id])
-        self.shelf.drop(entries.keys() - {r.id for r in done.removed})
+        self.undo_store.put(r for r in done.removed if r.id in entries and r != entries[r.id])
+        self.undo_store.drop(entries.keys() - {r.id for r in done.removed})
 
     def _unwanted(self, portion: Sequence[Orphan], done: Gone) -> list[Orphan]:
         """Those of a portion that are still nobody's; the others have failed."""
@@ -157,10 +157,10 @@ class Disposal:
         for orphan in orphans:
             back = [m for m in orphan.objects if m.key not in failed]
             done.failed += [(orphan.id, failed[m.key]) for m in orphan.objects if m.key in failed]
-            before = self.shelf.get(orphan.id)
+            before = self.undo_store.get(orphan.id)
             if back and before is not None:
                 done.removed.append(msgspec.structs.replace(before, restored_at=now))
-        self.shelf.put([r for r in done.removed if r.restored_at == now])
+        self.undo_store.put([r for r in done.removed if r.restored_at == now])
 
 
 def _all(orphans: Sequence[Orphan]) -> list[Marked]:

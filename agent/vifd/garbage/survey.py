@@ -86,7 +86,7 @@ class Surveyor:
             future: Future[list[Marked]] = Future()
             future.set_exception(errors.PluginUnhealthy(facts={"plugin": name, "reason": "hangs"}))
             return future
-        return on_lane(lane.errand, "inventory", self.engine.plugins[name].inventory)
+        return on_lane(lane.urgent, "inventory", self.engine.plugins[name].inventory)
 
     def desired(self) -> Desired:
         """What the ports of the journal stand for, as all plugins see it."""

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from vifd.garbage.reconcile import Plan
-from vifd.garbage.shelf import Removed
-from vifd.garbage.sightings import Sighting, State
+from vifd.garbage.tracker import State, Tracked
+from vifd.garbage.undo_store import Removed
 from vifd.plugin import packing
 from vifd.plugin.marked import Key, Marked
 
@@ -102,32 +102,32 @@ class RestoredView(Struct, frozen=True, kw_only=True):
     failed: list[FailureView]
 
 
-def orphan(sighting: Sighting, now: float, grace: float) -> OrphanView:
-    """A sighting for a reader."""
-    o = sighting.orphan
+def orphan(tracked: Tracked, now: float, grace: float) -> OrphanView:
+    """A tracked orphan for a reader."""
+    o = tracked.orphan
     return OrphanView(
         id=o.id,
         plugin=o.plugin,
         port=o.port,
-        state=sighting.state,
-        why=why(sighting, now, grace),
+        state=tracked.state,
+        why=why(tracked, now, grace),
         objects=[describe(m) for m in o.objects],
-        seen_for=round(now - sighting.first, 3),
-        looks=sighting.count,
+        seen_for=round(now - tracked.first, 3),
+        looks=tracked.count,
     )
 
 
-def why(sighting: Sighting, now: float, grace: float) -> str:
+def why(tracked: Tracked, now: float, grace: float) -> str:
     """Why something is an orphan, and why it is removed or not."""
-    port = sighting.orphan.port
+    port = tracked.orphan.port
     reason = f"port {port} is not in the journal" if port else "no port of the journal has it"
-    left = max(0.0, sighting.first + grace - now)
+    left = max(0.0, tracked.first + grace - now)
     tail = {
-        State.HELD: f"left alone: {sighting.orphan.holder}",
+        State.HELD: f"left alone: {tracked.orphan.holder}",
         State.KEPT: "left alone: it was put back on request",
         State.SEEN: f"not yet: {left:.0f} s of the grace period are left",
-        State.RIPE: f"seen {sighting.count} times in {now - sighting.first:.0f} s",
-    }[sighting.state]
+        State.RIPE: f"seen {tracked.count} times in {now - tracked.first:.0f} s",
+    }[tracked.state]
     return f"{reason}; {tail}"
 
 

@@ -40,7 +40,7 @@ class Guests:
         self._starter = GuestStarter(hypervisor, journal, engine.metrics, policy)
         self._preparer = Preparer(engine, journal)
         self._repairer = Repairer(engine, journal, hypervisor, self._watch)
-        engine.witness = self._watch.evidence
+        engine.extra_evidence = self._watch.evidence
 
     def start(self) -> None:
         self._hypervisor.start()

@@ -16,8 +16,8 @@ from vifd.engine import Engine
 from vifd.engine.decision import Request
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
-from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
+from vifd.guests.pool import Pool
 from vifd.hypervisor import GuestInterface
 from vifd.model import PortRecord
 from vifd.model.status import settled
@@ -64,17 +64,17 @@ class Preparer:
     def __init__(self, engine: Engine, journal: Journal) -> None:
         self._engine = engine
         self._journal = journal
-        self._errands = Errands("guest-prepare", PARALLEL)
+        self._pool = Pool("guest-prepare", PARALLEL)
 
     def stop(self) -> None:
-        self._errands.stop()
+        self._pool.stop()
 
     def prepare(
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
     ) -> Future[Prepared]:
         """Have every port of the guest read back, and repaired or made where that is needed."""
         deadline = time.monotonic() + timeout
-        return self._errands.submit(self._prepare, guest, interfaces, request_id, deadline)
+        return self._pool.submit(self._prepare, guest, interfaces, request_id, deadline)
 
     def _prepare(
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, deadline: float

@@ -14,8 +14,8 @@ from vifd.engine import Engine
 from vifd.engine.decision import Request
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
-from vifd.guests.errands import Errands
 from vifd.guests.matching import interface_of
+from vifd.guests.pool import Pool
 from vifd.guests.watch import PATIENCE, GuestWatch
 from vifd.hypervisor import Control, GuestInterface
 from vifd.model import PortRecord
@@ -55,10 +55,10 @@ class Repairer:
         self._journal = journal
         self._hypervisor = hypervisor
         self._watch = watch
-        self._errands = Errands("guest-repair", PARALLEL)
+        self._pool = Pool("guest-repair", PARALLEL)
 
     def stop(self) -> None:
-        self._errands.stop()
+        self._pool.stop()
 
     def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
         """Repair what the port's guest makes of it; a guest that has its device is left alone.
@@ -68,7 +68,7 @@ class Repairer:
         """
         if self._journal.get(port_id) is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return self._errands.submit(self._counted, port_id, request_id, timeout)
+        return self._pool.submit(self._counted, port_id, request_id, timeout)
 
     def _counted(self, port_id: str, request_id: str, timeout: float) -> Repaired:
         counter = self._engine.metrics.guests

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from vifd import errors
 from vifd.engine.metrics import Metrics
-from vifd.guests.errands import Errands
 from vifd.guests.matching import ports_of
+from vifd.guests.pool import Pool
 from vifd.hypervisor import Control, Guest, Rest
 from vifd.model import Phase, PortRecord
 from vifd.steady import Steady
@@ -84,7 +84,7 @@ class GuestStarter:
         self._started = 0
         self._said = False
         self._stopping = threading.Event()
-        self._errands = Errands("guest-start", policy.parallel)
+        self._pool = Pool("guest-start", policy.parallel)
         self._thread = Steady(self._run, "guest-starter")
 
     def start(self) -> None:
@@ -95,7 +95,7 @@ class GuestStarter:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join(timeout)
-        self._errands.stop()
+        self._pool.stop()
 
     def _run(self) -> None:
         while self._clock() < self._end and not self._stopping.wait(0.5):
@@ -121,7 +121,7 @@ class GuestStarter:
                 if devices and self._within_limit(guest):
                     self._attempts[guest.id] = self._attempts.get(guest.id, 0) + 1
                     self._due[guest.id] = float("inf")
-                    self._errands.submit(self._start_one, guest, devices)
+                    self._pool.submit(self._start_one, guest, devices)
 
     def _within_limit(self, guest: Guest) -> bool:
         if guest.id in self._attempts:

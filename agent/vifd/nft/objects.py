@@ -10,6 +10,8 @@ from vifd.nft.expr import Expr, Verdict, interface
 
 #: The table of vifd.
 TABLE = "vifd"
+#: Its set of the taps of ports on bridges of the kernel, open or closed.
+GUARDED = "ports"
 
 
 class Hook(IntEnum):

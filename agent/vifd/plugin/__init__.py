@@ -36,7 +36,7 @@ from vifd.plugin.base import CONTRACT_VERSION, GROUP, VERBS, VifPlugin
 from vifd.plugin.health import UNPROBED, Health, Probe, Uplink
 from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Requirement
-from vifd.plugin.ledger import Entry, Growing
+from vifd.plugin.ledger import Entry, NamingView
 from vifd.plugin.mappings import mappings
 
 __all__ = [
@@ -47,10 +47,10 @@ __all__ = [
     "VERBS",
     "Advert",
     "Entry",
-    "Growing",
     "Health",
     "Host",
     "Item",
+    "NamingView",
     "Observed",
     "Outcomes",
     "Probe",

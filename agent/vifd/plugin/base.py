@@ -57,7 +57,7 @@ class VifPlugin(abc.ABC):
         """The oslo.config options of the plugin's group, which has the plugin's name."""
         return ()
 
-    def recipe(self) -> str:
+    def fingerprint(self) -> str:
         """A fingerprint of how ports are made: another one where the same port, on the same host,
         would now be made in another way. The upgrade guard looks at the host before it is changed.
 
@@ -189,7 +189,7 @@ class VifPlugin(abc.ABC):
     def release(self, batch: Sequence[Item]) -> Outcomes:
         """Give every port of the batch back in place: marks, flows and filters of ours go, the
         device and the switch port stay, as they were before :meth:`claim`, and no frame is lost.
-        What is gone, or another hand's already, is no error; repeating it converges.
+        What is gone, or another program's already, is no error; repeating it converges.
 
         ``open`` of an item says whether its traffic passes.
         """

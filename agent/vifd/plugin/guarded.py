@@ -72,8 +72,8 @@ class Guarded(VifPlugin):
     def describe(self) -> Advert:  # type: ignore[override]
         return self._call("describe", self.inner.describe, judging.sound_advert)
 
-    def recipe(self) -> str:
-        return self._call("recipe", self.inner.recipe, _text)
+    def fingerprint(self) -> str:
+        return self._call("fingerprint", self.inner.fingerprint, _text)
 
     def probe(self) -> Probe:
         return self._call("probe", self.inner.probe, judging.sound_probe)

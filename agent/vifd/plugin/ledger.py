@@ -18,7 +18,7 @@ class Entry:
     open: bool
 
 
-class Growing(dict[str, Entry]):
+class NamingView(dict[str, Entry]):
     """The ledger while a batch is named: ports are added to it, one by one.
 
     :ivar derived: what a plugin made of the entries so far, under a key of its own, so that it need

@@ -21,10 +21,10 @@ class Committed(NamedTuple):
     :param old: the records as they were
     :param new: the records as they are (``None``: forgotten)
     :param events: the events with their ids
-    :param mail: how many statuses went into the outbox
+    :param outgoing_count: how many statuses went into the outbox
     """
 
     old: Records
     new: Records
     events: list[Event]
-    mail: int
+    outgoing_count: int

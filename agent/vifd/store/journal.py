@@ -220,7 +220,7 @@ class Journal:
                 new = {i: self._counted(old[i], change(old[i])) for i, change in changes.items()}
                 floor = self._write(tables, old, new)
                 posted = self._post(tables, events(old, new) if events else ())
-                mail = tables.enqueue(outgoing(old, new) if outgoing else ())
+                outgoing_count = tables.enqueue(outgoing(old, new) if outgoing else ())
             self._floor = floor
             for port_id, record in new.items():
                 if record is None:
@@ -228,7 +228,7 @@ class Journal:
                 else:
                     self._records[port_id] = record
                     self.unreadable.pop(port_id, None)
-        return Committed(old, new, posted, mail)
+        return Committed(old, new, posted, outgoing_count)
 
     def post(self, events: Sequence[Event]) -> list[Event]:
         """Add events that change no port.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vifd.drivers import (
@@ -11,6 +11,7 @@ from vifd.drivers import (
     Device,
     FdbEntry,
     Link,
+    Program,
     Spec,
     VlanSpec,
     VxlanSpec,
@@ -20,7 +21,7 @@ from vifd.errors import DeviceError
 from vifd.testing.faults import Faults
 from vifd.testing.links import FakeLinks
 
-KINDS = ("bridge", "vlan", "vxlan", "vlan_filtering")
+KINDS = ("bridge", "vlan", "vxlan", "vlan_filtering", "guard")
 
 
 @dataclass
@@ -32,6 +33,7 @@ class _State:
     master: int | None = None
     port: BridgePort | None = None
     addresses: list[str] = field(default_factory=list)
+    guard: Program | None = None
 
 
 class FakeBridging(Faults):
@@ -127,6 +129,7 @@ class FakeBridging(Faults):
                 link = self._links.peek(name)
                 if link is not None:
                     self._state(link).master = self._state(link).port = None
+                    self._fdb = {key: at for key, at in self._fdb.items() if at != name}
 
     def addresses(self, name: str) -> list[str]:
         """See :class:`vifd.drivers.Bridging`."""
@@ -170,6 +173,27 @@ class FakeBridging(Faults):
                 if not entry.remote:
                     master = self._state(self._link(entry.device)).master
                     self._fdb[master or 0, entry.mac, entry.vlan] = entry.device
+
+    def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
+        """See :class:`vifd.drivers.Bridging`."""
+        failed: dict[str, Exception] = {}
+        with self._call("guard"):
+            for name, program in programs.items():
+                fault, link = self._next("guard", name), self._links.peek(name)
+                if fault or link is None:
+                    failed[name] = fault.error if fault else missing(name)
+                elif "guard" in self._missing:
+                    facts = {"device": name, "problem": "cannot guard: Operation not supported"}
+                    failed[name] = DeviceError(facts=facts, stage="device")
+                else:
+                    self._state(link).guard = program
+        return failed
+
+    def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("guards"):
+            links = {name: self._links.peek(name) for name in names}
+            return {name: self._state(link).guard for name, link in links.items() if link}
 
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""

@@ -18,9 +18,9 @@ from vifd import errors
 from vifd.drivers import Drivers
 from vifd.model import Attachment, Phase
 from vifd.testing.attachments import attachment as plain
-from vifd.testing.office import SETTINGS, Office
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.profile import Profile
+from vifd.testing.running import SETTINGS, Running
 from vifd.testing.wait import PATIENCE, until
 
 #: Callers at once, and turns of plugging and unplugging.
@@ -58,93 +58,93 @@ class EngineContract:
         return FakeBackend()
 
     @pytest.fixture
-    def office(
+    def running(
         self, tmp_path: Path, drivers: Drivers, profile: Profile, neighbour: FakeBackend
-    ) -> Iterator[Office]:
+    ) -> Iterator[Running]:
         """An engine that once had a port: what the plugin makes for all ports is there."""
-        with Office(tmp_path, drivers, profile, [Neighbour(neighbour)]) as office:
-            office.plug(profile.attachment(99))
-            office.unplug(profile.attachment(99).id)
-            yield office
-            office.quiet()
-            for record in office.agent.ports():
-                office.unplug(record.id)
+        with Running(tmp_path, drivers, profile, [Neighbour(neighbour)]) as running:
+            running.plug(profile.attachment(99))
+            running.unplug(profile.attachment(99).id)
+            yield running
+            running.quiet()
+            for record in running.agent.ports():
+                running.unplug(record.id)
         assert profile.residue(drivers) == set()
 
     # --- many callers ---
 
     def test_many_callers_plug_one_port_once(
-        self, office: Office, profile: Profile, drivers: Drivers
+        self, running: Running, profile: Profile, drivers: Drivers
     ) -> None:
         wanted = profile.attachment(1)
-        office.plug(wanted)
+        running.plug(wanted)
         alone = profile.residue(drivers)
-        office.unplug(wanted.id)
+        running.unplug(wanted.id)
         with ThreadPoolExecutor(_CALLERS) as pool:
-            records = list(pool.map(office.plug, [wanted] * _CALLERS))
+            records = list(pool.map(running.plug, [wanted] * _CALLERS))
         assert {r.phase for r in records} == {Phase.LIVE}
-        office.quiet()
+        running.quiet()
         assert len(_kinds(profile.residue(drivers))) == len(_kinds(alone))
         assert len(profile.residue(drivers)) == len(alone)
 
     def test_callers_who_differ_end_with_one_of_their_documents(
-        self, office: Office, profile: Profile
+        self, running: Running, profile: Profile
     ) -> None:
         wanted = profile.attachment(1)
-        office.plug(wanted)
+        running.plug(wanted)
         documents = [wanted, profile.altered(wanted)] * (_CALLERS // 2)
         with ThreadPoolExecutor(_CALLERS) as pool:
-            tickets = list(pool.map(office.submit, documents))
+            tickets = list(pool.map(running.submit, documents))
         for ticket in tickets:
             error = ticket.done.exception(PATIENCE)
             assert error is None or isinstance(error, errors.VifError), error
-        record = office.settled(wanted.id)
+        record = running.settled(wanted.id)
         assert record.report is not None
         assert record.report.clean, record.report.findings
 
     def test_plug_and_unplug_at_once_leave_all_or_nothing(
-        self, office: Office, profile: Profile, drivers: Drivers
+        self, running: Running, profile: Profile, drivers: Drivers
     ) -> None:
         wanted = profile.attachment(1)
 
         def caller(number: int) -> None:
             for turn in range(4):
                 if (number + turn) % 2:
-                    office.submit(wanted)
+                    running.submit(wanted)
                 else:
-                    office.agent.unplug([wanted.id], "req-test")
+                    running.agent.unplug([wanted.id], "req-test")
 
         with ThreadPoolExecutor(_CALLERS) as pool:
             list(pool.map(caller, range(_CALLERS)))
-        office.submit(wanted).accepted.result(PATIENCE)
-        office.settled(wanted.id)
-        office.unplug(wanted.id)
+        running.submit(wanted).accepted.result(PATIENCE)
+        running.settled(wanted.id)
+        running.unplug(wanted.id)
         assert profile.residue(drivers) == set()
 
     # --- deadlines and exceptions ---
 
     @pytest.mark.parametrize("verb", ["plug", "check"])
     def test_a_verb_that_hangs_costs_its_own_ports_only(
-        self, office: Office, profile: Profile, verb: str
+        self, running: Running, profile: Profile, verb: str
     ) -> None:
         wanted, gate = profile.attachment(1), threading.Event()
-        office.engine.configure(replace(SETTINGS, hang=_HANG))
-        _instead(office, verb, lambda call: lambda batch: (gate.wait(PATIENCE), call(batch))[1])
+        running.engine.configure(replace(SETTINGS, hang=_HANG))
+        _instead(running, verb, lambda call: lambda batch: (gate.wait(PATIENCE), call(batch))[1])
         try:
-            hanging = office.submit(wanted)
+            hanging = running.submit(wanted)
             other = beside(1)
-            assert office.plug(other).phase is Phase.LIVE
+            assert running.plug(other).phase is Phase.LIVE
             error = hanging.done.exception(PATIENCE)
             assert isinstance(error, errors.PluginTimeout), error
-            assert office.engine.lanes[office.name].quarantined
+            assert running.engine.lanes[running.name].quarantined
         finally:
             gate.set()
-        until(lambda: not office.engine.lanes[office.name].quarantined, "it is in use again")
-        office.settled(wanted.id)
+        until(lambda: not running.engine.lanes[running.name].quarantined, "it is in use again")
+        running.settled(wanted.id)
 
     @pytest.mark.parametrize("verb", ["name", "plug", "activate", "check", "deactivate", "unplug"])
     def test_a_verb_that_raises_is_tried_again(
-        self, office: Office, profile: Profile, drivers: Drivers, verb: str
+        self, running: Running, profile: Profile, drivers: Drivers, verb: str
     ) -> None:
         wanted = profile.attachment(1)
         left = [1]
@@ -157,30 +157,30 @@ class EngineContract:
 
             return raising
 
-        _instead(office, verb, once)
-        ticket = office.submit(wanted)
+        _instead(running, verb, once)
+        ticket = running.submit(wanted)
         error = ticket.done.exception(PATIENCE)
         if verb in ("name", "plug", "activate", "check"):
             assert isinstance(error, errors.InternalError), error
             assert "ordered in" in str(error)
         else:
             assert error is None
-        office.settled(wanted.id)
-        office.agent.set_role(wanted.id, _inactive(), "req-test").done.exception(PATIENCE)
-        office.unplug(wanted.id)
+        running.settled(wanted.id)
+        running.agent.set_role(wanted.id, _inactive(), "req-test").done.exception(PATIENCE)
+        running.unplug(wanted.id)
         assert not left
         assert profile.residue(drivers) == set()
 
     # --- leaks ---
 
     def test_many_turns_leave_nothing(
-        self, office: Office, profile: Profile, drivers: Drivers
+        self, running: Running, profile: Profile, drivers: Drivers
     ) -> None:
         def turn() -> None:
             for number in (1, 2):
-                office.plug(profile.attachment(number))
+                running.plug(profile.attachment(number))
             for number in (1, 2):
-                office.unplug(profile.attachment(number).id)
+                running.unplug(profile.attachment(number).id)
 
         turn()
         before = _held()
@@ -193,12 +193,12 @@ class EngineContract:
 
 
 def _instead(
-    office: Office, verb: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+    running: Running, verb: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 ) -> None:
     """Put something between the engine and a verb of the plugin under test."""
-    wrapped = wrap(getattr(office.plugin, verb))
+    wrapped = wrap(getattr(running.plugin, verb))
     wrapped.__name__ = verb
-    setattr(office.plugin, verb, wrapped)
+    setattr(running.plugin, verb, wrapped)
 
 
 def beside(number: int) -> Attachment:

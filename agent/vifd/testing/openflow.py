@@ -107,11 +107,11 @@ class FakeOpenFlow:
         self._callbacks.append(callback)
 
     def watch(self, callback: Callable[[str, Sequence[Update]], None]) -> None:
-        """Have ``callback(bridge, updates)`` called when another hand changes flows."""
+        """Have ``callback(bridge, updates)`` called when another program changes flows."""
         self._observers.append(callback)
 
     def watch_ports(self, callback: Callable[[str, str], None]) -> None:
-        """Have ``callback(bridge, port)`` called when another hand sets something of a port."""
+        """Have ``callback(bridge, port)`` called when another program sets something of a port."""
         self._of_ports.append(callback)
 
     def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
@@ -155,13 +155,13 @@ class FakeOpenFlow:
             )
 
     def install(self, bridge: str, *flows: Flow) -> None:
-        """Put flows there as another hand would, without a connection."""
+        """Put flows there as another program would, without a connection."""
         with self._held():
             self._flows.setdefault(bridge, {}).update({flow.key: flow for flow in flows})
         self._observed(bridge, Event.ADDED, flows)
 
     def wipe(self, bridge: str) -> None:
-        """Remove all flows as another hand would."""
+        """Remove all flows as another program would."""
         with self._held():
             gone = self._flows.pop(bridge, {})
         self._observed(bridge, Event.REMOVED, gone.values())

@@ -19,9 +19,9 @@ from vifd.engine.plan import Step
 from vifd.model import Document, PortRecord, Report
 from vifd.model.status import settled, wants_open
 from vifd.store import Journal
+from vifd.upgrade.installed import InstalledVersions
+from vifd.upgrade.installed import differences as upgraded
 from vifd.upgrade.options import Settings
-from vifd.upgrade.stamp import Stamp
-from vifd.upgrade.stamp import differences as upgraded
 from vifd.upgrade.view import Affected, State, UpgradeView, affected
 
 LOG = logging.getLogger(__name__)
@@ -33,15 +33,17 @@ NOTE = "installed"
 class Guard:
     """One start's guard; asked by lanes, the API and the watcher.
 
-    :param stamp: what runs now
+    :param installed: what runs now
     :ivar state: where it is
     """
 
-    def __init__(self, engine: Engine, journal: Journal, settings: Settings, stamp: Stamp) -> None:
+    def __init__(
+        self, engine: Engine, journal: Journal, settings: Settings, installed: InstalledVersions
+    ) -> None:
         self._engine = engine
         self._journal = journal
         self._settings = settings
-        self._stamp = stamp
+        self._installed = installed
         self.state = State.NONE
         self._upgraded: list[str] = []
         self._waiting: set[str] = set()
@@ -58,15 +60,15 @@ class Guard:
         """Before the engine starts: is this an upgrade, and is there anything to lose?"""
         records = self._journal.records()
         used = {r.plugin for r in records.values() if r.wiring is not None}
-        old = self._journal.note(NOTE, Stamp)
-        self._upgraded = upgraded(old, self._stamp, used) if used else []
+        old = self._journal.note(NOTE, InstalledVersions)
+        self._upgraded = upgraded(old, self._installed, used) if used else []
         if not self._upgraded or not self._settings.guard:
             self._remember()
             return
         LOG.warning("upgrade: %s; ports are read back before any is changed",
                     "; ".join(self._upgraded))  # fmt: skip
         self._before = {i: r.report for i, r in records.items()
-                        if r.wiring is not None and r.plugin in self._stamp.plugins}  # fmt: skip
+                        if r.wiring and r.plugin in self._installed.plugins}  # fmt: skip
         self.state = State.MEASURING
         self._engine.restrain(on=True)
 
@@ -128,8 +130,8 @@ class Guard:
 
     def _remember(self) -> None:
         try:
-            if self._journal.note(NOTE, Stamp) != self._stamp:
-                self._journal.remember(NOTE, self._stamp)
+            if self._journal.note(NOTE, InstalledVersions) != self._installed:
+                self._journal.remember(NOTE, self._installed)
         except errors.JournalError as error:
             LOG.warning("%s: %s; it is asked again after the next start",
                         error.code, error.message)  # fmt: skip
@@ -185,7 +187,9 @@ class Guard:
         return errors.ApprovalNeeded(facts=facts, stage="upgrade", port=port)
 
     def _affected(self) -> list[Affected]:
-        served = (r for r in self._journal.records().values() if r.plugin in self._stamp.plugins)
+        served = (
+            r for r in self._journal.records().values() if r.plugin in self._installed.plugins
+        )
         return [a for r in served if (a := affected(r)) is not None]
 
     # --- approval ---

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from vifd.drivers import Bridging, Device, Nft
+from vifd.drivers import Bridging, Device, Nft, Program
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.nft.objects import Chain, Rule
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.guarding import SHUT, guard
 from vifd_linuxbridge.networks import bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import bridge_port, entry
@@ -29,13 +30,14 @@ class Checking:
 
     def __init__(
         self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
-        batch: Batch,
+        batch: Batch, *, guarding: bool,
     ) -> None:  # fmt: skip
         self.bridging = bridging
         self.nft = nft
         self.settings = settings
         self.clock = clock
         self.batch = batch
+        self.guarding = guarding
 
     def run(self) -> dict[str, Report]:
         """A report for every port."""
@@ -50,18 +52,25 @@ class Checking:
         base = self._base()
         filters = self._filters(works)
         entries = self._entries(works)
+        guards = self._guards(works)
         for work in works:
-            judged, passing = filters(work)
-            facts = device_evidence(work, devices.get(work.device))
+            judged, gate = filters(work)
+            device = devices.get(work.device)
+            facts = device_evidence(work, device)
+            facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
             facts += [*base, *judged]
             facts += network_evidence(work, devices, self.settings)
             facts += [entries[work.id]] if work.id in entries else []
+            passing = gate and device is not None and device.master is not None
             reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports
 
     def _devices(self, works: Sequence[Work]) -> dict[str, Device]:
         names = [n for w in works for n in (w.device, w.names.bridge, w.names.uplink) if n]
         return self.bridging.get(names)
+
+    def _guards(self, works: Sequence[Work]) -> Mapping[str, Program | None]:
+        return self.bridging.guards([w.device for w in works]) if self.guarding else {}
 
     def _base(self) -> list[Evidence]:
         """The chains that all ports share."""
@@ -137,6 +146,17 @@ def device_evidence(work: Work, device: Device | None) -> list[Evidence]:
     return [*facts, Evidence("device.carrier", have=link.carrier, source="netlink")]
 
 
+def guard_evidence(work: Work, have: Program | None) -> list[Evidence]:
+    """What is refused on the device itself."""
+    wanted = guard(work.filter())
+    told = "missing" if have is None else "as wanted" if have == wanted else _steps(have)
+    return [fact("device.guard", told, "as wanted", "netlink")]
+
+
+def _steps(program: Program) -> str:
+    return "closed" if program == SHUT else f"another program of {len(program)} steps"
+
+
 def network_evidence(work: Work, devices: dict[str, Device], settings: Settings) -> list[Evidence]:
     """The port on its bridge, the bridge, and its way out."""
     names, device = work.names, devices.get(work.device)
@@ -147,7 +167,10 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
         problem = "" if bridge is not None and bridge.link.kind == "bridge" else "missing"
     facts = [fact("bridge", problem or "as wanted", "as wanted", "netlink")]
     index = bridge.link.ifindex if bridge is not None else None
-    if device is not None:
+    if device is not None and not work.filter().opened:
+        # it becomes a port of the bridge when it opens
+        facts.append(fact("bridge.closed", device.master is None, True, "netlink"))
+    elif device is not None:
         wanted = bridge_port(work)
         facts += [
             fact("bridge.port", device.master, index, "netlink"),

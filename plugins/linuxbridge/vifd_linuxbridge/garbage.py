@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft
 from vifd.errors import GarbageChanged, VifError
-from vifd.model import Role
+from vifd.model import Role, restore
 from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
 from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring
 from vifd_linuxbridge.antispoof import target_chain
+from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
 OPENED = "its device is open: a guest, or another program, has it"
@@ -29,6 +30,7 @@ class Garbage:
     """
 
     others: frozenset[str]
+    settings: Settings
     links: Links
     bridging: Bridging
     nft: Nft
@@ -47,10 +49,26 @@ class Garbage:
             _chain(chains[n], port, marked) for n, port in owners.items() if not _second(n, owners)
         ]
         found += self._guards(owners)
-        taps = (_tap(d, owners, names, below) for d in there.values())
+        indices = {name: index for index, name in names.items()}
+        ground = {
+            n: below.get(d.master or indices.get(self._home(chains.get(n)), 0), ())
+            for n, d in there.items()
+        }
+        taps = (_tap(d, owners, names, ground[n]) for n, d in there.items())
         found += [m for m in taps if m is not None]
         found += [self._network(d, names) for d in there.values() if marks.is_network(d.link.alias)]
         return found
+
+    def _home(self, chain: Chain | None) -> str:
+        """The bridge that a port belongs to, by its document: while it is closed it is on none."""
+        document = marks.document(chain.rules, Role.INACTIVE) if chain is not None else None
+        if document is None:
+            return ""
+        try:
+            attachment = restore(document).attachment
+        except VifError:
+            return ""
+        return wiring.plan(attachment, self.settings, multi_queue=False).bridge
 
     def _guards(self, chains: Mapping[str, str]) -> Iterator[Marked]:
         """Elements of our sets for devices that have no chain."""
@@ -204,9 +222,8 @@ def _grounds(marked: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
 
 
 def _tap(
-    device: Device, chains: Mapping[str, str], names: Mapping[int, str],
-    below: Mapping[int, tuple[str, ...]],
-) -> Marked | None:  # fmt: skip
+    device: Device, chains: Mapping[str, str], names: Mapping[int, str], below: tuple[str, ...]
+) -> Marked | None:
     """A guest's device that is on a bridge of the kernel, or has a filter of ours."""
     link = device.link
     port_id = marks.port_of(link.alias)
@@ -217,7 +234,7 @@ def _tap(
     return Marked(
         kind=Kind.DEVICE, name=link.name, owner=port_id, identity=str(link.ifindex),
         holder=OPENED if link.carrier else "", uses=(link.name,),
-        stands_on=below.get(device.master or 0, ()),
+        stands_on=below,
         backup=restoring.tap_backup(device, names),
     )  # fmt: skip
 

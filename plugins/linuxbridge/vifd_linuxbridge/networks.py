@@ -7,7 +7,10 @@ changed one after another.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from vifd.drivers import (
+    MARK,
     BridgePort,
     BridgeSpec,
     Bridging,
@@ -17,18 +20,28 @@ from vifd.drivers import (
     VxlanSpec,
 )
 from vifd.errors import BridgeMissing, DeviceError, MtuTooLarge, NameClash, VifError
+from vifd.plugin import Entry
 from vifd_linuxbridge import marks, wiring
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.wiring import LinuxWiring
 
 
 class Networks:
-    """The networks of this host, made and removed over the drivers."""
+    """The networks of this host, made and removed over the drivers.
 
-    def __init__(self, bridging: Bridging, links: Links, settings: Settings) -> None:
+    :param ledger: every port of this host that has names: closed ports are on no bridge
+    :param guarding: whether this kernel guards devices
+    """
+
+    def __init__(
+        self, bridging: Bridging, links: Links, settings: Settings,
+        ledger: Callable[[], Mapping[str, Entry]], *, guarding: bool,
+    ) -> None:  # fmt: skip
         self._bridging = bridging
         self._links = links
         self._settings = settings
+        self._ledger = ledger
+        self.guarding = guarding
 
     def ensure(self, names: LinuxWiring, mtu: int) -> None:
         """Have the bridge and its way out; what is as wanted is only read.
@@ -99,7 +112,7 @@ class Networks:
 
     def remove_unused(self, names: LinuxWiring) -> None:
         """Remove what nobody stands on any more, if it is ours: a bridge that has a port besides
-        its way out stays."""
+        its way out stays, and so does one that a closed port belongs to."""
         if not names.own_bridge:
             return
         there = self._bridging.get([names.bridge, *([names.uplink] if names.uplink else [])])
@@ -109,13 +122,20 @@ class Networks:
             if bridge.link.alias != alias:
                 return
             members = [m.link.name for m in self._bridging.members(names.bridge)]
-            if set(members) - {names.uplink}:
+            if set(members) - {names.uplink} or self._waiting(names.bridge):
                 return
         uplink = there.get(names.uplink)
         mine = [d for d in (uplink, bridge) if d is not None and d.link.alias == alias]
         if bridge and uplink and uplink not in mine and uplink.master == bridge.link.ifindex:
             self._bridging.release([names.uplink])
         self._links.delete([device.link.name for device in mine])
+
+    def _waiting(self, bridge: str) -> bool:
+        """Whether a tap is there whose port is closed, and will be a port of the bridge."""
+        entries = [e.wiring for e in self._ledger().values()]
+        devices = [w.device for w in entries if w.details.get("bridge") == bridge]
+        there = self._links.get(devices) if devices else {}
+        return any(link.alias.startswith(MARK) for link in there.values())
 
 
 def alias_of(names: LinuxWiring) -> str:

@@ -1,23 +1,25 @@
 """Plug, activate, deactivate: the steps of a batch, in order.
 
-The filter comes first and closed, then the bridge, then the tap, which becomes a port of the bridge
-last: there is no moment at which an unfiltered frame could pass. The way back of a step is
+The filter comes first and closed, then the bridge, then the tap with its guard. A closed port is no
+port of the bridge: it becomes one when it opens, last, so there is no moment at which an unfiltered
+frame could pass, and a packet filter that is flushed opens nothing. The way back of a step is
 registered before the step is taken, because a call that fails may have had its effect all the same;
 every way back looks at the mark before it removes anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
-from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Tap
+from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Program, Tap
 from vifd.errors import DeviceError, wrap
 from vifd.nft.objects import Chain, Change, Element
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.removal import remark, remove_device
@@ -28,14 +30,17 @@ class Plugging:
     """One ``plug`` call."""
 
     def __init__(
-        self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, batch: Batch
-    ) -> None:
+        self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, networks: Networks,
+        batch: Batch,
+    ) -> None:  # fmt: skip
         self.links = links
         self.bridging = bridging
         self.nft = nft
         self.settings = settings
-        self.networks = Networks(bridging, links, settings)
+        self.networks = networks
         self.batch = batch
+        #: devices that were there before
+        self._before: dict[str, Link] = {}
         self._filter_undo: dict[str, Callable[[], object]] = {}
 
     def run(self) -> Batch:
@@ -43,6 +48,7 @@ class Plugging:
         self._filters()
         self._networks()
         self._taps()
+        self._guards()
         self._ports()
         self._forward()
         return self.batch
@@ -93,6 +99,7 @@ class Plugging:
     def _taps(self) -> None:
         remark(self.links, self.batch)
         before = self._without_misfits(self.links.get([w.device for w in self.batch]))
+        self._before = before
         for work in self.batch:
             link = before.get(work.device)
             if link is None:
@@ -130,24 +137,66 @@ class Plugging:
             owner=self.settings.tap_owner,
         )  # fmt: skip
 
-    # --- 4: ports of the bridge ---
+    # --- 4: guards, which outlive the filter ---
+
+    def _guards(self) -> None:
+        if not self.networks.guarding:
+            return
+        there = [w.device for w in self.batch if w.device in self._before]
+        have = self.bridging.guards(there) if there else {}
+        for work in self.batch:
+            former = have.get(work.device)
+            if former is not None:
+                back = partial(self.bridging.guard, {work.device: former})
+                work.item.undo.push("guard", back)
+        set_guards(self.bridging, self.batch, [w for w in self.batch if _unlike(w, have)])
+
+    # --- 5: ports of the bridge ---
 
     def _ports(self) -> None:
-        wanted = {w.device: bridge_port(w) for w in self.batch}
-        plugged = [w.device for w in self.batch if w.item.wiring is not None]
-        bridges = {wanted[name].bridge for name in plugged}
-        there = self.bridging.get([*plugged, *sorted(bridges)]) if plugged else {}
-        todo = [p for p in wanted.values() if p.pvid is not None or not in_place(p, there)]
-        failed = self.bridging.enslave(todo) if todo else {}
-        for work in self.batch:
-            if work.device in failed:
-                self.batch.fail(work, wrap(failed[work.device]), "bridge port")
+        closed = [w for w in self.batch if not w.filter().opened and w.device in self._before]
+        self.batch.together("bridge port", lambda chosen: leave(self.bridging, chosen), closed)
+        opened = [w for w in self.batch if w.filter().opened]
+        join(self.bridging, self.batch, opened)
 
-    # --- 5: the forwarding table ---
+    # --- 6: the forwarding table ---
 
     def _forward(self) -> None:
-        known = [w for w in self.batch if w.item.open or w.item.wiring is not None]
-        self.batch.together("forwarding", lambda chosen: forward(self.bridging, chosen), known)
+        opened = [w for w in self.batch if w.filter().opened]
+        self.batch.together("forwarding", lambda chosen: forward(self.bridging, chosen), opened)
+
+
+def _unlike(work: Work, have: Mapping[str, Program | None]) -> bool:
+    return have.get(work.device) != guard(work.filter())
+
+
+def set_guards(
+    bridging: Bridging, batch: Batch, works: Sequence[Work], *, opened: bool | None = None
+) -> None:
+    """Guard ports, as open or closed as they shall be."""
+    programs = {w.device: guard(w.filter(opened=opened)) for w in works}
+    failed = bridging.guard(programs) if programs else {}
+    for work in works:
+        if work.device in failed:
+            batch.fail(work, wrap(failed[work.device]), "guard")
+
+
+def join(bridging: Bridging, batch: Batch, works: Sequence[Work]) -> None:
+    """Make ports of the bridge of taps that are none, or not as they shall be."""
+    if not works:
+        return
+    wanted = {w.device: bridge_port(w) for w in works}
+    there = bridging.get([*wanted, *sorted({port.bridge for port in wanted.values()})])
+    todo = [p for p in wanted.values() if p.pvid is not None or not in_place(p, there)]
+    failed = bridging.enslave(todo) if todo else {}
+    for work in works:
+        if work.device in failed:
+            batch.fail(work, wrap(failed[work.device]), "bridge port")
+
+
+def leave(bridging: Bridging, works: Sequence[Work]) -> None:
+    """Take closed ports out of their bridge, and with it out of its forwarding table."""
+    bridging.release([w.device for w in works])
 
 
 def snapshot(nft: Nft, device: str) -> Change:
@@ -188,16 +237,15 @@ def in_place(port: BridgePort, there: dict[str, Device]) -> bool:
 def entry(work: Work) -> FdbEntry:
     """The port's own address in the bridge's forwarding table.
 
-    It is not there while the port is closed: elsewhere in the network a guest may still have it.
+    It goes with the port of the bridge when it closes: elsewhere in the network a guest may still
+    have it.
     """
     return FdbEntry(work.device, work.item.attachment.mac, vlan=work.names.vlan)
 
 
-def forward(bridging: Bridging, works: Sequence[Work], *, opened: bool | None = None) -> None:
-    """Bring the forwarding table to what it shall be for ports that are open or closed."""
-    add = [entry(w) for w in works if w.filter(opened=opened).opened]
-    delete = [e for w in works if (e := entry(w)) not in add]
-    bridging.change_fdb(add=add, delete=delete)
+def forward(bridging: Bridging, works: Sequence[Work]) -> None:
+    """Have the bridges know where the addresses of open ports are."""
+    bridging.change_fdb(add=[entry(w) for w in works])
 
 
 def _silent(device: str) -> DeviceError:
@@ -214,12 +262,27 @@ def _restore(links: Links, before: Link) -> None:
 # --- opening and closing --------------------------------------------------------------------------
 
 
-def set_gates(bridging: Bridging, nft: Nft, batch: Batch, *, opened: bool) -> Batch:
-    """Open or close the ports of a batch in one transaction."""
-
-    def gates(chosen: Sequence[Work]) -> None:
-        nft.apply(TABLE, ruleset.gates([w.filter(opened=opened) for w in chosen]))
-
-    batch.together("open" if opened else "close", gates)
-    batch.together("forwarding", lambda chosen: forward(bridging, chosen, opened=opened))
+def open_gates(bridging: Bridging, nft: Nft, batch: Batch, *, guarding: bool) -> Batch:
+    """Open the ports of a batch: they become ports of their bridge once all else is in force."""
+    batch.together("open", lambda chosen: _gates(nft, chosen, opened=True))
+    if guarding:
+        set_guards(bridging, batch, list(batch), opened=True)
+    # a port that is administratively down stays out
+    passing = [w for w in batch if w.filter(opened=True).opened]
+    join(bridging, batch, passing)
+    alive = [w for w in passing if w.id not in batch.failed]
+    batch.together("forwarding", lambda chosen: forward(bridging, chosen), alive)
     return batch
+
+
+def close_gates(bridging: Bridging, nft: Nft, batch: Batch, *, guarding: bool) -> Batch:
+    """Close the ports of a batch: they are no ports of their bridge any more."""
+    batch.together("close", lambda chosen: leave(bridging, chosen))
+    batch.together("close", lambda chosen: _gates(nft, chosen, opened=False))
+    if guarding:
+        set_guards(bridging, batch, list(batch), opened=False)
+    return batch
+
+
+def _gates(nft: Nft, works: Sequence[Work], *, opened: bool) -> None:
+    nft.apply(TABLE, ruleset.gates([w.filter(opened=opened) for w in works]))

@@ -37,10 +37,11 @@ from vifd_linuxbridge import garbage, options, probing, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
+from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
-from vifd_linuxbridge.plugging import Plugging, set_gates
+from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
 from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.removal import unplug
 from vifd_linuxbridge.restoring import Restoring
@@ -85,7 +86,13 @@ class LinuxBridgePlugin(VifPlugin):
 
     @property
     def _networks(self) -> Networks:
-        return Networks(self._bridging, self.host.drivers.links, self.settings)
+        links, ledger = self.host.drivers.links, self.host.ledger
+        guarding = self._guarding
+        return Networks(self._bridging, links, self.settings, ledger, guarding=guarding)
+
+    @property
+    def _guarding(self) -> bool:
+        return "guard" not in self._ground.lacking
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
@@ -105,12 +112,12 @@ class LinuxBridgePlugin(VifPlugin):
 
     # --- before ---
 
-    def recipe(self) -> str:
+    def fingerprint(self) -> str:
         """The rules of a sample, and where the networks leave the host."""
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
         base = ruleset.base(self.settings.guests_reach_host)
-        parts = [repr((f.chains(), f.elements)) for f in filters]
+        parts = [repr((f.chains(), f.elements, guard(f))) for f in filters]
         return fingerprint(repr(base), *parts, repr(self.settings))
 
     def probe(self) -> Probe:
@@ -211,20 +218,28 @@ class LinuxBridgePlugin(VifPlugin):
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
         links = self.host.drivers.links
-        plugging = Plugging(links, self._bridging, self._nft, self.settings, Batch.of(batch))
+        work = Batch.of(batch)
+        plugging = Plugging(
+            links, self._bridging, self._nft, self.settings, self._networks, work
+        )  # fmt: skip
         return plugging.run().outcomes(self.plugin_name, VIF_TYPE)
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
-        done = set_gates(self._bridging, self._nft, Batch.of(batch), opened=True)
+        chosen = Batch.of(batch)
+        done = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
-        done = set_gates(self._bridging, self._nft, Batch.of(batch), opened=False)
+        chosen = Batch.of(batch)
+        done = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
-        clock = self.host.clock
-        return Checking(self._bridging, self._nft, self.settings, clock, Batch.of(batch)).run()
+        checking = Checking(
+            self._bridging, self._nft, self.settings, self.host.clock, Batch.of(batch),
+            guarding=self._guarding,
+        )  # fmt: skip
+        return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         links = self.host.drivers.links
@@ -250,7 +265,7 @@ class LinuxBridgePlugin(VifPlugin):
         links = self.host.drivers.links
         settings = self.settings
         others = frozenset([*settings.interfaces.values(), *settings.bridges.values()])
-        return Garbage(others, links, self._bridging, self._nft)
+        return Garbage(others, settings, links, self._bridging, self._nft)
 
     def inventory(self) -> list[Marked]:
         return self._garbage.inventory()
@@ -263,7 +278,9 @@ class LinuxBridgePlugin(VifPlugin):
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         links, plugin = self.host.drivers.links, (self.plugin_name, VIF_TYPE)
-        restoring = Restoring(plugin, self.settings, links, self._bridging, self._nft)
+        restoring = Restoring(
+            plugin, self.settings, links, self._bridging, self._nft, self._networks
+        )
         return restoring.run(objects)
 
 

@@ -15,7 +15,7 @@ from vifd_linuxbridge.options import Settings
 
 TUN = "/dev/net/tun"
 #: Kinds of devices and features of bridges that some networks need.
-_FEATURES = ("bridge", "vlan", "vxlan", "vlan_filtering")
+_FEATURES = ("bridge", "vlan", "vxlan", "vlan_filtering", "guard")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
     """Close, remove the taps, what nobody stands on any more, and the filters at last."""
 
     def close(works: Sequence[Work]) -> None:
+        bridging.release([w.device for w in works])
         nft.apply(TABLE, ruleset.gates([w.filter(opened=False) for w in works]))
 
     def filters(works: Sequence[Work]) -> None:
@@ -43,7 +44,7 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
 
 
 def remark(links: Links, works: Iterable[Work]) -> None:
-    """Put the mark back on devices that were plugged, where another hand changed the alias."""
+    """Put the mark back on devices that were plugged, where another program changed the alias."""
     known = {w.device: (w.names.ifindex, marks.port_alias(w.id)) for w in works}
     plugged = {name: (index, alias) for name, (index, alias) in known.items() if index}
     if plugged:

@@ -28,6 +28,7 @@ from vifd.plugin import Item
 from vifd.plugin.marked import Key, Kind, Marked
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
+from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import Plugging
 from vifd_linuxbridge.ruleset import TABLE
@@ -76,6 +77,7 @@ class Restoring:
     links: Links
     bridging: Bridging
     nft: Nft
+    networks: Networks
 
     def run(self, objects: Sequence[Marked]) -> Failed:
         """Bridges first, then what leads out of them, then ports.
@@ -184,7 +186,8 @@ class Restoring:
         made = Wiring(*self.plugin, device.name, names.details())
         item = Item(attachment, made, open=False)
         batch = Batch.of([item])
-        Plugging(self.links, self.bridging, self.nft, self.settings, batch).run()
+        drivers = self.links, self.bridging, self.nft
+        Plugging(*drivers, self.settings, self.networks, batch).run()
         for error in batch.failed.values():
             item.undo.run()
             raise error

@@ -34,7 +34,7 @@ from vifd.nft.expr import (
     Payload,
     Verdict,
 )
-from vifd.nft.objects import TABLE, Chain, Change, Element, Hook, Rule, Set
+from vifd.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
 from vifd.policy.addresses import Allowed, allowed
 from vifd_linuxbridge import marks
 from vifd_linuxbridge.antispoof import (
@@ -50,7 +50,7 @@ from vifd_linuxbridge.antispoof import (
 
 __all__ = ["FROM", "OPEN", "PORTS", "SECURED", "SETS", "TABLE", "Filter", "base", "port_filter"]
 
-PORTS, SECURED, OPEN, FROM = "ports", "secured", "open", "from"
+PORTS, SECURED, OPEN, FROM = GUARDED, "secured", "open", "from"
 SETS = (Set(PORTS), Set(SECURED), Set(OPEN), Set(FROM, vmap=True))
 #: Before the tables of others: what is dropped here concerns nobody.
 PRIORITY = -350

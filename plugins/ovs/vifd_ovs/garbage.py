@@ -10,8 +10,8 @@ from vifd.errors import VifError, wrap
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Desired, Key, Kind, Marked, is_id
 from vifd_ovs.bridge import discarding, marks
-from vifd_ovs.bridge.belongings import Belongings
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.inventory import Inventory
 from vifd_ovs.observing import enslaved
 
 #: Interface types that are another plugin's.
@@ -24,20 +24,20 @@ class Garbage:
 
     def __init__(self, host: Host, bridges: Bridges) -> None:
         self._drivers: Drivers = host.drivers
-        self._belongings = Belongings(host, bridges, _has_device)
+        self._inventory = Inventory(host, bridges, _has_device)
 
     def inventory(self) -> list[Marked]:
         """Switch ports, patch ports, bridges, flows by cookie, and taps."""
         taps = {link.name: link for link in self._drivers.links.marked(marks.ALIAS)}
-        rows = self._belongings.rows()
+        rows = self._inventory.rows()
         asked = [r.name for r in rows if marks.PORT in r.external_ids and r.name not in taps]
         links = {**self._drivers.links.get(asked), **taps}
-        found = list(self._belongings.inventory(rows, lambda row: _held(links.get(row.name))))
+        found = list(self._inventory.inventory(rows, lambda row: _held(links.get(row.name))))
         elsewhere = enslaved(self._drivers, [n for n, link in taps.items() if link.kind == "tun"])
         return found + [m for link in taps.values() if (m := _device(link, elsewhere)) is not None]
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
-        return self._belongings.expected(entries)
+        return self._inventory.expected(entries)
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         links = self._drivers.links.get([o.name for o in objects if o.kind is Kind.SWITCH_PORT])
@@ -45,7 +45,7 @@ class Garbage:
         def holder(row: PortRow) -> str:
             return _held(links.get(row.name))
 
-        return discarding.discard(self._belongings, objects, holder, self._devices)
+        return discarding.discard(self._inventory, objects, holder, self._devices)
 
     def _devices(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
         """All in one request; each as long as it is the one that was listed."""
@@ -74,7 +74,7 @@ class Garbage:
             if isinstance(result, Exception):
                 failed[taps[name].key] = wrap(result, stage="garbage", port=taps[name].owner)
         rows = [o for o in objects if o.kind is not Kind.DEVICE]
-        return failed | discarding.restore(self._belongings, rows)
+        return failed | discarding.restore(self._inventory, rows)
 
 
 def _has_device(row: PortRow) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vifd.drivers import Drivers
 from vifd.model import Wiring
+from vifd.nft.objects import GUARDED, TABLE, Element
 from vifd.plugin import Observed
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.rows import observe_rows
@@ -31,8 +32,17 @@ def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str
 
 
 def enslaved(drivers: Drivers, names: Sequence[str]) -> set[str]:
-    """The devices that are on a bridge of the kernel: those are another plugin's."""
+    """The devices that are another plugin's: ports of a bridge of the kernel, and what is none only
+    while it is closed, which has a guard or is in the packet filter."""
     if drivers.bridging is None or not names:
         return set()
     there = drivers.bridging.get(names)
-    return {name for name, device in there.items() if device.master is not None}
+    on_bridges = {name for name, device in there.items() if device.master is not None}
+    left = [name for name in there if name not in on_bridges]
+    guards = drivers.bridging.guards(left)
+    filtered: set[str] = set()
+    if drivers.nft is not None and left:
+        asked = [Element(GUARDED, name) for name in left]
+        found = drivers.nft.elements(TABLE, asked)
+        filtered = {element.name for element in found if element is not None}
+    return on_bridges | filtered | {name for name, guard in guards.items() if guard is not None}

@@ -83,7 +83,7 @@ class Plugging(PortPlugging):
         return {name: link for name, link in before.items() if name not in misfits}
 
     def _overrule_mtus(self) -> None:
-        """A request of another hand goes first: the switch would set the device back to it."""
+        """A request of another program goes first: the switch would set the device back to it."""
         for bridge, works in self.batch.bridges().items():
             specs = [s for s in (self._mtu_only(w) for w in works) if s is not None]
             if specs:
@@ -117,7 +117,7 @@ class Plugging(PortPlugging):
             work.device,
             ofport=work.names.ofport,
             tag=work.names.row_tag(opened=work.item.open),
-            # the device's MTU is ours to set; only a request of another hand must be overruled
+            # the device's MTU is ours to set; only a request of another program must be overruled
             mtu=mtu if row is not None and row.mtu_request not in (None, mtu) else None,
             external_ids=self.external_ids(work),
         )

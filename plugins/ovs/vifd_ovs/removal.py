@@ -18,7 +18,7 @@ def remove_device(links: Links, device: str, port_id: str) -> None:
 
 
 def remark(links: Links, works: Iterable[Work]) -> None:
-    """Put the mark back on devices that were plugged, where another hand changed the alias."""
+    """Put the mark back on devices that were plugged, where another program changed the alias."""
     made = [w for w in works if w.names.plugged]
     known = {w.device: (w.names.ifindex, marks.alias(w.id)) for w in made}
     plugged = {name: (index, alias) for name, (index, alias) in known.items() if index}

@@ -12,8 +12,8 @@ from vifd.errors import VifError
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Desired, Key, Kind, Marked
 from vifd_ovs.bridge import discarding
-from vifd_ovs.bridge.belongings import Belongings
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.inventory import Inventory
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.sockets import NOBODY
@@ -27,17 +27,17 @@ class Garbage:
 
     def __init__(self, host: Host, bridges: Bridges, files: HostFiles) -> None:
         self._files = files
-        self._belongings = Belongings(host, bridges, lambda row: row.type.startswith(_TYPE))
+        self._inventory = Inventory(host, bridges, lambda row: row.type.startswith(_TYPE))
 
     def inventory(self) -> list[Marked]:
         """Vhost-user ports, and what all plugins on the switch share."""
-        return list(self._belongings.inventory(self._belongings.rows(), held))
+        return list(self._inventory.inventory(self._inventory.rows(), held))
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
-        return self._belongings.expected(entries)
+        return self._inventory.expected(entries)
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
-        return discarding.discard(self._belongings, objects, held, self._sockets)
+        return discarding.discard(self._inventory, objects, held, self._sockets)
 
     def _sockets(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
         """Remove the sockets that a guest or a switch left behind; one in use stays."""
@@ -57,7 +57,7 @@ class Garbage:
         return failed
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
-        return discarding.restore(self._belongings, objects)
+        return discarding.restore(self._inventory, objects)
 
 
 def held(row: PortRow) -> str:

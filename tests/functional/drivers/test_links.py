@@ -21,6 +21,7 @@ from support.links_suite import LinksContract, a_tap, made
 from vifd.drivers import MARK, Tap, rtnl, tap
 from vifd.drivers.links import Links
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing
+from vifd.testing.guests import guests
 from vifd.testing.netns import Namespace
 from vifd.testing.wait import until
 
@@ -367,6 +368,28 @@ def test_a_tap_that_is_as_it_should_be_is_not_touched(
     foreign("other0")
     until(lambda: "other0" in heard, "what came after it is heard")
     assert "tap1" not in heard
+
+
+def test_what_belongs_to_a_device_is_told_as_its_change(links: Links, oracle: IPRoute) -> None:
+    """A guard that is removed, and IPv6 that is turned on for all devices: neither is a change of
+    the device itself."""
+    links.create_taps([a_tap()])
+    (index,) = oracle.link_lookup(ifname="tap1")
+    oracle.tc("add", "clsact", index)
+    heard: list[str] = []
+    with guests("tap1"):
+        until(lambda: made(links.get(["tap1"])["tap1"]).carrier, "it has a carrier")
+        links.subscribe(lambda name, exists: heard.append(name))
+        oracle.tc("del", "clsact", index)
+        until(lambda: "tap1" in heard, "the filter that is gone is told")
+        heard.clear()
+        switch = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        before = switch.read_text()
+        try:
+            switch.write_text("0")
+            until(lambda: "tap1" in heard, "that IPv6 is on is told")
+        finally:
+            switch.write_text(before)
 
 
 def test_lost_events_are_told(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,7 @@ def test_an_unmarked_bridge_is_never_left_behind(bridging, monkeypatch):
     assert bridging.get([SPEC.name]) == {}
 
 
-def test_a_spanning_tree_of_another_hand_is_ended(bridging, oracle):
+def test_a_spanning_tree_of_another_program_is_ended(bridging, oracle):
     bridging.make(SPEC)
     index = oracle.link_lookup(ifname=SPEC.name)[0]
     oracle.link("set", index=index, kind="bridge", br_stp_state=1)

@@ -6,7 +6,7 @@ import pytest
 
 from unit.api.client import document, uuid
 from vifd import errors
-from vifd.garbage.sightings import State
+from vifd.garbage.tracker import State
 from vifd.garbage.view import OrphanView
 
 

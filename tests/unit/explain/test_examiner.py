@@ -61,7 +61,7 @@ def test_many_who_ask_cause_one_reading(machine):
     machine.plug(document(1))
     machine.backend.gate.clear()
     lane = machine.engine.lanes["fake"]
-    lane.errand("in the way", lambda: machine.plugin.probe())
+    lane.urgent("in the way", lambda: machine.plugin.probe())
     until(lambda: lane.busy is not None)
     before = len(machine.backend.called("check"))
     asked = [machine.agent.explain(port_id(1)) for _ in range(20)]
@@ -132,13 +132,13 @@ def test_a_plugin_that_is_gone(machine):
     assert "plugin fake is not there" in found.sentence
 
 
-class Deaf:
+class Unreachable:
     name, problem = "neutron", "no route to host"
 
 
 def test_what_the_journal_says_beside_the_record(machine):
     machine.plug(document(1))
-    examiner = Examiner(machine.engine, machine.journal, Deaf())
+    examiner = Examiner(machine.engine, machine.journal, Unreachable())
     machine.agent.reassert()
     found = examiner.explain(port_id(1)).result(WAIT)
     assert found.broken == "report"

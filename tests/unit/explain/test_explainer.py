@@ -211,7 +211,7 @@ def test_a_status_that_the_network_service_does_not_take():
     found = explain(subject([CARRIER], **waiting))
     assert found.healthy
     assert step(found, Name.REPORT).state is State.UNKNOWN
-    found = explain(subject([CARRIER], **waiting, deaf="no route to host"))
+    found = explain(subject([CARRIER], **waiting, unreachable="no route to host"))
     assert found.broken is Name.REPORT
     assert "no route to host" in found.sentence
 

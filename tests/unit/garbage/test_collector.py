@@ -15,11 +15,11 @@ from vifd import errors
 from vifd.garbage.collector import Collector
 from vifd.garbage.limits import Limits
 from vifd.garbage.options import Settings
-from vifd.garbage.sightings import State
+from vifd.garbage.tracker import State
 from vifd.openflow.flow import flow
 from vifd.testing.attachments import attachment, port_id
 from vifd.testing.machines import FakeMachine
-from vifd.testing.office import SETTINGS, Office
+from vifd.testing.running import SETTINGS, Running
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
@@ -36,8 +36,8 @@ class Scene:
         self.machine = FakeMachine()
         self.drivers = self.machine.drivers
         patient = replace(SETTINGS, hang=60.0)
-        self.office = Office(directory, self.drivers, Profile(OvsPlugin), settings=patient)
-        self.office.__enter__()
+        self.running = Running(directory, self.drivers, Profile(OvsPlugin), settings=patient)
+        self.running.__enter__()
         self.hypervisor = FakeHypervisor()
         self.now = 1000.0
         self.settings = Settings(grace=GRACE, interval=0.0, limits=Limits(5, 50.0))
@@ -45,18 +45,20 @@ class Scene:
         self.collector = self.make()
         self.dry_run()  # nothing is here: a journal that is new lacks nothing
         for number in (1, 2):
-            self.office.submit(attachment(number)).done.result(WAIT)
+            self.running.submit(attachment(number)).done.result(WAIT)
         self.orphans = Orphans(self.drivers)
 
     def make(self) -> Collector:
-        made = Collector.of(self.office.engine, self.office.journal, self.hypervisor, self.settings)
+        made = Collector.of(
+            self.running.engine, self.running.journal, self.hypervisor, self.settings
+        )
         made.clock = lambda: self.now
         made.start()
         return made
 
     def close(self) -> None:
         self.collector.stop(WAIT)
-        self.office.__exit__(None, None, None)
+        self.running.__exit__(None, None, None)
 
     def dry_run(self, after: float = 0.0):
         self.now += after
@@ -119,7 +121,7 @@ def test_an_orphan_is_listed_then_ripe_then_gone_with_all_that_belongs_to_it(sce
     assert scene.rows == scene.taps == LIVE
     assert cookies.port(generation(7), 10_007) not in scene.cookies()
     assert caplog.text.count("garbage-removed: ") == 3
-    assert [e.event for e in scene.office.agent.events(0) if e.detail == seen.id] == [
+    assert [e.event for e in scene.running.agent.events(0) if e.detail == seen.id] == [
         "orphan-found", "garbage-removed",
     ]  # fmt: skip
     assert scene.dry_run().orphans == []
@@ -189,7 +191,7 @@ def test_one_that_is_opened_between_the_look_and_the_removal_is_left_alone(scene
 def test_a_port_that_is_wanted_meanwhile_is_left_alone(scene):
     scene.orphans.make([7], taps=False, rows=False)
     scene.ripen()
-    plugged = scene.office.submit(attachment(7)).done.result(WAIT)
+    plugged = scene.running.submit(attachment(7)).done.result(WAIT)
     found = scene.dry_run()
     assert plugged.wiring is not None
     # the flows of its earlier life are all that is still nobody's
@@ -257,7 +259,7 @@ def test_what_can_be_put_back_survives_a_restart_and_expires(scene):
     scene.collector = scene.make()
     assert {r.port for r in scene.dry_run().removed} == {port_id(7), port_id(8)}
     assert scene.undo(f"ovs/{port_id(7)}").restored
-    there = scene.collector.shelf.all()
+    there = scene.collector.undo_store.all()
     scene.collector.wall = lambda: there[0].removed_at + 90_000
     assert scene.dry_run().removed == []
 
@@ -308,9 +310,9 @@ def test_too_many_do_not_and_that_is_said_once(automatic, caplog):
     by_itself(automatic)
     by_itself(automatic)
     assert len(automatic.rows) == 7
-    events = [e.event for e in automatic.office.agent.events(0)]
+    events = [e.event for e in automatic.running.agent.events(0)]
     assert events.count("garbage-held-back") == 1
-    metrics = automatic.office.agent.metrics().decode()
+    metrics = automatic.running.agent.metrics().decode()
     assert "vifd_garbage_held_back 5.0" in metrics
     assert "vifd_orphans 5.0" in metrics
 
@@ -322,7 +324,7 @@ def test_when_to_look_next(tmp_path):
         scene.orphans.make([7])
         collector = scene.make()
         collector.stop(WAIT)
-        assert collector.sightings.due() in (None, scene.now + GRACE)
+        assert collector.tracker.due() in (None, scene.now + GRACE)
         collector.look()
         assert collector.turn() == pytest.approx(GRACE)
     finally:
@@ -332,14 +334,14 @@ def test_when_to_look_next(tmp_path):
 def test_what_a_port_lacks_is_repaired(scene):
     name = f"tap{port_id(1)[:11]}"
     row = scene.drivers.ovsdb.port(name)
-    record = scene.office.journal.get(port_id(1))
+    record = scene.running.journal.get(port_id(1))
     scene.drivers.ovsdb.delete_ports("br-int", [name])
     found = scene.dry_run()
     assert f"switch port {name} on br-int" in found.missing[port_id(1)]
     from vifd.testing.wait import until
 
     until(lambda: scene.drivers.ovsdb.port(name) is not None, "the port is back")
-    until(lambda: scene.office.journal.get(port_id(1)).phase == record.phase, "the port is live")
+    until(lambda: scene.running.journal.get(port_id(1)).phase == record.phase, "the port is live")
     assert scene.drivers.ovsdb.port(name).ofport == row.ofport
 
 

@@ -27,7 +27,7 @@ class Host(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="vifd-laws-"))
         self.scene = Scene(self.directory)
-        self.office = self.scene.office
+        self.running = self.scene.running
         self.links = self.scene.machine.links
         self.held: set[int] = set()
         self.foreign: set[str] = set()
@@ -43,24 +43,24 @@ class Host(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
     def recorded(self) -> set[str]:
-        return {device_of(r) for r in self.office.journal.records().values()}
+        return {device_of(r) for r in self.running.journal.records().values()}
 
     @rule(number=numbers)
     def plug(self, number: int) -> None:
         if not self.is_foreign(number):
-            self.office.submit(attachment(number)).done.result(WAIT)
+            self.running.submit(attachment(number)).done.result(WAIT)
 
     @rule(number=numbers)
     def unplug(self, number: int) -> None:
-        if self.office.journal.get(port_id(number)) is not None:
-            self.office.unplug(port_id(number))
+        if self.running.journal.get(port_id(number)) is not None:
+            self.running.unplug(port_id(number))
             self.held.discard(number)
 
     @rule(number=numbers)
     def forget(self, number: int) -> None:
         """The record is lost, what it stood for is not."""
-        self.office.quiet()
-        self.office.journal.commit({port_id(number): lambda _: None})
+        self.running.quiet()
+        self.running.journal.commit({port_id(number): lambda _: None})
 
     @rule(number=numbers, opened=st.booleans())
     def guest(self, number: int, opened: bool) -> None:
@@ -86,14 +86,14 @@ class Host(RuleBasedStateMachine):
 
     @rule()
     def undo(self) -> None:
-        entries = [r for r in self.scene.collector.shelf.all() if not r.restored_at]
+        entries = [r for r in self.scene.collector.undo_store.all() if not r.restored_at]
         if not entries:
             return
         before = self.recorded()
         self.scene.undo(entries[0].id)
         assert self.recorded() == before
         # it is ours to give up again
-        self.scene.collector.shelf.drop([entries[0].id])
+        self.scene.collector.undo_store.drop([entries[0].id])
 
     def is_foreign(self, number: int) -> bool:
         return device(number) in self.foreign

@@ -29,7 +29,7 @@ def starter(world, **policy):
 
 def turn(made):
     made.turn()
-    made._errands.submit(lambda: None).result(10)
+    made._pool.submit(lambda: None).result(10)
     made.stop(5)
 
 
@@ -122,7 +122,7 @@ def test_a_start_that_fails_is_tried_again_three_times(world, caplog):
     made = starter(world, parallel=1)
     for _ in range(6):
         made.turn()
-        made._errands.submit(lambda: None).result(10)
+        made._pool.submit(lambda: None).result(10)
         world.clock.now += PAUSE
     made.stop(5)
     assert world.hypervisor.effects == ["start 00000001-aaaa"] * 3

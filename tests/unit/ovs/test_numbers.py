@@ -6,7 +6,7 @@ import pytest
 
 from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
 from vifd.model import Wiring
-from vifd.plugin import Entry, Growing
+from vifd.plugin import Entry, NamingView
 from vifd.testing.attachments import attachment, mac, port_id, vlan
 from vifd_ovs.bridge import numbers
 from vifd_ovs.bridge.wiring import OvsWiring
@@ -126,7 +126,7 @@ def test_generations_are_never_zero_and_differ():
     assert len(drawn) > 100
 
 
-class TestGrowingLedger:
+class TestNamingView:
     """What was gathered for one port of a batch serves the next one."""
 
     def choose(self, ledger, number, network=1):
@@ -139,7 +139,7 @@ class TestGrowingLedger:
     @pytest.mark.parametrize("bridges", [1, 2])
     def test_the_names_are_those_of_a_plain_ledger(self, bridges):
         plain: dict[str, Entry] = {}
-        growing = Growing({})
+        growing = NamingView({})
         for number in range(1, 60):
             for ledger in (plain, growing):
                 named = self.choose(ledger, number, network=number % 7)
@@ -150,7 +150,7 @@ class TestGrowingLedger:
         assert len({e.wiring.details["tag"] for e in plain.values()}) == 7
 
     def test_what_was_gathered_is_kept(self):
-        ledger = Growing({})
+        ledger = NamingView({})
         for number in range(1, 20):
             ledger[port_id(number)] = self.choose(ledger, number)
         first = numbers.survey(attachment(50), "br-int", ledger)
@@ -158,7 +158,7 @@ class TestGrowingLedger:
         assert first.devices.keys() == {f"tap{port_id(n)[:11]}" for n in range(1, 20)}
 
     def test_an_entry_that_is_replaced_or_gone_counts_no_more(self):
-        ledger = Growing({port_id(2): entry(2, ofport=5000), port_id(3): entry(3, ofport=5001)})
+        ledger = NamingView({port_id(2): entry(2, ofport=5000), port_id(3): entry(3, ofport=5001)})
         assert numbers.survey(attachment(1), "br-int", ledger).ofports == {5000, 5001}
         ledger[port_id(2)] = entry(2, ofport=6000)
         assert numbers.survey(attachment(1), "br-int", ledger).ofports == {6000, 5001}
@@ -166,11 +166,11 @@ class TestGrowingLedger:
         assert numbers.survey(attachment(1), "br-int", ledger).ofports == {6000}
 
     def test_the_port_itself_does_not_count(self):
-        ledger = Growing({port_id(1): entry(1, ofport=5000), port_id(2): entry(2, ofport=5001)})
+        ledger = NamingView({port_id(1): entry(1, ofport=5000), port_id(2): entry(2, ofport=5001)})
         assert numbers.survey(attachment(1), "br-int", ledger).ofports == {5001}
 
     def test_a_twin_within_the_batch_is_refused(self):
-        ledger = Growing({})
+        ledger = NamingView({})
         numbers.survey(attachment(2), "br-int", ledger)
         ledger[port_id(2)] = entry(2)
         with pytest.raises(DuplicateAddress):

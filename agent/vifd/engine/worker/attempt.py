@@ -80,8 +80,8 @@ class Attempt:
             waiting = [job for job in waiting if job.unproven]
             if self._enough(waiting, proving):
                 break
-            # What was made is gone again (a switch that restarts, another hand): no reading brings
-            # that back. Where the host is only slow, a second plug changes nothing.
+            # What was made is gone again (a switch that restarts, another program): no reading
+            # brings that back. Where the host is only slow, a second plug changes nothing.
             self._again([job for job in waiting if job.again_at <= now])
             waiting = [job for job in waiting if job.error is None]
 

@@ -20,7 +20,7 @@ class Job:
     :param since: since when its present state is read back
     :param again_at: when it is plugged once more, unless it is clean by then
     :param opening: opened by this attempt, and not proven since
-    :param aside: it was set aside before, because others waited
+    :param deferred: it was set aside before, because others waited
     """
 
     record: PortRecord
@@ -36,7 +36,7 @@ class Job:
     patience: float = 0.0
     again_at: float = math.inf
     opening: bool = False
-    aside: bool = False
+    deferred: bool = False
 
     @property
     def id(self) -> str:

@@ -12,7 +12,7 @@ class Limits:
     """What a worker may do.
 
     :param verify: seconds that a port may take from made to proven
-    :param repair: whether what another hand changed is brought back
+    :param repair: whether what another program changed is brought back
     :param restore: whether a port that was found to pass nothing is brought back although nothing
         else is repaired
     """

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from vifd import errors
 from vifd.engine import outcome
-from vifd.engine.worker.desk import Desk
 from vifd.engine.worker.entries import ledger
 from vifd.engine.worker.job import Job, job_of
+from vifd.engine.worker.sink import ResultSink
 from vifd.model import Phase, PortRecord
-from vifd.plugin import Entry, Growing, VifPlugin
+from vifd.plugin import Entry, NamingView, VifPlugin
 from vifd.store import Journal
 
 #: Seconds to wait for another plugin that chooses names.
@@ -30,7 +30,7 @@ class Naming:
 
     plugin: VifPlugin
     journal: Journal
-    desk: Desk
+    sink: ResultSink
     lock: threading.Lock
 
     def named(self, records: Sequence[PortRecord]) -> list[Job]:
@@ -49,14 +49,14 @@ class Naming:
                 jobs.append(job_of(now))
             elif now is not None:
                 overtaken.append(port_id)
-        self.desk.again(overtaken)
+        self.sink.again(overtaken)
         return jobs
 
     def _write_names(
         self, records: Sequence[PortRecord]
     ) -> tuple[dict[str, PortRecord], Mapping[str, PortRecord | None]]:
         """The records as they shall be, and as they then are."""
-        taken = Growing(ledger(self.journal))
+        taken = NamingView(ledger(self.journal))
         refused: dict[str, errors.VifError] = {}
         named: dict[str, PortRecord] = {}
         for record in records:
@@ -73,4 +73,4 @@ class Naming:
             named[record.id] = replace(record, names=names, phase=phase)
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
-        return named, self.desk.record(changes, refused)
+        return named, self.sink.record(changes, refused)

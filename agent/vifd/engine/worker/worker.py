@@ -18,14 +18,14 @@ from vifd import errors
 from vifd.engine import outcome
 from vifd.engine.metrics import Metrics
 from vifd.engine.plan import Step, next_step
-from vifd.engine.worker import logbook
-from vifd.engine.worker.aside import Aside
+from vifd.engine.worker import audit_log
 from vifd.engine.worker.attempt import Attempt, traced
-from vifd.engine.worker.desk import Desk
+from vifd.engine.worker.deferred import Deferred
 from vifd.engine.worker.job import Job, job_of
 from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
-from vifd.engine.worker.told import Told, unsaid
+from vifd.engine.worker.sink import ResultSink
+from vifd.engine.worker.suppression import LogSuppression, unreported
 from vifd.model import Phase, PortRecord, Report
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
@@ -41,7 +41,7 @@ class Worker:
 
     plugin: VifPlugin
     journal: Journal
-    desk: Desk
+    sink: ResultSink
     metrics: Metrics
     limits: Limits = field(default_factory=Limits)
     changed: threading.Event = field(default_factory=threading.Event)
@@ -57,9 +57,9 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.plugin = guarded(self.plugin)
-        self._names = Naming(self.plugin, self.journal, self.desk, self.naming)
-        self._aside = Aside()
-        self._told = Told(self.clock)
+        self._names = Naming(self.plugin, self.journal, self.sink, self.naming)
+        self._deferred = Deferred()
+        self._suppression = LogSuppression(self.clock)
 
     @property
     def name(self) -> str:
@@ -74,7 +74,7 @@ class Worker:
             answer = self.plugin.probe()
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             answer = outcome.broken_probe(error)
-        self.desk.probed(self.name, answer)
+        self.sink.probed(self.name, answer)
 
     def reconnected(self, bridge: str) -> None:
         """Have the plugin bring back what a restarted switch lost; what fails is found by the check
@@ -95,9 +95,9 @@ class Worker:
             if record is not None and record.plugin == self.name:
                 step = next_step(record, repair=self.limits.repairs(record.report))
                 if self.may(step, record):
-                    step = self._aside.step(record, step)
+                    step = self._deferred.step(record, step)
                 else:
-                    self._aside.drop([record])
+                    self._deferred.drop([record])
                     if record.wiring is None:
                         continue
                     step = Step.CHECK
@@ -136,7 +136,7 @@ class Worker:
         :param patient: whatever comes of it comes of it now, also where others wait; for one port
         """
         attempt, spent = self._attempt(patient=patient), dict[str, float]()
-        jobs = self._aside.resumed(records)
+        jobs = self._deferred.resumed(records)
         begun = {job.id for job in jobs}
         fresh = [record for record in records if record.id not in begun]
         if fresh:
@@ -150,7 +150,7 @@ class Worker:
         with self.metrics.timed(self.name, "name", spent):
             jobs = self._names.named(records)
         for job in jobs:
-            self._aside.inherit(job)
+            self._deferred.inherit(job)
         with self.metrics.timed(self.name, "plug", spent):
             attempt.carry_out(jobs, self.plugin.plug)
         for job in jobs:
@@ -169,12 +169,12 @@ class Worker:
         with self.metrics.timed(self.name, "open", spent):
             attempt.open([j for j in ready if self._wanted_open(j)])
         done = [j for j in jobs if not j.unproven]
-        self.later(self._aside.put(j for j in jobs if j.unproven))
+        self.later(self._deferred.put(j for j in jobs if j.unproven))
         if not done:
             return
         attempt.take_back(done)
         with self.metrics.timed(self.name, "record", spent):
-            self._hand_in(attempt, done)
+            self._commit(attempt, done)
         self._tell(done, spent)
 
     def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
@@ -182,18 +182,18 @@ class Worker:
         for job in jobs:
             if job.step is Step.PLUG:
                 self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
-        self._told.tell(LOG, jobs, spent)
+        self._suppression.tell(LOG, jobs, spent)
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
         return record is not None and wants_open(record)
 
-    def _hand_in(self, attempt: Attempt, jobs: Sequence[Job]) -> None:
+    def _commit(self, attempt: Attempt, jobs: Sequence[Job]) -> None:
         vifs = {j.id: attempt.vif(j) for j in jobs}
         now = time.time()
         changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
         failures = {j.id: j.error for j in jobs if j.error is not None}
-        present = self.desk.record(changes, failures)
+        present = self.sink.record(changes, failures)
         self._go_on(present)
 
     def open(self, records: Sequence[PortRecord]) -> None:
@@ -239,19 +239,19 @@ class Worker:
             j.id: outcome.checked(reports[j.id], now, repair=self.limits.repairs(reports[j.id]))
             for j in seen
         }
-        present = self.desk.record(changes, None)
+        present = self.sink.record(changes, None)
         # what could not be written is not repaired either, and is read anew
         self._drifted({j.id: j for j in seen if j.id in present}, reports)
         self._go_on(present)
 
     def _witnessed(self, job: Job, report: Report) -> Report:
-        more = self.desk.witness(job.record)
+        more = self.sink.extra_evidence(job.record)
         return replace(report, evidence=[*report.evidence, *more]) if more else report
 
     def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
         """Have the ports served again that another step can be taken for right away."""
         limits = self.limits
-        self.desk.again(
+        self.sink.again(
             i for i, r in present.items()
             if r is not None and outcome.unfinished(r, repair=limits.repairs(r.report))
             and self.may(next_step(r, repair=limits.repairs(r.report)), r)
@@ -260,34 +260,36 @@ class Worker:
     def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
         """The same error for each of these ports."""
         failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
-        self.desk.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
+        self.sink.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
 
     def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
         """Tell what differs."""
         repair = self.limits.repair
-        news = [(job, e) for i, job in jobs.items() for e in unsaid(job, reports[i], repair=repair)]
-        logbook.log_drift(LOG, news, repair=repair)
+        news = [
+            (job, e) for i, job in jobs.items() for e in unreported(job, reports[i], repair=repair)
+        ]
+        audit_log.log_drift(LOG, news, repair=repair)
         for _, finding in news:
             self.metrics.drift.labels(self.name, finding.fact).inc()
 
     def release(self, records: Sequence[PortRecord]) -> None:
         """Give ports back as they stand; their traffic goes on."""
         jobs = [job_of(r) for r in records]
-        self._aside.drop(records)
+        self._deferred.drop(records)
         with self.metrics.timed(self.name, "release"):
             self._attempt().carry_out(jobs, self.plugin.release)
         failures = {j.id: j.error for j in jobs if j.error is not None}
         changes: dict[str, Change] = {j.id: outcome.given_back for j in jobs if j.error is None}
         changes |= {port_id: outcome.release_failed(error) for port_id, error in failures.items()}
-        present = self.desk.record(changes, failures)
-        logbook.log_releases(LOG, records, failures)
+        present = self.sink.record(changes, failures)
+        audit_log.log_releases(LOG, records, failures)
         self._go_on(present)
 
     def unplug(self, records: Sequence[PortRecord]) -> None:
         """Remove ports; DOWN was reported when the removal was accepted."""
         never_made = [r for r in records if r.names is None and r.wiring is None]
         jobs = [job_of(r) for r in records if r not in never_made]
-        self._aside.drop(records)
+        self._deferred.drop(records)
         start = self.clock()
         with self.metrics.timed(self.name, "unplug"):
             for job in jobs:
@@ -297,9 +299,9 @@ class Worker:
         changes: dict[str, Change] = {r.id: outcome.forgotten for r in never_made}
         changes |= {j.id: outcome.forgotten for j in jobs if j.error is None}
         changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
-        self.desk.record(changes, failures)
-        logbook.log_unplugs(LOG, records, failures, self.clock() - start)
+        self.sink.record(changes, failures)
+        audit_log.log_unplugs(LOG, records, failures, self.clock() - start)
         for record in records:
-            self._told.forget(record.id)
+            self._suppression.forget(record.id)
             result = "failed" if record.id in failures else "ok"
             self.metrics.unplugs.labels(self.name, result).inc()

@@ -15,8 +15,8 @@ from vifd.errors import GarbageChanged, NotRestorable, VifError, wrap
 from vifd.openflow.flow import flow
 from vifd.plugin.marked import Key, Kind, Marked
 from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.belongings import Belongings, Holder
 from vifd_ovs.bridge.flows import GUARD
+from vifd_ovs.bridge.inventory import Holder, Inventory
 from vifd_ovs.bridge.switch import switch_of
 from vifd_ovs.bridge.tables import CLASSIFY
 
@@ -27,12 +27,10 @@ Failed = dict[Key, VifError]
 Rest = Callable[[Sequence[Marked]], Failed]
 
 
-def discard(
-    belongings: Belongings, objects: Sequence[Marked], holder: Holder, rest: Rest
-) -> Failed:
+def discard(inventory: Inventory, objects: Sequence[Marked], holder: Holder, rest: Rest) -> Failed:
     """Remove objects; all ports of one bridge go in one transaction."""
     failed: Failed = {}
-    ovsdb = belongings.host.drivers.ovsdb
+    ovsdb = inventory.host.drivers.ovsdb
 
     def alive(*kinds: Kind) -> list[Marked]:
         stays = [o for o in objects if o.kind is Kind.SWITCH_PORT and o.key in failed]
@@ -44,11 +42,11 @@ def discard(
 
     ports = alive(Kind.SWITCH_PORT, Kind.PATCH)
     failed |= {o.key: p for o in ports if (p := _unlike(o, ovsdb.port(o.name), holder))}
-    failed |= _rows(belongings, [o for o in ports if o.key not in failed])
-    failed |= _flows(belongings, alive(Kind.FLOWS))
+    failed |= _rows(inventory, [o for o in ports if o.key not in failed])
+    failed |= _flows(inventory, alive(Kind.FLOWS))
     failed |= rest(alive(Kind.SWITCH_PORT, Kind.DEVICE))
     for bridge in alive(Kind.BRIDGE):
-        failed |= _bridge(belongings, bridge)
+        failed |= _bridge(inventory, bridge)
     return failed
 
 
@@ -75,9 +73,9 @@ def _unlike(marked: Marked, row: PortRow | None, holder: Holder) -> VifError | N
     return changed(marked, held) if held else None
 
 
-def _rows(belongings: Belongings, ports: Sequence[Marked]) -> Failed:
+def _rows(inventory: Inventory, ports: Sequence[Marked]) -> Failed:
     """One transaction for each bridge."""
-    ovsdb = belongings.host.drivers.ovsdb
+    ovsdb = inventory.host.drivers.ovsdb
     by_bridge: dict[str, list[Marked]] = {}
     for port in ports:
         row = ovsdb.port(port.name)
@@ -90,33 +88,33 @@ def _rows(belongings: Belongings, ports: Sequence[Marked]) -> Failed:
         except VifError as error:
             failed |= {port.key: error.copy() for port in chosen}
     if by_bridge:
-        _catch_up(belongings)
+        _catch_up(inventory)
     return failed
 
 
-def _catch_up(belongings: Belongings) -> None:
+def _catch_up(inventory: Inventory) -> None:
     """Wait until the switch has let go of the ports: what is sent to it meanwhile only queues up.
 
     It answers between two rounds of its work; the round after the first answer has seen the change.
     """
     try:
         for _ in range(2):
-            belongings.host.drivers.tracer.call("version")
+            inventory.host.drivers.tracer.call("version")
     except VifError as error:
         LOG.debug("not known when the switch has let go of its ports: %s", error)
 
 
-def _flows(belongings: Belongings, flows: Iterable[Marked]) -> Failed:
+def _flows(inventory: Inventory, flows: Iterable[Marked]) -> Failed:
     """One bundle for each bridge."""
     by_bridge: dict[str, list[Marked]] = {}
     for marked in flows:
         by_bridge.setdefault(marked.where, []).append(marked)
     failed: Failed = {}
     for bridge, chosen in by_bridge.items():
-        if belongings.host.drivers.ovsdb.bridge(bridge) is None:
+        if inventory.host.drivers.ovsdb.bridge(bridge) is None:
             continue
         try:
-            kept = switch_of(belongings.host, bridge).sweep(int(m.name, 16) for m in chosen)
+            kept = switch_of(inventory.host, bridge).sweep(int(m.name, 16) for m in chosen)
         except VifError as error:
             failed |= {m.key: error.copy() for m in chosen}
             continue
@@ -125,9 +123,9 @@ def _flows(belongings: Belongings, flows: Iterable[Marked]) -> Failed:
     return failed
 
 
-def _bridge(belongings: Belongings, marked: Marked) -> Failed:
+def _bridge(inventory: Inventory, marked: Marked) -> Failed:
     """Remove a bridge of ours on which nothing stands any more."""
-    ovsdb = belongings.host.drivers.ovsdb
+    ovsdb = inventory.host.drivers.ovsdb
     there = ovsdb.bridge(marked.name)
     if there is None:
         return {}
@@ -145,14 +143,14 @@ def _bridge(belongings: Belongings, marked: Marked) -> Failed:
 # --- the way back ---------------------------------------------------------------------------------
 
 
-def restore(belongings: Belongings, objects: Sequence[Marked]) -> Failed:
+def restore(inventory: Inventory, objects: Sequence[Marked]) -> Failed:
     """Put ports back as they were, closed: a guard drops all that they send. Flows are made anew
     only with a document, so they are nobody's loss here."""
     failed: Failed = {}
     for marked in objects:
         if marked.kind is Kind.SWITCH_PORT:
             try:
-                _put_back(belongings, marked)
+                _put_back(inventory, marked)
             except VifError as error:
                 failed[marked.key] = error
         elif marked.kind in (Kind.PATCH, Kind.BRIDGE):
@@ -167,8 +165,8 @@ def not_restorable(marked: Marked, problem: str) -> NotRestorable:
     return NotRestorable(facts=facts, port=marked.owner, stage="garbage")
 
 
-def _put_back(belongings: Belongings, marked: Marked) -> None:
-    drivers, was = belongings.host.drivers, marked.backup
+def _put_back(inventory: Inventory, marked: Marked) -> None:
+    drivers, was = inventory.host.drivers, marked.backup
     there = drivers.ovsdb.port(marked.name)
     if there is not None:
         if marks.belongs(there, marked.owner):

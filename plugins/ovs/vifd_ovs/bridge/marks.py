@@ -101,7 +101,7 @@ def belongs(row: PortRow | None, port_id: str) -> bool:
 
 
 def known(row: PortRow, names: OvsWiring) -> bool:
-    """Whether a row whose marks another hand took away is known all the same: it asks for the
+    """Whether a row whose marks another program took away is known all the same: it asks for the
     number that we chose, and has the very device that we plugged."""
     return (
         names.plugged

@@ -10,7 +10,7 @@ from itertools import islice
 
 from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
 from vifd.model import Attachment
-from vifd.plugin import Entry, Growing
+from vifd.plugin import Entry, NamingView
 from vifd_ovs.bridge.wiring import segment_of
 
 #: Characters of the port's id in its device name; the kernel allows 15 in all.
@@ -63,7 +63,7 @@ def survey(attachment: Attachment, bridge: str, ledger: Mapping[str, Entry]) -> 
     :raises DuplicateAddress: another port of the same network has the same MAC
     """
     own, mac = attachment.id, attachment.mac
-    if isinstance(ledger, Growing) and own not in ledger:
+    if isinstance(ledger, NamingView) and own not in ledger:
         taken = _so_far(bridge, ledger)
     else:
         taken = Taken(bridge)
@@ -78,7 +78,7 @@ def survey(attachment: Attachment, bridge: str, ledger: Mapping[str, Entry]) -> 
     return taken
 
 
-def _so_far(bridge: str, ledger: Growing) -> Taken:
+def _so_far(bridge: str, ledger: NamingView) -> Taken:
     """The same for the ports of one batch: what was gathered for the port before is completed."""
     key = (survey, bridge)
     taken, count = ledger.derived.get(key) or (Taken(bridge), 0)

@@ -135,7 +135,7 @@ class PortPlugging(abc.ABC):
                     announce(self.drivers.openflow, name, _port(work), row.ofport)
 
     def _bring_home(self) -> None:
-        """Ports of ours that another hand moved to another bridge, or made of another type, are
+        """Ports of ours that another program moved to another bridge, or made of another type, are
         made anew where they belong, before their devices are looked at: the switch takes a device
         away with a port of the wrong type."""
         for work in self.batch:

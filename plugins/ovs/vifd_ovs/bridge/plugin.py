@@ -17,10 +17,10 @@ from vifd.plugin import REPORTED, Entry, Host, Item, Outcomes, Requirement, VifP
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovs.bridge import tables, wiring
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
-from vifd_ovs.bridge.recipe import recipe
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
 
@@ -98,9 +98,9 @@ class BridgePlugin(VifPlugin, Generic[S]):
 
     # --- before ---
 
-    def recipe(self) -> str:
+    def fingerprint(self) -> str:
         """The flows of a sample, and where the networks leave the host."""
-        return recipe(sorted(self.settings.mappings.items()))
+        return datapath_fingerprint(sorted(self.settings.mappings.items()))
 
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""

@@ -1,9 +1,9 @@
 """Release: a port leaves our hand while its frames pass.
 
-The way back of an adoption, in the reverse order. The row is another hand's first, so that the old
-way works; then the port's own frames are left to it, while those for it still come by ours; then
-the bridges that learn are told where it is; and only then our flows go. For a moment a frame may
-come twice, none is lost.
+The way back of an adoption, in the reverse order. The row is another program's first, so that the
+old way works; then the port's own frames are left to it, while those for it still come by ours;
+then the bridges that learn are told where it is; and only then our flows go. For a moment a frame
+may come twice, none is lost.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def hindrance(host: Host, port_id: str, names: OvsWiring) -> str:
     if marks.BRIDGE in bridge.external_ids:
         return f"bridge {names.bridge} was made by vifd, which alone passes frames on it"
     if not any(_foreign(flow) for flow in drivers.openflow.dump(names.bridge, 0, 0)):
-        return f"bridge {names.bridge} has no flow of another hand that would pass its frames"
+        return f"bridge {names.bridge} has no flow of another program that would pass its frames"
     left = _left_behind(host.ledger(), port_id, names, names.before)
     if left:
         return f"port {left[0]} of its network is in another VLAN of bridge {names.bridge}"
@@ -67,7 +67,7 @@ def release(
     items: Sequence[Item],
     devices: Callable[[Iterable[Work]], object],
 ) -> Batch:
-    """Give the ports of a batch back. What is gone, or another hand's already, is no error.
+    """Give the ports of a batch back. What is gone, or another program's already, is no error.
 
     :param devices: gives back what the switch ports stand on
     """
@@ -138,7 +138,7 @@ def _spec(work: Work, row: PortRow) -> PortSpec:
 
 
 def _ids(before: Before | None, row: PortRow) -> dict[str, str | None]:
-    """External ids as they were; those that another hand has added since stay."""
+    """External ids as they were; those that another program has added since stay."""
     ids: dict[str, str | None] = {
         key: None for key in row.external_ids if key.startswith(marks.OWN)
     }

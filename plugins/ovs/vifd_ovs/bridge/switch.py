@@ -76,7 +76,7 @@ class Switch:
         """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
 
         :param changes: per port id what it shall be; ``None`` removes it
-        :param reread: ports whose flows another hand may have changed: read before they are
+        :param reread: ports whose flows another program may have changed: read before they are
             compared
         :param whole: compare everything that bears our mark, whoever it belongs to
         :raises BackendError: nothing was changed

@@ -13,7 +13,7 @@ NOWHERE = 4095
 
 
 class Before(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a port was in another hand, kept from the adoption on, so that it can be given back.
+    """What a port was in another program, kept from the adoption on, so that it can be given back.
 
     :param tag: of its row
     :param ofport_request: the port number that the other hand asked for, if it did

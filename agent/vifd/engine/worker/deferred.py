@@ -13,7 +13,7 @@ from vifd.plugin.undo import Undo
 _GOING_ON = frozenset({Step.PLUG, Step.ACTIVATE, Step.DEACTIVATE, Step.CHECK})
 
 
-class Aside:
+class Deferred:
     """The jobs of one lane that were begun and are not at their end.
 
     They are in memory alone. On disk such a port looks as if the daemon had been killed after it
@@ -28,7 +28,7 @@ class Aside:
         """Set ports aside; returns their ids."""
         put = {job.id: job for job in jobs}
         for job in put.values():
-            job.aside, job.item.interim = True, False
+            job.deferred, job.item.interim = True, False
         self._jobs |= put
         return list(put)
 

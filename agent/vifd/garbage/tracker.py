@@ -26,7 +26,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Tracked:
     """What is known of one orphan.
 
     :param first: when it was seen first, on the machine's clock
@@ -41,7 +41,7 @@ class Sighting:
     count: int = 1
 
 
-class Sightings:
+class OrphanTracker:
     """All orphans, from look to look.
 
     :param grace: seconds that lie at least between the first and the last of two or more looks
@@ -49,7 +49,7 @@ class Sightings:
 
     def __init__(self, grace: float) -> None:
         self.grace = grace
-        self._seen: dict[str, Sighting] = {}
+        self._seen: dict[str, Tracked] = {}
 
     def look(
         self,
@@ -66,34 +66,34 @@ class Sightings:
         :param kept: whether an orphan was put back on request and shall stay
         """
         before, self._seen = self._seen, {}
-        for id_, sighting in before.items():
-            if sighting.orphan.plugin not in answered:
-                self._seen[id_] = sighting
+        for id_, tracked in before.items():
+            if tracked.orphan.plugin not in answered:
+                self._seen[id_] = tracked
         for orphan in orphans:
             self._seen[orphan.id] = self._next(now, before.get(orphan.id), orphan, kept(orphan.id))
 
-    def _next(self, now: float, before: Sighting | None, orphan: Orphan, kept: bool) -> Sighting:
+    def _next(self, now: float, before: Tracked | None, orphan: Orphan, kept: bool) -> Tracked:
         if orphan.holder or kept:
             state = State.HELD if orphan.holder else State.KEPT
-            return Sighting(orphan, state, now, now)
+            return Tracked(orphan, state, now, now)
         same = (
             before is not None
             and before.state in (State.SEEN, State.RIPE)
             and before.orphan.fingerprint == orphan.fingerprint
         )
         if before is None or not same:
-            return Sighting(orphan, State.SEEN, now, now)
+            return Tracked(orphan, State.SEEN, now, now)
         ripe = now - before.first >= self.grace
         return replace(
             before, orphan=orphan, last=now, count=before.count + 1,
             state=State.RIPE if ripe else State.SEEN,
         )  # fmt: skip
 
-    def all(self) -> list[Sighting]:
+    def all(self) -> list[Tracked]:
         """Every orphan that is known."""
         return list(self._seen.values())
 
-    def ripe(self) -> list[Sighting]:
+    def ripe(self) -> list[Tracked]:
         """Those that may be removed."""
         return [s for s in self._seen.values() if s.state is State.RIPE]
 

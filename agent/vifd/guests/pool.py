@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Errands:
+class Pool:
     """At most so many calls at a time; more wait. A thread is made when it is first needed.
 
     An executor of the standard library would hold up the end of the process until libvirt has

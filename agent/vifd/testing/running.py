@@ -25,7 +25,7 @@ from vifd.testing.wait import PATIENCE, until
 SETTINGS = Settings(verify=30.0, hang=60.0, patience=0.5, retry_first=0.02, retry_longest=0.1)
 
 
-class Office:
+class Running:
     """Start it, hand documents in, stop it. As a context manager it does the first and last.
 
     :param others: plugins that work beside the one under test, by name
@@ -45,7 +45,7 @@ class Office:
         plugins = {self.name: self.plugin, **{p.plugin_name: p for p in others}}
         self.engine = Engine(plugins, self.journal, Metrics(), settings)
         self.agent = Agent(self.engine, self.journal, self.engine.metrics, [])
-        self._clock = threading.Thread(target=self._tick, name="office-clock", daemon=True)
+        self._clock = threading.Thread(target=self._tick, name="running-clock", daemon=True)
         self._closing = threading.Event()
 
     def _tick(self) -> None:
@@ -87,7 +87,7 @@ class Office:
             "the lanes are quiet", PATIENCE,
         )  # fmt: skip
 
-    def __enter__(self) -> Office:
+    def __enter__(self) -> Running:
         self.engine.start()
         self._clock.start()
         until(lambda: self.engine.ready, "the engine is ready", PATIENCE)

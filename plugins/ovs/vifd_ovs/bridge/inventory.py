@@ -22,7 +22,7 @@ Holder = Callable[[PortRow], str]
 
 
 @dataclass(frozen=True)
-class Belongings:
+class Inventory:
     """The part of a host's marked objects that stands in the switch and its database.
 
     :param mine: whether the plugin lists the port of a row

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vifd.garbage.pace import LARGEST, LEAST, TARGET, Pace
+from vifd.garbage.throttle import LARGEST, LEAST, TARGET, Throttle
 
 
 def settles(each: float, fixed: float = 0.0, *, noise: float = 0.0) -> int:
     """The size of the portions on a switch that takes so many seconds."""
-    pace = Pace()
+    throttle = Throttle()
     for number in range(40):
         late = noise * (number % 3)
-        pace.took(pace.size, fixed + pace.size * each + late)
-    return pace.size
+        throttle.took(throttle.size, fixed + throttle.size * each + late)
+    return throttle.size
 
 
 def test_a_busy_switch_gets_small_portions():
@@ -40,24 +40,24 @@ def test_where_it_is_very_costly_the_pauses_of_the_switch_do_not_become_much_lon
 
 
 def test_it_does_not_grow_at_once():
-    pace = Pace()
-    pace.took(4, 0.0001)
-    assert pace.size == 8
+    throttle = Throttle()
+    throttle.took(4, 0.0001)
+    assert throttle.size == 8
 
 
 def test_it_becomes_smaller_again():
-    pace = Pace()
+    throttle = Throttle()
     for _ in range(10):
-        pace.took(pace.size, 0.0001)
-    assert pace.size == LARGEST
+        throttle.took(throttle.size, 0.0001)
+    assert throttle.size == LARGEST
     for _ in range(10):
-        pace.took(pace.size, pace.size * 0.015)
-    assert pace.size * 0.015 <= 2 * TARGET
+        throttle.took(throttle.size, throttle.size * 0.015)
+    assert throttle.size * 0.015 <= 2 * TARGET
 
 
 @given(st.lists(st.tuples(st.integers(1, LARGEST), st.floats(0, 100)), min_size=1))
 def test_always_some_and_never_too_many(portions):
-    pace = Pace()
+    throttle = Throttle()
     for size, spent in portions:
-        pace.took(size, spent)
-        assert LEAST <= pace.size <= LARGEST
+        throttle.took(size, spent)
+        assert LEAST <= throttle.size <= LARGEST

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from vifd.engine.plan import Step
-from vifd.engine.worker import logbook
+from vifd.engine.worker import audit_log
 from vifd.engine.worker.job import Job
 from vifd.model import Evidence, Report
 
@@ -17,14 +17,14 @@ AGAIN = 600.0
 _SECONDS = re.compile(r"\b[0-9]+\.[0-9]+ s\b")
 
 
-class Told:
+class LogSuppression:
     """Keeps a port that fails in the same way at every attempt from filling the log."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._failures: dict[str, tuple[str, float]] = {}
 
-    def news(self, port_id: str, failure: str) -> bool:
+    def is_new(self, port_id: str, failure: str) -> bool:
         """Whether this is to be told.
 
         :param failure: its text; empty for a success, which always is
@@ -45,22 +45,22 @@ class Told:
         :param spent: seconds by step
         """
         now = self._clock()
-        news = [j for j in jobs if self.news(j.id, str(j.error or ""))]
+        news = [j for j in jobs if self.is_new(j.id, str(j.error or ""))]
         made = [j for j in news if j.step is Step.PLUG]
-        at_once = [j for j in made if not j.aside]
+        at_once = [j for j in made if not j.deferred]
         seconds = now - min((j.begun for j in at_once), default=now)
-        logbook.log_plugs(log, at_once, seconds, spent)
+        audit_log.log_plugs(log, at_once, seconds, spent)
         for job in made:
-            if job.aside:
-                logbook.log_plugs(log, [job], now - job.begun, spent)
-        logbook.log_roles(log, [j for j in news if j.step is not Step.PLUG])
+            if job.deferred:
+                audit_log.log_plugs(log, [job], now - job.begun, spent)
+        audit_log.log_roles(log, [j for j in news if j.step is not Step.PLUG])
 
     def forget(self, port_id: str) -> None:
         """The port is gone."""
         self._failures.pop(port_id, None)
 
 
-def unsaid(job: Job, report: Report, *, repair: bool) -> list[Evidence]:
+def unreported(job: Job, report: Report, *, repair: bool) -> list[Evidence]:
     """What differs; what nobody repairs is told once, and not at every reading."""
     last = job.record.report
     told = {(e.fact, repr(e.have)) for e in last.findings} if last else set()

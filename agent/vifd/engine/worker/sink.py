@@ -11,7 +11,7 @@ from vifd.plugin import Probe
 from vifd.store import Change
 
 
-class Desk(Protocol):
+class ResultSink(Protocol):
     """Where a worker hands in its results."""
 
     def record(
@@ -26,5 +26,5 @@ class Desk(Protocol):
         """These ports need another step right away."""
 
     @property
-    def witness(self) -> Callable[[PortRecord], list[Evidence]]:
+    def extra_evidence(self) -> Callable[[PortRecord], list[Evidence]]:
         """Tells what is known of a port besides what its plugin reads back."""

@@ -71,7 +71,7 @@ _SAID = 600
 def log_drift(
     log: logging.Logger, findings: Iterable[tuple[Job, Evidence]], *, repair: bool = True
 ) -> None:
-    """One line per port and fact that another hand changed; one for many ports where it is the
+    """One line per port and fact that another program changed; one for many ports where it is the
     same with all of them, flows that they share for instance."""
     ours = "repairing it" if repair else "left as it is, because repair is off"
     alike: dict[str, list[tuple[Job, Evidence]]] = {}

@@ -101,7 +101,7 @@ def test_removals_are_not_kept_waiting(machine: Machine) -> None:
 def test_questions_are_not_kept_waiting(machine: Machine) -> None:
     begin(machine)
     asked = threading.Event()
-    machine.engine.lanes["fake"].errand("a question", asked.set)
+    machine.engine.lanes["fake"].urgent("a question", asked.set)
     assert asked.wait(WAIT)
 
 

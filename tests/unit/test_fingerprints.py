@@ -35,8 +35,8 @@ NAMES = ("linuxbridge", "ovs", "vhostuser")
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_the_same_in_every_process(name: str, tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from unit.test_recipes import makes;"
-        f"print(makes({name!r}, Path({str(tmp_path)!r}), 'b:br-b', 'a:br-a').recipe())"
+        "from pathlib import Path; from unit.test_fingerprints import makes;"
+        f"print(makes({name!r}, Path({str(tmp_path)!r}), 'b:br-b', 'a:br-a').fingerprint())"
     )
     found = set()
     for seed in ("1", "2"):
@@ -50,7 +50,9 @@ def test_it_is_the_same_in_every_process(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_other_ways_out_of_the_host_are_another_recipe(name: str, tmp_path: Path) -> None:
-    one, same, other = (makes(name, tmp_path, m).recipe() for m in ("a:br-a", "a:br-a", "a:br-b"))
+    one, same, other = (
+        makes(name, tmp_path, m).fingerprint() for m in ("a:br-a", "a:br-a", "a:br-b")
+    )
     assert one == same != other
 
 
@@ -58,9 +60,9 @@ def test_other_ways_out_of_the_host_are_another_recipe(name: str, tmp_path: Path
 def test_other_flows_are_another_recipe(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = makes(name, tmp_path).recipe()
+    before = makes(name, tmp_path).fingerprint()
     monkeypatch.setattr(flows, "GUARD", flows.GUARD + 1)
     flows.port_flows.cache_clear()
-    after = makes(name, tmp_path).recipe()
+    after = makes(name, tmp_path).fingerprint()
     flows.port_flows.cache_clear()
     assert before != after

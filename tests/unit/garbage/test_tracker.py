@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vifd.garbage.limits import Limits
 from vifd.garbage.reconcile import Orphan
-from vifd.garbage.sightings import Sightings, State
+from vifd.garbage.tracker import OrphanTracker, State
 from vifd.plugin.marked import Kind, Marked
 
 GRACE = 60.0
@@ -20,77 +20,77 @@ def orphan(number: int = 1, *, identity: str = "1", holder: str = "", plugin: st
     return Orphan(f"{plugin}/{port}", plugin, port, (tap,), holder)
 
 
-def states(sightings: Sightings) -> list[State]:
-    return [s.state for s in sightings.all()]
+def states(tracker: OrphanTracker) -> list[State]:
+    return [s.state for s in tracker.all()]
 
 
-def look(sightings: Sightings, now: float, *orphans: Orphan, answered=("ovs",), kept=()) -> None:
-    sightings.look(now, orphans, answered=answered, kept=lambda i: i in kept)
+def look(tracker: OrphanTracker, now: float, *orphans: Orphan, answered=("ovs",), kept=()) -> None:
+    tracker.look(now, orphans, answered=answered, kept=lambda i: i in kept)
 
 
 def test_one_look_is_never_enough():
-    sightings = Sightings(0.0)
-    look(sightings, 0, orphan())
-    assert states(sightings) == [State.SEEN]
-    look(sightings, 0, orphan())
-    assert states(sightings) == [State.RIPE]
+    tracker = OrphanTracker(0.0)
+    look(tracker, 0, orphan())
+    assert states(tracker) == [State.SEEN]
+    look(tracker, 0, orphan())
+    assert states(tracker) == [State.RIPE]
 
 
 def test_ripe_after_the_grace_period():
-    sightings = Sightings(GRACE)
+    tracker = OrphanTracker(GRACE)
     for now in (0, 30, 59.9):
-        look(sightings, now, orphan())
-        assert states(sightings) == [State.SEEN]
-    assert sightings.due() == GRACE
-    look(sightings, 60, orphan())
-    (ripe,) = sightings.ripe()
+        look(tracker, now, orphan())
+        assert states(tracker) == [State.SEEN]
+    assert tracker.due() == GRACE
+    look(tracker, 60, orphan())
+    (ripe,) = tracker.ripe()
     assert (ripe.first, ripe.last, ripe.count) == (0, 60, 4)
-    assert sightings.due() is None
+    assert tracker.due() is None
 
 
 def test_what_was_gone_between_begins_anew():
-    sightings = Sightings(GRACE)
-    look(sightings, 0, orphan())
-    look(sightings, 30)
-    look(sightings, 61, orphan())
-    assert states(sightings) == [State.SEEN]
+    tracker = OrphanTracker(GRACE)
+    look(tracker, 0, orphan())
+    look(tracker, 30)
+    look(tracker, 61, orphan())
+    assert states(tracker) == [State.SEEN]
 
 
 def test_another_object_of_the_same_name_begins_anew():
-    sightings = Sightings(GRACE)
-    look(sightings, 0, orphan(identity="1"))
-    look(sightings, 61, orphan(identity="2"))
-    assert states(sightings) == [State.SEEN]
+    tracker = OrphanTracker(GRACE)
+    look(tracker, 0, orphan(identity="1"))
+    look(tracker, 61, orphan(identity="2"))
+    assert states(tracker) == [State.SEEN]
 
 
 def test_one_that_is_held_is_left_alone_and_begins_anew_afterwards():
-    sightings = Sightings(GRACE)
-    look(sightings, 0, orphan())
-    look(sightings, 61, orphan(holder="open"))
-    assert states(sightings) == [State.HELD]
-    look(sightings, 62, orphan())
-    assert states(sightings) == [State.SEEN]
-    look(sightings, 121, orphan())
-    assert states(sightings) == [State.SEEN]
-    look(sightings, 122, orphan())
-    assert states(sightings) == [State.RIPE]
+    tracker = OrphanTracker(GRACE)
+    look(tracker, 0, orphan())
+    look(tracker, 61, orphan(holder="open"))
+    assert states(tracker) == [State.HELD]
+    look(tracker, 62, orphan())
+    assert states(tracker) == [State.SEEN]
+    look(tracker, 121, orphan())
+    assert states(tracker) == [State.SEEN]
+    look(tracker, 122, orphan())
+    assert states(tracker) == [State.RIPE]
 
 
 def test_a_plugin_that_cannot_tell_changes_nothing():
-    sightings = Sightings(GRACE)
-    look(sightings, 0, orphan())
-    look(sightings, 61, answered=())
-    assert [(s.state, s.last) for s in sightings.all()] == [(State.SEEN, 0)]
-    look(sightings, 62, orphan())
-    assert states(sightings) == [State.RIPE]
+    tracker = OrphanTracker(GRACE)
+    look(tracker, 0, orphan())
+    look(tracker, 61, answered=())
+    assert [(s.state, s.last) for s in tracker.all()] == [(State.SEEN, 0)]
+    look(tracker, 62, orphan())
+    assert states(tracker) == [State.RIPE]
 
 
 def test_what_was_put_back_is_kept():
-    sightings = Sightings(0.0)
-    look(sightings, 0, orphan())
-    look(sightings, 1, orphan(), kept=("ovs/port1",))
-    assert states(sightings) == [State.KEPT]
-    assert not sightings.ripe()
+    tracker = OrphanTracker(0.0)
+    look(tracker, 0, orphan())
+    look(tracker, 1, orphan(), kept=("ovs/port1",))
+    assert states(tracker) == [State.KEPT]
+    assert not tracker.ripe()
 
 
 class Host(RuleBasedStateMachine):
@@ -98,7 +98,7 @@ class Host(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sightings = Sightings(GRACE)
+        self.tracker = OrphanTracker(GRACE)
         self.now = 0.0
         self.there: dict[int, Orphan] = {}
         #: since when an orphan was the same one, unheld, at every look
@@ -115,8 +115,8 @@ class Host(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 1.0, 29.0, 31.0, 61.0]), answered=st.booleans())
     def look(self, seconds: float, answered: bool) -> None:
         self.now += seconds
-        known = {s.orphan.id: s.orphan for s in self.sightings.all()}
-        look(self.sightings, self.now, *(self.there.values() if answered else ()),
+        known = {s.orphan.id: s.orphan for s in self.tracker.all()}
+        look(self.tracker, self.now, *(self.there.values() if answered else ()),
              answered=("ovs",) if answered else ())  # fmt: skip
         for number in range(4) if answered else ():
             now = self.there.get(number)
@@ -130,7 +130,7 @@ class Host(RuleBasedStateMachine):
 
     @invariant()
     def ripe_means_twice_and_long_enough(self) -> None:
-        for ripe in self.sightings.ripe():
+        for ripe in self.tracker.ripe():
             number = int(ripe.orphan.port.removeprefix("port"))
             first, looks = self.since[number]
             assert looks >= 2

@@ -17,7 +17,7 @@ LOG = logging.getLogger(__name__)
 CHUNK = 100
 
 
-class Postman:
+class StatusReporter:
     """A native thread between the outbox and the service.
 
     :param service: who is told
@@ -29,13 +29,13 @@ class Postman:
         self.failures = 0
         #: why the service takes nothing just now; empty while it does
         self.problem = ""
-        self._deaf = False
+        self._unreachable = False
         self._first = first
         self._service = service
         self._journal = journal
-        self._mail = threading.Event()
+        self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._thread = Steady(self._run, "postman")
+        self._thread = Steady(self._run, "reporter")
 
     @property
     def name(self) -> str:
@@ -43,50 +43,50 @@ class Postman:
         return self._service.name
 
     def start(self) -> None:
-        self._mail.set()
+        self._wake.set()
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
         self._stopping.set()
-        self._mail.set()
+        self._wake.set()
         self._thread.join(timeout)
 
     def notify(self) -> None:
-        """There is mail."""
-        self._mail.set()
+        """There is something in the outbox."""
+        self._wake.set()
 
     def _run(self) -> None:
         while True:
-            self._mail.clear()
+            self._wake.clear()
             # Asked after that: an end that was told before it would be slept through.
             if self._stopping.is_set():
                 return
             if self._deliver():
                 self.failures, self.problem = 0, ""
             if self.failures == 0:
-                self._mail.wait()
+                self._wake.wait()
                 continue
             pause = plan.delay(self.failures, first=self._first, jitter=random.random())
-            # A service that takes some and refuses others is there: new mail need not wait for old.
-            (self._stopping if self._deaf else self._mail).wait(pause)
+            # A service that takes some and refuses others is there: new ones need not wait.
+            (self._stopping if self._unreachable else self._wake).wait(pause)
 
     def _deliver(self) -> bool:
         """Hand over what is there; true where the service took all of it."""
         try:
-            mail = self._journal.outbox()
+            outbox = self._journal.outbox()
             refused = 0
-            for start in range(0, len(mail), CHUNK):
+            for start in range(0, len(outbox), CHUNK):
                 if self._stopping.is_set():
                     return True
-                part = mail[start : start + CHUNK]
+                part = outbox[start : start + CHUNK]
                 taken = {(o.port_id, o.revision) for o in self._service.report(part)}
                 self._journal.acknowledge(taken)
                 refused += sum((o.port_id, o.revision) not in taken for o in part)
         except BaseException as error:  # noqa: BLE001 - a driver may raise anything
-            self._deaf = True
+            self._unreachable = True
             self._failed(f"{type(error).__name__}: {error}", self._size())
             return False
-        self._deaf = False
+        self._unreachable = False
         if refused:
             self._failed("it did not take them", refused)
         return not refused

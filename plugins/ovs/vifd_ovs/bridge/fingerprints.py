@@ -13,7 +13,7 @@ from vifd_ovs.bridge.wiring import OvsWiring
 _PATCH = "uplink"
 
 
-def recipe(*settings: object) -> str:
+def datapath_fingerprint(*settings: object) -> str:
     """The fingerprint of ports on Open vSwitch.
 
     :param settings: options that decide how ports are made as well

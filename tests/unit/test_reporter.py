@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from unit.docs import document, port_id
 from vifd.model import Phase, PortRecord, decode
 from vifd.network import NetworkService
-from vifd.network.postman import CHUNK, Postman
+from vifd.network.reporter import CHUNK, StatusReporter
 from vifd.store import Journal, Outgoing, Records
 from vifd.testing.wait import until
 
@@ -56,11 +56,11 @@ def service() -> Service:
 
 
 @pytest.fixture
-def postman(service: Service, journal: Journal) -> Iterator[Postman]:
-    postman = Postman(service, journal, first=0.01)
-    yield postman
+def reporter(service: Service, journal: Journal) -> Iterator[StatusReporter]:
+    reporter = StatusReporter(service, journal, first=0.01)
+    yield reporter
     service.gate.set()
-    postman.stop(WAIT)
+    reporter.stop(WAIT)
 
 
 def outgoing(_old: Records, new: Records) -> list[Outgoing]:
@@ -84,30 +84,32 @@ def empty(journal: Journal) -> None:
 
 
 def test_what_waits_at_start_and_what_comes_later_is_taken(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     say(journal, Phase.BOUND, 1, 2)
-    postman.start()
+    reporter.start()
     empty(journal)
     say(journal, Phase.LIVE, 1)
-    postman.notify()
+    reporter.notify()
     empty(journal)
     assert service.known[port_id(1)].status == "LIVE"
     assert service.known[port_id(2)].status == "BOUND"
 
 
-def test_without_mail_nothing_is_sent(postman: Postman, service: Service, journal: Journal) -> None:
-    postman.start()
+def test_without_mail_nothing_is_sent(
+    reporter: StatusReporter, service: Service, journal: Journal
+) -> None:
+    reporter.start()
     for _ in range(3):
-        postman.notify()
+        reporter.notify()
     say(journal, Phase.BOUND, 1)
-    postman.notify()
+    reporter.notify()
     empty(journal)
     assert len(service.calls) == 1
 
 
 def test_a_service_that_raises_is_asked_again(
-    postman: Postman, service: Service, journal: Journal, caplog: pytest.LogCaptureFixture
+    reporter: StatusReporter, service: Service, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     def down(_: Sequence[Outgoing]) -> Sequence[Outgoing]:
         raise ConnectionError("the bus is away")
@@ -115,34 +117,34 @@ def test_a_service_that_raises_is_asked_again(
     service.behave = down
     say(journal, Phase.LIVE, 1)
     with caplog.at_level(logging.WARNING):
-        postman.start()
+        reporter.start()
         until(lambda: len(service.calls) >= 3, "three attempts")
     assert "network service fake: 1 statuses wait (ConnectionError: the bus is away)" in caplog.text
-    assert postman.failures >= 2
+    assert reporter.failures >= 2
     service.behave = list
     empty(journal)
-    until(lambda: postman.failures == 0, "the count begins anew")
+    until(lambda: reporter.failures == 0, "the count begins anew")
     assert service.known[port_id(1)].status == "LIVE"
 
 
 @pytest.mark.parametrize("nonsense", [None, 3, [None]])
 def test_a_service_that_answers_nonsense_loses_nothing(
-    postman: Postman, service: Service, journal: Journal, nonsense: object
+    reporter: StatusReporter, service: Service, journal: Journal, nonsense: object
 ) -> None:
     service.report = lambda _: nonsense  # type: ignore[method-assign, assignment, return-value]
     say(journal, Phase.LIVE, 1)
-    postman.start()
-    until(lambda: postman.failures >= 2, "two attempts")
+    reporter.start()
+    until(lambda: reporter.failures >= 2, "two attempts")
     assert journal.outbox_size() == 1
 
 
 def test_half_is_taken_and_the_other_half_stays(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     service.behave = lambda statuses: [o for o in statuses if o.port_id != port_id(2)]
     say(journal, Phase.LIVE, 1, 2, 3)
-    postman.start()
-    until(lambda: postman.failures >= 2, "two attempts")
+    reporter.start()
+    until(lambda: reporter.failures >= 2, "two attempts")
     assert [o.port_id for o in journal.outbox()] == [port_id(2)]
     assert set(service.known) == {port_id(1), port_id(3)}
     service.behave = list
@@ -154,26 +156,26 @@ def test_one_that_is_refused_for_ever_does_not_delay_the_others(
 ) -> None:
     """The pause before the refused one's next attempt is an hour; new mail must not wait for it."""
     service.behave = lambda statuses: [o for o in statuses if o.port_id != port_id(1)]
-    postman = Postman(service, journal, first=3600.0)
+    reporter = StatusReporter(service, journal, first=3600.0)
     say(journal, Phase.LIVE, 1)
-    postman.start()
-    until(lambda: postman.failures == 1, "the first attempt failed")
+    reporter.start()
+    until(lambda: reporter.failures == 1, "the first attempt failed")
     say(journal, Phase.LIVE, 2)
-    postman.notify()
+    reporter.notify()
     until(lambda: port_id(2) in service.known, "the other one is told")
     assert [o.port_id for o in journal.outbox()] == [port_id(1)]
-    postman.stop(WAIT)
+    reporter.stop(WAIT)
 
 
 def test_a_status_that_changes_while_it_is_told_is_told_again(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     say(journal, Phase.LIVE, 1)
     service.gate.clear()
-    postman.start()
+    reporter.start()
     until(lambda: service.calls, "the call runs")
     say(journal, Phase.FAILED, 1)
-    postman.notify()
+    reporter.notify()
     service.gate.set()
     empty(journal)
     assert [[o.status for o in call] for call in service.calls] == [["LIVE"], ["FAILED"]]
@@ -181,7 +183,7 @@ def test_a_status_that_changes_while_it_is_told_is_told_again(
 
 
 def test_a_port_that_comes_back_while_its_end_is_told_is_not_forgotten(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     say(journal, Phase.LIVE, 1)
     journal.commit(
@@ -189,22 +191,24 @@ def test_a_port_that_comes_back_while_its_end_is_told_is_not_forgotten(
         outgoing=lambda old, _: [Outgoing(port_id(1), "DOWN", old[port_id(1)].revision + 1, True)],  # type: ignore[union-attr]
     )
     service.gate.clear()
-    postman.start()
+    reporter.start()
     until(lambda: service.calls, "the call runs")
     for phase in (Phase.BOUND, Phase.LIVE):
         say(journal, phase, 1)
-    postman.notify()
+    reporter.notify()
     service.gate.set()
     empty(journal)
     assert service.known[port_id(1)].status == "LIVE"
 
 
-def test_each_port_is_told_in_order(postman: Postman, service: Service, journal: Journal) -> None:
-    postman.start()
+def test_each_port_is_told_in_order(
+    reporter: StatusReporter, service: Service, journal: Journal
+) -> None:
+    reporter.start()
     for _ in range(20):
         for phase in (Phase.BOUND, Phase.PLUGGING, Phase.LIVE):
             say(journal, phase, 1, 2)
-            postman.notify()
+            reporter.notify()
     empty(journal)
     for port in (port_id(1), port_id(2)):
         told = [o.revision for call in service.calls for o in call if o.port_id == port]
@@ -212,21 +216,21 @@ def test_each_port_is_told_in_order(postman: Postman, service: Service, journal:
         assert told[-1] == 60
 
 
-def test_many_go_in_parts(postman: Postman, service: Service, journal: Journal) -> None:
+def test_many_go_in_parts(reporter: StatusReporter, service: Service, journal: Journal) -> None:
     say(journal, Phase.LIVE, *range(1, CHUNK * 2 + 2))
-    postman.start()
+    reporter.start()
     empty(journal)
     assert [len(call) for call in service.calls] == [CHUNK, CHUNK, 1]
 
 
 def test_re_asserted_statuses_are_told_again(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     say(journal, Phase.LIVE, 1)
-    postman.start()
+    reporter.start()
     empty(journal)
     journal.reassert(lambda r: Outgoing(r.id, r.phase.value, r.revision))
-    postman.notify()
+    reporter.notify()
     empty(journal)
     assert [[o.status for o in call] for call in service.calls] == [["LIVE"], ["LIVE"]]
 
@@ -236,17 +240,17 @@ def test_a_stop_does_not_wait_for_a_pause(service: Service, journal: Journal) ->
         raise ConnectionError
 
     service.behave = down
-    postman = Postman(service, journal, first=3600.0)
+    reporter = StatusReporter(service, journal, first=3600.0)
     say(journal, Phase.LIVE, 1)
-    postman.start()
-    until(lambda: postman.failures == 1, "the first attempt failed")
-    postman.stop(WAIT)
-    assert not postman._thread.is_alive()
+    reporter.start()
+    until(lambda: reporter.failures == 1, "the first attempt failed")
+    reporter.stop(WAIT)
+    assert not reporter._thread.is_alive()
     assert journal.outbox_size() == 1, "it is told after the next start"
 
 
 def test_a_journal_that_cannot_be_read_does_not_end_it(
-    postman: Postman, service: Service, journal: Journal
+    reporter: StatusReporter, service: Service, journal: Journal
 ) -> None:
     say(journal, Phase.LIVE, 1)
     # A lock of another program is waited for; nobody may read meanwhile.
@@ -254,8 +258,8 @@ def test_a_journal_that_cannot_be_read_does_not_end_it(
     with contextlib.closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         journal._db.execute("PRAGMA journal_mode = DELETE")
         other.execute("BEGIN EXCLUSIVE")
-        postman.start()
-        until(lambda: postman.failures >= 2, "two attempts")
+        reporter.start()
+        until(lambda: reporter.failures >= 2, "two attempts")
         other.execute("ROLLBACK")
     empty(journal)
 
@@ -263,18 +267,18 @@ def test_a_journal_that_cannot_be_read_does_not_end_it(
 def test_an_end_between_two_rounds_is_not_slept_through(
     service: Service, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postman = Postman(service, journal, first=0.01)
-    rest = postman._mail.clear
+    reporter = StatusReporter(service, journal, first=0.01)
+    rest = reporter._wake.clear
 
     def ends() -> None:
         """The end is told right before."""
-        postman._stopping.set()
-        postman._mail.set()
+        reporter._stopping.set()
+        reporter._wake.set()
         rest()
 
-    monkeypatch.setattr(postman._mail, "clear", ends)
-    postman.start()
-    postman._thread.join(WAIT)
-    ended = not postman._thread.is_alive()
-    postman.stop(WAIT)
+    monkeypatch.setattr(reporter._wake, "clear", ends)
+    reporter.start()
+    reporter._thread.join(WAIT)
+    ended = not reporter._thread.is_alive()
+    reporter.stop(WAIT)
     assert ended

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from unit.docs import document
-from vifd.engine.worker import Job, logbook
-from vifd.engine.worker.told import AGAIN, Told
+from vifd.engine.worker import Job, audit_log
+from vifd.engine.worker.suppression import AGAIN, LogSuppression
 from vifd.model import Evidence, PortRecord, Wiring, decode
 from vifd.plugin import Item
 
@@ -21,30 +21,32 @@ def now() -> list[float]:
 
 
 @pytest.fixture
-def told(now: list[float]) -> Told:
-    return Told(lambda: now[0])
+def told(now: list[float]) -> LogSuppression:
+    return LogSuppression(lambda: now[0])
 
 
-def test_the_same_failure_is_told_again_after_a_while_only(told: Told, now: list[float]) -> None:
-    assert told.news("a", "not proven within 3.002 s; it is down")
-    assert not told.news("a", "not proven within 3.017 s; it is down")
-    assert told.news("b", "not proven within 3.002 s; it is down"), "of another port"
+def test_the_same_failure_is_told_again_after_a_while_only(
+    told: LogSuppression, now: list[float]
+) -> None:
+    assert told.is_new("a", "not proven within 3.002 s; it is down")
+    assert not told.is_new("a", "not proven within 3.017 s; it is down")
+    assert told.is_new("b", "not proven within 3.002 s; it is down"), "of another port"
     now[0] = AGAIN
-    assert told.news("a", "not proven within 3.002 s; it is down")
+    assert told.is_new("a", "not proven within 3.002 s; it is down")
 
 
-def test_another_failure_and_every_success_are_told(told: Told) -> None:
-    assert told.news("a", "one")
-    assert told.news("a", "two")
-    assert told.news("a", "")
-    assert told.news("a", "")
-    assert told.news("a", "two"), "it had worked in between"
+def test_another_failure_and_every_success_are_told(told: LogSuppression) -> None:
+    assert told.is_new("a", "one")
+    assert told.is_new("a", "two")
+    assert told.is_new("a", "")
+    assert told.is_new("a", "")
+    assert told.is_new("a", "two"), "it had worked in between"
 
 
-def test_a_port_that_is_gone_is_forgotten(told: Told) -> None:
-    told.news("a", "one")
+def test_a_port_that_is_gone_is_forgotten(told: LogSuppression) -> None:
+    told.is_new("a", "one")
     told.forget("a")
-    assert told.news("a", "one")
+    assert told.is_new("a", "one")
 
 
 def job(number: int) -> Job:
@@ -56,7 +58,7 @@ def job(number: int) -> Job:
 def lines(caplog: pytest.LogCaptureFixture, *findings: tuple[Job, Evidence]) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        logbook.log_drift(LOG, findings)
+        audit_log.log_drift(LOG, findings)
     return [r.getMessage() for r in caplog.records]
 
 

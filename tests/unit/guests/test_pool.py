@@ -6,20 +6,20 @@ import threading
 
 import pytest
 
-from vifd.guests.errands import Errands
+from vifd.guests.pool import Pool
 
 WAIT = 10.0
 
 
 def test_results_and_exceptions_are_the_callers():
-    errands = Errands("test", 2)
-    assert errands.submit(lambda a, b: a + b, 1, b=2).result(WAIT) == 3
+    pool = Pool("test", 2)
+    assert pool.submit(lambda a, b: a + b, 1, b=2).result(WAIT) == 3
     with pytest.raises(ZeroDivisionError):
-        errands.submit(lambda: 1 / 0).result(WAIT)
+        pool.submit(lambda: 1 / 0).result(WAIT)
 
 
 def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
-    errands = Errands("test-most", 2)
+    pool = Pool("test-most", 2)
     gate, together = threading.Event(), []
     lock = threading.Lock()
     running = [0]
@@ -32,7 +32,7 @@ def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
         with lock:
             running[0] -= 1
 
-    futures = [errands.submit(call) for _ in range(6)]
+    futures = [pool.submit(call) for _ in range(6)]
     gate.set()
     for future in futures:
         future.result(WAIT)
@@ -43,19 +43,19 @@ def test_no_more_at_a_time_than_allowed_and_threads_are_used_again():
 
 
 def test_after_the_end_nothing_begins():
-    errands = Errands("test", 1)
+    pool = Pool("test", 1)
     begun, gate = threading.Event(), threading.Event()
 
     def call():
         begun.set()
         return gate.wait(WAIT)
 
-    running = errands.submit(call)
-    waiting = errands.submit(lambda: 1)
+    running = pool.submit(call)
+    waiting = pool.submit(lambda: 1)
     assert begun.wait(WAIT)
-    errands.stop()
+    pool.stop()
     gate.set()
     assert running.result(WAIT)
-    assert errands.submit(lambda: 1).cancelled()
+    assert pool.submit(lambda: 1).cancelled()
     with pytest.raises(BaseException):  # noqa: B017, PT011 - cancelled
         waiting.result(WAIT)

@@ -11,7 +11,7 @@ from vifd import errors
 T = TypeVar("T")
 
 
-class Parking(Generic[T]):
+class Pending(Generic[T]):
     """Two rooms per port: those that wait for the removal, and those whose turn has come.
 
     A request that arrives while either has somebody waits behind them: the last request has the

@@ -25,7 +25,7 @@ _GUESS, _TRUST = 0.015, 0.5
 _SURPRISE = 2.0
 
 
-class Pace:
+class Throttle:
     """The size of the next portion, by what those before it took: a straight line through them.
 
     :ivar size: how many orphans it has

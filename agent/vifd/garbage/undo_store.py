@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Notes(Protocol):
-    """The part of the journal that the shelf is kept in."""
+    """The part of the journal that the undo store is kept in."""
 
     def remember(self, name: str, value: object) -> None: ...
 
@@ -47,12 +47,12 @@ class Removed(Struct, frozen=True, kw_only=True):
 
 
 class Slot(Struct, frozen=True):
-    """What went to the shelf together."""
+    """What went to the undo store together."""
 
     removed: list[Removed] = []
 
 
-class Shelf:
+class UndoStore:
     """All that can be put back, in the journal: note ``garbage`` has the number of slots, the notes
     ``garbage/0``, ``garbage/1``… what is in them. What goes together is written together.
 

@@ -15,34 +15,38 @@ LOG = logging.getLogger(__name__)
 class Made(Struct, frozen=True):
     """How a plugin makes ports.
 
-    :param recipe: see :meth:`vifd.plugin.VifPlugin.recipe`
+    :param recipe: see :meth:`vifd.plugin.VifPlugin.fingerprint`
     """
 
     version: str
     recipe: str = ""
 
 
-class Stamp(Struct, frozen=True):
+class InstalledVersions(Struct, frozen=True):
     """The versions of the daemon and of its plugins."""
 
     vifd: str
     plugins: dict[str, Made] = field(default_factory=dict)
 
 
-def present(vifd: str, plugins: Mapping[str, VifPlugin]) -> Stamp:
-    """The stamp of what runs now."""
-    return Stamp(vifd, {name: Made(p.plugin_version, _recipe(p)) for name, p in plugins.items()})
+def present(vifd: str, plugins: Mapping[str, VifPlugin]) -> InstalledVersions:
+    """The installed of what runs now."""
+    return InstalledVersions(
+        vifd, {name: Made(p.plugin_version, _recipe(p)) for name, p in plugins.items()}
+    )
 
 
 def _recipe(plugin: VifPlugin) -> str:
     try:
-        return plugin.recipe()
+        return plugin.fingerprint()
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         LOG.warning("plugin %s cannot tell how it makes ports: %s", plugin.plugin_name, error)
         return ""
 
 
-def differences(old: Stamp | None, new: Stamp, used: Iterable[str]) -> list[str]:
+def differences(
+    old: InstalledVersions | None, new: InstalledVersions, used: Iterable[str]
+) -> list[str]:
     """What is not as it was, in words, of the daemon and of the plugins that have ports.
 
     :param old: ``None`` where nothing was remembered
