@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from unit.docs import document
-from vifd.engine.worker import Job, audit_log
+from vifd.engine.job import Job
+from vifd.engine.worker import audit_log
 from vifd.engine.worker.suppression import AGAIN, LogSuppression
 from vifd.model import Evidence, PortRecord, Wiring, decode
 from vifd.plugin import Item

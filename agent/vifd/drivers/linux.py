@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from vifd.drivers.link import Link
 from vifd.nft.expr import Verdict
 from vifd.nft.objects import Chain, Change, Element
-
-if TYPE_CHECKING:
-    from vifd.drivers import Link
 
 
 @dataclass(frozen=True)

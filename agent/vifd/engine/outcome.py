@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
 from vifd import errors
+from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change
-
-if TYPE_CHECKING:
-    from vifd.engine.worker import Job
 
 
 def planned(wanted: PortRecord) -> Change:

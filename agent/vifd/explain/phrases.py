@@ -9,7 +9,7 @@ from typing import Any
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
 
-#: How :mod:`vifd_ovs.bridge.proofs` begins when a trace met a flow of others.
+#: How a plugin begins what a trace found when it met a flow of others.
 FOREIGN = "a flow that is not ours took it"
 
 START_SWITCH = (

@@ -1,7 +1,7 @@
 """What a lane does with a batch of ports: step by step from the record to the proof."""
 
+from vifd.engine.job import Job
 from vifd.engine.worker.entries import ledger
-from vifd.engine.worker.job import Job
 from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.worker import Worker
 

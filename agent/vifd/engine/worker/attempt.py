@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vifd import errors
 from vifd.engine import verify
-from vifd.engine.worker.job import Job
+from vifd.engine.job import Job
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes, VifPlugin
 

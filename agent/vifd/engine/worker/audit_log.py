@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from vifd import errors
-from vifd.engine.worker.job import Job
+from vifd.engine.job import Job
 from vifd.model import Evidence, PortRecord, Role
 
 

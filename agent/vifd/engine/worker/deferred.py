@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vifd.engine.job import Job
 from vifd.engine.plan import Step
-from vifd.engine.worker.job import Job
 from vifd.model import PortRecord
 from vifd.plugin.undo import Undo
 

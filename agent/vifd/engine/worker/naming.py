@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from vifd import errors
 from vifd.engine import outcome
+from vifd.engine.job import Job, job_of
 from vifd.engine.worker.entries import ledger
-from vifd.engine.worker.job import Job, job_of
 from vifd.engine.worker.sink import ResultSink
 from vifd.model import Phase, PortRecord
 from vifd.plugin import Entry, NamingView, VifPlugin

@@ -6,9 +6,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from vifd.engine.job import Job
 from vifd.engine.plan import Step
 from vifd.engine.worker import audit_log
-from vifd.engine.worker.job import Job
 from vifd.model import Evidence, Report
 
 #: After so many seconds the same failure is told once more.

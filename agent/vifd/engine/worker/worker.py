@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from vifd import errors
 from vifd.engine import outcome
+from vifd.engine.job import Job, job_of
 from vifd.engine.metrics import Metrics
 from vifd.engine.plan import Step, next_step
 from vifd.engine.worker import audit_log
 from vifd.engine.worker.attempt import Attempt, traced
 from vifd.engine.worker.deferred import Deferred
-from vifd.engine.worker.job import Job, job_of
 from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink

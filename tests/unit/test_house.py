@@ -1,0 +1,49 @@
+"""How the tree is built: no circles, few entries at the root, and nobody names a back end."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+house = load("house")
+
+
+def test_no_modules_reach_each_other() -> None:
+    """Imports for types alone count."""
+    assert house.circles(house.graph(ROOT)) == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert house.circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_the_root_of_the_agent_is_a_list_of_rooms() -> None:
+    entries = {path.name for path in (ROOT / "agent/vifd").iterdir()} - {"__pycache__"}
+    modules = {name for name in entries if name.endswith(".py")}
+    assert modules == {"__init__.py", "__main__.py", "main.py", "plain.py", "steady.py"}
+    assert len(entries) <= 28
+
+
+@pytest.mark.parametrize("plugin", ["vifd_ovs", "vifd_vhostuser", "vifd_linuxbridge", "vifd_noop"])
+def test_the_core_does_not_name_a_plugin(plugin: str) -> None:
+    """Neither in an import nor in a word: what it must know of one, the plugin declares."""
+    agent = ROOT / "agent/vifd"
+    texts = {path: path.read_text() for path in agent.rglob("*.py") if "testing" not in path.parts}
+    assert [str(path) for path, text in texts.items() if plugin in text] == []
