@@ -192,3 +192,42 @@ def test_a_missing_physical_bridge_costs_its_own_ports_only(ovs):
         assert not host.findings()
         add_bridge(ovs, "br-none")
         host.plug(attachment(1, segment=vlan(101)))
+
+
+def rewired(host: Scene, number: int, **details: object) -> None:
+    """A record as an earlier vifd rebuilt it from marks, or as somebody damaged it."""
+    record = host.ledger.records[attachment(number).id]
+    assert record.wiring is not None
+    record.wiring.details.update(details)
+    host.ledger = host.ledger.restart()
+
+
+@pytest.mark.parametrize("segment", [flat(), vlan(101)], ids=["flat", "vlan"])
+@pytest.mark.parametrize(
+    "lost", [{"patch": ""}, {"patch": "", "physical_network": None}], ids=["patch", "network"]
+)
+def test_a_record_without_its_way_out_is_found_and_mended(host, wire, segment, lost):
+    (one,) = host.guests(attachment(1, segment=segment))
+    rewired(host, 1, **lost)
+    have = host.findings()["names.network"]
+    assert set(have) == set(lost)
+    host.heal()
+    vid = 101 if segment["network_type"] == "vlan" else None
+    assert (
+        f.vlan_of(
+            assert_reaches(
+                one, wire, unicast(1, 9), expect=lambda x: f.untagged(x) == unicast(1, 9)
+            )
+        )
+        == vid
+    )
+    assert_reaches(wire, one, unicast(9, 1, vlan=vid), expect=lambda x: unicast(9, 1) in x)
+
+
+def test_a_record_without_its_way_out_and_without_a_mapping_says_so(ovs, wire):
+    with Scene(ovs) as host:
+        host.plug(attachment(1))
+        record = host.ledger.records[attachment(1).id]
+        record.attachment = attachment(1, segment=vlan(101))
+        assert host.findings()["uplink.mapping"] == []
+        record.attachment = attachment(1)

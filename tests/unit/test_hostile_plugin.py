@@ -22,8 +22,8 @@ from vifd import errors
 from vifd.api.view import view
 from vifd.engine import Engine, Settings
 from vifd.model import Evidence, Phase, Report, Vif, Wiring
-from vifd.plugin import Health, Probe, Uplink
-from vifd.plugin.guarded import guarded
+from vifd.plugin import Health, Probe, Uplink, VifPlugin
+from vifd.plugin.guarded import Guarded, guarded
 from vifd.testing.plugin import FakeBackend, FakePlugin
 
 
@@ -72,7 +72,8 @@ RAISED: dict[str, Callable[[], BaseException]] = {
 }
 
 VERBS = ("probe", "requires", "name", "vif", "plug", "activate", "deactivate", "check", "unplug",
-         "observe", "inventory", "expected", "reconnected", "claim", "release")  # fmt: skip
+         "observe", "inventory", "expected", "reconnected", "claim", "recall",
+         "release")  # fmt: skip
 
 
 class Bad(FakePlugin):
@@ -102,6 +103,11 @@ def machine(tmp_path: Path) -> Iterator[Two]:
     made.boot()
     yield made
     made.halt()
+
+
+def test_every_verb_is_judged() -> None:
+    verbs = {name for name, what in vars(VifPlugin).items() if callable(what) and name[0] != "_"}
+    assert verbs <= vars(Guarded).keys() | {"options", "describe"}
 
 
 def threads(machine: Two) -> list[Any]:

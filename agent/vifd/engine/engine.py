@@ -26,7 +26,7 @@ from vifd.engine.retries import Retries
 from vifd.engine.settings import Settings
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled, unserved
-from vifd.engine.worker import Worker
+from vifd.engine.worker import Worker, ledger
 from vifd.model import Document, Evidence, PortRecord
 from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
@@ -77,7 +77,9 @@ class Engine:
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator)
         self._retries = Retries()
-        self._recovery = Recovery(self.plugins, self.journal, self._take_back)
+        self._recovery = Recovery(
+            self.plugins, self.journal, self._take_back, lambda: ledger(self.journal)
+        )
         self._restrained = self._restoring = False
         self._limits = self.settings.limits
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)

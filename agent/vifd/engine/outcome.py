@@ -27,7 +27,8 @@ def planned(wanted: PortRecord) -> Change:
             return present
         if present.names == wanted.names and present.phase == wanted.phase:
             return present
-        return replace(present, names=wanted.names, phase=wanted.phase)
+        opened = wanted.open if present.names is None else present.open
+        return replace(present, names=wanted.names, phase=wanted.phase, open=opened)
 
     return change
 

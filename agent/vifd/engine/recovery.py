@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from vifd import errors
-from vifd.model import Document, PortRecord, Wiring, restore
-from vifd.plugin import Observed, VifPlugin
+from vifd.model import Document, PortRecord, restore
+from vifd.model.status import wants_open
+from vifd.plugin import Entry, NamingView, Observed, Recalled, VifPlugin
 from vifd.store import Change, Journal
 
 LOG = logging.getLogger(__name__)
@@ -17,6 +20,7 @@ class Recovery:
     """Which plugins have yet to say what the journal may lack; each says it on its own lane.
 
     :param accept: puts changes on disk and has their ports served; false where it could not
+    :param entries: the ports of the journal as plugins may see them
     """
 
     def __init__(
@@ -24,10 +28,12 @@ class Recovery:
         plugins: Mapping[str, VifPlugin],
         journal: Journal,
         accept: Callable[[Mapping[str, Change]], bool],
+        entries: Callable[[], Mapping[str, Entry]],
     ) -> None:
         self._plugins = plugins
         self._journal = journal
         self._accept = accept
+        self._entries = entries
         self._waiting: set[str] = set()
 
     @property
@@ -54,6 +60,7 @@ class Recovery:
 
     def _changes(self, plugin: str, found: Iterable[Observed]) -> dict[str, Change]:
         changes: dict[str, Change] = {}
+        taken = NamingView(self._entries())
         for observed in found:
             if observed.document is None or self._journal.get(observed.port_id) is not None:
                 continue
@@ -62,8 +69,22 @@ class Recovery:
             except errors.VifError as error:
                 LOG.warning("recover: %s: %s", observed.port_id, error)
                 continue
-            changes[observed.port_id] = _recovered(doc, plugin, observed.wiring)
+            recalled = self._recalled(doc, observed, taken)
+            record = _recovered(doc, plugin, recalled)
+            taken[record.id] = Entry(doc.attachment, recalled.wiring, record.open)
+            changes[observed.port_id] = _unless_there(record)
         return changes
+
+    def _recalled(self, doc: Document, observed: Observed, taken: NamingView) -> Recalled:
+        """The names of a port as the host tells them, held against what its document calls for."""
+        plugin = self._plugins[observed.wiring.plugin]
+        try:
+            found = plugin.recall(doc.attachment, taken)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            LOG.warning("recover: %s: %s; its marks alone are believed", observed.port_id,
+                        errors.wrap(error, stage="recover"))  # fmt: skip
+            found = None
+        return found or Recalled(observed.wiring)
 
     def _trust(self) -> None:
         """Every plugin was asked what the journal may lack."""
@@ -74,6 +95,11 @@ class Recovery:
                         error.code, error.message)  # fmt: skip
 
 
-def _recovered(doc: Document, plugin: str, wiring: Wiring) -> Change:
+def _recovered(doc: Document, plugin: str, found: Recalled) -> PortRecord:
+    wiring = found.wiring
     record = PortRecord(doc=doc, plugin=plugin, vif_type=wiring.vif_type, names=wiring)
+    return replace(record, open=found.open and wants_open(record))
+
+
+def _unless_there(record: PortRecord) -> Change:
     return lambda present: present or record

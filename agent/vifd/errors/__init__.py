@@ -92,7 +92,14 @@ from vifd.errors.segment import (
     PhysnetUnmapped,
     SegmentTypeUnsupported,
 )
-from vifd.errors.state import NotPlugged, PortNotFound, StateConflict, Superseded, WaitTimeout
+from vifd.errors.state import (
+    NotPlugged,
+    PortNotFound,
+    PortUnrecorded,
+    StateConflict,
+    Superseded,
+    WaitTimeout,
+)
 from vifd.errors.wire import UnplugPartial, WireTimeout
 
 __all__ = [
@@ -152,6 +159,7 @@ __all__ = [
     "PluginTimeout",
     "PluginUnhealthy",
     "PortNotFound",
+    "PortUnrecorded",
     "PrivilegeMissing",
     "ReleaseUnfit",
     "ReleaseUnsupported",

@@ -21,6 +21,24 @@ class PortNotFound(VifError):
     remediation = "vifctl port list shows the ports of this host"
 
 
+class PortUnrecorded(VifError):
+    """The host bears the marks of a port that is in no journal: a record was lost, or the journal
+    is an older one."""
+
+    code = "E_STATE_UNRECORDED"
+    reached = "explaining an id that only marks on the host know"
+    klass = "state"
+    http = 404
+    cni = 3
+    reschedulable = False
+    owner: ClassVar[Owner] = "operator"
+    template = "port {port} is in no journal, but its marks are on this host: {objects}; {holder}"
+    remediation = (
+        "plug it with its document: it is taken over as it stands. If nobody wants it, `vifctl "
+        "garbage collect` removes it once nobody holds it; until then its flows stay"
+    )
+
+
 class StateConflict(VifError):
     """The port is plugged with a different document and the difference needs an unplug."""
 

@@ -60,6 +60,9 @@ _WHO = "find out who did it: the hypervisor's log, the shell history, a configur
 
 CAUSES: tuple[Cause, ...] = (
     # --- names: what vifd itself stored
+    Cause(Name.NAMES, ("names.network",), say.names_differ,
+          "nothing: the port is plugged anew by what its document calls for",
+          explains=("patch", "uplink", "ovsdb.external_ids", "flows.network", "trace.*")),
     Cause(Name.NAMES, ("wiring", "names"), say.plain, "unplug the port and plug it again"),
     # --- the device
     Cause(Name.DEVICE, ("device", "device.exists"), say.device_missing, _WHO,

@@ -22,6 +22,7 @@ from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Level
 from vifd.engine import Engine
+from vifd.explain import unrecorded
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
@@ -94,11 +95,14 @@ class Examiner:
         self._asked: dict[str, Future[Explanation]] = {}
 
     def explain(self, port_id: str) -> Future[Explanation]:
-        """Read the port back and explain what was found.
+        """Read the port back and explain what was found. Of a port that is in no journal the
+        answer raises what the host knows of it.
 
         :raises errors.PortNotFound: there is no such port
         """
-        record = self._record(port_id)
+        record = self.journal.get(port_id)
+        if record is None:
+            return unrecorded.look(self.engine, port_id)
         why_not = self._unaskable(record)
         if why_not:
             done: Future[Explanation] = Future()

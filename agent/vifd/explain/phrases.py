@@ -270,6 +270,12 @@ def physical_missing(finding: Evidence, _: Subject) -> str:
     return f"bridge {value(finding.wanted)} of the physical network does not exist"
 
 
+def names_differ(finding: Evidence, _: Subject) -> str:
+    have, wanted = (v if isinstance(v, dict) else {} for v in (finding.have, finding.wanted))
+    told = [f"{k} {value(have.get(k) or 'nothing')}, not {value(v)}" for k, v in wanted.items()]
+    return f"what was stored of its network is not what its document says: {'; '.join(told)}"
+
+
 def patch(finding: Evidence, subject: Subject) -> str:
     return f"the way from {subject.bridge} to the physical network: {value(finding.have)}"
 

@@ -51,7 +51,7 @@ def settled(record: PortRecord) -> bool:
 
 def untouched(record: PortRecord) -> bool:
     """Whether nothing of the port can be on the host, so that its names may be given up."""
-    if record.wiring is not None:
+    if record.wiring is not None or record.open:
         return False
     if record.names is None:
         return True

@@ -14,6 +14,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``check``       read everything back; changes nothing
 ``unplug``      remove it, from the stored names; best effort, repeatable, works on what is gone
 ``observe``     everything on this host that bears the plugin's mark; reads only
+``recall``      names of a port that bears the mark and is in no journal, to be taken over; optional
 ``reconnected`` a switch restarted: bring back at once what it lost; optional
 ==============  ====================================================================================
 
@@ -35,7 +36,7 @@ from vifd.plugin.advert import REPORTED, Advert
 from vifd.plugin.base import CONTRACT_VERSION, GROUP, VERBS, VifPlugin
 from vifd.plugin.health import UNPROBED, Health, Probe, Uplink
 from vifd.plugin.host import Host
-from vifd.plugin.item import Item, Observed, Outcomes, Requirement
+from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry, NamingView
 from vifd.plugin.mappings import mappings
 
@@ -54,6 +55,7 @@ __all__ = [
     "Observed",
     "Outcomes",
     "Probe",
+    "Recalled",
     "Requirement",
     "Uplink",
     "VifPlugin",

@@ -14,7 +14,7 @@ from vifd.openflow.monitor import Update
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Probe
 from vifd.plugin.host import Host
-from vifd.plugin.item import Item, Observed, Outcomes, Requirement
+from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
 
@@ -112,6 +112,17 @@ class VifPlugin(abc.ABC):
     @abc.abstractmethod
     def observe(self) -> list[Observed]:
         """Everything on this host that bears this plugin's mark."""
+
+    def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
+        """The names of this port if it stands on the host with this plugin's marks, although the
+        journal does not know it: what the marks tell, held against what :meth:`name` would choose.
+        ``plug`` takes the port over by them as it stands. Reads only.
+
+        :param taken: the ledger, including the ports named before in the same batch
+        :returns: ``None``: there is nothing to be taken over, so the port is named and made anew
+        """
+        del attachment, taken
+        return None
 
     def reconnected(self, bridge: str) -> None:  # noqa: B027 - most plugins have nothing to do
         """The switch of this bridge restarted under ports that were proven: bring back at once what

@@ -19,7 +19,7 @@ from vifd.plugin import judging
 from vifd.plugin.advert import Advert
 from vifd.plugin.base import VifPlugin
 from vifd.plugin.health import Probe
-from vifd.plugin.item import Item, Observed, Outcomes, Requirement
+from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
 
@@ -167,6 +167,11 @@ class Guarded(VifPlugin):
             return None if answer is None else judging.sound_names(answer)
 
         return self._call("claim", lambda: self.inner.claim(attachment, taken), judge)
+
+    def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
+        return self._call(
+            "recall", lambda: self.inner.recall(attachment, taken), judging.sound_recalled
+        )
 
     def release_problem(self, item: Item) -> str:
         with _kept([item]):

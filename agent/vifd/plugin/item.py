@@ -67,6 +67,18 @@ Outcomes = dict[str, Wiring | VifError]
 
 
 @dataclass(frozen=True)
+class Recalled:
+    """A port that stands on this host with its marks, and that the journal does not know.
+
+    :param wiring: the names by which ``plug`` takes it over in place
+    :param open: whether traffic passes; it then goes on
+    """
+
+    wiring: Wiring
+    open: bool = False
+
+
+@dataclass(frozen=True)
 class Observed:
     """One port's worth of marked objects found on the host, journal or not.
 

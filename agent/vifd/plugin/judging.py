@@ -20,7 +20,7 @@ from vifd.model import Evidence, Report, Vif, Wiring
 from vifd.plain import plain
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Health, Probe, Uplink
-from vifd.plugin.item import Observed, Requirement
+from vifd.plugin.item import Observed, Recalled, Requirement
 from vifd.plugin.marked import Key, Kind, Marked, Wanted
 
 T = TypeVar("T")
@@ -91,6 +91,18 @@ def sound_names(answer: object) -> Wiring:
         if not part.isprintable() or len(part) > 255:
             raise TypeError(f"a Wiring with a name that can be none: {part[:40]!r}")
     return wiring
+
+
+def sound_recalled(answer: object) -> Recalled | None:
+    """What ``recall`` answers.
+
+    :raises TypeError: it is neither a Recalled nor nothing
+    """
+    if answer is None:
+        return None
+    if not isinstance(answer, Recalled):
+        raise wrong(answer, "Recalled")
+    return Recalled(sound_names(answer.wiring), answer.open is True)
 
 
 def sound_outcome(answer: object) -> Wiring | VifError:

@@ -160,12 +160,14 @@ def _steps(program: Program) -> str:
 def network_evidence(work: Work, devices: dict[str, Device], settings: Settings) -> list[Evidence]:
     """The port on its bridge, the bridge, and its way out."""
     names, device = work.names, devices.get(work.device)
+    wanted_names = wiring.completed(work.item.attachment, names, settings)
     bridge = devices.get(names.bridge)
     if names.own_bridge:
         problem = bridge_problem(names, bridge, work.mtu)
     else:
         problem = "" if bridge is not None and bridge.link.kind == "bridge" else "missing"
     facts = [fact("bridge", problem or "as wanted", "as wanted", "netlink")]
+    facts += names_evidence(names, wanted_names)
     index = bridge.link.ifindex if bridge is not None else None
     if device is not None and not work.filter().opened:
         # it becomes a port of the bridge when it opens
@@ -182,7 +184,7 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
             # a guest need not run yet
             Evidence("bridge.forwards", have=device.forwarding, source="netlink"),
         ]
-    facts += mapping_evidence(names.physical_network, settings)
+    facts += mapping_evidence(wanted_names.physical_network, settings)
     if names.uplink:
         uplink = devices.get(names.uplink)
         problem = uplink_problem(names, uplink, index or 0, work.mtu, settings)
@@ -191,6 +193,18 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
             carrier = uplink.link.carrier
             facts.append(Evidence("uplink.carrier", have=carrier, source="netlink"))
     return facts
+
+
+def names_evidence(names: wiring.LinuxWiring, wanted: wiring.LinuxWiring) -> list[Evidence]:
+    """The names of the port's network, where they lack what its document calls for."""
+    if names == wanted:
+        return []
+    have, should = names.details(), wanted.details()
+    paths = sorted(k for k in {*have, *should} if have.get(k) != should.get(k))
+    return [
+        fact("names.network", {k: have.get(k) for k in paths}, {k: should.get(k) for k in paths},
+             "journal")
+    ]  # fmt: skip
 
 
 def mapping_evidence(physnet: str | None, settings: Settings) -> list[Evidence]:

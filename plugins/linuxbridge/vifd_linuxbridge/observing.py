@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from vifd.drivers import MARK, Bridging, Link, Links, Nft
 from vifd.errors import VifError
-from vifd.model import Role, Wiring, decode
+from vifd.model import Role, Wiring, restore
 from vifd.nft.objects import Chain
 from vifd.plugin import Observed
 from vifd_linuxbridge import marks, wiring
@@ -62,7 +62,7 @@ class Observing:
         if document is None:
             return None
         try:
-            attachment = decode(document, port_id=port_id).attachment
+            attachment = restore(document, port_id=port_id).attachment
         except VifError:
             return None
         return wiring.plan(attachment, self.settings, multi_queue=False)

@@ -39,6 +39,8 @@ class Plugging:
         self.settings = settings
         self.networks = networks
         self.batch = batch
+        for work in batch:
+            work.names = wiring.completed(work.item.attachment, work.names, settings)
         #: devices that were there before
         self._before: dict[str, Link] = {}
         self._filter_undo: dict[str, Callable[[], object]] = {}
@@ -70,7 +72,8 @@ class Plugging:
     def _register_filters(self, works: Sequence[Work]) -> None:
         """How to take the filters back: remove new ones, restore others as they were."""
         for work in works:
-            fresh = work.item.wiring is None
+            # one that is open already was there before this attempt, whoever remembers it
+            fresh = work.item.wiring is None and not work.item.open
             former = ruleset.remove([work.device]) if fresh else snapshot(self.nft, work.device)
             self._filter_undo[work.id] = partial(self.nft.apply, TABLE, former)
 

@@ -27,6 +27,7 @@ from vifd.plugin import (
     Observed,
     Outcomes,
     Probe,
+    Recalled,
     Requirement,
     VifPlugin,
     guest,
@@ -43,6 +44,7 @@ from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
 from vifd_linuxbridge.probing import Ground
+from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import unplug
 from vifd_linuxbridge.restoring import Restoring
 
@@ -198,6 +200,15 @@ class LinuxBridgePlugin(VifPlugin):
         several = guest.queues(attachment, self.settings.max_queues) > 1
         names = wiring.plan(attachment, self.settings, multi_queue=several)
         return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
+
+    def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
+        """From its chain and its tap, which bear the port's id."""
+        links = self.host.drivers.links
+        found = Recalling(links, self._bridging, self._nft, self.settings).run(attachment, taken)
+        if found is None:
+            return None
+        device, names, opened = found
+        return Recalled(Wiring(self.plugin_name, VIF_TYPE, device, names.details()), opened)
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         """``ethernet``, not managed: the device is there before the guest and after it."""

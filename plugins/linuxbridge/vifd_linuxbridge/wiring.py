@@ -117,6 +117,21 @@ def plan(attachment: Attachment, settings: Settings, *, multi_queue: bool) -> Li
     return msgspec.structs.replace(names, uplink=uplink, parent=parent)
 
 
+def completed(attachment: Attachment, names: LinuxWiring, settings: Settings) -> LinuxWiring:
+    """Names with everything that the document decides as it has it, and with the way out that they
+    lack, whatever they were rebuilt from. A port that has its way keeps it."""
+    planned = plan(attachment, settings, multi_queue=names.multi_queue)
+    planned = msgspec.structs.replace(planned, ifindex=names.ifindex)
+    if (names.network_id, _segment(names)) != (planned.network_id, _segment(planned)):
+        return planned
+    lost = planned.parent and not names.parent and names.bridge == planned.bridge
+    return planned if lost else names
+
+
+def _segment(names: LinuxWiring) -> tuple[str, str | None, int | None]:
+    return names.network_type, names.physical_network, names.segmentation_id
+
+
 def shared(names: LinuxWiring) -> LinuxWiring:
     """The part that all ports of a network have in common."""
     return msgspec.structs.replace(names, ifindex=None, multi_queue=False)

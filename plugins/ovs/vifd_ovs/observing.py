@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vifd.drivers import Drivers
+import msgspec
+
+from vifd.drivers import Drivers, Link
 from vifd.model import Wiring
 from vifd.nft.objects import GUARDED, TABLE, Element
 from vifd.plugin import Observed
@@ -26,9 +28,17 @@ def observe(drivers: Drivers, bridges: Sequence[str], plugin: str, vif_type: str
         # its number is unknown, and with it its flows; those are swept at the next comparison
         bare = OvsWiring(bridge=bridges[0], ofport=0, tag=0, generation=0, plugged=True)
         alone = Observed(port_id, Wiring(plugin, vif_type, link.name, bare.details()))
-        entry = found.get(port_id, alone)
+        entry = _with_queues(found.get(port_id, alone), link)
         found[port_id] = replace(entry, objects=(*entry.objects, f"device {link.name}"))
     return list(found.values())
+
+
+def _with_queues(entry: Observed, link: Link) -> Observed:
+    """The port with the kind of queues that its device has."""
+    if entry.wiring.device != link.name or not link.multi_queue:
+        return entry
+    details = {**entry.wiring.details, "multi_queue": True}
+    return replace(entry, wiring=msgspec.structs.replace(entry.wiring, details=details))
 
 
 def enslaved(drivers: Drivers, names: Sequence[str]) -> set[str]:

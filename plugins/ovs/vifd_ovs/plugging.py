@@ -119,8 +119,13 @@ class Plugging(PortPlugging):
             tag=work.names.row_tag(opened=work.item.open),
             # the device's MTU is ours to set; only a request of another program must be overruled
             mtu=mtu if row is not None and row.mtu_request not in (None, mtu) else None,
-            external_ids=self.external_ids(work),
+            external_ids={**self.external_ids(work), **self._index(work)},
         )
+
+    def _index(self, work: Work) -> dict[str, str]:
+        """What tells the device, should the journal be lost, from one that is made anew."""
+        link = self._links.get(work.id)
+        return {marks.INDEX: str(link.ifindex)} if link is not None else {}
 
     def settle(self) -> None:
         """Adding a port can take down a device that was up: bring such a one up again. The switch

@@ -112,7 +112,7 @@ class Plugging(PortPlugging):
             except VifError as error:
                 self.batch.fail(work, error, "socket")
                 continue
-            work.names = replace(work.names, plugged=True)
+            work.names = replace(work.names, plugged=True, adopted=False)
 
 
 # Seen with Open vSwitch 3.1: status "connected", queues enabled, link_state down, MTU 0.

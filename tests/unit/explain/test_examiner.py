@@ -52,7 +52,7 @@ def test_what_was_read_is_neither_recorded_nor_repaired(machine):
 
 def test_a_port_that_is_not_there(machine):
     with pytest.raises(errors.PortNotFound):
-        machine.agent.explain(port_id(1))
+        explain(machine)
     with pytest.raises(errors.PortNotFound):
         machine.agent.recall(port_id(1), "")
 

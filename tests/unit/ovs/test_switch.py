@@ -52,6 +52,14 @@ class Scene:
         self.host = Host(self.injector.drivers, lambda: self.entries)
         self.switch = Switch(self.host, BRIDGE)
 
+    def restart(self):
+        """A new daemon: it remembers nothing."""
+        self.switch = Switch(self.host, BRIDGE)
+
+    def put_out(self, number):
+        self.entries.pop(attachment(number).id, None)
+        self.switch.apply({attachment(number).id: None})
+
     def put(self, *ports, **more):
         self.injector.arm()
         self.switch.apply({p.id: p for p in ports}, **more)

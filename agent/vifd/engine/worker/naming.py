@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from vifd.engine import outcome
 from vifd.engine.job import Job, job_of
 from vifd.engine.worker.entries import ledger
 from vifd.engine.worker.sink import ResultSink
-from vifd.model import Phase, PortRecord
+from vifd.model import Phase, PortRecord, Wiring
+from vifd.model.status import wants_open
 from vifd.plugin import Entry, NamingView, VifPlugin
 from vifd.store import Journal
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds to wait for another plugin that chooses names.
 NAMING_PATIENCE = 1.0
@@ -61,16 +65,28 @@ class Naming:
         named: dict[str, PortRecord] = {}
         for record in records:
             names = record.names
+            opened = record.open
             if names is None:
                 try:
-                    names = self.plugin.name(record.doc.attachment, taken)
+                    names, opened = self._choose(record, taken)
                 except Exception as error:  # noqa: BLE001 - a plugin may raise anything
                     refused[record.id] = errors.wrap(error, stage="name", port=record.id)
                     continue
-                taken[record.id] = Entry(record.doc.attachment, names, open=False)
+                taken[record.id] = Entry(record.doc.attachment, names, opened)
             fresh = record.wiring is None or not record.open
             phase = Phase.PLUGGING if fresh else record.phase
-            named[record.id] = replace(record, names=names, phase=phase)
+            named[record.id] = replace(record, names=names, phase=phase, open=opened)
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
         return named, self.sink.record(changes, refused)
+
+    def _choose(self, record: PortRecord, taken: Mapping[str, Entry]) -> tuple[Wiring, bool]:
+        """The names for a port that has none, and whether its traffic passes already: as it stands,
+        where only its marks know it."""
+        attachment = record.doc.attachment
+        standing = self.plugin.recall(attachment, taken)
+        if standing is None:
+            return self.plugin.name(attachment, taken), False
+        LOG.warning("taken over: device %s stands on the host with its marks, and the journal did "
+                    "not know the port. port=%s", standing.wiring.device, record.id)  # fmt: skip
+        return standing.wiring, standing.open and wants_open(record)

@@ -94,7 +94,7 @@ class PortChecking(abc.ABC):
         facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
         tag = names.row_tag(opened=work.item.open)
         facts += evidence.row_evidence(row, names, tag, ids)
-        facts += evidence.patch_evidence(self.bridges, names)
+        facts += evidence.network_evidence(self.bridges, work.item.attachment, names)
         if work.item.settled or work.item.thorough:
             facts += settled.uplink_evidence(work, self.bridges)
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])

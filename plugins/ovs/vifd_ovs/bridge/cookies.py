@@ -53,6 +53,11 @@ def network(tag: int) -> int:
 BRIDGE = _cookie(Kind.BRIDGE, 0, 0)
 
 
+def port_number(cookie: int) -> int | None:
+    """The ofport in the cookie of a port; ``None`` for any other cookie."""
+    return cookie & 0xFFFF_FFFF if cookie >> 48 == MARK << 8 | Kind.PORT else None
+
+
 def describe(cookie: int) -> str:
     """A cookie for a reader, e.g. ``port 4711 of generation 0x1f2a``."""
     kind, number = cookie >> 48 & 0xFF, cookie & 0xFFFF_FFFF

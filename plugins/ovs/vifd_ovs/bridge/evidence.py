@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vifd.drivers import PortRow
 from vifd.errors import VifError
-from vifd.model import Evidence
+from vifd.model import Attachment, Evidence
 from vifd.openflow.flow import Flow
 from vifd.plugin import packing
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
 from vifd_ovs.bridge.flows import ADMIT, port_flows
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.tables import CLASSIFY
 from vifd_ovs.bridge.target import by_cookie, difference, touched
@@ -79,9 +80,27 @@ def row_evidence(
     ]
 
 
+def network_evidence(bridges: Bridges, attachment: Attachment, names: OvsWiring) -> list[Evidence]:
+    """The names of the port's network held against its document, and both ends of the way to its
+    physical network."""
+    wanted = completed(attachment, names, bridges)
+    facts = [] if wanted == names else [_names_evidence(names, wanted)]
+    return facts + patch_evidence(bridges, wanted)
+
+
+def _names_evidence(names: OvsWiring, wanted: OvsWiring) -> Evidence:
+    """Names that are not what document and configuration call for: the flows are made from them."""
+    have, should = names.details(), wanted.details()
+    paths = sorted(k for k in {*have, *should} if have.get(k) != should.get(k))
+    return fact(
+        "names.network", {k: have.get(k) for k in paths}, {k: should.get(k) for k in paths},
+        "journal",
+    )  # fmt: skip
+
+
 def patch_evidence(bridges: Bridges, names: OvsWiring) -> list[Evidence]:
     """Both ends of the way to the physical network."""
-    if not names.patch or names.physical_network is None:
+    if names.physical_network is None:
         return []
     physical = bridges.mappings.get(names.physical_network)
     if physical is None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from vifd.drivers import Ovsdb
+from vifd.drivers import Ovsdb, PortRow
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.wiring import NOWHERE
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Port numbers and local VLAN ids."""
+    """Port numbers and local VLAN ids.
+
+    :param networks: by network and segment, the local VLAN id that its marked ports agree on
+    :param marked: by port id, the name of the port that bears its mark
+    """
 
     ofports: frozenset[int] = frozenset()
     tags: frozenset[int] = frozenset()
+    networks: Mapping[tuple[object, ...], int] = field(default_factory=dict)
+    marked: Mapping[str, str] = field(default_factory=dict)
 
 
 class ForeignNumbers:
@@ -41,4 +50,22 @@ class ForeignNumbers:
         rows = self._ovsdb.ports(bridge)
         ofports = {n for r in rows for n in (r.ofport, r.ofport_request) if n is not None}
         tags = {r.tag for r in rows if r.tag is not None}
-        return Numbers(frozenset(ofports), frozenset(tags))
+        marked = {r.external_ids[marks.PORT]: r.name for r in rows if marks.PORT in r.external_ids}
+        return Numbers(frozenset(ofports), frozenset(tags), _networks(rows), marked)
+
+
+def _networks(rows: Iterable[PortRow]) -> dict[tuple[object, ...], int]:
+    """Local VLAN ids that belong to one network alone, as far as marks tell."""
+    found: dict[tuple[object, ...], set[int]] = {}
+    holders: dict[int, set[tuple[object, ...]]] = {}
+    for row in rows:
+        names = marks.wiring_of(row) if marks.PORT in row.external_ids else None
+        if names is not None and names.network_id and 0 < names.tag < NOWHERE:
+            network = (names.network_id, *names.segment)
+            found.setdefault(network, set()).add(names.tag)
+            holders.setdefault(names.tag, set()).add(network)
+    return {
+        network: tag
+        for network, tags in found.items()
+        if len(tags) == 1 and len(holders[tag := next(iter(tags))]) == 1
+    }

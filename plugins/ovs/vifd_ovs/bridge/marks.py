@@ -21,6 +21,8 @@ PORT, PLUGIN, GENERATION = "vifd-port", "vifd-plugin", "vifd-generation"
 NETWORK, SEGMENT = "vifd-network", "vifd-segment"
 #: The local VLAN id of the network where it is not the port's tag.
 TAG = "vifd-tag"
+#: The ifindex of the device that was plugged: what tells it from one that was made anew.
+INDEX = "vifd-ifindex"
 #: What an adopted port was before, packed, so that it can be given back without a journal.
 BEFORE = "vifd-before"
 #: What our own external ids begin with.

@@ -10,10 +10,10 @@ from vifd.plugin import Entry, Host
 from vifd_ovs.bridge import numbers
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.foreign import ForeignNumbers
+from vifd_ovs.bridge.standing import CARRIED, physical_network
 from vifd_ovs.bridge.wiring import OvsWiring
 
-#: Network types whose frames leave the host through a physical bridge.
-CARRIED = ("flat", "vlan")
+__all__ = ["CARRIED", "Naming"]
 
 
 class Naming:
@@ -29,6 +29,17 @@ class Naming:
         self._prefix = prefix
         self._foreign = ForeignNumbers(host.drivers.ovsdb)
 
+    def held(self, attachment: Attachment, taken: Mapping[str, Entry]) -> numbers.Taken:
+        """What other ports of the integration bridge hold."""
+        bridge = self._bridges.integration
+        foreign = self._foreign.of(bridge)
+        survey = numbers.survey(attachment, bridge, taken)
+        return replace(survey, foreign_tags=foreign.tags, marked=foreign.networks)
+
+    def marked(self, port_id: str) -> str | None:
+        """The device of a port whose mark is on the integration bridge."""
+        return self._foreign.of(self._bridges.integration).marked.get(port_id)
+
     def choose(
         self, attachment: Attachment, taken: Mapping[str, Entry], *, multi_queue: bool
     ) -> tuple[str, OvsWiring]:
@@ -37,9 +48,9 @@ class Naming:
         :raises VifError: a name or number cannot be had, or the MAC is in use on the network
         """
         bridge, segment = self._bridges.integration, attachment.network.segment
-        physnet = segment.physical_network if segment.network_type in CARRIED else None
+        physnet = physical_network(attachment)
         foreign = self._foreign.of(bridge)
-        held = replace(numbers.survey(attachment, bridge, taken), foreign_tags=foreign.tags)
+        held = self.held(attachment, taken)
         tag = numbers.local_vlan(attachment, bridge, held)
         names = OvsWiring(
             bridge=bridge,

@@ -27,6 +27,7 @@ class Taken:
     :param networks: the other way round
     :param shared: local VLAN id to the VLAN of the bridge that ports of others share with it
     :param foreign_tags: local VLAN ids on the bridge that ports of others use
+    :param marked: like ``networks``, of ports that bear our mark and may be in no ledger
     """
 
     bridge: str
@@ -37,6 +38,7 @@ class Taken:
     networks: dict[tuple[object, ...], int] = field(default_factory=dict)
     shared: dict[int, int] = field(default_factory=dict)
     foreign_tags: Collection[int] = frozenset()
+    marked: Mapping[tuple[object, ...], int] = field(default_factory=dict)
 
     def add(self, port_id: str, entry: Entry) -> None:
         """One port more."""
@@ -124,7 +126,8 @@ def ofport(port_id: str, low: int, high: int, *taken: Collection[int]) -> int:
 
 
 def local_vlan(attachment: Attachment, bridge: str, taken: Taken) -> int:
-    """The local VLAN id of the network: the one that it has on the bridge, else the smallest free.
+    """The local VLAN id of the network: the one that it has on the bridge, be it of a port that
+    only its mark knows; else the smallest free one.
 
     :raises NoLocalVlan: there is none
     """
@@ -132,6 +135,9 @@ def local_vlan(attachment: Attachment, bridge: str, taken: Taken) -> int:
     known = taken.networks.get(network)
     if known is not None:
         return known
+    marked = taken.marked.get(network)
+    if marked is not None and marked not in taken.tags:
+        return marked
     for tag in range(1, 4095):
         if tag not in taken.tags and tag not in taken.foreign_tags:
             return tag

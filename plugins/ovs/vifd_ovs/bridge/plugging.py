@@ -22,6 +22,7 @@ from vifd_ovs.bridge.bridges import Bridges, ensure_patches
 from vifd_ovs.bridge.marks import kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.removal import remove_row
+from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 
 
@@ -37,6 +38,8 @@ class PortPlugging(abc.ABC):
         self.drivers: Drivers = host.drivers
         self.bridges = bridges
         self.batch = Batch.of(items)
+        for work in self.batch:
+            work.names = completed(work.item.attachment, work.names, bridges)
         self.rows: dict[str, PortRow] = {}
         self._ids: dict[str, dict[str, str]] = {}
 
@@ -109,6 +112,9 @@ class PortPlugging(abc.ABC):
                 )
 
             for work in works:
+                if self._recalled(work):
+                    # its flows were there before this attempt
+                    continue
                 before = {work.id: switch.get(work.id)}
                 if work.names.adopted:
                     back = partial(announce_back, self.drivers.openflow, name, _port(work))
@@ -126,13 +132,21 @@ class PortPlugging(abc.ABC):
         the old way, is changed. The port's own frames must be on theirs by then, or the bridges
         would learn the old way anew."""
         for name, works in self.batch.bridges().items():
-            moved = [w for w in works if w.names.adopted and w.names.patch and _port(w).is_open]
+            moved = [
+                w for w in works
+                if w.names.adopted and w.names.patch and _port(w).is_open and not self._recalled(w)
+            ]  # fmt: skip
             if moved:
                 switches[name].settle()
             for work in moved:
                 row = self.drivers.ovsdb.port(work.names.patch)
                 if row is not None and row.ofport:
                     announce(self.drivers.openflow, name, _port(work), row.ofport)
+
+    def _recalled(self, work: Work) -> bool:
+        """Whether a port is taken over that was ours before, so that nobody else passes frames to
+        it: it bears our mark."""
+        return work.names.adopted and marks.belongs(self.drivers.ovsdb.port(work.device), work.id)
 
     def _bring_home(self) -> None:
         """Ports of ours that another program moved to another bridge, or made of another type, are
@@ -193,7 +207,7 @@ class PortPlugging(abc.ABC):
     def _give_back(self, row: PortRow, work: Work) -> None:
         """Bring a port that was taken over back to what it was."""
         self.drivers.ovsdb.ensure_ports(row.bridge, [PortSpec(row.name, tag=row.tag)])
-        before = {key: row.external_ids.get(key) for key in self.external_ids(work)}
+        before = {key: row.external_ids.get(key) for key in self.spec(work).external_ids}
         self.drivers.ovsdb.set_external_ids({row.name: before})
 
     def _stale(self, work: Work, row: PortRow) -> bool:

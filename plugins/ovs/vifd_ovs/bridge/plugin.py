@@ -13,7 +13,17 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence, Wiring
 from vifd.openflow.monitor import Update
-from vifd.plugin import REPORTED, Entry, Host, Item, Outcomes, Requirement, VifPlugin, guest
+from vifd.plugin import (
+    REPORTED,
+    Entry,
+    Host,
+    Item,
+    Outcomes,
+    Recalled,
+    Requirement,
+    VifPlugin,
+    guest,
+)
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovs.bridge import tables, wiring
 from vifd_ovs.bridge.bridges import Bridges
@@ -21,6 +31,7 @@ from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
+from vifd_ovs.bridge.recalling import recall
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
 
@@ -118,6 +129,17 @@ class BridgePlugin(VifPlugin, Generic[S]):
         multi_queue = guest.queues(attachment, self.settings.max_queues) > 1
         device, names = self._naming.choose(attachment, taken, multi_queue=multi_queue)
         return self._wiring(device, names)
+
+    def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
+        """From its row, whose marks name the port and this plugin, and from its flows."""
+        several = guest.queues(attachment, self.settings.max_queues) > 1
+        found = recall(
+            self.host.drivers, self._naming, self.plugin_name, attachment, taken,
+            multi_queue=several,
+        )  # fmt: skip
+        if found is None:
+            return None
+        return Recalled(self._wiring(found.device, found.names), found.open)
 
     def _wiring(self, device: str, names: wiring.OvsWiring) -> Wiring:
         return Wiring(self.plugin_name, self.vif_type, device, names.details())

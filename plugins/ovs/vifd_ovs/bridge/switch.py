@@ -22,6 +22,7 @@ from vifd_ovs.bridge import cookies, marks, wiring
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.straying import Straying
 from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
 
 LOG = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Switch:
         self._ports: dict[str, SwitchPort] = {}
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
+        self._strays = Straying(bridge, host)
         self._seen: int | None = None
         self._loaded = False
         #: how many bundles were sent
@@ -86,9 +88,10 @@ class Switch:
             if whole:
                 self._seen = None
             before = {port_id: self._ports.get(port_id) for port_id in changes}
+            former = self._strays.known(changes)
             self._remember(changes)
             try:
-                self._converge([*before.values(), *changes.values()], set(reread))
+                self._converge([*before.values(), *former, *changes.values()], set(reread))
             except Exception:
                 # What the switch has now is unknown, so the next call compares everything. It shall
                 # remove and close what this one could not, but open nothing.
@@ -135,7 +138,9 @@ class Switch:
             lost = [i for i, p in self._ports.items() if p.cookie in asked and i not in known]
             if lost:
                 self.apply(dict.fromkeys(lost))
-            alive, tags = touched(self._ports.values())
+            strayed = self._strays.drop(asked)
+            everyone = {**self._ports, **self._strays.beside(self._ports)}
+            alive, tags = touched(everyone.values())
             gone = sorted(asked - (alive if tags else set()))
             if gone:
                 self._sent += 1
@@ -144,6 +149,10 @@ class Switch:
                 )
             for cookie in gone:
                 self._installed.pop(cookie, None)
+            if strayed:
+                # what is left of its network
+                self._seen = None
+                self._converge((), set())
             return asked - set(gone)
 
     def forget(self, port_ids: Iterable[str]) -> None:
@@ -192,6 +201,7 @@ class Switch:
         """What the bridge shall carry if these ports are as given and the others as known."""
         with self._lock:
             self._load()
+            self._look()
             return self._target({**self._ports, **ports})
 
     def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
@@ -244,7 +254,23 @@ class Switch:
         if len(self._removed) > _REMEMBERED:
             self._removed &= self._ledger().keys()
 
+    def _look(self) -> None:
+        """Look for strays before anything was compared, so that nothing is held against their
+        networks; where the flows cannot be read, whoever compares next looks."""
+        generation = self._drivers.openflow.generation(self.bridge)
+        if self._strays.looked == generation:
+            return
+        try:
+            dump = self._drivers.openflow.dump(self.bridge, *cookies.OURS)
+        except VifError as error:
+            LOG.debug("bridge %s: not looked for ports that nobody knows: %s", self.bridge, error)
+            return
+        self._strays.find(by_cookie(dump), self._ports, generation)
+
     def _target(self, ports: Mapping[str, SwitchPort]) -> Target:
+        return self._of({**ports, **self._strays.beside(ports)})
+
+    def _of(self, ports: Mapping[str, SwitchPort]) -> Target:
         ovsdb = self._drivers.ovsdb
         bridge = ovsdb.bridge(self.bridge)
         if bridge is None:
@@ -290,22 +316,28 @@ class Switch:
         present = [p for p in ports if p is not None]
         if not present:
             return False
+        self._look()
         self._installed = {}
         return self._change(ports, {p.id for p in present}, whole=False)
 
     def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
         """One comparison and one bundle."""
-        target = self._target(self._ports)
         if whole:
+            generation = self._drivers.openflow.generation(self.bridge)
             self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
-            wanted = by_cookie(target.all())
+            self._strays.find(self._installed, self._ports, generation)
+            target = self._target(self._ports)
+            wanted = by_cookie(target.all(self._ports))
+            wanted |= self._strays.flows()
             scope = self._installed.keys() | wanted.keys()
         else:
+            target = self._target(self._ports)
             scope, tags = touched(ports)
             for cookie, have in self.installed(self._doubtful(ports, reread)).items():
                 self._installed.pop(cookie, None)
                 self._installed |= by_cookie(have)
-            wanted = by_cookie(target.of({p.id for p in ports if p is not None}, tags))
+            known = {p.id for p in ports if p is not None and p.id in self._ports}
+            wanted = by_cookie(target.of(known, tags))
         todo = difference(self._installed, wanted, scope)
         if todo:
             LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),

@@ -54,9 +54,13 @@ class Target:
             yield from self.network(tag)
         yield from self.bridge()
 
-    def all(self) -> Iterator[Flow]:
-        """Every flow that shall be there."""
-        return self.of(self.ports, {p.tag for p in self.ports.values()})
+    def all(self, port_ids: Iterable[str] | None = None) -> Iterator[Flow]:
+        """Every flow that shall be there.
+
+        :param port_ids: whose own flows; those of all ports by default
+        """
+        chosen = self.ports if port_ids is None else port_ids
+        return self.of(chosen, {p.tag for p in self.ports.values()})
 
 
 def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
