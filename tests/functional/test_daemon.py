@@ -245,6 +245,29 @@ def test_hangup_takes_what_can_change_and_names_what_cannot(up: Vifd) -> None:
     up.configure({"api": {"socket": up.directory / "vifd.sock"}})
 
 
+def test_a_plugin_is_not_ready_without_the_control_socket_and_is_again_at_once(
+    ovs: PrivateOvs, up: Vifd
+) -> None:
+    up.plug(document(1))
+    socket_file = next(Path(ovs.rundir).glob("ovs-vswitchd.*.ctl"))
+    aside = socket_file.with_suffix(".aside")
+    socket_file.rename(aside)
+    try:
+        # a connection that is open is used on; a restart of the daemon has none
+        up.stop()
+        up.start()
+        status, error = up.plug(document(2, plugin="ovs"))
+        assert (status, error["code"]) == (503, "E_PLUGIN_UNHEALTHY")
+        assert "control socket" in error["message"]
+        (plugin,) = [p for p in up.get("/v1/plugins")["plugins"] if p["name"] == "ovs"]
+        assert plugin["state"] == "unavailable"
+    finally:
+        aside.rename(socket_file)
+    # nothing tells of a file that is back: the request itself has it looked for
+    status, port = up.plug(document(2, plugin="ovs"))
+    assert (status, port["status"]) == (201, "ACTIVE")
+
+
 def test_a_document_of_the_networking_api_gets_its_address_rules(ovs: PrivateOvs, up: Vifd) -> None:
     ours, theirs = document(1), document(2)
     theirs["port"]["fixed_ips"] = theirs.pop("fixed_ips")

@@ -21,6 +21,7 @@ from vifd.capabilities.view import view
 from vifd.drivers import Drivers
 from vifd.engine import Engine
 from vifd.hypervisor import Hypervisor
+from vifd.negotiation.secondlook import SecondLook
 from vifd.plugin import Probe, Uplink
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +67,9 @@ class HostView:
         survey.subscribe(capabilities, drivers, hypervisor)
         engine.health_changed = lambda: capabilities.suspect(PLUGINS)
         engine.negotiator.inventory = capabilities.inventory
-        return cls(engine, capabilities, facts)
+        view = cls(engine, capabilities, facts)
+        engine.reconsider(SecondLook(view.refresh))
+        return view
 
     def start(self) -> None:
         """Begin to read the host."""

@@ -62,6 +62,9 @@ class Links(Protocol):
     def marked(self, prefix: str) -> list[Link]:
         """All devices whose alias begins with ``prefix`` (a dump)."""
 
+    def tap_problem(self) -> str:
+        """Why no tap can be made here, with what helps; empty where one can. Makes nothing."""
+
     def create_taps(self, taps: Sequence[Tap]) -> dict[str, Link | Exception]:
         """Make taps and bring them up: persistent, IFF_NO_PI, IPv6 off before up, alias first.
 

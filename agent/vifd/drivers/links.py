@@ -77,6 +77,10 @@ class Links:
         links = (rtnl.link(message) for message in messages if wanted in message)
         return [link for link in links if link.alias.startswith(prefix)]
 
+    def tap_problem(self) -> str:
+        """See :class:`vifd.drivers.Links`."""
+        return tap.problem()
+
     def create_taps(self, taps: Sequence[Tap]) -> Outcome:
         """See :class:`vifd.drivers.Links`.
 

@@ -26,6 +26,22 @@ _IFF_TUN_EXCL = 0x8000
 _IPV6 = "/proc/sys/net/ipv6/conf/{}/disable_ipv6"
 
 
+def problem() -> str:
+    """Why no tap can be made here, with what helps; empty where one can. Makes nothing."""
+    try:
+        os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"{TUN} does not exist: load the kernel module tun (modprobe tun)"
+    except PermissionError as error:
+        return (
+            f"{TUN} cannot be opened by uid {os.geteuid()} ({error.strerror}): start vifd by its "
+            f"unit, or give its user the device (DeviceAllow={TUN} rw)"
+        )
+    except OSError as error:
+        return f"{TUN} cannot be opened: {error.strerror}; load the kernel module tun"
+    return ""
+
+
 def create(name: str, *, multi_queue: bool) -> int:
     """Make a tap in the calling thread's network namespace.
 

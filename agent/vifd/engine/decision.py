@@ -31,6 +31,7 @@ class Request:
     """What a caller wants of one port.
 
     :param claims: of the token of an offer, which names the candidate to take
+    :param again: the host was read anew since it was about to be refused
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Request:
     doc: Document | None = None
     role: Role | None = None
     claims: Claims | None = None
+    again: bool = False
 
 
 class Plugins(Protocol):

@@ -30,6 +30,7 @@ from vifd.engine.worker import Worker, ledger
 from vifd.model import Document, Evidence, PortRecord
 from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
+from vifd.negotiation.secondlook import SecondLook
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert, Health, Probe, VifPlugin
 from vifd.plugin.guarded import guarded
@@ -193,6 +194,10 @@ class Engine:
         """Queue requests; never blocks."""
         self._retries.afresh(request.ticket.port_id for request in requests)
         self.intake.submit(requests)
+
+    def reconsider(self, look: SecondLook) -> None:
+        """Have the host read once more before anything is refused for what it is."""
+        self.intake.look = self.offering.look = look
 
     def choose(self, doc: Document, claims: Claims | None = None) -> Choice:
         """Which plugin serves this document now."""

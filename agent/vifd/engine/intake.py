@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -18,8 +18,9 @@ from vifd import errors
 from vifd.capabilities.neighbours import Neighbours
 from vifd.engine.decision import Decider, Decision, Plugins, Request
 from vifd.engine.pending import Pending
-from vifd.engine.tickets import Tickets
+from vifd.engine.tickets import Kind, Tickets
 from vifd.model import Document, PortRecord, alarming, notes, unread_remarks
+from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
 
@@ -46,8 +47,12 @@ class Intake:
     engine: EngineApi
     journal: Journal
     tickets: Tickets
+    #: has the host read anew for a request that would be refused; ``None`` where nobody does
+    look: SecondLook | None = None
     #: requests; a port's id where those that waited for its removal have their turn; the end
     _queue: SimpleQueue[Request | str | None] = field(default_factory=SimpleQueue)
+    #: by port, who waits for a second look, and the refusal otherwise; known to the thread alone
+    _looking: dict[str, tuple[Request, errors.VifError]] = field(default_factory=dict)
     _thread: Steady | None = None
     _stopped: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -72,6 +77,7 @@ class Intake:
         if self._thread is not None:
             self._thread.join(timeout)
         _refuse(self.pending.close())
+        _refuse([request for request, _ in self._looking.values()])
 
     def submit(self, requests: Iterable[Request]) -> None:
         """Queue requests; never blocks."""
@@ -116,8 +122,22 @@ class Intake:
         """The requests in their order, each noted before it is decided."""
         for entry in group:
             turn = self.pending.take(entry) if isinstance(entry, str) else [entry]
+            turn = [request for request in turn if self._has_its_turn(request)]
             taken += turn
             yield from turn
+
+    def _has_its_turn(self, request: Request) -> bool:
+        """The last request for a port has the last word: one that waits for a second look is
+        refused by what was known once another one comes."""
+        port_id = request.ticket.port_id
+        earlier = self._looking.get(port_id)
+        if request.again and (earlier is None or earlier[0].ticket is not request.ticket):
+            return False
+        if earlier is not None and request.kind is not Kind.CHECK:
+            del self._looking[port_id]
+            if not request.again:
+                self._refuse(*earlier)
+        return True
 
     def _decide(self, group: Sequence[Request | str], taken: list[Request]) -> None:
         """Decide in order; a second request for the same port, or for an address that a port of
@@ -172,18 +192,32 @@ class Intake:
         self.tickets.settle(ticket.port_id, record, self.journal.get(ticket.port_id), None)
 
     def _answer(self, request: Request) -> Decision | None:
-        """The decision, or a refusal told to the caller and the operator."""
+        """The decision; ``None`` where it was refused, or waits."""
         try:
             return self._decider.decide(request)
         except errors.VifError as error:
             refusal = error.at("intake", request.ticket.port_id)
+        if not self._look_first(request, refusal):
+            self._refuse(request, refusal)
+        return None
+
+    def _look_first(self, request: Request, refusal: errors.VifError) -> bool:
+        """Have the host read once more where that may change the answer; then it comes again."""
+        if self.look is None or request.again or not mendable(refusal):
+            return False
+        again = replace(request, again=True)
+        self._looking[request.ticket.port_id] = request, refusal
+        self.look.ask(lambda: self._queue.put(again))
+        return True
+
+    def _refuse(self, request: Request, refusal: errors.VifError) -> None:
+        """Tell the caller and the operator."""
         LOG.warning(
             "refused: %s: %s. Next: %s. port=%s request=%s",
             refusal.code, refusal.message, refusal.hint, request.ticket.port_id,
             request.ticket.request_id,
         )  # fmt: skip
         request.ticket.fail(refusal)
-        return None
 
 
 def tell_unread(doc: Document, request_id: str) -> None:

@@ -27,6 +27,7 @@ from vifd.capabilities.neighbours import Neighbours
 from vifd.capabilities.requirements import needs_of
 from vifd.model import Attachment, PortRecord
 from vifd.negotiation import Acceptable, Candidate, Choice, Offer, choose, offer, token, undecided
+from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.plugin import Advert, Health, Probe, Requirement, VifPlugin
 from vifd.plugin.guarded import guarded
 from vifd.plugin.vifs.hostinfo import host_info
@@ -237,6 +238,8 @@ class Offering:
 
     def __init__(self, negotiator: Negotiator) -> None:
         self.negotiator = negotiator
+        #: has the host read anew before there is no offer; ``None`` where nobody does
+        self.look: SecondLook | None = None
         self._queue: SimpleQueue[tuple[Future[Offer], Callable[[], Offer]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         #: by thread, since when it is at work; ``None`` while it waits
@@ -248,7 +251,7 @@ class Offering:
     ) -> Future[Offer]:
         """Have an offer made; never blocks."""
         future: Future[Offer] = Future()
-        work = partial(self.negotiator.offer, attachment, acceptable, contract)
+        work = partial(self._offer, attachment, acceptable, contract)
         with self._lock:
             if self._stopped:
                 future.set_exception(errors.Stopping(port=attachment.id))
@@ -256,6 +259,17 @@ class Offering:
             self._staff()
             self._queue.put((future, work))
         return future
+
+    def _offer(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Offer:
+        try:
+            return self.negotiator.offer(attachment, acceptable, contract)
+        except errors.VifError as error:
+            if self.look is None or not mendable(error):
+                raise
+        self.look.wait()
+        return self.negotiator.offer(attachment, acceptable, contract)
 
     def _staff(self) -> None:
         """Start a thread where none is free; those that hang do not count."""

@@ -31,6 +31,8 @@ class FakeLinks(Faults):
         self._index = 1
         self._callbacks: list[Callback] = []
         self._lock = threading.RLock()
+        #: why no tap can be made; a test says so
+        self.no_taps = ""
 
     # What a test does to the host, past the driver.
 
@@ -69,6 +71,9 @@ class FakeLinks(Faults):
         """See :class:`vifd.drivers.Links`."""
         with self._call("marked"), self._lock:
             return [link for link in self._links.values() if link.alias.startswith(prefix)]
+
+    def tap_problem(self) -> str:
+        return self.no_taps
 
     def create_taps(self, taps: Sequence[Tap]) -> dict[str, Link | Exception]:
         """See :class:`vifd.drivers.Links`."""

@@ -18,6 +18,8 @@ class FakeTracer:
     def __init__(self, openflow: FakeOpenFlow) -> None:
         self._openflow = openflow
         self._faults: list[VifError] = []
+        #: Why nobody answers on the control socket; a test says so.
+        self.silent = ""
         #: Answers to other commands, by name.
         self.commands: dict[str, Callable[..., str]] = {}
 
@@ -61,7 +63,7 @@ class FakeTracer:
     def ping(self, timeout: float) -> str:
         """Whether the switch runs."""
         del timeout
-        return "" if self._openflow.running else "it does not run"
+        return self.silent or ("" if self._openflow.running else "it does not run")
 
     def call(self, command: str, *args: str) -> str:
         """The answer to a command that a test gave one."""

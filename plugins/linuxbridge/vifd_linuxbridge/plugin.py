@@ -124,7 +124,9 @@ class LinuxBridgePlugin(VifPlugin):
 
     def probe(self) -> Probe:
         try:
-            self._ground = probing.survey(self._bridging, self._nft, self.settings)
+            self._ground = probing.survey(
+                self.host.drivers.links, self._bridging, self._nft, self.settings
+            )
         except BackendUnavailable as error:
             return Probe(Health.UNAVAILABLE, [error.message])
         return probing.probe(self._ground, self.settings)

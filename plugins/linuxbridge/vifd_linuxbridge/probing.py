@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from vifd.drivers import Bridging, Device, Nft
+from vifd.drivers import Bridging, Device, Links, Nft
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
 from vifd.plugin import Health, Probe, Uplink
 from vifd_linuxbridge import ruleset
 from vifd_linuxbridge.options import Settings
 
-TUN = "/dev/net/tun"
 #: Kinds of devices and features of bridges that some networks need.
 _FEATURES = ("bridge", "vlan", "vxlan", "vlan_filtering", "guard")
 
@@ -39,6 +37,7 @@ class Ground:
     """What was read of the host.
 
     :param lacking: feature to reason
+    :param taps: why no tap can be made, or the empty string
     :param nft: why the filter cannot be installed, or the empty string
     :param interfaces: by physical network
     :param tunnel_mtu: the MTU of the device that tunnels leave by
@@ -47,6 +46,7 @@ class Ground:
     """
 
     lacking: dict[str, str] = field(default_factory=dict)
+    taps: str = ""
     nft: str = ""
     interfaces: dict[str, Interface] = field(default_factory=dict)
     tunnel_device: str = ""
@@ -55,11 +55,12 @@ class Ground:
     filtered: tuple[str, ...] = ()
 
 
-def survey(bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
+def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
     """Read the host."""
     reasons = {feature: bridging.lacking(feature) for feature in _FEATURES}
     holder = bridging.holder(settings.local_ip) if settings.local_ip else None
     return Ground(
+        taps=links.tap_problem(),
         lacking={feature: reason for feature, reason in reasons.items() if reason},
         nft=_rehearse(nft),
         interfaces={physnet: _interface(bridging, settings, physnet)
@@ -161,8 +162,8 @@ def _tunnels(ground: Ground, settings: Settings) -> dict[str, Uplink]:
 
 
 def _fatal(ground: Ground) -> Iterator[str]:
-    if not os.path.exists(TUN):
-        yield f"{TUN} does not exist: load the kernel module tun"
+    if ground.taps:
+        yield ground.taps
     if "bridge" in ground.lacking:
         yield ground.lacking["bridge"]
     if ground.nft:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from vifd.drivers import Bridge, Drivers
-from vifd.errors import VifError
+from vifd.drivers import Drivers
 from vifd.plugin import Health, Probe
-from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.bridges import Bridges, speaks
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.reach import unreachable
 from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_ovs.options import Settings
-
-TUN = "/dev/net/tun"
-#: Seconds that the switch has for an answer.
-PULSE = 1.0
 
 
 def probe(drivers: Drivers, settings: Settings, bridges: Bridges) -> Probe:
@@ -29,8 +24,8 @@ def probe(drivers: Drivers, settings: Settings, bridges: Bridges) -> Probe:
 
 
 def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
-    if not os.path.exists(TUN):
-        yield f"{TUN} does not exist: load the kernel module tun"
+    if no_tap := drivers.links.tap_problem():
+        yield no_tap
     if not drivers.ovsdb.connected():
         yield (
             "the Open vSwitch database cannot be reached: start Open vSwitch, or correct "
@@ -38,9 +33,10 @@ def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
         )
         return
     bridge = drivers.ovsdb.bridge(settings.bridge)
+    yield from unreachable(drivers, bridge)
     if bridge is not None:
-        yield from _unreachable(drivers, bridge)
-    elif not settings.create_bridge:
+        return
+    if not settings.create_bridge:
         yield (
             f"bridge {settings.bridge} does not exist and create_bridge is false: make it, or set "
             "create_bridge"
@@ -49,22 +45,6 @@ def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
         types = drivers.ovsdb.facts().get("datapath_types") or []
         if types and settings.datapath_type not in types:
             yield f"Open vSwitch has no datapath {settings.datapath_type!r} (have {types})"
-
-
-def _unreachable(drivers: Drivers, bridge: Bridge) -> Iterator[str]:
-    if not speaks(bridge):
-        return  # the first plug adds the protocol
-    if problem := drivers.tracer.ping(PULSE):
-        # its flow tables would be waited for in vain, for long
-        yield (
-            f"the flow tables of bridge {bridge.name} cannot be reached: the switch "
-            f"(ovs-vswitchd) does not answer: {problem}"
-        )
-        return
-    try:
-        drivers.openflow.dump(bridge.name, cookies.BRIDGE)
-    except VifError as error:
-        yield f"the flow tables of bridge {bridge.name} cannot be reached: {error.message}"
 
 
 def _lacking(drivers: Drivers, settings: Settings, bridges: Bridges) -> Iterator[str]:

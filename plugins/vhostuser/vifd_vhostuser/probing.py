@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vifd.drivers import Bridge, Drivers
-from vifd.errors import VifError
+from vifd.drivers import Drivers
 from vifd.plugin import Health, Probe
-from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.bridges import Bridges, speaks
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.numbers import ID_CHARACTERS
+from vifd_ovs.bridge.reach import unreachable
 from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_vhostuser import dpdk, sockets
 from vifd_vhostuser.dpdk import Buffers, Polling
@@ -89,20 +89,11 @@ class Probing:
                     f"bridge {self.settings.bridge} does not exist and create_bridge is false: "
                     "make it with datapath_type=netdev, or set create_bridge"
                 )
-            return
-        if bridge.datapath_type != "netdev":
+        elif bridge.datapath_type != "netdev":
             have = bridge.datapath_type or "system"
             yield f"bridge {bridge.name} has datapath {have!r}, vhost-user needs 'netdev'"
             return
-        yield from self._unreachable(bridge)
-
-    def _unreachable(self, bridge: Bridge) -> Iterator[str]:
-        if not speaks(bridge):
-            return  # the first plug adds the protocol
-        try:
-            self.drivers.openflow.dump(bridge.name, cookies.BRIDGE)
-        except VifError as error:
-            yield f"the flow tables of bridge {bridge.name} cannot be reached: {error.message}"
+        yield from unreachable(self.drivers, bridge)
 
     def _no_memory(self) -> Iterator[str]:
         free = self.buffers.free

@@ -230,6 +230,21 @@ class TestProbe:
         assert probe.health is Health.UNAVAILABLE
         assert "database" in probe.reasons[0]
 
+    def test_unavailable_where_no_tap_can_be_made(self, scene):
+        scene.machine.links.no_taps = "/dev/net/tun cannot be opened"
+        probe = scene.plugin.probe()
+        assert (probe.health, probe.reasons) == (
+            Health.UNAVAILABLE, ["/dev/net/tun cannot be opened"]
+        )  # fmt: skip
+
+    def test_unavailable_without_the_control_socket(self, scene):
+        scene.machine.tracer.silent = "no such file"
+        probe = scene.plugin.probe()
+        assert probe.health is Health.UNAVAILABLE
+        assert "control socket: no such file" in probe.reasons[0]
+        scene.machine.tracer.silent = ""
+        assert scene.plugin.probe().health is Health.READY
+
     def test_unavailable_without_a_switch(self, scene):
         scene.plug(attachment(1))
         scene.machine.openflow.stop()
