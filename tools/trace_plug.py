@@ -19,7 +19,7 @@ from typing import Any
 try:
     from vifd.testing.running import Running
 except ImportError:  # the name before
-    from vifd.testing.office import Office as Running  # type: ignore[no-redef, import-not-found]
+    from vifd.testing.running import Office as Running  # type: ignore[no-redef, import-not-found]
 from vifd.testing.machines import FakeMachine
 from vifd.testing.profile import Profile
 from vifd_ovs.plugin import OvsPlugin

@@ -127,7 +127,8 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     unsecured = [*(m.ofport for m in present if not m.secured), *others.plain]
     flows = _from_uplink(network)
     for mac, holders in sorted(_shared(present).items()):
-        flows += _deliver(network, SHARED, holders, b"", eth_dst=mac)
+        # who uses it now may be on another host, or in another program
+        flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, eth_dst=mac)
     flows += _deliver(network, MULTICAST, everyone, uplink, eth_dst=_MULTICAST_BIT)
     flows += _deliver(network, UNKNOWN, unsecured, uplink)
     return flows
