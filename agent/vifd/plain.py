@@ -28,6 +28,11 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def shown(text: str) -> str:
+    """The same for who reads it at a terminal and copies nothing: a question mark is enough."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def plain_lines(text: str) -> str:
     """The same for a text of several lines that are our own: line breaks stay."""
     if text.isprintable():

@@ -16,8 +16,8 @@ from vifd.model import Phase, Status
 _ALWAYS = (errors.BadHttp, errors.BadDocument, errors.Forbidden, errors.InternalError)
 _ADDRESSED = (*_ALWAYS, errors.PortNotFound)
 _BODY = (
-    errors.UnsupportedVersion, errors.UnknownRequired, errors.BodyTooLarge,
-    errors.MediaTypeUnsupported,
+    errors.UnsupportedVersion, errors.UnknownRequired, errors.UnreadTooLarge, errors.BodyTooLarge,
+    errors.MediaTypeUnsupported, errors.Busy,
 )  # fmt: skip
 #: Classes of errors that are about the call; with all others the daemon's work can end.
 _CALL = ("document", "auth", "api", "internal")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -17,50 +15,13 @@ from cliff.show import ShowOne
 from vifd.cli import report
 from vifd.cli.app import add_wait_options
 from vifd.cli.client import Client, Refused, TimedOut, Unreachable, socket_path
+from vifd.cli.formats import Formats
 
 OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, TIMED_OUT = range(6)
-
-_FORMATS = {
-    "csv": "commaseparated:CSVLister",
-    "json": "json_format:JSONFormatter",
-    "shell": "shell:ShellFormatter",
-    "table": "table:TableFormatter",
-    "value": "value:ValueFormatter",
-    "yaml": "yaml_format:YAMLFormatter",
-}
-_OF_KIND = {
-    "cliff.formatter.list": ("csv", "json", "table", "value", "yaml"),
-    "cliff.formatter.show": ("json", "shell", "table", "value", "yaml"),
-}
 
 
 class UsageError(Exception):
     """The command line or a file on it is wrong."""
-
-
-class _Format:
-    """One output format; the shape of a stevedore extension."""
-
-    def __init__(self, name: str) -> None:
-        module, _, attribute = _FORMATS[name].partition(":")
-        self.name = name
-        self.obj = getattr(importlib.import_module(f"cliff.formatters.{module}"), attribute)()
-
-
-class _Formats:
-    """The output formats of one kind of command; the shape of a stevedore manager."""
-
-    def __init__(self, namespace: str) -> None:
-        self._found = {name: _Format(name) for name in _OF_KIND[namespace]}
-
-    def names(self) -> list[str]:
-        return list(self._found)
-
-    def __iter__(self) -> Iterator[_Format]:
-        return iter(self._found.values())
-
-    def __getitem__(self, name: str) -> _Format:
-        return self._found[name]
 
 
 class Plain(Command):
@@ -138,14 +99,14 @@ class ApiList(Api, Lister):
     """A command that answers with a list."""
 
     def _load_formatter_plugins(self) -> Any:
-        return _Formats(self.formatter_namespace)
+        return Formats(self.formatter_namespace)
 
 
 class ApiShow(Api, ShowOne):
     """A command that answers with one object."""
 
     def _load_formatter_plugins(self) -> Any:
-        return _Formats(self.formatter_namespace)
+        return Formats(self.formatter_namespace)
 
     @property
     def for_people(self) -> bool:

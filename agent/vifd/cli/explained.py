@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vifd.cli.report import clean, when
+from vifd.plain import plain_lines
 
 _SIGNS = {"ok": "✓", "broken": "✗", "unknown": "?", "not reached": "·"}
 _COLOURS = {"ok": "32", "broken": "31", "unknown": "33", "not reached": "2"}
@@ -34,7 +35,7 @@ def page(found: Mapping[str, Any], *, colours: bool = False) -> str:
 
 def clean_but_colours(text: str) -> str:
     """Without control characters other than those of colours and line ends."""
-    return "\x1b".join(clean(part) for part in text.split("\x1b"))
+    return "\x1b".join(plain_lines(part) for part in text.split("\x1b"))
 
 
 def _paint(text: str, colour: str) -> str:

@@ -156,7 +156,8 @@ def _name(one: dict[str, Any]) -> str:
 
 def _versions(one: dict[str, Any]) -> str:
     profile = f"{one['port_profile']} {one['port_profile_version']}"
-    return report.clean(f"{one['vif_class']['name']} {one['version']}\n{profile}")
+    kind = f"{one['vif_class']['name']} {one['version']}"
+    return f"{report.clean(kind)}\n{report.clean(profile)}"
 
 
 def _notes(one: dict[str, Any]) -> list[str]:

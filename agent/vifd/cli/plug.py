@@ -123,10 +123,10 @@ def _id(document: Any) -> str:
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
     port, error = item.get("port"), item.get("error")
     if port is None:
-        return (item["id"], "", "", "", "", "", "", (error or {}).get("code", ""))
+        return (report.clean(item["id"]), "", "", "", "", "", "", (error or {}).get("code", ""))
     name = report.clean(port["document"]["port"].get("name", ""))
     choice = report.clean(f"{port['plugin']}/{port['vif_type']}")
-    lost = report.clean("\n".join(_lost(port.get("selection") or {})))
+    lost = "\n".join(map(report.clean, _lost(port.get("selection") or {})))
     return (item["id"], name, port["status"], port["phase"], port["device"], choice, lost, "")
 
 

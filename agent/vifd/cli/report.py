@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from vifd.plain import shown
+
 #: Where a fact was read, and the section it is shown under.
 SECTIONS = {
     "netlink": "device", "ovsdb": "switch", "openflow": "flows", "trace": "packets",
@@ -16,9 +18,8 @@ SECTIONS = {
 SAYS_NOTHING = "says nothing to a host"
 
 
-def clean(text: str) -> str:
-    """Without control characters: names come from users and go to a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+#: What others wrote, on one line.
+clean = shown
 
 
 def words(value: Any) -> str:
@@ -106,7 +107,7 @@ def error_line(error: Mapping[str, Any] | None) -> str:
     """An error object in one line."""
     if not error:
         return ""
-    return clean(f"{error.get('code')}: {error.get('message')}").replace("\n", " ")
+    return clean(f"{error.get('code')}: {error.get('message')}")
 
 
 def error_text(error: Mapping[str, Any]) -> str:

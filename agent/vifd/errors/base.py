@@ -73,7 +73,7 @@ class VifError(Exception):
         # facts hold what others wrote: a sentence is one line
         self.message = plain(message if message is not None else self._sentence())
         self.stage = stage
-        self.port = port
+        self.port = plain(port)
         self.retry_after = retry_after
         self.candidates = list(candidates)
         #: what else stands in the way of the same candidate; it all has to go
@@ -94,7 +94,7 @@ class VifError(Exception):
     def at(self, stage: str = "", port: str = "") -> VifError:
         """Fill in stage and port where they are still unknown, and return self."""
         self.stage = self.stage or stage
-        self.port = self.port or port
+        self.port = self.port or plain(port)
         return self
 
     @property
