@@ -1,5 +1,7 @@
 """The unit file, judged by systemd itself."""
 
+import configparser
+import json
 import os
 import re
 import subprocess
@@ -15,7 +17,7 @@ TARGET = DIRECTORY / "vifd-ports.target"
 
 #: Exposure by systemd's own measure, in tenths (0 is locked up, 100 is open). What remains is what
 #: the daemon is for: the host's network, netlink, CAP_NET_ADMIN and the sockets of Open vSwitch.
-EXPOSURE = 24
+EXPOSURE = 20
 
 
 #: The units around vifd at boot, with the orderings that they have on Debian.
@@ -119,6 +121,92 @@ def test_ready_is_told_by_vifd_itself_and_failing_stops_nobody() -> None:
 def test_exposure_is_low(unit: Path) -> None:
     done = analyze("security", "--offline=yes", f"--threshold={EXPOSURE}", str(unit))
     assert done.returncode == 0, done.stdout[-400:] + done.stderr
+
+
+@pytest.mark.needs("program:systemd-analyze")
+def test_the_drop_in_for_a_switch_of_roots_adds_one_capability(unit: Path) -> None:
+    assert "CAP_DAC_OVERRIDE" not in unit.read_text()
+    drop_in = next((DIRECTORY / "vifd.service.d").glob("*.conf"))
+    assert f"vifd.service.d/{drop_in.name}" in unit.read_text()
+    unit.write_text(f"{unit.read_text()}\n{drop_in.read_text()}")
+    done = analyze("security", "--offline=yes", f"--threshold={EXPOSURE}", str(unit))
+    assert done.returncode == 0, done.stdout[-400:] + done.stderr
+    lines = [line for line in done.stdout.splitlines() if "CAP_" in line and "✗" in line]
+    assert len(lines) == 2
+    done = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_every_option_that_is_named_exists() -> None:
+    """``[group] option`` in a comment of what is installed beside the daemon."""
+    sample = configparser.ConfigParser(strict=False)
+    text = (DIRECTORY.parent / "agent.conf").read_text()
+    sample.read_string(re.sub(r"^#([a-z_]+ =)", r"\1", text, flags=re.MULTILINE))
+    named = [
+        (path.name, *found)
+        for path in DIRECTORY.parent.rglob("*")
+        if path.is_file() and path.name != "agent.conf"
+        for line in path.read_text().splitlines()
+        if line.startswith(("#", "//"))
+        for found in re.findall(r"\[([a-z_]+)\] ([a-z_]+)", line)
+    ]
+    assert ("vifd.service", "api", "socket_group") in named
+    assert [n for n in named if not sample.has_option(n[1], n[2])] == []
+
+
+RULES = DIRECTORY.parent / "polkit" / "50-vifd.rules"
+#: What no function of vifd needs, and what would be the host's root.
+FORBIDDEN = ("define", "migrate", "delete", "inject-nmi", "mem-read", "open-", "save", "init",
+             "reset", "stop", "fs-", "storage", "network", "secret", "nwfilter", "send",
+             "read-secure", "connect.write")  # fmt: skip
+
+
+def test_the_polkit_rule_gives_nothing_that_was_not_switched_on() -> None:
+    text = RULES.read_text()
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+    assert re.findall(r"var (\w+) = (\w+);", code) == [
+        ("START_GUESTS", "false"), ("REPAIR_GUESTS", "false"),
+    ]  # fmt: skip
+    rights = set(re.findall(r"org\.libvirt\.[a-z.-]*[a-z]", code))
+    assert not [r for r in rights for word in FORBIDDEN if word in r]
+    for right in ("unix.manage", "domain.start", "domain.write"):
+        assert re.search(rf'{re.escape(right)}" && .*(START|REPAIR)_GUESTS', code)
+    assert code.rstrip().endswith("return polkit.Result.NO;\n});")
+
+
+RUN = """
+const rules = [];
+const polkit = {Result: {YES: "yes", NO: "no", NOT_HANDLED: ""}, addRule: f => rules.push(f)};
+eval(require("fs").readFileSync(process.argv[1], "utf8").replace(/= false/g, "= " + process.argv[2])
+     .replace("polkit.addRule", "globalThis.polkit = polkit; polkit.addRule"));
+for (const [user, id] of JSON.parse(process.argv[3]))
+    console.log(rules[0]({id: id}, {user: user}));
+"""
+
+
+@pytest.mark.needs("program:node")
+@pytest.mark.parametrize(
+    ("on", "wanted"),
+    [("false", ["", "", "yes", "no", "no", "no", "no"]),
+     ("true", ["", "", "yes", "yes", "yes", "yes", "no"])],
+)  # fmt: skip
+def test_the_polkit_rule_as_polkit_runs_it(on: str, wanted: list[str]) -> None:
+    node = program("node")
+    assert node is not None
+    asked = [
+        ("nova", "org.libvirt.unix.manage"),
+        ("vifd", "org.freedesktop.systemd1.manage-units"),
+        ("vifd", "org.libvirt.api.domain.read"),
+        ("vifd", "org.libvirt.unix.manage"),
+        ("vifd", "org.libvirt.api.domain.start"),
+        ("vifd", "org.libvirt.api.domain.write"),
+        ("vifd", "org.libvirt.api.domain.delete"),
+    ]
+    done = subprocess.run(
+        [node, "-e", RUN, str(RULES), on, json.dumps(asked)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[:-1] == wanted
 
 
 @pytest.mark.needs("program:systemd-sysusers")

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 
+from vifd.drivers import denied
 from vifd.openflow import message as msg
 from vifd.openflow import monitor, portdesc
 from vifd.openflow.message import Message, Type
@@ -72,6 +73,8 @@ class Connection:
             self._socket.connect(path)
         except FileNotFoundError:
             raise ConnectionLost(f"no socket {path}") from None
+        except PermissionError:
+            raise ConnectionLost(denied.denied(path)) from None
         except OSError as error:
             raise ConnectionLost(f"connect to {path}: {error.strerror}") from error
 

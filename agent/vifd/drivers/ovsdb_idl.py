@@ -14,7 +14,7 @@ from ovs.db import idl
 from ovsdbapp.backend import ovs_idl
 from ovsdbapp.backend.ovs_idl import connection as ovsdbapp_connection
 
-from vifd.drivers import ovsdb_json, ovsdb_poll
+from vifd.drivers import denied, ovsdb_json, ovsdb_poll
 from vifd.drivers.ovsdb_replica import COLUMNS, ROOT, Change, Replica
 from vifd.steady import Steady
 
@@ -188,9 +188,10 @@ class Connector:
                 self._connect()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may work
                 self.backend = None
-                if str(error) != self.problem:
-                    self.problem = str(error)
-                    LOG.warning("ovsdb %s: %s; trying again", self._remote, error)
+                problem = denied.why(self._remote, str(error))
+                if problem != self.problem:
+                    self.problem = problem
+                    LOG.warning("ovsdb %s: %s; trying again", self._remote, problem)
                 self._closing.wait(RETRY)
             else:
                 self._mind()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -11,6 +12,17 @@ LOG = logging.getLogger(__name__)
 
 #: Changes with every boot of the kernel.
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file as a whole, for the daemon alone whatever its umask is."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        os.fchmod(fd, 0o600)
+        file.write(text)
+    fresh.rename(path)
 
 
 def seconds_since_first_start(state: Path, boot_id: Path = BOOT_ID) -> float:
@@ -34,7 +46,7 @@ def seconds_since_first_start(state: Path, boot_id: Path = BOOT_ID) -> float:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     try:
-        path.write_text(json.dumps({"boot_id": boot, "first_start": now}) + "\n")
+        _write(path, json.dumps({"boot_id": boot, "first_start": now}) + "\n")
     except OSError as error:
         LOG.warning("%s cannot be written: %s", path, error)
     return 0.0

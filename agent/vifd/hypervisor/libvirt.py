@@ -109,9 +109,17 @@ class LibvirtHypervisor:
             "uri": self._uri,
             "connected": connected,
             "problem": "" if connected else problem,
+            "access": self._access(),
             **self._roster.facts(),
             **self._capabilities,
         }
+
+    def _access(self) -> str:
+        """What it may be asked for."""
+        session = self._session
+        if session is None:
+            return "none"
+        return "read-only" if session.reads_only else "read-write"
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
         self._roster.subscribe(callback)
@@ -193,6 +201,10 @@ class LibvirtHypervisor:
         self._session, self._problem = session, ""
         LOG.info("connected to libvirt at %s: %d guests, %d of them run", self._uri,
                  *reversed(self._roster.facts().values()))  # fmt: skip
+        if session.reads_only:
+            LOG.info("libvirt lets vifd read guests and not act on them (%s): none is started at "
+                     "boot, none repaired. Next: docs/boot.md, if that is wanted",
+                     session.reads_only)  # fmt: skip
         self._roster.tell_all()
         threading.Thread(
             target=self._read_facts, args=(session,), name="libvirt-facts", daemon=True

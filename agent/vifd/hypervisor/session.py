@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,6 +14,13 @@ from vifd.hypervisor.library import Subscription
 
 #: Seconds between two signs of life, and how many may fail to come.
 KEEPALIVE = (5, 3)
+
+
+def _denied(libvirt: Any, error: Any) -> bool:
+    """Whether libvirt, or the mode of its socket, refuses us, and not everybody."""
+    names = ("AUTH_FAILED", "AUTH_CANCELLED", "AUTH_UNAVAILABLE", "ACCESS_DENIED")
+    codes = {getattr(libvirt, f"VIR_ERR_{name}", None) for name in names}
+    return error.get_error_code() in codes or os.strerror(errno.EACCES) in str(error)
 
 
 class Session:
@@ -26,12 +35,26 @@ class Session:
         self, libvirt: Any, uri: str, changed: Callable[[str], None], closed: Callable[[], None]
     ) -> None:
         self._libvirt = libvirt
+        #: why it may only read guests; empty where it may act on them
+        self.reads_only = ""
         with self._in_own_words():
-            self._connection = libvirt.open(uri)
+            self._connection = self._open(uri)
             # A driver within this process has no connection that could be lost, and refuses.
             with suppress(libvirt.libvirtError):
                 self._connection.setKeepAlive(*KEEPALIVE)
             self._events = Subscription(libvirt, self._connection, changed, closed)
+
+    def _open(self, uri: str) -> Any:
+        """With the right to act on guests where libvirt gives it, else only to read them."""
+        libvirt = self._libvirt
+        try:
+            return libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            if not _denied(libvirt, error):
+                raise
+            connection = libvirt.openReadOnly(uri)
+            self.reads_only = str(error)
+            return connection
 
     @contextmanager
     def _in_own_words(self) -> Iterator[None]:
@@ -144,8 +167,17 @@ class Session:
 
     # --- effects ---
 
+    def _demand(self) -> None:
+        """:raises HypervisorError: the connection may only read"""
+        if self.reads_only:
+            problem = f"libvirt lets vifd read guests and not act on them ({self.reads_only})"
+            facts = {"problem": problem}
+            hint = "switch the function on in etc/polkit/50-vifd.rules: docs/boot.md"
+            raise HypervisorError(facts=facts, stage="libvirt", hint=hint)
+
     def start(self, guest: str) -> None:
         """Start a defined guest; one that runs already is no error."""
+        self._demand()
         with self._in_own_words():
             domain = self._domain(guest)
             if not domain.isActive():
@@ -162,12 +194,14 @@ class Session:
 
     def detach(self, guest: str, xml: str) -> None:
         """Ask the guest to let go of an interface; it does so in its own time, or never."""
+        self._demand()
         with self._in_own_words():
             live = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
             self._domain(guest).detachDeviceFlags(xml, live)
 
     def attach(self, guest: str, xml: str) -> None:
         """Give a running guest an interface."""
+        self._demand()
         with self._in_own_words():
             live = self._libvirt.VIR_DOMAIN_AFFECT_LIVE
             self._domain(guest).attachDeviceFlags(xml, live)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 
 import pytest
@@ -149,6 +150,26 @@ def test_nothing_while_libvirt_is_away(world):
 
 
 # --- is this a boot? ---
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_what_is_kept_of_the_boot_is_the_daemons_alone(tmp_path, umask) -> None:
+    (tmp_path / "boot_id").write_text("one")
+    for _ in range(2):
+        before = os.umask(umask)
+        try:
+            assert seconds_since_first_start(tmp_path, tmp_path / "boot_id") == 0.0
+        finally:
+            os.umask(before)
+        kept = tmp_path / "boot.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert json.loads(kept.read_text())["boot_id"] == "one"
+        # what an earlier vifd left open to all is closed with the next boot
+        kept.chmod(0o666)
+        (tmp_path / "boot_id").write_text("two")
+        seconds_since_first_start(tmp_path, tmp_path / "boot_id")
+        assert kept.stat().st_mode & 0o777 == 0o600
+        (tmp_path / "boot_id").write_text("one")
 
 
 def test_the_first_start_after_a_boot(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from unit.hypervisor.binding import Binding
+from unit.hypervisor.binding import Binding, libvirtError
 from vifd import errors
 from vifd.hypervisor import Rest, library, libvirt
 from vifd.hypervisor.libvirt import LibvirtHypervisor
@@ -148,6 +148,45 @@ def test_a_start(binding, hypervisor):
     assert binding.calls.count(f"create {domain.id}") == 1
     with pytest.raises(errors.HypervisorError, match="no domain"):
         hypervisor.start_guest("00000000-0000-4000-8000-00000000dead")
+
+
+@pytest.mark.parametrize(
+    "denied",
+    [
+        ("authentication unavailable: no polkit agent available to authenticate action", 79),
+        ("Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied", 38),
+    ],
+)
+def test_without_the_right_to_act_guests_are_read(binding, hypervisor, caplog, denied):
+    caplog.set_level("INFO")
+    binding.denied = libvirtError(*denied)
+    domain = binding.domain(1, "tap1", running=True)
+    connected(hypervisor)
+    assert binding.calls.count("read only") == 1
+    assert hypervisor.facts()["access"] == "read-only"
+    assert hypervisor.interfaces()["tap1"].running
+    domain.running = False
+    binding.announce(domain)
+    until(lambda: not hypervisor.interfaces()["tap1"].running, "events come")
+    with pytest.raises(errors.HypervisorError, match="read guests and not act") as caught:
+        hypervisor.start_guest(domain.id)
+    assert "50-vifd.rules" in caught.value.hint
+    assert f"create {domain.id}" not in binding.calls
+    assert "libvirt lets vifd read guests and not act on them" in caplog.text
+
+
+def test_a_repair_without_the_right_takes_nothing_out(binding, hypervisor):
+    binding.denied = libvirtError("authentication unavailable", 79)
+    _, tap = running(binding, hypervisor)
+    with pytest.raises((errors.HypervisorError, errors.GuestRepairFailed)):
+        hypervisor.reattach(tap, 1)
+    assert "detach" not in binding.calls
+
+
+def test_with_the_right_it_may_act(binding, hypervisor):
+    connected(hypervisor)
+    assert hypervisor.facts()["access"] == "read-write"
+    assert "read only" not in binding.calls
 
 
 # --- taking out and putting back ---
