@@ -33,6 +33,7 @@ class Steady(threading.Thread):
     :param patience: seconds that one :meth:`turn` may take before the thread counts as stuck;
         ``None`` where others take care of that
     :ivar failures: how often the work raised
+    :ivar advanced: see :func:`advance`
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Steady(threading.Thread):
     ) -> None:  # fmt: skip
         super().__init__(name=name, daemon=True)
         self.failures = 0
+        #: when it last got one step further, on the monotonic clock
+        self.advanced = 0.0
         self._work = work
         self._patience = patience
         self._clock = clock
@@ -102,6 +105,16 @@ class Steady(threading.Thread):
         """What went wrong again and again lately, in words."""
         often = len(self._failed) == OFTEN and self._clock() - self._failed[0] < LATELY
         return f"thread {self.name} fails again and again ({self._last})" if often else ""
+
+
+def advance() -> None:
+    """The calling thread got one step further: a driver answered, a call of a plugin returned.
+
+    Whoever judges a piece of work that may be long looks at the last step, and not at the first.
+    """
+    thread = threading.current_thread()
+    if isinstance(thread, Steady):
+        thread.advanced = time.monotonic()
 
 
 def problems() -> list[str]:

@@ -56,8 +56,9 @@ PLUGINS = [
         default=60,
         min=1,
         mutable=True,
-        help="Seconds that a plugin may take for one call. Then it is quarantined: its ports get "
-        "an error, it is offered no new ones, and it is used again once it answers.",
+        help="Seconds in which a plugin must get one step further with what it does. Then it is "
+        "quarantined: its ports get an error, it is offered no new ones, and it is used again once "
+        "it answers.",
     ),
 ]
 

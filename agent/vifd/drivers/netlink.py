@@ -14,6 +14,8 @@ import struct
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+from vifd.steady import advance
+
 ROUTE, NETFILTER = 0, 12
 
 ERROR, DONE = 2, 3
@@ -191,6 +193,7 @@ class Socket:
             self._room = max(2 * len(data), 1 << 18)
             with contextlib.suppress(PermissionError):
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, self._room)
+        advance()
         self._socket.send(data)
 
     def receive(self) -> Iterator[Answer]:

@@ -20,6 +20,7 @@ from vifd.openflow import meters, portdesc
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.monitor import Update
+from vifd.steady import advance
 
 
 class LocalOpenFlow:
@@ -176,6 +177,7 @@ class LocalOpenFlow:
 
     def _run(self, bridge: str, work: Work[T]) -> T:
         try:
+            advance()
             return self._link(bridge).run(work, self._timeout)
         except Refused as no:
             raise refused(bridge, no.what, no.error.name, str(no)) from no

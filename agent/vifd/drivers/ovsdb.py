@@ -16,7 +16,7 @@ from vifd.drivers.ovsdb_idl import Backend, Connector
 from vifd.drivers.ovsdb_replica import Replica
 from vifd.drivers.ovsdb_rules import decided, unavailable, undecided
 from vifd.errors import BackendError, VifError
-from vifd.steady import Steady
+from vifd.steady import Steady, advance
 
 LOG = logging.getLogger(__name__)
 
@@ -99,19 +99,22 @@ class Ovsdb:
         """See :class:`vifd.drivers.Ovsdb`.
 
         :raises BackendError: a port is not in the database
-        :raises BackendUnavailable: the switch has not decided in time
+        :raises BackendUnavailable: the switch has not decided on another one for so long
         """
         found: dict[str, PortRow] = {}
 
-        def look() -> dict[str, PortRow] | None:
-            for name in names:
-                if name not in found and decided(row := self._present(name)):
-                    found[name] = row
-            return found if len(found) == len(set(names)) else None
+        def look() -> int | None:
+            """How many more it has decided on."""
+            more = {n: r for n in names if n not in found and decided(r := self._present(n))}
+            found.update(more)
+            return len(more) or None
 
-        if self._replica.wait(look, timeout) is None:
-            late = [name for name in names if name not in found]
-            raise undecided(late, timeout)
+        # A switch that is slow decides on one after the other: many take longer than a few.
+        while len(found) < len(set(names)):
+            advance()
+            if self._replica.wait(look, timeout) is None:
+                late = [name for name in names if name not in found]
+                raise undecided(late, timeout)
         return found
 
     def _present(self, name: str) -> PortRow:
@@ -222,6 +225,7 @@ class Ovsdb:
             backend, backend.ovsdb_connection, self._timeout, check_error=True, log_errors=False
         )
         transaction.add(command)
+        advance()
         try:
             transaction.commit()
         except VifError:

@@ -31,6 +31,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
 from vifd.drivers.linkmessage import HEADER, LinkRequest, link, link_in_full, name_in
 from vifd.drivers.linkrules import NAME_BYTES
+from vifd.steady import advance
 
 __all__ = [
     "LinkSocket",
@@ -243,6 +244,7 @@ class LinkSocket:
         return answers
 
     def _exchange(self, requests: Sequence[Request]) -> list[bytes | int]:
+        advance()
         first = self._sequence + 1
         self._sequence += len(requests)
         packed = (request.pack(first + number) for number, request in enumerate(requests))

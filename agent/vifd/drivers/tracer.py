@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from vifd.drivers import liveness
 from vifd.errors import BackendError, BackendUnavailable
+from vifd.steady import advance
 
 _CHUNK = 65536
 _BACKEND = "control socket of ovs-vswitchd"
@@ -136,6 +137,7 @@ class LocalTracer:
     def _trip(self, requests: Sequence[_Request], deadline: float) -> list[str | BackendError]:
         """Send requests in one piece, and read the answers, which come in the same order."""
         numbered = [(next(self._ids), request) for request in requests]
+        advance()
         connection = self._socket = self._socket or self._dial()
         text = "".join(_text(number, request) for number, request in numbered)
         try:

@@ -120,6 +120,11 @@ class Lane:
         with self._wake:
             return tuple(self._dirty | self._deferred)
 
+    def quiet(self, now: float) -> float:
+        """Seconds since what it is doing got one step further; 0 where it does nothing."""
+        busy = self.busy
+        return 0.0 if busy is None else now - max(busy.since, self._thread.advanced)
+
     def _run(self) -> None:
         while True:
             with self._wake:

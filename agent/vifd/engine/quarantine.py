@@ -16,6 +16,10 @@ from vifd.plugin import Health, Probe
 LOG = logging.getLogger(__name__)
 
 
+#: So many times the seconds of a step may a whole batch take, and once more for each of its ports.
+LONGEST = 10
+
+
 def hanging(lane: Lane) -> Probe:
     """The health of a plugin whose lane is quarantined."""
     reason = f"it hangs in {lane.busy.what}" if lane.busy else ""
@@ -36,13 +40,20 @@ class Quarantine:
     def watch(self, lane: Lane, now: float, hang: float) -> None:
         """Quarantine a lane that hangs; nobody has to wait for it, the work itself does.
 
-        :param hang: seconds that one call may take
+        What is long gets further, step by step, also on a machine that is slow; what hangs does
+        not. Yet a call may not go on for ever by steps that lead nowhere.
+
+        :param hang: seconds that one step may take
         """
         busy = lane.busy
-        if busy is None or now - busy.since < hang:
+        if busy is None:
             return
+        quiet, whole = lane.quiet(now), now - busy.since
+        if quiet < hang and whole < hang * (LONGEST + len(busy.ports)):
+            return
+        seconds = round(quiet if quiet >= hang else whole, 1)
         error = errors.PluginTimeout(
-            facts={"plugin": lane.name, "verb": busy.what, "seconds": round(now - busy.since, 1)}
+            facts={"plugin": lane.name, "verb": busy.what, "seconds": seconds}
         )
         if not lane.quarantined:
             lane.quarantined = True

@@ -12,6 +12,7 @@ from msgspec import Struct
 from vifd.errors import BackendUnavailable, InternalError, VifError
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes
+from vifd.steady import advance
 
 
 class Names(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +72,9 @@ class Batch(Generic[W]):
                 self.failed[item.id] = error.at("names", item.id)
 
     def __iter__(self) -> Iterator[W]:
-        return iter(list(self.works))
+        for work in list(self.works):
+            advance()
+            yield work
 
     def fail(self, work: W, error: VifError, stage: str) -> None:
         """Take a port out of the race."""
@@ -91,6 +94,7 @@ class Batch(Generic[W]):
         chosen = list(self.works if works is None else works)
         if not chosen:
             return
+        advance()
         try:
             step(chosen)
         except VifError as error:

@@ -22,6 +22,7 @@ from vifd.plugin.health import Probe
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.steady import advance
 
 LOG = logging.getLogger(__name__)
 
@@ -34,8 +35,10 @@ def edge(plugin: str, verb: str) -> Iterator[None]:
 
     An interrupt of the main thread is the operator's, and passes.
     """
+    advance()
     try:
         yield
+        advance()
     except BaseException as error:
         main = threading.current_thread() is threading.main_thread()
         if isinstance(error, KeyboardInterrupt) and main:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vifd.drivers import Drivers
 from vifd.plugin.ledger import Entry
+from vifd.steady import advance
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Host:
         know its neighbours, also after a restart
     :param careful: after an upgrade that was not approved yet: a verb shall change what belongs to
         its own ports and what they share, and nothing of others that it happens to find differing
+    :param advance: to be called by a verb that takes long without asking a driver, after each step
+        of its work: a call without a step for ``[plugins] call_timeout`` counts as one that hangs
     """
 
     drivers: Drivers
@@ -26,3 +29,4 @@ class Host:
     hostname: str = ""
     clock: Callable[[], float] = time.time
     careful: Callable[[], bool] = lambda: False
+    advance: Callable[[], None] = advance
