@@ -50,13 +50,14 @@ class Manager:
     """The service manager's end of sd_notify: tells when the daemon is ready."""
 
     def __init__(self, directory: Path) -> None:
+        self.patience = 60.0
         self.path = directory / "notify"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(self.path))
 
-    def ready(self, timeout: float = 60.0) -> None:
+    def ready(self) -> None:
         """Wait for the daemon's word."""
-        self._socket.settimeout(timeout)
+        self._socket.settimeout(self.patience)
         while b"READY=1" not in self._socket.recv(4096):
             pass
 
