@@ -211,7 +211,8 @@ class Bridging(Protocol):
 
 
 class Nft(Protocol):
-    """Tables of nftables in the bridge family."""
+    """Tables of nftables in the bridge family; and of the family netdev what keeps the host itself
+    from hearing devices."""
 
     def apply(self, table: str, change: Change) -> None:
         """Carry a change out as one transaction, all or nothing; the table is made if need be."""
@@ -230,6 +231,24 @@ class Nft(Protocol):
 
     def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
         """All elements of a set (a dump); none where there is no such set."""
+
+    def deafen(self, table: str, devices: Sequence[str]) -> None:
+        """Have the host's own stack hear nothing from devices; packet sockets hear them still, and
+        with them a userspace switch. All or nothing; one that is deaf already is no error."""
+
+    def undeafen(self, table: str, devices: Sequence[str]) -> None:
+        """Have the host hear devices again; also of devices that are gone, for some kernels keep
+        what was said of a name."""
+
+    def deaf(self, table: str, devices: Sequence[str]) -> set[str]:
+        """Those of these devices that the host does not hear."""
+
+    def list_deaf(self, table: str) -> list[str]:
+        """The names of all devices of which something was said (a dump)."""
+
+    def lacking(self, family: str) -> str | None:
+        """Why the kernel takes no chains of a family (``netdev``, ``bridge``); ``None`` where it
+        does. Makes nothing."""
 
     def delete_table(self, table: str) -> None:
         """Remove the table with everything in it; one that is gone is no error."""

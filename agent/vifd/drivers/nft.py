@@ -1,4 +1,5 @@
-"""nftables of the bridge family, over netlink: no program is started, no library loaded.
+"""nftables of the families bridge and netdev, over netlink: no program is started, no library
+loaded.
 
 The tools read the whole ruleset before each change, so that a change costs more the more ports
 there are. Here a change is one datagram, and a question names the object: the cost is that of the
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from vifd.drivers import nftnl
+from vifd.drivers import nftdeaf, nftfamilies, nftnl
 from vifd.drivers.netlink import APPEND, CREATE, Message
 from vifd.drivers.nftevents import NftEvents, open_socket
 from vifd.drivers.nftsocket import NftSocket, Refused
@@ -40,6 +41,8 @@ class Nft:
         self._ear: socket.socket | None = None
         self._events: NftEvents | None = None
         self._known = Known()
+        #: families that this kernel was found to take chains of
+        self._able: set[str] = set()
         try:
             self._socket = NftSocket()
             self._ear = open_socket()
@@ -222,6 +225,61 @@ class Nft:
                     return {}
                 raise failure(error.errno or 0, f"read set {name}") from error
         return {key: verdict for body in bodies for key, verdict in nftnl.parse_elements(body)}
+
+    # --- devices that the host does not hear ---
+
+    def deafen(self, table: str, devices: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            there = self._deaf(table, devices)
+            todo = [name for name in devices if not there.get(name)]
+            wrong = nftdeaf.removal(table, [name for name in todo if name in there])
+            if todo:
+                self._commit([nftdeaf.table(table), *wrong, *nftdeaf.addition(table, todo)])
+
+    def undeafen(self, table: str, devices: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            there = self._deaf(table, devices)
+            if there:
+                self._commit(nftdeaf.removal(table, list(there)))
+
+    def deaf(self, table: str, devices: Sequence[str]) -> set[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            return {name for name, drops in self._deaf(table, devices).items() if drops}
+
+    def list_deaf(self, table: str) -> list[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            try:
+                return nftdeaf.everything(self._talk, table)
+            except OSError as error:
+                raise failure(error.errno or 0, f"read table netdev {table}") from error
+
+    def lacking(self, family: str) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        if family not in self._able:
+            try:
+                problem = nftfamilies.lacking(family)
+            except OSError as error:
+                return f"the kernel refuses to be asked: {error.strerror}"
+            if problem is not None:
+                return problem
+            self._able.add(family)
+        return None
+
+    def _deaf(self, table: str, devices: Sequence[str]) -> dict[str, bool]:
+        try:
+            return nftdeaf.read(self._talk, table, devices)
+        except OSError as error:
+            raise failure(error.errno or 0, f"read table netdev {table}") from error
+
+    def _commit(self, messages: Sequence[Message]) -> None:
+        try:
+            self._talk.commit(messages)
+        except Refused as refused:
+            raise failure(refused.errno or 0, refused.what) from refused
 
     def delete_table(self, table: str) -> None:
         """See :class:`vifd.drivers.Nft`."""

@@ -8,7 +8,9 @@ from typing import Any, cast
 from vifd.drivers import Bridging, Drivers, Links, Nft, OpenFlow, Ovsdb, Tracer
 
 #: Calls that neither change nor read the host.
-_PASSIVE = frozenset({"subscribe", "watch", "close", "connected", "generation", "forget"})
+_PASSIVE = frozenset(
+    {"subscribe", "watch", "close", "connected", "generation", "forget", "lacking"}
+)
 #: Calls that change the host.
 WRITES = frozenset(
     {
@@ -17,7 +19,7 @@ WRITES = frozenset(
         "ovsdb.set_external_ids", "openflow.apply", "openflow.packet_out",
         "bridging.make", "bridging.enslave", "bridging.release", "bridging.change_fdb",
         "bridging.guard",
-        "nft.apply", "nft.delete_table",
+        "nft.apply", "nft.delete_table", "nft.deafen", "nft.undeafen",
     }
 )  # fmt: skip
 

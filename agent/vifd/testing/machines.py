@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from vifd.drivers import MARK, Drivers
+from vifd.nft.objects import TABLE
 from vifd.openflow.mark import OURS
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
@@ -79,6 +80,7 @@ class RealMachine:
 
     def __init__(self, ovs: PrivateOvs) -> None:
         from vifd.drivers.links import Links
+        from vifd.drivers.nft import Nft
         from vifd.drivers.openflow import LocalOpenFlow
         from vifd.drivers.ovsdb import Ovsdb
         from vifd.drivers.tracer import LocalTracer
@@ -86,8 +88,9 @@ class RealMachine:
         self.ovs = ovs
         links, ovsdb = Links(), Ovsdb(ovs.db)
         openflow, tracer = LocalOpenFlow(str(ovs.rundir)), LocalTracer(str(ovs.rundir))
-        self._closers = [tracer.close, openflow.close, ovsdb.close, links.close]
-        self.drivers = Drivers(links, ovsdb, openflow, tracer)
+        nft = Nft()
+        self._closers = [nft.close, tracer.close, openflow.close, ovsdb.close, links.close]
+        self.drivers = Drivers(links, ovsdb, openflow, tracer, nft=nft)
         try:
             until(ovsdb.connected, "the database is connected")
         except BaseException:
@@ -138,6 +141,8 @@ def residue(drivers: Drivers, bridges: Iterable[str]) -> set[str]:
     What a plugin keeps for all ports (bridges, patch ports, common flows) does not count.
     """
     found = {f"device {link.name}" for link in drivers.links.marked(MARK)}
+    if drivers.nft is not None:
+        found |= {f"unheard {name}" for name in drivers.nft.list_deaf(TABLE)}
     for bridge in bridges:
         if drivers.ovsdb.bridge(bridge) is None:
             continue

@@ -26,6 +26,9 @@ class FakeNft(Faults):
 
     def __init__(self) -> None:
         super().__init__()
+        self._deaf: set[tuple[str, str]] = set()
+        #: Families that the kernel does not have.
+        self.missing: set[str] = set()
         self._tables: dict[str, _Table] = {}
         self._callbacks: list[Callable[[str], None]] = []
 
@@ -33,8 +36,9 @@ class FakeNft(Faults):
 
     def flush(self) -> None:
         """Somebody flushes the ruleset."""
-        gone = [*self._tables]
+        gone = [*self._tables, *(table for table, _ in self._deaf)]
         self._tables.clear()
+        self._deaf.clear()
         for callback in self._callbacks:
             for table in gone:
                 callback(table)
@@ -86,6 +90,30 @@ class FakeNft(Faults):
         with self._call("list_elements"):
             there = self._tables.get(table, _Table()).elements
             return {e.name: e.verdict for (set_, _), e in there.items() if set_ == name}
+
+    def deafen(self, table: str, devices: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("deafen"):
+            self._deaf |= {(table, name) for name in devices}
+
+    def undeafen(self, table: str, devices: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("undeafen"):
+            self._deaf -= {(table, name) for name in devices}
+
+    def deaf(self, table: str, devices: Sequence[str]) -> set[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("deaf"):
+            return {name for name in devices if (table, name) in self._deaf}
+
+    def list_deaf(self, table: str) -> list[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("list_deaf"):
+            return sorted(name for where, name in self._deaf if where == table)
+
+    def lacking(self, family: str) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        return f"no family {family}" if family in self.missing else None
 
     def delete_table(self, table: str) -> None:
         """See :class:`vifd.drivers.Nft`."""

@@ -8,21 +8,25 @@ from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
 from vifd_ovs.bridge.evidence import fact
+from vifd_ovs.hearing import Hearing
 
 
 class Checking(PortChecking):
     """One ``check`` call. Changes nothing."""
 
     _links: dict[str, Link]
+    _unheard: dict[str, list[Evidence]]
 
     def prepare(self) -> None:
         """All devices in one request."""
         self._links = self.drivers.links.get([w.device for w in self.batch])
+        there = [w for w in self.batch if w.device in self._links]
+        self._unheard = Hearing(self.drivers).evidence(there)
 
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The tap device, and whether the switch holds that one."""
         link = self._links.get(work.device)
-        facts = device_evidence(work, link)
+        facts = device_evidence(work, link) + self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
         return facts

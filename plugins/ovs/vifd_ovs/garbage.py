@@ -8,10 +8,12 @@ from typing import Any
 from vifd.drivers import Drivers, Link, PortRow, Tap
 from vifd.errors import VifError, wrap
 from vifd.plugin import Entry, Host
-from vifd.plugin.marked import Desired, Key, Kind, Marked, is_id
-from vifd_ovs.bridge import discarding, marks
+from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
+from vifd_ovs import hearing
+from vifd_ovs.bridge import discarding, marks, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.inventory import Inventory
+from vifd_ovs.hearing import Hearing
 from vifd_ovs.observing import enslaved
 
 #: Interface types that are another plugin's.
@@ -34,10 +36,14 @@ class Garbage:
         links = {**self._drivers.links.get(asked), **taps}
         found = list(self._inventory.inventory(rows, lambda row: _held(links.get(row.name))))
         elsewhere = enslaved(self._drivers, [n for n, link in taps.items() if link.kind == "tun"])
-        return found + [m for link in taps.values() if (m := _device(link, elsewhere)) is not None]
+        found += [m for link in taps.values() if (m := _device(link, elsewhere)) is not None]
+        owners = {m.name: m.owner for m in found if m.kind in (Kind.DEVICE, Kind.SWITCH_PORT)}
+        return found + Hearing(self._drivers).inventory(owners)
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
-        return self._inventory.expected(entries)
+        names = {i: wiring.read_if(e.wiring) for i, e in entries.items()}
+        taps = [entries[i].wiring.device for i, w in names.items() if w and not w.interface_type]
+        return self._inventory.expected(entries) | {hearing.key(name): Wanted() for name in taps}
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         links = self._drivers.links.get([o.name for o in objects if o.kind is Kind.SWITCH_PORT])
@@ -45,7 +51,23 @@ class Garbage:
         def holder(row: PortRow) -> str:
             return _held(links.get(row.name))
 
-        return discarding.discard(self._inventory, objects, holder, self._devices)
+        failed = discarding.discard(self._inventory, objects, holder, self._devices)
+        return failed | self._unheard([o for o in objects if o.kind is Kind.GUARD])
+
+    def _unheard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        """What was said of devices that are gone; of one that is there it stays."""
+        there = self._drivers.links.get([o.name for o in objects]) if objects else {}
+        going = [o for o in objects if o.name not in there]
+        stays = "the device is there"
+        kept: dict[Key, VifError] = {
+            o.key: discarding.changed(o, stays) for o in objects if o.name in there
+        }
+        try:
+            if going:
+                Hearing(self._drivers).forget(o.name for o in going)
+        except VifError as error:
+            kept |= {o.key: error.copy() for o in going}
+        return kept
 
     def _devices(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
         """All in one request; each as long as it is the one that was listed."""
@@ -73,7 +95,9 @@ class Garbage:
         for name, result in made.items():
             if isinstance(result, Exception):
                 failed[taps[name].key] = wrap(result, stage="garbage", port=taps[name].owner)
-        rows = [o for o in objects if o.kind is not Kind.DEVICE]
+        # heard by the host or not as the next plug wants it; until then rather not
+        Hearing(self._drivers).unheard([n for n, r in made.items() if not isinstance(r, Exception)])
+        rows = [o for o in objects if o.kind not in (Kind.DEVICE, Kind.GUARD)]
         return failed | discarding.restore(self._inventory, rows)
 
 

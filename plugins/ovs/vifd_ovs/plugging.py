@@ -14,6 +14,7 @@ from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.plugging import PortPlugging
+from vifd_ovs.hearing import Hearing
 from vifd_ovs.options import Settings
 from vifd_ovs.removal import remark, remove_device
 
@@ -56,6 +57,7 @@ class Plugging(PortPlugging):
                     facts={"backend": "links", "problem": f"no answer about {work.device}"}
                 )
                 self.batch.fail(work, wrap(error), "device")
+        self.batch.together("host", Hearing(self.drivers).settle)
 
     def _take_over(self) -> None:
         """Put the mark on devices that are to be adopted: those that were found, and no others."""

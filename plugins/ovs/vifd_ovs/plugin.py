@@ -11,6 +11,7 @@ from oslo_config import cfg
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Entry, Host, Item, Observed, Outcomes, Probe, Requirement, guest
+from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -59,6 +60,10 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     # --- before ---
 
+    def fingerprint(self) -> str:
+        """That of the switch's side, and what the taps are besides."""
+        return fingerprint(super().fingerprint(), "the host does not hear taps")
+
     def probe(self) -> Probe:
         self._read_mtus()
         return probing.probe(self.host.drivers, self.settings, self._bridges)
@@ -97,7 +102,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        taps = partial(remove_devices, self.host.drivers.links)
+        taps = partial(remove_devices, self.host.drivers)
         done = unplug(self.host.drivers, self._switches_for(batch), batch, taps)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
@@ -118,7 +123,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         return releasing.hindrance(self.host, item.id, wiring.read(item.made))
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
-        taps = partial(give_back, self.host.drivers.links)
+        taps = partial(give_back, self.host.drivers)
         done = releasing.release(self.host.drivers, self._switches_for(batch), batch, taps)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 

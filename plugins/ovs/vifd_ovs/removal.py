@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vifd.drivers import Link, Links
+from vifd.drivers import Drivers, Link, Links
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.wiring import Before
+from vifd_ovs.hearing import Hearing
 
 
 def remove_device(links: Links, device: str, port_id: str) -> None:
@@ -26,18 +27,23 @@ def remark(links: Links, works: Iterable[Work]) -> None:
         links.remark(plugged)
 
 
-def remove_devices(links: Links, works: Iterable[Work]) -> None:
-    """Remove the devices of several ports, as far as they bear the ports' marks."""
-    works = list(works)
+def remove_devices(drivers: Drivers, works: Iterable[Work]) -> None:
+    """Remove the devices of several ports, as far as they bear the ports' marks, and what was said
+    of them to the host."""
+    works, links = list(works), drivers.links
     remark(links, works)
     ids = {work.device: work.id for work in works}
     present = links.get(list(ids))
-    links.delete([n for n, link in present.items() if link.alias == marks.alias(ids[n])])
+    ours = {n for n, link in present.items() if link.alias == marks.alias(ids[n])}
+    links.delete(sorted(ours))
+    Hearing(drivers).forget(n for n in ids if n in ours or n not in present)
 
 
-def give_back(links: Links, works: Iterable[Work]) -> None:
+def give_back(drivers: Drivers, works: Iterable[Work]) -> None:
     """Give devices back that were adopted: they stay, with the alias and the MAC address that they
-    had. The mark goes last: it says that there is something to do."""
+    had, and the host hears them. The mark goes last: it says that there is something to do."""
+    works, links = list(works), drivers.links
+    Hearing(drivers).forget(work.device for work in works)
     for work in works:
         link = links.get([work.device]).get(work.device)
         if link is None or not _ours(link, work):

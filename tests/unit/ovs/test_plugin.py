@@ -46,6 +46,7 @@ class TestCalls:
         assert scene.writes(scene.plug, *many, opened=False) == [
             "openflow.apply",
             "links.create_taps",
+            "nft.deafen",
             "ovsdb.ensure_ports",
         ]
 
@@ -91,6 +92,7 @@ class TestCalls:
             "ovsdb.delete_ports",
             "openflow.apply",
             "links.delete",
+            "nft.undeafen",
         ]
 
     def test_a_change_of_addresses_touches_flows_and_the_marks(self, scene):

@@ -1,0 +1,96 @@
+"""The host does not hear the taps.
+
+With the kernel's datapath the switch takes every frame of a tap before the host's own stack sees
+it. With the userspace datapath it reads a copy, by a packet socket, and the stack gets the frame as
+well: it would answer ARP for its addresses, take what is sent to it, and route. So such a tap is
+one that the host does not hear; the packet socket hears it still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from vifd.drivers import Drivers, Nft
+from vifd.errors import VifError
+from vifd.model import Evidence
+from vifd.nft.objects import TABLE
+from vifd.plugin.marked import Key, Kind, Marked
+from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.evidence import fact
+
+#: Where the objects of a listing are.
+WHERE = f"netdev {TABLE}"
+_USERSPACE = "netdev"
+
+
+class Hearing:
+    """What the host hears of taps.
+
+    :param drivers: without nftables of the family netdev nothing can be done, and nothing is said
+    """
+
+    def __init__(self, drivers: Drivers) -> None:
+        self._ovsdb = drivers.ovsdb
+        lacking = drivers.nft is None or drivers.nft.lacking("netdev") is not None
+        self._nft: Nft | None = None if lacking else drivers.nft
+
+    def _heard(self, bridge: str) -> bool:
+        """Whether the host would hear the taps of a bridge."""
+        there = self._ovsdb.bridge(bridge)
+        return there is not None and there.datapath_type == _USERSPACE
+
+    def settle(self, works: Sequence[Work]) -> None:
+        """Have the host not hear taps that are there; with the kernel's datapath it must, for the
+        switch takes frames later there."""
+        if self._nft is None or not works:
+            return
+        deaf = self._nft.deaf(TABLE, [w.device for w in works])
+        shall = {w.device for w in works if self._heard(w.names.bridge)}
+        for work in works:
+            if work.device in shall - deaf:
+                back = partial(self._nft.undeafen, TABLE, [work.device])
+                work.item.undo.push("host", back)
+        if shall - deaf:
+            self._nft.deafen(TABLE, sorted(shall - deaf))
+        if deaf - shall:
+            self._nft.undeafen(TABLE, sorted(deaf - shall))
+
+    def evidence(self, works: Sequence[Work]) -> dict[str, list[Evidence]]:
+        """Whether the host hears what it shall not, by port."""
+        if self._nft is None or not works:
+            return {}
+        try:
+            deaf = self._nft.deaf(TABLE, [w.device for w in works])
+        except VifError as error:
+            return {w.id: [fact("device.unheard", error.message, True, "nft")] for w in works}
+        return {
+            w.id: [fact("device.unheard", w.device in deaf, self._heard(w.names.bridge), "nft")]
+            for w in works
+        }
+
+    def forget(self, devices: Iterable[str]) -> None:
+        """Nothing is said of these devices any more."""
+        if self._nft is not None:
+            self._nft.undeafen(TABLE, list(devices))
+
+    def unheard(self, devices: Sequence[str]) -> None:
+        """The host does not hear devices, whatever they stand on."""
+        if self._nft is not None and devices:
+            self._nft.deafen(TABLE, devices)
+
+    def inventory(self, owners: Mapping[str, str]) -> list[Marked]:
+        """Every device of which something is said.
+
+        :param owners: the ports of devices that are there
+        """
+        names = self._nft.list_deaf(TABLE) if self._nft is not None else []
+        return [
+            Marked(kind=Kind.GUARD, name=name, where=WHERE, owner=owners.get(name, ""))
+            for name in names
+        ]
+
+
+def key(device: str) -> Key:
+    """What a port stands for."""
+    return Key(Kind.GUARD, WHERE, device)
