@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from support.hosting import FakeHost
-from support.portbook import FEATURES, PortBook, report_of
+from support.portbook import FEATURES, report_of
 from support.recycling import Recycling
+from support.sidebook import SideBook
 from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
@@ -29,7 +30,7 @@ from vifd.plugin.inspection import Check, Inspection
 from vifd.upgrade.view import UpgradeView
 
 
-class FakeDaemon(PortBook):
+class FakeDaemon(SideBook):
     """A :class:`vifd.api.backend.Backend` that keeps state.
 
     :ivar orphans: what a look finds, by id

@@ -147,7 +147,11 @@ class PortBook:
         docs: Sequence[Document],
         request_id: str,
         claims: Mapping[str, Claims] | None = None,
+        *,
+        taking: bool = False,
     ) -> list[Ticket]:
+        """Nothing is there to be taken over."""
+        del taking
         return [self._plug(doc, request_id, claims) for doc in docs]
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:

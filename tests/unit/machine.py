@@ -27,6 +27,7 @@ class Machine:
     path: Path
     backend: FakeBackend
     settings: Settings
+    wait_ready: bool = True
 
     def boot(self) -> None:
         self.journal = Journal.open(self.path / "journal.db")
@@ -35,7 +36,8 @@ class Machine:
         self.engine = Engine({"fake": self.plugin}, self.journal, self.metrics, self.settings)
         self.agent = Agent(self.engine, self.journal, self.metrics, [])
         self.engine.start(recover=self.journal.set_aside is not None)
-        until(lambda: self.engine.ready)
+        if self.wait_ready:
+            until(lambda: self.engine.ready)
 
     def halt(self) -> None:
         self.backend.gate.set()

@@ -52,6 +52,9 @@ DRIVERS: dict[str, Driver] = {}
 
 #: Codes that a test elsewhere shows, on a scene that is too large for here.
 SHOWN = {
+    "E_STATE_WAITS": "unit/api/test_sides.py",
+    "E_STATE_STALE": "unit/api/test_sides.py",
+    "E_STATE_PARTS_DIFFER": "unit/api/test_sides.py",
     "E_ADOPT_ABSENT": "functional/test_adopt.py",
     "E_ADOPT_UNFIT": "functional/test_adopt.py",
     "E_RELEASE_UNFIT": "functional/test_release.py",

@@ -357,6 +357,8 @@ def test_host_info_names_only_who_can_work(several: Several) -> None:
 class ResultSink:
     """The plugins as a decision sees them."""
 
+    hostname = "here"
+
     def __init__(self, plugin: Several) -> None:
         self.negotiator = negotiator(plugin)
 

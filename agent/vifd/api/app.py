@@ -22,6 +22,7 @@ from vifd.api import (
     osvif,
     ports,
     reconcile,
+    sides,
 )
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
@@ -29,7 +30,7 @@ from vifd.api.bodies import Bodies
 from vifd.api.events import KEEP_ALIVE, Events, Feed
 from vifd.api.hub import Hub
 from vifd.api.waits import Waits
-from vifd.model import Role
+from vifd.model import Role, Side
 
 LOG = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ def routes(
         "/v1/ports:plug": batch.Plug(backend, waits),
         "/v1/ports:unplug": batch.Unplug(backend, waits),
         "/v1/ports/{port_id}": ports.OnePort(backend, waits),
+        "/v1/ports/{port_id}/instance": sides.OneSide(backend, waits, Side.COMPUTE),
+        "/v1/ports/{port_id}/network": sides.OneSide(backend, waits, Side.NETWORK),
         "/v1/ports/{port_id}/check": ports.Check(backend, waits),
         "/v1/ports/{port_id}/explain": explain.Explain(backend, waits),
         "/v1/ports/{port_id}/repair": guests.Repair(backend, waits),

@@ -6,6 +6,7 @@ groups included, so there is no window in which a process id could be reused by 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,9 @@ from enum import StrEnum
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Calls that change nothing and have a body all the same.
 ASKING = frozenset({("POST", "/v1/offers")})
+#: What compute may do besides reading, by the last part of a port's path.
+COMPUTING = frozenset({("PUT", "instance"), ("DELETE", "instance"), ("POST", "check")})
+_PORT = re.compile(r"/v1/ports/[0-9a-f-]{36}/([a-z]+)")
 
 
 class Access(StrEnum):
@@ -20,6 +24,7 @@ class Access(StrEnum):
 
     NONE = "none"
     READ = "read-only"
+    COMPUTE = "compute"
     WRITE = "read-write"
 
 
@@ -47,14 +52,18 @@ class Policy:
     own_uid: int = 0
     admin_uids: frozenset[int] = frozenset()
     admin_gids: frozenset[int] = frozenset()
+    compute_uids: frozenset[int] = frozenset()
+    compute_gids: frozenset[int] = frozenset()
     reader_uids: frozenset[int] = frozenset()
     reader_gids: frozenset[int] = frozenset()
 
     def access(self, peer: Peer) -> Access:
-        """What this peer may do; being an administrator wins over being a reader."""
+        """What this peer may do; the role with more rights wins."""
         gids = peer.groups | {peer.gid}
         if peer.uid in (0, self.own_uid) or peer.uid in self.admin_uids or gids & self.admin_gids:
             return Access.WRITE
+        if peer.uid in self.compute_uids or gids & self.compute_gids:
+            return Access.COMPUTE
         if peer.uid in self.reader_uids or gids & self.reader_gids:
             return Access.READ
         return Access.NONE
@@ -62,5 +71,16 @@ class Policy:
 
 def permits(access: Access, method: str, path: str = "") -> bool:
     """Whether this access is enough for a call of this HTTP method."""
+    if access is Access.COMPUTE and _computes(method, path):
+        return True
     reads = method in READING or (method, path) in ASKING
-    return access is Access.WRITE or (access is Access.READ and reads)
+    return access is Access.WRITE or (access in (Access.READ, Access.COMPUTE) and reads)
+
+
+def _computes(method: str, path: str) -> bool:
+    """Whether it is for compute to call: its own part of a port, a guest that is about to start,
+    and having a port looked at."""
+    if (method, path) == ("POST", "/v1/guests:prepare"):
+        return True
+    found = _PORT.fullmatch(path)
+    return found is not None and (method, found.group(1)) in COMPUTING

@@ -12,8 +12,9 @@ from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, PortRecord, Role
+from vifd.model import Attachment, Document, Parts, PortRecord, Role
 from vifd.model.event import Event
+from vifd.model.sides import Said
 from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert
@@ -74,14 +75,40 @@ class Backend(Protocol):
         docs: Sequence[Document],
         request_id: str,
         claims: Mapping[str, Claims] | None = None,
+        *,
+        taking: bool = False,
     ) -> list[Ticket]:
         """Want these ports; one ticket each, in order.
 
+        :param taking: what another program plugged is taken over in place, where there is one
         :param claims: by port, what the token of an offer says, for those that have one
         """
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
         """Want these ports gone; an unknown port is done at once."""
+
+    def say(self, said: Said, request_id: str, *, taking: bool = False) -> Ticket:
+        """Take what one side says of its part of a port; ``kept`` of the ticket is done once that
+        is on disk, and ``done`` once the port is where its parts want it.
+
+        :param taking: what another program plugged is taken over in place, where there is one
+        """
+
+    def parts(self, port_id: str) -> Parts | None:
+        """What the sides of a port say; ``None`` where there is no such port."""
+
+    def waiting(self) -> Mapping[str, Parts]:
+        """Ports that cannot be made yet, by id."""
+
+    def awaited(self, port_id: str, request_id: str) -> Ticket:
+        """A ticket for a port to be where it is wanted already; it changes nothing.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+    @property
+    def hostname(self) -> str:
+        """The name by which the network service knows this host."""
 
     def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
         """Change the role of a port (activate, deactivate)."""

@@ -99,6 +99,20 @@ _TOKEN = _query(
     "token", {"type": "string"},
     "of an offer: take just that candidate, if the host is still as it was then",
 )  # fmt: skip
+_TAKING = _query(
+    "take_over", {"type": "boolean"},
+    "what another program plugged is taken over in place, where there is such a port",
+)  # fmt: skip
+_PREWIRE = _query(
+    "prewire", {"type": "boolean"}, "the port is made without waiting for compute's part"
+)
+_OWNER = _query(
+    "owner", {"type": "string", "minLength": 1, "maxLength": 64}, "who says it, for people"
+)
+_REVISION = _query(
+    "revision", {"type": "integer", "minimum": 0},
+    "the owner's own count of changes: what is older than what was said before is refused",
+)  # fmt: skip
 _FORMAT = _query("format", {"enum": ["os-vif"]}, "as the versioned object of os-vif")
 _VERSION: Schema = {"type": "string", "pattern": r"^[0-9]{1,4}\.[0-9]{1,4}$"}
 _VERSIONS = [
@@ -265,14 +279,37 @@ def _port_paths() -> dict[str, Any]:
         "/v1/ports": {"get": _call("Ports of this host", listed, _ALWAYS, _FILTERS)},
         "/v1/ports/{port_id}": {
             "parameters": [_ID],
-            "get": _call("One port", {"200": one}, _ADDRESSED),
+            "get": _call("One port, be it that it waits for a part", {"200": one},
+                         _work(*_ADDRESSED), _wait("active", where)),
             "put": _call("Plug a port, or change it in place", put, _work(*_ALWAYS, *_BODY),
-                         [*_wait("active", where), _TOKEN], "Attachment"),
+                         [*_wait("active", where), _TOKEN, _TAKING], "Attachment"),
             "delete": _call("Unplug a port", gone, _work(*_ALWAYS), _wait("gone", "it is gone")),
         },
+        **_side_paths(put, gone, where),
         **_port_readings(one),
         **_port_work(one, accepted, where),
     }  # fmt: skip
+
+
+def _side_paths(put: dict[str, Any], gone: dict[str, Any], where: str) -> dict[str, Any]:
+    """What each side says of a port."""
+    said = {"200": _json(ref("PartView"), "what it said")}
+
+    def paths(whose: str, body: str, more: Schema) -> Schema:
+        wait = _wait("active", f"{where}; both parts are waited for")
+        return {
+            "parameters": [_ID],
+            "get": _call(f"What {whose} said of a port", said, _ADDRESSED),
+            "put": _call(f"Say {whose}'s part of a port; the other one is left as it is", put,
+                         _work(*_ALWAYS, *_BODY), [*wait, _OWNER, _REVISION, more], body),
+            "delete": _call(f"Take {whose}'s part away: the port is unplugged, the other stays",
+                            gone, _work(*_ALWAYS), [*_wait("gone", "it is gone"), _REVISION]),
+        }  # fmt: skip
+
+    return {
+        "/v1/ports/{port_id}/instance": paths("compute", "ComputePart", _TAKING),
+        "/v1/ports/{port_id}/network": paths("the network service", "NetworkPart", _PREWIRE),
+    }
 
 
 def _port_readings(one: dict[str, Any]) -> dict[str, Any]:

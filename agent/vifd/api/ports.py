@@ -13,10 +13,11 @@ from vifd import errors
 from vifd.api import query
 from vifd.api.backend import Backend
 from vifd.api.body import expect_empty, read_json
-from vifd.api.view import FIELDS, PortView, matches, only, view
+from vifd.api.view import FIELDS, PortView, also_matches, matches, only, view, waiting
 from vifd.api.waits import Waits
 from vifd.engine.ticket import Ticket
 from vifd.model import UUID, Phase, PortRecord, Role, Status, decode
+from vifd.model.parts import missing
 from vifd.negotiation import token
 
 FILTERS = ("phase", "status", "plugin", "network", "instance")
@@ -63,9 +64,38 @@ class Resource:
             resp.set_header("Location", f"/v1/ports/{ticket.port_id}")
         answer(resp, status, self.shown(record))
 
+    def awaited(self, ticket: Ticket, deadline: query.Deadline) -> PortRecord:
+        """The record once the port is where it shall be.
+
+        :raises errors.PartsMissing: another side has not said its part
+        :raises errors.WaitTimeout: it takes longer, and goes on
+        """
+        try:
+            return self.waits.done(ticket, deadline)
+        except errors.WaitTimeout:
+            parts = self.backend.parts(ticket.port_id)
+            if parts is None or not (lacks := missing(parts)):
+                raise
+        facts = {"seconds": deadline.seconds, "missing": "; ".join(lacks)}
+        raise errors.PartsMissing(facts=facts, stage="wait", port=ticket.port_id)
+
+    def present(self, port_id: str) -> PortView:
+        """A port as it is now, be it that it waits for a part.
+
+        :raises errors.PortNotFound: there is none
+        """
+        parts = self.backend.parts(port_id)
+        try:
+            return self.shown(self.backend.port(port_id))
+        except errors.PortNotFound:
+            if parts is None:
+                raise
+        return waiting(port_id, parts)
+
     def shown(self, record: PortRecord) -> PortView:
         """A port as the API answers it."""
-        return view(record, self.backend.enforcement(record))
+        parts = self.backend.parts(record.id)
+        return view(record, self.backend.enforcement(record), parts, self.backend.hostname)
 
 
 def claims_of(text: str, port_id: str, field: str) -> token.Claims:
@@ -89,15 +119,18 @@ class PortList(Resource):
         fields = given.pop("fields", None)
         _check_filters(given)
         found = (r for r in self.backend.ports() if matches(r, given))
+        unmade = [waiting(i, parts) for i, parts in sorted(self.backend.waiting().items())]
+        unmade = [port for port in unmade if also_matches(port, given)]
         if fields is None:
-            answer(resp, 200, {"ports": [self.shown(r) for r in found]})
+            answer(resp, 200, {"ports": [*(self.shown(r) for r in found), *unmade]})
             return
         names = fields.split(",")
         if not set(names) <= set(FIELDS):
             raise query.bad("fields", f"may name {', '.join(FIELDS)}")
         # the report costs more than all the rest of the answer: only for those who ask for it
         shown = self.shown if "enforcement" in names else partial(view, enforcement=())
-        answer(resp, 200, {"ports": [only(shown(r), names) for r in found]})
+        every = [*(shown(r) for r in found), *unmade]
+        answer(resp, 200, {"ports": [only(port, names) for port in every]})
 
 
 def _check_filters(given: dict[str, str]) -> None:
@@ -113,15 +146,21 @@ class OnePort(Resource):
     """``/v1/ports/{id}``"""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        query.params(req, ())
-        answer(resp, 200, self.shown(self.backend.port(port_id_of(port_id))))
+        deadline = query.deadline(req, "active")
+        if deadline is None:
+            answer(resp, 200, self.present(port_id_of(port_id)))
+            return
+        ticket = self.backend.awaited(port_id_of(port_id), req.context.request_id)
+        answer(resp, 200, self.shown(self.awaited(ticket, deadline)))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        deadline = query.deadline(req, "active", ("token",))
-        given = query.params(req, ("wait", "timeout", "token")).get("token")
+        deadline = query.deadline(req, "active", ("token", "take_over"))
+        params = query.params(req, ("wait", "timeout", "token", "take_over"))
+        taking = "take_over" in params and query.boolean("take_over", params["take_over"])
+        given = params.get("token")
         claims = {} if given is None else {port_id: claims_of(given, port_id, "query.token")}
         doc = read_json(req, partial(decode, port_id=port_id_of(port_id)))
-        ticket = self.backend.plug([doc], req.context.request_id, claims)[0]
+        ticket = self.backend.plug([doc], req.context.request_id, claims, taking=taking)[0]
         self.finish(resp, ticket, deadline)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:

@@ -9,12 +9,13 @@ import msgspec
 from vifd.api.batch import MAX_PORTS, Batch
 from vifd.api.garbage import MAX_ID, MAX_IDS
 from vifd.api.guests import PrepareRequest, RepairView
+from vifd.api.sides import PartView
 from vifd.api.view import PortView
 from vifd.capabilities.view import InventoryView
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared
-from vifd.model import Attachment, Phase
+from vifd.model import Attachment, ComputeSaid, Phase
 from vifd.model.event import Event
 from vifd.negotiation import Acceptable, Offer
 from vifd.plugin.inspection import Inspection
@@ -218,7 +219,9 @@ def components() -> dict[str, Schema]:
     _, made = msgspec.json.schema_components(
         [
             Attachment,
+            ComputeSaid,
             PortView,
+            PartView,
             Batch,
             CollectedView,
             Event,
@@ -243,8 +246,11 @@ def components() -> dict[str, Schema]:
     made["ReleaseRequest"] = RELEASE
     made["ApproveRequest"] = APPROVE
     made["Attachment"]["properties"]["version"] = {"enum": ["1.0"]}
+    made["ComputePart"] = made.pop("ComputeSaid")
+    made["ComputePart"]["properties"]["version"] = {"enum": ["1.0"]}
     return {
         **made,
+        "NetworkPart": {**made["Attachment"], "not": {"required": ["instance"]}},
         "Error": ERROR,
         "DaemonStatus": STATUS,
         "PluginList": PLUGIN_LIST,

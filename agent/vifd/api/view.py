@@ -10,17 +10,32 @@ from msgspec import Struct
 from vifd.capabilities.enforcement import Enforcement
 from vifd.model import (
     Evidence,
+    Parts,
     Phase,
     PortRecord,
     Role,
     Selection,
+    Side,
     Status,
     Vif,
     Wiring,
     notes,
     unread_remarks,
 )
+from vifd.model.parts import missing, unsaid
 from vifd.model.status import status_of
+
+
+class SideView(Struct, frozen=True):
+    """Who said one part of a port's document, and when.
+
+    :param revision: the owner's own count of changes, where it has one
+    :param at: seconds since the epoch; 0 where it came with a whole document
+    """
+
+    owner: str
+    revision: int | None
+    at: float
 
 
 class PortView(Struct, frozen=True):
@@ -42,6 +57,8 @@ class PortView(Struct, frozen=True):
     :param unread: each field of the document that nothing here reads, with what may have been meant
     :param notes: what is asked for and is without effect, could not be found out, or is probably
         not meant
+    :param parts: who says what of the port: ``network``, ``compute``
+    :param waits: what the port waits for from another side, in sentences
     """
 
     id: str
@@ -64,15 +81,24 @@ class PortView(Struct, frozen=True):
     selection: Selection | None
     unread: list[str]
     notes: list[str]
+    parts: dict[str, SideView]
+    waits: list[str]
 
 
 #: What may be asked for with ``?fields=``.
 FIELDS = PortView.__struct_fields__
 
 
-def view(record: PortRecord, enforcement: Sequence[Enforcement]) -> PortView:
+def view(
+    record: PortRecord,
+    enforcement: Sequence[Enforcement],
+    parts: Parts | None = None,
+    here: str = "",
+) -> PortView:
     """The answer for one port.
 
+    :param parts: what its sides say
+    :param here: the name by which the network service knows this host
     :param enforcement: what becomes of the features that it asks for
     """
     made = record.wiring or record.names
@@ -99,7 +125,36 @@ def view(record: PortRecord, enforcement: Sequence[Enforcement]) -> PortView:
         unread=unread_remarks(record.doc.raw) if record.doc.unread else [],
         notes=[*(record.selection.notes if record.selection else ()),
                *notes(record.doc.attachment)],
+        parts=_sides(parts),
+        waits=_waits(parts, here),
     )  # fmt: skip
+
+
+def waiting(port_id: str, parts: Parts) -> PortView:
+    """The answer for a port that cannot be made yet, or whose parts were refused."""
+    network = parts.network.body if parts.network else {"port": {"id": port_id}}
+    compute = {"instance": parts.compute.body["instance"]} if parts.compute else {}
+    return PortView(
+        id=port_id, plugin="", vif_type="", role=Role.INACTIVE,
+        phase=Phase.FAILED if parts.error else Phase.WAITING,
+        status=Status.ERROR if parts.error else Status.DOWN,
+        device="", wiring=None, evidence=[], findings=[], error=parts.error, revision=0,
+        updated_at=max((p.at for p in (parts.network, parts.compute) if p), default=0.0),
+        vif=None, document={**network, **compute}, checked_at=None, selection=None,
+        enforcement=[], unread=[], notes=[], parts=_sides(parts), waits=missing(parts),
+    )  # fmt: skip
+
+
+def _sides(parts: Parts | None) -> dict[str, SideView]:
+    known = {side.value: parts.of(side) for side in Side} if parts else {}
+    return {name: SideView(p.owner, p.revision, p.at) for name, p in known.items() if p}
+
+
+def _waits(parts: Parts | None, here: str) -> list[str]:
+    if parts is None:
+        return []
+    closed = unsaid(parts, here)
+    return [*missing(parts), *([closed] if closed else [])]
 
 
 def only(port: PortView, fields: Iterable[str]) -> dict[str, Any]:
@@ -125,3 +180,14 @@ def matches(record: PortRecord, wanted: dict[str, str]) -> bool:
         if have != value:
             return False
     return True
+
+
+def also_matches(port: PortView, wanted: dict[str, str]) -> bool:
+    """The same of a port that is not made yet."""
+    document = port.document
+    have = {
+        "phase": port.phase, "status": port.status, "plugin": "",
+        "network": (document.get("network") or {}).get("id", ""),
+        "instance": (document.get("instance") or {}).get("id", ""),
+    }  # fmt: skip
+    return all(have[name] == value for name, value in wanted.items())

@@ -43,7 +43,7 @@ def row(port: dict[str, Any]) -> tuple[str, ...]:
         port["status"],
         port["phase"],
         port["device"],
-        document["network"]["id"],
+        (document.get("network") or {}).get("id", ""),
         (document.get("instance") or {}).get("id", ""),
         (port["error"] or {}).get("code", ""),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vifd.plain import shown
@@ -191,30 +191,47 @@ def choice(port: Mapping[str, Any]) -> str:
 def port_summary(port: Mapping[str, Any]) -> dict[str, str]:
     """What a person wants to know of a port first."""
     document = port["document"]
-    network, instance = document["network"], document.get("instance") or {}
-    segment = network["segment"]
+    network, instance = document.get("network") or {}, document.get("instance") or {}
+    segment = network.get("segment") or {}
     vif = port.get("vif") or {}
-    where = [segment["network_type"], segment.get("physical_network"),
+    where = [segment.get("network_type"), segment.get("physical_network"),
              segment.get("segmentation_id")]  # fmt: skip
     return {
         "id": port["id"],
         "name": clean(document["port"].get("name", "")) or "-",
         "status": f"{port['status']} ({port['phase']}, role {port['role']})",
-        "plugin": f"{port['plugin']} / {port['vif_type']}",
+        "waits": "; ".join(port.get("waits") or []) or "-",
+        "said by": _said_by(port.get("parts") or {}),
+        "plugin": f"{port['plugin']} / {port['vif_type']}" if port["plugin"] else "-",
         "choice": choice(port),
         "notes": notes(port) or "-",
         "not read": unread(port) or "-",
         "not chosen": not_chosen(port.get("selection")) or "-",
-        "network": f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})",
+        "network": _network(network, where),
         "instance": f"{instance.get('id', '-')} {clean(instance.get('name', ''))}".rstrip(),
         "addresses": " ".join(
-            [document["port"]["mac_address"]]
+            [document["port"].get("mac_address", "-")]
             + [clean(str(ip.get("ip_address"))) for ip in document.get("fixed_ips", [])]
         ),
         "guest": ", ".join(f"{k} {flat(v)}" for k, v in vif.items()) or "-",
         "changed": f"{when(port['updated_at'])} (revision {port['revision']})",
         "checked": when(port["checked_at"]),
     }
+
+
+def _network(network: Mapping[str, Any], where: Sequence[Any]) -> str:
+    if not network:
+        return "-"
+    return f"{network['id']} ({' '.join(flat(w) for w in where if w is not None)})"
+
+
+def _said_by(parts: Mapping[str, Any]) -> str:
+    """Who says which part of the port, with that one's own count of changes."""
+    said = []
+    for side, part in parts.items():
+        count = "" if part["revision"] is None else f" (revision {part['revision']})"
+        said.append(f"{side}: {clean(part['owner'])}{count}")
+    return ", ".join(said) or "-"
 
 
 def event_line(number: str, event: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,8 +27,9 @@ from vifd.garbage.collector import Collector
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Guests, Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, Phase, PortRecord, Role
+from vifd.model import Attachment, Document, Parts, Phase, PortRecord, Role, sides
 from vifd.model.event import Event
+from vifd.model.sides import Said
 from vifd.model.status import status_of
 from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
@@ -73,6 +74,7 @@ class Agent:
         self._guard = guard
         self._reading = reading
         self._adoption = Adoption(engine, journal)
+        engine.adopt = self._adoption.requested
         self._release = Release(engine, journal)
         self._host = host or HostView(engine)
         self._examiner = examiner or Examiner(engine, journal)
@@ -93,7 +95,7 @@ class Agent:
             "host": socket.gethostname(),
             "started_at": self._started,
             "plugins": {p["name"]: p["state"] for p in self.plugins()},
-            "ports": dict(Counter(r.phase.value for r in records.values())),
+            "ports": self._phases(records.values()),
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "outbox": self._journal.outbox_size(),
             "repair": self._engine.settings.repair,
@@ -107,6 +109,11 @@ class Agent:
             "configuration_read_at": self._reading().at,
             "configuration_unknown": self._reading().unknown,
         }
+
+    def _phases(self, records: Iterable[PortRecord]) -> dict[str, int]:
+        """How many ports are in each phase, those among them that cannot be made yet."""
+        waiting = Counter("FAILED" if p.error else "WAITING" for p in self.waiting().values())
+        return dict(Counter(r.phase.value for r in records) + waiting)
 
     @property
     def _upgrade(self) -> str:
@@ -244,6 +251,8 @@ class Agent:
         docs: Sequence[Document],
         request_id: str,
         claims: Mapping[str, Claims] | None = None,
+        *,
+        taking: bool = False,
     ) -> list[Ticket]:
         tickets = [Ticket(doc.id, request_id) for doc in docs]
         known = claims or {}
@@ -252,7 +261,9 @@ class Agent:
             if self._guard is not None and (refusal := self._guard.refuse(doc)) is not None:
                 ticket.fail(refusal)
             else:
-                requests.append(Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id)))
+                requests.append(
+                    Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id), taking=taking)
+                )
         self._submit(requests)
         return tickets
 
@@ -260,6 +271,40 @@ class Agent:
         tickets = [Ticket(port_id, request_id) for port_id in port_ids]
         self._submit([Request(Kind.UNPLUG, ticket) for ticket in tickets])
         return tickets
+
+    def say(self, said: Said, request_id: str, *, taking: bool = False) -> Ticket:
+        """See :meth:`vifd.api.backend.Backend.say`."""
+        ticket = Ticket(said.port, request_id)
+        kind = Kind.UNPLUG if said.part is None else Kind.PLUG
+        self._submit([Request(kind, ticket, said=said, taking=taking)])
+        return ticket
+
+    def parts(self, port_id: str) -> Parts | None:
+        """See :meth:`vifd.api.backend.Backend.parts`."""
+        return sides.known(self._journal.parts(port_id), self._journal.get(port_id))
+
+    def waiting(self) -> Mapping[str, Parts]:
+        """See :meth:`vifd.api.backend.Backend.waiting`."""
+        records = self._journal.records()
+        return {i: p for i, p in self._journal.all_parts().items() if i not in records}
+
+    def awaited(self, port_id: str, request_id: str) -> Ticket:
+        """See :meth:`vifd.api.backend.Backend.awaited`."""
+        ticket = Ticket(port_id, request_id)
+        present = self._journal.get(port_id)
+        if present is None and self.parts(port_id) is None:
+            raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
+        self._engine.tickets.add(Kind.PLUG, ticket)
+        # A lane may have been faster than this thread.
+        now = self._journal.get(port_id)
+        if present is not None or now is not None:
+            self._engine.tickets.settle(port_id, present, now, None)
+        return ticket
+
+    @property
+    def hostname(self) -> str:
+        """See :meth:`vifd.api.backend.Backend.hostname`."""
+        return self._engine.hostname
 
     def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
         ticket = Ticket(port_id, request_id)

@@ -115,6 +115,14 @@ API = [
         "always may.",
     ),
     cfg.ListOpt("admin_gids", default=[], mutable=True, help="The same for groups."),
+    cfg.ListOpt(
+        "compute_uids",
+        default=[],
+        mutable=True,
+        help="Users, by number or name, that may say compute's part of ports (plug and unplug), "
+        "have a guest's ports prepared and looked at, and read: nova's user needs no more.",
+    ),
+    cfg.ListOpt("compute_gids", default=[], mutable=True, help="The same for groups."),
     cfg.ListOpt("reader_uids", default=[], mutable=True, help="Users that may read."),
     cfg.ListOpt("reader_gids", default=[], mutable=True, help="Groups that may read."),
 ]

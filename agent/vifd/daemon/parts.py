@@ -64,6 +64,7 @@ def settings(conf: Any) -> Settings:
         retry_first=conf.engine.retry_first,
         retry_longest=conf.engine.retry_longest,
         repair=conf.engine.repair,
+        hostname=conf.host or os.uname().nodename,
     )
 
 
@@ -139,6 +140,8 @@ def policy(conf: Any) -> Policy:
         own_uid=os.geteuid(),
         admin_uids=numbers("admin_uids", user),
         admin_gids=numbers("admin_gids", group),
+        compute_uids=numbers("compute_uids", user),
+        compute_gids=numbers("compute_gids", group),
         reader_uids=numbers("reader_uids", user),
         reader_gids=numbers("reader_gids", group),
     )

@@ -7,9 +7,10 @@ its record goes again: nobody may find a guest cut off because an operator asked
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -17,12 +18,13 @@ from msgspec.structs import replace
 
 from vifd import errors
 from vifd.engine import Engine
+from vifd.engine.decision import Request
 from vifd.engine.intake import tell_unread
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.engine.worker import ledger
 from vifd.model import Document, PortRecord, Wiring
-from vifd.model.status import settled, wants_open
+from vifd.model.status import settled, untouched, wants_open
 from vifd.plugin import VifPlugin
 from vifd.store import Change, Journal
 
@@ -41,11 +43,22 @@ class Adoption:
     engine: Engine
     journal: Journal
 
+    def requested(self, request: Request, doc: Document) -> None:
+        """Take a port over where another program plugged it, else have it made; never blocks."""
+
+        def make() -> None:
+            self.engine.submit([dataclasses.replace(request, taking=False)])
+
+        try:
+            self._ask(self._plugins(doc), doc, request.ticket, [], make)
+        except errors.VifError as error:
+            request.ticket.fail(error.at("adopt", doc.id))
+
     def take_over(self, doc: Document, ticket: Ticket) -> None:
         """Want this port, as it stands; never blocks."""
         try:
             present = self.journal.get(doc.id)
-            if present is not None:
+            if present is not None and not untouched(present):
                 self._known(present, doc, ticket)
             else:
                 self._ask(self._plugins(doc), doc, ticket, [SECOND_LOOK])
@@ -64,12 +77,21 @@ class Adoption:
         ]
 
     def _ask(
-        self, names: Sequence[str], doc: Document, ticket: Ticket, pauses: Sequence[float]
+        self,
+        names: Sequence[str],
+        doc: Document,
+        ticket: Ticket,
+        pauses: Sequence[float],
+        absent: Callable[[], None] | None = None,
     ) -> None:
         """Have the first of these plugins look for the port, on its lane; then the next.
 
         :param pauses: seconds before each further look of all
+        :param absent: what to do where nobody has it, in the place of an error
         """
+        if not names and absent is not None:
+            absent()
+            return
         if not names:
             self._absent(doc, ticket, pauses)
             return
@@ -78,7 +100,7 @@ class Adoption:
         def find() -> None:
             try:
                 if not self._begin(name, doc, ticket):
-                    self._ask(others, doc, ticket, pauses)
+                    self._ask(others, doc, ticket, pauses, absent)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
                 refusal = errors.wrap(error, stage="adopt", port=doc.id)
                 LOG.warning("refused: %s: %s. Next: %s. port=%s", refusal.code, refusal.message,
@@ -127,7 +149,7 @@ class Adoption:
                 request_id=ticket.request_id,
             )  # fmt: skip
             record = replace(record, open=wants_open(record))
-            present = self.engine.accept({doc.id: lambda now: now or record})[doc.id]
+            present = self.engine.accept({doc.id: lambda now: _made_or(now, record)})[doc.id]
         tell_unread(doc, ticket.request_id)
         if present is None or present.names != names:
             raise errors.Superseded(facts={"by": "plug"}, stage="adopt", port=doc.id)
@@ -155,6 +177,11 @@ def _require(plugin: VifPlugin, doc: Document) -> None:
     for need in plugin.requires(doc.attachment):
         if not need.met and need.error is not None:
             raise need.error
+
+
+def _made_or(present: PortRecord | None, record: PortRecord) -> PortRecord:
+    """The present record, or this one where nothing of the port was made."""
+    return record if present is None or untouched(present) else present
 
 
 def _unless_made(present: PortRecord | None, names: Wiring) -> PortRecord | None:

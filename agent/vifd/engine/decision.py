@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +18,9 @@ from vifd.engine import plan
 from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
-from vifd.model import Document, Phase, PortRecord, Role, unread
+from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides, unread
+from vifd.model.parts import assembled
+from vifd.model.sides import Said
 from vifd.model.status import settled, untouched
 from vifd.negotiation import Choice, refusal_of
 from vifd.negotiation.token import Claims
@@ -32,6 +34,8 @@ class Request:
 
     :param claims: of the token of an offer, which names the candidate to take
     :param again: the host was read anew since it was about to be refused
+    :param said: what one side says of its part of the port
+    :param taking: what another program plugged is taken over, where there is such a port
     """
 
     kind: Kind
@@ -40,6 +44,8 @@ class Request:
     role: Role | None = None
     claims: Claims | None = None
     again: bool = False
+    said: Said | None = None
+    taking: bool = False
 
 
 class Plugins(Protocol):
@@ -51,6 +57,15 @@ class Plugins(Protocol):
 
     def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]: ...
 
+    @property
+    def hostname(self) -> str: ...
+
+
+class Kept(NamedTuple):
+    """What the sides of a port say from now on; ``None``: a whole document does, or nobody."""
+
+    parts: Parts | None
+
 
 @dataclass
 class Decision:
@@ -59,6 +74,10 @@ class Decision:
     :param seen: the record that was decided upon
     :param kick: whether the port's lane has something to do
     :param refusal: why the request ends here, although what it wants is on disk
+    :param parts: what the sides of the port say from now on, where that changes
+    :param doc: the document that the port is brought to, where it is a new one
+    :param adopt: the document of a port to look for, and to take over, before it is made
+    :param failing: told to those who wait for the port's other part
     :param overtaken: set by the change where it could not be made any more: nothing is on disk
     """
 
@@ -66,6 +85,10 @@ class Decision:
     seen: PortRecord | None = None
     kick: bool = True
     refusal: errors.VifError | None = None
+    parts: Kept | None = None
+    adopt: Document | None = None
+    doc: Document | None = None
+    failing: errors.VifError | None = None
     overtaken: errors.VifError | None = None
 
 
@@ -93,6 +116,8 @@ class Decider:
         :raises errors.VifError: the refusal
         """
         present = self._journal.get(request.ticket.port_id)
+        if request.said is not None:
+            return self._sides(request, request.said)
         if request.kind is Kind.UNPLUG:
             return self._unplug(request, present)
         if request.kind is Kind.CHECK:
@@ -105,12 +130,98 @@ class Decider:
         if self._pending.park(request.ticket.port_id, request):
             return None
         present = self._journal.get(request.ticket.port_id)
-        doc = request.doc or _in_role(request, present)
-        if request.doc is not None and doc.unread:
+        row = self._journal.parts(request.ticket.port_id)
+        if request.doc is None and present is None and row is not None:
+            return Decision(parts=Kept(sides.in_role(row, request.role)), kick=False)
+        doc, parts = self._whole(request, present, row)
+        self._room(doc, request)
+        decision = self._made(request, doc, present)
+        if row is not None or parts is not None:
+            decision.parts = Kept(parts)
+        return decision
+
+    def _room(self, doc: Document, request: Request) -> None:
+        """:raises errors.UnreadTooLarge: the ports of this host have too much that is not read"""
+        if request.role is None and doc.unread:
             _room(self._journal.records(), doc)
+
+    def _whole(
+        self, request: Request, present: PortRecord | None, row: Parts | None
+    ) -> tuple[Document, Parts | None]:
+        """The document that a request for the whole port is about, and the sides' parts then."""
+        if request.doc is None:
+            return _in_role(request, present), sides.in_role(row, request.role)
+        opened = present is not None and present.open
+        return sides.replaced(row, request.doc, self._plugins.hostname, opened=opened)
+
+    def _made(self, request: Request, doc: Document, present: PortRecord | None) -> Decision:
+        """Bring a port to a document."""
+        if request.taking and (present is None or untouched(present)):
+            return Decision(seen=present, adopt=doc, kick=False)
         if present is None:
             return self._new(request, doc)
         return self._changed(request, doc, present)
+
+    # --- a port by its sides ---
+
+    def _sides(self, request: Request, said: Said) -> Decision | None:
+        """What follows from what one side says of a port."""
+        port_id = request.ticket.port_id
+        if self._pending.occupied(port_id) and self._pending.park(port_id, request):
+            return None
+        present = self._journal.get(port_id)
+        before = sides.known(self._journal.parts(port_id), present)
+        after = sides.after(before, said)
+        opened = present is not None and present.open and not present.removing
+        try:
+            doc = assembled(after, self._plugins.hostname, opened=opened)
+        except errors.PartsDisagree as error:
+            return self._refused(said, after, present, error)
+        if doc is None:
+            return self._incomplete(request, before, after, present)
+        self._room(doc, request)
+        if present is not None and present.removing:
+            self._served(present)
+            if self._pending.park(port_id, request):
+                return None
+            present = self._journal.get(port_id)
+        try:
+            decision = self._made(request, doc, present)
+        except errors.VifError as error:
+            return self._refused(said, after, present, error)
+        decision.parts = Kept(replace(after, taking=decision.adopt is not None))
+        return decision
+
+    def _refused(
+        self, said: Said, after: Parts, present: PortRecord | None, error: errors.VifError
+    ) -> Decision:
+        """The port that the parts make is refused. What compute asks for is not kept then; what the
+        network service says of a port that is not made yet holds all the same.
+
+        :raises errors.VifError: the refusal, where nothing is kept
+        """
+        if said.side is Side.COMPUTE or present is not None:
+            raise error
+        told = error.copy().at("intake", said.port)
+        kept = Kept(replace(after, error=told.to_dict()))
+        return Decision(parts=kept, kick=False, refusal=told, failing=told)
+
+    def _incomplete(
+        self, request: Request, before: Parts | None, after: Parts, present: PortRecord | None
+    ) -> Decision:
+        """A part lacks: the port waits for it, or is not wanted any more."""
+        if request.kind is not Kind.UNPLUG:
+            return Decision(seen=present, parts=Kept(after), kick=False)
+        if before is None:
+            raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+        kept = Kept(None if after.bare else after)
+        if present is None:
+            gone = errors.PortNotFound(facts={"port": request.ticket.port_id})
+            by = errors.Superseded(facts={"by": "unplug"}, stage="intake")
+            return Decision(parts=kept, kick=False, refusal=gone, failing=by)
+        decision = self._unplug(request, present)
+        decision.parts = kept
+        return decision
 
     def _served(self, present: PortRecord) -> None:
         """A request for a port whose plugin is not there would wait for ever."""
@@ -127,13 +238,18 @@ class Decider:
     def _unplug(self, request: Request, present: PortRecord | None) -> Decision:
         for other in self._pending.cancel(request.ticket.port_id):
             other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
+        kept = Kept(None) if self._journal.parts(request.ticket.port_id) else None
         if present is None:
-            raise errors.PortNotFound(facts={"port": request.ticket.port_id})
+            gone = errors.PortNotFound(facts={"port": request.ticket.port_id})
+            if kept is None:
+                raise gone
+            by = errors.Superseded(facts={"by": "unplug"}, stage="intake")
+            return Decision(parts=kept, kick=False, refusal=gone, failing=by)
         missing = self._missing(present)
         if missing is not None and untouched(present):
-            return Decision(lambda _now: None, present, kick=False)
+            return Decision(lambda _now: None, present, kick=False, parts=kept)
         if present.removing and not present.released:
-            return Decision(seen=present, kick=missing is None, refusal=missing)
+            return Decision(seen=present, kick=missing is None, refusal=missing, parts=kept)
         error = missing.to_dict() if missing else None
 
         def change(now: PortRecord | None) -> PortRecord | None:
@@ -142,7 +258,7 @@ class Decider:
                 request_id=request.ticket.request_id,
             )  # fmt: skip
 
-        return Decision(change, present, kick=missing is None, refusal=missing)
+        return Decision(change, present, kick=missing is None, refusal=missing, parts=kept)
 
     def _choose(self, request: Request, doc: Document) -> PortRecord:
         """The record of a port that is to be made."""
@@ -163,7 +279,7 @@ class Decider:
     def _new(self, request: Request, doc: Document) -> Decision:
         record = self._choose(request, doc)
         request.ticket.created = True
-        return Decision(lambda _now: record)
+        return Decision(lambda _now: record, doc=doc)
 
     def _changed(self, request: Request, doc: Document, present: PortRecord) -> Decision:
         missing = self._missing(present)
@@ -189,12 +305,15 @@ class Decider:
             base = now or present
             return replace(base, doc=doc, applied=base.applied and keeps, request_id=request_id)
 
-        return Decision(change, present)
+        return Decision(change, present, doc=doc)
 
     def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
         """The differences that a plugged port cannot take."""
         advert = self._plugins.adverts().get(present.plugin)
         in_place = advert.in_place if advert else frozenset()
+        if present.doc.attachment.instance is None:
+            # a port that was made before anybody used it
+            in_place |= {"instance"}
         fixed = [path for path in paths if not plan.covered(path, in_place)]
         return fixed + _other_choice(doc, present)
 
@@ -203,7 +322,7 @@ class Decider:
     ) -> Decision:
         """Nothing of the port is on the host: choose again, as for a new one."""
         record = self._choose(request, doc)
-        decision = Decision(seen=present)
+        decision = Decision(seen=present, doc=doc)
 
         def change(now: PortRecord | None) -> PortRecord | None:
             if now is None or not untouched(now):

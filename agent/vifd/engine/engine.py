@@ -20,14 +20,14 @@ from vifd.engine.metrics import Metrics
 from vifd.engine.plan import Step
 from vifd.engine.probes import Probes, told
 from vifd.engine.quarantine import Quarantine, hanging
-from vifd.engine.recording import Recorder
+from vifd.engine.recording import NO_PARTS, Recorder
 from vifd.engine.recovery import Recovery
 from vifd.engine.retries import Retries
 from vifd.engine.settings import Settings
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled, unserved
 from vifd.engine.worker import Worker, ledger
-from vifd.model import Document, Evidence, PortRecord
+from vifd.model import Document, Evidence, Parts, PortRecord
 from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.secondlook import SecondLook
@@ -38,6 +38,10 @@ from vifd.plugin.inspection import Inspection
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds that plugins may take to tell for the first time what this host can do, once the drivers
+#: have what they need: so long a port is not refused for it.
+FIRST_LOOK = 5.0
 
 
 @dataclass
@@ -50,6 +54,7 @@ class Engine:
     :param health_changed: called when a plugin's probe answers something else
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
     :param on_tick: called with every :meth:`tick`
+    :param adopt: takes over what another program plugged, or has the port made
     :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
     """
 
@@ -64,6 +69,7 @@ class Engine:
     extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
     on_tick: Callable[[], None] = lambda: None
+    adopt: Callable[[Request, Document], None] = lambda _request, _doc: None
 
     def __post_init__(self) -> None:
         self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
@@ -76,7 +82,7 @@ class Engine:
         self.negotiator = Negotiator(self.plugins, self._adverts, self._health, self.journal.get)
         self.negotiator.terms = self.settings.terms
         self.negotiator.changed(self.journal.records())
-        self.offering = Offering(self.negotiator)
+        self.offering = Offering(self.negotiator, self.intake.early.wait)
         self._retries = Retries()
         self._recovery = Recovery(
             self.plugins, self.journal, self._take_back, lambda: ledger(self.journal)
@@ -119,7 +125,7 @@ class Engine:
                 lane.urgent("recover", partial(self._recovery.run, name))
             self.lanes.probe(name)
             lane.start()
-        self.intake.start()
+        self.intake.start(self.settings.patience + FIRST_LOOK)
         self.again(records)
 
     def stop(self, timeout: float) -> None:
@@ -212,17 +218,28 @@ class Engine:
         lane = self.lanes[name]
         return hanging(lane) if lane.quarantined else self.probes[name]
 
+    def take_over(self, request: Request, doc: Document) -> None:
+        """Look for a port that another program plugged; it is made where there is none."""
+        self.adopt(request, doc)
+
+    @property
+    def hostname(self) -> str:
+        """The name by which the network service knows this host."""
+        return self.settings.hostname
+
     def adverts(self) -> Mapping[str, Advert]:
         return self._adverts
 
     # --- results ---
 
-    def accept(self, changes: Mapping[str, Change]) -> Records:
+    def accept(
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS
+    ) -> Records:
         """Put what callers want on disk; it survives the machine.
 
         :raises errors.JournalError: nothing was changed
         """
-        return self._recorder.accept(changes)
+        return self._recorder.accept(changes, parts)
 
     def record(
         self,
@@ -249,6 +266,8 @@ class Engine:
         """Take a plugin's health; a change is an event and starts its ports anew."""
         before = self.probes[plugin]
         self.probes[plugin] = probe
+        if self.probes.complete:
+            self.intake.early.end()
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
         if plugin in self._recovery.waiting and probe.health is not Health.UNAVAILABLE:
             self.lanes[plugin].urgent("recover", partial(self._recovery.run, plugin))

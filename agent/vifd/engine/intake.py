@@ -17,14 +17,18 @@ from typing import Protocol
 from vifd import errors
 from vifd.capabilities.neighbours import Neighbours
 from vifd.engine.decision import Decider, Decision, Plugins, Request
+from vifd.engine.early import Early
 from vifd.engine.pending import Pending
 from vifd.engine.tickets import Kind, Tickets
-from vifd.model import Document, PortRecord, alarming, notes, unread_remarks
+from vifd.model import Document, Parts, PortRecord, alarming, notes, unread_remarks
 from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
+
+#: In the queue: look at what was kept; no port has this id.
+_WAKE = ""
 
 #: Requests decided in one commit.
 GROUP = 512
@@ -35,7 +39,11 @@ STUCK = 120.0
 class EngineApi(Plugins, Protocol):
     """What the intake needs of the engine."""
 
-    def accept(self, changes: Mapping[str, Change]) -> Records: ...
+    def accept(
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None]
+    ) -> Records: ...
+
+    def take_over(self, request: Request, doc: Document) -> None: ...
 
     def again(self, port_ids: Iterable[str]) -> None: ...
 
@@ -55,22 +63,35 @@ class Intake:
     _looking: dict[str, tuple[Request, errors.VifError]] = field(default_factory=dict)
     _thread: Steady | None = None
     _stopped: bool = False
+    _timer: threading.Timer = field(default_factory=lambda: threading.Timer(0, lambda: None))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.pending: Pending[Request] = Pending(self._going)
+        self.early: Early[Request] = Early(
+            lambda r: r.ticket.port_id, lambda: self._queue.put(_WAKE)
+        )
         self._decider = Decider(self.engine, self.journal, self.pending)
 
     def _going(self, port_id: str) -> bool:
         present = self.journal.get(port_id)
         return present is not None and present.removing
 
-    def start(self) -> None:
+    def start(self, patience: float = 0.0) -> None:
+        """Begin to decide.
+
+        :param patience: seconds after which a refusal is final though no plugin has answered yet
+        """
+        self._timer = threading.Timer(patience, self.early.end)
+        self._timer.name, self._timer.daemon = "first-look", True
+        self._timer.start()
         self._thread = Steady(self._run, "intake", patience=STUCK)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
         """Decide what waits, then end; what comes from now on is refused."""
+        self._timer.cancel()
+        self.early.end()
         with self._lock:
             self._stopped = True
             self._queue.put(None)
@@ -121,6 +142,9 @@ class Intake:
     def _turns(self, group: Sequence[Request | str], taken: list[Request]) -> Iterator[Request]:
         """The requests in their order, each noted before it is decided."""
         for entry in group:
+            first = self.early.take()
+            taken += first
+            yield from first
             turn = self.pending.take(entry) if isinstance(entry, str) else [entry]
             turn = [request for request in turn if self._has_its_turn(request)]
             taken += turn
@@ -145,34 +169,48 @@ class Intake:
         changes: dict[str, Change] = {}
         ready: list[tuple[Request, Decision]] = []
         coming = Neighbours()
+        written: set[str] = set()
         for request in self._turns(group, taken):
-            if request.ticket.port_id in changes or _clashes(request, coming):
+            if request.ticket.port_id in written or _clash(request.doc, coming):
                 self._write(changes, ready)
-                changes, ready, coming = {}, [], Neighbours()
+                changes, ready, coming, written = {}, [], Neighbours(), set()
             decision = self._answer(request)
+            if decision is not None and request.doc is None and _clash(decision.doc, coming):
+                # What a side says makes a document only when it is decided.
+                self._write(changes, ready)
+                changes, ready, coming, written = {}, [], Neighbours(), set()
+                decision = self._answer(request)
             if decision is not None:
+                if decision.change is not None or decision.parts is not None:
+                    written.add(request.ticket.port_id)
                 if decision.change is not None:
                     changes[request.ticket.port_id] = decision.change
-                    if request.doc is not None:
-                        coming.put(request.doc.attachment)
+                if decision.doc is not None:
+                    coming.put(decision.doc.attachment)
                 ready.append((request, decision))
         self._write(changes, ready)
 
     def _write(self, changes: Mapping[str, Change], ready: list[tuple[Request, Decision]]) -> None:
         """Put the changes on disk, then tell the callers and the lanes."""
         new: Records = {}
+        parts = self._parts(ready)
         try:
-            if changes:
-                new = self.engine.accept(changes)
+            if changes or parts:
+                new = self.engine.accept(changes, parts)
         except errors.JournalError as error:
             # What cannot be written is not done.
             for request, decision in ready:
-                if decision.change is not None:
+                if decision.change is not None or request.ticket.port_id in parts:
                     request.ticket.fail(error.copy().at(port=request.ticket.port_id))
-            ready = [(r, d) for r, d in ready if d.change is None]
+            ready = [(r, d) for r, d in ready if not r.ticket.done.done()]
         for request, decision in ready:
             self._admit(request, decision, new.get(request.ticket.port_id) or decision.seen)
         self.engine.again(r.ticket.port_id for r, d in ready if d.kick)
+
+    def _parts(self, ready: Sequence[tuple[Request, Decision]]) -> dict[str, Parts | None]:
+        """What the sides of ports say now, where it differs from what is on disk."""
+        said = {r.ticket.port_id: d.parts.parts for r, d in ready if d.parts is not None}
+        return {i: parts for i, parts in said.items() if parts != self.journal.parts(i)}
 
     def _admit(self, request: Request, decision: Decision, record: PortRecord | None) -> None:
         """The request is on disk: tell so, and have the ticket wait for the rest."""
@@ -180,23 +218,50 @@ class Intake:
         if decision.overtaken is not None:
             ticket.fail(decision.overtaken)
             return
+        if decision.failing is not None:
+            self.tickets.fail({ticket.port_id: decision.failing})
+        if decision.parts is not None:
+            ticket.keep(decision.parts.parts)
+        if decision.adopt is not None:
+            self.engine.take_over(request, decision.adopt)
+            return
         if record is not None:
             ticket.accept(record)
-        if request.doc is not None and decision.change is not None:
-            tell_unread(request.doc, ticket.request_id)
+        if decision.doc is not None and decision.change is not None and request.role is None:
+            tell_unread(decision.doc, ticket.request_id)
         if decision.refusal is not None:
             ticket.fail(decision.refusal)
             return
         self.tickets.add(request.kind, ticket)
         # A lane may have been faster than this thread.
-        self.tickets.settle(ticket.port_id, record, self.journal.get(ticket.port_id), None)
+        present = self.journal.get(ticket.port_id)
+        if record is not None or present is not None:
+            self.tickets.settle(ticket.port_id, record, present, None)
+
+    def _behind(self, request: Request) -> bool:
+        """Whether a request waits with an earlier one for the first look at the host."""
+        port_id = request.ticket.port_id
+        if not self.early.waits(port_id):
+            return False
+        if request.kind is Kind.UNPLUG and request.said is None:
+            for other in self.early.cancel(port_id):
+                other.ticket.fail(errors.Superseded(facts={"by": "unplug"}, stage="intake"))
+            return False
+        self.early.keep(request)
+        return True
 
     def _answer(self, request: Request) -> Decision | None:
         """The decision; ``None`` where it was refused, or waits."""
+        first = not self.early.over
+        if first and self._behind(request):
+            return None
         try:
             return self._decider.decide(request)
         except errors.VifError as error:
             refusal = error.at("intake", request.ticket.port_id)
+        if first and request.kind is Kind.PLUG:
+            self.early.keep(request)
+            return None
         if not self._look_first(request, refusal):
             self._refuse(request, refusal)
         return None
@@ -230,9 +295,9 @@ def tell_unread(doc: Document, request_id: str) -> None:
         )  # fmt: skip
 
 
-def _clashes(request: Request, coming: Neighbours) -> bool:
+def _clash(doc: Document | None, coming: Neighbours) -> bool:
     """Whether a port that is not in the journal yet has one of the addresses."""
-    return request.doc is not None and any(True for _ in coming.clashes(request.doc.attachment))
+    return doc is not None and any(True for _ in coming.clashes(doc.attachment))
 
 
 def _refuse(requests: Iterable[Request]) -> None:

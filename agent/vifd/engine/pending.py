@@ -43,6 +43,11 @@ class Pending(Generic[T]):
             room.append(request)
             return True
 
+    def occupied(self, port_id: str) -> bool:
+        """Whether somebody waits for the port."""
+        with self._lock:
+            return port_id in self._freed or port_id in self._waiting
+
     def free(self, port_ids: Iterable[str]) -> list[str]:
         """These ports are gone; returns those for which somebody waits, to be taken."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from vifd import errors
 from vifd.engine import notifications
@@ -12,11 +13,13 @@ from vifd.engine.bus import Bus
 from vifd.engine.retries import Retries
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled
-from vifd.model import PortRecord
+from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
+
+NO_PARTS: Mapping[str, Parts | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,16 @@ class Recorder:
     later: Callable[[str], None]
     outbox_changed: Callable[[], None]
 
-    def accept(self, changes: Mapping[str, Change]) -> Records:
+    def accept(
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS
+    ) -> Records:
         """Put what callers want on disk; it survives the machine.
 
+        :param parts: what the sides of ports say now; ``None`` forgets it
         :raises errors.JournalError: nothing was changed
         """
         try:
-            return self._commit(changes, {}, durable=True)
+            return self._commit(changes, {}, durable=True, parts=parts)
         except errors.JournalError as error:
             LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
             raise
@@ -84,9 +90,14 @@ class Recorder:
         failures: Mapping[str, errors.VifError],
         *,
         durable: bool,
+        parts: Mapping[str, Parts | None] = NO_PARTS,
     ) -> Records:
         done = self.journal.commit(
-            changes, events=notifications.events, outgoing=notifications.statuses, durable=durable
+            changes,
+            events=notifications.events,
+            outgoing=notifications.statuses,
+            durable=durable,
+            parts=parts,
         )
         self.changed(done.new)
         for port_id, record in done.new.items():

@@ -94,7 +94,7 @@ class Release:
                 return now
             return replace(now, removing=True, released=True, request_id=ticket.request_id)
 
-        present = self.engine.accept({seen.id: change})[seen.id]
+        present = self.engine.accept({seen.id: change}, {seen.id: None})[seen.id]
         if present is None or not present.released:
             raise errors.Superseded(facts={"by": "unplug"})
         ticket.accept(present)

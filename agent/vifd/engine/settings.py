@@ -17,6 +17,7 @@ class Settings:
     :param hang: how long a plugin may take for one call before its lane is quarantined
     :param patience: how long a start waits for its drivers
     :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
+    :param hostname: the name by which the network service knows this host
     :param terms: of offers
     """
 
@@ -26,6 +27,7 @@ class Settings:
     retry_first: float = 1.0
     retry_longest: float = 60.0
     repair: bool = True
+    hostname: str = ""
     terms: Terms = field(default_factory=Terms)
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
-from vifd.model import PortRecord
+from vifd.model import Parts, PortRecord
 
 
 @dataclass
@@ -15,6 +16,8 @@ class Ticket:
     :param accepted: done once the request is on disk; fails where it was refused before any effect
     :param done: done once the port is where the request wants it, with its last record (for an
         unplug: the record as it was); fails with the error that ended the attempt
+    :param kept: of a request that says one side's part: done with the port's parts once they are on
+        disk, be it that the port cannot be made yet
     :param created: whether the request made a new port, known once accepted
     """
 
@@ -23,10 +26,16 @@ class Ticket:
     created: bool = False
     accepted: Future[PortRecord] = field(default_factory=Future)
     done: Future[PortRecord] = field(default_factory=Future)
+    kept: Future[Parts | None] = field(default_factory=Future)
 
     def accept(self, record: PortRecord) -> None:
         """The request is on disk."""
         _resolve(self.accepted, record)
+
+    def keep(self, parts: Parts | None) -> None:
+        """What a side said is on disk."""
+        with contextlib.suppress(InvalidStateError):
+            self.kept.set_result(parts)
 
     def finish(self, record: PortRecord) -> None:
         """The port is where the request wants it."""
@@ -35,7 +44,7 @@ class Ticket:
 
     def fail(self, error: BaseException) -> None:
         """End the request with an error, where it has not ended yet."""
-        for future in (self.accepted, self.done):
+        for future in (self.accepted, self.done, self.kept):
             try:
                 future.set_exception(error)
             except InvalidStateError:

@@ -94,6 +94,9 @@ from vifd.errors.segment import (
 )
 from vifd.errors.state import (
     NotPlugged,
+    PartsDisagree,
+    PartsMissing,
+    PartStale,
     PortNotFound,
     PortUnrecorded,
     StateConflict,
@@ -151,6 +154,9 @@ __all__ = [
     "NumaMismatch",
     "Owner",
     "PackedRingUnsupported",
+    "PartStale",
+    "PartsDisagree",
+    "PartsMissing",
     "PhysnetDown",
     "PhysnetUnmapped",
     "PluginMissing",

@@ -96,3 +96,44 @@ class Superseded(VifError):
     owner: ClassVar[Owner] = "transient"
     template = "a later {by} of this port replaced this request"
     remediation = "GET the port: the later request decides its state"
+
+
+class PartsMissing(VifError):
+    """The port cannot be made yet: another side has not said its part."""
+
+    code = "E_STATE_WAITS"
+    reached = "PUT of one part with ?wait=active, and the other part does not come in time"
+    klass = "state"
+    http = 504
+    cni = 11
+    retryable = True
+    owner: ClassVar[Owner] = "backend"
+    template = "after {seconds} s the port still {missing}"
+    remediation = "see whether the port is bound to this host; what was said is kept meanwhile"
+
+
+class PartStale(VifError):
+    """A part is older than what its owner said before; nothing was changed."""
+
+    code = "E_STATE_STALE"
+    reached = "PUT or DELETE of a part with a lower revision than the last one"
+    klass = "state"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "transient"
+    template = "revision {wanted} of the {side} part is older than {have}, which is known here"
+    remediation = "nothing is to be done: what is newer stays"
+
+
+class PartsDisagree(VifError):
+    """The network's part and compute's are of different ports."""
+
+    code = "E_STATE_PARTS_DIFFER"
+    reached = "PUT of compute's part with another MAC address or VIF type than the network's"
+    klass = "state"
+    http = 409
+    cni = 7
+    owner: ClassVar[Owner] = "backend"
+    template = "compute expects {what} {wanted} of the port, it is {have}"
+    remediation = "have compute read the port anew from the network service, then repeat the call"

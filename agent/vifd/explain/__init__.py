@@ -8,5 +8,15 @@ which reads the journal of a daemon that does not run.
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation, Happening, State, Step
 from vifd.explain.subject import Serving, Subject
+from vifd.explain.unmade import explain_unmade
 
-__all__ = ["Explanation", "Happening", "Serving", "State", "Step", "Subject", "explain"]
+__all__ = [
+    "Explanation",
+    "Happening",
+    "Serving",
+    "State",
+    "Step",
+    "Subject",
+    "explain",
+    "explain_unmade",
+]

@@ -26,8 +26,9 @@ from vifd.explain import unrecorded
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
+from vifd.explain.unmade import explain_unmade
 from vifd.hypervisor import Hypervisor, NoHypervisor
-from vifd.model import Evidence, Phase, PortRecord, Report
+from vifd.model import Evidence, Parts, Phase, PortRecord, Report
 from vifd.model.event import Event
 from vifd.model.status import wants_open
 from vifd.plugin import Item
@@ -100,6 +101,10 @@ class Examiner:
 
         :raises errors.PortNotFound: there is no such port
         """
+        if (unmade := self._unmade(port_id)) is not None:
+            known: Future[Explanation] = Future()
+            known.set_result(explain_unmade(port_id, unmade))
+            return known
         record = self.journal.get(port_id)
         if record is None:
             return unrecorded.look(self.engine, port_id)
@@ -156,7 +161,13 @@ class Examiner:
         :param unasked: why the host is not read
         :raises errors.PortNotFound: there is no such port
         """
+        if (unmade := self._unmade(port_id)) is not None:
+            return explain_unmade(port_id, unmade, unasked)
         return self._explained(self._record(port_id), None, unasked)
+
+    def _unmade(self, port_id: str) -> Parts | None:
+        """What the sides say of a port that is not made; ``None`` for one that has a record."""
+        return self.journal.parts(port_id) if self.journal.get(port_id) is None else None
 
     def _record(self, port_id: str) -> PortRecord:
         record = self.journal.get(port_id)

@@ -22,7 +22,8 @@ from vifd import errors
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Subject
-from vifd.model import PortRecord
+from vifd.explain.unmade import explain_unmade
+from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.store import rows, schema
 from vifd.store.rows import COLUMNS, Outgoing
@@ -41,7 +42,10 @@ def recall(path: Path, port_id: str, unasked: str = STOPPED) -> Explanation:
     """
     with _reading(path) as db:
         record = _record(db, path, port_id)
+        unmade = _parts(db, port_id) if record is None else None
         events, waiting = _events(db, port_id), _waiting(db, port_id)
+    if unmade is not None:
+        return explain_unmade(port_id, unmade, unasked)
     if record is None:
         raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
     now = time.time()
@@ -121,6 +125,15 @@ def _record(db: sqlite3.Connection, path: Path, port_id: str) -> PortRecord | No
         return rows.port_record((*values, found["sum"] if whole else None))
     except (rows.Wrong, rows.Unreadable) as error:
         raise _unreadable(path, str(error)) from error
+
+
+def _parts(db: sqlite3.Connection, port_id: str) -> Parts | None:
+    """What the sides of a port say; a journal of an older vifd knows no sides."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        row = db.execute("SELECT * FROM parts WHERE port_id = ?", (port_id,)).fetchone()
+        found: Parts | None = _message(row, Parts) if row is not None else None
+        return found
+    return None
 
 
 def _events(db: sqlite3.Connection, port_id: str) -> Sequence[Event]:

@@ -19,6 +19,7 @@ from vifd.model.attachment import (
 from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences, restore
 from vifd.model.evidence import Evidence, Report
 from vifd.model.extensions import QosPolicy, QosRule, SecurityGroup, SubPort, Trunk
+from vifd.model.parts import ComputeSaid, Part, Parts, Side
 from vifd.model.record import PortRecord, Selection, Vif, Wiring
 from vifd.model.remarks import alarming, notes, unread_remarks
 from vifd.model.text import names_in
@@ -30,6 +31,7 @@ __all__ = [
     "UUID",
     "AddressPair",
     "Attachment",
+    "ComputeSaid",
     "Document",
     "Evidence",
     "FixedIp",
@@ -38,6 +40,8 @@ __all__ = [
     "MacAddress",
     "Mtu",
     "Network",
+    "Part",
+    "Parts",
     "Phase",
     "Port",
     "PortRecord",
@@ -48,6 +52,7 @@ __all__ = [
     "SecurityGroup",
     "Segment",
     "Selection",
+    "Side",
     "Status",
     "SubPort",
     "Subnet",

@@ -97,7 +97,7 @@ def _decoded(raw: Any, port_id: str | None) -> Document:
     try:
         attachment = msgspec.convert(raw, Attachment)
     except msgspec.ValidationError as error:
-        raise _bad_field(str(error), port_id or "") from error
+        raise bad_field(str(error), port_id or "") from error
     _check_required(attachment)
     if port_id is not None and attachment.id != port_id:
         raise errors.BadDocument.at_field("port.id", "differs from the id in the path")
@@ -140,8 +140,10 @@ def _without_later(raw: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _bad_field(text: str, port: str) -> errors.BadDocument:
-    """msgspec says ``problem - at `$.path```; a missing field is named in the problem."""
+def bad_field(text: str, port: str) -> errors.BadDocument:
+    """The error of a field that is not as the schema wants it.
+
+    msgspec says ``problem - at `$.path```; a missing field is named in the problem."""
     found = _PATH.search(text)
     path = found.group(1) if found else ""
     problem = text[: found.start()] if found else text

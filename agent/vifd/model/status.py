@@ -5,6 +5,7 @@ from __future__ import annotations
 from vifd.model import Phase, PortRecord, Role, Status
 
 _BY_PHASE = {
+    Phase.WAITING: Status.DOWN,
     Phase.BOUND: Status.BUILD,
     Phase.PLUGGING: Status.BUILD,
     Phase.ISOLATED: Status.BUILD,

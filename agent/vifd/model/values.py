@@ -32,6 +32,7 @@ class Role(StrEnum):
 class Phase(StrEnum):
     """What is true on the host; together with the role it gives the status."""
 
+    WAITING = "WAITING"  #: a part of its document is not here yet; such a port has no record
     BOUND = "BOUND"  #: accepted and on disk, nothing made yet
     PLUGGING = "PLUGGING"  #: the plugin is at work
     ISOLATED = "ISOLATED"  #: made, closed, not yet proven

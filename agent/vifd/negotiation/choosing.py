@@ -81,7 +81,7 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     installed, its refusal is the answer. What stands against every candidate is a reason of the
     port's, and the answer as well, with the refusals behind it; else :func:`no_common_vif`.
     """
-    asked = [r for r in choice.refused if _is_asked(r)]
+    asked = _of_kind([r for r in choice.refused if _is_asked(r)], attachment)
     if not asked:
         return _not_installed(attachment, installed)
     if len(asked) == 1:
@@ -90,9 +90,19 @@ def refusal_of(choice: Choice, attachment: Attachment, installed: Iterable[str])
     everywhere = _everywhere(asked)
     if not everywhere:
         return no_common_vif(choice, attachment)
-    error = everywhere[0].error.copy().at(port=attachment.id)
+    closest = _furthest_first(asked)[0].candidate
+    first = next(r for r in everywhere if r.candidate is closest)
+    error = first.error.copy().at(port=attachment.id)
     error.candidates = [_whole(r, attachment, _about(r)) for r in everywhere]
     return error
+
+
+def _of_kind(asked: list[Refused], attachment: Attachment) -> list[Refused]:
+    """Where a VIF type is asked for, the candidates that have it: what another plugin says of
+    itself explains nothing."""
+    wish = attachment.vif_type
+    having = [r for r in asked if wish is not None and wish in r.candidate.advert.vif_types]
+    return having or asked
 
 
 def _not_installed(attachment: Attachment, installed: Iterable[str]) -> errors.PluginMissing:

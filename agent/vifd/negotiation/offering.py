@@ -234,9 +234,13 @@ def _enforcement(
 
 
 class Offering:
-    """Makes offers on native threads. Where all hang, more are started."""
+    """Makes offers on native threads. Where all hang, more are started.
 
-    def __init__(self, negotiator: Negotiator) -> None:
+    :param settled: returns once the plugins have told what this host can do
+    """
+
+    def __init__(self, negotiator: Negotiator, settled: Callable[[], None] = lambda: None) -> None:
+        self._settled = settled
         self.negotiator = negotiator
         #: has the host read anew before there is no offer; ``None`` where nobody does
         self.look: SecondLook | None = None
@@ -289,6 +293,7 @@ class Offering:
             future, work = job
             self._threads[me] = time.monotonic()
             try:
+                self._settled()
                 future.set_result(work())
             except BaseException as error:  # noqa: BLE001 - the caller is told
                 future.set_exception(errors.wrap(error, stage="negotiate"))

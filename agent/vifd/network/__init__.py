@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from vifd.engine.ticket import Ticket
 from vifd.model import Document, PortRecord, Role
+from vifd.model.sides import Said
 from vifd.store import Outgoing
 
 #: The entry-point group in which drivers of network services are found.
@@ -29,6 +30,12 @@ class Inbox(Protocol):
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
         """Want ports gone."""
+
+    def say(self, said: Said, request_id: str, *, taking: bool = False) -> Ticket:
+        """Say the network's part of a port, or take it away; compute's part comes from compute.
+
+        :param taking: what another program plugged is taken over in place, where there is one
+        """
 
     def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
         """The binding of this host became active or inactive."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vifd import errors
-from vifd.model import PortRecord
+from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.store import file, rows
 from vifd.store.commit import Change, Committed, Records
@@ -60,6 +60,7 @@ class Journal:
         self.rebuilt: Callable[[], None] = lambda: None
         self._disk = Disk(path, opened, self._refill, self._anew_told)
         self._records: dict[str, PortRecord] = {}
+        self._parts: dict[str, Parts] = {}
         self._floor = 0
         self._last_event = 0
         self._load()
@@ -148,6 +149,15 @@ class Journal:
     def get(self, port_id: str) -> PortRecord | None:
         return self._records.get(port_id)
 
+    def parts(self, port_id: str) -> Parts | None:
+        """What the sides of a port say; ``None`` where a whole document says it, or nothing."""
+        return self._parts.get(port_id)
+
+    def all_parts(self) -> Mapping[str, Parts]:
+        """A snapshot of what the sides of ports say, by port."""
+        with self._disk.lock:
+            return MappingProxyType(dict(self._parts))
+
     def events(self, after: int, limit: int) -> list[Event]:
         """Events with a larger id, oldest first.
 
@@ -207,9 +217,11 @@ class Journal:
         events: Callable[[Records, Records], Sequence[Event]] | None = None,
         outgoing: Callable[[Records, Records], Sequence[Outgoing]] | None = None,
         durable: bool = False,
+        parts: Mapping[str, Parts | None] = MappingProxyType({}),
     ) -> Committed:
         """Apply changes to the present records, all or nothing.
 
+        :param parts: what the sides of ports say now; ``None`` forgets it
         :param events: called with the old and the new records; what to add to the event stream
         :param outgoing: the same for the outbox
         :raises errors.JournalError: nothing was changed, on disk or in memory
@@ -219,6 +231,7 @@ class Journal:
             with self._disk.transaction(durable=durable) as tables:
                 new = {i: self._counted(old[i], change(old[i])) for i, change in changes.items()}
                 floor = self._write(tables, old, new)
+                tables.write_parts(parts)
                 posted = self._post(tables, events(old, new) if events else ())
                 outgoing_count = tables.enqueue(outgoing(old, new) if outgoing else ())
             self._floor = floor
@@ -228,6 +241,7 @@ class Journal:
                 else:
                     self._records[port_id] = record
                     self.unreadable.pop(port_id, None)
+            self._keep(parts)
         return Committed(old, new, posted, outgoing_count)
 
     def post(self, events: Sequence[Event]) -> list[Event]:
@@ -292,6 +306,7 @@ class Journal:
         tables.set_floor(floor)
         tables.set_last_event(last_event)
         tables.write_ports((), records.values())
+        tables.write_parts(self._parts)
 
     def _counted(self, old: PortRecord | None, new: PortRecord | None) -> PortRecord | None:
         """The record with its revision, which goes on where that of a removed port ended."""
@@ -311,6 +326,13 @@ class Journal:
         tables.write_ports([o.id for o in gone], changed)
         return max(floor, self._floor)
 
+    def _keep(self, parts: Mapping[str, Parts | None]) -> None:
+        for port_id, said in parts.items():
+            if said is None:
+                self._parts.pop(port_id, None)
+            else:
+                self._parts[port_id] = said
+
     def _post(self, tables: Tables, events: Sequence[Event]) -> list[Event]:
         posted = tables.post(events)
         if posted:
@@ -323,6 +345,7 @@ class Journal:
             self._floor, self._last_event = self._disk.tables.numbers()
             for row in self._disk.tables.ports():
                 self._take(row)
+            self._parts = self._disk.tables.parts()
         except rows.Wrong as error:
             raise file.Damaged(str(error)) from error
         except (sqlite3.Error, TypeError, ValueError) as error:
@@ -349,6 +372,7 @@ class Journal:
         now, doubt = int(time.time()), _MARGIN
         floor = max(now, highest + doubt, saved.revision + doubt)
         event = max(now, saved.event + doubt)
+        self._parts = dict(saved.parts)
         with self._disk.transaction(durable=True) as tables:
             tables.write_notes(saved.notes)
             self._fill(tables, kept, floor, event)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from vifd.model import PortRecord
+from vifd.model import Parts, PortRecord
 from vifd.store.file import PORT
-from vifd.store.rows import COLUMNS, Unreadable, Wrong, port_record, right
+from vifd.store.rows import COLUMNS, Unreadable, Wrong, port_record, right, unpacked
 
 LOG = logging.getLogger(__name__)
 
@@ -26,12 +27,14 @@ class Salvage(NamedTuple):
     :param revision: the highest revision that any of it names
     :param event: the highest id of an event
     :param notes: name, body and checksum of each that adds up
+    :param parts: what the sides of each port say, where that adds up
     """
 
     rows: list[tuple[Any, ...]]
     revision: int = 0
     event: int = 0
     notes: Sequence[tuple[str, bytes, int]] = ()
+    parts: Mapping[str, Parts] = MappingProxyType({})
 
     def records(self) -> dict[str, PortRecord]:
         """The ports that add up and can be read, each in its latest form."""
@@ -67,6 +70,7 @@ def salvage(path: Path) -> Salvage:
             max(_number(db, "SELECT seq FROM sqlite_sequence WHERE name = 'events'"),
                 _number(db, "SELECT MAX(id) FROM events")),
             _saved_notes(db),
+            _saved_parts(db),
         )  # fmt: skip
 
 
@@ -77,6 +81,16 @@ def _saved_notes(db: sqlite3.Connection) -> list[tuple[str, bytes, int]]:
             if isinstance(name, str) and right(body, total):
                 notes.append((name, body, total))
     return notes
+
+
+def _saved_parts(db: sqlite3.Connection) -> dict[str, Parts]:
+    saved: dict[str, Parts] = {}
+    with contextlib.suppress(*_UNREADABLE):
+        for port_id, body, total in db.execute("SELECT port_id, body, sum FROM parts"):
+            with contextlib.suppress(Wrong):
+                if isinstance(port_id, str):
+                    saved[port_id] = unpacked(body, total, Parts)
+    return saved
 
 
 def _port_columns(db: sqlite3.Connection) -> str:

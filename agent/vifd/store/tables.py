@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
-from vifd.model import PortRecord
+from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.store import rows
 from vifd.store.file import PORT
@@ -42,6 +42,21 @@ class Tables:
         if values := [rows.port_row(record) for record in changed]:
             marks = ", ".join("?" * len(values[0]))
             self._db.executemany(f"REPLACE INTO ports ({PORT}) VALUES ({marks})", values)  # noqa: S608
+
+    def parts(self) -> dict[str, Parts]:
+        """What the sides of each port say; a row that does not add up is told and left out."""
+        found = self._db.execute("SELECT port_id, body, sum FROM parts")
+        read = [(row[0], _message(row[1:], Parts)) for row in found]
+        return {port_id: parts for port_id, parts in read if parts is not None}
+
+    def write_parts(self, changes: Mapping[str, Parts | None]) -> None:
+        """Replace and remove what the sides of ports say."""
+        if gone := [(port_id,) for port_id, parts in changes.items() if parts is None]:
+            self._db.executemany("DELETE FROM parts WHERE port_id = ?", gone)
+        values = [(i, *rows.packed(parts)) for i, parts in changes.items() if parts is not None]
+        if values:
+            sql = "REPLACE INTO parts (port_id, body, sum) VALUES (?, ?, ?)"
+            self._db.executemany(sql, values)
 
     def numbers(self) -> tuple[int, int]:
         """The revision above which new ports begin, and the id of the last event."""

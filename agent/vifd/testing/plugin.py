@@ -76,7 +76,9 @@ class FakePlugin(VifPlugin):
         return Advert(
             vif_types=("fake",),
             network_types=("local", "vlan"),
-            in_place=frozenset({"role", "port.name", "network.mtu", "fixed_ips"}),
+            in_place=frozenset(
+                {"role", "port.name", "network.mtu", "fixed_ips", "port.binding_profile"}
+            ),
         )
 
     def probe(self) -> Probe:

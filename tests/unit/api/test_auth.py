@@ -24,6 +24,8 @@ POLICY = Policy(
     own_uid=200,
     admin_uids=frozenset({300}),
     admin_gids=frozenset({301}),
+    compute_uids=frozenset({350}),
+    compute_gids=frozenset({351}),
     reader_uids=frozenset({400}),
     reader_gids=frozenset({401}),
 )
@@ -38,6 +40,9 @@ POLICY = Policy(
         (Peer(300, 5), Access.WRITE),
         (Peer(500, 301), Access.WRITE),
         (Peer(500, 5, groups=frozenset({6, 301})), Access.WRITE),
+        (Peer(350, 5), Access.COMPUTE),
+        (Peer(400, 351), Access.COMPUTE),
+        (Peer(350, 301), Access.WRITE),
         (Peer(400, 5), Access.READ),
         (Peer(500, 401), Access.READ),
         (Peer(500, 5, groups=frozenset({401})), Access.READ),
@@ -162,3 +167,31 @@ def test_the_mode_of_the_socket_keeps_others_out(backend, reachable):
     with serve(backend, reachable, mode=0o660), pytest.raises(subprocess.CalledProcessError) as no:
         call_as([], reachable, "GET", "/v1/status")
     assert "PermissionError" in no.value.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "may"),
+    [
+        ("GET", "/v1/ports", True),
+        ("GET", f"/v1/ports/{uuid(1)}/explain", True),
+        ("POST", "/v1/offers", True),
+        ("PUT", f"/v1/ports/{uuid(1)}/instance", True),
+        ("DELETE", f"/v1/ports/{uuid(1)}/instance", True),
+        ("POST", f"/v1/ports/{uuid(1)}/check", True),
+        ("POST", "/v1/guests:prepare", True),
+        ("POST", f"/v1/ports/{uuid(1)}/instance", False),
+        ("PUT", f"/v1/ports/{uuid(1)}", False),
+        ("DELETE", f"/v1/ports/{uuid(1)}", False),
+        ("PUT", f"/v1/ports/{uuid(1)}/network", False),
+        ("POST", f"/v1/ports/{uuid(1)}/activate", False),
+        ("POST", f"/v1/ports/{uuid(1)}/adopt", False),
+        ("PUT", f"/v1/ports/{uuid(1)}/x/instance", False),
+        ("PUT", f"/v1/ports/{uuid(1)}/instance/", False),
+        ("POST", "/v1/ports:plug", False),
+        ("POST", "/v1/garbage", False),
+        ("POST", "/v1/reconcile", False),
+    ],
+)
+def test_compute_says_its_own_part_and_nothing_else(method, path, may):
+    assert permits(Access.COMPUTE, method, path) is may
+    assert permits(Access.WRITE, method, path)

@@ -217,12 +217,19 @@ def session(socket_path):
         yield made
 
 
-_document = openapi.document()
+_document = copy.deepcopy(openapi.document())
 # Streams do not end by themselves; they have their own tests.
 _document = {
     **_document,
     "paths": {p: v for p, v in _document["paths"].items() if "events" not in p},
 }
+# Nobody says the other part of a port here: whoever waits for it has their own tests.
+for _path, _calls in _document["paths"].items():
+    if _path.endswith(("/instance", "/network", "{port_id}")):
+        for _verb in ("get", "put"):
+            _calls[_verb]["parameters"] = [
+                p for p in _calls[_verb]["parameters"] if p.get("name") not in ("wait", "timeout")
+            ]
 schema = schemathesis.openapi.from_dict(_document)
 schema.config.update(base_url="http://localhost")
 
@@ -233,7 +240,8 @@ def test_what_the_openapi_document_describes(case, session, daemon):
     """Generated from the schema, good and bad: every answer is one that the document describes."""
     before = len(daemon.effects)
     response = case.call(session=session)
-    assert response.status_code < 500 or response.json()["code"] == "E_STATE_WAIT", response.text
+    late = response.status_code == 504 and response.json()["code"].startswith("E_STATE_WAIT")
+    assert response.status_code < 500 or late, response.text
     case.validate_response(
         response,
         excluded_checks=[
@@ -241,9 +249,11 @@ def test_what_the_openapi_document_describes(case, session, daemon):
             schemathesis.checks.CHECKS.get_one("positive_data_acceptance"),
             # …and every peer may be refused: that is decided by uid, not by a header.
             schemathesis.checks.CHECKS.get_one("ignored_auth"),
+            # A caller's time may be over: looked at above.
+            schemathesis.checks.CHECKS.get_one("not_a_server_error"),
         ],
     )
-    if response.status_code >= 400:
+    if response.status_code >= 400 and not late:
         assert len(daemon.effects) == before
         if response.status_code in (400, 406) and response.json()["code"].startswith("E_DOC"):
             assert response.json()["facts"]["field"]

@@ -369,3 +369,20 @@ def test_two_features_that_nobody_enforces_are_two_reasons() -> None:
     )
     (refused,) = choose(attachment(), [candidate(findings=found)]).refused
     assert [e.facts["feature"] for e in (refused.error, *refused.also)] == ["trunk", "qinq"]
+
+
+def test_a_refusal_tells_the_facts_of_the_plugin_that_has_the_vif_type() -> None:
+    """What another plugin lacks explains nothing to somebody who asked for this one's VIF type."""
+
+    def unmapped(plugin: str, have: list[str]) -> errors.PhysnetUnmapped:
+        return errors.PhysnetUnmapped(facts={"wanted": "x", "have": have, "plugin": plugin})
+
+    asked = [
+        candidate("a", vif_types=("bridge",), findings=(unmapped("a", []),)),
+        candidate("b", vif_types=("ovs",), findings=(unmapped("b", ["physnet1"]),), rank=1),
+    ]
+    error = why(attachment(vif_type="ovs"), *asked)
+    assert (error.code, error.facts["plugin"]) == ("E_SEG_PHYSNET_UNMAPPED", "b")
+    assert error.facts["have"] == ["physnet1"]
+    error = why(attachment(), *asked)
+    assert error.code == "E_SEG_PHYSNET_UNMAPPED"

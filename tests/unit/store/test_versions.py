@@ -77,6 +77,7 @@ def test_a_journal_of_the_first_schema_gets_its_checksums(path: Path) -> None:
             db.execute(f"ALTER TABLE {table} DROP COLUMN sum")
         db.execute("ALTER TABLE ports DROP COLUMN selection")
         db.execute("DROP TABLE notes")
+        db.execute("DROP TABLE parts")
         db.execute("DELETE FROM counters WHERE name = 'open'")
         db.execute("PRAGMA user_version = 1")
     db.close()

@@ -1,0 +1,113 @@
+"""One side's part of a port: what the network service says of it, and what compute does."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import ClassVar
+
+import falcon
+from msgspec import Struct
+
+from vifd import errors
+from vifd.api import query
+from vifd.api.backend import Backend
+from vifd.api.body import expect_empty, read_json
+from vifd.api.ports import Resource, answer, port_id_of
+from vifd.api.waits import Waits
+from vifd.engine.ticket import Ticket
+from vifd.model import Part, Side
+from vifd.model.parts import disagreement, said
+from vifd.model.sides import Said
+
+#: The largest count of changes that an owner may give.
+MAX_REVISION = 2**63 - 1
+_OWNER = 64
+
+
+class PartView(Struct, frozen=True):
+    """One side's part of a port as it was sent."""
+
+    owner: str
+    revision: int | None
+    at: float
+    body: dict[str, object]
+
+
+class OneSide(Resource):
+    """``/v1/ports/{id}/instance`` and ``/v1/ports/{id}/network``"""
+
+    owners: ClassVar[dict[Side, str]] = {Side.COMPUTE: "compute", Side.NETWORK: "network"}
+
+    def __init__(self, backend: Backend, waits: Waits, side: Side) -> None:
+        super().__init__(backend, waits)
+        self.side = side
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        query.params(req, ())
+        parts = self.backend.parts(port_id_of(port_id))
+        part = parts.of(self.side) if parts else None
+        if part is None:
+            raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
+        answer(resp, 200, PartView(part.owner, part.revision, part.at, part.body))
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        more = ("take_over",) if self.side is Side.COMPUTE else ("prewire",)
+        known = ("owner", "revision", *more)
+        deadline = query.deadline(req, "active", known)
+        given = query.params(req, ("wait", "timeout", *known))
+        taking = "take_over" in given and query.boolean("take_over", given["take_over"])
+        alone = query.boolean("prewire", given["prewire"]) if "prewire" in given else None
+        owner, revision = self._owner(given), _revision(given)
+        port_id = port_id_of(port_id)
+        body = read_json(req, partial(said, self.side, port_id=port_id))
+        part = Part(owner, body, revision, time.time())
+        wanted = Said(port_id, self.side, part, revision, alone)
+        ticket = self.backend.say(wanted, req.context.request_id, taking=taking)
+        if deadline is None:
+            self.waits.result(ticket.kept, port_id, _on_disk())
+            answer(resp, 202, self.present(port_id))
+            return
+        self._done(resp, ticket, deadline)
+
+    def _done(self, resp: falcon.Response, ticket: Ticket, deadline: query.Deadline) -> None:
+        """Answer once the port is where its parts want it, and as compute expects it."""
+        record = self.awaited(ticket, deadline)
+        parts = self.backend.parts(ticket.port_id)
+        if parts is not None and (problem := disagreement(parts, record.vif)) is not None:
+            raise problem.at("parts", ticket.port_id)
+        answer(resp, 201 if ticket.created else 200, self.shown(record))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        deadline = query.deadline(req, "gone", ("revision",))
+        given = query.params(req, ("wait", "timeout", "revision"))
+        expect_empty(req)
+        wanted = Said(port_id_of(port_id), self.side, None, _revision(given))
+        ticket = self.backend.say(wanted, req.context.request_id)
+        try:
+            record = self.waits.accepted(ticket)
+            if deadline is not None:
+                self.waits.done(ticket, deadline)
+        except errors.PortNotFound:
+            # what is gone already is as the caller wants it
+            resp.status = 204
+            return
+        if deadline is not None or ticket.done.done():
+            resp.status = 204
+        else:
+            answer(resp, 202, self.shown(record))
+
+    def _owner(self, given: dict[str, str]) -> str:
+        owner = given.get("owner", self.owners[self.side])
+        if not (owner.isprintable() and 1 <= len(owner) <= _OWNER):
+            raise query.bad("owner", f"must be 1 to {_OWNER} printable characters")
+        return owner
+
+
+def _revision(given: dict[str, str]) -> int | None:
+    text = given.get("revision")
+    return None if text is None else query.integer("revision", text, 0, MAX_REVISION)
+
+
+def _on_disk() -> query.Deadline:
+    return query.Deadline("accepted", query.DEFAULT_TIMEOUT)

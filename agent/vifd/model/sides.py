@@ -1,0 +1,62 @@
+"""What a request of one side of a port does to what all sides say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vifd.model import Document, Part, Parts, PortRecord, Role, Side
+from vifd.model.parts import assembled, closed_while_moving, parts_of, put, taken_away
+from vifd.model.parts import in_role as _in_role
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one side says of its part of a port.
+
+    :param part: what it is from now on; ``None``: it takes it away
+    :param revision: the owner's own count of changes, where it has one
+    :param alone: the port is wanted without compute's part; ``None`` leaves that as it is
+    """
+
+    port: str
+    side: Side
+    part: Part | None = None
+    revision: int | None = None
+    alone: bool | None = None
+
+
+def known(row: Parts | None, present: PortRecord | None) -> Parts | None:
+    """What the sides of a port say, be it by a whole document; one that is to go says nothing."""
+    if row is not None or present is None or present.removing:
+        return row
+    return parts_of(present.doc)
+
+
+def after(before: Parts | None, said: Said) -> Parts:
+    """The parts with what one side says.
+
+    :raises errors.PartStale: it said something newer before
+    """
+    if said.part is not None:
+        return put(before, said.side, said.part, alone=said.alone)
+    return taken_away(before or Parts(), said.side, said.revision)
+
+
+def in_role(row: Parts | None, role: Role | None) -> Parts | None:
+    """The parts once the network side said the role."""
+    return row if row is None or role is None else _in_role(row, role)
+
+
+def replaced(
+    row: Parts | None, doc: Document, here: str, *, opened: bool
+) -> tuple[Document, Parts | None]:
+    """A whole document in the place of what the sides said; compute's part stays where the document
+    says nothing of an instance.
+
+    :returns: the document to bring the port to, and the parts; ``None``: the document is all
+    """
+    if row is None or row.compute is None or doc.attachment.instance is not None:
+        raw = closed_while_moving(doc.raw, opened=opened)
+        return (doc if raw is doc.raw else doc.with_role(Role.INACTIVE)), None
+    parts = put(row, Side.NETWORK, Part("api", doc.raw), alone=True)
+    return assembled(parts, here, opened=opened) or doc, parts
