@@ -25,9 +25,9 @@ report per port (:data:`Outcomes`): a port that fails must not cost the others, 
 raises has failed for every port of the batch.
 
 Effects are registered with :attr:`Item.undo` on the line after they happened, or before them where
-their answer can be lost. Plugins import from ``vifd.plugin``, ``batch``, ``model``, ``errors``,
-``undo``, ``drivers``, ``guest``, ``linux``, ``nft``, ``openflow`` and ``ovs``; never from each
-other, nor anything else of the agent.
+their answer can be lost. Plugins import this package and what is in it, ``model``, ``errors``,
+``drivers``, ``policy``, ``nft`` and ``openflow``; those on Open vSwitch also its library,
+``vifd_ovs.bridge``; never each other, nor anything else of the agent.
 """
 
 from __future__ import annotations

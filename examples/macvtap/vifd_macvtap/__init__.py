@@ -1,0 +1,1 @@
+"""Guests on a network card of the host."""
