@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/errors docs/requirements clean
+.PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/errors docs/requirements docs/antispoofing clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ docs/errors: ready ## write docs/errors.md anew from the error classes
 
 docs/requirements: ready ## write docs/requirements.md anew from the rules
 	@$(PY) -m vifd.capabilities.table > docs/requirements.md.new && mv docs/requirements.md.new docs/requirements.md
+
+docs/antispoofing: ready ## write docs/design/anti-spoofing.md anew from the policy
+	@$(PY) -m vifd.policy.page > docs/anti-spoofing.new && mv docs/anti-spoofing.new docs/design/anti-spoofing.md
 
 clean: ## remove everything that was made here
 	rm -rf .venv build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache \

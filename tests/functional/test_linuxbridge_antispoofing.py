@@ -161,7 +161,9 @@ def test_a_change_in_place_takes_hold_at_once(scene):
 
 @pytest.mark.needs("program:nft")
 def test_the_tool_can_read_what_we_wrote_and_write_it_again(scene):
+    pairs = [{"ip_address": "10.8.0.1", "mac_address": "00:00:5e:00:01:01"}]
     scene.plug(attachment(1), attachment(2, port_security_enabled=False))
+    scene.plug(attachment(3, allowed_address_pairs=pairs))
     listed = subprocess.run(
         ["nft", "list", "ruleset"], check=True, capture_output=True, text=True, timeout=60
     ).stdout

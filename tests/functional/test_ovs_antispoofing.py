@@ -75,7 +75,7 @@ REFUSED = {
 TAGGED = {
     "tagged IPv4": f.udp(ME, YOU, MY4, YOUR4, vlan=7),
     "tagged with the local VLAN": f.udp(ME, YOU, MY4, YOUR4, vlan=1),
-    "priority-tagged": f.udp(ME, YOU, MY4, YOUR4, vlan=0),
+    "tagged with the last VLAN": f.udp(ME, YOU, MY4, YOUR4, vlan=4095),
 }
 
 SENTINEL = f.udp(ME, YOU, MY4, YOUR4, b"sentinel")

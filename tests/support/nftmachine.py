@@ -14,6 +14,7 @@ from vifd.nft.expr import (
     Compare,
     Counter,
     Expr,
+    Extension,
     Key,
     Lookup,
     Mask,
@@ -25,9 +26,12 @@ from vifd.nft.expr import (
 )
 from vifd.nft.objects import Chain, Element, Hook, Rule
 
-#: IPv6 headers that another header follows: hop-by-hop, routing, destination options.
+#: IPv6 headers that the kernel looks behind: hop-by-hop, routing, destination options. It does not
+#: for an authentication header, unless it looks for an extension header.
+_AUTHENTICATION = 51
 _EXTENSIONS = (0, 43, 60)
-_FRAGMENT = 44
+_FRAGMENT, _NOTHING = 44, 59
+_TAGS = (b"\x81\x00", b"\x88\xa8")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Frame:
 
     def load(self, base: Base, offset: int, length: int) -> bytes | None:
         """Bytes of the frame, ``None`` where it has none there."""
-        start = {Base.LINK: 0, Base.NETWORK: 14, Base.TRANSPORT: self.transport[1]}[base]
+        network = self._network
+        start = {Base.LINK: 0, Base.NETWORK: network, Base.TRANSPORT: self.transport[1]}[base]
         if start is None:
             return None
         found = self.raw[start + offset : start + offset + length]
@@ -48,24 +53,63 @@ class Frame:
 
     @property
     def transport(self) -> tuple[int | None, int | None]:
-        """The protocol above IP, and where its header begins; none for what is no IP, and for
-        later fragments."""
-        match self.raw[12:14]:
-            case b"\x08\x00" if len(self.raw) >= 34:
-                later = int.from_bytes(self.raw[20:22], "big") & 0x1FFF
-                return self.raw[23], None if later else 14 + (self.raw[14] & 15) * 4
-            case b"\x86\xdd" if len(self.raw) >= 54:
-                return self._ipv6(self.raw[20], 54)
+        """The protocol above IP, and where its header begins: none for what is no IP or cannot be
+        read, and no place for later fragments."""
+        raw, at = self.raw, self._network
+        match self.protocol:
+            case b"\x08\x00" if len(raw) >= at + 20:
+                later = int.from_bytes(raw[at + 6 : at + 8], "big") & 0x1FFF
+                size = (raw[at] & 15) * 4
+                if raw[at] >> 4 != 4 or size < 20:
+                    return None, None
+                return raw[at + 9], None if later else at + size
+            case b"\x86\xdd" if len(raw) >= at + 40:
+                return self._ipv6(raw[at + 6], at + 40)
         return None, None
 
+    @property
+    def _network(self) -> int:
+        """Where the network header begins: the kernel takes the outer tag off."""
+        return 18 if self.raw[12:14] in _TAGS else 14
+
+    @property
+    def protocol(self) -> bytes:
+        """The Ethernet type behind the outer tag."""
+        return self.raw[self._network - 2 : self._network]
+
+    def extension(self, header: int, offset: int, length: int) -> bytes | None:
+        """Bytes of the first IPv6 extension header of a kind."""
+        if self.protocol != b"\x86\xdd":
+            return None
+        kind, at = self.raw[self._network + 6], self._network + 40
+        while kind != header:
+            if kind not in (*_EXTENSIONS, _AUTHENTICATION, _FRAGMENT) or at + 8 > self._end:
+                return None
+            kind, at = self.raw[at], at + self._size(kind, at)
+        found = self.raw[at + offset : at + offset + length]
+        return found if len(found) == length else None
+
+    @property
+    def _end(self) -> int:
+        """Where an IPv6 packet ends; behind it is padding."""
+        return self._network + 40 + int.from_bytes(self.raw[self._network + 4 :][:2], "big")
+
+    def _size(self, kind: int, at: int) -> int:
+        if kind == _FRAGMENT:
+            return 8
+        return (self.raw[at + 1] + 2) * 4 if kind == _AUTHENTICATION else 8 + 8 * self.raw[at + 1]
+
     def _ipv6(self, kind: int, at: int) -> tuple[int | None, int | None]:
-        while kind in (*_EXTENSIONS, _FRAGMENT) and at + 8 <= len(self.raw):
-            if kind == _FRAGMENT:
-                if int.from_bytes(self.raw[at + 2 : at + 4], "big") >> 3:
-                    return self.raw[at], None
-                kind, at = self.raw[at], at + 8
-            else:
-                kind, at = self.raw[at], at + 8 + 8 * self.raw[at + 1]
+        if self._end > len(self.raw):
+            return None, None
+        while kind in (*_EXTENSIONS, _FRAGMENT):
+            if at + 8 > self._end:
+                return None, None
+            if kind == _FRAGMENT and int.from_bytes(self.raw[at + 2 : at + 4], "big") >> 3:
+                following = self.raw[at]
+                hidden = following in (*_EXTENSIONS, _AUTHENTICATION, _FRAGMENT)
+                return (None if hidden else following), None
+            kind, at = self.raw[at], at + self._size(kind, at)
         return kind, at
 
 
@@ -129,6 +173,8 @@ class Machine:
         match expr:
             case Payload():
                 return frame.load(expr.base, expr.offset, expr.length)
+            case Extension():
+                return frame.extension(expr.header, expr.offset, expr.length)
             case Meta():
                 return _meta(expr.key, frame)
             case Mask():
@@ -149,6 +195,8 @@ class Machine:
 
 def _meta(key: Key, frame: Frame) -> bytes | None:
     match key:
+        case Key.PROTOCOL:
+            return frame.protocol
         case Key.IIFNAME:
             return interface(frame.iif)
         case Key.OIFNAME:

@@ -45,6 +45,12 @@ class OpenFlowSuite:
     def test_a_bridge_says_how_many_meters_it_has(self, openflow: OpenFlow, bridge: str) -> None:
         assert openflow.max_meters(bridge) > 0
 
+    def test_how_fragments_are_shown_can_be_changed(self, openflow: OpenFlow, bridge: str) -> None:
+        assert openflow.fragments(bridge) == "normal"
+        for mode in ("nx-match", "drop", "normal"):
+            openflow.set_fragments(bridge, mode)
+            assert openflow.fragments(bridge) == mode
+
     def test_a_dump_selects_by_cookie_and_mask(self, openflow: OpenFlow, bridge: str) -> None:
         one, two = port_flows(ONE, 1), port_flows(TWO, 2)
         foreign = flow(0, 1, FOREIGN, [act.normal()])

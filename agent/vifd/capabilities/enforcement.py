@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vifd.errors import FeatureUnenforced
 from vifd.model import Attachment, QosRule
@@ -55,8 +55,8 @@ def report(
     :param vif_type: the one in use; the plugin's first if empty
     """
     kind = vif_type or (advert.vif_types[0] if advert.vif_types else "")
-    by = _By(advert.features, plugin, kind)
-    return [entry for part in _PARTS for entry in part(attachment, by)]
+    by = _By(advert, plugin, kind)
+    return [by.told(entry) for part in _PARTS for entry in part(attachment, by)]
 
 
 def unenforced(
@@ -97,8 +97,16 @@ def unmet(
 class _By:
     """Who would enforce."""
 
-    def __init__(self, features: frozenset[str], plugin: str, vif_type: str) -> None:
-        self.features, self.plugin, self.vif_type = features, plugin, vif_type
+    def __init__(self, advert: Advert, plugin: str, vif_type: str) -> None:
+        self.features, self.plugin, self.vif_type = advert.features, plugin, vif_type
+        self.caveats = advert.caveats
+
+    def told(self, entry: Enforcement) -> Enforcement:
+        """With what the plugin does not do of a feature that it enforces."""
+        caveat = self.caveats.get(entry.feature, "")
+        if not caveat or entry.level is not Level.DATAPLANE:
+            return entry
+        return structs.replace(entry, note="; ".join(filter(None, (entry.note, caveat))))
 
     def entry(
         self, feature: str, requested: Any, *, lacking: str = "", note: str = "", name: str = ""

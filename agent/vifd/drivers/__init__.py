@@ -202,6 +202,12 @@ class OpenFlow(Protocol):
     def max_meters(self, bridge: str) -> int:
         """How many meters a bridge may have, 0 for none."""
 
+    def fragments(self, bridge: str) -> str:
+        """How a bridge shows fragments to its flows: a mode of :mod:`vifd.openflow.fragments`."""
+
+    def set_fragments(self, bridge: str, mode: str) -> None:
+        """Change that, for all flows of the bridge; a switch that restarts has forgotten it."""
+
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame."""
 

@@ -16,6 +16,7 @@ from vifd.nft.expr import (
     Compare,
     Counter,
     Expr,
+    Extension,
     Key,
     Lookup,
     Mask,
@@ -52,6 +53,11 @@ def _payload(e: Payload) -> tuple[str, bytes]:
     return "payload", u32(1, _REGISTER) + u32(2, e.base) + u32(3, e.offset) + u32(4, e.length)
 
 
+def _extension(e: Extension) -> tuple[str, bytes]:
+    data = u32(1, _REGISTER) + attribute(2, bytes((e.header,)))
+    return "exthdr", data + u32(3, e.offset) + u32(4, e.length)
+
+
 def _mask(e: Mask) -> tuple[str, bytes]:
     data = u32(1, _REGISTER) + u32(2, _REGISTER) + u32(3, len(e.mask))
     keep = nest(4, attribute(1, e.mask))
@@ -72,6 +78,8 @@ def _parts(e: Expr) -> tuple[str, bytes]:
     match e:
         case Payload():
             return _payload(e)
+        case Extension():
+            return _extension(e)
         case Meta():
             return "meta", u32(1, _REGISTER) + u32(2, e.key)
         case Mask():
@@ -116,6 +124,8 @@ def _parse(name: str, data: bytes) -> Expr | None:
         case "payload":
             place = Base(number_(found[2]))
             return Payload(place, number_(found[3]), number_(found[4]))
+        case "exthdr":
+            return _parse_extension(found)
         case "meta":
             return Meta(Key(number_(found[2])))
         case "cmp":
@@ -126,6 +136,12 @@ def _parse(name: str, data: bytes) -> Expr | None:
             inverted = 5 in found and number_(found[5]) != 0
             return None if inverted else Lookup(string(found[1]), vmap=3 in found)
     return None
+
+
+def _parse_extension(found: dict[int, bytes]) -> Expr | None:
+    """Loading bytes of an IPv6 header; not whether it is there, nor options of other protocols."""
+    plain = all(n not in found or number_(found[n]) == 0 for n in (5, 6))
+    return Extension(found[2][0], number_(found[3]), number_(found[4])) if plain else None
 
 
 def _parse_compare(found: dict[int, bytes]) -> Expr | None:

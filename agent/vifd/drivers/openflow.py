@@ -15,8 +15,8 @@ from vifd.drivers.openflow_connection import Connection, ConnectionLost, Version
 from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
 from vifd.drivers.openflow_link import Link, T, Work
 from vifd.drivers.openflow_watch import Watcher
+from vifd.openflow import fragments, meters, portdesc
 from vifd.openflow import message as msg
-from vifd.openflow import meters, portdesc
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.monitor import Update
@@ -97,6 +97,22 @@ class LocalOpenFlow:
             return _answers(connection, meters.request(xid), xid, xid, deadline, "meter features")
 
         return meters.most(self._run(bridge, ask))
+
+    def fragments(self, bridge: str) -> str:
+        """How the bridge shows fragments to its flows."""
+
+        return self._run(bridge, _config).mode
+
+    def set_fragments(self, bridge: str, mode: str) -> None:
+        """Change that."""
+
+        def send(connection: Connection, deadline: float) -> None:
+            wanted = _config(connection, deadline)._replace(mode=mode)
+            xid = connection.xids(2)
+            request = fragments.change(xid, wanted) + msg.barrier(xid + 1)
+            _answers(connection, request, xid, xid + 1, deadline, f"fragments={mode}")
+
+        self._run(bridge, send)
 
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame through a list of actions, as if it had come in by ``in_port``."""
@@ -186,6 +202,12 @@ class LocalOpenFlow:
         except ConnectionLost as lost:
             unknown = isinstance(lost, CommitLost)
             raise unavailable(bridge, str(lost), unknown=unknown) from lost
+
+
+def _config(connection: Connection, deadline: float) -> fragments.Config:
+    xid = connection.xids(1)
+    request = fragments.request(xid)
+    return fragments.config(_answers(connection, request, xid, xid, deadline, "configuration"))
 
 
 def _answers(

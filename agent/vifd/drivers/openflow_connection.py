@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 
 from vifd.drivers import denied
+from vifd.openflow import fragments, monitor, portdesc
 from vifd.openflow import message as msg
-from vifd.openflow import monitor, portdesc
 from vifd.openflow.message import Message, Type
 
 #: Seconds that a peer may be silent before it is asked for an answer, and then until it is given
@@ -61,9 +61,10 @@ class Connection:
             self._poll.register(self._socket, select.POLLIN)
             self._shake_hands(deadline)
             if note is not None:
+                mode = self._fragments(deadline)
                 first = self.xids(2)
                 self._asked = frozenset((first, first + 1))
-                self._send(monitor.request(first) + portdesc.announce(first + 1), deadline)
+                self._send(monitor.request(first) + portdesc.announce(first + 1, mode), deadline)
         except BaseException:
             self._socket.close()
             raise
@@ -90,6 +91,11 @@ class Connection:
         offered = msg.versions(first)
         if msg.VERSION not in offered:
             raise VersionRefused(f"versions on offer: {', '.join(map(hex, sorted(offered)))}")
+
+    def _fragments(self, deadline: float) -> str:
+        """How the bridge shows fragments: the message that asks for news of ports sets it too."""
+        xid = self.xids(1)
+        return fragments.config(self.exchange(fragments.request(xid), xid, deadline)).mode
 
     def fileno(self) -> int:
         """The socket's number, for a poller."""

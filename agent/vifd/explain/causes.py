@@ -136,6 +136,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.FLOWS, ("flows.foreign",), say.foreign_flows,
           "remove them, or have their owner keep off the tables and ports of vifd: it never "
           "touches flows that do not bear its cookie", explains=("trace.*",)),
+    Cause(Name.FLOWS, ("flows.fragments",), say.plain,
+          f"{_WHO}; until vifd sets it again, the switch refuses first fragments of UDP, TCP and "
+          "ICMPv6"),
     Cause(Name.FLOWS, ("flows.*",), say.flows_differ, _WHO, explains=("trace.*",)),
     # --- the packet filter
     Cause(Name.FILTER, ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",

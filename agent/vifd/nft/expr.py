@@ -26,6 +26,7 @@ class Base(IntEnum):
 class Key(IntEnum):
     """What ``meta`` loads."""
 
+    PROTOCOL = 1  #: the Ethernet type, behind the outer VLAN tag where there is one
     IIFNAME = 6
     OIFNAME = 7
     L4PROTO = 16
@@ -63,6 +64,18 @@ class Meta:
 
     def __str__(self) -> str:
         return self.key.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """Load bytes of the first IPv6 extension header of a kind; the row ends where there is none."""
+
+    header: int
+    offset: int
+    length: int
+
+    def __str__(self) -> str:
+        return f"exthdr {self.header},{self.offset},{self.length}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +140,7 @@ class Unknown:
         return f"{self.name}({self.data.hex()})"
 
 
-Expr = Payload | Meta | Mask | Compare | Lookup | Verdict | Counter | Unknown
+Expr = Payload | Extension | Meta | Mask | Compare | Lookup | Verdict | Counter | Unknown
 
 
 @lru_cache(maxsize=65536)

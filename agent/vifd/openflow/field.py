@@ -30,6 +30,8 @@ NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT = 135, 136
 VLAN_PRESENT = 0x1000
 #: ``vlan_vid=UNTAGGED`` matches frames without a VLAN tag.
 UNTAGGED: Value = (0, 0x1FFF)
+#: ``vlan_vid=PRIORITY_TAG`` matches frames whose tag has no VLAN id, only a priority.
+PRIORITY_TAG: Value = 0
 #: ``vlan_vid=TAGGED`` matches frames with any VLAN tag.
 TAGGED: Value = (VLAN_PRESENT, VLAN_PRESENT)
 
@@ -54,6 +56,7 @@ class Kind(Enum):
     IP4 = "ip4"
     IP6 = "ip6"
     CT = "ct"
+    FRAGMENT = "fragment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def _table() -> tuple[Field, ...]:
         ("ipv4_dst", of, 12, 32, ip4, True, "ipv4", "nw_dst"),
         ("ipv6_src", of, 26, 128, ip6, True, "ipv6", "ipv6_src"),
         ("ipv6_dst", of, 27, 128, ip6, True, "ipv6", "ipv6_dst"),
+        ("ip_frag", nx, 26, 2, Kind.FRAGMENT, True, "ip", "nw_frag"),
         ("ip_dscp", of, 8, 6, number, False, "ip", "nw_tos"),
         ("ip_proto", of, 10, 8, number, False, "ip", "nw_proto"),
         ("tcp_src", of, 13, 16, number, True, "tcp", "tp_src"),

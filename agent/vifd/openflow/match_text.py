@@ -20,12 +20,17 @@ _PROTOCOLS = {
     (fd.IPV6, 132): "sctp6",
 }
 
+#: ``nw_frag`` by value and mask: bit 0 says that it is a fragment, bit 1 that it is a later one.
+_FRAGMENTS = {
+    (0, 3): "no", (1, 3): "first", (3, 3): "later", (1, 1): "yes", (0, 1): "no",
+    (0, 2): "not_later", (2, 2): "later",
+}  # fmt: skip
 _BEFORE = ("ct_state", "ct_zone", "ct_mark")
 _AFTER = (
     *(f"reg{n}" for n in range(16)),
     "tun_id", "tun_src", "tun_dst", "metadata", "in_port", "vlan_vid", "vlan_pcp", "eth_src",
     "eth_dst", "eth_type", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
-    "ip_proto", "arp_op", "arp_sha", "arp_tha", "ip_dscp", "icmpv4_type", "icmpv4_code",
+    "ip_proto", "arp_op", "arp_sha", "arp_tha", "ip_dscp", "ip_frag", "icmpv4_type", "icmpv4_code",
     "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll", "nd_tll", "tcp_src", "tcp_dst", "udp_src",
     "udp_dst",
 )  # fmt: skip
@@ -70,6 +75,8 @@ def _word(field: Field, number: int, mask: int) -> str:
             return f"dl_vlan={number & 0xFFF}"
         case Kind.VID:
             return f"vlan_tci={number:#06x}/{mask:#06x}"
+        case Kind.FRAGMENT:
+            return f"nw_frag={_FRAGMENTS.get((number, mask), number)}"
         case Kind.CT:
             return "ct_state=" + _flags(number, mask)
     if field.name == "ip_dscp":

@@ -29,6 +29,8 @@ class Type(IntEnum):
     ERROR = 1
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
+    GET_CONFIG_REQUEST = 7
+    GET_CONFIG_REPLY = 8
     SET_CONFIG = 9
     PORT_STATUS = 12
     PACKET_OUT = 13

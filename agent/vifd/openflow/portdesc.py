@@ -7,13 +7,14 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vifd.openflow import fragments
+from vifd.openflow.fragments import Config
 from vifd.openflow.message import VERSION, Message, Type
 
 _PORT_DESC = 13
 _REQUEST = struct.Struct("!BBHIHH4x")
 _PORT = struct.Struct("!IH2x6s2x16sII")
 _MULTIPART_HEAD, _STATUS_HEAD = 8, 8
-_SET_CONFIG = struct.Struct("!BBHIHH")
 _SET_ASYNC = struct.Struct("!BBHI")
 _MASK = struct.Struct("!HHI")
 #: Kinds of a SET_ASYNC property, for both roles: packets, and flows that ended; ports.
@@ -56,14 +57,17 @@ def descriptions(message: Message) -> Iterator[PortDesc]:
         offset += size
 
 
-def announce(xid: int) -> bytes:
+def announce(xid: int, mode: str) -> bytes:
     """Ask to be told of changes of ports on this connection, and of nothing else. A switch tells a
-    connection of its management socket nothing until that has named a length for packets."""
+    connection of its management socket nothing until that has named a length for packets.
+
+    :param mode: how the bridge shows fragments, which the same message would change
+    """
     properties = [_MASK.pack(kind, _MASK.size, 0) for kind in _UNWANTED]
     properties += [_MASK.pack(kind, _MASK.size, _ALL_REASONS) for kind in _PORTS]
     body = b"".join(properties)
     masks = _SET_ASYNC.pack(VERSION, Type.SET_ASYNC, _SET_ASYNC.size + len(body), xid) + body
-    return masks + _SET_CONFIG.pack(VERSION, Type.SET_CONFIG, _SET_CONFIG.size, xid, 0, 1)
+    return masks + fragments.change(xid, Config(mode, 1))
 
 
 def told(message: Message) -> str | None:

@@ -16,6 +16,7 @@ class Advert:
     :param vnic_types: served values of ``port.vnic_type``
     :param network_types: served values of ``network.segment.network_type``
     :param features: what it enforces: ``port_security``, ``allowed_address_pairs``, ``multiqueue``…
+    :param caveats: by feature, what it does not do of it; the enforcement report says so
     :param in_place: paths of the document that may change on a plugged port; a parent covers what
         is below it. ``plug`` is then called again with the old wiring in the item.
     :param on_request: it serves only documents that ask for it by name, and is never chosen for
@@ -31,6 +32,7 @@ class Advert:
     vnic_types: tuple[str, ...] = ("normal",)
     network_types: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
+    caveats: Mapping[str, str] = field(default_factory=dict)
     in_place: frozenset[str] = frozenset()
     on_request: bool = False
     connectivity: str = "l2"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from vifd.drivers.openflow_errors import refused, unavailable
 from vifd.errors import VifError
 from vifd.openflow.flow import Flow
+from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
 from vifd.openflow.monitor import Event, Update
 from vifd.testing.pipeline import Pipeline, Place
@@ -38,6 +39,7 @@ class FakeOpenFlow:
         self._of_ports: list[Callable[[str, str], None]] = []
         #: what stops frames at a port, by bridge and name
         self.stopped: dict[tuple[str, str], frozenset[str]] = {}
+        self._fragments: dict[str, str] = {}
         self._faults: dict[str, list[VifError | None]] = {}
         #: whether the switch runs
         self.running = True
@@ -89,6 +91,20 @@ class FakeOpenFlow:
         with self._held():
             self._table(bridge)
             return MAX_METERS
+
+    def fragments(self, bridge: str) -> str:
+        """How the bridge shows fragments to its flows."""
+        with self._held():
+            self._table(bridge)
+            return self._fragments.get(bridge, "normal")
+
+    def set_fragments(self, bridge: str, mode: str) -> None:
+        """Change that."""
+        with self._held():
+            self._table(bridge)
+            if mode not in MODES:
+                raise refused(bridge, f"fragments={mode}", "OFPSCFC_BAD_FLAGS")
+            self._fragments[bridge] = mode
 
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Remember the frame in :attr:`sent`."""
@@ -144,6 +160,7 @@ class FakeOpenFlow:
             return "the switch does not run"
         if self._bridges is not None and bridge not in self._bridges():
             self._flows.pop(bridge, None)
+            self._fragments.pop(bridge, None)
             return f"no socket {bridge}.mgmt"
         return ""
 
@@ -187,6 +204,7 @@ class FakeOpenFlow:
         with self._held():
             self.running = False
             self._flows.clear()
+            self._fragments.clear()
             for bridge in sorted(self._connected):
                 self._lose(bridge)
 

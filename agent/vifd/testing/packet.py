@@ -19,7 +19,7 @@ _KEYWORDS = {
     "udp6": (fd.IPV6, fd.UDP),
 }
 #: Words that no field here can tell apart.
-_IGNORED = {"nw_ttl", "nw_ecn", "nw_frag", "ipv6_label", "recirc_id", "ip_frag", "ip_ttl", "eth"}
+_IGNORED = {"nw_ttl", "nw_ecn", "ipv6_label", "recirc_id", "ip_ttl", "eth"}
 _WORDS = {f.word: f.name for f in fd.FIELDS if not f.word.startswith(("tp_", "icmp_", "dl_vlan"))}
 
 
@@ -49,6 +49,8 @@ def _field(key: str, value: str, packet: dict[str, int]) -> dict[str, int]:
             return {"vlan_vid": fd.parse(BY_NAME["vlan_vid"], value)[0]}
         case "vlan_vid":
             return {"vlan_vid": int(value.partition("/")[0], 0)}
+        case "nw_frag" | "ip_frag":
+            return {"ip_frag": {"no": 0, "first": 1, "later": 3}[value]}
         case "nw_tos":
             return {"ip_dscp": int(value, 0) >> 2}
     name = _name(key, packet)

@@ -12,7 +12,7 @@ from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
 from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring
-from vifd_linuxbridge.antispoof import target_chain
+from vifd_linuxbridge.antispoof import discovery_chain
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
@@ -195,7 +195,7 @@ def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
 
 def _second(name: str, chains: Mapping[str, str]) -> bool:
     """Whether a chain is the second one of a port, which goes with the first."""
-    return any(name == target_chain(other) for other in chains if other != name)
+    return any(name == discovery_chain(other) for other in chains if other != name)
 
 
 def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:

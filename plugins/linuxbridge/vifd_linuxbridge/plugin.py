@@ -43,6 +43,7 @@ from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
+from vifd_linuxbridge.policy_match import CAVEAT
 from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import unplug
@@ -109,6 +110,7 @@ class LinuxBridgePlugin(VifPlugin):
             features=frozenset(
                 {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
             ),
+            caveats={"port_security": CAVEAT},
             in_place=frozenset(IN_PLACE),
         )
 

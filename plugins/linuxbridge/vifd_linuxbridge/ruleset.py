@@ -38,13 +38,19 @@ from vifd.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule,
 from vifd.policy.addresses import Allowed, allowed
 from vifd_linuxbridge import marks
 from vifd_linuxbridge.antispoof import (
+    AUTHENTICATED,
+    BROKEN,
+    CUT,
     REFUSED,
     TAGGED,
     UNADDRESSED,
+    authenticated,
+    broken,
+    cut,
+    discovery_chain,
     port_rules,
     refused,
     tagged,
-    target_chain,
     without_address,
 )
 
@@ -78,6 +84,9 @@ def base(guests_reach_host: bool) -> tuple[Chain, ...]:
     kept = _LINK_LOCAL if guests_reach_host else ()
     return (
         Chain(TAGGED, tuple(tagged())),
+        Chain(AUTHENTICATED, tuple(authenticated())),
+        Chain(BROKEN, tuple(broken())),
+        Chain(CUT, tuple(cut())),
         Chain(REFUSED, refused()),
         Chain(UNADDRESSED, without_address()),
         Chain("prerouting", judged, Hook.PREROUTING, PRIORITY),
@@ -174,7 +183,7 @@ def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Chan
 
 def chain_names(device: str) -> tuple[str, str]:
     """Every chain that a port can have."""
-    return device, target_chain(device)
+    return device, discovery_chain(device)
 
 
 def remove(devices: Sequence[str]) -> Change:

@@ -15,6 +15,7 @@ from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
+from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of
 from vifd_ovs.checking import Checking
@@ -55,6 +56,7 @@ class OvsPlugin(BridgePlugin[Settings]):
             features=frozenset(
                 {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
             ),
+            caveats={"port_security": CAVEAT},
             in_place=frozenset(CHANGEABLE),
         )
 

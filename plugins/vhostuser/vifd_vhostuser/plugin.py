@@ -15,6 +15,7 @@ from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
+from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of, observe_rows
 from vifd_vhostuser import options, sockets
@@ -68,6 +69,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "packed_ring",
                 }
             ),
+            caveats={"port_security": CAVEAT},
             in_place=frozenset(IN_PLACE),
         )
 

@@ -131,11 +131,20 @@ def test_refused_and_counted_at_the_port(world, me, frame):
 
 
 @pytest.mark.parametrize("frame", [*ALLOWED.values(), *REFUSED.values()])
-@pytest.mark.parametrize("tag", ["dl_vlan=1", "dl_vlan=0", "dl_vlan=101"])
+@pytest.mark.parametrize("tag", ["dl_vlan=1", "dl_vlan=101"])
 def test_tagged_frames_are_dropped_at_the_door(world, me, frame, tag):
     journey = world.journey(me, f"{frame},{tag}")
     assert [visit.table for visit in journey.path] == [0]
     assert not journey.sent
+
+
+@pytest.mark.parametrize("frame", [*ALLOWED.values(), *REFUSED.values()])
+def test_a_priority_tag_changes_no_verdict(world, me, frame):
+    plain = world.journey(me, frame)
+    journey = world.journey(me, f"{frame},dl_vlan=0")
+    assert journey.places == plain.places
+    assert all(sent.vlan is None for sent in journey.sent)
+    assert world.spoofed(me, f"{frame},dl_vlan=0") is world.spoofed(me, frame)
 
 
 @pytest.mark.parametrize("frame", [*ALLOWED.values(), *REFUSED.values()])

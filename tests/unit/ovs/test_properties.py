@@ -74,6 +74,8 @@ def packets(draw: st.DrawFn) -> dict[str, int]:
             made["icmpv6_type"] = draw(st.sampled_from([128, 131, 132, *range(133, 138), 143]))
             if made["icmpv6_type"] in (135, 136):
                 made["nd_target"] = _number("nd_target", draw(st.sampled_from(IPV6)))
+                option = "nd_sll" if made["icmpv6_type"] == 135 else "nd_tll"
+                made[option] = draw(st.sampled_from([0, *map(mac_number, MACS)]))
     if made.get("ip_proto") == fd.UDP:
         made["udp_src"] = draw(st.sampled_from([67, 68, 546, 547, 5000]))
         made["udp_dst"] = draw(st.sampled_from([67, 68, 546, 547, 5000]))
@@ -82,7 +84,7 @@ def packets(draw: st.DrawFn) -> dict[str, int]:
 
 def allows(port_: SwitchPort, packet: dict[str, int]) -> bool:
     """The law, said once more without flows: may this port send this packet?"""
-    if packet["vlan_vid"]:
+    if packet["vlan_vid"] & 0xFFF:
         return False
     if not port_.secured:
         return True
@@ -96,24 +98,35 @@ def allows(port_: SwitchPort, packet: dict[str, int]) -> bool:
         return True
     if kind == fd.ARP:
         probe = packet["arp_spa"] == 0 and packet["arp_op"] == 1
-        mine = probe or within(packet["arp_spa"], pair.ipv4, "ipv4_src")
-        return packet["arp_sha"] == packet["eth_src"] and mine
+        other = pairs.get(packet["arp_sha"])
+        both = [] if other is None else [pair.ipv4, other.ipv4]
+        mine = all(within(packet["arp_spa"], prefixes, "ipv4_src") for prefixes in both)
+        return other is not None and (probe or mine)
     if kind == fd.IPV4:
-        if proto == fd.UDP and udp == (67, 68):
+        if proto == fd.UDP and udp[1] == 68:
             return False
         asking = proto == fd.UDP and udp == (68, 67) and packet["ipv4_src"] == 0
         return asking or within(packet["ipv4_src"], pair.ipv4, "ipv4_src")
-    if kind != fd.IPV6 or (proto == fd.UDP and udp == (547, 546)):
+    if kind != fd.IPV6 or (proto == fd.UDP and udp[1] == 546):
         return False
     icmp = packet.get("icmpv6_type")
     source_ok = within(packet["ipv6_src"], pair.ipv6, "ipv6_src")
     if icmp in (134, 137):
         return False
+    told = packet.get("nd_tll" if icmp == 136 else "nd_sll", 0)
+    known = pair if told == 0 else pairs.get(told)
+    if known is None:
+        return False
     if icmp == 136:
-        return source_ok and within(packet["nd_target"], pair.ipv6, "ipv6_src")
+        owners = [pair.ipv6, known.ipv6]
+        return source_ok and all(within(packet["nd_target"], p, "ipv6_src") for p in owners)
+    if icmp == 135 and (packet["nd_target"] == 0 or (packet["ipv6_src"] == 0 and told)):
+        return False
     if icmp == 135 and packet["ipv6_src"] == 0:
         return within(packet["nd_target"], pair.ipv6, "ipv6_src")
-    if icmp in (131, 132, 143) and packet["ipv6_src"] == 0:
+    if icmp == 135:
+        return source_ok and within(packet["ipv6_src"], known.ipv6, "ipv6_src")
+    if icmp in (131, 132, 133, 143) and packet["ipv6_src"] == 0:
         return True
     return source_ok
 

@@ -1,9 +1,9 @@
-"""The anti-spoofing rules: what a guest may claim to be. Pure.
+"""The anti-spoofing rules of :mod:`vifd.policy.spoofing` as flows. Pure.
 
-Every frame of a secured port enters PROTOCOL. Address resolution is judged there as a whole; other
-IP goes on to SOURCE, which knows the allowed (MAC, IP) pairs; what has no IP address yet goes to
-HARDWARE, which knows the allowed MACs. What none of them lets through ends in SPOOFED, in a drop
-flow of the port that it came from, which counts it.
+Every frame of a secured port enters PROTOCOL: what nobody may send is refused, what the port claims
+of itself is judged as a whole; other IP goes on to SOURCE, which knows the allowed (MAC, IP) pairs;
+what has no IP address yet goes to HARDWARE, which knows the allowed MACs. What none of them lets
+through ends in SPOOFED, in a drop flow of the port that it came from, which counts it.
 
 The rules that are the same for all ports are bridge flows. They stand in tables that nothing but
 our own flows leads to, so they never meet the frame of a foreign port.
@@ -14,58 +14,66 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from vifd.openflow.field import ARP, ICMPV6, IPV4, IPV6, RARP, UDP
+from vifd.openflow.field import IPV4, IPV6, TAGGED
 from vifd.openflow.flow import Flow, flow
+from vifd.policy import spoofing
 from vifd.policy.addresses import Allowed
+from vifd.policy.claims import claims
+from vifd.policy.rule import VLAN_TAGS, Rule, Verdict
 from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.policy_match import expressible, fields
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.tables import DELIVER, HARDWARE, PROTOCOL, SOURCE, SPOOFED
+from vifd_ovs.bridge.tables import DELIVER, HARDWARE, PROTOCOL, SOURCE, SPOOFED, TAGS
 
-_NEIGHBOR_SOLICITATION, _ROUTER_ADVERTISEMENT, _REDIRECT = 135, 134, 137
-_NEIGHBOR_ADVERTISEMENT = 136
-#: Multicast listener reports and done (RFC 2710), version 2 reports (RFC 3810).
-_LISTENER_REPORTS = (131, 132, 143)
-_ARP_REQUEST = 1
+#: Priorities in PROTOCOL: of the first rule of each part, and one less for each further one.
+_STILL_TAGGED, _REFUSED, _PROBE, _CLAIM, _UNPROVEN, _UNADDRESSED, _ADDRESSED = (
+    400, 300, 90, 80, 79, 60, 55
+)  # fmt: skip
+_TABLES = {
+    Verdict.REFUSE: SPOOFED,
+    Verdict.ACCEPT: DELIVER,
+    Verdict.BY_HARDWARE: HARDWARE,
+    Verdict.BY_ADDRESS: SOURCE,
+}
 
 
 @lru_cache(maxsize=1)
 def common_flows() -> tuple[Flow, ...]:
-    """The rules that are the same for every secured port."""
-    return tuple(_refused()) + tuple(_without_address()) + tuple(_rest())
+    """The rules that are the same for every port."""
+    return (*_tags(), *_protocol(), *_rest())
 
 
-def _refused() -> Iterator[Flow]:
-    """What no guest may send: answers of a DHCP server, router advertisements, redirects."""
-
-    def refuse(priority: int, **match: int) -> Flow:
-        return flow(PROTOCOL, priority, cookies.BRIDGE, (), SPOOFED, **match)
-
-    yield refuse(100, eth_type=IPV4, ip_proto=UDP, udp_src=67, udp_dst=68)
-    yield refuse(100, eth_type=IPV6, ip_proto=UDP, udp_src=547, udp_dst=546)
-    for kind in (_ROUTER_ADVERTISEMENT, _REDIRECT):
-        yield refuse(100, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=kind)
-    # the ports' own rules for allowed targets stand above this one
-    yield refuse(70, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=_NEIGHBOR_ADVERTISEMENT)
+def _protocol() -> Iterator[Flow]:
+    yield from _ordered(_REFUSED, spoofing.REFUSED)
+    yield from _ordered(_UNPROVEN, spoofing.UNPROVEN)
+    yield from (_flow(_UNADDRESSED, rule, cookies.BRIDGE) for rule in spoofing.UNADDRESSED)
+    yield from _ordered(_ADDRESSED, spoofing.ADDRESSED)
 
 
-def _without_address() -> Iterator[Flow]:
-    """What is sent before there is an address; only the MAC can be judged.
+def _ordered(first: int, rules: tuple[Rule, ...]) -> Iterator[Flow]:
+    """Each rule stands below the one before it."""
+    said = [rule for rule in rules if expressible(rule.match)]
+    return (_flow(first - i, rule, cookies.BRIDGE) for i, rule in enumerate(said))
 
-    A hypervisor announces a migrated guest by RARP with the guest's MAC.
-    """
 
-    def hardware(**match: int | str) -> Flow:
-        return flow(PROTOCOL, 60, cookies.BRIDGE, (), HARDWARE, **match)
+def _flow(priority: int, rule: Rule, cookie: int, in_port: int | None = None) -> Flow:
+    match = fields(rule.match)
+    if in_port is not None:
+        match["in_port"] = in_port
+    return flow(PROTOCOL, priority, cookie, (), _TABLES[rule.verdict], **match)
 
-    yield hardware(eth_type=IPV4, ipv4_src="0.0.0.0", ip_proto=UDP, udp_src=68, udp_dst=67)
-    for kind in _LISTENER_REPORTS:
-        yield hardware(eth_type=IPV6, ipv6_src="::", ip_proto=ICMPV6, icmpv6_type=kind)
-    yield hardware(eth_type=RARP)
+
+def _tags() -> Iterator[Flow]:
+    """A tag that is still there once a priority tag was taken off: no guest may send it. An
+    Ethernet type of a tag is what the switch sees of one below those that it looks at."""
+    yield flow(PROTOCOL, _STILL_TAGGED, cookies.BRIDGE, goto=SPOOFED, vlan_vid=TAGGED)
+    yield flow(TAGS, 100, cookies.BRIDGE, vlan_vid=TAGGED)
+    for kind in VLAN_TAGS:
+        yield flow(TAGS, 90, cookies.BRIDGE, eth_type=kind)
+    yield flow(TAGS, 0, cookies.BRIDGE, goto=DELIVER)
 
 
 def _rest() -> Iterator[Flow]:
-    for kind in (IPV4, IPV6):
-        yield flow(PROTOCOL, 50, cookies.BRIDGE, goto=SOURCE, eth_type=kind)
     for table in (PROTOCOL, SOURCE, HARDWARE):
         yield flow(table, 0, cookies.BRIDGE, goto=SPOOFED)
 
@@ -73,39 +81,13 @@ def _rest() -> Iterator[Flow]:
 def port_flows(port: SwitchPort) -> Iterator[Flow]:
     """The rules of one secured port."""
     yield flow(SPOOFED, 50, port.cookie, in_port=port.ofport)
+    for rule in claims(port.allowed):
+        # a prefix of every address holds the address of a probe as well
+        priority = _CLAIM if rule.match.arp_op is None else _PROBE
+        yield _flow(priority, rule, port.cookie, port.ofport)
     for pair in port.allowed:
-        yield from _arp(port, pair)
-        yield from _neighbor_discovery(port, pair)
         yield from _sources(port, pair)
         yield flow(HARDWARE, 50, port.cookie, goto=DELIVER, in_port=port.ofport, eth_src=pair.mac)
-
-
-def _arp(port: SwitchPort, pair: Allowed) -> Iterator[Flow]:
-    """ARP from its own MAC, for its own addresses; a probe (RFC 5227) has no address yet."""
-    for prefix in pair.ipv4:
-        yield flow(
-            PROTOCOL, 80, port.cookie, goto=DELIVER, in_port=port.ofport, eth_type=ARP,
-            eth_src=pair.mac, arp_sha=pair.mac, arp_spa=prefix,
-        )  # fmt: skip
-    yield flow(
-        PROTOCOL, 90, port.cookie, goto=DELIVER, in_port=port.ofport, eth_type=ARP,
-        eth_src=pair.mac, arp_sha=pair.mac, arp_spa="0.0.0.0", arp_op=_ARP_REQUEST,
-    )  # fmt: skip
-
-
-def _neighbor_discovery(port: SwitchPort, pair: Allowed) -> Iterator[Flow]:
-    """Advertisements of its own addresses, and duplicate address detection (RFC 4862) for them."""
-    for prefix in pair.ipv6:
-        yield flow(
-            PROTOCOL, 80, port.cookie, goto=SOURCE, in_port=port.ofport, eth_type=IPV6,
-            eth_src=pair.mac, ip_proto=ICMPV6, icmpv6_type=_NEIGHBOR_ADVERTISEMENT,
-            nd_target=prefix,
-        )  # fmt: skip
-        yield flow(
-            PROTOCOL, 80, port.cookie, goto=DELIVER, in_port=port.ofport, eth_type=IPV6,
-            eth_src=pair.mac, ip_proto=ICMPV6, icmpv6_type=_NEIGHBOR_SOLICITATION,
-            ipv6_src="::", nd_target=prefix,
-        )  # fmt: skip
 
 
 def _sources(port: SwitchPort, pair: Allowed) -> Iterator[Flow]:

@@ -8,6 +8,7 @@ from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
 from vifd.openflow.flow import Flow
+from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.plugin import packing
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
@@ -128,6 +129,7 @@ class FlowReader:
         self._target = switch.wanted(ports)
         self._cookies = touched(ports.values())[0]
         self._read: dict[int, list[Flow]] | VifError | None = None
+        self._shown: str | None = None
         self._shared: dict[int, Evidence] = {}
         #: ids of the ports that were found open
         self.passing: set[str] = set()
@@ -141,6 +143,7 @@ class FlowReader:
         if any((f.table, f.priority) == (CLASSIFY, ADMIT) for f in have):
             self.passing.add(port.id)
         return [
+            *self._fragments(port),
             self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge),
             _compare("flows.port", port.cookie, have, port_flows(port)),
             self._once(
@@ -148,6 +151,14 @@ class FlowReader:
                 lambda: self._target.network(port.tag),
             ),
         ]  # fmt: skip
+
+    def _fragments(self, port: SwitchPort) -> list[Evidence]:
+        """How the bridge shows fragments, where it matters; read once."""
+        if not port.secured:
+            return []
+        if self._shown is None:
+            self._shown = self._switch.fragments()
+        return [fact("flows.fragments", self._shown, WHOLE_HEADERS, "openflow")]
 
     def _installed(self, cookie: int) -> list[Flow]:
         """One reading for all; one that failed is not repeated for every port."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vifd.openflow.flow import Flow
+from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd_ovs.bridge.ports import switch_port
 from vifd_ovs.bridge.target import Target
@@ -18,7 +19,7 @@ def datapath_fingerprint(*settings: object) -> str:
 
     :param settings: options that decide how ports are made as well
     """
-    return fingerprint(*sorted(map(str, _flows())), *map(repr, settings))
+    return fingerprint(WHOLE_HEADERS, *sorted(map(str, _flows())), *map(repr, settings))
 
 
 def _flows() -> Iterable[Flow]:

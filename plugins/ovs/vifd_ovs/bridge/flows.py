@@ -6,23 +6,23 @@ grow stale, and a closed port receives nothing even while it stands on the switc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vifd.errors import BackendError
 from vifd.openflow import action as act
-from vifd.openflow.field import UNTAGGED
+from vifd.openflow.field import PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
 from vifd_ovs.bridge import antispoof, cookies
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
-from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL
+from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL, TAGS
 
 #: The register that holds the local VLAN id from CLASSIFY on.
 NETWORK_REGISTER = "reg6"
 
-ADMIT, GUARD, MISS = 100, LEAST, 0  #: priorities in CLASSIFY
+ADMIT, PRIORITY_TAGGED, GUARD, MISS = 100, 95, LEAST, 0  #: priorities in CLASSIFY
 SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
 
 #: An OpenFlow message has 64 KiB and an output 16 bytes; the rest is for head, match and uplink.
@@ -79,22 +79,29 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     """The flows of one port; each bears the cookie of its present life.
 
     The guard drops what is not admitted: everything while the port is closed, frames that bring
-    their own VLAN tag always. A plug asks for the flows of one port four times, hence the cache.
+    a VLAN tag of their own always. A priority tag (IEEE 802.1Q, 6.9: VLAN id 0) is none, and is
+    taken off. A plug asks for the flows of one port four times, hence the cache.
     """
     if port.gate is Gate.LEAVING:
         return (_own(port),)
     if port.is_open:
-        return (*port_flows(replace(port, gate=Gate.CLOSED)), _admit(port), _own(port))
+        return (*port_flows(replace(port, gate=Gate.CLOSED)), *_admit(port), _own(port))
     guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
     if port.gate is Gate.CLOSED and port.secured:
         return (guard, *antispoof.port_flows(port))
     return (guard,)
 
 
-def _admit(port: SwitchPort) -> Flow:
-    return flow(
-        CLASSIFY, ADMIT, port.cookie, [act.set_field(NETWORK_REGISTER, port.tag)],
-        goto=PROTOCOL if port.secured else DELIVER, in_port=port.ofport, vlan_vid=UNTAGGED,
+def _admit(port: SwitchPort) -> Iterator[Flow]:
+    network = act.set_field(NETWORK_REGISTER, port.tag)
+    judged = PROTOCOL if port.secured else TAGS
+    yield flow(
+        CLASSIFY, ADMIT, port.cookie, [network], goto=judged, in_port=port.ofport,
+        vlan_vid=UNTAGGED,
+    )  # fmt: skip
+    yield flow(
+        CLASSIFY, PRIORITY_TAGGED, port.cookie, [act.pop_vlan(), network], goto=judged,
+        in_port=port.ofport, vlan_vid=PRIORITY_TAG,
     )  # fmt: skip
 
 
@@ -137,14 +144,15 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
 def _from_uplink(network: Network) -> list[Flow]:
     if network.uplink is None:
         return []
-    pop = [act.pop_vlan()] if network.vlan is not None else []
+    flat: list[Value] = [UNTAGGED, PRIORITY_TAG]
     return [
         flow(
             CLASSIFY, ADMIT, cookies.network(network.tag),
-            [*pop, act.set_field(NETWORK_REGISTER, network.tag)], goto=DELIVER,
-            in_port=network.uplink,
-            vlan_vid=UNTAGGED if network.vlan is None else network.vlan,
+            [*([] if vlan == UNTAGGED else [act.pop_vlan()]),
+             act.set_field(NETWORK_REGISTER, network.tag)],
+            goto=DELIVER, in_port=network.uplink, vlan_vid=vlan,
         )
+        for vlan in (flat if network.vlan is None else [network.vlan])
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow.flow import Flow
+from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.plugin import Host
 from vifd_ovs.bridge import cookies, marks, wiring
 from vifd_ovs.bridge.flows import port_flows
@@ -193,6 +194,10 @@ class Switch:
         missing = [cookie for cookie in cookies_ if cookie not in known]
         return found | (self._drivers.openflow.dump_each(self.bridge, missing) if missing else {})
 
+    def fragments(self) -> str:
+        """How the bridge shows fragments to its flows."""
+        return self._drivers.openflow.fragments(self.bridge)
+
     def _state(self) -> tuple[int, int]:
         """Changes with everything that may change our flows, but for other hands."""
         return self._sent, self._drivers.openflow.generation(self.bridge)
@@ -322,6 +327,8 @@ class Switch:
 
     def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
         """One comparison and one bundle."""
+        if whole or reread:
+            self._show_fragments()
         if whole:
             generation = self._drivers.openflow.generation(self.bridge)
             self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
@@ -350,6 +357,15 @@ class Switch:
             else:
                 self._installed.pop(cookie, None)
         return bool(todo)
+
+    def _show_fragments(self) -> None:
+        """Have first fragments show what they hold: without that they pass by no rule that reads a
+        port or a type, and those that could be anything are refused."""
+        openflow = self._drivers.openflow
+        secured = any(p.secured for p in self._ports.values())
+        if secured and openflow.fragments(self.bridge) != WHOLE_HEADERS:
+            openflow.set_fragments(self.bridge, WHOLE_HEADERS)
+            LOG.info("bridge %s: first fragments are shown with their ports", self.bridge)
 
     @staticmethod
     def _doubtful(ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 #: Where a frame comes from: a port, the uplink of a network, or nowhere.
 CLASSIFY = 0
+#: Whether a guest without port security brings VLAN tags of its own.
+TAGS = 105
 #: Which protocol a guest speaks, and whether it may.
 PROTOCOL = 110
 #: Whether the MAC and IP source addresses belong to the port.
@@ -24,6 +26,7 @@ LEAST = 90
 
 NAMES = {
     CLASSIFY: "classify",
+    TAGS: "tags",
     PROTOCOL: "protocol",
     SOURCE: "source",
     HARDWARE: "hardware",

@@ -1,0 +1,70 @@
+"""The whole table as real frames through Open vSwitch, to a port beside and over the uplink."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from functional.scene import Scene
+from functional.spoofing.case import FABRIC, FREE, PEER, attachments
+from functional.spoofing.sending import assert_no_difference
+from functional.spoofing.table import cases
+from vifd.testing import frames as f
+from vifd.testing.attachments import attachment, flat
+from vifd.testing.guests import PacketGuest
+from vifd.testing.machines import RealMachine
+from vifd.testing.wait import until
+
+
+@pytest.fixture
+def wire(ovs, far):
+    """A physical bridge with a cable; its far end."""
+    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+    far.veth("eth-phys", "wire")
+    ovs.vsctl("add-port", "br-phys", "eth-phys")
+    ovs.wait_for_carrier("eth-phys")
+    guest = far.run(PacketGuest, "wire")
+    yield guest
+    guest.close()
+    ovs.vsctl("del-port", "br-phys", "eth-phys")
+
+
+@pytest.fixture
+def scene(ovs, wire):
+    with Scene(ovs, bridge_mappings=["physnet1:br-phys"]) as scene:
+        yield scene
+
+
+def test_no_difference(scene, wire):
+    ports = attachments(segment=flat())
+    guests = dict(zip(ports, scene.guests(*ports.values()), strict=True))
+    here, out = cases(PEER), cases(FABRIC)
+    assert_no_difference(here, guests, guests[PEER.mac])
+    assert_no_difference(out, guests, wire)
+    refused = [c for c in (*here, *out) if not c.passes and c.sender is not FREE]
+    # frames with a VLAN are dropped before they are judged
+    judged = [c for c in refused if f.vlan_of(c.frame) in (None, 0)]
+    secured = [a.id for mac, a in ports.items() if mac != FREE.mac]
+    until(lambda: sum(map(scene.counted, secured)) == len(judged), "every refused frame is counted")
+    assert not scene.findings()
+
+
+def test_fragments_are_shown_whole_again_after_a_restart_and_by_a_repair(scene):
+    mine = attachment(1)
+    scene.plug(mine)
+    assert scene.machine.drivers.openflow.fragments("br-int") == "nx-match"
+    scene.ovs.ofctl("set-frags", "br-int", "normal")
+    found = scene.findings()
+    assert set(found) == {"flows.fragments"}, found
+    scene.heal()
+    assert scene.machine.drivers.openflow.fragments("br-int") == "nx-match"
+
+
+def test_a_new_connection_leaves_the_mode_as_it_is(scene):
+    """The message that asks for news of ports sets the mode as well."""
+    scene.plug(attachment(1))
+    with closing(RealMachine(scene.ovs)) as other:
+        other.drivers.openflow.watch(lambda *_: None)
+        assert other.drivers.openflow.dump("br-int", 0, 0)
+        assert other.drivers.openflow.fragments("br-int") == "nx-match"
