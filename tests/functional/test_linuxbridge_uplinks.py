@@ -10,6 +10,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
+from vifd.drivers import FdbEntry
 from vifd.plugin import Health
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
@@ -100,6 +101,30 @@ def test_a_guest_that_is_elsewhere_is_reached_there_until_its_port_opens(wire):
         assert_reaches(me, arrived, to_moving)
         scene.ledger.deactivate(moving.id)
         assert_reaches(me, host, to_moving)
+
+
+def test_forged_frames_do_not_lead_an_address_away(wire):
+    """A bridge moves a static entry to where a frame with that source comes in."""
+    with LinuxScene(**MAPPED) as scene, listening(wire, "far1") as host:
+        me, you = scene.guests(attachment(1, segment=flat()), attachment(2, segment=flat()))
+        scene.forwards("eth1")
+        here = f.udp(mac(2), mac(1), ipv4(2), ipv4(1), b"here")
+        for number in range(30):
+            host.send(f.udp(mac(1), f.BROADCAST, ipv4(1), "255.255.255.255", b"%d" % number))
+            host.send(f.arp_request(mac(1), ipv4(1), ipv4(2)))
+        assert_reaches(host, you, from_far(2))
+        assert not scene.findings()
+        assert_reaches(you, me, here)
+        assert_reaches(host, me, from_far(1))
+
+
+def test_an_entry_that_could_be_led_away_is_found_and_mended(wire):
+    with LinuxScene(**MAPPED) as scene:
+        (port,) = scene.plug(attachment(1, segment=flat()))
+        own = FdbEntry(scene.device(port), mac(1))
+        scene.bridging.change_fdb(delete=[own], add=[own])
+        assert scene.findings() == {"bridge.forwarding_fixed": False}
+        scene.heal()
 
 
 def test_an_interface_with_the_hosts_addresses_is_refused(wire, oracle):

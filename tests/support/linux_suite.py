@@ -211,6 +211,9 @@ class BridgingContract:
         for _ in range(2):
             bridging.change_fdb(add=[one])
         assert bridging.fdb([one]) == [one]
+        stays = FdbEntry("tap1", address, fixed=True)
+        bridging.change_fdb(add=[stays])
+        assert bridging.fdb([one]) in ([stays], [FdbEntry("tap1", address, fixed=None)])
         bridging.change_fdb(add=[two])
         assert bridging.fdb([one, two]) == [two, two]
         for _ in range(2):

@@ -44,6 +44,8 @@ class Bridging:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "bridging")
+        #: whether this kernel has entries that stay; unknown until the first one was added
+        self._fixing: bool | None = None
         #: whether this kernel was found to guard devices
         self._guarding = False
         try:
@@ -239,10 +241,11 @@ class Bridging:
         found: dict[FdbEntry, FdbEntry] = {}
         for entry, answer in zip(known, answers, strict=True):
             if isinstance(answer, bytes):
-                index, static = brnl.entry_place(answer)
+                index, static, sticky = brnl.entry_place(answer)
                 if static:
                     place = names.get(index, f"ifindex {index}")
-                    found[entry] = FdbEntry(place, entry.mac, vlan=entry.vlan)
+                    fixed = None if self._fixing is False else sticky
+                    found[entry] = FdbEntry(place, entry.mac, vlan=entry.vlan, fixed=fixed)
             elif answer not in (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, *_GONE):
                 raise device_error(entry.device, answer, "read the forwarding table of")
         return [found.get(entry) for entry in wanted]
@@ -262,6 +265,15 @@ class Bridging:
             tolerated = fine if number < len(gone) else (errno.EEXIST,)
             if answer and answer not in tolerated:
                 raise device_error(entry.device, int(answer), f"forward {entry.mac} by")
+        fixed = next((entry for entry in add if entry.fixed), None)
+        if fixed is not None and self._fixing is None:
+            self._fixing = self._stays(fixed, indices[fixed.device])
+
+    def _stays(self, entry: FdbEntry, index: int) -> bool:
+        """Whether an entry that was just added came out as one that stays: old kernels take the
+        flag without a word."""
+        (answer,) = self._socket.ask([brnl.get_entry(entry, index)])
+        return isinstance(answer, int) or brnl.entry_place(answer)[2]
 
     def _guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         indices = {name: _index(name) for name in programs}

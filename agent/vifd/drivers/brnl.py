@@ -202,7 +202,8 @@ def _entry(entry: FdbEntry, index: int) -> bytes:
         remote = ipaddress.ip_address(entry.remote).packed
         head = _NDMSG.pack(ifla.AF_BRIDGE, index, ifla.NOARP | ifla.PERMANENT, ifla.SELF, 0)
         return head + attribute(ifla.LLADDR, _mac(entry.mac)) + attribute(ifla.DST, remote)
-    head = _NDMSG.pack(ifla.AF_BRIDGE, index, ifla.NOARP, ifla.MASTER_FLAG, 0)
+    flags = ifla.MASTER_FLAG | (ifla.STICKY if entry.fixed else 0)
+    head = _NDMSG.pack(ifla.AF_BRIDGE, index, ifla.NOARP, flags, 0)
     body = head + attribute(ifla.LLADDR, _mac(entry.mac))
     return body if entry.vlan is None else body + attribute(ifla.VLAN, _U16.pack(entry.vlan))
 
@@ -228,10 +229,10 @@ def get_entry(entry: FdbEntry, index: int) -> Message:
     return Message(ifla.GETNEIGH, 0, body)
 
 
-def entry_place(message: bytes) -> tuple[int, bool]:
-    """The ifindex that an entry points to, and whether it is static."""
-    _, index, state, _, _ = _NDMSG.unpack_from(message)
-    return index, bool(state & (ifla.NOARP | ifla.PERMANENT))
+def entry_place(message: bytes) -> tuple[int, bool, bool]:
+    """The ifindex that an entry points to, whether it is static, and whether it stays there."""
+    _, index, state, flags, _ = _NDMSG.unpack_from(message)
+    return index, bool(state & (ifla.NOARP | ifla.PERMANENT)), bool(flags & ifla.STICKY)
 
 
 # --- addresses ------------------------------------------------------------------------------------

@@ -137,12 +137,15 @@ class FdbEntry:
     :param device: a port of a bridge; with ``remote``, a VXLAN device
     :param remote: the tunnel endpoint that has the address
     :param vlan: on a VLAN-aware bridge
+    :param fixed: it stays where it is although frames with its address as their source come in
+        elsewhere; static ones move. As it was read, ``None`` where the kernel has no such entries
     """
 
     device: str
     mac: str
     remote: str = ""
     vlan: int | None = None
+    fixed: bool | None = False
 
 
 class Bridging(Protocol):

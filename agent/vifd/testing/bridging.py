@@ -49,7 +49,7 @@ class FakeBridging(Faults):
         self._states: dict[str, _State] = {}
         #: What :meth:`filtered` answers.
         self.netfilter: list[str] = []
-        self._fdb: dict[tuple[int, str, int | None], str] = {}
+        self._fdb: dict[tuple[int, str, int | None], FdbEntry] = {}
 
     # What a test does to the host, past the driver.
 
@@ -129,7 +129,7 @@ class FakeBridging(Faults):
                 link = self._links.peek(name)
                 if link is not None:
                     self._state(link).master = self._state(link).port = None
-                    self._fdb = {key: at for key, at in self._fdb.items() if at != name}
+                    self._fdb = {key: at for key, at in self._fdb.items() if at.device != name}
 
     def addresses(self, name: str) -> list[str]:
         """See :class:`vifd.drivers.Bridging`."""
@@ -155,9 +155,7 @@ class FakeBridging(Faults):
         link = self._links.peek(wanted.device)
         master = self._state(link).master if link else None
         place = self._fdb.get((master or 0, wanted.mac, wanted.vlan))
-        if place is None or self._links.peek(place) is None:
-            return None
-        return FdbEntry(place, wanted.mac, vlan=wanted.vlan)
+        return place if place is not None and self._links.peek(place.device) else None
 
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """See :class:`vifd.drivers.Bridging`."""
@@ -167,12 +165,13 @@ class FakeBridging(Faults):
             for entry in delete:
                 link = self._links.peek(entry.device)
                 key = (self._state(link).master or 0 if link else 0, entry.mac, entry.vlan)
-                if self._fdb.get(key) == entry.device:
+                there = self._fdb.get(key)
+                if there is not None and there.device == entry.device:
                     del self._fdb[key]
             for entry in add:
                 if not entry.remote:
                     master = self._state(self._link(entry.device)).master
-                    self._fdb[master or 0, entry.mac, entry.vlan] = entry.device
+                    self._fdb[master or 0, entry.mac, entry.vlan] = entry
 
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """See :class:`vifd.drivers.Bridging`."""

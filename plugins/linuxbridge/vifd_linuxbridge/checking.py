@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from vifd.drivers import Bridging, Device, Nft, Program
+from vifd.drivers import Bridging, Device, FdbEntry, Nft, Program
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.nft.objects import Chain, Rule
@@ -60,7 +60,7 @@ class Checking:
             facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
             facts += [*base, *judged]
             facts += network_evidence(work, devices, self.settings)
-            facts += [entries[work.id]] if work.id in entries else []
+            facts += entries.get(work.id, [])
             passing = gate and device is not None and device.master is not None
             reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports
@@ -111,17 +111,21 @@ class Checking:
 
         return judged
 
-    def _entries(self, works: Sequence[Work]) -> dict[str, Evidence]:
+    def _entries(self, works: Sequence[Work]) -> dict[str, list[Evidence]]:
         """The ports' own addresses in the forwarding tables, as far as they shall be there."""
         opened = [w for w in works if w.filter().opened]
         if not opened:
             return {}
-        wanted = [entry(w) for w in opened]
-        found = self.bridging.fdb(wanted)
-        return {
-            w.id: fact("bridge.forwarding", have.device if have else None, want.device, "netlink")
-            for w, want, have in zip(opened, wanted, found, strict=True)
-        }
+        found = self.bridging.fdb([entry(w) for w in opened])
+        return {w.id: entry_evidence(w.device, have) for w, have in zip(opened, found, strict=True)}
+
+
+def entry_evidence(device: str, have: FdbEntry | None) -> list[Evidence]:
+    """Where frames for a port's own address go, and that forged frames do not lead them away."""
+    place = fact("bridge.forwarding", have.device if have else None, device, "netlink")
+    if have is None or have.fixed is None:
+        return [place]
+    return [place, fact("bridge.forwarding_fixed", have.fixed, True, "netlink")]
 
 
 def device_evidence(work: Work, device: Device | None) -> list[Evidence]:

@@ -241,9 +241,9 @@ def entry(work: Work) -> FdbEntry:
     """The port's own address in the bridge's forwarding table.
 
     It goes with the port of the bridge when it closes: elsewhere in the network a guest may still
-    have it.
+    have it. Until then it stays, whoever sends with this address.
     """
-    return FdbEntry(work.device, work.item.attachment.mac, vlan=work.names.vlan)
+    return FdbEntry(work.device, work.item.attachment.mac, vlan=work.names.vlan, fixed=True)
 
 
 def forward(bridging: Bridging, works: Sequence[Work]) -> None:

@@ -122,7 +122,7 @@ class LinuxBridgePlugin(VifPlugin):
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
         base = ruleset.base(self.settings.guests_reach_host)
         parts = [repr((f.chains(), f.elements, guard(f))) for f in filters]
-        return fingerprint(repr(base), *parts, repr(self.settings))
+        return fingerprint(repr(base), *parts, repr(self.settings), "addresses stay")
 
     def probe(self) -> Probe:
         try:
