@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import logging
@@ -92,8 +93,10 @@ def sole(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        facts = {"path": str(path), "problem": str(error)}
-        raise errors.JournalError(facts=facts, stage="start") from error
+        facts = {"path": str(path), "problem": error.strerror or str(error)}
+        raise errors.JournalError(facts=facts, stage="start", hint=_place(directory, error)) from (
+            error
+        )
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,6 +109,17 @@ def sole(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _place(directory: Path, error: OSError) -> str | None:
+    """What helps where the state directory cannot be had, as at most first starts."""
+    if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+        return None
+    return (
+        f"uid {os.geteuid()} cannot use {directory}: start vifd by its unit (systemctl start "
+        "vifd), which makes it, or as root, or set [DEFAULT] state_path to a directory of this "
+        "user"
+    )
 
 
 if __name__ == "__main__":

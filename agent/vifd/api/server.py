@@ -151,8 +151,25 @@ def listen(path: str, mode: int = 0o660, group: str | int | None = None) -> sock
         sock.listen(1024)
     except OSError as error:
         sock.close()
-        raise SocketError(f"cannot listen on {path}: {error.strerror or error}") from error
+        raise SocketError(f"cannot listen on {path}: {_why(path, error)}") from error
     return sock
+
+
+def _why(path: str, error: OSError) -> str:
+    """What is wrong, and what helps: most meet it at their first start."""
+    place, uid = os.path.dirname(path) or ".", os.geteuid()
+    said = error.strerror or str(error)
+    if error.errno == errno.ENOENT:
+        return (
+            f"the directory {place} does not exist. Next: start vifd by its unit (systemctl start "
+            f"vifd), which makes it, or make it: install -d -m 0755 {place}"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"{said} for uid {uid} in {place}. Next: start vifd by its unit (systemctl start vifd) "
+            "or as root, or set [api] socket to a place where this user may write"
+        )
+    return said
 
 
 def _gid(group: str | int | None) -> int | None:
@@ -161,7 +178,10 @@ def _gid(group: str | int | None) -> int | None:
     try:
         return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
     except KeyError:
-        raise SocketError(f"group {group!r} of the API socket does not exist") from None
+        raise SocketError(
+            f"group {group!r} of the API socket does not exist. Next: make it (groupadd --system "
+            f"{group}), or correct [api] socket_group"
+        ) from None
 
 
 def _clear(path: str) -> None:
@@ -171,7 +191,7 @@ def _clear(path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SocketError(f"cannot look at {path}: {error.strerror}") from error
+        raise SocketError(f"cannot look at {path}: {_why(path, error)}") from error
     if not stat.S_ISSOCK(kind):
         raise SocketError(f"{path} exists and is not a socket; move it away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

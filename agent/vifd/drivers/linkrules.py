@@ -13,6 +13,7 @@ NAME_BYTES = 15
 #: IFALIASZ without the closing zero byte.
 ALIAS_BYTES = 255
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 
 
@@ -41,8 +42,19 @@ def _malformed(tap: Tap) -> str | None:
     return None
 
 
-def clash(link: Link, others: Sequence[str] = ()) -> NameClash:
-    """A device that is not the one we look for."""
+def holder(alias: str) -> str:
+    """Whose device it is by its alias, in words; empty where it bears no mark of ours."""
+    if not alias.startswith(MARK):
+        return ""
+    owner = alias.removeprefix(MARK)
+    return f"port {owner} of vifd" if _UUID.fullmatch(owner) else "vifd itself"
+
+
+def clash(link: Link, others: Sequence[str] = (), *, ours: str = "") -> NameClash:
+    """A device that is not the one we look for.
+
+    :param ours: what of vifd's it is, where it is
+    """
     have = f"kind {link.kind or 'physical'}, alias {link.alias!r}"
     facts: dict[str, object] = {
         "kind": "device",
@@ -51,6 +63,8 @@ def clash(link: Link, others: Sequence[str] = ()) -> NameClash:
         "have_kind": link.kind,
         "have_alias": link.alias,
     }
+    if ours:
+        facts["ours"] = ours
     if others:
         facts["others"] = list(others)
     return NameClash(stage="device", facts=facts)
@@ -63,7 +77,8 @@ def complaint(tap: Tap, there: Link | None) -> VifError | None:
     if there is None:
         return None
     if there.alias != tap.alias or there.kind != "tun":
-        return clash(there)
+        # a device of another kind with our own alias is a copy of the mark
+        return clash(there, ours="" if there.alias == tap.alias else holder(there.alias))
     if there.multi_queue != tap.multi_queue:
         return _differs(tap.name, "multi_queue", tap.multi_queue, there.multi_queue)
     return None

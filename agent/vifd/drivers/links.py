@@ -31,7 +31,12 @@ def device_error(name: str, number: int, doing: str) -> VifError:
         return PrivilegeMissing(stage="device", facts={**facts, "action": f"{doing} {name}"})
     if number in (errno.EEXIST, errno.EBUSY):
         have = "it appeared meanwhile, or another process holds it"
-        return NameClash(stage="device", facts={"kind": "device", "name": name, "have": have})
+        return NameClash(
+            f"device {name} cannot be had: {have}", stage="device",
+            facts={"kind": "device", "name": name, "have": have},
+            hint=f"see whose it is (ip -d link show {name}): with an alias that begins with "
+            f"{MARK} it is vifd's own and stays, else remove or rename it",
+        )  # fmt: skip
     if number in (*_GONE, errno.ENOENT) and not os.path.exists(tap.TUN):
         facts["problem"] = f"cannot {doing}: {tap.TUN} is missing"
         return DeviceError(stage="device", facts=facts, hint="load the kernel module tun")

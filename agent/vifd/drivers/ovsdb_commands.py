@@ -158,7 +158,8 @@ class EnsurePorts(Command):
         owner = self.api.replica.owner(port)
         if owner != bridge.uuid:
             there = self.api.replica.columns("Bridge", owner)["name"] if owner else "?"
-            raise port_clash(name, there)
+            row = self.api.replica.port(name)
+            raise port_clash(name, there, row.external_ids if row else {})
 
     def _make(self, txn: Any, bridge: UUID, specs: Sequence[PortSpec]) -> None:
         """Insert rows as the protocol writes them (RFC 7047): the library's row objects take ten

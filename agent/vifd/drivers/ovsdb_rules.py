@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vifd.drivers import PortRow
 from vifd.errors import BackendUnavailable, NameClash
@@ -16,10 +16,22 @@ def decided(row: PortRow) -> bool:
     return row.ofport is not None or bool(row.error)
 
 
-def port_clash(name: str, bridge: str) -> NameClash:
+#: What the external ids of vifd's own rows begin with, and the one that names their port.
+_MARK, _PORT = "vifd-", "vifd-port"
+
+
+def holder(external_ids: Mapping[str, str]) -> str:
+    """Whose row it is by its external ids, in words; empty where it bears no mark of ours."""
+    if port := external_ids.get(_PORT):
+        return f"port {port[:36]} of vifd"
+    return "vifd itself" if any(name.startswith(_MARK) for name in external_ids) else ""
+
+
+def port_clash(name: str, bridge: str, external_ids: Mapping[str, str]) -> NameClash:
     """A port of this name is on another bridge."""
     facts = {"kind": "port", "name": name, "have": f"on bridge {bridge}", "bridge": bridge}
-    return NameClash(facts=facts, stage="ovsdb")
+    ours = holder(external_ids)
+    return NameClash(facts={**facts, **({"ours": ours} if ours else {})}, stage="ovsdb")
 
 
 def unavailable(problem: str) -> BackendUnavailable:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from vifd.errors.base import Owner, Scope, VifError
 
@@ -47,16 +48,46 @@ class PrivilegeMissing(DeviceError):
 
 
 class NameClash(VifError):
-    """The name or number is taken by something that vifd did not make."""
+    """The name or number is taken, by something that vifd did not make or by a port of its own.
+
+    Which of the two decides what an operator is told: ``facts.ours`` says what of vifd's it is, and
+    nothing of vifd's may ever be called foreign. A guest may be using it.
+    """
 
     code = "E_PLUG_NAME_CLASH"
-    reached = "a device, bridge or port of the wanted name that does not bear our mark"
+    reached = (
+        "a device, bridge or port of the wanted name that does not bear our mark, or another port "
+        "of vifd's that has the name already"
+    )
     klass = "plug"
     http = 409
     cni = 5
     owner: ClassVar[Owner] = "operator"
     template = "{kind} {name} exists and is not ours: {have}"
     remediation = "remove or rename the foreign object; vifd does not touch what it did not make"
+    _OURS = "{kind} {name} belongs to {ours}: {have}"
+    _LEAVE = (
+        "leave it as it is, it may be in use: give this port another id or name, or unplug the "
+        "other one first if it is not wanted any more (vifctl port list)"
+    )
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        hint: str | None = None,
+        **more: Any,
+    ) -> None:
+        if facts and facts.get("ours"):
+            message = message or self._OURS.format_map(_Forgiving(facts))
+            hint = hint or self._LEAVE
+        super().__init__(message, facts=facts, hint=hint, **more)
+
+
+class _Forgiving(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
 
 
 class BackendError(VifError):

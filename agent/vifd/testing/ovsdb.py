@@ -201,7 +201,7 @@ class FakeOvsdb(Faults):
             for spec in specs:
                 there = self._ports.get(spec.name)
                 if there is not None and there.bridge != bridge:
-                    raise port_clash(spec.name, there.bridge)
+                    raise port_clash(spec.name, there.bridge, there.external_ids)
             rows = {spec.name: self._wanted(bridge, spec) for spec in specs}
             changed = [name for name, row in rows.items() if self._ports.get(name) != row]
             self._ports.update(rows)

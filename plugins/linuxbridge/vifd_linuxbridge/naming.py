@@ -33,7 +33,7 @@ def device_name(attachment: Attachment, ledger: Mapping[str, Entry]) -> str:
             facts = {"kind": "MAC", "address": mac, "other": other}
             raise DuplicateAddress(facts=facts, port=own, stage="name")
         if other.startswith(begin):
-            have = f"the name for port {other}"
-            facts = {"kind": "device name", "name": f"tap{begin}", "have": have}
+            facts = {"kind": "device name", "name": f"tap{begin}", "have": "their ids begin alike",
+                     "ours": f"port {other} of vifd"}  # fmt: skip
             raise NameClash(facts=facts, port=own, stage="name")
     return f"tap{begin}"

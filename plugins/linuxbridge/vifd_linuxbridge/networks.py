@@ -105,6 +105,8 @@ class Networks:
             return
         if device.master is not None:
             facts = {"kind": "interface", "name": name, "have": "a port of another bridge"}
+            if marks.is_network(device.link.alias):
+                facts["ours"] = f"network {marks.network_of(device.link.alias)} of vifd"
             raise NameClash(facts=facts, stage="uplink")
         addresses = self._bridging.addresses(name)
         if addresses and not self._settings.enslave_addressed:
@@ -222,9 +224,13 @@ def _foreign(names: LinuxWiring, bridge: Device | None) -> None:
 
 
 def _clash(device: Device, have: str) -> NameClash:
-    return NameClash(
-        facts={"kind": "bridge", "name": device.link.name, "have": have}, stage="bridge"
-    )
+    facts = {"kind": "bridge", "name": device.link.name, "have": have}
+    alias = device.link.alias
+    if marks.is_network(alias):
+        facts["ours"] = f"network {marks.network_of(alias)} of vifd"
+    elif alias.startswith(MARK):
+        facts["ours"] = f"port {alias.removeprefix(MARK)[:36]} of vifd"
+    return NameClash(facts=facts, stage="bridge")
 
 
 def addressed(name: str, addresses: list[str]) -> VifError:

@@ -143,6 +143,7 @@ def _each(batch: Sequence[Item], work: Callable[[Item], Wiring]) -> Outcomes:
 
 
 def _taken(kind: str, name: str, port_id: str) -> NameClash:
-    facts = {"kind": kind, "name": name, "have": f"port {port_id} has it"}
+    facts = {"kind": kind, "name": name, "have": "it is in its binding profile",
+             "ours": f"port {port_id} of vifd"}  # fmt: skip
     hint = "each port needs a device or socket of its own; correct the binding profile"
     return NameClash(facts=facts, stage="name", hint=hint)

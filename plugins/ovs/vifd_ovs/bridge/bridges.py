@@ -130,7 +130,8 @@ class Bridges:
         row = self.ovsdb.port(name)
         if row is not None and marks.PATCH not in row.external_ids:
             have = f"a port on bridge {row.bridge}"
-            raise NameClash(facts={"kind": "port", "name": name, "have": have}, stage="patch")
+            facts = {"kind": "port", "name": name, "have": have, **marks.ours(row)}
+            raise NameClash(facts=facts, stage="patch")
         spec = PortSpec(
             name, tag=tag, type="patch", options={"peer": peer},
             external_ids={marks.PATCH: leads_to},

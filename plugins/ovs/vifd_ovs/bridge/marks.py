@@ -118,6 +118,16 @@ def is_ours(ids: Mapping[str, str]) -> bool:
     return PORT in ids or PATCH in ids
 
 
+def ours(row: PortRow | None) -> dict[str, str]:
+    """For the facts of a refusal: what of vifd's a row is, where it is; no hint may call that
+    foreign."""
+    owner = row.external_ids.get(PORT, "") if row is not None else ""
+    if owner:
+        return {"ours": f"port {owner[:36]} of vifd"}
+    mine = row is not None and (is_ours(row.external_ids) or BRIDGE in row.external_ids)
+    return {"ours": "vifd itself"} if mine else {}
+
+
 def wiring_of(row: PortRow) -> OvsWiring:
     """The names and numbers of a port, rebuilt from its row: enough to remove it.
 

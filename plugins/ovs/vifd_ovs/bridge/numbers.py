@@ -99,7 +99,10 @@ def device(prefix: str, attachment: Attachment, taken: Taken) -> str:
     holder = taken.devices.get(name)
     if holder is not None:
         raise NameClash(
-            facts={"kind": "device name", "name": name, "have": f"the device of port {holder}"},
+            facts={
+                "kind": "device name", "name": name, "have": "their ids begin alike",
+                "ours": f"port {holder} of vifd",
+            },
             port=attachment.id, stage="name",
         )  # fmt: skip
     return name

@@ -254,11 +254,12 @@ class PortPlugging(abc.ABC):
             facts = {"backend": "Open vSwitch", "problem": f"{work.device}: {problem}"}
             return BackendError(facts={**facts, "device": work.device, "wanted": wanted})
         others = self.drivers.ovsdb.ports(work.names.bridge)
-        holder = next((r.name for r in others if r.ofport == wanted), "unknown")
+        holder = next((r for r in others if r.ofport == wanted), None)
         return NameClash(
             facts={
-                "kind": "OpenFlow port number", "name": wanted, "have": f"port {holder}",
-                "got": row.ofport,
+                "kind": "OpenFlow port number", "name": wanted,
+                "have": f"port {holder.name if holder else 'unknown'}", "got": row.ofport,
+                **marks.ours(holder),
             }
         )  # fmt: skip
 
@@ -277,4 +278,5 @@ def _clash(work: Work, row: PortRow | None) -> NameClash | None:
     ):
         return None
     have = f"a port on bridge {row.bridge} without the mark of this port"
-    return NameClash(facts={"kind": "port", "name": work.device, "have": have})
+    facts = {"kind": "port", "name": work.device, "have": have, **marks.ours(row)}
+    return NameClash(facts=facts)
