@@ -113,7 +113,7 @@ class Ovsdb(Protocol):
 
     def facts(self) -> dict[str, Any]:
         """The Open_vSwitch row: ``ovs_version``, ``db_version``, ``datapath_types``,
-        ``iface_types``, ``dpdk_initialized``, ``system_id``, ``other_config``."""
+        ``iface_types``, ``dpdk_initialized``, ``system_id``, ``other_config``, ``external_ids``."""
 
     def bridge(self, name: str) -> Bridge | None: ...
 

@@ -76,7 +76,8 @@ class Ovsdb:
         for name in ("datapath_types", "iface_types"):
             found[name] = sorted(root.get(name, ()))
         found["other_config"] = dict(root.get("other_config", {}))
-        found["system_id"] = root.get("external_ids", {}).get("system-id")
+        found["external_ids"] = dict(root.get("external_ids", {}))
+        found["system_id"] = found["external_ids"].get("system-id")
         return found
 
     def bridge(self, name: str) -> Bridge | None:

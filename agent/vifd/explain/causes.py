@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from vifd.explain import phrases as say
+from vifd.explain import wired
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
@@ -140,6 +141,8 @@ CAUSES: tuple[Cause, ...] = (
           f"{_WHO}; until vifd sets it again, the switch refuses first fragments of UDP, TCP and "
           "ICMPv6"),
     Cause(Name.FLOWS, ("flows.*",), say.flows_differ, _WHO, explains=("trace.*",)),
+    # --- what another program makes for the port
+    *(Cause(Name.WIRING, *row) for row in wired.ROWS),
     # --- the packet filter
     Cause(Name.FILTER, ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",
           explains=("nft.*",)),

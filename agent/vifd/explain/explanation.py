@@ -19,6 +19,7 @@ class Name(StrEnum):
     SWITCH = "switch"
     PORT = "port"
     FLOWS = "flows"
+    WIRING = "wiring"  #: what another program makes for the port, on a bridge of its own
     FILTER = "filter"
     UPLINK = "uplink"
     TRACE = "trace"

@@ -19,8 +19,8 @@ _ALWAYS = (
 )  # fmt: skip
 #: Steps that are on the host.
 ON_HOST = (
-    Name.DEVICE, Name.SWITCH, Name.PORT, Name.FLOWS, Name.FILTER, Name.UPLINK, Name.TRACE,
-    Name.GUEST,
+    Name.DEVICE, Name.SWITCH, Name.PORT, Name.FLOWS, Name.WIRING, Name.FILTER, Name.UPLINK,
+    Name.TRACE, Name.GUEST,
 )  # fmt: skip
 
 
@@ -236,6 +236,7 @@ _SAYS = {
     Name.SWITCH: _switch,
     Name.PORT: _port,
     Name.FLOWS: _flows,
+    Name.WIRING: _generic,
     Name.FILTER: _filter,
     Name.UPLINK: _uplink,
     Name.TRACE: _trace,

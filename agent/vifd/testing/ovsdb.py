@@ -91,6 +91,7 @@ class FakeOvsdb(Faults):
             "dpdk_initialized": False,
             "system_id": "fake",
             "other_config": {},
+            "external_ids": {"system-id": "fake"},
             **self.root,
         }
 

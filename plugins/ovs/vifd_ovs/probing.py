@@ -8,6 +8,7 @@ from vifd.drivers import Drivers
 from vifd.plugin import Health, Probe
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.reach import unreachable
 from vifd_ovs.bridge.uplinks import lacking, physical_networks
 from vifd_ovs.options import Settings
@@ -31,6 +32,9 @@ def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:
             "the Open vSwitch database cannot be reached: start Open vSwitch, or correct "
             "ovsdb_connection in [openvswitch] of agent.conf"
         )
+        return
+    if owned := taken_by_ovn(drivers.ovsdb.facts(), settings.bridge):
+        yield owned
         return
     bridge = drivers.ovsdb.bridge(settings.bridge)
     yield from unreachable(drivers, bridge)

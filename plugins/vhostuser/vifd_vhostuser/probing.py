@@ -15,6 +15,7 @@ from vifd.drivers import Drivers
 from vifd.plugin import Health, Probe
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.numbers import ID_CHARACTERS
 from vifd_ovs.bridge.reach import unreachable
 from vifd_ovs.bridge.uplinks import lacking, physical_networks
@@ -64,6 +65,8 @@ class Probing:
                 "ovsdb_connection in [openvswitch] of agent.conf"
             )
             return
+        if owned := taken_by_ovn(self.root, self.settings.bridge):
+            yield owned
         config = self.root.get("other_config") or {}
         if not self.root.get("dpdk_initialized"):
             asked = config.get("dpdk-init", "not set")

@@ -14,6 +14,11 @@ from vifd.engine.job import Job
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes, VifPlugin
 
+#: What follows for a port that waits for somebody else.
+_KEPT = (
+    "the finding lies with another program or an operator; what was made stays, and the port is "
+    "active by itself once that is mended"
+)
 #: Batches up to this size are traced port by port; of larger ones, this many ports are.
 TRACED = 16
 #: After so many seconds in which a port did not become clean it is plugged once more; the next
@@ -26,6 +31,12 @@ GRACE = 0.25
 def traced(jobs: Sequence[Job]) -> set[str]:
     """Some of the ports, all of a small batch."""
     return {j.id for j in random.sample(jobs, min(TRACED, len(jobs)))}
+
+
+def _waits_for_others(job: Job) -> bool:
+    """Whether all that is missing of an open port is neither ours to make nor to mend."""
+    report = job.report
+    return job.opened and report is not None and report.beyond_repair
 
 
 @dataclass(frozen=True)
@@ -166,8 +177,16 @@ class Attempt:
         return close
 
     def take_back(self, jobs: Iterable[Job]) -> None:
-        """Undo what a failed attempt made; what stood before it stays."""
+        """Undo what a failed attempt made; what stood before it stays.
+
+        So does what was made and waits for somebody else: a device that is taken away helps neither
+        a guest that is to start nor the program that has not wired its port yet.
+        """
         for job in jobs:
+            if job.error is not None and _waits_for_others(job):
+                job.error.hint = _KEPT
+                job.item.undo.keep()
+                continue
             if job.error is None:
                 job.item.undo.keep()
                 continue

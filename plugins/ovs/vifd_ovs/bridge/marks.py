@@ -62,7 +62,7 @@ def external_ids(attachment: Attachment, wiring: OvsWiring, plugin: str) -> dict
     if wiring.port_tag is not None:
         ids[TAG] = str(wiring.tag)
     if wiring.before is not None:
-        ids[BEFORE] = packing.as_text(packing.pack_value(msgspec.to_builtins(wiring.before)))
+        ids |= before_ids(wiring.before)
     if attachment.instance_id:
         ids["vm-uuid"] = attachment.instance_id
     return ids
@@ -86,6 +86,11 @@ def document_of(row: PortRow, role: Role) -> dict[str, Any] | None:
     """The attachment document in a row of ours, or ``None`` where there is none to be read."""
     document = from_text(row.external_ids.get(DOCUMENT, ""))
     return None if document is None else {**document, "role": role.value}
+
+
+def before_ids(before: Before) -> dict[str, str]:
+    """The external id that keeps what an adopted port was."""
+    return {BEFORE: packing.as_text(packing.pack_value(msgspec.to_builtins(before)))}
 
 
 def before_of(ids: Mapping[str, str]) -> Before | None:

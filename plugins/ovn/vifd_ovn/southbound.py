@@ -1,0 +1,96 @@
+"""What OVN's southbound database says of a logical port: asked only when somebody asks why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vifd_ovn.jsonrpc import Unanswered, ask
+
+_DATABASE = "OVN_Southbound"
+_NO_ROW = ["set", []]
+
+
+@dataclass(frozen=True)
+class PortBinding:
+    """A row of Port_Binding.
+
+    :param kind: empty for a plain port of a guest
+    :param up: what OVN says of it; ``None`` where it says nothing
+    :param chassis: the name of the chassis that has it, or empty
+    :param requested: the chassis that alone may have it, or empty
+    """
+
+    kind: str
+    up: bool | None
+    chassis: str
+    requested: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was read.
+
+    :param binding: ``None`` where there is no such logical port
+    :param problem: why nothing could be read; then nothing else counts
+    """
+
+    binding: PortBinding | None = None
+    problem: str = ""
+
+
+def read(remotes: str, port_id: str, timeout: float) -> Answer:
+    """Ask the first database that answers.
+
+    :param remotes: the value of ``ovn-remote``: addresses, separated by commas
+    :param timeout: seconds, for each of them
+    """
+    problems = []
+    for address in (word.strip() for word in remotes.split(",")):
+        if not address:
+            continue
+        try:
+            return Answer(_read(address, port_id, timeout))
+        except Unanswered as error:
+            problems.append(str(error))
+    return Answer(problem="; ".join(problems) or "no address is set")
+
+
+def _read(address: str, port_id: str, timeout: float) -> PortBinding | None:
+    where = [["logical_port", "==", port_id]]
+    rows = _select(address, "Port_Binding", where, timeout)
+    if not rows:
+        return None
+    row = rows[0]
+    options = _map(row.get("options"))
+    return PortBinding(
+        kind=str(row.get("type") or ""),
+        up=row["up"] if isinstance(row.get("up"), bool) else None,
+        chassis=_chassis(address, row.get("chassis"), timeout),
+        requested=options.get("requested-chassis", ""),
+    )
+
+
+def _chassis(address: str, reference: Any, timeout: float) -> str:
+    """The name of the chassis that a reference stands for."""
+    if not reference or reference == _NO_ROW:
+        return ""
+    rows = _select(address, "Chassis", [["_uuid", "==", reference]], timeout)
+    return str(rows[0].get("name") or "") if rows else ""
+
+
+def _select(address: str, table: str, where: list[Any], timeout: float) -> list[dict[str, Any]]:
+    operation = {"op": "select", "table": table, "where": where}
+    answer = ask(address, "transact", [_DATABASE, operation], timeout)
+    result = answer[0] if isinstance(answer, list) and answer else None
+    if not isinstance(result, Mapping) or "rows" not in result:
+        raise Unanswered(f"{address}: {table}: {result}")
+    return list(result["rows"])
+
+
+def _map(value: Any) -> dict[str, str]:
+    """A map column in the form of RFC 7047."""
+    if isinstance(value, list) and len(value) == 2 and value[0] == "map":
+        return {str(key): str(item) for key, item in value[1]}
+    return {}

@@ -1,0 +1,81 @@
+"""What ovn-controller was told of this host, in the Open_vSwitch row. Pure.
+
+The keys are those of ovn-controller(8). One may end in ``-`` and the chassis' name, for hosts with
+several ovn-controllers on one database; such a key comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: The bridge that ovn-controller takes where none is named.
+BRIDGE = "br-int"
+
+
+@dataclass(frozen=True)
+class Chassis:
+    """One ovn-controller's settings.
+
+    :param name: of the chassis: ``system-id``
+    :param remote: where its southbound database is
+    :param bridge: the integration bridge, which is OVN's own
+    :param encap_types: the tunnel types, the preferred one first; empty where none is set
+    :param encap_ip: the address of the tunnel endpoint, empty where none is set
+    :param mappings: physical network to bridge
+    """
+
+    name: str
+    remote: str
+    bridge: str = BRIDGE
+    encap_types: tuple[str, ...] = ()
+    encap_ip: str = ""
+    mappings: Mapping[str, str] = field(default_factory=dict)
+
+
+def chassis_of(facts: Mapping[str, Any]) -> Chassis | None:
+    """The chassis that a switch's database describes; ``None`` where OVN was not set up.
+
+    :param facts: :meth:`vifd.drivers.Ovsdb.facts`
+    """
+    ids: Mapping[str, str] = facts.get("external_ids") or {}
+    name = str(ids.get("system-id") or facts.get("system_id") or "")
+
+    def told(key: str) -> str:
+        return str(ids.get(f"{key}-{name}") or ids.get(key) or "").strip()
+
+    remote = told("ovn-remote")
+    if not remote:
+        return None
+    return Chassis(
+        name=name,
+        remote=remote,
+        bridge=told("ovn-bridge") or BRIDGE,
+        encap_types=_words(told("ovn-encap-type")),
+        encap_ip=told("ovn-encap-ip"),
+        mappings=_mappings(told("ovn-bridge-mappings")),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _mappings(text: str) -> dict[str, str]:
+    pairs = (word.partition(":") for word in _words(text))
+    return {physnet.strip(): bridge.strip() for physnet, _, bridge in pairs if physnet and bridge}
+
+
+def taken_by_ovn(facts: Mapping[str, Any], bridge: str) -> str:
+    """Why a plugin with flows of its own must keep off a bridge, in words; empty where it need not.
+
+    ovn-controller owns every flow of its integration bridge and removes what it does not know.
+    """
+    chassis = chassis_of(facts)
+    if chassis is None or chassis.bridge != bridge:
+        return ""
+    return (
+        f"bridge {bridge} belongs to ovn-controller (external_ids:ovn-remote is {chassis.remote}): "
+        "the plugin ovn plugs ports there; or set integration_bridge to a bridge of vifd's own"
+    )
