@@ -18,6 +18,7 @@ from vifd.drivers.linux import (
     Bridging,
     Device,
     FdbEntry,
+    FilterChain,
     Nft,
     Program,
     Spec,
@@ -30,6 +31,7 @@ from vifd.openflow.monitor import Update
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
+    "FilterChain",
     "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
     "Tap", "Tracer", "VlanSpec", "VxlanSpec",
 ]  # fmt: skip

@@ -40,11 +40,22 @@ _WANTED = frozenset(
 )
 _INFO = frozenset((ifla.KIND, ifla.DATA, ifla.SLAVE_KIND, ifla.SLAVE_DATA))
 _SLAVE = frozenset(
-    (ifla.STATE, ifla.LEARNING, ifla.FLOOD, ifla.MCAST_FLOOD, ifla.BCAST_FLOOD, ifla.ISOLATED)
+    (
+        ifla.STATE,
+        ifla.LEARNING,
+        ifla.FLOOD,
+        ifla.MCAST_FLOOD,
+        ifla.BCAST_FLOOD,
+        ifla.ISOLATED,
+        ifla.LOCKED,
+        ifla.NEIGH_SUPPRESS,
+    )
 )
 #: Of the data of each kind what is looked at.
 _OF_KIND = {
-    "bridge": frozenset((ifla.STP, ifla.VLAN_FILTERING, ifla.OPTIONS)),
+    "bridge": frozenset(
+        (ifla.STP, ifla.VLAN_FILTERING, ifla.OPTIONS, ifla.SNOOPING, *ifla.NF_CALLS)
+    ),
     "vlan": frozenset((ifla.VLAN_ID,)),
     "vxlan": frozenset(
         (
@@ -89,9 +100,30 @@ def device(message: bytes) -> Device:
         learning=_flag(slave.get(ifla.LEARNING)),
         forwarding=slave[ifla.STATE][0] == ifla.FORWARDING if ifla.STATE in slave else None,
         isolated=_flag(slave.get(ifla.ISOLATED)),
+        stops=_stops(slave, passes=link.up and link.carrier),
         broadcasts=_both(_flag(slave.get(ifla.MCAST_FLOOD)), _flag(slave.get(ifla.BCAST_FLOOD))),
     )
     return _special(plain, data)
+
+
+#: States of a port of a bridge, by number.
+_STATES = ("disabled", "listening", "learning", "forwarding", "blocking")
+
+
+def _stops(slave: dict[int, bytes], *, passes: bool) -> tuple[str, ...]:
+    """What keeps frames from passing at a port.
+
+    :param passes: whether the device is up and has a carrier: one that is not is disabled by itself
+    """
+    state = slave[ifla.STATE][0] if ifla.STATE in slave else ifla.FORWARDING
+    found = []
+    if passes and state != ifla.FORWARDING:
+        found.append(f"its state is {_STATES[state] if state < len(_STATES) else state}")
+    if _flag(slave.get(ifla.LOCKED)):
+        found.append("it is locked")
+    if _flag(slave.get(ifla.NEIGH_SUPPRESS)):
+        found.append("it suppresses requests for neighbours")
+    return tuple(found)
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
@@ -109,7 +141,11 @@ def _special(plain: Device, data: dict[int, bytes]) -> Device:
                 if options is None
                 else bool(_U32.unpack_from(options)[0] & ifla.NO_LINK_LOCAL_LEARNING)
             )
-            return replace(plain, stp=stp, vlan_filtering=filtering, quiet=quiet)
+            calls = tuple(w for n, w in ifla.NF_CALLS.items() if _flag(data.get(n)))
+            return replace(
+                plain, stp=stp, vlan_filtering=filtering, quiet=quiet, calls=calls,
+                snooping=_flag(data.get(ifla.SNOOPING)),
+            )  # fmt: skip
         case "vlan":
             return replace(plain, number=_number(data.get(ifla.VLAN_ID)))
         case "vxlan":

@@ -19,6 +19,7 @@ from vifd.drivers import (
     VxlanSpec,
     brdevice,
     brnl,
+    hindrances,
     netlink,
     tap,
     tcguard,
@@ -106,6 +107,10 @@ class Bridging:
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._lacking, kind)
+
+    def hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._hindrances, names)
 
     def filtered(self) -> list[str]:
         """See :class:`vifd.drivers.Bridging`."""
@@ -298,6 +303,12 @@ class Bridging:
             self._guarding = problem is None
             return problem
         return None
+
+    def _hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
+        try:
+            return hindrances.read(self._socket, [n for n in names if refusal(n) is None])
+        except OSError as error:
+            raise device_error(", ".join(names), error.errno or 0, "read what is on") from error
 
     @staticmethod
     def _filtered() -> list[str]:

@@ -102,6 +102,10 @@ class Device:
     :param quiet: of a bridge: whether it learns nothing from frames to the link-local groups, which
         it keeps to itself; ``None`` where the kernel does not tell
     :param vlan_filtering: of a bridge; ``None`` where the kernel does not tell
+    :param snooping: of a bridge: whether it forwards groups only to who asked for them
+    :param calls: of a bridge: which of the host's own IP filters see its frames, whatever the
+        settings of the host say (``iptables``, ``ip6tables``, ``arptables``)
+    :param stops: of a port: in words what keeps frames from passing besides, by somebody's choice
     :param number: VLAN id or VNI
     :param local: of a VXLAN device
     :param group: of a VXLAN device
@@ -118,6 +122,9 @@ class Device:
     stp: bool | None = None
     quiet: bool | None = None
     vlan_filtering: bool | None = None
+    snooping: bool | None = None
+    calls: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
     number: int | None = None
     local: str = ""
     group: str = ""
@@ -205,12 +212,43 @@ class Bridging(Protocol):
         with a feature (``vlan_filtering``), or guard devices (``guard``); ``None`` where it can.
         Leaves nothing."""
 
+    def hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """In words, by device, what other software put on it: traffic control that drops, sends
+        elsewhere or rewrites, addresses of the host, a master, a queue of no length."""
+
     def filtered(self) -> list[str]:
         """The settings by which the host's own IP filters see bridged frames, e.g.
         ``net.bridge.bridge-nf-call-iptables``."""
 
     def close(self) -> None:
         """End the driver's thread and socket. Devices stay."""
+
+
+@dataclass(frozen=True)
+class FilterChain:
+    """A base chain of other software that refuses something.
+
+    :param family: ``ip``, ``ip6``, ``inet``, ``arp``, ``bridge`` or ``netdev``
+    :param hook: where it is called, in the words of ``nft``
+    :param devices: of the family ``netdev``
+    :param drops: whether it drops what no rule accepts
+    :param refusing: how many rules drop or reject
+    """
+
+    family: str
+    table: str
+    name: str
+    hook: str
+    devices: tuple[str, ...] = ()
+    drops: bool = False
+    refusing: int = 0
+
+    def __str__(self) -> str:
+        does = ["drops what no rule accepts"] if self.drops else []
+        does += [f"{self.refusing} rules refuse"] if self.refusing else []
+        return (
+            f"table {self.family} {self.table}, chain {self.name} ({self.hook}): {', '.join(does)}"
+        )
 
 
 class Nft(Protocol):
@@ -252,6 +290,10 @@ class Nft(Protocol):
     def lacking(self, family: str) -> str | None:
         """Why the kernel takes no chains of a family (``netdev``, ``bridge``); ``None`` where it
         does. Makes nothing."""
+
+    def others(self, ours: str) -> tuple[FilterChain, ...]:
+        """Base chains of any family that refuse something; without those of the table ``ours``.
+        Read again only when somebody else changed a table."""
 
     def delete_table(self, table: str) -> None:
         """Remove the table with everything in it; one that is gone is no error."""

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from vifd.drivers import nftdeaf, nftfamilies, nftnl
+from vifd.drivers import FilterChain, nftdeaf, nftfamilies, nftnl
 from vifd.drivers.netlink import APPEND, CREATE, Message
 from vifd.drivers.nftevents import NftEvents, open_socket
 from vifd.drivers.nftsocket import NftSocket, Refused
+from vifd.drivers.otherfilters import OtherFilters
 from vifd.errors import BackendError, BackendUnavailable, PrivilegeMissing, VifError
 from vifd.nft.expr import Verdict
 from vifd.nft.objects import Chain, Change, Element, Hook, Rule
@@ -43,6 +44,7 @@ class Nft:
         self._known = Known()
         #: families that this kernel was found to take chains of
         self._able: set[str] = set()
+        self._filters, self._minding = OtherFilters(), False
         try:
             self._socket = NftSocket()
             self._ear = open_socket()
@@ -177,6 +179,17 @@ class Nft:
         rules = [rule for at, name, rule in map(nftnl.parse_rule, bodies)
                  if (at, name) == (table, chain.name)]  # fmt: skip
         return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
+
+    def others(self, ours: str) -> tuple[FilterChain, ...]:
+        """See :class:`vifd.drivers.Nft`."""
+        if not self._minding:
+            self._minding = True
+            self.subscribe(self._filters.changed)
+        with self._lock:
+            try:
+                return self._filters.get(self._talk, ours)
+            except OSError as error:
+                raise failure(error.errno or 0, "read the filters of others") from error
 
     def list_chains(self, table: str) -> dict[str, Chain]:
         """See :class:`vifd.drivers.Nft`."""

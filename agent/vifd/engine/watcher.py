@@ -176,6 +176,10 @@ class Watcher:
                 self._changes[_RULES] = self._changes.get(_RULES, 0) + 1
             self._poke_verifiers()
             self._suspect_all()
+        else:
+            # a filter of other software may be in the way, or no longer
+            self._strangers = True
+            self._wake.set()
 
     def _leads_out(self, name: str, bridge: str | None = None) -> bool:
         """Whether networks leave the host by this device or switch port, as the plugins say. What

@@ -80,6 +80,8 @@ CAUSES: tuple[Cause, ...] = (
           f"{_WHO}; `mtu_request` in the switch's database sets it too", explains=("vhost.mtu",)),
     Cause(Name.DEVICE, ("device.mac",), say.device_value("the MAC address"), _WHO),
     Cause(Name.DEVICE, ("device.ipv6",), say.device_ipv6, _WHO),
+    Cause(Name.DEVICE, ("device.others",), say.put_on_device,
+          "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
     Cause(Name.DEVICE, ("device.multi_queue",), say.device_queues,
           "unplug the port and plug it again: a device keeps the kind it was made with"),
     Cause(Name.DEVICE, ("socket",), say.socket_deleted,
@@ -100,6 +102,11 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.SWITCH, ("flows",), say.switch_silent, say.START_SWITCH,
           explains=("flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state",
                     "ovsdb.ifindex", "patch", "uplink.*", "vhost.*")),
+    Cause(Name.SWITCH, ("bridge.up",), say.mapped_down, "set it up: `ip link set BRIDGE up`",
+          explains=("bridge.stops",)),
+    Cause(Name.SWITCH, ("bridge.snooping",), say.snooping,
+          "turn it off (`ip link set BRIDGE type bridge mcast_snooping 0`), or have a querier on "
+          "the network"),
     Cause(Name.SWITCH, ("bridge",), say.linux_bridge, _WHO,
           explains=("bridge.*", "uplink*")),
     # --- the port on the switch
@@ -129,6 +136,9 @@ CAUSES: tuple[Cause, ...] = (
           explains=("vhost.*",)),
     Cause(Name.PORT, ("bridge.port",), say.not_enslaved, _WHO,
           explains=("bridge.*", "device.carrier")),
+    Cause(Name.PORT, ("bridge.stops",), say.port_stops,
+          "`bridge link set dev DEVICE state 3`, `locked off` or `neigh_suppress off` takes it "
+          "back"),
     Cause(Name.PORT, ("ovsdb.*", "vhost.*", "bridge.*"), say.plain, _WHO),
     # --- flows
     Cause(Name.FLOWS, ("trace.*",), say.foreign_flow,
@@ -149,6 +159,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.FILTER, ("nft.prerouting", "nft.input", "nft.postrouting"), say.filter_differs,
           f"{_WHO}; another program may flush the whole rule set", explains=("nft.*",),
           applies=_missing),
+    Cause(Name.FILTER, ("nft.others",), say.filter_of_others,
+          "have that software accept bridged frames, or keep its filters from them: "
+          "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables)"),
     Cause(Name.FILTER, ("nft.rules", "nft.targets"), say.filter_differs, _WHO,
           explains=("nft.from",)),
     Cause(Name.FILTER, ("nft.*",), say.filter_differs,

@@ -174,6 +174,29 @@ def port_stopped(finding: Evidence, _: Subject) -> str:
     return f"an OpenFlow setting stops frames at a switch port: {value(finding.have)}"
 
 
+def port_stops(finding: Evidence, subject: Subject) -> str:
+    return f"{subject.device} passes nothing as a port of {subject.bridge}: {value(finding.have)}"
+
+
+def mapped_down(_: Evidence, subject: Subject) -> str:
+    return f"bridge {subject.bridge} is down"
+
+
+def snooping(_: Evidence, subject: Subject) -> str:
+    return (
+        f"bridge {subject.bridge} snoops on multicast: frames to groups, of IPv6 neighbour "
+        "discovery among them, may be lost"
+    )
+
+
+def put_on_device(finding: Evidence, _: Subject) -> str:
+    return f"other software put something on the device: {value(finding.have)}"
+
+
+def filter_of_others(finding: Evidence, subject: Subject) -> str:
+    return f"filters of other software see frames of {subject.device}: {value(finding.have)}"
+
+
 def port_twin(finding: Evidence, _: Subject) -> str:
     return f"another port bears the same iface-id: {value(finding.have)}"
 

@@ -49,6 +49,8 @@ class FakeBridging(Faults):
         self._states: dict[str, _State] = {}
         #: What :meth:`filtered` answers.
         self.netfilter: list[str] = []
+        #: what other software put on devices, in words
+        self.put_on: dict[str, list[str]] = {}
         self._fdb: dict[tuple[int, str, int | None], FdbEntry] = {}
 
     # What a test does to the host, past the driver.
@@ -199,6 +201,11 @@ class FakeBridging(Faults):
         with self._call("lacking"):
             known = kind in KINDS and kind not in self._missing
             return None if known else f"the kernel cannot make {kind}"
+
+    def hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """What a test said."""
+        with self._call("hindrances"):
+            return {name: self.put_on[name] for name in names if name in self.put_on}
 
     def filtered(self) -> list[str]:
         """See :class:`vifd.drivers.Bridging`."""

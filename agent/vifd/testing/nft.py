@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from vifd.drivers import FilterChain
 from vifd.errors import BackendError
 from vifd.nft.expr import Lookup, Verdict
 from vifd.nft.objects import Chain, Change, Element, Set
@@ -31,6 +32,8 @@ class FakeNft(Faults):
         self.missing: set[str] = set()
         self._tables: dict[str, _Table] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        #: base chains of other software that refuse something
+        self.of_others: list[FilterChain] = []
 
     # What a test does to the host, past the driver.
 
@@ -119,6 +122,10 @@ class FakeNft(Faults):
         """See :class:`vifd.drivers.Nft`."""
         with self._call("delete_table"):
             self._tables.pop(table, None)
+
+    def others(self, ours: str) -> tuple[FilterChain, ...]:
+        """What a test put there."""
+        return tuple(chain for chain in self.of_others if chain.table != ours)
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """See :class:`vifd.drivers.Nft`."""

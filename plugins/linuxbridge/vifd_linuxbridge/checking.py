@@ -10,6 +10,7 @@ from vifd.model import Evidence, Report
 from vifd.nft.objects import Chain, Rule
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.guarding import SHUT, guard
 from vifd_linuxbridge.networks import bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
@@ -30,7 +31,7 @@ class Checking:
 
     def __init__(
         self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
-        batch: Batch, *, guarding: bool,
+        batch: Batch, *, guarding: bool, ways: Mapping[str, Sequence[str]],
     ) -> None:  # fmt: skip
         self.bridging = bridging
         self.nft = nft
@@ -38,6 +39,7 @@ class Checking:
         self.clock = clock
         self.batch = batch
         self.guarding = guarding
+        self.ways = ways
 
     def run(self) -> dict[str, Report]:
         """A report for every port."""
@@ -53,6 +55,8 @@ class Checking:
         filters = self._filters(works)
         entries = self._entries(works)
         guards = self._guards(works)
+        resting = [w for w in works if w.item.settled or w.item.thorough]
+        beside = Beside(self.bridging, self.nft, self.ways, resting)
         for work in works:
             judged, gate = filters(work)
             device = devices.get(work.device)
@@ -61,6 +65,8 @@ class Checking:
             facts += [*base, *judged]
             facts += network_evidence(work, devices, self.settings)
             facts += entries.get(work.id, [])
+            if work.item.settled or work.item.thorough:
+                facts += beside.evidence(work, device)
             passing = gate and device is not None and device.master is not None
             reports[work.id] = Report(facts, at=self.clock(), passing=passing)
         return reports

@@ -72,7 +72,8 @@ class Networks:
             lower = self._lower(names)
             spec = uplink_spec(names, self._settings, lower, _at_least(uplink, mtu))
             uplink = self._bridging.make(spec)
-        if uplink is None or uplink.master != index or not uplink.link.up or names.vlan:
+        as_it_is = uplink is not None and uplink.master == index and uplink.link.up
+        if uplink is None or not as_it_is or names.vlan or port_problem(uplink):
             self._enslave_uplink(names)
 
     def _lower(self, names: LinuxWiring) -> str:
@@ -186,10 +187,25 @@ def bridge_problem(names: LinuxWiring, device: Device | None, mtu: int) -> str:
         return "IPv6 is on"
     if device.stp:
         return "a spanning tree runs"
+    if device.snooping:
+        return "it snoops on multicast"
     if device.quiet is False:
         return "it learns from frames that it does not forward"
     aware = names.vlan is not None
     return "" if bool(device.vlan_filtering) == aware else f"VLAN filtering {not aware}"
+
+
+def port_problem(device: Device) -> str:
+    """What keeps frames from leaving by a port that leads out, or from being found again."""
+    if device.flood is False:
+        return "it floods nothing"
+    if device.learning is False:
+        return "it learns nothing"
+    if device.broadcasts is False:
+        return "no frames to all, or to groups, leave by it"
+    if device.isolated:
+        return "it is isolated"
+    return "; ".join(device.stops)
 
 
 def uplink_problem(
@@ -205,6 +221,8 @@ def uplink_problem(
         return "down"
     if device.master != bridge:
         return "not a port of the bridge"
+    if problem := port_problem(device):
+        return problem
     if names.uplink == names.parent:
         return ""
     if link.alias != alias_of(names):

@@ -253,6 +253,7 @@ class LinuxBridgePlugin(VifPlugin):
         checking = Checking(
             self._bridging, self._nft, self.settings, self.host.clock, Batch.of(batch),
             guarding=self._guarding,
+            ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
         )  # fmt: skip
         return checking.run()
 

@@ -147,17 +147,18 @@ def test_the_order_of_findings_does_not_matter(case):
 STEPS = {
     Name.NAMES: "wiring",
     Name.DEVICE: "device device.exists device.ifindex device.up device.mac device.mtu device.alias "
-    "device.ipv6 device.multi_queue socket socket.mode socket.exists",
-    Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows",
+    "device.ipv6 device.others device.multi_queue socket socket.mode socket.exists",
+    Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows bridge.up "
+    "bridge.snooping",
     Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "
     "ovsdb.vlans ovsdb.openflow "
     "ovsdb.external_ids ovsdb.admin_state ovsdb.link_state ovsdb.ifindex ovsdb.iface_id "
     "ovsdb.iface-id bridge.port bridge.flood bridge.learning bridge.forwarding vhost.type "
-    "bridge.isolated bridge.broadcasts ovsdb.type ovsdb.document "
+    "bridge.stops bridge.isolated bridge.broadcasts ovsdb.type ovsdb.document "
     "vhost.socket vhost.pmd_rxq vhost.buffers vhost.mtu",
     Name.FLOWS: "flows.port flows.network flows.bridge flows.foreign flows.frames",
-    Name.FILTER: "nft nft.rules nft.targets nft.prerouting nft.input nft.postrouting nft.ports "
-    "nft.open nft.from nft.secured",
+    Name.FILTER: "nft nft.others nft.rules nft.targets nft.prerouting nft.input nft.postrouting "
+    "nft.ports nft.open nft.from nft.secured",
     Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu uplink.port "
     "uplink.openflow uplink.vlan uplink.leaving uplink.arriving uplink.arriving_unicast",
     Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection "

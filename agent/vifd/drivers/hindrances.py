@@ -1,0 +1,82 @@
+"""What other software put on a device: traffic control, addresses, a master, a queue of no length.
+
+Read for who asks why; numbers of ``linux/rtnetlink.h``, ``pkt_sched.h`` and ``if_link.h``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+from vifd.drivers import brnl, ifla
+from vifd.drivers.netlink import Message, Socket, pick, string
+
+_GETQDISC, _GETFILTER = 38, 46
+_TCMSG = struct.Struct("BxxxiIII")
+_KIND, _OPTIONS = 1, 2
+_TXQLEN = 13
+#: Where filters hang: before the device's bridge and behind it, and on the older kind of qdisc.
+_PLACES = {0xFFFF_FFF2: "ingress", 0xFFFF_FFF3: "egress", 0xFFFF_0000: "ingress"}
+#: The priority of the filter that is ours, see :mod:`vifd.drivers.tcguard`.
+_OURS = 0x7669
+#: Queues that only order and share, and what only holds filters.
+_HARMLESS = frozenset(
+    ("noqueue", "noop", "pfifo_fast", "pfifo", "bfifo", "fq_codel", "fq", "mq", "mqprio", "sfq",
+     "cake", "htb", "hfsc", "ingress", "clsact")
+)  # fmt: skip
+#: What an action does to a frame that matters here.
+_ACTIONS = {b"gact\0": "drops or passes", b"mirred\0": "sends elsewhere", b"pedit\0": "rewrites"}
+
+
+def read(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
+    """In words, by device; nothing of a device that has nothing, or is gone.
+
+    :raises OSError: the kernel does not say
+    """
+    links = {
+        name: answer
+        for name, answer in zip(names, sock.ask([brnl.get(n) for n in names]), strict=True)
+        if isinstance(answer, bytes)
+    }
+    indices = {ifla.IFINFO.unpack_from(link)[2]: name for name, link in links.items()}
+    found: dict[str, list[str]] = {name: list(_of_link(link)) for name, link in links.items()}
+    for index, address in map(brnl.address, sock.dump(brnl.ask_addresses())):
+        if index in indices and address:
+            found[indices[index]].append(f"the host has the address {address} on it")
+    for message in sock.dump(Message(_GETQDISC, 0, _TCMSG.pack(0, 0, 0, 0, 0))):
+        index = _TCMSG.unpack_from(message)[1]
+        kind = string(pick(message, _TCMSG.size, (_KIND,)).get(_KIND, b""))
+        if index in indices and kind not in _HARMLESS:
+            found[indices[index]].append(f"queueing discipline {kind}")
+    for index, name in indices.items():
+        found[name] += sorted(set(_filters(sock, index)))
+    return {name: texts for name, texts in found.items() if texts}
+
+
+def _of_link(message: bytes) -> Iterator[str]:
+    parts = pick(message, ifla.IFINFO.size, (_TXQLEN, ifla.LINKINFO, ifla.MASTER))
+    info = pick(parts.get(ifla.LINKINFO, b""), 0, (ifla.SLAVE_KIND,))
+    master = string(info.get(ifla.SLAVE_KIND, b""))
+    if master and master not in ("bridge", "openvswitch"):
+        yield f"it belongs to a device of kind {master}"
+    elif master == "bridge":
+        yield "it is a port of a bridge of the kernel"
+    if parts.get(_TXQLEN) == b"\0\0\0\0":
+        yield "its queue has no length (txqueuelen 0)"
+
+
+def _filters(sock: Socket, index: int) -> Iterator[str]:
+    for place, where in _PLACES.items():
+        try:
+            messages = sock.dump(Message(_GETFILTER, 0, _TCMSG.pack(0, index, 0, place, 0)))
+        except OSError:
+            continue  # nothing of that kind hangs there
+        for message in messages:
+            info = _TCMSG.unpack_from(message)[4]
+            parts = pick(message, _TCMSG.size, (_KIND, _OPTIONS))
+            kind, options = string(parts.get(_KIND, b"")), parts.get(_OPTIONS, b"")
+            if info >> 16 == _OURS or not options:
+                continue
+            does = [text for mark, text in _ACTIONS.items() if mark in options]
+            if does or kind == "bpf":
+                yield f"a {kind} filter on {where}" + (f" that {does[0]}" if does else "")

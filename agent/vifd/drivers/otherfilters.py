@@ -1,0 +1,106 @@
+"""Filters of other software: base chains of nftables in any family, as far as they refuse anything.
+
+Read in two steps: all chains, and the rules of those that stand in a way.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from vifd.drivers import FilterChain, nftnl
+from vifd.drivers.netlink import Message, Socket, attributes, string, text
+
+#: After so many seconds it is read anew whatever was told.
+AGE = 30.0
+_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+_INET_HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
+_HOOKS: Mapping[str, tuple[str, ...]] = {
+    "arp": ("input", "output", "forward"), "netdev": ("ingress", "egress"),
+}  # fmt: skip
+_U32 = struct.Struct("!I")
+_DROP = 0
+
+
+class OtherFilters:
+    """Remembers them until the kernel tells of a change by others.
+
+    :param ours: families and tables that are not meant
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._changes = 0
+        self._known: tuple[int, float, tuple[FilterChain, ...]] | None = None
+
+    def changed(self, _table: str) -> None:
+        """Somebody else changed a table."""
+        self._changes += 1
+
+    def get(self, sock: Socket, ours: str) -> tuple[FilterChain, ...]:
+        """The base chains that refuse something.
+
+        :param ours: the table that is not meant
+        :raises OSError: the kernel does not say
+        """
+        now, changes = self._clock(), self._changes
+        known = self._known
+        if known is not None and known[0] == changes and now - known[1] < AGE:
+            return known[2]
+        found = tuple(_read(sock, ours))
+        self._known = (changes, now, found)
+        return found
+
+
+def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
+    for message in sock.dump(Message(nftnl.GETCHAIN, 0, nftnl.head(0))):
+        number = message[0]
+        family = _FAMILIES.get(number)
+        parts = dict(attributes(message, 4))
+        if family is None or 4 not in parts:
+            continue
+        table, name = string(parts[1]), string(parts[3])
+        if table == ours:
+            continue
+        hook = dict(attributes(parts[4]))
+        words = _HOOKS.get(family, _INET_HOOKS)
+        at = _U32.unpack(hook[1])[0]
+        drops = 5 in parts and _U32.unpack(parts[5])[0] == _DROP
+        refusing = _refusing(sock, number, table, name, whole=family in ("bridge", "netdev"))
+        if drops or refusing:
+            where = words[at] if at < len(words) else str(at)
+            yield FilterChain(family, table, name, where, tuple(_devices(hook)), drops, refusing)
+
+
+def _devices(hook: Mapping[int, bytes]) -> Iterable[str]:
+    if 3 in hook:
+        yield string(hook[3])
+    for _, value in attributes(hook.get(4, b"")):
+        yield string(value)
+
+
+def _refusing(sock: Socket, family: int, table: str, chain: str, *, whole: bool) -> int:
+    """How many rules drop or reject.
+
+    :param whole: of the whole table: chains that this one jumps to count as well
+    """
+    body = nftnl.head(family) + text(1, table) + (b"" if whole else text(2, chain))
+    return sum(_refuses(message) for message in sock.dump(Message(nftnl.GETRULE, 0, body)))
+
+
+def _refuses(rule: bytes) -> bool:
+    parts = dict(attributes(rule, 4))
+    for _, item in attributes(parts.get(4, b"")):
+        expression = dict(attributes(item))
+        kind, data = string(expression.get(1, b"")), expression.get(2, b"")
+        if kind == "reject" or (kind == "immediate" and _verdict(data) == _DROP):
+            return True
+    return False
+
+
+def _verdict(data: bytes) -> int | None:
+    """The verdict of an immediate expression; ``None`` where it loads a value."""
+    value = dict(attributes(dict(attributes(data)).get(2, b"")))
+    verdict = dict(attributes(value.get(2, b"")))
+    return _U32.unpack(verdict[1])[0] if 1 in verdict else None

@@ -1,0 +1,124 @@
+"""What others did beside a port at rest: filters of theirs in its way, settings of the bridge that
+is theirs and of the interfaces it leads out by. No plug mends it, so a plug does not read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vifd.drivers import Bridging, Device, FilterChain, Nft
+from vifd.errors import VifError
+from vifd.model import Evidence
+from vifd_linuxbridge.batch import Work
+from vifd_linuxbridge.networks import port_problem
+from vifd_linuxbridge.ruleset import TABLE
+
+#: Which filters of the host see bridged frames by which setting.
+_CALLS = {"ip": "iptables", "ip6": "ip6tables", "arp": "arptables"}
+#: Hooks of the IP families that a bridged frame passes.
+_FORWARD = ("prerouting", "forward", "postrouting")
+_SHOWN = 4
+
+
+class Beside:
+    """Read once for all ports of a check.
+
+    :param ways: of each mapped physical network, the interfaces by which its bridge leads out
+    """
+
+    def __init__(
+        self, bridging: Bridging, nft: Nft, ways: Mapping[str, Sequence[str]], works: Sequence[Work]
+    ) -> None:
+        self._bridging = bridging
+        self._ways = ways
+        asked = [n for w in works for n in (w.names.bridge, *self._of(w))]
+        self._devices = bridging.get(asked) if asked else {}
+        try:
+            self._chains = nft.others(TABLE) if works else ()
+        except VifError:
+            self._chains = ()
+        filtered = bridging.filtered() if works else []
+        self._calls = frozenset(setting.rpartition("-")[2] for setting in filtered)
+
+    def _of(self, work: Work) -> Sequence[str]:
+        names = work.names
+        return () if names.own_bridge else self._ways.get(names.physical_network or "", ())
+
+    def evidence(self, work: Work, device: Device | None) -> list[Evidence]:
+        """The findings of a port; where there is nothing, one fact says so."""
+        facts = [self._filters(work)]
+        if device is not None and device.master is not None:
+            facts.append(_stops(device))
+        if not work.names.own_bridge:
+            facts += self._mapped(work)
+        if work.item.thorough:
+            facts += self._put_on(work)
+        return facts
+
+    def _filters(self, work: Work) -> Evidence:
+        bridge = self._devices.get(work.names.bridge)
+        calls = self._calls | set(bridge.calls if bridge is not None else ())
+        mine = {work.device, work.names.uplink, *self._of(work)}
+        found = [str(c) for c in self._chains if in_the_way(c, calls, mine)]
+        more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+        have = [*found[:_SHOWN], *more]
+        return Evidence("nft.others", have, [], not found, "nft", repairable=False)
+
+    def _mapped(self, work: Work) -> list[Evidence]:
+        """A bridge of others, and what it leads out by."""
+        bridge = self._devices.get(work.names.bridge)
+        if bridge is None:
+            return []
+        snoops = bool(bridge.snooping)
+        facts = [
+            Evidence("bridge.up", bridge.link.up, True, bridge.link.up, "netlink", False),
+            Evidence("bridge.snooping", snoops, False, not snoops, "netlink", False),
+        ]
+        for name in self._of(work):
+            problem = _way_problem(self._devices.get(name), bridge.link.ifindex)
+            have = f"{name}: {problem}" if problem else "as wanted"
+            facts.append(Evidence("uplink.port", have, "as wanted", not problem, "netlink", False))
+        return facts
+
+    def _put_on(self, work: Work) -> list[Evidence]:
+        names = [n for n in (work.device, work.names.uplink) if n]
+        try:
+            found = self._bridging.hindrances(names)
+        except VifError:
+            return []
+        # being a port of its bridge, and a card's addresses, are judged elsewhere
+        own = [t for t in found.get(work.device, []) if not t.startswith("it is a port of")]
+        texts = [f"{work.device}: {text}" for text in own]
+        texts += [f"{n}: {t}" for n in names[1:] for t in found.get(n, []) if "filter" in t]
+        return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
+
+
+def in_the_way(chain: FilterChain, calls: frozenset[str] | set[str], devices: set[str]) -> bool:
+    """Whether a chain of others sees frames of a port.
+
+    :param calls: the filters of the host that see bridged frames
+    :param devices: that frames of the port come and go by
+    """
+    if chain.family == "netdev":
+        return not devices.isdisjoint(chain.devices)
+    if chain.hook not in _FORWARD:
+        return False
+    if chain.family == "bridge":
+        return True
+    if chain.family == "inet":
+        return bool(calls & {"iptables", "ip6tables"})
+    return _CALLS.get(chain.family) in calls
+
+
+def _stops(device: Device) -> Evidence:
+    """What keeps frames from passing at the port; its state is not for a plug to change."""
+    mended = not any("state" in text for text in device.stops)
+    ok = not device.stops
+    return Evidence("bridge.stops", list(device.stops), [], ok, "netlink", repairable=mended)
+
+
+def _way_problem(device: Device | None, bridge: int) -> str:
+    if device is None:
+        return "missing"
+    if not device.link.up:
+        return "down"
+    return "not a port of the bridge" if device.master != bridge else port_problem(device)

@@ -1,0 +1,172 @@
+"""``port explain`` on a Linux bridge: filters of other software, settings of bridges, ports and
+uplinks, and what was put on the device; with the real kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyroute2 import IPRoute
+
+from functional.breaking import FROZEN, PORT, TAP, Host, running
+from unit.docs import document
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
+from vifd_linuxbridge.testing import quiet_netfilter
+
+NIC, MAPPED = "nic0", "br-own"
+CALLS = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+@pytest.fixture(params=["own bridge", "mapped bridge"])
+def host(request: pytest.FixtureRequest, ovs: PrivateOvs, tmp_path: Path) -> Iterator[Host]:
+    """A port of a flat network, on a bridge of vifd or of somebody else, with a card."""
+    quiet_netfilter()
+    mapped = request.param == "mapped bridge"
+    with IPRoute() as netlink, contextlib.ExitStack() as stack:
+        netlink.link("add", ifname=NIC, kind="veth", peer="nic1")
+        stack.callback(run, "ip", "link", "del", NIC)
+        for name in (NIC, "nic1"):
+            run("ip", "link", "set", name, "up")
+        if mapped:
+            run("ip", "link", "add", MAPPED, "type", "bridge", "mcast_snooping", "0")
+            stack.callback(run, "ip", "link", "del", MAPPED)
+            run("ip", "link", "set", NIC, "master", MAPPED)
+            run("ip", "link", "set", MAPPED, "up")
+        option = {"bridge_mappings": f"physnet1:{MAPPED}"} if mapped else {
+            "physical_interface_mappings": f"physnet1:{NIC}"
+        }  # fmt: skip
+        options: dict[str, Any] = {**FROZEN, "linuxbridge": option, "ovs": {}}
+        with running(ovs, tmp_path / "v", options) as made:
+            segment = {"network_type": "flat", "physical_network": "physnet1"}
+            body = {**document(1, network__segment=segment), "plugin": "linuxbridge"}
+            status, answer = made.vifd.plug(body)
+            assert status == 201, answer
+            until(lambda: made.explain()["healthy"], "it is well",
+                  told=lambda: made.explain()["sentence"])  # fmt: skip
+            yield made
+            until(lambda: made.vifd.unplug(PORT)[0] == 204, "the port is gone")
+            made.vifd.stop()
+
+
+def of_nft(family: str, name: str, rule: str = "", policy: str = "drop") -> tuple[Any, Any]:
+    hook = f"{{ type filter hook {name} priority 5; policy {policy}; }}"
+
+    def make() -> None:
+        run("nft", "add", "table", family, "other")
+        run("nft", "add", "chain", family, "other", "c", hook)
+        if rule:
+            run("nft", "add", "rule", family, "other", "c", *rule.split())
+
+    return make, lambda: run("nft", "delete", "table", family, "other")
+
+
+def docker() -> None:
+    CALLS.write_text("1")
+    of_nft("ip", "forward")[0]()
+
+
+def docker_gone() -> None:
+    of_nft("ip", "forward")[1]()
+    CALLS.write_text("0")
+
+
+def tool(make: str, undo: str) -> tuple[Any, Any]:
+    return lambda: run(*make.split()), lambda: run(*undo.split())
+
+
+def bridge_of(host: Host) -> str:
+    return str(host.details["bridge"])
+
+
+BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
+    "FORWARD drops bridged frames": (docker, docker_gone, "filter", "table ip other"),
+    "bridge table drops": (*of_nft("bridge", "forward"), "filter", "table bridge other"),
+    "rule in a bridge table": (
+        *of_nft("bridge", "prerouting", "ether saddr fa:16:3e:00:00:01 drop", "accept"),
+        "filter", "1 rules refuse",
+    ),
+    "netdev table": (*of_nft("netdev", f"ingress device {TAP}"), "filter", "table netdev other"),
+    "tc sends elsewhere": (
+        lambda: run("tc", "filter", "add", "dev", TAP, "egress", "prio", "5", "u32", "match", "u32",
+                    "0", "0", "action", "mirred", "egress", "redirect", "dev", "lo"),
+        lambda: run("tc", "filter", "del", "dev", TAP, "egress", "prio", "5"),
+        "device", "u32 filter on egress",
+    ),
+    "a program": (
+        lambda: run("tc", "filter", "add", "dev", TAP, "ingress", "prio", "5", "bpf", "da",
+                    "bytecode", "1,6 0 0 2,"),
+        lambda: run("tc", "filter", "del", "dev", TAP, "ingress", "prio", "5"),
+        "device", "bpf filter on ingress",
+    ),
+    "a shaper": (
+        *tool(f"tc qdisc add dev {TAP} root tbf rate 8bit burst 10b latency 1ms",
+              f"tc qdisc del dev {TAP} root"), "device", "tbf",
+    ),
+    "no queue": (*tool(f"ip link set {TAP} txqueuelen 0", f"ip link set {TAP} txqueuelen 1000"),
+                 "device", "txqueuelen 0"),
+    "address on the tap": (*tool(f"ip address add 10.9.9.9/24 dev {TAP}",
+                                 f"ip address del 10.9.9.9/24 dev {TAP}"), "device", "10.9.9.9"),
+    "locked port": (*tool(f"bridge link set dev {TAP} locked on",
+                          f"bridge link set dev {TAP} locked off"), "port", "locked"),
+    "suppressing port": (*tool(f"bridge link set dev {TAP} neigh_suppress on",
+                               f"bridge link set dev {TAP} neigh_suppress off"), "port", "neigh"),
+    "uplink floods nothing": (*tool(f"bridge link set dev {NIC} flood off",
+                                    f"bridge link set dev {NIC} flood on"), "uplink", "floods"),
+    "uplink learns nothing": (*tool(f"bridge link set dev {NIC} learning off",
+                                    f"bridge link set dev {NIC} learning on"), "uplink", "learns"),
+    "uplink isolated": (*tool(f"bridge link set dev {NIC} isolated on",
+                              f"bridge link set dev {NIC} isolated off"), "uplink", "isolated"),
+    "uplink disabled": (*tool(f"bridge link set dev {NIC} state 0",
+                             f"bridge link set dev {NIC} state 3"), "uplink", "disabled"),
+    "uplink without broadcasts": (*tool(f"bridge link set dev {NIC} bcast_flood off",
+                                        f"bridge link set dev {NIC} bcast_flood on"),
+                                  "uplink", "frames to all"),
+    "uplink down": (*tool(f"ip link set {NIC} down", f"ip link set {NIC} up"), "uplink", "down"),
+}  # fmt: skip
+
+
+def test_what_others_did(host: Host) -> None:
+    for name, (make, undo, step, word) in BREAKS.items():
+        make()
+        try:
+            found = until(lambda: (f := host.explain())["healthy"] or f, f"{name} is seen")
+            assert found is not True, name
+            assert found["broken"] == step, (name, found["sentence"])
+            assert word in found["sentence"], (name, found["sentence"])
+        finally:
+            undo()
+        until(lambda: host.explain()["healthy"], f"well after {name}",
+              told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_snooping_on_the_bridge(host: Host) -> None:
+    run("ip", "link", "set", bridge_of(host), "type", "bridge", "mcast_snooping", "1")
+    found = host.explain()
+    assert (found["healthy"], found["broken"]) == (False, "switch"), found["sentence"]
+    assert "snoops on multicast" in found["sentence"]
+    run("ip", "link", "set", bridge_of(host), "type", "bridge", "mcast_snooping", "0")
+
+
+def test_a_filter_is_seen_by_the_check_that_its_event_raises(host: Host) -> None:
+    """Nobody asks: the kernel tells of the rules."""
+
+    def phase() -> Any:
+        return host.vifd.get(f"/v1/ports/{PORT}")["phase"]
+
+    make, undo = of_nft("bridge", "forward")
+    make()
+    try:
+        until(lambda: phase() == "DEGRADED", "the port is degraded")
+        assert "nft.others is " in host.vifd.log
+    finally:
+        undo()
+    until(lambda: phase() == "LIVE", "it is well again")
