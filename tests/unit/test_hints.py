@@ -25,7 +25,7 @@ from vifd_linuxbridge import naming as linux_naming
 from vifd_linuxbridge.networks import _clash as bridge_clash
 from vifd_noop.plugin import NoopPlugin
 from vifd_ovs.bridge import numbers
-from vifd_ovs.bridge.plugging import _clash as row_clash
+from vifd_ovs.bridge.ownership import clash as row_clash
 
 OTHER = port_id(2)
 #: Its id begins like that of port 1 in all that a device's name has room for.

@@ -13,10 +13,11 @@ from vifd.plugin import Host, Item
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.plugging import PortPlugging
 from vifd_ovs.hearing import Hearing
 from vifd_ovs.options import Settings
-from vifd_ovs.removal import remark, remove_device
+from vifd_ovs.removal import ends, remark, remove_device
 
 
 class Plugging(PortPlugging):
@@ -123,6 +124,9 @@ class Plugging(PortPlugging):
             mtu=mtu if row is not None and row.mtu_request not in (None, mtu) else None,
             external_ids={**self.external_ids(work), **self._index(work)},
         )
+
+    def ends(self, works: Sequence[Work]) -> Ends:
+        return ends(self.drivers.links, works)
 
     def _index(self, work: Work) -> dict[str, str]:
         """What tells the device, should the journal be lost, from one that is made anew."""

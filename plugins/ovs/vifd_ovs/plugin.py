@@ -22,7 +22,7 @@ from vifd_ovs.checking import Checking
 from vifd_ovs.garbage import Garbage
 from vifd_ovs.options import Settings
 from vifd_ovs.plugging import Plugging
-from vifd_ovs.removal import give_back, remove_devices
+from vifd_ovs.removal import ends, give_back, remove_devices
 
 VIF_TYPE = "ovs"
 
@@ -104,8 +104,9 @@ class OvsPlugin(BridgePlugin[Settings]):
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        taps = partial(remove_devices, self.host.drivers)
-        done = unplug(self.host.drivers, self._switches_for(batch), batch, taps)
+        drivers, switches = self.host.drivers, self._switches_for(batch)
+        taps, known = partial(remove_devices, drivers), partial(ends, drivers.links)
+        done = unplug(drivers, switches, batch, taps, known)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:

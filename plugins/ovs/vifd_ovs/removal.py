@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from vifd.drivers import Drivers, Link, Links
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.wiring import Before
 from vifd_ovs.hearing import Hearing
 
@@ -56,3 +57,12 @@ def give_back(drivers: Drivers, works: Iterable[Work]) -> None:
 
 def _ours(link: Link, work: Work) -> bool:
     return link.ifindex == work.names.ifindex or link.alias == marks.alias(work.id)
+
+
+def ends(links: Links, works: Iterable[Work]) -> Ends:
+    """Which ports have the tap that was made for them, and which have none."""
+    works = list(works)
+    present = links.get([w.device for w in works])
+    there = {w.id: present.get(w.device) for w in works}
+    ours = {w.id for w in works if (link := there[w.id]) is not None and _ours(link, w)}
+    return Ends(ours, {port_id for port_id, link in there.items() if link is None})

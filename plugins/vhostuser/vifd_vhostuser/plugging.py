@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from vifd.drivers import PortRow, PortSpec
+from vifd.drivers import Ovsdb, PortRow, PortSpec
 from vifd.errors import SocketError, VifError
 from vifd.plugin import Host, Item
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.plugging import PortPlugging
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
@@ -100,6 +101,9 @@ class Plugging(PortPlugging):
             external_ids=self.external_ids(work),
         )
 
+    def ends(self, works: Sequence[Work]) -> Ends:
+        return ends(self.drivers.ovsdb, works)
+
     def stale(self, work: Work, row: PortRow) -> bool:
         """A port of another type is made anew, and one that the switch has left half-made."""
         return row.type != work.names.interface_type or (work.item.thorough and half_made(row))
@@ -113,6 +117,18 @@ class Plugging(PortPlugging):
                 self.batch.fail(work, error, "socket")
                 continue
             work.names = replace(work.names, plugged=True, adopted=False)
+
+
+def ends(ovsdb: Ovsdb, works: Iterable[Work]) -> Ends:
+    """Which ports' rows have the type and the socket of the port."""
+    rows = [(work, ovsdb.port(work.device)) for work in works]
+    return Ends({work.id for work, row in rows if row is not None and _same(row, work)})
+
+
+def _same(row: PortRow, work: Work) -> bool:
+    path = row.options.get("vhost-server-path", "")
+    client = work.names.interface_type == CLIENT
+    return row.type == work.names.interface_type and path == (work.names.socket if client else "")
 
 
 # Seen with Open vSwitch 3.1: status "connected", queues enabled, link_state down, MTU 0.

@@ -24,7 +24,7 @@ from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.garbage import Garbage
 from vifd_vhostuser.needs import MODEL, guest_needs, unknown_guest
 from vifd_vhostuser.options import CLIENT, Settings
-from vifd_vhostuser.plugging import Plugging, remove_sockets
+from vifd_vhostuser.plugging import Plugging, ends, remove_sockets
 from vifd_vhostuser.probing import Probing
 
 VIF_TYPE = "vhostuser"
@@ -136,8 +136,9 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        rest = partial(remove_sockets, self.files)
-        done = unplug(self.host.drivers, self._switches_for(batch), batch, rest)
+        drivers, switches = self.host.drivers, self._switches_for(batch)
+        rest, known = partial(remove_sockets, self.files), partial(ends, drivers.ovsdb)
+        done = unplug(drivers, switches, batch, rest, known)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:

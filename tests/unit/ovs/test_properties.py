@@ -148,7 +148,10 @@ def expected(source: SwitchPort, packet: dict[str, int], everyone: list[SwitchPo
     present = [p for p in everyone if p.tag == source.tag and p.is_open]
     holders = {p.ofport for p in present if dst in {mac_number(a.mac) for a in p.allowed}}
     if holders:
-        return holders - {source.ofport}
+        # an address that is one port's own and nobody else's is here; any other may be elsewhere
+        own = {p.ofport for p in present if mac_number(p.mac) == dst} == holders
+        alone = own and len(holders) == 1
+        return (holders if alone else holders | uplink) - {source.ofport}
     return {p.ofport for p in others if not p.secured} | uplink
 
 

@@ -15,11 +15,12 @@ from functools import partial
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import marks, ownership
 from vifd_ovs.bridge.announcing import announce, announce_back
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges, ensure_patches
 from vifd_ovs.bridge.marks import kind
+from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.removal import remove_row
 from vifd_ovs.bridge.standing import completed
@@ -72,6 +73,11 @@ class PortPlugging(abc.ABC):
     @abc.abstractmethod
     def settle(self) -> None:
         """Note what was plugged in the names of each port."""
+
+    def ends(self, works: Sequence[Work]) -> Ends:
+        """What is known of what the ports' rows stand on, where these do not bear our mark."""
+        del works
+        return Ends()
 
     def external_ids(self, work: Work) -> dict[str, str]:
         """What the port's row bears: what other software reads, our mark, and the document."""
@@ -154,7 +160,7 @@ class PortPlugging(abc.ABC):
         away with a port of the wrong type."""
         for work in self.batch:
             row = self.drivers.ovsdb.port(work.device)
-            if row is None or not marks.belongs(row, work.id) or self._at_home(work, row):
+            if row is None or self._at_home(work, row) or not self._owns(work, row):
                 continue
 
             def step(chosen: Sequence[Work], bridge: str = row.bridge) -> None:
@@ -178,7 +184,7 @@ class PortPlugging(abc.ABC):
         """One transaction for all; a second one before it for ports that must be made anew."""
         rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
         for work in self.batch:
-            clash = _clash(work, rows[work.id])
+            clash = self._clash(work, rows[work.id])
             if clash is not None:
                 self.batch.fail(work, clash, "ovsdb")
             elif work.names.adopted and (row := rows[work.id]) is not None:
@@ -195,6 +201,15 @@ class PortPlugging(abc.ABC):
                 self.drivers.ovsdb.ensure_ports(bridge, [self.spec(w) for w in chosen])
 
             self.batch.together("ovsdb", step, [w for w in works if w in missing])
+
+    def _owns(self, work: Work, row: PortRow) -> bool:
+        marked = marks.belongs(row, work.id)
+        return marked or ownership.belongs(row, work, self.ends([work]))
+
+    def _clash(self, work: Work, row: PortRow | None) -> NameClash | None:
+        if row is None or marks.belongs(row, work.id):
+            return None
+        return ownership.clash(work, row, self.ends([work]))
 
     def _delete_rows(self, stale: Sequence[Work]) -> None:
         """A port that the switch took wrongly passes nothing until it is removed and added."""
@@ -266,17 +281,3 @@ class PortPlugging(abc.ABC):
 
 def _port(work: Work) -> SwitchPort:
     return switch_port(work.item.attachment, work.names, opened=work.item.open)
-
-
-def _clash(work: Work, row: PortRow | None) -> NameClash | None:
-    if row is None or marks.belongs(row, work.id):
-        return None
-    owner = row.external_ids.get("iface-id")
-    if marks.PORT not in row.external_ids and (
-        (work.names.adopted and owner == work.id)
-        or (owner in (work.id, None) and marks.known(row, work.names))
-    ):
-        return None
-    have = f"a port on bridge {row.bridge} without the mark of this port"
-    facts = {"kind": "port", "name": work.device, "have": have, **marks.ours(row)}
-    return NameClash(facts=facts)

@@ -13,8 +13,9 @@ from dataclasses import replace
 from vifd.drivers import Drivers, Ovsdb
 from vifd.errors import BackendError, UnplugPartial, VifError
 from vifd.plugin import Item
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import marks, ownership
 from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.ports import Gate, SwitchPort, switch_port
 from vifd_ovs.bridge.switch import Switch
 
@@ -31,11 +32,13 @@ def unplug(
     switches: dict[str, Switch],
     items: Sequence[Item],
     rest: Callable[[Sequence[Work]], object],
+    ends: Callable[[Sequence[Work]], Ends] = lambda _works: Ends(),
 ) -> Batch:
     """Remove the ports of a batch. What is gone already is no error; a port of which something is
     left says so, and can be removed again.
 
     :param rest: takes away what is neither a row nor a flow, last
+    :param ends: what the rows stand on, so that one that another program made anew is known
     """
     batch = Batch.of(items)
     standing = {name for name in batch.bridges() if drivers.ovsdb.bridge(name) is not None}
@@ -50,7 +53,7 @@ def unplug(
                 switches[name].forget(w.id for w in chosen if w.names.bridge == name)
 
     batch.together("flows", lambda chosen: flows(chosen, gate=Gate.GUARDED))
-    batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen))
+    batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen, ends))
     batch.together("flows", lambda chosen: flows(chosen, gate=None))
     batch.together("device", rest)
     batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
@@ -63,12 +66,15 @@ def _guarded(work: Work, gate: Gate | None) -> SwitchPort | None:
     return replace(switch_port(work.item.attachment, work.names, opened=False), gate=gate)
 
 
-def _rows(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
+def _rows(ovsdb: Ovsdb, works: Sequence[Work], ends: Callable[[Sequence[Work]], Ends]) -> None:
     """Where the port stands now decides, not where it was put."""
     by_bridge: dict[str, list[str]] = {}
+    rows = {work.id: row for work in works if (row := ovsdb.port(work.device)) is not None}
+    unmarked = [w for w in works if w.id in rows and not marks.belongs(rows[w.id], w.id)]
+    known = ends(unmarked) if unmarked else Ends()
     for work in works:
-        row = ovsdb.port(work.device)
-        if row is not None and marks.belongs(row, work.id):
+        row = rows.get(work.id)
+        if row is not None and ownership.belongs(row, work, known):
             by_bridge.setdefault(row.bridge, []).append(work.device)
     for bridge, devices in by_bridge.items():
         ovsdb.delete_ports(bridge, devices)
