@@ -1,0 +1,149 @@
+"""Two hosts that one OVN wires: guests reach each other through its tunnel, and a port is ACTIVE on
+the one host that OVN has it on."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyroute2 import IPRoute
+
+from functional.test_ovn import OPTIONS, doc, logical, tap
+from support import ovn
+from unit.docs import port_id
+from vifd.testing import frames
+from vifd.testing.daemon import Vifd
+from vifd.testing.guests import TapGuest
+from vifd.testing.netns import Namespace, link_up
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
+
+pytestmark = pytest.mark.needs("tun")
+
+UNDERLAY = "192.0.2"
+
+
+class Node:
+    """A chassis with a daemon of vifd, in a namespace or in the test's own.
+
+    :param number: the last byte of its tunnel endpoint's address
+    :param run: makes a call in the node's namespace
+    """
+
+    def __init__(self, number: int, ovs: PrivateOvs, remote: str, place: Path, run: Any) -> None:
+        self.name, self.address, self.run = f"node{number}", f"{UNDERLAY}.{number}", run
+        self.ovs = ovs
+        self.chassis = ovn.Chassis(ovs, remote, self.name, self.address)
+        self.vifd = Vifd(place, ovs, OPTIONS)
+        self.vifd.configure(self.chassis.options())
+
+    def start(self, nic: str) -> None:
+        """Give it its way to the underlay: the userspace datapath wants it on a bridge."""
+        self.ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys",
+                       "datapath_type=netdev", "--", "add-port", "br-phys", nic)  # fmt: skip
+        self.run(self._address)
+        self.ovs.appctl("ovs/route/add", f"{UNDERLAY}.0/24", "br-phys")
+        self.run(self.chassis.start)
+        self.run(self.vifd.start)
+        self.vifd.ready()
+
+    def _address(self) -> None:
+        with IPRoute() as netlink:
+            (index,) = netlink.link_lookup(ifname="br-phys")
+            netlink.addr("add", index=index, address=self.address, prefixlen=24)
+        link_up("br-phys")
+
+    def plug(self, number: int, **changes: Any) -> tuple[int, dict[str, Any]]:
+        status, answer = self.vifd.plug(doc(number, **changes))
+        return status, dict(answer)
+
+    def status(self, number: int) -> str:
+        return str(self.vifd.get(f"/v1/ports/{port_id(number)}")["status"])
+
+    def guest(self, number: int) -> TapGuest:
+        guest: TapGuest = self.run(TapGuest, tap(number))
+        self.ovs.wait_for_carrier(tap(number))
+        return guest
+
+    def close(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for part in (self.chassis, self.vifd):
+                stack.callback(part.close)
+            ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
+            if ids:
+                body = {"ids": ids}
+                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", body)
+
+
+@pytest.fixture
+def nodes(ovs: PrivateOvs, far: Namespace) -> Iterator[tuple[Node, Node]]:
+    if reason := ovn.lacking():
+        pytest.skip(f"needs ovn: {reason}")
+    with contextlib.ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vo-")))
+        central = ovn.Central(place / "c")
+        stack.callback(central.close)
+        central.start()
+        central.switch("net1", *(logical(n) for n in (1, 2)))
+        other = PrivateOvs(place / "o")
+        stack.callback(other.close)
+        far.run(other.start)
+        far.veth("u1", "u2")
+
+        def here(call: Any, *arguments: Any) -> Any:
+            return call(*arguments)
+
+        one = Node(1, ovs, central.remote, place / "v1", here)
+        two = Node(2, other, central.remote, place / "v2", far.run)
+        for node, nic in ((one, "u1"), (two, "u2")):
+            stack.callback(node.close)
+            node.start(nic)
+        yield one, two
+
+
+def asks(sender: TapGuest, receiver: TapGuest, number: int) -> None:
+    """An ARP request for nobody's address arrives. The tunnel's first frames may be lost while the
+    hosts look for each other, as on any network: it is sent until it arrives."""
+    _, mac, address = logical(number)
+    frame = frames.arp_request(mac, address, "10.0.0.99")
+
+    def arrived() -> bool:
+        sender.send(frame)
+        return any(got == frame for got in receiver.drain())
+
+    until(arrived, f"the frame of {sender.name} reaches {receiver.name}")
+
+
+def test_guests_of_two_hosts_reach_each_other(nodes: tuple[Node, Node]) -> None:
+    one, two = nodes
+    assert one.plug(1)[1]["status"] == "ACTIVE"
+    assert two.plug(2)[1]["status"] == "ACTIVE"
+    with contextlib.closing(one.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
+        asks(first, second, 1)
+        asks(second, first, 2)
+
+
+def test_an_inactive_binding_does_not_take_the_port_away(nodes: tuple[Node, Node]) -> None:
+    """The destination of a live migration: plugged, closed, and the guest goes on where it is.
+    Activation moves the port."""
+    one, two = nodes
+    one.plug(1)
+    two.plug(2)
+    path = f"/v1/ports/{port_id(1)}"
+    status, answer = two.vifd.call("PUT", f"{path}?timeout=60", doc(1, role="INACTIVE"))
+    assert status in (200, 201, 202), answer
+    until(lambda: two.vifd.get(path)["phase"] == "READY", "the destination is ready",
+          told=lambda: two.vifd.get(path))  # fmt: skip
+    assert one.status(1) == "ACTIVE"
+    with contextlib.closing(one.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
+        asks(first, second, 1)
+        asks(second, first, 2)
+    one.vifd.call("POST", f"{path}/deactivate?timeout=60")
+    two.vifd.call("POST", f"{path}/activate?wait=active&timeout=60")
+    until(lambda: two.status(1) == "ACTIVE", "it is active where it was moved to")
+    with contextlib.closing(two.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
+        asks(first, second, 1)
