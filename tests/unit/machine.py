@@ -10,6 +10,7 @@ from typing import Any
 
 from unit.docs import port_id
 from vifd.daemon.agent import Agent
+from vifd.daemon.wiring import wire
 from vifd.engine import Engine, Settings
 from vifd.engine.metrics import Metrics
 from vifd.engine.ticket import Ticket
@@ -35,6 +36,7 @@ class Machine:
         self.metrics = Metrics()
         self.engine = Engine({"fake": self.plugin}, self.journal, self.metrics, self.settings)
         self.agent = Agent(self.engine, self.journal, self.metrics, [])
+        wire(self.engine, self.agent)
         self.engine.start(recover=self.journal.set_aside is not None)
         if self.wait_ready:
             until(lambda: self.engine.ready)

@@ -388,7 +388,7 @@ def test_a_port_that_cannot_be_closed_again_stays_marked_as_open(machine: Machin
 
 def test_another_error_of_a_failed_port_is_told(machine: Machine) -> None:
     mails: list[int] = []
-    machine.engine.outbox_changed = lambda: mails.append(1)
+    machine.engine.hooks.outbox_changed = lambda: mails.append(1)
     machine.backend.faults["plug", port_id(1)] = BROKEN
     failure(machine.put(document(1)))
     machine.backend.faults["plug", port_id(1)] = errors.DeviceError("gone")

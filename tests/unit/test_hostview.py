@@ -39,7 +39,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     plugin = FakePlugin(FakeBackend())
     engine = Engine({"fake": plugin}, journal, Metrics())
     host = HostCapabilities([Networks(engine.probed_plugins, engine.adverts)], patience=1)
-    engine.health_changed = lambda: host.suspect("plugins")
+    engine.hooks.health_changed = lambda: host.suspect("plugins")
     scene = Scene(engine, plugin, HostView(engine, host, lambda: {"more": 1}, patience=0.2))
     plugin.probe = scene.probe  # type: ignore[method-assign]
     engine.start()

@@ -54,6 +54,7 @@ class Guarded(Machine):
 
     def boot(self) -> None:
         from vifd.daemon.agent import Agent
+        from vifd.daemon.wiring import wire
         from vifd.engine import Engine
         from vifd.engine.metrics import Metrics
         from vifd.store import Journal
@@ -64,8 +65,8 @@ class Guarded(Machine):
         self.metrics = Metrics()
         self.engine = Engine(plugins, self.journal, self.metrics, self.settings)
         self.guard = Guard(self.engine, self.journal, self.limits, present("9", plugins))
-        self.engine.may, self.engine.on_tick = self.guard.may, self.guard.turn
         self.agent = Agent(self.engine, self.journal, self.metrics, [], guard=self.guard)
+        wire(self.engine, self.agent, guard=self.guard)
         self.guard.begin()
         self.backend.calls.clear()
         self.engine.start(recover=False)

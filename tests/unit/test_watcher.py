@@ -345,7 +345,7 @@ def test_work_that_fails_does_not_end_it(
     monkeypatch.setattr(scene.engine, "tick", tick)
     with caplog.at_level(logging.ERROR):
         scene.watcher.start()
-        scene.engine.wake()
+        scene.engine.hooks.wake()
         until(lambda: len(turns) >= 2, "a second turn")
         scene.watcher.stop(10.0)
     assert "boom" in caplog.text

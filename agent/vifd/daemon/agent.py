@@ -69,12 +69,11 @@ class Agent:
         self._journal = journal
         self._metrics = metrics
         self._found = found
-        self._guests = guests or Guests(engine, journal)
+        self.guests = guests or Guests(engine, journal)
         self._collector = collector or Collector.of(engine, journal)
         self._guard = guard
         self._reading = reading
-        self._adoption = Adoption(engine, journal)
-        engine.adopt = self._adoption.requested
+        self.adoption = Adoption(engine, journal)
         self._release = Release(engine, journal)
         self._host = host or HostView(engine)
         self._examiner = examiner or Examiner(engine, journal)
@@ -100,7 +99,7 @@ class Agent:
             "outbox": self._journal.outbox_size(),
             "repair": self._engine.settings.repair,
             "upgrade": self._upgrade,
-            "hypervisor": self._guests.status(),
+            "hypervisor": self.guests.status(),
             "journal_problem": self._journal.problem or None,
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,
@@ -228,7 +227,7 @@ class Agent:
         self._metrics.configured(
             good=not reading.problem, at=reading.at, unknown=len(reading.unknown)
         )
-        self._guests.gauge(self._metrics)
+        self.guests.gauge(self._metrics)
 
     # --- requests ---
 
@@ -322,13 +321,13 @@ class Agent:
         """See :meth:`vifd.api.backend.Backend.prepare_guest`."""
         if self.stopping:
             raise errors.Stopping()
-        return self._guests.prepare(guest, interfaces, request_id, timeout)
+        return self.guests.prepare(guest, interfaces, request_id, timeout)
 
     def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
         """See :meth:`vifd.api.backend.Backend.repair`."""
         if self.stopping:
             raise errors.Stopping(port=port_id)
-        return self._guests.repair(port_id, request_id, timeout)
+        return self.guests.repair(port_id, request_id, timeout)
 
     def _submit(self, requests: Sequence[Request]) -> None:
         if self.stopping:
@@ -353,7 +352,7 @@ class Agent:
         if self.stopping:
             ticket.fail(errors.Stopping())
         else:
-            self._adoption.take_over(doc, ticket)
+            self.adoption.take_over(doc, ticket)
         return ticket
 
     def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:

@@ -21,6 +21,7 @@ from vifd.daemon import config, parts, systemd
 from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Configuration
+from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine
 from vifd.engine.metrics import Metrics
@@ -72,7 +73,6 @@ class Daemon:
             self._engine, self._journal, upgrade_options.settings(conf.upgrade),
             installed.present(__version__, plugins),
         )  # fmt: skip
-        self._engine.may, self._engine.on_tick = self._guard.may, self._guard.turn
         self._service = parts.network_service(conf)
         self._reporter = StatusReporter(self._service, self._journal)
         self._hypervisor = make_hypervisor(conf.libvirt, self._journal)
@@ -105,9 +105,12 @@ class Daemon:
             self._guard,
             reading=lambda: self._configuration.reading,
         )
-        self._engine.outbox_changed = self._reporter.notify
-        self._journal.rebuilt = self._reassert
         self._watcher = self._watching()
+        self._journal.rebuilt = self._reassert
+        wire(
+            self._engine, self._agent, guard=self._guard, reporter=self._reporter, view=self._host,
+            watcher=self._watcher,
+        )  # fmt: skip
 
     def _watching(self) -> Watcher:
         """Its intervals are read each time, so that a reload changes them."""

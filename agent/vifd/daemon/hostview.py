@@ -65,11 +65,15 @@ class HostView:
         )
         capabilities = HostCapabilities(found)
         survey.subscribe(capabilities, drivers, hypervisor)
-        engine.health_changed = lambda: capabilities.suspect(PLUGINS)
-        engine.negotiator.inventory = capabilities.inventory
-        view = cls(engine, capabilities, facts)
-        engine.reconsider(SecondLook(view.refresh))
-        return view
+        return cls(engine, capabilities, facts)
+
+    def health_changed(self) -> None:
+        """A plugin's probe answers something else."""
+        self._capabilities.suspect(PLUGINS)
+
+    def second_look(self) -> SecondLook:
+        """Has the host read once more before a port is refused."""
+        return SecondLook(self.refresh)
 
     def start(self) -> None:
         """Begin to read the host."""

@@ -14,10 +14,10 @@ from vifd import errors
 from vifd.engine import outcome
 from vifd.engine.bus import Bus
 from vifd.engine.decision import Request
+from vifd.engine.hooks import Hooks
 from vifd.engine.intake import Intake
 from vifd.engine.lanes import Lanes, lane_settled
 from vifd.engine.metrics import Metrics
-from vifd.engine.plan import Step
 from vifd.engine.probes import Probes, told
 from vifd.engine.quarantine import Quarantine, hanging
 from vifd.engine.recording import NO_PARTS, Recorder
@@ -48,28 +48,16 @@ FIRST_LOOK = 5.0
 class Engine:
     """Everything between a request and its record.
 
+    :param hooks: whom the engine calls
     :param plugins: admitted plugins by name, in order of preference
-    :param outbox_changed: called when the outbox has something new
-    :param wake: called when :meth:`tick` has something to do earlier than it said
-    :param health_changed: called when a plugin's probe answers something else
-    :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
-    :param on_tick: called with every :meth:`tick`
-    :param adopt: takes over what another program plugged, or has the port made
-    :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
     """
 
     plugins: Mapping[str, VifPlugin]
     journal: Journal
     metrics: Metrics
     settings: Settings = field(default_factory=Settings)
+    hooks: Hooks = field(default_factory=Hooks)
     bus: Bus = field(default_factory=Bus)
-    outbox_changed: Callable[[], None] = lambda: None
-    wake: Callable[[], None] = lambda: None
-    health_changed: Callable[[], None] = lambda: None
-    extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
-    may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
-    on_tick: Callable[[], None] = lambda: None
-    adopt: Callable[[Request, Document], None] = lambda _request, _doc: None
 
     def __post_init__(self) -> None:
         self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
@@ -79,7 +67,10 @@ class Engine:
         #: held while names are chosen and written
         self.naming = threading.Lock()
         self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
-        self.negotiator = Negotiator(self.plugins, self._adverts, self._health, self.journal.get)
+        self.negotiator = Negotiator(
+            self.plugins, self._adverts, self._health, self.journal.get,
+            inventory=lambda: self.hooks.inventory(),
+        )  # fmt: skip
         self.negotiator.terms = self.settings.terms
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator, self.intake.early.wait)
@@ -92,17 +83,17 @@ class Engine:
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
         self._unsettled = Unsettled(
-            lambda report: self._limits.repairs(report), lambda: self.wake()
+            lambda report: self._limits.repairs(report), lambda: self.hooks.wake()
         )
         self._recorder = Recorder(
             self.journal, self.tickets, self.bus, self._retries, self._unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
-            outbox_changed=lambda: self.outbox_changed(),
+            outbox_changed=lambda: self.hooks.outbox_changed(),
         )  # fmt: skip
 
     def _worker_for(self, plugin: VifPlugin) -> Worker:
         worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
-        worker.may = lambda step, record: self.may(step, record)
+        worker.may = lambda step, record: self.hooks.may(step, record)
         return worker
 
     # --- life ---
@@ -218,9 +209,13 @@ class Engine:
         lane = self.lanes[name]
         return hanging(lane) if lane.quarantined else self.probes[name]
 
+    def extra_evidence(self, record: PortRecord) -> list[Evidence]:
+        """What is known of a port besides what its plugin reads back; from memory."""
+        return self.hooks.extra_evidence(record)
+
     def take_over(self, request: Request, doc: Document) -> None:
         """Look for a port that another program plugged; it is made where there is none."""
-        self.adopt(request, doc)
+        self.hooks.adopt(request, doc)
 
     @property
     def hostname(self) -> str:
@@ -260,7 +255,7 @@ class Engine:
             return
         first, longest = self.settings.retry_first, self.settings.retry_longest
         self._retries.later(port_id, first=first, longest=longest)
-        self.wake()
+        self.hooks.wake()
 
     def probed(self, plugin: str, probe: Probe) -> None:
         """Take a plugin's health; a change is an event and starts its ports anew."""
@@ -273,7 +268,7 @@ class Engine:
             self.lanes[plugin].urgent("recover", partial(self._recovery.run, plugin))
         if before == probe:
             return
-        self.health_changed()
+        self.hooks.health_changed()
         if before.health is not probe.health:
             self._recorder.post(told(plugin, probe))
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
@@ -309,7 +304,7 @@ class Engine:
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
-        self.on_tick()
+        self.hooks.on_tick()
         due, following = self._retries.take(now)
         self.again(due)
         for lane in self.lanes.values():

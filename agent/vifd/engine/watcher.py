@@ -101,8 +101,11 @@ class Watcher:
         if drivers.nft is not None:
             drivers.nft.subscribe(self._rules)
 
+    def wake(self) -> None:
+        """The engine has something to do earlier than it said."""
+        self._wake.set()
+
     def start(self) -> None:
-        self._engine.wake = self._wake.set
         self._thread.start()
 
     def stop(self, timeout: float) -> None:

@@ -14,6 +14,7 @@ from vifd.guests.repairing import Repaired, Repairer
 from vifd.guests.starting import GuestStarter, StartPolicy
 from vifd.guests.watch import GuestWatch
 from vifd.hypervisor import Control, GuestInterface, NoHypervisor
+from vifd.model import Evidence, PortRecord
 from vifd.store import Journal
 
 __all__ = ["Guests", "Prepared", "Repaired", "StartPolicy"]
@@ -40,7 +41,6 @@ class Guests:
         self._starter = GuestStarter(hypervisor, journal, engine.metrics, policy)
         self._preparer = Preparer(engine, journal)
         self._repairer = Repairer(engine, journal, hypervisor, self._watch)
-        engine.extra_evidence = self._watch.evidence
 
     def start(self) -> None:
         self._hypervisor.start()
@@ -54,6 +54,10 @@ class Guests:
         self._preparer.stop()
         self._repairer.stop()
         self._hypervisor.close()
+
+    def evidence(self, record: PortRecord) -> list[Evidence]:
+        """What is known of the guest behind a port; from memory."""
+        return self._watch.evidence(record)
 
     def status(self) -> dict[str, Any]:
         """Whether the hypervisor answers, in short."""

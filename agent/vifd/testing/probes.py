@@ -71,9 +71,11 @@ def _link_kind(kind: str) -> Reason:
     def attempt() -> Reason:
         with IPRoute() as netlink:
             extra = {}
-            if kind == "vlan":
+            if kind in ("vlan", "macvtap"):
                 netlink.link("add", ifname="below", kind="bridge")
-                extra = {"link": netlink.link_lookup(ifname="below")[0], "vlan_id": 5}
+                extra = {"link": netlink.link_lookup(ifname="below")[0]}
+            if kind == "vlan":
+                extra["vlan_id"] = 5
             if kind == "vxlan":
                 extra = {"vxlan_id": 5}
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from vifd.daemon.agent import Agent
+from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine, Settings
 from vifd.engine.metrics import Metrics
@@ -45,6 +46,7 @@ class Running:
         plugins = {self.name: self.plugin, **{p.plugin_name: p for p in others}}
         self.engine = Engine(plugins, self.journal, Metrics(), settings)
         self.agent = Agent(self.engine, self.journal, self.engine.metrics, [])
+        wire(self.engine, self.agent)
         self._clock = threading.Thread(target=self._tick, name="running-clock", daemon=True)
         self._closing = threading.Event()
 

@@ -55,7 +55,7 @@ class World:
         self.watch = GuestWatch(
             self.machine.engine, self.machine.journal, self.hypervisor, links, clock=self.clock
         )
-        self.machine.engine.extra_evidence = self.watch.evidence
+        self.machine.engine.hooks.extra_evidence = self.watch.evidence
 
     def guest(self, number: int = 1, **state) -> str:
         """Plug a port and have a guest on it; the name of the device."""

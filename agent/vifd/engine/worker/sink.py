@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from vifd import errors
@@ -25,6 +25,5 @@ class ResultSink(Protocol):
     def again(self, port_ids: Iterable[str]) -> None:
         """These ports need another step right away."""
 
-    @property
-    def extra_evidence(self) -> Callable[[PortRecord], list[Evidence]]:
-        """Tells what is known of a port besides what its plugin reads back."""
+    def extra_evidence(self, record: PortRecord) -> list[Evidence]:
+        """What is known of a port besides what its plugin reads back."""

@@ -1,0 +1,35 @@
+"""What the engine calls of those who stand above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vifd.capabilities.inventory import Inventory
+from vifd.engine.decision import Request
+from vifd.engine.plan import Step
+from vifd.model import Document, Evidence, PortRecord
+
+
+@dataclass
+class Hooks:
+    """Given to the engine as a whole and once: by :mod:`vifd.daemon.wiring` in the daemon.
+
+    :param outbox_changed: called when the outbox has something new
+    :param wake: called when :meth:`Engine.tick` has something to do earlier than it said
+    :param on_tick: called with every :meth:`Engine.tick`
+    :param health_changed: called when a plugin's probe answers something else
+    :param inventory: the capabilities of the host; from memory
+    :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
+    :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
+    :param adopt: takes over what another program plugged, or has the port made
+    """
+
+    outbox_changed: Callable[[], None] = lambda: None
+    wake: Callable[[], None] = lambda: None
+    on_tick: Callable[[], None] = lambda: None
+    health_changed: Callable[[], None] = lambda: None
+    inventory: Callable[[], Inventory] = Inventory
+    extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
+    may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
+    adopt: Callable[[Request, Document], None] = lambda _request, _doc: None
