@@ -149,7 +149,7 @@ def _device(port: Wanted) -> list[str]:
     except OSError:
         return ["there is no device"]
     wanted = {
-        "address": port.mac,
+        "address": f"fe{port.mac[2:]}",
         "mtu": str(port.document["network"]["mtu"]),
         "ifalias": f"vifd:{port.id}",
     }

@@ -70,7 +70,7 @@ def persist(file: int, *, owner: int | None, group: int | None) -> None:
 
 
 def ipv6_off(name: str) -> None:
-    """Keep the host from speaking IPv6 with the guest's own MAC address.
+    """Keep the host from speaking IPv6 with the guest.
 
     Nothing to do where the kernel has no IPv6, or none on this device (its MTU is below 1280).
     """

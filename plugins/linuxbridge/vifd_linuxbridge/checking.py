@@ -8,6 +8,7 @@ from vifd.drivers import Bridging, Device, FdbEntry, Nft, Program
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.nft.objects import Chain, Rule
+from vifd.plugin import guest
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
@@ -142,7 +143,7 @@ def device_evidence(work: Work, device: Device | None) -> list[Evidence]:
     facts = [fact("device", link.name, work.device, "netlink")]
     if work.names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, work.names.ifindex, "netlink"))
-    mac = wiring.tap_mac(work.item.attachment.mac)
+    mac = guest.tap_mac(work.item.attachment.mac)
     facts += [
         fact("device.mac", link.mac, mac, "netlink"),
         fact("device.mtu", link.mtu, work.mtu, "netlink"),

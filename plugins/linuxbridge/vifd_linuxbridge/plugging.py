@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Program, Tap
 from vifd.errors import DeviceError, wrap
 from vifd.nft.objects import Chain, Change, Element
+from vifd.plugin import guest
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.guarding import guard
@@ -135,7 +136,7 @@ class Plugging:
 
     def _tap(self, work: Work) -> Tap:
         return Tap(
-            work.device, wiring.tap_mac(work.item.attachment.mac), work.mtu,
+            work.device, guest.tap_mac(work.item.attachment.mac), work.mtu,
             marks.port_alias(work.id), multi_queue=work.names.multi_queue,
             owner=self.settings.tap_owner,
         )  # fmt: skip

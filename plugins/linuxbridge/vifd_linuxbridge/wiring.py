@@ -71,13 +71,6 @@ def vxlan_name(vni: int) -> str:
     return f"vxlan-{vni}"
 
 
-def tap_mac(mac: str) -> str:
-    """The tap's own MAC address: the bridge keeps frames to the addresses of its ports' devices for
-    the host, so it cannot be the guest's."""
-    first = "fe" if mac[:2] != "fe" else "ee"
-    return f"{first}{mac[2:]}"
-
-
 def bridge_mac(bridge: str) -> str:
     """The bridge's own MAC address, the same on each life of the bridge."""
     digest = hashlib.sha256(bridge.encode()).hexdigest()

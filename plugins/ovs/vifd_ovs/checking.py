@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vifd.drivers import Link, PortRow
 from vifd.model import Evidence
+from vifd.plugin import guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
@@ -41,7 +42,7 @@ def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
     if names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
     facts += [
-        fact("device.mac", link.mac, attachment.mac, "netlink"),
+        fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
         fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
         fact("device.multi_queue", link.multi_queue, names.multi_queue, "netlink"),
         fact("device.up", link.up, True, "netlink"),

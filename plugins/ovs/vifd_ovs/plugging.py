@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from vifd.drivers import Link, Links, PortRow, PortSpec, Tap
 from vifd.errors import BackendError, VifError, wrap
-from vifd.plugin import Host, Item
+from vifd.plugin import Host, Item, guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -103,7 +103,8 @@ class Plugging(PortPlugging):
     def _tap(self, work: Work) -> Tap:
         attachment = work.item.attachment
         return Tap(
-            work.device, attachment.mac, attachment.network.mtu, marks.alias(work.id),
+            work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
+            marks.alias(work.id),
             multi_queue=work.names.multi_queue, owner=self.settings.tap_owner,
         )  # fmt: skip
 

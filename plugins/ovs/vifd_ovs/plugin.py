@@ -64,7 +64,8 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def fingerprint(self) -> str:
         """That of the switch's side, and what the taps are besides."""
-        return fingerprint(super().fingerprint(), "the host does not hear taps")
+        taps = guest.tap_mac("02:00:00:00:00:01"), "the host does not hear taps"
+        return fingerprint(super().fingerprint(), *taps)
 
     def probe(self) -> Probe:
         self._read_mtus()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vifd.drivers import Drivers, Link, Links
+from vifd.plugin import guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.ownership import Ends
@@ -50,7 +51,8 @@ def give_back(drivers: Drivers, works: Iterable[Work]) -> None:
         if link is None or not _ours(link, work):
             continue
         before = work.names.before or Before()
-        if before.mac and link.mac == work.item.attachment.mac:
+        own = work.item.attachment.mac
+        if before.mac and link.mac in (own, guest.tap_mac(own)):
             links.set(work.device, mac=before.mac)
         links.unmark({work.device: (link.ifindex, before.alias)})
 

@@ -8,7 +8,7 @@ import pytest
 from contract import linuxbridge as make
 from vifd.errors import DuplicateAddress, InternalError, NameClash
 from vifd.model import Wiring
-from vifd.plugin import Entry
+from vifd.plugin import Entry, guest
 from vifd.testing.attachments import attachment, flat, mac, vlan
 from vifd_linuxbridge import options, wiring
 from vifd_linuxbridge.naming import device_name
@@ -55,7 +55,7 @@ def test_every_name_fits_the_kernel(parent, number):
 
 def test_the_tap_never_has_the_guests_address():
     for own in ("fa:16:3e:00:00:01", "fe:16:3e:00:00:01", "02:00:00:00:00:01"):
-        tap = wiring.tap_mac(own)
+        tap = guest.tap_mac(own)
         assert tap != own
         assert int(tap[:2], 16) & 3 == 2
 

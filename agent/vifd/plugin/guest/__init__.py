@@ -6,7 +6,15 @@ once.
 
 from __future__ import annotations
 
-from vifd.plugin.guest.device import MODELS, PASSTHROUGH, model, queues, too_few_queues, wrong_model
+from vifd.plugin.guest.device import (
+    MODELS,
+    PASSTHROUGH,
+    model,
+    queues,
+    tap_mac,
+    too_few_queues,
+    wrong_model,
+)
 from vifd.plugin.guest.memory import encryption, large_pages, page_size, private_memory
 from vifd.plugin.guest.precedence import PROPERTIES, Asked, Precedence, Property, asked, boolean
 from vifd.plugin.guest.spelling import misspelt
@@ -28,6 +36,7 @@ __all__ = [
     "page_size",
     "private_memory",
     "queues",
+    "tap_mac",
     "too_few_queues",
     "vhost_user",
     "wrong_model",

@@ -54,3 +54,11 @@ def wrong_model(attachment: Attachment, have: Collection[str]) -> VifModelUnsupp
     if wanted in have:
         return None
     return VifModelUnsupported(facts={"wanted": wanted, "have": sorted(have)})
+
+
+def tap_mac(mac: str) -> str:
+    """A tap's own MAC address: never the guest's, as libvirt has it. With the guest's, a host that
+    speaks IPv6 on the tap would have the guest's own link-local address, and the guest would find
+    a duplicate; and a bridge keeps frames to the addresses of its ports' devices for the host."""
+    first = "fe" if mac[:2] != "fe" else "ee"
+    return f"{first}{mac[2:]}"
