@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from cliff.columns import FormattableColumn
@@ -22,6 +24,10 @@ OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, TIMED_OUT = range(6)
 
 class UsageError(Exception):
     """The command line or a file on it is wrong."""
+
+
+class NoSuchPort(Exception):
+    """No port is what was asked for."""
 
 
 class Plain(Command):
@@ -64,6 +70,8 @@ class Api(Plain):
             return _say(error, UNREACHABLE)
         except TimedOut as error:
             return _say(error, TIMED_OUT)
+        except NoSuchPort as error:
+            return _say(error, NOT_FOUND)
         except (UsageError, ValueError) as error:
             return _say(error, USAGE)
         finally:
@@ -95,14 +103,34 @@ class Api(Plain):
             sys.stderr.write(report.error_text(error))
 
 
-class ApiList(Api, Lister):
+class _Columns:
+    """Columns that are asked for must be there."""
+
+    def _generate_columns_and_selector(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str]
+    ) -> Any:
+        known = {_plain(name): name for name in column_names}
+        for wanted in parsed_args.columns or ():
+            if _plain(wanted) not in known:
+                close = difflib.get_close_matches(_plain(wanted), list(known), 1, 0.6)
+                meant = f"; did you mean {known[close[0]]}?" if close else "."
+                have = ", ".join(column_names)
+                raise UsageError(f"there is no column {wanted}{meant} There are {have}")
+        return super()._generate_columns_and_selector(parsed_args, column_names)  # type: ignore[misc]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+class ApiList(_Columns, Api, Lister):
     """A command that answers with a list."""
 
     def _load_formatter_plugins(self) -> Any:
         return Formats(self.formatter_namespace)
 
 
-class ApiShow(Api, ShowOne):
+class ApiShow(_Columns, Api, ShowOne):
     """A command that answers with one object."""
 
     def _load_formatter_plugins(self) -> Any:

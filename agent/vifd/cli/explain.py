@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vifd.cli import explained, report
+from vifd.cli import explained, finding, report
 from vifd.cli.base import FAILED, OK, TIMED_OUT, UNREACHABLE, ApiShow
 from vifd.cli.client import Refused, TimedOut, Unreachable, port_path
+from vifd.cli.port import PORT_HELP
 
 DEFAULT_JOURNAL = "/var/lib/vifd/journal.db"
 #: Seconds that reading the host may take; who asks at night wants an answer.
@@ -35,7 +36,11 @@ class PortExplain(ApiShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("port", metavar="PORT", help="the port's id")
+        parser.add_argument(
+            "port",
+            metavar="PORT",
+            help=PORT_HELP + "; of a daemon that does not answer the id alone",
+        )
         parser.add_argument(
             "--journal", metavar="PATH",
             default=os.environ.get("VIFD_JOURNAL") or DEFAULT_JOURNAL,
@@ -68,6 +73,7 @@ class PortExplain(ApiShow):
         params = {"timeout": PATIENCE if given is None else given}
         self.client.margin = MARGIN
         try:
+            port_id = finding.one(self.client, port_id)
             found: dict[str, Any] = self.client.call(
                 "GET", port_path(port_id, "explain"), params=params
             )

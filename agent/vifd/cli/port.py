@@ -7,21 +7,32 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from vifd.cli import report
+from vifd.cli import finding, fitting, report
 from vifd.cli.base import ApiList, ApiShow
 from vifd.cli.client import port_path
 
+PORT_HELP = "the port: its id or the beginning of it, name, device, MAC or IP address"
 _FIELDS = "id,status,phase,device,error,document"
 COLUMNS = ("id", "name", "status", "phase", "device", "network", "instance", "error")
 
 
+#: What a table has that fits into 80 characters, and what goes first where it does not.
+SHORT = ("id", "name", "status", "phase", "device", "error")
+_DROP = ("phase", "device")
+
+
 class PortList(ApiList):
-    """List the ports of this host."""
+    """List the ports of this host.
+
+    The table is 80 characters wide and ids are shortened to what tells them apart; --long shows
+    everything, and so do -c and the other formats.
+    """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         for name in ("phase", "status", "plugin", "network", "instance"):
             parser.add_argument(f"--{name}", help=f"only ports with this {name}")
+        parser.add_argument("--long", action="store_true", help="whole ids and every column")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
@@ -30,8 +41,21 @@ class PortList(ApiList):
         for name in ("phase", "status"):
             filters[name] = filters[name] and filters[name].upper()
         answer = self.client.call("GET", "/v1/ports", params={**filters, "fields": _FIELDS})
-        ports = answer["ports"]
-        return COLUMNS, [row(port) for port in ports]
+        rows = [row(port) for port in answer["ports"]]
+        if parsed_args.long or parsed_args.columns or parsed_args.formatter != "table":
+            return COLUMNS, rows
+        return _short(rows)
+
+
+def _short(rows: list[tuple[str, ...]]) -> tuple[Any, Any]:
+    """The table for a glance; no error means no column for it."""
+    ids = fitting.short_ids([r[0] for r in rows])
+    chosen = [n for n in SHORT if n != "error" or any(r[COLUMNS.index(n)] for r in rows)]
+    cells = [
+        [short, *(r[COLUMNS.index(name)] for name in chosen[1:])]
+        for short, r in zip(ids, rows, strict=True)
+    ]
+    return fitting.fitted(chosen, cells, give="name", drop=_DROP)
 
 
 def row(port: dict[str, Any]) -> tuple[str, ...]:
@@ -75,11 +99,11 @@ class OnePort(ApiShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("port", metavar="PORT", help="the port's id")
+        parser.add_argument("port", metavar="PORT", help=PORT_HELP)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        port = self.fetch(parsed_args.port)
+        port = self.fetch(finding.one(self.client, parsed_args.port))
         if not self.for_people:
             return tuple(port), tuple(port.values())
         columns: dict[str, Any] = dict(report.port_summary(port))

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from vifd.cli import finding
 from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, UsageError, code_of
 from vifd.cli.client import Refused, port_path
 from vifd.cli.plug import Many
+from vifd.cli.port import PORT_HELP
 
 _WARNING = """\
 %d port(s) will be nobody's in vifd: device and switch port stay, with the VLAN and the external
@@ -31,7 +33,7 @@ class PortRelease(Many):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports")
+        parser.add_argument("ports", metavar="PORT", nargs="*", help=PORT_HELP)
         parser.add_argument("--all", action="store_true", help="every port of this host")
         parser.add_argument(
             "--force", action="store_true",
@@ -47,7 +49,7 @@ class PortRelease(Many):
         if bool(parsed_args.ports) == parsed_args.all:
             raise UsageError("name ports, or give --all")
         names = ("id", "result", "error")
-        ids = list(dict.fromkeys(parsed_args.ports)) or self._every()
+        ids = finding.ids(self.client, parsed_args.ports) or self._every()
         if ids and not parsed_args.yes and someone_to_ask() and not self._agreed(len(ids)):
             sys.stderr.write("vifctl: nothing was done\n")
             self.code = FAILED

@@ -6,10 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from vifd.cli import report
+from vifd.cli import finding, report
 from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, ApiShow
 from vifd.cli.client import port_path
+from vifd.cli.port import PORT_HELP
 
 #: The fact that says that a guest lost its device.
 LOST = "guest.device"
@@ -29,13 +30,14 @@ class PortRepair(ApiShow):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("port", metavar="PORT", help="the port's id")
+        parser.add_argument("port", metavar="PORT", help=PORT_HELP)
         parser.add_argument(
             "-y", "--yes", action="store_true", help="do not ask, where a terminal is used"
         )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        parsed_args.port = finding.one(self.client, parsed_args.port)
         if not parsed_args.yes and someone_to_ask() and not self._agreed(parsed_args.port):
             sys.stderr.write("vifctl: nothing was done\n")
             self.code = FAILED

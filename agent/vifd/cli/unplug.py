@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from vifd.cli import inuse, report
+from vifd.cli import finding, inuse, report
 from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, UsageError
 from vifd.cli.client import port_path
 from vifd.cli.plug import Many
+from vifd.cli.port import PORT_HELP
 
 #: Ports whose guest runs that are named in the question; the rest is counted.
 NAMED = 20
@@ -27,7 +28,7 @@ class PortUnplug(Many):
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
-        parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports")
+        parser.add_argument("ports", metavar="PORT", nargs="*", help=PORT_HELP)
         parser.add_argument("--all", action="store_true", help="every port of this host")
         parser.add_argument(
             "-y", "--yes", action="store_true", help="with --all: do not ask, and unplug ports "
@@ -38,7 +39,7 @@ class PortUnplug(Many):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         if bool(parsed_args.ports) == parsed_args.all:
             raise UsageError("name ports, or give --all")
-        ids = list(dict.fromkeys(parsed_args.ports)) or self._every()
+        ids = finding.ids(self.client, parsed_args.ports) or self._every()
         if ids is None:
             sys.stderr.write("vifctl: nothing was unplugged\n")
             self.code = FAILED
