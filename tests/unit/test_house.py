@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -47,3 +48,12 @@ def test_the_core_does_not_name_a_plugin(plugin: str) -> None:
     agent = ROOT / "agent/vifd"
     texts = {path: path.read_text() for path in agent.rglob("*.py") if "testing" not in path.parts}
     assert [str(path) for path, text in texts.items() if plugin in text] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_place_on_the_map_is_there(page: str) -> None:
+    """A row of a table that begins with ``agent/`` or ``plugins/`` names paths of the tree."""
+    text = (ROOT / page).read_text()
+    named = re.findall(r"`((?:agent|plugins|tests|tools|bench)/[\w/.]*)`", text)
+    assert len(named) >= 10
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -26,8 +26,8 @@ raises has failed for every port of the batch.
 
 Effects are registered with :attr:`Item.undo` on the line after they happened, or before them where
 their answer can be lost. Plugins import this package and what is in it, ``model``, ``errors``,
-``drivers``, ``policy``, ``nft`` and ``openflow``; those on Open vSwitch also its library,
-``vifd_ovs.bridge``; never each other, nor anything else of the agent.
+``drivers``, ``policy``, ``nft`` and ``openflow``; those on Open vSwitch also the library
+that its plugin brings; never each other, nor anything else of the agent.
 """
 
 from __future__ import annotations
