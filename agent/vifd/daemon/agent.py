@@ -83,7 +83,7 @@ class Agent:
     # --- questions ---
 
     def status(self) -> dict[str, Any]:
-        records = self._journal.records()
+        records = {record.id: record for record in self.ports()}
         return {
             "live": not steady.stuck(),
             "threads": steady.problems(),
@@ -185,13 +185,13 @@ class Agent:
         return self._host.refresh()
 
     def ports(self) -> list[PortRecord]:
-        return [record for _, record in sorted(self._journal.records().items())]
+        return [self._engine.shown(r) for _, r in sorted(self._journal.records().items())]
 
     def port(self, port_id: str) -> PortRecord:
         record = self._journal.get(port_id)
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return record
+        return self._engine.shown(record)
 
     def enforcement(self, record: PortRecord) -> list[Enforcement]:
         """See :meth:`vifd.api.backend.Backend.enforcement`."""

@@ -26,6 +26,7 @@ from vifd.engine.retries import Retries
 from vifd.engine.settings import Settings
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled, unserved
+from vifd.engine.unwritten import Unwritten
 from vifd.engine.worker import Worker, ledger
 from vifd.model import Document, Evidence, Parts, PortRecord
 from vifd.negotiation import Choice
@@ -85,8 +86,9 @@ class Engine:
         self._unsettled = Unsettled(
             lambda report: self._limits.repairs(report), lambda: self.hooks.wake()
         )
+        self._unwritten = Unwritten(self.journal)
         self._recorder = Recorder(
-            self.journal, self.tickets, self.bus, self._retries, self._unsettled,
+            self.journal, self._unwritten, self.tickets, self.bus, self._retries, self._unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
             outbox_changed=lambda: self.hooks.outbox_changed(),
         )  # fmt: skip
@@ -273,6 +275,10 @@ class Engine:
             self._recorder.post(told(plugin, probe))
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
+
+    def shown(self, record: PortRecord) -> PortRecord:
+        """A record as it is to be shown: with what was read while nothing could be written."""
+        return self._unwritten.shown(record)
 
     # --- what to do next ---
 

@@ -11,6 +11,7 @@ from vifd import errors
 from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
+from vifd.model.severed import told
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change
@@ -68,6 +69,8 @@ def plugged(job: Job, vif: object, now: float) -> Change:
         if present is None:
             return None
         report = job.report and replace(job.report, at=job.report.at or now)
+        if report is not None and job.error is not None:
+            report = told(report)
         if present.removing:
             # Only what must be removed: the port was reported DOWN and stays so.
             return replace(present, wiring=job.wiring, open=job.opened)
@@ -125,6 +128,8 @@ def checked(result: Report, now: float, *, repair: bool = True) -> Change:
             return None
         phase = present.phase
         report = replace(result, at=result.at or now)
+        if not repair or report.beyond_repair:
+            report = told(report)
         if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
             phase = Phase.DEGRADED
         opened = present.open and (report.passing is not False or not repair)

@@ -13,6 +13,7 @@ from vifd.engine.bus import Bus
 from vifd.engine.retries import Retries
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled
+from vifd.engine.unwritten import Unwritten
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.store import Change, Journal, Records
@@ -33,6 +34,7 @@ class Recorder:
     """
 
     journal: Journal
+    unwritten: Unwritten
     tickets: Tickets
     bus: Bus
     retries: Retries
@@ -72,6 +74,7 @@ class Recorder:
             return self._commit(changes, errors_by_port or {}, durable=durable)
         except errors.JournalError as error:
             LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+            self.unwritten.note(changes)
             self.tickets.fail(dict.fromkeys(changes, error))
             for port_id in changes:
                 self.later(port_id)
@@ -99,6 +102,7 @@ class Recorder:
             durable=durable,
             parts=parts,
         )
+        self.unwritten.forget(done.new)
         self.changed(done.new)
         for port_id, record in done.new.items():
             self._after(port_id, done.old[port_id], record, failures.get(port_id))

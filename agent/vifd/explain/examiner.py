@@ -173,7 +173,7 @@ class Examiner:
         record = self.journal.get(port_id)
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return record
+        return self.engine.shown(record)
 
     def _unaskable(self, record: PortRecord) -> str:
         """Why the host cannot be read for a port, or the empty string."""

@@ -33,11 +33,14 @@ class Report(Struct, frozen=True):
     :param at: seconds since the epoch
     :param passing: whether the port was found open; ``None`` where the plugin cannot tell. A port
         that was found closed is proven again before it is opened.
+    :param severed: the fact that keeps everything from passing, of a port that is not about to be
+        mended; empty where nothing does
     """
 
     evidence: list[Evidence]
     at: float = 0.0
     passing: bool | None = None
+    severed: str = ""
 
     @property
     def findings(self) -> list[Evidence]:

@@ -23,12 +23,15 @@ def status_of(record: PortRecord) -> Status:
     """The port status for the network service.
 
     ACTIVE needs more than the phase: the port must be open and its last report clean, or degraded
-    by a later check that found it open. Anything that does not add up is BUILD, never ACTIVE.
+    by a later check that found it open. Anything that does not add up is BUILD, never ACTIVE. One
+    that is open and that nothing passes is DOWN until somebody has mended it.
     """
     status = _BY_PHASE[record.phase]
     report = record.report
     if status is Status.ACTIVE and not (record.open and report and report.passing is not False):
         return Status.BUILD
+    if status is Status.ACTIVE and report is not None and report.severed:
+        return Status.DOWN
     return status
 
 

@@ -175,6 +175,8 @@ class Worker:
         attempt.take_back(done)
         with self.metrics.timed(self.name, "record", spent):
             self._commit(attempt, done)
+        # what lies with others is not read on the way of a plug
+        self.later([j.id for j in done if j.error is None and _beside(j.record)])
         self._tell(done, spent)
 
     def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
@@ -305,3 +307,9 @@ class Worker:
             self._suppression.forget(record.id)
             result = "failed" if record.id in failures else "ok"
             self.metrics.unplugs.labels(self.name, result).inc()
+
+
+def _beside(record: PortRecord) -> bool:
+    """Whether something that no plug mends was wrong when the port was last read."""
+    report = record.report
+    return report is not None and any(not finding.repairable for finding in report.findings)

@@ -1,0 +1,75 @@
+"""Which reports say that nothing passes, and what status follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unit.docs import document
+from vifd.engine import outcome
+from vifd.model import Evidence, Phase, PortRecord, Report, Status, Wiring, decode
+from vifd.model.severed import severed
+from vifd.model.status import status_of
+
+
+def finding(fact: str, have: Any = "x", *, repairable: bool = True) -> Evidence:
+    return Evidence(fact, have, "y", ok=False, repairable=repairable)
+
+
+CUT = {
+    "tap gone": [finding("device", "missing")],
+    "tap down": [finding("device.up", False)],
+    "switch port gone": [finding("ovsdb.port", "missing")],
+    "physical bridge gone": [finding("uplink.bridge", "missing")],
+    "card gone": [finding("uplink.port", "none", repairable=False)],
+    "patch": [finding("patch", "port x is missing")],
+    "linux bridge gone": [finding("bridge", "missing")],
+    "linux uplink gone": [finding("uplink", "missing")],
+    "linux uplink elsewhere": [finding("uplink", "not a port of the bridge")],
+    "policy of others": [finding("nft.others", ["chain c: drops what no rule accepts"])],
+    "all traces lost": [finding("trace.dhcp"), finding("trace.arp")],
+}
+PASSING = {
+    "nothing wrong": [Evidence("device", "tap", "tap")],
+    "another MTU": [finding("device.mtu", 1300)],
+    "IPv6 on a bridge": [finding("bridge", "IPv6 is on")],
+    "one trace lost": [finding("trace.dhcp"), Evidence("trace.arp", "x", "x")],
+    "no trace to be had": [finding("trace.dhcp", "no trace: no answer in time")],
+    "the database does not answer": [finding("ovsdb.connected", False)],
+    "one rule of others": [finding("nft.others", ["table bridge x, chain c: 1 rules refuse"])],
+}
+
+
+@pytest.mark.parametrize("case", CUT)
+def test_nothing_passes(case: str) -> None:
+    assert severed(Report(CUT[case])) == CUT[case][0].fact
+
+
+@pytest.mark.parametrize("case", PASSING)
+def test_something_passes(case: str) -> None:
+    assert severed(Report(PASSING[case])) == ""
+
+
+def port() -> PortRecord:
+    wiring = Wiring("fake", "fake", "tap1")
+    return PortRecord(
+        doc=decode(document(1)), plugin="fake", vif_type="fake", names=wiring, wiring=wiring,
+        phase=Phase.LIVE, open=True, applied=True, report=Report([], at=1.0, passing=True),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("repair", "repairable", "status"),
+    [(True, True, Status.ACTIVE), (False, True, Status.DOWN), (True, False, Status.DOWN)],
+)
+def test_the_status_of_a_port_that_is_cut(repair: bool, repairable: bool, status: Status) -> None:
+    """One that is about to be mended is not told to be down in between."""
+    report = Report([finding("device", "missing", repairable=repairable)], passing=True)
+    seen = outcome.checked(report, 2.0, repair=repair)(port())
+    assert seen is not None
+    assert status_of(seen) is status
+    clean = outcome.checked(Report([], passing=True), 3.0, repair=repair)(seen)
+    assert clean is not None
+    if status is Status.DOWN:
+        assert (clean.phase, status_of(clean)) == (Phase.LIVE, Status.ACTIVE)
