@@ -56,6 +56,7 @@ COMMANDS = {
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",
+    "nova check": "vifd.cli.nova:NovaCheck",
     "reconcile": "vifd.cli.reconcile:Reconcile",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",

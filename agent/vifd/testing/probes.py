@@ -23,7 +23,7 @@ def lacking(name: str) -> Reason:
     """Why something is not to be had here, ``None`` when it is.
 
     :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``vm`` (QEMU guests),
-        ``libvirt`` (guests on a host of one's own), ``kernel:<link kind or module>``,
+        ``libvirt`` (guests on a host of one's own), ``nova``, ``kernel:<link kind or module>``,
         ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
@@ -116,6 +116,11 @@ def _has_module(name: str) -> Reason:
     return None if importlib.util.find_spec(name) else f"python module {name} is not installed"
 
 
+def _nova() -> Reason:
+    present = Path(__file__).parents[3].joinpath(".venv/nova/stamp").exists()
+    return None if present else "nova is not in .venv/nova; tools/nova-env puts it there"
+
+
 _SIMPLE: dict[str, Callable[[], Reason]] = {
     "netns": _netns,
     "tun": _tun,
@@ -123,6 +128,7 @@ _SIMPLE: dict[str, Callable[[], Reason]] = {
     "dpdk": dpdkovs.lacking,
     "vm": vm.lacking,
     "libvirt": bootable.lacking,
+    "nova": _nova,
 }
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
     "kernel": _kernel,

@@ -28,6 +28,7 @@ SAYS = {
     "adopt": "iface-id",
     "gc": "--dry-run",
     "gc undo": "--list",
+    "nova check": "--python",
     "reconcile": "--approve",
     "events": "--follow",
     "help": "Print help of a command",
