@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/errors docs/requirements docs/antispoofing clean
+.PHONY: help ready run test unit functional lint format types bench stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.daemon.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf
+
+docs/examples: ready ## write examples/*.json anew from vifctl's samples
+	@for name in $$($(PY) -c 'from vifd.cli.samples import SAMPLES; print(*SAMPLES)'); do \
+	    .venv/bin/vifctl port example $$name > examples/$$name.json; done
 
 docs/errors: ready ## write docs/errors.md anew from the error classes
 	@$(PY) -m vifd.errors.page > docs/errors.md.new && mv docs/errors.md.new docs/errors.md

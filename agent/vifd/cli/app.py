@@ -49,6 +49,7 @@ COMMANDS = {
     "port activate": "vifd.cli.port:PortActivate",
     "port deactivate": "vifd.cli.port:PortDeactivate",
     "port repair": "vifd.cli.repair:PortRepair",
+    "port example": "vifd.cli.example:PortExample",
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.unplug:PortUnplug",
     "port release": "vifd.cli.release:PortRelease",

@@ -21,6 +21,7 @@ SAYS = {
     "port activate": "Open the traffic",
     "port deactivate": "Close the traffic",
     "port repair": "--yes",
+    "port example": "KIND",
     "port plug": "--token",
     "port unplug": "--all",
     "port release": "--force",

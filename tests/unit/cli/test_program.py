@@ -117,5 +117,6 @@ def test_completion_is_as_shipped(vifctl):
     check = subprocess.run(["bash", "-n"], input=made, text=True, capture_output=True, check=False)
     assert (check.returncode, check.stderr) == (0, "")
     assert (
-        "cmds_port='activate check deactivate explain list plug release repair show unplug'" in made
+        "cmds_port='activate check deactivate example explain list plug release repair show unplug'"
+        in made
     )
