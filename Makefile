@@ -14,7 +14,8 @@ help: ## say what there is
 ready: ## system packages and .venv (the other targets do this themselves)
 	@tools/bootstrap
 
-run: ready ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
+run: ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
+	@PURPOSE=run tools/bootstrap
 	@KEEP=$(KEEP) PYTHONPATH=tests $(PY) -m support.demo
 
 test: ready ## all test rings, on all cores; ARGS="-k name" chooses, WORKERS=0 is one process

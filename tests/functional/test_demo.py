@@ -130,3 +130,21 @@ def test_the_documents_are_of_three_networks_with_one_subnet() -> None:
     assert len({document["port"]["id"] for document in documents}) == 5
     assert {document["subnets"][0]["cidr"] for document in documents} == {"10.0.0.0/24"}
     assert {document["plugin"] for document in documents} == {OVS, LINUX_BRIDGE}
+
+
+def test_ctrl_c_is_no_traceback_and_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "support.demo"],
+        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if " ms " in line:  # it is at work
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in out + err
+    assert "everything was taken away again" in err
+    assert list(tmp_path.glob("vifd-run-*")) == []

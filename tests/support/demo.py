@@ -218,7 +218,11 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="vifd-run-"))
     try:
         demonstrate(directory, clock, [Keeper(report)] if report is not None else [])
+    except KeyboardInterrupt:
+        return _interrupted()
     except (Failed, AssertionError, RuntimeError) as error:
+        if _by_hand(error):
+            return _interrupted()
         print(f"\nFAILED: {error}", file=sys.stderr)
         _last_lines(directory / "vifd.log")
         return 1
@@ -228,6 +232,20 @@ def main() -> int:
     return 0
 
 
+def _by_hand(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: the daemons get it from the terminal as well."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
+
+
+def _interrupted() -> int:
+    print("\ninterrupted; everything was taken away again", file=sys.stderr)
+    return 130
+
+
 def _last_lines(log: Path, count: int = 30) -> None:
     if log.exists():
         lines = log.read_text(errors="replace").splitlines()[-count:]
@@ -235,4 +253,7 @@ def _last_lines(log: Path, count: int = 30) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
