@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pytest
 
 from functional.spoofing.case import Case, Station
 from vifd.testing import frames as f
-from vifd.testing.guests import Guest, arrivals, equal_to
+from vifd.testing.crafted import tagged
+from vifd.testing.guests import PATIENCE, Guest, Predicate, arrivals, equal_to
 
 #: So many frames are on their way at once: fewer than any queue holds.
 _AT_ONCE = 30
+
+
+@dataclass
+class Untagging:
+    """A wire that carries one VLAN; its frames without that tag."""
+
+    wire: Guest
+    vlan: int
+    name: str = "wire"
+
+    def send(self, frame: bytes) -> None:
+        self.wire.send(tagged(frame, self.vlan))
+
+    def recv(self, timeout: float = PATIENCE, predicate: Predicate | None = None) -> bytes:
+        return self.collect(timeout, predicate or bool)[-1]
+
+    def collect(self, timeout: float, last: Predicate) -> list[bytes]:
+        heard = self.wire.collect(timeout, lambda frame: last(self._without(frame)))
+        return [self._without(frame) for frame in heard]
+
+    def drain(self) -> list[bytes]:
+        return [self._without(frame) for frame in self.wire.drain()]
+
+    def _without(self, frame: bytes) -> bytes:
+        return f.untagged(frame) if f.vlan_of(frame) == self.vlan else b""
 
 
 def sentinel(sender: Station) -> bytes:

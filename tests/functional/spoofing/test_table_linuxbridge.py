@@ -6,7 +6,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
-from functional.spoofing.case import FABRIC, PEER, attachments
+from functional.spoofing import incoming
+from functional.spoofing.case import FABRIC, FREE, PEER, attachments
 from functional.spoofing.sending import assert_no_difference
 from functional.spoofing.table import cases
 from vifd.testing.attachments import flat
@@ -37,3 +38,13 @@ def test_no_difference(scene, wire):
     assert_no_difference(cases(PEER), guests, guests[PEER.mac])
     assert_no_difference(cases(FABRIC), guests, wire)
     assert not scene.findings()
+
+
+def test_what_comes_from_the_fabric_is_delivered(scene, wire):
+    ports = attachments(segment=flat())
+    chosen = [ports[PEER.mac], ports[FREE.mac]]
+    secured, free = scene.guests(*chosen)
+    scene.forwards("eth1")
+    for guest, station in ((secured, PEER), (free, FREE)):
+        table = incoming.cases(station)
+        assert_no_difference(table, {FABRIC.mac: wire}, guest)

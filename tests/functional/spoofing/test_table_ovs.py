@@ -7,11 +7,12 @@ from contextlib import closing
 import pytest
 
 from functional.scene import Scene
+from functional.spoofing import incoming
 from functional.spoofing.case import FABRIC, FREE, PEER, attachments
-from functional.spoofing.sending import assert_no_difference
+from functional.spoofing.sending import Untagging, assert_no_difference
 from functional.spoofing.table import cases
 from vifd.testing import frames as f
-from vifd.testing.attachments import attachment, flat
+from vifd.testing.attachments import attachment, flat, vlan
 from vifd.testing.guests import PacketGuest
 from vifd.testing.machines import RealMachine
 from vifd.testing.wait import until
@@ -68,3 +69,22 @@ def test_a_new_connection_leaves_the_mode_as_it_is(scene):
         other.drivers.openflow.watch(lambda *_: None)
         assert other.drivers.openflow.dump("br-int", 0, 0)
         assert other.drivers.openflow.fragments("br-int") == "nx-match"
+
+
+def test_what_comes_from_the_fabric_is_delivered(scene, wire):
+    ports = attachments(segment=flat())
+    chosen = [ports[PEER.mac], ports[FREE.mac]]
+    secured, free = scene.guests(*chosen)
+    for guest, station in ((secured, PEER), (free, FREE)):
+        table = incoming.cases(station)
+        assert_no_difference(table, {FABRIC.mac: wire}, guest)
+
+
+def test_no_difference_over_a_vlan(scene, wire):
+    ports = attachments(segment=vlan(101))
+    guests = dict(zip(ports, scene.guests(*ports.values()), strict=True))
+    cable = Untagging(wire, 101)
+    assert_no_difference(cases(FABRIC), guests, cable)
+    # a second tag below that of the network is no priority of the network's
+    coming = [case for case in incoming.cases(PEER) if not case.stripped]
+    assert_no_difference(coming, {FABRIC.mac: cable}, guests[PEER.mac])
