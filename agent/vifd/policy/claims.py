@@ -61,7 +61,8 @@ def allowed_claims(pairs: Sequence[Pair], version: int) -> list[Claim]:
 
 
 def claims(pairs: Sequence[Pair]) -> Iterator[Rule]:
-    """The rules of one port; no frame meets two that decide differently."""
+    """The rules of one port. Those for the unspecified address come before others: a prefix of
+    every address holds it. Else no frame meets two."""
     yield from _resolution(pairs)
     yield from _probes(pairs)
     yield from _solicitations(pairs)
@@ -98,6 +99,11 @@ def _solicitations(pairs: Sequence[Pair]) -> Iterator[Rule]:
             detects = match(mac, "::", NO_OPTION, prefix)
             yield Rule("duplicate address detection", detects, Verdict.ACCEPT, "RFC 4862, 5.4.2")
     for claim in allowed_claims(pairs, 6):
+        if _common(claim.prefix, "::") is not None:
+            # a prefix of every address holds this one, which has no link-layer address
+            nobody = match(claim.ethernet, "::", claim.hardware)
+            yield Rule("address detection that tells a link-layer address", nobody,
+                       Verdict.REFUSE, "RFC 4861, 7.1.1")  # fmt: skip
         asks = match(claim.ethernet, claim.prefix, claim.hardware)
         yield Rule("a neighbour solicitation", asks, Verdict.ACCEPT, "RFC 4861, 4.3")
 

@@ -205,6 +205,10 @@ def discovery(t: Table) -> None:
     ):
         frame = c.solicitation(me.mac, "::", target, *options)
         t.add(f"address detection {what}", me, frame, "RFC 4862, 5.4.2", passes=passes)
+    frame = c.solicitation(ANY.mac, "::", to.ip6, c.link_layer(1, ANY.mac))
+    t.add("address detection that tells an address", ANY, frame, "RFC 4861, 7.1.1", passes=False)
+    frame = c.solicitation(ANY.mac, "::", to.ip6)
+    t.add("address detection", ANY, frame, "RFC 4862, 5.4.2", passes=True)
     frame = c.solicitation(other.mac, me.ip6, to.ip6)
     t.add("solicitation of a foreign MAC", me, frame, "RFC 4861, 4.3", passes=False)
     _advertised(t)

@@ -96,7 +96,7 @@ def frames(draw: st.DrawFn) -> bytes:
     return frame
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.sampled_from(SENDERS), frames())
 def test_the_same_verdict(sender: Station, frame: bytes):
     one, other = judges()

@@ -83,7 +83,8 @@ def port_flows(port: SwitchPort) -> Iterator[Flow]:
     yield flow(SPOOFED, 50, port.cookie, in_port=port.ofport)
     for rule in claims(port.allowed):
         # a prefix of every address holds the address of a probe as well
-        priority = _CLAIM if rule.match.arp_op is None else _PROBE
+        nobody = rule.match.arp_op is not None or rule.match.src == "::"
+        priority = _PROBE if nobody else _CLAIM
         yield _flow(priority, rule, port.cookie, port.ofport)
     for pair in port.allowed:
         yield from _sources(port, pair)
