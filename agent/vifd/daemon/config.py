@@ -173,6 +173,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     "negotiation": NEGOTIATION,
     "network": NETWORK,
     "openvswitch": switch_options.OPTIONS,
+    "nftables": switch_options.NFT_OPTIONS,
     "garbage": garbage_options.OPTIONS,
     "upgrade": upgrade_options.OPTIONS,
     "libvirt": libvirt_options.OPTIONS,

@@ -28,6 +28,7 @@ from vifd.guests.booting import seconds_since_first_start
 from vifd.negotiation.offering import Terms
 from vifd.network import GROUP as NETWORK_GROUP
 from vifd.network import NetworkService
+from vifd.nft.objects import TABLE
 from vifd.plugin import GROUP as PLUGIN_GROUP
 from vifd.plugin import registry
 from vifd.plugin.sources import GROUP as SOURCE_GROUP
@@ -42,7 +43,8 @@ def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
     ovsdb = LocalOvsdb(options.ovsdb_connection, timeout=options.timeout)
     openflow = LocalOpenFlow(options.rundir, options.timeout)
     tracer = LocalTracer(options.rundir, options.timeout)
-    bridging, nft = KernelBridging(), KernelNft()
+    bridging, nft = KernelBridging(), KernelNft(hold=conf.nftables.hold_tables)
+    nft.take(TABLE)
     closers = [
         links.close, ovsdb.close, openflow.close, tracer.close, bridging.close, nft.close,
     ]  # fmt: skip

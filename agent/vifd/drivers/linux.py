@@ -295,6 +295,10 @@ class Nft(Protocol):
         """Base chains of any family that refuse something; without those of the table ``ours``.
         Read again only when somebody else changed a table."""
 
+    def held(self, table: str) -> bool | None:
+        """Whether nobody else can change the table of the bridge family now; ``None`` where that is
+        not wanted, or the kernel has no such tables."""
+
     def delete_table(self, table: str) -> None:
         """Remove the table with everything in it; one that is gone is no error."""
 

@@ -8,6 +8,7 @@ port. Changes are atomic for frames too: each sees the rules before or after, ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from vifd.drivers import FilterChain, nftdeaf, nftfamilies, nftnl
+from vifd.drivers import FilterChain, nftdeaf, nftfamilies, nfthold, nftnl
 from vifd.drivers.netlink import APPEND, CREATE, Message
 from vifd.drivers.nftevents import NftEvents, open_socket
 from vifd.drivers.nftsocket import NftSocket, Refused
@@ -34,14 +35,20 @@ class Nft:
     """The tables of the network namespace of the thread that constructs this.
 
     May be used by any thread, one at a time.
+
+    :param hold: make tables that nobody else can change or flush as long as this is open, and that
+        stay when it is closed, where the kernel has such
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hold: bool = False) -> None:
+        self._hold = hold
         self._lock = threading.Lock()
         self._socket: NftSocket | None = None
         self._ear: socket.socket | None = None
         self._events: NftEvents | None = None
         self._known = Known()
+        #: whether this kernel has tables with an owner; unknown until it was asked
+        self._holding: bool | None = None
         #: families that this kernel was found to take chains of
         self._able: set[str] = set()
         self._filters, self._minding = OtherFilters(), False
@@ -96,7 +103,7 @@ class Nft:
                     self._change(table, change, dry)
                 except Refused as refused:
                     if refused.errno != errno.ENOENT or turn == _TRIES - 1:
-                        raise failure(refused.errno or 0, refused.what) from refused
+                        raise self._refusal(table, refused) from refused
                 except OSError as error:
                     raise failure(error.errno or 0, f"change table {table}") from error
                 else:
@@ -124,7 +131,8 @@ class Nft:
     def _messages(self, table: str, change: Change) -> Iterator[Message]:
         """The transaction; what is gone already is left out of it."""
         if change.sets or change.chains:
-            yield Message(nftnl.NEWTABLE, CREATE, nftnl.table(table, "vifd"), f"make table {table}")
+            body = nftnl.table(table, "vifd") + self._flags(table, nftnl.BRIDGE_FAMILY)
+            yield Message(nftnl.NEWTABLE, CREATE, body, f"make table {table}")
         for number, wanted in enumerate(change.sets, 1):
             body = nftnl.set_(table, wanted, number)
             yield Message(nftnl.NEWSET, CREATE, body, f"make set {wanted.name}")
@@ -140,6 +148,57 @@ class Nft:
             if name in there:
                 body = nftnl.chain_name(table, name)
                 yield Message(nftnl.DELCHAIN, 0, body, f"remove chain {name}")
+
+    def _flags(self, table: str, family: int) -> bytes:
+        """What makes a table ours alone; nothing for one that was made without an owner."""
+        if not self._hold or not self._can_hold():
+            return b""
+        there = nfthold.read(self._talk, table, family)
+        return nfthold.flags() if there is None or there.flagged else b""
+
+    def _can_hold(self) -> bool:
+        if self._holding is None:
+            self._holding = nfthold.able(self._talk)
+        return self._holding
+
+    def take(self, table: str) -> None:
+        """Have tables of this name, which an earlier process left, be ours alone again. What cannot
+        be taken is left as it is: the first change says why."""
+        if not self._hold or self._socket is None:
+            return
+        with self._lock:
+            for family in (nftnl.BRIDGE_FAMILY, nftdeaf.NETDEV_FAMILY):
+                there = nfthold.read(self._talk, table, family)
+                if there is not None and there.flagged and not there.owner:
+                    with contextlib.suppress(Refused):
+                        self._talk.commit([nfthold.taking(table, family)])
+
+    def held(self, table: str) -> bool | None:
+        """See :class:`vifd.drivers.Nft`."""
+        if not self._hold:
+            return None
+        with self._lock:
+            if not self._can_hold():
+                return None
+            there = nfthold.read(self._talk, table, nftnl.BRIDGE_FAMILY)
+            return there is not None and there.owner == self._talk.address
+
+    def _other_owner(self, table: str) -> int:
+        """The owner of a table, if it is not this driver."""
+        found = [nfthold.read(self._talk, table, family)
+                 for family in (nftnl.BRIDGE_FAMILY, nftdeaf.NETDEV_FAMILY)]  # fmt: skip
+        owners = {held.owner for held in found if held is not None and held.owner}
+        return next(iter(owners - {self._talk.address}), 0)
+
+    def _refusal(self, table: str, refused: Refused) -> VifError:
+        """The error for a change that was refused: with or without the permission to make it."""
+        owner = self._other_owner(table) if refused.errno in _DENIED else 0
+        if not owner:
+            return failure(refused.errno or 0, refused.what)
+        problem = f"cannot {refused.what}: table {table} belongs to another process"
+        facts = {"backend": "nftables", "problem": problem, "netlink_port": owner}
+        hint = "a second vifd? the number is most often its process id; `nft list tables` shows who"
+        return BackendError(facts=facts, stage="nft", hint=hint)
 
     def _present(self, table: str, wanted: Sequence[Element]) -> list[Element]:
         answers = self._talk.ask(
@@ -248,14 +307,15 @@ class Nft:
             todo = [name for name in devices if not there.get(name)]
             wrong = nftdeaf.removal(table, [name for name in todo if name in there])
             if todo:
-                self._commit([nftdeaf.table(table), *wrong, *nftdeaf.addition(table, todo)])
+                made = nftdeaf.table(table, self._flags(table, nftdeaf.NETDEV_FAMILY))
+                self._commit(table, [made, *wrong, *nftdeaf.addition(table, todo)])
 
     def undeafen(self, table: str, devices: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             there = self._deaf(table, devices)
             if there:
-                self._commit(nftdeaf.removal(table, list(there)))
+                self._commit(table, nftdeaf.removal(table, list(there)))
 
     def deaf(self, table: str, devices: Sequence[str]) -> set[str]:
         """See :class:`vifd.drivers.Nft`."""
@@ -288,11 +348,11 @@ class Nft:
         except OSError as error:
             raise failure(error.errno or 0, f"read table netdev {table}") from error
 
-    def _commit(self, messages: Sequence[Message]) -> None:
+    def _commit(self, table: str, messages: Sequence[Message]) -> None:
         try:
             self._talk.commit(messages)
         except Refused as refused:
-            raise failure(refused.errno or 0, refused.what) from refused
+            raise self._refusal(table, refused) from refused
 
     def delete_table(self, table: str) -> None:
         """See :class:`vifd.drivers.Nft`."""

@@ -39,9 +39,12 @@ def _chain(table: str, name: str) -> Message:
     return Message(nftnl.NEWCHAIN, CREATE, body, f"keep the host from hearing {name}")
 
 
-def table(name: str) -> Message:
-    """Make the table where it is missing."""
-    body = nftnl.head(NETDEV_FAMILY) + text(1, name)
+def table(name: str, flags: bytes = b"") -> Message:
+    """Make the table where it is missing.
+
+    :param flags: the attribute that says whose it is
+    """
+    body = nftnl.head(NETDEV_FAMILY) + text(1, name) + flags
     return Message(nftnl.NEWTABLE, CREATE, body, f"make table netdev {name}")
 
 

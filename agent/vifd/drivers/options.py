@@ -24,3 +24,14 @@ OPTIONS = (
         help="Seconds that one request to the database or to a flow table may take.",
     ),
 )
+
+#: Of the group ``[nftables]``.
+NFT_OPTIONS = (
+    cfg.BoolOpt(
+        "hold_tables",
+        default=True,
+        help="Let no other program change or flush the tables of vifd as long as it runs, where "
+        "the kernel can (Linux 6.9). They stay when vifd ends, and then anybody may change them. "
+        "A table that was made without this keeps being anybody's until it is made anew.",
+    ),
+)

@@ -178,7 +178,8 @@ class Watcher:
             with self._lock:
                 self._changes[_RULES] = self._changes.get(_RULES, 0) + 1
             self._poke_verifiers()
-            self._suspect_all()
+            # until it is mended frames pass that shall not: no waiting for more of it
+            self._suspect(_ALL, settled=True)
         else:
             # a filter of other software may be in the way, or no longer
             self._strangers = True
@@ -205,13 +206,13 @@ class Watcher:
         for lane in self._engine.lanes.values():
             lane.changed.set()
 
-    def _suspect(self, device: str) -> None:
+    def _suspect(self, device: str, *, settled: bool = False) -> None:
         now = self._wall()
         with self._lock:
             first = not self._suspects
             since, _ = self._suspects.get(device, (now, now))
-            self._suspects[device] = (since, now)
-        if first:
+            self._suspects[device] = (now - PATIENCE if settled else since, now)
+        if first or settled:
             self._wake.set()
 
     def _suspect_all(self) -> None:

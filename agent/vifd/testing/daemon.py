@@ -50,6 +50,8 @@ def sandbox_options(directory: Path, ovs: PrivateOvs) -> dict[str, dict[str, obj
         "api": {"socket": directory / "vifd.sock"},
         "openvswitch": {"ovsdb_connection": ovs.db, "rundir": ovs.rundir},
         "ovs": {"integration_bridge": "br-int", "datapath_type": "netdev"},
+        # tests play other programs, which change rules
+        "nftables": {"hold_tables": "false"},
         # not the libvirt of the machine
         "libvirt": {"enabled": "false"},
     }

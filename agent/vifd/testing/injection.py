@@ -9,7 +9,7 @@ from vifd.drivers import Bridging, Drivers, Links, Nft, OpenFlow, Ovsdb, Tracer
 
 #: Calls that neither change nor read the host.
 _PASSIVE = frozenset(
-    {"subscribe", "watch", "close", "connected", "generation", "forget", "lacking"}
+    {"subscribe", "watch", "close", "connected", "generation", "forget", "lacking", "held"}
 )
 #: Calls that change the host.
 WRITES = frozenset(

@@ -118,6 +118,10 @@ class FakeNft(Faults):
         """See :class:`vifd.drivers.Nft`."""
         return f"no family {family}" if family in self.missing else None
 
+    def held(self, table: str) -> bool | None:
+        """See :class:`vifd.drivers.Nft`."""
+        return None
+
     def delete_table(self, table: str) -> None:
         """See :class:`vifd.drivers.Nft`."""
         with self._call("delete_table"):

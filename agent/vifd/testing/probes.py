@@ -6,6 +6,7 @@ reason where that lacks. A probe tries the thing itself wherever it can, in a na
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -22,9 +23,10 @@ Reason = str | None
 def lacking(name: str) -> Reason:
     """Why something is not to be had here, ``None`` when it is.
 
-    :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``vm`` (QEMU guests),
-        ``libvirt`` (guests on a host of one's own), ``nova``, ``kernel:<link kind or module>``,
-        ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
+    :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``held_tables`` (of
+        nftables), ``vm`` (QEMU guests), ``libvirt`` (guests on a host of one's own),
+        ``nova``, ``kernel:<link kind or module>``, ``bridge:vlan_filtering``, ``program:<name>`` or
+        ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
     kind, _, detail = name.partition(":")
@@ -121,10 +123,21 @@ def _nova() -> Reason:
     return None if present else "nova is not in .venv/nova; tools/nova-env puts it there"
 
 
+def _held_tables() -> Reason:
+    from vifd.drivers import nfthold
+    from vifd.drivers.nftsocket import NftSocket
+
+    with contextlib.closing(NftSocket()) as sock:
+        if nfthold.able(sock):
+            return None
+    return "the kernel's nftables has no tables that have an owner and outlive it"
+
+
 _SIMPLE: dict[str, Callable[[], Reason]] = {
     "netns": _netns,
     "tun": _tun,
     "kvm": _kvm,
+    "held_tables": _held_tables,
     "dpdk": dpdkovs.lacking,
     "vm": vm.lacking,
     "libvirt": bootable.lacking,

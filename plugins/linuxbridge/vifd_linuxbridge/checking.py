@@ -86,7 +86,9 @@ class Checking:
             found = self.nft.chains(TABLE, [chain.name for chain in wanted])
         except VifError as error:
             return [fact("nft", error.message, "readable", "nft")]
-        return [
+        held = self.nft.held(TABLE)
+        told = [] if held is None else [Evidence("nft.held", have=held, source="nft")]
+        return told + [
             fact(f"nft.{chain.name}", _state(found.get(chain.name), chain), "as wanted", "nft")
             for chain in wanted
         ]
