@@ -17,7 +17,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from vifd import __version__, errors
-from vifd.daemon import config
+from vifd.daemon import config, logfields
 from vifd.plain import plain, protect_log
 
 LOG = logging.getLogger("vifd.main")
@@ -43,22 +43,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         conf = config.load(sys.argv[1:] if argv is None else argv)
         oslo_log.setup(conf, "vifd", version=__version__)
+        logfields.install(logging.getLogger().handlers)
         protect_log(logging.getLogger().handlers)
     except (cfg.Error, oslo_log.LogConfigError, OSError) as error:
         sys.stderr.write(f"vifd: the configuration cannot be used: {plain(error)}\n")
         return EXIT_CONFIG
+    code, sentence = _served(conf)
+    # outside of any handler: the log would repeat the exception behind the sentence
+    return _end(code, sentence) if sentence else code
+
+
+def _served(conf: Any) -> tuple[int, str]:
+    """Run the daemon; its exit code, and why it could not run, if so."""
     try:
         with sole(Path(conf.state_path)):
             return _run(conf)
     except AlreadyRunning as error:
-        return _end(EXIT_RUNNING, str(error))
+        return EXIT_RUNNING, str(error)
     except errors.JournalError as error:
-        return _end(EXIT_JOURNAL, f"{error.code}: {error.message}. Next: {error.hint}")
+        return EXIT_JOURNAL, f"{error.code}: {error.message}. Next: {error.hint}"
     except errors.PluginRefused as error:
-        return _end(EXIT_PLUGIN, f"{error.code}: {error.message}. Next: {error.hint}")
+        return EXIT_PLUGIN, f"{error.code}: {error.message}. Next: {error.hint}"
 
 
-def _run(conf: Any) -> int:
+def _run(conf: Any) -> tuple[int, str]:
     # Nothing that a start makes is garbage; the daemon lets the collector in once it is ready.
     gc.disable()
     # The daemon's world is imported once it is sure that there will be a daemon.
@@ -71,13 +79,15 @@ def _run(conf: Any) -> int:
     try:
         Daemon(conf).run()
     except SocketError as error:
-        return _end(EXIT_SOCKET, str(error))
-    return EXIT_OK
+        return EXIT_SOCKET, str(error)
+    return EXIT_OK, ""
 
 
 def _end(code: int, sentence: str) -> int:
     LOG.critical("%s", sentence)
-    sys.stderr.write(f"vifd: {plain(sentence)}\n")
+    if not any(getattr(h, "stream", None) is sys.stderr for h in logging.getLogger().handlers):
+        # whoever started it by hand does not look into a file
+        sys.stderr.write(f"vifd: {plain(sentence)}\n")
     return code
 
 

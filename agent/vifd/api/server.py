@@ -261,7 +261,7 @@ class Server:
     def start(self) -> None:
         """Begin to accept."""
         self._hub.spawn(self._accept)
-        LOG.info("API on %s", self._path)
+        LOG.debug("API on %s", self._path)
 
     def stop(self, grace: float = 5.0) -> None:
         """Accept no more, end streams and waits, let answers go out, drop what remains.
