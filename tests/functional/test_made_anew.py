@@ -99,3 +99,36 @@ def test_one_with_the_id_of_another_port_is_not_ours(host: Scene) -> None:
     assert name in host.ovs.vsctl("list-ports", "br-int").split()
     host.ovs.vsctl("del-port", name)
     until(lambda: host.machine.drivers.ovsdb.port(name) is None, "it is gone")
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_number_that_another_port_has_now_is_chosen_anew(host: Scene, *, opened: bool) -> None:
+    """While the port was away another program got its number: it gets another one, once."""
+    host.plug(attachment(1), opened=opened)
+    host.plug(attachment(2))
+    name, number = host.device(port_id(1)), host.number(port_id(1))
+    host.ovs.vsctl("del-port", name)
+    host.ovs.vsctl(
+        "add-port", "br-int", "theirs", "--", "set", "Interface", "theirs", "type=internal",
+        f"ofport_request={number}",
+    )  # fmt: skip
+    ovsdb = host.machine.drivers.ovsdb
+
+    def taken() -> bool:
+        row = ovsdb.port("theirs")
+        return ovsdb.port(name) is None and row is not None and row.ofport == number
+
+    until(taken, "the number is theirs")
+    assert not host.ledger.carry_out([port_id(1)], opened=opened)
+    record = host.ledger.records[port_id(1)]
+    assert record.wiring is not None
+    got = record.wiring.details["ofport"]
+    assert got != number
+    assert not host.findings()
+    flows = host.ovs.ofctl("dump-flows", "br-int", f"in_port={number}")
+    assert "cookie=0x76" not in flows, "nothing of ours concerns their port"
+    assert not host.ledger.carry_out([port_id(1)], opened=opened)
+    assert host.ledger.records[port_id(1)].wiring == record.wiring
+    if opened:
+        both_ways(host.guest(port_id(1)), host.guest(port_id(2)))
+    host.ovs.vsctl("del-port", "theirs")

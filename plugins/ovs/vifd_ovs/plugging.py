@@ -26,7 +26,7 @@ class Plugging(PortPlugging):
     def __init__(
         self, plugin: str, host: Host, settings: Settings, bridges: Bridges, items: Sequence[Item]
     ) -> None:
-        super().__init__(plugin, host, bridges, items)
+        super().__init__(plugin, host, bridges, items, settings.ofports)
         self.settings = settings
         self._links: dict[str, Link] = {}
         #: ids of the ports that got a new device

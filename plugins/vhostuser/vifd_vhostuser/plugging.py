@@ -31,7 +31,7 @@ class Plugging(PortPlugging):
         self, plugin: str, host: Host, settings: Settings, bridges: Bridges, files: HostFiles,
         items: Sequence[Item],
     ) -> None:  # fmt: skip
-        super().__init__(plugin, host, bridges, items)
+        super().__init__(plugin, host, bridges, items, settings.ofports)
         self.settings = settings
         self.files = files
 

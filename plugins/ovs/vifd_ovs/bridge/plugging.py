@@ -9,13 +9,16 @@ the mark before it removes anything.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from functools import partial
+
+from msgspec.structs import replace
 
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import marks, ownership
+from vifd_ovs.bridge import marks, numbers, ownership, wiring
 from vifd_ovs.bridge.announcing import announce, announce_back
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges, ensure_patches
@@ -26,18 +29,26 @@ from vifd_ovs.bridge.removal import remove_row
 from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 
+LOG = logging.getLogger(__name__)
+
 
 class PortPlugging(abc.ABC):
     """One ``plug`` call. A plugin says what its ports stand on, and what their rows are like.
 
     :param plugin: the plugin's name, written beside the port's id into the database
+    :param ofports: first and last OpenFlow port number
     :ivar rows: the row of every port that got its number
     """
 
-    def __init__(self, plugin: str, host: Host, bridges: Bridges, items: Sequence[Item]) -> None:
+    def __init__(
+        self, plugin: str, host: Host, bridges: Bridges, items: Sequence[Item],
+        ofports: tuple[int, int],
+    ) -> None:  # fmt: skip
         self.plugin = plugin
         self.drivers: Drivers = host.drivers
         self.bridges = bridges
+        self.ledger = host.ledger
+        self.ofports = ofports
         self.batch = Batch.of(items)
         for work in self.batch:
             work.names = completed(work.item.attachment, work.names, bridges)
@@ -46,6 +57,7 @@ class PortPlugging(abc.ABC):
 
     def run(self, switches: dict[str, Switch]) -> Batch:
         """Take all steps."""
+        self._renumber()
         self._bridges()
         self._flows(switches)
         self._announce(switches)
@@ -88,6 +100,40 @@ class PortPlugging(abc.ABC):
                 **marks.document_ids(work.item.attachment),
             }
         return ids
+
+    # --- 0: numbers that another program has now ---
+
+    def _renumber(self) -> None:
+        """Give ports whose number another port got while theirs was away one that is free: no
+        retry would get the old one back. The row's marks have it from the same transaction on."""
+        for name, works in self.batch.bridges().items():
+            displaced = [w for w in works if w.item.wiring is not None and self._displaced(w)]
+            for work in displaced:
+                rows = self.drivers.ovsdb.ports(name)
+                held = {r.ofport: r.name for r in rows if r.name != work.device and r.ofport}
+                if work.names.ofport in held:
+                    self._choose_anew(work, held, rows)
+
+    def _displaced(self, work: Work) -> bool:
+        """Whether the port does not have its number: alone then is it worth to ask who has it."""
+        if self.drivers.ovsdb.bridge(work.names.bridge) is None:
+            return False
+        row = self.drivers.ovsdb.port(work.device)
+        return row is None or row.ofport != work.names.ofport
+
+    def _choose_anew(self, work: Work, held: Mapping[int, str], rows: Sequence[PortRow]) -> None:
+        ledger = [wiring.read_if(e.wiring) for i, e in self.ledger().items() if i != work.id]
+        ours = {n.ofport for n in ledger if n is not None and n.bridge == work.names.bridge}
+        asked = {r.ofport_request for r in rows if r.ofport_request}
+        try:
+            number = numbers.ofport(work.id, *self.ofports, held.keys(), ours, asked)
+        except BackendError as error:
+            self.batch.fail(work, error, "name")
+            return
+        LOG.warning("number %d of bridge %s belongs to %s now; %s gets %d. port=%s",
+                    work.names.ofport, work.names.bridge, held[work.names.ofport], work.device,
+                    number, work.id)  # fmt: skip
+        work.names = replace(work.names, ofport=number, generation=numbers.generation())
 
     # --- 1: what the ports stand on ---
 
