@@ -33,7 +33,7 @@ from vifd.garbage.collector import Collector
 from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
 from vifd.network.reporter import StatusReporter
-from vifd.plugin import Host, VifPlugin, registry, sources
+from vifd.plugin import Host, VifPlugin, identity, registry, sources
 from vifd.store import Journal
 from vifd.upgrade import installed
 from vifd.upgrade import options as upgrade_options
@@ -64,6 +64,7 @@ class Daemon:
         found = registry.discover(conf.plugins.enabled_plugins, more=more)
         self._demand(found)
         self._journal = Journal.open(Path(conf.state_path) / "journal.db")
+        self._identity = identity.here(Path(conf.state_path))
         self._drivers, self._closers = (make or parts.local_drivers)(conf)
         metrics = Metrics()
         plugins, found = registry.build(found, self._make_plugin)
@@ -215,6 +216,7 @@ class Daemon:
             ledger=lambda: ledger(self._journal),
             hostname=self._conf.host or os.uname().nodename,
             careful=lambda: self._guard.careful,
+            identity=self._identity,
         )
         return cls(host, config.register_plugin(self._conf, cls))
 

@@ -47,7 +47,12 @@ class Recovery:
 
     def run(self, plugin: str) -> None:
         """Take back every port of a plugin whose marks still tell its document."""
-        found = self._plugins[plugin].observe()
+        try:
+            found = self._plugins[plugin].observe()
+        except errors.VifError as error:
+            LOG.warning("recover: plugin %s cannot tell what is there: %s; it is asked again once "
+                        "it is well", plugin, error.message)  # fmt: skip
+            return
         changes = self._changes(plugin, found)
         if changes:
             if not self._accept(changes):

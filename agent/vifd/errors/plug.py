@@ -47,6 +47,23 @@ class PrivilegeMissing(DeviceError):
     remediation = "the daemon needs CAP_NET_ADMIN in its network namespace"
 
 
+class BridgeTaken(VifError):
+    """Another vifd of this host, with a journal of its own, is at work on the bridge."""
+
+    code = "E_PLUG_BRIDGE_TAKEN"
+    reached = "a second daemon with another state_path and the same integration bridge"
+    klass = "plug"
+    http = 409
+    cni = 5
+    retryable = True
+    owner: ClassVar[Owner] = "operator"
+    template = "bridge {bridge} is that of {agent}, which is at work on it"
+    remediation = (
+        "stop one of the two, or give this one another integration_bridge. If the other ran in a "
+        "container and is gone for good: ovs-vsctl remove Interface BRIDGE external_ids vifd-agent"
+    )
+
+
 class NameClash(VifError):
     """The name or number is taken, by something that vifd did not make or by a port of its own.
 

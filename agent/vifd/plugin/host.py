@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vifd.drivers import Drivers
+from vifd.plugin.identity import Identity
 from vifd.plugin.ledger import Entry
 from vifd.steady import advance
 
@@ -22,6 +23,7 @@ class Host:
         its own ports and what they share, and nothing of others that it happens to find differing
     :param advance: to be called by a verb that takes long without asking a driver, after each step
         of its work: a call without a step for ``[plugins] call_timeout`` counts as one that hangs
+    :param identity: of the daemon, for marks on what two daemons must not share; ``None`` in tests
     """
 
     drivers: Drivers
@@ -30,3 +32,4 @@ class Host:
     clock: Callable[[], float] = time.time
     careful: Callable[[], bool] = lambda: False
     advance: Callable[[], None] = advance
+    identity: Identity | None = None

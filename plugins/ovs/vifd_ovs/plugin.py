@@ -69,7 +69,7 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def probe(self) -> Probe:
         self._read_mtus()
-        return probing.probe(self.host.drivers, self.settings, self._bridges)
+        return self._alone(probing.probe(self.host.drivers, self.settings, self._bridges))
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU; the guest's queues."""
@@ -113,6 +113,7 @@ class OvsPlugin(BridgePlugin[Settings]):
     def observe(self) -> list[Observed]:
         """Switch ports and devices that bear our mark, on the integration bridge and on every
         bridge that the ledger names."""
+        self._sole()
         bridges = bridges_of(self.host, self.settings.bridge)
         return observing.observe(self.host.drivers, bridges, self.plugin_name, VIF_TYPE)
 

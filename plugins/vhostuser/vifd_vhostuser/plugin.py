@@ -80,7 +80,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         found = Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
         config = found.facts.get("other_config") or {}
         self._iommu = config.get("vhost-iommu-support") == "true"
-        return found
+        return self._alone(found)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """What the segment needs of the host, and the port of the guest."""
@@ -144,6 +144,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
     def observe(self) -> list[Observed]:
         """Switch ports that bear our mark, on the integration bridge and on every bridge that the
         ledger names. A socket alone bears no mark, so none is taken for ours."""
+        self._sole()
         bridges = bridges_of(self.host, self.settings.bridge)
         found = observe_rows(self.host.drivers, bridges, self.plugin_name, VIF_TYPE)
         return [

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import marks, numbers, ownership, wiring
+from vifd_ovs.bridge import marks, numbers, ownership, tenancy, wiring
 from vifd_ovs.bridge.announcing import announce, announce_back
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges, ensure_patches
@@ -48,6 +48,7 @@ class PortPlugging(abc.ABC):
         self.drivers: Drivers = host.drivers
         self.bridges = bridges
         self.ledger = host.ledger
+        self._identity = host.identity
         self.ofports = ofports
         self.batch = Batch.of(items)
         for work in self.batch:
@@ -149,6 +150,7 @@ class PortPlugging(abc.ABC):
 
     def _bridge(self, name: str, _works: Sequence[Work]) -> None:
         self.bridges.ensure(name)
+        tenancy.claim(self.drivers.ovsdb, name, self._identity)
 
     # --- 2: flows, closed unless the port is open already ---
 

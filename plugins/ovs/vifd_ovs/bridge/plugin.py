@@ -7,7 +7,7 @@ what is at the port's other end: a tap, a socket.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import VifError
@@ -16,16 +16,18 @@ from vifd.openflow.monitor import Update
 from vifd.plugin import (
     REPORTED,
     Entry,
+    Health,
     Host,
     Item,
     Outcomes,
+    Probe,
     Recalled,
     Requirement,
     VifPlugin,
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import tables, wiring
+from vifd_ovs.bridge import tables, tenancy, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
@@ -113,6 +115,18 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """The flows of a sample, and where the networks leave the host."""
         return datapath_fingerprint(sorted(self.settings.mappings.items()))
 
+    def _alone(self, found: Probe) -> Probe:
+        """Part of ``probe``: whether another daemon is at work on the bridge. The one thing that is
+        written is who has it, after a restart."""
+        ovsdb, bridge, own = self.host.drivers.ovsdb, self.settings.bridge, self.host.identity
+        taken = tenancy.problem(ovsdb, bridge, own) if ovsdb.connected() else None
+        if ovsdb.connected():
+            tenancy.renew(ovsdb, bridge, own)
+        if taken is None:
+            return found
+        reason = f"{taken.message}: {taken.hint}"
+        return replace(found, health=Health.UNAVAILABLE, reasons=[reason, *found.reasons])
+
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""
         self._mtus = uplink_mtus(self._bridges)
@@ -190,13 +204,22 @@ class BridgePlugin(VifPlugin, Generic[S]):
 
     # --- single objects ---
 
+    def _sole(self) -> None:
+        """What bears the mark of vifd is this daemon's only if no other one is at work there.
+
+        :raises VifError: one is
+        """
+        tenancy.require(self.host.drivers.ovsdb, self.settings.bridge, self.host.identity)
+
     def inventory(self) -> list[Marked]:
+        self._sole()
         return self.objects.inventory()
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         return self.objects.expected(entries)
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        self._sole()
         return self.objects.discard(objects)
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:

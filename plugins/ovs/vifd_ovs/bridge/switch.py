@@ -19,7 +19,7 @@ from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.plugin import Host
-from vifd_ovs.bridge import cookies, marks, wiring
+from vifd_ovs.bridge import cookies, marks, tenancy, wiring
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
@@ -56,6 +56,7 @@ class Switch:
         self._ledger = host.ledger
         self._drivers: Drivers = host.drivers
         self._careful = host.careful
+        self._identity = host.identity
         self._lock = threading.RLock()
         self._ports: dict[str, SwitchPort] = {}
         self._removed: set[str] = set()
@@ -294,6 +295,7 @@ class Switch:
         """Compare and change; again from the start when the connection broke in between."""
         ports = list(ports)
         changed = False
+        tenancy.claim(self._drivers.ovsdb, self.bridge, self._identity)
         for attempt in range(_ATTEMPTS):
             generation = self._drivers.openflow.generation(self.bridge)
             whole, careful = generation != self._seen, self._careful()

@@ -1,0 +1,101 @@
+"""Two daemons with journals of their own on one bridge: the second is refused in words that name
+the first, and touches nothing; it may have the bridge once the first does not run any more."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from functional.test_daemon import FAST, all_live, flow_ages, guests_of, hello
+from unit.docs import document, port_id
+from vifd.plugin import identity
+from vifd.testing.daemon import Vifd
+from vifd.testing.guests import assert_reaches
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
+
+
+@pytest.fixture
+def first(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
+    with Vifd(tmp_path / "a", ovs, FAST) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def second(first: Vifd, ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
+    daemon = Vifd(tmp_path / "b", ovs, FAST)
+    yield daemon
+    # whoever runs last takes the ports away: they are found by their marks
+    first.stop()
+    daemon.process.start(20)
+    daemon.ready()
+    daemon.call("POST", "/v1/host/refresh")
+    for number in (1, 2):
+        daemon.plug(document(number))
+        daemon.unplug(port_id(number))
+    daemon.close()
+
+
+def state(vifd: Vifd) -> tuple[str, str]:
+    vifd.call("POST", "/v1/host/refresh")
+    (plugin,) = [p for p in vifd.get("/v1/plugins")["plugins"] if p["name"] == "ovs"]
+    return plugin["state"], "; ".join(plugin["reasons"])
+
+
+def test_the_second_is_refused_and_touches_nothing(
+    ovs: PrivateOvs, first: Vifd, second: Vifd
+) -> None:
+    for number in (1, 2):
+        assert first.plug(document(number))[0] == 201
+    ages = flow_ages(ovs)
+    second.start()
+    until(lambda: state(second)[0] == "unavailable", "it is noticed")
+    reasons = state(second)[1]
+    assert str(first.directory / "state") in reasons
+    assert f"process {first.process.pid}" in reasons
+    assert second.get("/v1/ports")["ports"] == [], "nor does it take their marks for its own"
+    status, error = second.plug(document(3))
+    assert status == 409, error
+    assert str(first.directory / "state") in json.dumps(error)
+    ovs.appctl("revalidator/wait")
+    assert all(age >= ages[flow] for flow, age in flow_ages(ovs).items()), "no flow was touched"
+    with guests_of(ovs, 1, 2) as (one, two):
+        assert_reaches(one, two, hello(1, 2))
+        # a restart of the first keeps the bridge
+        first.stop()
+        first.start()
+        first.ready()
+        assert state(first)[0] == "ready"
+        assert state(second)[0] == "unavailable"
+        # the first is gone: the second may have it, with its ports as they stand
+        first.stop()
+        until(lambda: state(second)[0] == "ready", "the bridge is free")
+        until(lambda: all_live(second, 2), "it took them over")
+        assert second.plug(document(3))[0] == 201
+        assert_reaches(one, two, hello(1, 2))
+        assert_reaches(two, one, hello(2, 1))
+        first.start()
+        until(lambda: state(first)[0] == "unavailable", "now the other one is the second")
+    assert second.unplug(port_id(3))[0] in (200, 204)
+
+
+def test_who_is_at_work(tmp_path: Path) -> None:
+    own = identity.here(tmp_path)
+    assert identity.here(tmp_path) == own, "the same in the same process"
+    assert identity.parse(own.text()) == own
+    assert identity.parse("nonsense") is None
+    assert not identity.rivals(own, own)
+    assert not identity.rivals(replace(own, boot="another"), own), "before the host booted"
+    assert not identity.rivals(replace(own, started=own.started + 1), own), "its number was reused"
+    parent = os.getppid()
+    began = identity._started(parent)
+    assert began is not None
+    assert identity.rivals(replace(own, pid=parent, started=began), own)
+    far = replace(own, pids="pid:[1]")
+    assert not identity.rivals(far, own), "this state directory in a container before this one"
+    assert identity.rivals(replace(far, id="x"), own), "nobody here can tell"
