@@ -129,7 +129,8 @@ class FlowReader:
         self._target = switch.wanted(ports)
         self._cookies = touched(ports.values())[0]
         self._read: dict[int, list[Flow]] | VifError | None = None
-        self._shown: str | None = None
+        self._secured = any(port.secured for port in ports.values())
+        self._shown = ""
         self._shared: dict[int, Evidence] = {}
         #: ids of the ports that were found open
         self.passing: set[str] = set()
@@ -153,17 +154,16 @@ class FlowReader:
         ]  # fmt: skip
 
     def _fragments(self, port: SwitchPort) -> list[Evidence]:
-        """How the bridge shows fragments, where it matters; read once."""
+        """How the bridge shows fragments, where it matters; read with the flows."""
         if not port.secured:
             return []
-        if self._shown is None:
-            self._shown = self._switch.fragments()
         return [fact("flows.fragments", self._shown, WHOLE_HEADERS, "openflow")]
 
     def _installed(self, cookie: int) -> list[Flow]:
         """One reading for all; one that failed is not repeated for every port."""
         if self._read is None:
             try:
+                self._shown = self._switch.fragments() if self._secured else ""
                 self._read = self._switch.installed(self._cookies, proven=self._interim)
             except VifError as error:
                 self._read = error
