@@ -93,11 +93,11 @@ def test_nothing_can_and_every_reason_is_told(vifd: Vifd) -> None:
     status, error = ask(vifd, doc)
     assert (status, error["code"]) == (409, "E_NEG_NO_COMMON_VIF")
     codes = {c["facts"]["plugin"]: c["code"] for c in error["candidates"]}
-    assert codes == dict.fromkeys(("ovs", "vhostuser", "linuxbridge"), "E_VNIC_UNSUPPORTED")
+    assert codes == dict.fromkeys(("ovs", "ovn", "vhostuser", "linuxbridge"), "E_VNIC_UNSUPPORTED")
     assert error["facts"]["reason_code"] == "E_VNIC_UNSUPPORTED"
     status, same = vifd.plug(doc)
     assert (status, same["code"]) == (409, "E_VNIC_UNSUPPORTED"), "it is the port's own reason"
-    assert len(same["candidates"]) == 3
+    assert len(same["candidates"]) == 4
     done = vifctl(vifd, "offer", "-f", "-", stdin=doc)
     assert done.returncode == 1
     assert done.stdout.count("E_VNIC_UNSUPPORTED") >= 3
@@ -117,7 +117,10 @@ def test_a_port_is_plugged_as_offered_and_remembers_the_others(vifd: Vifd) -> No
     selection = vifd.get(PORT)["selection"]
     assert selection["asked"] is True
     codes = {one["plugin"]: one["error"]["code"] for one in selection["refused"]}
-    assert codes == {"vhostuser": "E_CAP_SHARED_MEMORY", "linuxbridge": "E_SEG_PHYSNET_UNMAPPED"}
+    assert codes == {
+        "vhostuser": "E_CAP_SHARED_MEMORY", "linuxbridge": "E_SEG_PHYSNET_UNMAPPED",
+        "ovn": "E_PLUGIN_UNHEALTHY",
+    }  # fmt: skip
     done = vifctl(vifd, "port", "show", port_id(1))
     assert "vhostuser/vhostuser: E_CAP_SHARED_MEMORY" in done.stdout
 

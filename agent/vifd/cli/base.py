@@ -149,6 +149,13 @@ class Words(FormattableColumn[Any]):
         return report.words(self._value)
 
 
+class Lines(Words):
+    """A text that is laid out in lines already."""
+
+    def human_readable(self) -> str:
+        return "\n".join(report.clean(line) for line in str(self._value).split("\n"))
+
+
 class Moment(Words):
     """A point in time."""
 

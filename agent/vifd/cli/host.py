@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from vifd.cli import hosttext
-from vifd.cli.base import ApiShow, Tree, Words
+from vifd.cli.base import ApiShow, Lines, Tree
 from vifd.cli.terminal import room
 
 
@@ -30,7 +30,7 @@ class HostShow(ApiShow):
             return tuple(found), tuple(Tree(value) for value in found.values())
         width = room(hosttext.beside(found), hosttext.WIDTH)
         rows = list(hosttext.rows(found, evidence=parsed_args.evidence, width=width))
-        return tuple(name for name, _ in rows), tuple(Words(text) for _, text in rows)
+        return tuple(name for name, _ in rows), tuple(Lines(text) for _, text in rows)
 
     def _found(self) -> Any:
         if not self.args.refresh:

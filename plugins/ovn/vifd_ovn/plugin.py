@@ -55,6 +55,8 @@ class OvnPlugin(VifPlugin):
 
     plugin_name: ClassVar[str] = "ovn"
     plugin_version: ClassVar[str] = __version__
+    # where neither can serve a port, the plain switch's reason is told first
+    preference: ClassVar[int] = 110
 
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf)

@@ -83,6 +83,8 @@ class Garbage:
         try:
             if chosen:
                 self._drivers.links.delete(chosen)
+                # what was said of them goes with them, and is no orphan of its own
+                Hearing(self._drivers).forget(chosen)
         except VifError as error:
             failed |= {devices[name].key: error.copy() for name in chosen}
         return failed

@@ -67,6 +67,8 @@ class Hearing:
         return {
             w.id: [fact("device.unheard", w.device in deaf, self._heard(w.names.bridge), "nft")]
             for w in works
+            # without its bridge nobody knows which datapath reads the tap
+            if self._ovsdb.bridge(w.names.bridge) is not None
         }
 
     def forget(self, devices: Iterable[str]) -> None:
