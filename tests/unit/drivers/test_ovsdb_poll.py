@@ -28,11 +28,26 @@ def test_events_of_one_descriptor_add_up() -> None:
         assert poll.poll(1000) == [(left.fileno(), select.POLLIN | select.POLLOUT)]
 
 
-def test_the_time_is_kept(poller: ovs.poller.Poller) -> None:
-    poller.timer_wait(0.5)
+def test_the_time_is_kept(poller: ovs.poller.Poller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the package wants to wait is what the kernel is asked to wait, in milliseconds."""
+    asked: list[float] = []
+
+    class Kernel:
+        def register(self, descriptor: int, events: int) -> None:
+            """Nothing happens to it."""
+
+        def poll(self, timeout: float) -> list[tuple[int, int]]:
+            asked.append(timeout)
+            return []
+
+    monkeypatch.setattr(select, "poll", Kernel)
+    poller.timer_wait(60_000)
     poller.block()
     poller.immediate_wake()
     poller.block()
+    poller.block()
+    assert 0 < asked[0] <= 60_000
+    assert asked[1:] == [0, -1]
 
 
 def test_the_package_wakes_on_a_descriptor(poller: ovs.poller.Poller) -> None:

@@ -293,3 +293,36 @@ def test_plugins_share_one_object_per_bridge(scene):
     assert switch_of(Host(scene.injector.drivers, dict), BRIDGE) is one
     assert switch_of(scene.host, "br-other") is not one
     assert switch_of(Host(FakeMachine().drivers, dict), BRIDGE) is not one
+
+
+def test_a_switch_that_restarts_right_after_a_change_is_compared_anew(scene):
+    """The change was carried out, and what carried it out is gone: no answer tells."""
+    scene.put(port(1))
+    apply = scene.machine.openflow.apply
+    times = []
+
+    def once(bridge, **more):
+        done = apply(bridge, **more)
+        times.append(bridge)
+        if len(times) == 1:
+            scene.machine.openflow.restart()
+        return done
+
+    scene.machine.openflow.apply = once
+    scene.entries[attachment(1).id] = entry(1)
+    scene.put(port(2))
+    assert len(times) == 2
+    assert scene.is_as_wanted()
+
+
+def test_a_switch_that_restarts_again_and_again_is_an_error(scene):
+    apply = scene.machine.openflow.apply
+
+    def again(bridge, **more):
+        done = apply(bridge, **more)
+        scene.machine.openflow.restart()
+        return done
+
+    scene.machine.openflow.apply = again
+    with pytest.raises(BackendUnavailable, match="again and again"):
+        scene.put(port(1))
