@@ -13,7 +13,7 @@ from vifd.drivers import Drivers, Link, PortRow
 from vifd.errors import BackendError, VifError
 from vifd.model import Evidence, Report
 from vifd.openflow.trace import parse
-from vifd.plugin import Host, Item, packing
+from vifd.plugin import Host, Item, guest, packing
 from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
@@ -21,6 +21,7 @@ from vifd_ovn.options import Settings
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.evidence import fact
+from vifd_ovs.bridge.hearing import Hearing
 
 #: Of the documentation prefix (RFC 5737).
 _ANY_ADDRESS = "192.0.2.1"
@@ -56,9 +57,11 @@ class Checking:
         links = self.drivers.links.get([w.device for w in self.batch])
         rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
         wired = self._wired(rows)
+        heard = Hearing(self.drivers).evidence([w for w in self.batch if w.device in links])
         for work in self.batch:
             row, link = rows[work.id], links.get(work.device)
-            facts = device_evidence(work, link) + self._row_evidence(work, row, link)
+            facts = device_evidence(work, link) + heard.get(work.id, [])
+            facts += self._row_evidence(work, row, link)
             passing: bool | None = False
             if work.item.open:
                 facts += self._ovn_evidence(work, row, wired.get(work.id))
@@ -206,7 +209,7 @@ def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
     if names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
     facts += [
-        fact("device.mac", link.mac, attachment.mac, "netlink"),
+        fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
         fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
         fact("device.multi_queue", link.multi_queue, names.multi_queue, "netlink"),
         fact("device.up", link.up, True, "netlink"),

@@ -12,7 +12,8 @@ from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
 from vifd_ovn.marks import GATE
 from vifd_ovn.observing import rows
 from vifd_ovn.wiring import OvnWiring
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import hearing, marks
+from vifd_ovs.bridge.hearing import Hearing
 
 OPENED = "its device is open: a guest, or another program, has it"
 
@@ -35,7 +36,8 @@ def inventory(drivers: Drivers, plugin: str) -> list[Marked]:
         found.append(_port(row, link))
         if link is not None and link.alias == marks.alias(row.external_ids[marks.PORT]):
             found.append(_device(link, row.external_ids[marks.PORT]))
-    return found
+    owners = {m.name: m.owner for m in found}
+    return found + Hearing(drivers).inventory(owners)
 
 
 def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
@@ -49,6 +51,7 @@ def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
         made = str(names.ifindex) if names.plugged and names.ifindex else ""
         found[Key(Kind.SWITCH_PORT, names.bridge, device)] = Wanted(port_id, life)
         found[Key(Kind.DEVICE, "", device)] = Wanted(port_id, made)
+        found[hearing.key(device)] = Wanted()
     return found
 
 
@@ -68,6 +71,18 @@ def discard(drivers: Drivers, objects: Sequence[Marked]) -> Failed:
                 _discard_device(drivers, marked, kept)
             except VifError as error:
                 failed[marked.key] = error
+    unheard = [o.name for o in objects if o.kind is Kind.GUARD]
+    there = drivers.links.get(unheard) if unheard else {}
+    for marked in objects:
+        if marked.kind is not Kind.GUARD:
+            continue
+        if marked.name in there:
+            failed[marked.key] = _changed(marked, "the device is there")
+            continue
+        try:
+            Hearing(drivers).forget([marked.name])
+        except VifError as error:
+            failed[marked.key] = error.copy()
     return failed
 
 

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 
 from vifd.drivers import Drivers, Link, Links, PortRow, PortSpec, Tap
 from vifd.errors import BackendError, BridgeMissing, NameClash, VifError, wrap
-from vifd.plugin import Host, Item
+from vifd.plugin import Host, Item, guest
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
 from vifd_ovn.removal import remove_device, remove_row
 from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.hearing import Hearing
 
 
 class Plugging:
@@ -97,6 +98,7 @@ class Plugging:
                 problem = f"no answer about {work.device}"
                 error = result or BackendError(facts={"backend": "links", "problem": problem})
                 self.batch.fail(work, wrap(error), "device")
+        self.batch.together("host", Hearing(self.drivers).settle)
 
     def _without_misfits(self, before: Mapping[str, Link]) -> dict[str, Link]:
         """Without devices of ours that have another kind of queues than wanted: that cannot be
@@ -116,7 +118,8 @@ class Plugging:
     def _tap(self, work: Work) -> Tap:
         attachment = work.item.attachment
         return Tap(
-            work.device, attachment.mac, attachment.network.mtu, marks.alias(work.id),
+            work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
+            marks.alias(work.id),
             multi_queue=work.names.multi_queue, owner=self.settings.tap_owner,
         )  # fmt: skip
 

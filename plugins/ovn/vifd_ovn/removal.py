@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from vifd.drivers import Drivers, Link, Links, Ovsdb, PortSpec
 from vifd.errors import BackendError, UnplugPartial, VifError
-from vifd.plugin import Item
+from vifd.plugin import Item, guest
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE
 from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.wiring import Before
 
 
@@ -32,7 +33,7 @@ def unplug(drivers: Drivers, items: Sequence[Item]) -> Batch:
     left says so, and can be removed again."""
     batch = Batch.of(items)
     batch.together("ovsdb", lambda works: _rows(drivers.ovsdb, works))
-    batch.together("device", lambda works: _devices(drivers.links, works))
+    batch.together("device", lambda works: _devices(drivers, works))
     batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
     return batch
 
@@ -42,7 +43,7 @@ def release(drivers: Drivers, items: Sequence[Item]) -> Batch:
     before the first mark goes until after the last."""
     batch = Batch.of(items)
     batch.together("ovsdb", lambda works: _rows_back(drivers.ovsdb, works))
-    batch.together("device", lambda works: _devices_back(drivers.links, works))
+    batch.together("device", lambda works: _devices_back(drivers, works))
     return batch
 
 
@@ -56,14 +57,16 @@ def _rows(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
         ovsdb.delete_ports(bridge, devices)
 
 
-def _devices(links: Links, works: Iterable[Work]) -> None:
+def _devices(drivers: Drivers, works: Iterable[Work]) -> None:
     """As far as they bear the ports' marks, or are the very devices that were plugged."""
+    links = drivers.links
     wanted = {w.device: w for w in works}
     present = links.get(list(wanted))
     marked = {n: link for n, link in present.items() if _ours(link, wanted[n])}
     links.remark({n: (k.ifindex, marks.alias(wanted[n].id)) for n, k in marked.items()})
     if marked:
         links.delete(sorted(marked))
+    Hearing(drivers).forget(n for n in wanted if n in marked or n not in present)
 
 
 def _rows_back(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
@@ -82,15 +85,18 @@ def _rows_back(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
         ovsdb.set_external_ids(gone)
 
 
-def _devices_back(links: Links, works: Iterable[Work]) -> None:
+def _devices_back(drivers: Drivers, works: Iterable[Work]) -> None:
     """The device keeps its MAC address; its alias is what it was. The mark goes last: it says that
     there is something to do."""
+    works, links = list(works), drivers.links
+    Hearing(drivers).forget(w.device for w in works)
     for work in works:
         link = links.get([work.device]).get(work.device)
         if link is None or not _ours(link, work):
             continue
         before = work.names.before or Before()
-        if before.mac and link.mac == work.item.attachment.mac:
+        own = work.item.attachment.mac
+        if before.mac and link.mac in (own, guest.tap_mac(own)):
             links.set(work.device, mac=before.mac)
         links.unmark({work.device: (link.ifindex, before.alias)})
 

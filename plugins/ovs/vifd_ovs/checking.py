@@ -9,7 +9,7 @@ from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
 from vifd_ovs.bridge.evidence import fact
-from vifd_ovs.hearing import Hearing
+from vifd_ovs.bridge.hearing import Hearing
 
 
 class Checking(PortChecking):

@@ -9,11 +9,10 @@ from vifd.drivers import Drivers, Link, PortRow, Tap
 from vifd.errors import VifError, wrap
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
-from vifd_ovs import hearing
-from vifd_ovs.bridge import discarding, marks, wiring
+from vifd_ovs.bridge import discarding, hearing, marks, wiring
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.inventory import Inventory
-from vifd_ovs.hearing import Hearing
 from vifd_ovs.observing import enslaved
 
 #: Interface types that are another plugin's.

@@ -13,9 +13,9 @@ from vifd.plugin import Host, Item, guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.plugging import PortPlugging
-from vifd_ovs.hearing import Hearing
 from vifd_ovs.options import Settings
 from vifd_ovs.removal import ends, remark, remove_device
 

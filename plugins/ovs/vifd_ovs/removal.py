@@ -8,9 +8,9 @@ from vifd.drivers import Drivers, Link, Links
 from vifd.plugin import guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.wiring import Before
-from vifd_ovs.hearing import Hearing
 
 
 def remove_device(links: Links, device: str, port_id: str) -> None:

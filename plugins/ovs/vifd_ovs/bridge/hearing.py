@@ -10,18 +10,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from vifd.drivers import Drivers, Nft
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.nft.objects import TABLE
+from vifd.plugin import Item
 from vifd.plugin.marked import Key, Kind, Marked
-from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.evidence import fact
 
 #: Where the objects of a listing are.
 WHERE = f"netdev {TABLE}"
 _USERSPACE = "netdev"
+
+
+class Names(Protocol):
+    """What a port stands on."""
+
+    @property
+    def bridge(self) -> str: ...
+
+
+class Tap(Protocol):
+    """A port with a tap, of any plugin on a bridge of Open vSwitch, on its way through a call."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def item(self) -> Item: ...
 
 
 class Hearing:
@@ -31,7 +52,7 @@ class Hearing:
     """
 
     def __init__(self, drivers: Drivers) -> None:
-        self._ovsdb = drivers.ovsdb
+        self._ovsdb, self._links = drivers.ovsdb, drivers.links
         lacking = drivers.nft is None or drivers.nft.lacking("netdev") is not None
         self._nft: Nft | None = None if lacking else drivers.nft
 
@@ -40,7 +61,7 @@ class Hearing:
         there = self._ovsdb.bridge(bridge)
         return there is not None and there.datapath_type == _USERSPACE
 
-    def settle(self, works: Sequence[Work]) -> None:
+    def settle(self, works: Sequence[Tap]) -> None:
         """Have the host not hear taps that are there; with the kernel's datapath it must, for the
         switch takes frames later there."""
         if self._nft is None or not works:
@@ -56,7 +77,7 @@ class Hearing:
         if deaf - shall:
             self._nft.undeafen(TABLE, sorted(deaf - shall))
 
-    def evidence(self, works: Sequence[Work]) -> dict[str, list[Evidence]]:
+    def evidence(self, works: Sequence[Tap]) -> dict[str, list[Evidence]]:
         """Whether the host hears what it shall not, by port."""
         if self._nft is None or not works:
             return {}
@@ -82,14 +103,16 @@ class Hearing:
             self._nft.deafen(TABLE, devices)
 
     def inventory(self, owners: Mapping[str, str]) -> list[Marked]:
-        """Every device of which something is said.
+        """Devices of which something is said: those of the plugin, and those that are gone.
 
-        :param owners: the ports of devices that are there
+        :param owners: the ports of the plugin's devices
         """
         names = self._nft.list_deaf(TABLE) if self._nft is not None else []
+        others = self._links.get([name for name in names if name not in owners])
         return [
             Marked(kind=Kind.GUARD, name=name, where=WHERE, owner=owners.get(name, ""))
             for name in names
+            if name not in others
         ]
 
 
