@@ -14,7 +14,7 @@ from cliff.command import Command
 from cliff.lister import Lister
 from cliff.show import ShowOne
 
-from vifd.cli import report
+from vifd.cli import report, watching
 from vifd.cli.app import add_wait_options
 from vifd.cli.client import Client, Refused, TimedOut, Unreachable, socket_path
 from vifd.cli.formats import Formats
@@ -46,6 +46,8 @@ class Api(Plain):
     #: whether the command waits for something, and whether it may also not wait
     waits = False
     may_not_wait = True
+    #: whether it only reads, so that it may be repeated for who watches
+    watchable = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -54,9 +56,18 @@ class Api(Plain):
         )
         if self.waits:
             add_wait_options(parser, argparse.SUPPRESS, no_wait=self.may_not_wait)
+        if self.watchable:
+            watching.add_option(parser)
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
+        """Run the command, again and again for who watches."""
+        every = getattr(parsed_args, "watch", None)
+        if every is None:
+            return self._once(parsed_args)
+        return watching.forever(lambda: self._once(parsed_args), every)
+
+    def _once(self, parsed_args: argparse.Namespace) -> int:
         """Run the command and turn what may go wrong into its exit code."""
         self.args = parsed_args
         self.client = Client(socket_path(self.option("socket")))

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
+
 from cliff.complete import CompleteCommand
 from cliff.help import HelpCommand
 
 from vifd.cli.base import Plain
+
+#: Commands whose arguments are ports.
+ON_PORTS = ("show", "check", "explain", "activate", "deactivate", "repair", "unplug", "release")
+#: Completion of ids, names and devices on top of cliff's. The shell expands the words that it is
+#: given, and names come from users: what has any other character than these is left out.
+_PORTS = f"""
+_vifctl_ports()
+{{
+  _vifctl "$@"
+  local cur=${{COMP_WORDS[COMP_CWORD]}}
+  [[ ${{COMP_WORDS[1]}} == port && COMP_CWORD -ge 3 && ${{cur}} != -* ]] || return 0
+  case ${{COMP_WORDS[2]}} in
+    {"|".join(ON_PORTS)}) ;;
+    *) return 0 ;;
+  esac
+  local known
+  known=$(vifctl port list -f value -c id -c name -c device 2>/dev/null |
+    tr -s ' ' '\\n' | grep -xE '[0-9A-Za-z_.-]+')
+  COMPREPLY=( $(compgen -W "${{known}}" -- "${{cur}}") )
+}}
+complete -F _vifctl_ports vifctl
+"""
 
 
 class Help(Plain, HelpCommand):
@@ -13,4 +37,13 @@ class Help(Plain, HelpCommand):
 
 
 class Complete(Plain, CompleteCommand):
-    """Print the script for completion in bash."""
+    """Print the script for completion in bash.
+
+    It completes commands, options, and the ids, names and devices of ports.
+    """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        code: int = super().take_action(parsed_args)
+        if parsed_args.shell == "bash" and not code:
+            self.app.stdout.write(_PORTS)
+        return code

@@ -12,6 +12,8 @@ from vifd.cli.base import FAILED, OK, ApiList, ApiShow, Moment, Words
 class Status(ApiShow):
     """Show whether the daemon is live and ready, its plugins and its ports."""
 
+    watchable = True
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         found = self.client.call("GET", "/v1/status")
         kinds = {"started_at": Moment, "configuration_read_at": Moment}
@@ -20,6 +22,8 @@ class Status(ApiShow):
 
 class PluginList(ApiList):
     """List the plugins that were found, admitted or refused, with the reasons."""
+
+    watchable = True
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         names = ("name", "distribution", "version", "state", "reasons")

@@ -28,6 +28,8 @@ class PortList(ApiList):
     everything, and so do -c and the other formats.
     """
 
+    watchable = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         for name in ("phase", "status", "plugin", "network", "instance"):
@@ -122,6 +124,8 @@ class OnePort(ApiShow):
 
 class PortShow(OnePort):
     """Show a port: what is wanted, what was read back, and what differs."""
+
+    watchable = True
 
     def fetch(self, port_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.client.call("GET", port_path(port_id))
