@@ -371,6 +371,23 @@ def test_a_plug_in_the_first_moments_waits_for_the_look_at_the_host(machine: Mac
     machine.boot()
 
 
+def test_the_networks_part_waits_for_the_first_look_as_well(machine: Machine) -> None:
+    """Said after compute's: it is its refusal that would end the wait."""
+    machine.halt()
+    machine.backend.gate.clear()
+    blocked = Machine(machine.path, machine.backend, machine.settings)
+    boot_without_waiting(blocked)
+    plug = put(blocked, COMPUTE, 1, compute())
+    plug.kept.result(WAIT)
+    bound = put(blocked, NETWORK, 1, network())
+    until(lambda: blocked.engine.intake.early.waits(port_id(1)) or plug.done.done())
+    machine.backend.gate.set()
+    assert plug.done.result(WAIT).phase is Phase.LIVE
+    assert bound.done.result(WAIT).phase is Phase.LIVE
+    blocked.halt()
+    machine.boot()
+
+
 def test_an_unplug_overtakes_what_waits_for_the_first_look(machine: Machine) -> None:
     machine.halt()
     machine.backend.gate.clear()

@@ -110,14 +110,15 @@ class Decider:
         self._journal = journal
         self._pending = pending
 
-    def decide(self, request: Request) -> Decision | None:
+    def decide(self, request: Request, *, early: bool = False) -> Decision | None:
         """What to do for a request; ``None``: it waits for the end of a removal.
 
+        :param early: a refusal is not final, because the host was not looked at yet
         :raises errors.VifError: the refusal
         """
         present = self._journal.get(request.ticket.port_id)
         if request.said is not None:
-            return self._sides(request, request.said)
+            return self._sides(request, request.said, early=early)
         if request.kind is Kind.UNPLUG:
             return self._unplug(request, present)
         if request.kind is Kind.CHECK:
@@ -164,7 +165,7 @@ class Decider:
 
     # --- a port by its sides ---
 
-    def _sides(self, request: Request, said: Said) -> Decision | None:
+    def _sides(self, request: Request, said: Said, *, early: bool) -> Decision | None:
         """What follows from what one side says of a port."""
         port_id = request.ticket.port_id
         if self._pending.occupied(port_id) and self._pending.park(port_id, request):
@@ -188,6 +189,8 @@ class Decider:
         try:
             decision = self._made(request, doc, present)
         except errors.VifError as error:
+            if early:
+                raise
             return self._refused(said, after, present, error)
         decision.parts = Kept(replace(after, taking=decision.adopt is not None))
         return decision

@@ -256,7 +256,7 @@ class Intake:
         if first and self._behind(request):
             return None
         try:
-            return self._decider.decide(request)
+            return self._decider.decide(request, early=first)
         except errors.VifError as error:
             refusal = error.at("intake", request.ticket.port_id)
         if first and request.kind is Kind.PLUG:
