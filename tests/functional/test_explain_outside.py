@@ -3,7 +3,9 @@ switch port on the way, and a card that is gone. On a real switch with a real ca
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -115,6 +117,24 @@ def settings_back(host: Host) -> None:
             host.ovs.ofctl("mod-port", bridge, port, word, "-OOpenFlow10")
 
 
+def run(text: str) -> Callable[[Host], None]:
+    def change(_: Host) -> None:
+        subprocess.run(text.format(tap=TAP).split(), check=True, capture_output=True)
+
+    change.__name__ = text
+    return change
+
+
+def netdev_chain(_: Host) -> None:
+    hook = f"{{ type filter hook ingress device {TAP} priority 0; policy drop; }}"
+    subprocess.run(["nft", "add", "table", "netdev", "other"], check=True)
+    subprocess.run(["nft", "add", "chain", "netdev", "other", "c", hook], check=True)
+
+
+def netdev_gone(_: Host) -> None:
+    subprocess.run(["nft", "delete", "table", "netdev", "other"], check=True)
+
+
 def nothing(_: Host) -> None:
     pass
 
@@ -156,6 +176,14 @@ def nothing(_: Host) -> None:
         (card_trunks, "uplink", (NIC, "VLAN 7", "trunks 8, 9"), card_free),
         # the card
         (card_gone, "uplink", (NIC, "no port that leads out"), card_back),
+        # the device
+        (run("ip link set {tap} txqueuelen 0"), "device", ("txqueuelen 0",),
+         run("ip link set {tap} txqueuelen 1000")),
+        (run("ip address add 10.9.9.9/24 dev {tap}"), "device", ("10.9.9.9",),
+         run("ip address del 10.9.9.9/24 dev {tap}")),
+        (run("tc qdisc add dev {tap} root tbf rate 8bit burst 10b latency 1ms"), "device",
+         ("tbf",), run("tc qdisc del dev {tap} root")),
+        (netdev_chain, "device", ("netdev other",), netdev_gone),
         # OpenFlow port settings
         (setting("br-int", TAP, "no-forward"), None, (), settings_back),
         (setting("br-int", TAP, "no-receive"), None, (), settings_back),
@@ -202,6 +230,27 @@ def test_between_two_ports_of_the_host(host: Host) -> None:
         host.vifd.unplug(port_id(2))
 
 
+def test_settings_of_a_switch_port_are_seen_by_their_event(host: Host) -> None:
+    """OpenFlow port status: the port is degraded although nobody asks."""
+
+    def phase() -> Any:
+        return host.vifd.get(f"/v1/ports/{PORT}")["phase"]
+
+    for bridge, port, fact in (
+        ("br-int", TAP, "ovsdb.openflow"),
+        ("br-ex", NIC, "uplink.openflow"),
+    ):
+        setting(bridge, port, "no-forward")(host)
+        until(lambda: phase() == "DEGRADED", f"{port}: the port is degraded")
+        until(partial(_logged, host, fact), "the log names it")
+        settings_back(host)
+        until(lambda: phase() == "LIVE", "it is well again")
+
+
+def _logged(host: Host, fact: str) -> bool:
+    return f"{fact} is " in host.vifd.log
+
+
 def test_a_foreign_flow_is_seen_by_the_check_that_its_event_raises(host: Host) -> None:
     """Nobody asks: the port is degraded, and the log names the flow."""
 
@@ -211,7 +260,7 @@ def test_a_foreign_flow_is_seen_by_the_check_that_its_event_raises(host: Host) -
     flow("br-int", "table=120,priority=60000,in_port={ofport},actions=resubmit(,160)")(host)
     try:
         until(lambda: phase() == "DEGRADED", "the port is degraded")
-        assert "flows.foreign is " in host.vifd.log
+        until(lambda: "flows.foreign is " in host.vifd.log, "the log names it")
     finally:
         flows_gone(host)
     until(lambda: phase() == "LIVE", "it is well again")

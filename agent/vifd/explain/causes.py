@@ -18,7 +18,9 @@ from vifd.model import Evidence
 
 Sentence = Callable[[Evidence, Subject], str]
 
-_OF_SWITCH = ("ovsdb.*", "switch.*", "flows*", "patch", "uplink*", "trace.*", "vhost.*")
+_OF_SWITCH = (
+    "ovsdb.*", "switch.*", "flows*", "patch", "uplink*", "trace.*", "vhost.*", "device.unheard",
+)  # fmt: skip
 _OF_PORT = ("ovsdb.*", "trace.*", "bridge.*", "device.carrier", "vhost.*")
 
 
@@ -199,6 +201,9 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.GUEST, ("guest.memory",), say.plain,
           "give the guest huge pages that are shared (`hw:mem_page_size` in the flavor)",
           explains=("vhost.*",)),
+    Cause(Name.GUEST, ("guest.holder",), say.held_by_stranger,
+          "end that process, or give it a device of its own: the guest of the port cannot open "
+          "this one meanwhile"),
     Cause(Name.GUEST, ("guest.device",), say.guest_lost,
           "`vifctl port repair` takes the device out of the guest and puts it back"),
     Cause(Name.GUEST, ("guest*",), say.plain, "look at the guest's console and its XML"),

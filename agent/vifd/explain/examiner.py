@@ -28,6 +28,7 @@ from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.hypervisor import Hypervisor, NoHypervisor
+from vifd.hypervisor.holders import holders, stranger
 from vifd.model import Evidence, Parts, Phase, PortRecord, Report
 from vifd.model.event import Event
 from vifd.model.status import wants_open
@@ -223,10 +224,24 @@ class Examiner:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             return self._explained(record, None, f"reading it failed: {error}")
         if report is not None:
-            report = replace(
-                report, evidence=[*report.evidence, *self.engine.extra_evidence(record)]
-            )
+            more = [*self._holder(record, report), *self.engine.extra_evidence(record)]
+            report = replace(report, evidence=[*report.evidence, *more])
         return self._explained(record, report, "the plugin gave no report")
+
+    def _holder(self, record: PortRecord, report: Report) -> list[Evidence]:
+        """Who has the device open, and whether that is a guest of the port."""
+        carrier = any(e.fact == "device.carrier" and e.have is True for e in report.evidence)
+        made = record.wiring or record.names
+        if made is None or not carrier:
+            return []
+        found = holders(made.device)
+        unknown = self.hypervisor.connected() and made.device not in self.hypervisor.interfaces()
+        instance = record.doc.attachment.instance_id or ""
+        wrong = stranger(found, instance, unknown=unknown)
+        if wrong is not None:
+            return [Evidence("guest.holder", str(wrong), "the guest of the port", ok=False,
+                             source="proc", repairable=False)]  # fmt: skip
+        return [Evidence("guest.holder", [str(h) for h in found], source="proc")] if found else []
 
     def _explained(self, record: PortRecord, report: Report | None, unasked: str) -> Explanation:
         return explain(self._subject(record, report, unasked))

@@ -337,6 +337,10 @@ def uplink(finding: Evidence, subject: Subject) -> str:
     return f"{name}: {value(finding.have)}, wanted {value(finding.wanted)}"
 
 
+def held_by_stranger(finding: Evidence, subject: Subject) -> str:
+    return f"{subject.device} is held open by {finding.have}, which is no guest of this port"
+
+
 def guest_lost(finding: Evidence, _: Subject) -> str:
     return f"guest {value(finding.have)}: it holds one that is no more"
 

@@ -43,9 +43,11 @@ class Checking:
         self.ways = ways
 
     def run(self) -> dict[str, Report]:
-        """A report for every port."""
+        """A report for every port, of the time at which the reading began: what changes meanwhile
+        is newer than it."""
+        began = self.clock()
         reports = {
-            port_id: Report([fact("wiring", error.message, "readable", "")], at=self.clock())
+            port_id: Report([fact("wiring", error.message, "readable", "")], at=began)
             for port_id, error in self.batch.failed.items()
         }
         works = self.batch.works
@@ -69,7 +71,7 @@ class Checking:
             if work.item.settled or work.item.thorough:
                 facts += beside.evidence(work, device)
             passing = gate and device is not None and device.master is not None
-            reports[work.id] = Report(facts, at=self.clock(), passing=passing)
+            reports[work.id] = Report(facts, at=began, passing=passing)
         return reports
 
     def _devices(self, works: Sequence[Work]) -> dict[str, Device]:

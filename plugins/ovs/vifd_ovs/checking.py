@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from vifd.drivers import Link, PortRow
+from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.nft.objects import TABLE
 from vifd.plugin import guest
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
@@ -30,7 +32,21 @@ class Checking(PortChecking):
         facts = device_evidence(work, link) + self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
-        return facts
+        return facts + (self._put_on(work) if link is not None and work.item.thorough else [])
+
+    def _put_on(self, work: Work) -> list[Evidence]:
+        """What other software put on the device, and filters of its own that hang there."""
+        bridging, nft = self.drivers.bridging, self.drivers.nft
+        texts: list[str] = []
+        try:
+            if bridging is not None:
+                texts += bridging.hindrances([work.device]).get(work.device, [])
+            if nft is not None:
+                chains = nft.others(TABLE)
+                texts += [str(c) for c in chains if work.device in c.devices]
+        except VifError:
+            return []
+        return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
 
 
 def device_evidence(work: Work, link: Link | None) -> list[Evidence]:

@@ -163,7 +163,8 @@ STEPS = {
     "uplink.openflow uplink.vlan uplink.leaving uplink.arriving uplink.arriving_unicast",
     Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection "
     "trace.neighbour",
-    Name.GUEST: "guest guest.name guest.device guest.memory device.carrier bridge.forwards "
+    Name.GUEST: "guest guest.name guest.device guest.memory guest.holder "
+    "device.carrier bridge.forwards "
     "vhost.link_state",
 }
 

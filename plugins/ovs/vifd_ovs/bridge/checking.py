@@ -42,10 +42,12 @@ class PortChecking(abc.ABC):
         """What lies between the guest and the switch port."""
 
     def run(self) -> dict[str, Report]:
-        """A report for every port."""
+        """A report for every port, of the time at which the reading began: what changes meanwhile
+        is newer than it."""
+        began = self.clock()
         reports = {
             port_id: Report([Evidence("wiring", have=error.message, wanted="readable", ok=False)],
-                            at=self.clock())
+                            at=began)
             for port_id, error in self.batch.failed.items()
         }  # fmt: skip
         self.prepare()
@@ -68,7 +70,7 @@ class PortChecking(abc.ABC):
                 facts += flows + traces.get(work.id, [])
                 if work.item.thorough and passing is not None:
                     facts += self._beyond(work, ports[work.id])
-                reports[work.id] = Report(facts, at=self.clock(), passing=passing)
+                reports[work.id] = Report(facts, at=began, passing=passing)
         return reports
 
     def _beside(self, work: Work, port: SwitchPort) -> list[Evidence]:

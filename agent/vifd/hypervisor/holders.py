@@ -1,0 +1,84 @@
+"""Which processes have a tap open, by what the kernel says of their files. For who asks why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TUN = "/dev/net/tun"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has the device open.
+
+    :param arguments: of its command line
+    """
+
+    pid: int
+    name: str
+    arguments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
+
+    @property
+    def guest(self) -> str:
+        """The id of the guest that QEMU runs there; empty for any other process."""
+        places = [n for n, word in enumerate(self.arguments[:-1]) if word == "-uuid"]
+        return self.arguments[places[0] + 1].lower() if places else ""
+
+
+def holders(device: str, proc: Path = Path("/proc")) -> list[Holder]:
+    """The processes that have a tap open, as far as they may be looked at."""
+    return [_holder(pid) for pid in _pids(proc) if _has(pid, device)]
+
+
+def _pids(proc: Path) -> Iterator[Path]:
+    return (entry for entry in proc.iterdir() if entry.name.isdigit())
+
+
+def _has(process: Path, device: str) -> bool:
+    try:
+        files = os.listdir(process / "fd")
+    except OSError:
+        return False
+    return any(_is_open(process, file, device) for file in files)
+
+
+def _is_open(process: Path, file: str, device: str) -> bool:
+    try:
+        if os.readlink(process / "fd" / file) != _TUN:
+            return False
+        lines = (process / "fdinfo" / file).read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.split() == ["iff:", device] for line in lines)
+
+
+def _holder(process: Path) -> Holder:
+    def read(name: str) -> str:
+        try:
+            return (process / name).read_text(errors="replace")
+        except OSError:
+            return ""
+
+    words = tuple(read("cmdline").rstrip("\0").split("\0"))
+    return Holder(int(process.name), read("comm").strip() or "?", words)
+
+
+def stranger(found: list[Holder], instance: str, *, unknown: bool) -> Holder | None:
+    """The holder that is no guest of the port, as far as that can be told.
+
+    :param instance: the id of the port's instance; empty where it has none
+    :param unknown: whether the hypervisor was asked and knows no guest with the device
+    """
+    for holder in found:
+        if holder.guest and instance:
+            if holder.guest != instance.lower():
+                return holder
+        elif unknown:
+            return holder
+    return None
