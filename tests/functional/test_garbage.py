@@ -15,6 +15,7 @@ from support.orphans import Orphans, device
 from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.drivers import Tap
+from vifd.nft.objects import TABLE
 from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest, assert_only, guests
@@ -47,6 +48,8 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, machine: RealMachine) -> Iterator[Vifd
             daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
     links = machine.drivers.links
     links.delete([link.name for link in links.marked("vifd:")])
+    if (nft := machine.drivers.nft) is not None:
+        nft.undeafen(TABLE, nft.list_deaf(TABLE))
 
 
 def plug(vifd: Vifd, numbers) -> None:
