@@ -340,3 +340,15 @@ def test_another_local_address_makes_the_tunnel_anew(underlay, oracle):
             scene.ledger.records = {}
     text = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
     assert "vxlan-77" not in text
+
+
+def test_a_bridge_is_no_port_of_another_bridge(oracle):
+    oracle.link("add", ifname="br-host", kind="bridge")
+    try:
+        with LinuxScene(physical_interface_mappings=["physnet1:br-host"]) as scene:
+            (error,) = scene.unmet(attachment(1, segment=flat()))
+            assert "br-host is a bridge" in error.message
+            assert "bridge_mappings" in error.message
+            assert scene.ledger.plugin.probe().health is Health.DEGRADED
+    finally:
+        oracle.link("del", index=oracle.link_lookup(ifname="br-host")[0])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from oslo_config import cfg
 
 from vifd.plugin import mappings
+from vifd_ovs import options as ovs_options
+from vifd_vhostuser import options as vhost_options
 
 
 def test_pairs():
@@ -18,6 +21,24 @@ def test_malformed(entry):
         mappings("bridge_mappings", [entry], "bridge")
 
 
+def test_one_bridge_under_two_names():
+    with pytest.raises(
+        ValueError, match=r"bridge br-ex is given to a and to b.*a bridge of its own"
+    ):
+        mappings("bridge_mappings", ["a:br-ex", "b: br-ex"], "bridge")
+
+
 def test_twice():
     with pytest.raises(ValueError, match="x: p occurs twice"):
         mappings("x", ["p:a", "p:b"])
+
+
+@pytest.mark.parametrize("plugin", [ovs_options, vhost_options], ids=["ovs", "vhostuser"])
+def test_a_bridge_in_itself(plugin):
+    conf = cfg.ConfigOpts()
+    conf.register_opts(plugin.OPTIONS)
+    conf([])
+    conf.set_override("bridge_mappings", ["physnet1:br-int"])
+    conf.set_override("integration_bridge", "br-int")
+    with pytest.raises(ValueError, match="physnet1 leads to br-int, which is the integration"):
+        plugin.settings(conf)

@@ -9,7 +9,7 @@ def mappings(option: str, entries: Iterable[str], to: str = "device") -> dict[st
     """``physical_network:device`` entries of an option as a mapping.
 
     :param to: what a physical network is mapped to, for the error's text
-    :raises ValueError: an entry is malformed, or a physical network occurs twice
+    :raises ValueError: an entry is malformed, or a physical network or a device occurs twice
     """
     found: dict[str, str] = {}
     for entry in entries:
@@ -18,5 +18,11 @@ def mappings(option: str, entries: Iterable[str], to: str = "device") -> dict[st
             raise ValueError(f"{option}: {entry!r} is not of the form physical_network:{to}")
         if physnet in found:
             raise ValueError(f"{option}: {physnet} occurs twice")
+        other = next((p for p, there in found.items() if there == device), None)
+        if other is not None:
+            raise ValueError(
+                f"{option}: {to} {device} is given to {other} and to {physnet}, whose frames would "
+                f"be mixed: map one of them only, or give each a {to} of its own"
+            )
         found[physnet] = device
     return found

@@ -98,6 +98,12 @@ def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interfac
     mtu, up = device.link.mtu, device.link.up and device.link.carrier
     if foreign:
         return _foreign(bridging, device)
+    if device.link.kind == "bridge":
+        problem = (
+            "is a bridge, which cannot be a port of another bridge: map the interface that leads "
+            "out of it, or for flat networks map it in bridge_mappings"
+        )
+        return Interface(name, mtu, problem, up)
     addresses = bridging.addresses(name)
     if addresses and not settings.enslave_addressed:
         return Interface(name, mtu, f"has the host's addresses {', '.join(addresses)}", up)

@@ -7,9 +7,14 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.plugin import mappings
 from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
-from vifd_ovs.bridge.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd_ovs.bridge.options import (
+    BRIDGE_MAPPINGS,
+    CREATE_BRIDGE,
+    OFPORT_RANGE,
+    PORT_TIMEOUT,
+    bridge_mappings,
+)
 from vifd_ovs.bridge.plugin import BridgeSettings
 
 OPTIONS = (
@@ -51,7 +56,7 @@ def settings(conf: Any) -> Settings:
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
         datapath_type=conf.datapath_type,
-        mappings=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
+        mappings=bridge_mappings(conf),
         ofports=(ofports[0], ofports[-1]),
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,

@@ -10,9 +10,14 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.plugin import mappings
 from vifd.plugin.guest.options import MAX_QUEUES
-from vifd_ovs.bridge.options import BRIDGE_MAPPINGS, CREATE_BRIDGE, OFPORT_RANGE, PORT_TIMEOUT
+from vifd_ovs.bridge.options import (
+    BRIDGE_MAPPINGS,
+    CREATE_BRIDGE,
+    OFPORT_RANGE,
+    PORT_TIMEOUT,
+    bridge_mappings,
+)
 from vifd_ovs.bridge.plugin import BridgeSettings
 from vifd_vhostuser.sockets import Access
 
@@ -100,7 +105,7 @@ def settings(conf: Any) -> Settings:
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
         datapath_type="netdev",
-        mappings=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
+        mappings=bridge_mappings(conf),
         ofports=(conf.ofport_range[0], conf.ofport_range[-1]),
         port_type=conf.port_type,
         socket_dir=conf.socket_dir.rstrip("/"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from oslo_config import cfg, types
+
+from vifd.plugin import mappings
 
 CREATE_BRIDGE = cfg.BoolOpt(
     "create_bridge",
@@ -28,3 +32,19 @@ PORT_TIMEOUT = cfg.FloatOpt(
     min=0.1,
     help="Seconds for Open vSwitch to take a port after it was put into the database.",
 )
+
+
+def bridge_mappings(conf: Any) -> dict[str, str]:
+    """The physical bridges, by physical network.
+
+    :raises ValueError: they make no sense, or one is the integration bridge
+    """
+    found = mappings("bridge_mappings", conf.bridge_mappings, "bridge")
+    bridge = conf.integration_bridge
+    inner = next((physnet for physnet, there in found.items() if there == bridge), None)
+    if inner is not None:
+        raise ValueError(
+            f"bridge_mappings: {inner} leads to {bridge}, which is the integration bridge itself: "
+            "map the bridge that the interface to the physical network is on"
+        )
+    return found
