@@ -57,3 +57,10 @@ def test_every_place_on_the_map_is_there(page: str) -> None:
     named = re.findall(r"`((?:agent|plugins|tests|tools|bench)/[\w/.]*)`", text)
     assert len(named) >= 10
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_link_within_the_design_leads_to_a_section() -> None:
+    text = (ROOT / "DESIGN.md").read_text()
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    known = {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}
+    assert set(re.findall(r"\(#([^)]+)\)", text)) - known == set()

@@ -158,3 +158,18 @@ def test_names_may_be_given_up_only_where_nothing_can_be_left(
 def test_what_was_not_undone_is_read_from_the_error() -> None:
     assert not_undone(record(error=LEFT)) == ["device"]
     assert not_undone(record()) == []
+
+
+def test_a_part_of_one_word_is_covered_by_itself() -> None:
+    assert covered("role", frozenset({"role"}))
+
+
+@pytest.mark.parametrize("role", ["ACTIVE", "INACTIVE"])
+def test_a_port_that_is_to_go_is_never_where_it_is_wanted(role: str) -> None:
+    """Wherever it is: closed and quiet as well, which is what a port on its way out looks like."""
+    where = {"ACTIVE": (Phase.LIVE, True), "INACTIVE": (Phase.QUIESCED, False)}[role]
+    there = record(role, phase=where[0], open=where[1])
+    assert settled(there)
+    assert not settled(replace(there, removing=True))
+    closed = record("INACTIVE", phase=Phase.QUIESCED, open=False, removing=True)
+    assert not settled(closed)
