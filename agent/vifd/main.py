@@ -16,7 +16,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as oslo_log
 
-from vifd import __version__, errors
+from vifd import __version__, errors, limits
 from vifd.daemon import config, logfields
 from vifd.plain import plain, protect_log
 
@@ -28,6 +28,7 @@ EXIT_JOURNAL = 3
 EXIT_RUNNING = 4
 EXIT_SOCKET = 5
 EXIT_PLUGIN = 6
+EXIT_RESOURCES = 7
 
 
 class AlreadyRunning(Exception):
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until a signal ends it.
 
     :returns: 0 after an orderly stop; 2 bad configuration, 3 unusable journal, 4 another vifd is
-        running, 5 the API socket cannot be had, 6 a plugin was refused in strict mode
+        running, 5 the API socket cannot be had, 6 a plugin was refused in strict mode, 7 the system
+        lets it have too little: descriptors, memory, threads
     """
     try:
         conf = config.load(sys.argv[1:] if argv is None else argv)
@@ -76,10 +78,15 @@ def _run(conf: Any) -> tuple[int, str]:
     # Work passes between threads many times per plug; by default a thread that computes lets the
     # next one in only after 5 ms.
     sys.setswitchinterval(0.0005)
+    limits.widen()
     try:
         Daemon(conf).run()
     except SocketError as error:
         return EXIT_SOCKET, str(error)
+    except (MemoryError, OSError, RuntimeError) as error:
+        if problem := limits.word(error):
+            return EXIT_RESOURCES, problem
+        raise
     return EXIT_OK, ""
 
 

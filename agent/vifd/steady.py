@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+from vifd import limits
+
 LOG = logging.getLogger(__name__)
 
 #: Pauses before a thread is begun anew, in seconds; the last one stays.
@@ -75,8 +77,9 @@ class Steady(threading.Thread):
         self._failed.append(self._clock())
         self._last = type(error).__name__
         LOG.critical(
-            "thread %s failed (%s) and is begun anew, for the %d. time. Next: nothing is "
-            "lost; tell the authors of vifd", self.name, self._last, self.failures, exc_info=error,
+            "thread %s failed (%s) and is begun anew, for the %d. time. Next: %s", self.name,
+            self._last, self.failures, limits.word(error) or "nothing is lost; tell the authors of "
+            "vifd", exc_info=error,
         )  # fmt: skip
 
     @contextmanager

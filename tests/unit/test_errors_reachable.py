@@ -66,6 +66,7 @@ SHOWN = {
     "E_CAP_SHARED_MEMORY": "unit/vhostuser/test_needs.py",
     "E_GC_CHANGED": "unit/garbage/test_collector.py",
     "E_GC_INCOMPLETE": "unit/garbage/test_collector.py",
+    "E_HOST_RESOURCES": "unit/test_limits.py",
     "E_GC_LIMIT": "unit/garbage/test_collector.py",
     "E_GC_NOT_FOUND": "unit/garbage/test_collector.py",
     "E_GUEST_HYPERVISOR": "unit/guests/test_requests.py",

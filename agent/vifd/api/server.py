@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vifd import errors
+from vifd import errors, limits
 from vifd.api.admission import Admission, Shares
 from vifd.api.app import Api
 from vifd.api.auth import Access, Peer
@@ -292,7 +292,7 @@ class Server:
                     return
                 # Out of descriptors, say: the backlog waits until connections have ended.
                 if error.errno not in (errno.ECONNABORTED, errno.EPROTO):
-                    LOG.warning("cannot accept on %s: %s", self._path, error)
+                    self._complain(limits.word(error) or f"{error}")
                     self._hub.sleep(0.1)
                 continue
             try:
@@ -303,6 +303,13 @@ class Server:
 
     def _closed(self) -> bool:
         return self._stopping
+
+    def _complain(self, problem: str) -> None:
+        """Once in a while: it is tried ten times a second."""
+        now = time.monotonic()
+        if now - self._told_full > QUIET:
+            self._told_full = now
+            LOG.warning("cannot accept on %s: %s", self._path, problem)
 
     def _admit(self, client: Any) -> None:
         """Judge the peer, and serve it where there is a place for it."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from vifd import __version__, errors, steady
+from vifd import __version__, errors, limits, steady
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.daemon.hostview import HostView
@@ -87,6 +87,7 @@ class Agent:
         return {
             "live": not steady.stuck(),
             "threads": steady.problems(),
+            "limits": limits.problems(),
             "ready": self._engine.ready and not self.stopping and self._upgrade != "measuring",
             "stopping": self.stopping,
             "version": __version__,

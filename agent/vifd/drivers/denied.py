@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from vifd import limits
+
 
 def denied(path: str) -> str:
     """The sentence for a socket on which the kernel refuses the daemon."""
@@ -19,12 +21,16 @@ def why(remote: str, otherwise: str) -> str:
     kind, _, path = remote.partition(":")
     if kind != "unix":
         return otherwise
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+    try:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        return limits.word(error) or otherwise
+    with made as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
         except PermissionError:
             return denied(path)
-        except OSError:
-            return otherwise
+        except OSError as error:
+            return limits.word(error) or otherwise
     return otherwise

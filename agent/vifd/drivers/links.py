@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from vifd import limits
 from vifd.drivers import MARK, Link, Tap, rtnl, tap
 from vifd.drivers.linkevents import LinkEvents, open_sockets
 from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
-from vifd.errors import DeviceError, NameClash, PrivilegeMissing, VifError
+from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
 
 _GONE = (errno.ENODEV, errno.ENXIO)
 _DENIED = (errno.EPERM, errno.EACCES, errno.EROFS)
@@ -25,6 +26,8 @@ Outcome = dict[str, Link | Exception]
 
 def device_error(name: str, number: int, doing: str) -> VifError:
     """The coded error for an error number of the kernel."""
+    if limit := limits.word(number):
+        return ResourcesExhausted(stage="device", facts={"problem": limit, "device": name})
     problem = f"cannot {doing}: {os.strerror(number)}"
     facts = {"device": name, "problem": problem, "errno": errno.errorcode.get(number, str(number))}
     if number in _DENIED:
@@ -208,8 +211,9 @@ class Links:
         refused: dict[str, int] = {}
         with self._lock:
             # The kernel refuses a name that is taken, so nothing is read before.
-            for start in range(0, len(sound), _OPEN):
-                self._make(sound[start : start + _OPEN], refused, outcome)
+            step = limits.room(_OPEN)
+            for start in range(0, len(sound), step):
+                self._make(sound[start : start + step], refused, outcome)
             self._adopt([wanted for wanted in sound if wanted.name in refused], refused, outcome)
             self._read_back([wanted for wanted in sound if wanted.name not in outcome], outcome)
             self._undo([t.name for t in sound if t.name not in refused], outcome)

@@ -16,12 +16,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
+from vifd import limits
 from vifd.drivers import FilterChain, nftdeaf, nftfamilies, nfthold, nftnl
 from vifd.drivers.netlink import APPEND, CREATE, Message
 from vifd.drivers.nftevents import NftEvents, open_socket
 from vifd.drivers.nftsocket import NftSocket, Refused
 from vifd.drivers.otherfilters import OtherFilters
-from vifd.errors import BackendError, BackendUnavailable, PrivilegeMissing, VifError
+from vifd.errors import (
+    BackendError,
+    BackendUnavailable,
+    PrivilegeMissing,
+    ResourcesExhausted,
+    VifError,
+)
 from vifd.nft.expr import Verdict
 from vifd.nft.objects import Chain, Change, Element, Hook, Rule
 
@@ -420,6 +427,8 @@ def _chain(body: bytes) -> Chain:
 
 def failure(number: int, what: str) -> VifError:
     """The coded error for an error number of the kernel."""
+    if limit := limits.word(number):
+        return ResourcesExhausted(facts={"problem": limit}, stage="nft")
     name = errno.errorcode.get(number, str(number))
     facts = {"backend": "nftables", "problem": f"cannot {what}: {os.strerror(number)}"}
     if number in _DENIED:

@@ -45,6 +45,7 @@ from vifd.errors.garbage import (
     NotRestorable,
 )
 from vifd.errors.guests import GuestNotRunning, GuestRepairFailed, HypervisorError
+from vifd.errors.host import ResourcesExhausted
 from vifd.errors.journal import JournalDamaged, JournalError, JournalTooNew
 from vifd.errors.negotiation import (
     ContractVersion,
@@ -171,6 +172,7 @@ __all__ = [
     "PrivilegeMissing",
     "ReleaseUnfit",
     "ReleaseUnsupported",
+    "ResourcesExhausted",
     "Scope",
     "SegmentTypeUnsupported",
     "SharedMemoryMissing",

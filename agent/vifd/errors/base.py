@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
+from vifd import limits
 from vifd.plain import plain, said, writable
 
 Owner = Literal["user", "operator", "host", "backend", "transient"]
@@ -169,6 +170,11 @@ def wrap(error: BaseException, *, stage: str = "", port: str = "") -> VifError:
     """
     if isinstance(error, VifError):
         return error.copy().at(stage, port)
+    if limit := limits.word(error):
+        kind = _registry["E_HOST_RESOURCES"]
+        exhausted = kind(facts={"problem": limit}, stage=stage, port=port)
+        exhausted.__cause__ = error
+        return exhausted
     text = f"unexpected {type(error).__name__}: {said(error)}"
     wrapped = InternalError(text, stage=stage, port=port)
     wrapped.__cause__ = error
