@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from vifd.engine.lane import PLUG_SLICE, UNPLUG_SLICE, Lane
+from vifd.engine.lane import PLUG_SLICE, SMALLEST, UNPLUG_SLICE, Lane, slice_after
 from vifd.testing.wait import until
 
 WAIT = 10.0
@@ -130,6 +130,21 @@ def test_what_an_urgent_task_marks_is_in_the_next_batch(lane: Lane, worker: Lane
     lane.urgent("recover", lambda: lane.mark(["b"]))
     lane.start()
     assert served(worker, 1) == [("a", "b")]
+
+
+def test_a_slow_switch_is_given_less_at_a_time() -> None:
+    size, seen = PLUG_SLICE, []
+    for _ in range(6):
+        # a second for each port
+        size = slice_after(size, size, float(size))
+        seen.append(size)
+    assert seen == [128, 64, 32, 16, 16, 16]
+    for _ in range(6):
+        size = slice_after(size, size, 0.1)
+    assert size == PLUG_SLICE
+    # a few ports that are quick say nothing about many
+    assert slice_after(32, 3, 0.1) == 32
+    assert slice_after(256, 3, 60.0) == SMALLEST
 
 
 def test_it_says_what_it_does_and_since_when(worker: LaneWorker) -> None:

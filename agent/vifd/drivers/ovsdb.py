@@ -25,6 +25,11 @@ _FACTS = ("ovs_version", "db_version", "dpdk_initialized", "dpdk_version")
 Callback = Callable[[str, str], None]
 
 
+#: Seconds more that the switch is waited for, for each further port of a batch: what one costs it
+#: on a machine with much else to do, and a thousand ports there already.
+PER_PORT = 0.15
+
+
 class Ovsdb:
     """See :class:`vifd.drivers.Ovsdb`.
 
@@ -110,12 +115,13 @@ class Ovsdb:
             found.update(more)
             return len(more) or None
 
-        # A switch that is slow decides on one after the other: many take longer than a few.
-        while len(found) < len(set(names)):
+        # A switch decides on many at once, or on one after the other: many take longer than a few.
+        while left := len(set(names)) - len(found):
             advance()
-            if self._replica.wait(look, timeout) is None:
+            patience = timeout + PER_PORT * (left - 1)
+            if self._replica.wait(look, patience) is None:
                 late = [name for name in names if name not in found]
-                raise undecided(late, timeout)
+                raise undecided(late, patience)
         return found
 
     def _present(self, name: str) -> PortRow:

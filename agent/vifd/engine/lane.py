@@ -22,7 +22,20 @@ from vifd.steady import Steady
 LOG = logging.getLogger(__name__)
 
 PLUG_SLICE = 256
+#: A batch shall take about so many seconds: where the switch is slow, fewer ports go into one, so
+#: that each has its answer, and what fails costs few.
+BATCH_SECONDS = 15.0
+SMALLEST = 16
 UNPLUG_SLICE = 16
+
+
+def slice_after(present: int, ports: int, seconds: float) -> int:
+    """How many ports the next batch may have, after one of so many that took so long. Pure."""
+    if seconds > 2 * BATCH_SECONDS:
+        return max(SMALLEST, min(present, ports) // 2)
+    if seconds < BATCH_SECONDS and ports >= present:
+        return min(PLUG_SLICE, 2 * present)
+    return present
 
 
 class LaneWorker(Protocol):
@@ -60,6 +73,7 @@ class Lane:
         self._dirty: dict[str, None] = {}
         self._deferred: dict[str, None] = {}
         self._deferred_next = True
+        self._slice = PLUG_SLICE
         self._urgent: dict[str, Callable[[], None]] = {}
         self._idle: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
@@ -138,7 +152,9 @@ class Lane:
                 self._do(what, (), work)
             batch, idle = self._next()
             if batch:
+                began = self._clock()
                 self._do("serve", batch, partial(self._worker.serve, batch))
+                self._slice = slice_after(self._slice, len(batch), self._clock() - began)
             elif idle is not None:
                 self._do(idle[0], (), idle[1])
 
@@ -156,7 +172,7 @@ class Lane:
             return batch, self._idle.popleft() if idle and self._idle else None
 
     def _take(self) -> tuple[str, ...]:
-        plugs = [p for p in self._dirty if not self._worker.removing(p)][:PLUG_SLICE]
+        plugs = [p for p in self._dirty if not self._worker.removing(p)][: self._slice]
         if plugs or (self._deferred and (self._deferred_next or not self._dirty)):
             batch = tuple(dict.fromkeys([*plugs, *self._deferred]))
             self._deferred.clear()

@@ -28,6 +28,7 @@ class PortChecking(abc.ABC):
         self.strangers = strangers
         self.plugin = plugin
         self.drivers: Drivers = host.drivers
+        self.flags = settled.PortFlags(host.drivers.openflow)
         self.clock = host.clock
         self.bridges = bridges
         self.switches = switches
@@ -78,7 +79,7 @@ class PortChecking(abc.ABC):
         found, name = [], work.names.bridge
         if work.item.settled or work.item.thorough:
             found += settled.flow_evidence(self.strangers, self.bridges, name, port)
-            found += settled.port_evidence(work, self.bridges, self.drivers.openflow)
+            found += settled.port_evidence(work, self.bridges, self.flags)
         if work.item.thorough:
             found += thorough.flow_evidence(self.drivers.openflow, name, port)
         return found

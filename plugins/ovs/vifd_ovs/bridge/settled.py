@@ -3,7 +3,7 @@ does not carry them. No plug mends it, so a plug does not read it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vifd.drivers import OpenFlow, PortRow
 from vifd.errors import VifError
@@ -72,23 +72,40 @@ def _nothing(work: Work, bridges: Bridges, physical: str) -> list[Evidence]:
     return [Evidence("uplink.port", have, before.split(","), False, "ovsdb", repairable=False)]
 
 
-def port_evidence(work: Work, bridges: Bridges, openflow: OpenFlow) -> list[Evidence]:
+class PortFlags:
+    """The settings of the ports of bridges, each bridge read once: it answers with all its ports,
+    so that to ask for each of a thousand would read a million."""
+
+    def __init__(self, openflow: OpenFlow) -> None:
+        self._openflow = openflow
+        self._known: dict[str, Mapping[str, frozenset[str]] | None] = {}
+
+    def of(self, bridge: str) -> Mapping[str, frozenset[str]] | None:
+        """By port; ``None`` where they cannot be read."""
+        if bridge not in self._known:
+            try:
+                self._known[bridge] = self._openflow.port_flags(bridge)
+            except VifError:
+                self._known[bridge] = None
+        return self._known[bridge]
+
+
+def port_evidence(work: Work, bridges: Bridges, flags: PortFlags) -> list[Evidence]:
     """OpenFlow settings that stop frames at the switch ports of the way; the bridges' own devices
     may be down."""
     names = work.names
     physical = bridges.mappings.get(names.physical_network or "")
     own = {work.device, names.patch}
     return [
-        *_stopped(openflow, names.bridge, own, "ovsdb.openflow"),
-        *(_stopped(openflow, physical, {*bridges.way_out(names)} - {physical}, "uplink.openflow")
+        *_stopped(flags, names.bridge, own, "ovsdb.openflow"),
+        *(_stopped(flags, physical, {*bridges.way_out(names)} - {physical}, "uplink.openflow")
           if physical and bridges.ovsdb.bridge(physical) is not None else []),
     ]  # fmt: skip
 
 
-def _stopped(openflow: OpenFlow, bridge: str, names: set[str], fact: str) -> list[Evidence]:
-    try:
-        flags = openflow.port_flags(bridge)
-    except VifError:
+def _stopped(known: PortFlags, bridge: str, names: set[str], fact: str) -> list[Evidence]:
+    flags = known.of(bridge)
+    if flags is None:
         return []
     found = [f"{n}: {', '.join(sorted(flags[n]))}" for n in sorted(names) if flags.get(n)]
     have = found or "nothing stops frames"
