@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unit.docs import document
-from vifd.explain import Subject, explain
+from vifd.explain import Subject, explain, phrases
 from vifd.explain.causes import CAUSES, cause_of, rank, roots, step_of
 from vifd.explain.explanation import Name, State
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd_ovs.bridge import flows
 
 FOREIGN = "a flow that is not ours took it: br-int table 0: udp, priority 5000, cookie 0xbad"
 #: What stands below ours, and shows because ours are gone.
@@ -224,3 +225,8 @@ def test_something_is_always_first(findings):
     order = [s.name for s in found.steps]
     before = found.steps[: order.index(found.broken)]
     assert all(s.because is not None for s in before if s.state is State.BROKEN)
+
+
+def test_what_comes_before_our_flows_is_told_by_the_priority_that_they_have():
+    """The core does not import the pipeline; the number that it knows of it is the same."""
+    assert phrases.ADMIT == flows.ADMIT
