@@ -289,3 +289,13 @@ def test_a_description_that_raises_is_an_exception(raised: str) -> None:
 def test_a_plugin_is_guarded_once() -> None:
     one = guarded(FakePlugin(FakeBackend()))
     assert guarded(one) is one
+
+
+def test_no_call_goes_past_the_guard() -> None:
+    """A verb that is added to the contract is one that a guarded plugin hands on, judged."""
+    verbs = {
+        name
+        for name, member in vars(VifPlugin).items()
+        if not name.startswith("_") and (callable(member) or isinstance(member, classmethod))
+    }
+    assert verbs - vars(Guarded).keys() == set()
