@@ -23,7 +23,7 @@ def in_the_way(flow: Flow, port: SwitchPort, uplink: int | None) -> bool:
 
     :param uplink: ofport of the patch port to the physical network of the port
     """
-    if not _reached(flow):
+    if not reached(flow):
         return False
     fields = match.decode(flow.match)
     if flow.table == tables.CLASSIFY:
@@ -37,7 +37,7 @@ def in_the_way(flow: Flow, port: SwitchPort, uplink: int | None) -> bool:
     )
 
 
-def _reached(flow: Flow) -> bool:
+def reached(flow: Flow) -> bool:
     """Whether our flows lead there, or stand there below it."""
     if flow.table == tables.CLASSIFY:
         return flow.priority >= tables.LEAST

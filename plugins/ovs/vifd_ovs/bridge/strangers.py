@@ -10,6 +10,7 @@ from vifd.drivers import OpenFlow
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
 from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.overlap import reached
 
 #: After so many seconds it is read anew whatever was told: a switch need not tell.
 AGE = 30.0
@@ -38,7 +39,7 @@ class Strangers:
                 self._changes[bridge] = self._changes.get(bridge, 0) + 1
 
     def of(self, bridge: str, *, anew: bool = False) -> list[Flow]:
-        """The flows of others on a bridge.
+        """The flows of others on a bridge that our flows lead to, or that stand above them.
 
         :param anew: whatever is remembered
         :raises VifError: they cannot be read
@@ -61,4 +62,5 @@ class Strangers:
         found: dict[tuple[int, int, bytes], Flow] = {}
         for cookie, mask in cookies.OTHERS:
             found |= {flow.key: flow for flow in self._openflow.dump(bridge, cookie, mask)}
-        return list(found.values())
+        # most flows of an agent that shares the bridge stand below ours, and are looked at once
+        return [flow for flow in found.values() if reached(flow)]
