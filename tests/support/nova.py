@@ -48,6 +48,11 @@ class Compute:
             )  # fmt: skip
         self.hello = self._read()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

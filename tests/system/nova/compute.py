@@ -28,7 +28,7 @@ def vif_of(command: dict[str, Any]) -> Any:
         type=command.get("type", "ovs"), details=command["details"],
         devname=f"tap{command['port'][:11]}", ovs_interfaceid=command["port"],
         vnic_type=command.get("vnic_type", "normal"), active=False,
-        profile=command.get("profile", {}),
+        profile=command.get("profile", {}), delegate_create=command.get("delegate_create", False),
     )  # fmt: skip
 
 
@@ -77,8 +77,9 @@ def memory() -> int:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     import os_vif
-    from nova import conf, objects
     from nova.virt.libvirt import vif as libvirt_vif
+
+    from nova import conf, objects
 
     objects.register_all()
     conf.CONF([], project="nova", default_config_files=[sys.argv[1]])
