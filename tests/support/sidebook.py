@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 
 from support.portbook import PortBook
 from vifd import errors
 from vifd.engine.ticket import Ticket
-from vifd.model import Parts, PortRecord, sides
+from vifd.garbage.limits import FEW
+from vifd.model import Parts, PortRecord, Side, sides
+from vifd.model.comparison import Compared, compared
 from vifd.model.parts import assembled
 from vifd.model.sides import Said
 
@@ -69,6 +72,22 @@ class SideBook(PortBook):
             return self._unplug(port_id, ticket.request_id)
         ticket.fail(errors.PortNotFound(facts={"port": port_id}))
         return ticket
+
+    def compare(
+        self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
+        force: bool,
+    ) -> Compared:  # fmt: skip
+        every = {i: self.parts(i) for i in (*self._records, *self._parts)}
+        known = {i: parts for i, parts in every.items() if parts is not None}
+        found = compared(known, side, owner, ids, time.time())
+        if not remove or not found.stale:
+            return found
+        if len(found.stale) > FEW and not force:
+            facts = {"count": len(found.stale), "total": len(known), "reason": "too many"}
+            raise errors.GarbageLimit(facts=facts, stage="compare")
+        for port_id in found.stale:
+            self.say(Said(port_id, side), request_id)
+        return Compared(found.stale, found.missing, removed=True)
 
     def awaited(self, port_id: str, request_id: str) -> Ticket:
         if self.parts(port_id) is None:

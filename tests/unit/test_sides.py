@@ -438,3 +438,19 @@ def test_taking_a_part_away_is_pure() -> None:
     assert model_parts.taken_away(left, NETWORK, 4).gone == {"network": 4}
     assert model_parts.parts_of(decode(document(1))).network is not None
     assert replace(parts, alone=False) != parts
+
+
+def test_what_a_side_does_not_list_goes_within_the_limits_of_garbage(machine: Machine) -> None:
+    for number in range(1, 6):
+        machine.plug(document(number))
+    ask = machine.agent.compare
+    kept = [port_id(n) for n in (1, 2)]
+    assert ask(COMPUTE, None, kept, "r", remove=False, force=False).stale == [
+        port_id(n) for n in (3, 4, 5)
+    ]
+    assert len(machine.journal.records()) == 5
+    with pytest.raises(errors.GarbageLimit):
+        ask(COMPUTE, None, [], "r", remove=True, force=False)
+    assert ask(COMPUTE, None, kept, "r", remove=True, force=False).removed
+    until(lambda: set(machine.journal.records()) == set(kept))
+    assert set(machine.agent.waiting()) == {port_id(n) for n in (3, 4, 5)}

@@ -12,6 +12,7 @@ import falcon
 from vifd import errors
 from vifd.api import (
     batch,
+    comparing,
     explain,
     garbage,
     guests,
@@ -130,6 +131,8 @@ def routes(
         "/v1/ports/{port_id}": ports.OnePort(backend, waits),
         "/v1/ports/{port_id}/instance": sides.OneSide(backend, waits, Side.COMPUTE),
         "/v1/ports/{port_id}/network": sides.OneSide(backend, waits, Side.NETWORK),
+        "/v1/compute:compare": comparing.Compare(backend, waits, Side.COMPUTE),
+        "/v1/network:compare": comparing.Compare(backend, waits, Side.NETWORK),
         "/v1/ports/{port_id}/check": ports.Check(backend, waits),
         "/v1/ports/{port_id}/explain": explain.Explain(backend, waits),
         "/v1/ports/{port_id}/repair": guests.Repair(backend, waits),

@@ -80,7 +80,7 @@ def permits(access: Access, method: str, path: str = "") -> bool:
 def _computes(method: str, path: str) -> bool:
     """Whether it is for compute to call: its own part of a port, a guest that is about to start,
     and having a port looked at."""
-    if (method, path) == ("POST", "/v1/guests:prepare"):
+    if method == "POST" and path in ("/v1/guests:prepare", "/v1/compute:compare"):
         return True
     found = _PORT.fullmatch(path)
     return found is not None and (method, found.group(1)) in COMPUTING

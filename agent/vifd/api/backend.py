@@ -12,7 +12,8 @@ from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, Parts, PortRecord, Role
+from vifd.model import Attachment, Document, Parts, PortRecord, Role, Side
+from vifd.model.comparison import Compared
 from vifd.model.event import Event
 from vifd.model.sides import Said
 from vifd.negotiation import Acceptable, Offer
@@ -99,6 +100,18 @@ class Backend(Protocol):
 
     def waiting(self) -> Mapping[str, Parts]:
         """Ports that cannot be made yet, by id."""
+
+    def compare(
+        self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
+        force: bool,
+    ) -> Compared:  # fmt: skip
+        """Hold a side's list of ports against what it said of each.
+
+        :param owner: only parts of this owner are looked at; ``None`` for all of the side
+        :param remove: take the part of what is not listed away
+        :param force: beyond the limits of garbage
+        :raises vifd.errors.GarbageLimit: that is too much at once; nothing was changed
+        """
 
     def awaited(self, port_id: str, request_id: str) -> Ticket:
         """A ticket for a port to be where it is wanted already; it changes nothing.

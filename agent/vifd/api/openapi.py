@@ -306,7 +306,13 @@ def _side_paths(put: dict[str, Any], gone: dict[str, Any], where: str) -> dict[s
                             gone, _work(*_ALWAYS), [*_wait("gone", "it is gone"), _REVISION]),
         }  # fmt: skip
 
+    good = {"200": _json(ref("Compared"), "how the list and this host differ")}
+    codes = (*_ALWAYS, *_BODY, errors.GarbageLimit)
+    compare = _call("Hold a side's list of its ports against what is here", good, codes, [],
+                    "CompareRequest")  # fmt: skip
     return {
+        "/v1/compute:compare": {"post": compare},
+        "/v1/network:compare": {"post": compare},
         "/v1/ports/{port_id}/instance": paths("compute", "ComputePart", _TAKING),
         "/v1/ports/{port_id}/network": paths("the network service", "NetworkPart", _PREWIRE),
     }

@@ -16,6 +16,7 @@ from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared
 from vifd.model import Attachment, ComputeSaid, Phase
+from vifd.model.comparison import Compared
 from vifd.model.event import Event
 from vifd.negotiation import Acceptable, Offer
 from vifd.plugin.inspection import Inspection
@@ -153,6 +154,18 @@ COLLECT = {
     "additionalProperties": False,
 }  # fmt: skip
 
+COMPARE = {
+    "type": "object",
+    "required": ["ids"],
+    "properties": {
+        "ids": {"type": "array", "items": UUID_SCHEMA, "maxItems": MAX_PORTS, "uniqueItems": True},
+        "owner": {"type": ["string", "null"], "description": "only parts of this owner"},
+        "remove": {**_FLAG, "default": False, "description": "take the stale parts away"},
+        "force": {**_FLAG, "default": False, "description": "beyond the limits of [garbage]"},
+    },
+    "additionalProperties": False,
+}
+
 RELEASE = {
     "type": "object",
     "properties": {
@@ -222,6 +235,7 @@ def components() -> dict[str, Schema]:
             ComputeSaid,
             PortView,
             PartView,
+            Compared,
             Batch,
             CollectedView,
             Event,
@@ -242,6 +256,7 @@ def components() -> dict[str, Schema]:
         schema_hook=lambda _: {"description": "any value"},
     )
     made["CollectRequest"] = COLLECT
+    made["CompareRequest"] = COMPARE
     made["UndoRequest"] = UNDO
     made["ReleaseRequest"] = RELEASE
     made["ApproveRequest"] = APPROVE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections import Counter
@@ -27,7 +28,8 @@ from vifd.garbage.collector import Collector
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Guests, Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, Parts, Phase, PortRecord, Role, sides
+from vifd.model import Attachment, Document, Parts, Phase, PortRecord, Role, Side, sides
+from vifd.model.comparison import Compared, compared
 from vifd.model.event import Event
 from vifd.model.sides import Said
 from vifd.model.status import status_of
@@ -39,6 +41,8 @@ from vifd.plugin.registry import Found
 from vifd.store import Journal
 from vifd.upgrade.guard import Guard
 from vifd.upgrade.view import UpgradeView
+
+LOG = logging.getLogger(__name__)
 
 
 class Agent:
@@ -287,6 +291,31 @@ class Agent:
         """See :meth:`vifd.api.backend.Backend.waiting`."""
         records = self._journal.records()
         return {i: p for i, p in self._journal.all_parts().items() if i not in records}
+
+    def compare(
+        self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
+        force: bool,
+    ) -> Compared:  # fmt: skip
+        """See :meth:`vifd.api.backend.Backend.compare`."""
+        known = {i: self.parts(i) for i in (*self._journal.records(), *self.waiting())}
+        every = {i: parts for i, parts in known.items() if parts is not None}
+        found = compared(every, side, owner, ids, time.time())
+        if found.stale:
+            LOG.warning(
+                "%s does not list %d ports that it had here: %s. Next: %s. request=%s",
+                owner or side.value, len(found.stale), ", ".join(found.stale[:5]),
+                "they go now" if remove else "look at them; repeat the call with remove",
+                request_id,
+            )  # fmt: skip
+        if not remove or not found.stale:
+            return found
+        excess = self._collector.settings.limits.exceeded(len(found.stale), len(every))
+        if excess and not force:
+            facts = {"count": len(found.stale), "total": len(every), "reason": excess}
+            raise errors.GarbageLimit(facts=facts, stage="compare")
+        for port_id in found.stale:
+            self.say(Said(port_id, side), request_id)
+        return Compared(found.stale, found.missing, removed=True)
 
     def awaited(self, port_id: str, request_id: str) -> Ticket:
         """See :meth:`vifd.api.backend.Backend.awaited`."""

@@ -179,6 +179,8 @@ def test_the_mode_of_the_socket_keeps_others_out(backend, reachable):
         ("DELETE", f"/v1/ports/{uuid(1)}/instance", True),
         ("POST", f"/v1/ports/{uuid(1)}/check", True),
         ("POST", "/v1/guests:prepare", True),
+        ("POST", "/v1/compute:compare", True),
+        ("POST", "/v1/network:compare", False),
         ("POST", f"/v1/ports/{uuid(1)}/instance", False),
         ("PUT", f"/v1/ports/{uuid(1)}", False),
         ("DELETE", f"/v1/ports/{uuid(1)}", False),

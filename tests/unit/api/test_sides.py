@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from unit.api.client import Client, document, uuid
+from vifd.testing.wait import until
 
 PORT = f"/v1/ports/{uuid(1)}"
 INSTANCE, NETWORK = f"{PORT}/instance", f"{PORT}/network"
@@ -129,4 +130,48 @@ def test_an_older_part_is_refused(api: Client) -> None:
 def test_bad_calls(api: Client, call: str, field: str) -> None:
     body = compute() if "instance" in call else network()
     answer = api.call("PUT", call, body)
+    assert (answer.status, answer.field) == (400, field)
+
+
+def test_a_side_lists_what_should_be_here(api: Client, backend: Any) -> None:
+    """What nova gave up on while nobody could be told is found, and goes when that is asked for."""
+    for n in (1, 2, 3):
+        api.call("PUT", f"/v1/ports/{uuid(n)}", document(n))
+    api.call("PUT", f"/v1/ports/{uuid(4)}/instance?owner=nova", compute())
+    asked = {"ids": [uuid(1), uuid(9)]}
+    found = api.call("POST", "/v1/compute:compare", asked).json
+    assert found == {"stale": [uuid(2), uuid(3)], "missing": [uuid(9)], "removed": False}
+    young = api.call("POST", "/v1/compute:compare", {**asked, "owner": "nova"}).json
+    assert young["stale"] == [], "what has just come is younger than the list"
+    found = api.call("POST", "/v1/compute:compare", {**asked, "remove": True}).json
+    assert found["removed"]
+    until(lambda: [p.id for p in backend.ports()] == [uuid(1)], "what is stale goes")
+    assert set(api.call("GET", f"/v1/ports/{uuid(2)}").json["parts"]) == {"network"}
+    gone = api.call("POST", "/v1/network:compare", {"ids": [], "remove": True}).json
+    assert gone["stale"] == [uuid(1), uuid(2), uuid(3)]
+
+
+def test_many_at_once_are_asked_about(api: Client, backend: Any) -> None:
+    for n in range(1, 6):
+        api.call("PUT", f"/v1/ports/{uuid(n)}", document(n))
+    answer = api.call("POST", "/v1/compute:compare", {"ids": [], "remove": True})
+    assert (answer.status, answer.code) == (409, "E_GC_LIMIT")
+    assert len(backend.ports()) == 5
+    asked = {"ids": [], "remove": True, "force": True}
+    assert api.call("POST", "/v1/compute:compare", asked).json["removed"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "ids"),
+        ({"ids": ["x"]}, "ids[0]"),
+        ({"ids": [], "remove": 1}, "remove"),
+        ({"ids": [], "owner": 1}, "owner"),
+        ({"ids": [], "more": 1}, "more"),
+        ([], "(body)"),
+    ],
+)
+def test_bad_lists(api: Client, body: Any, field: str) -> None:
+    answer = api.call("POST", "/v1/compute:compare", body)
     assert (answer.status, answer.field) == (400, field)
