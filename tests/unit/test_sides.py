@@ -346,6 +346,14 @@ def test_a_port_may_be_made_before_compute_uses_it(machine: Machine) -> None:
     assert len(machine.backend.called("activate")) == 1, "it stays open"
 
 
+def test_a_port_that_shall_wait_for_compute_after_all_goes(machine: Machine) -> None:
+    done(machine, NETWORK, network(), alone=True)
+    put(machine, NETWORK, 1, network(), alone=False)
+    until(lambda: machine.journal.get(port_id(1)) is None)
+    assert machine.agent.waiting()[port_id(1)].network is not None
+    assert done(machine, COMPUTE, compute()).phase is Phase.LIVE
+
+
 # --- the first moments ---
 
 

@@ -219,7 +219,7 @@ class Agent:
         return self._engine.bus.listen(callback)
 
     def metrics(self) -> bytes:
-        counts = Counter(r.phase.value for r in self._journal.records().values())
+        counts = Counter(self._phases(self._journal.records().values()))
         return self._metrics.render([p.value for p in Phase], counts, self._gauges)
 
     def _gauges(self) -> None:

@@ -213,7 +213,8 @@ class Decider:
         self, request: Request, before: Parts | None, after: Parts, present: PortRecord | None
     ) -> Decision:
         """A part lacks: the port waits for it, or is not wanted any more."""
-        if request.kind is not Kind.UNPLUG:
+        made = present is not None and not present.removing
+        if request.kind is not Kind.UNPLUG and not made:
             return Decision(seen=present, parts=Kept(after), kick=False)
         if before is None:
             raise errors.PortNotFound(facts={"port": request.ticket.port_id})
