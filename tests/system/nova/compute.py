@@ -11,14 +11,14 @@ import logging
 import os
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 NOBODY = 65534
 
 
 def vif_of(command: dict[str, Any]) -> Any:
-    from nova.network import model
-
+    model = import_module("nova.network.model")
     network = model.Network(
         id=command["network"], bridge="br-int", label="net", subnets=[], mtu=command["mtu"],
         bridge_interface=None,
@@ -33,8 +33,7 @@ def vif_of(command: dict[str, Any]) -> Any:
 
 
 def instance_of(command: dict[str, Any]) -> Any:
-    from nova import objects
-
+    objects = import_module("nova.objects")
     made = objects.Instance(
         uuid=command["instance"], id=1, project_id="project", display_name="guest", host="here",
         system_metadata={}, image_ref="",
@@ -46,8 +45,7 @@ def instance_of(command: dict[str, Any]) -> Any:
 
 
 def run(driver: Any, command: dict[str, Any]) -> dict[str, Any]:
-    from nova import objects
-
+    objects = import_module("nova.objects")
     vif, instance = vif_of(command), instance_of(command)
     began = time.perf_counter()
     try:
@@ -77,9 +75,9 @@ def memory() -> int:
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     import os_vif
-    from nova.virt.libvirt import vif as libvirt_vif
 
-    from nova import conf, objects
+    conf, objects = import_module("nova.conf"), import_module("nova.objects")
+    libvirt_vif = import_module("nova.virt.libvirt.vif")
 
     objects.register_all()
     conf.CONF([], project="nova", default_config_files=[sys.argv[1]])
