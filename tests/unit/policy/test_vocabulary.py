@@ -60,13 +60,17 @@ ROWS: list[tuple[Match, set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("match", "wanted"), ROWS, ids=lambda value: str(value)[:60])
+#: The same in every process: a set has no order.
+NAMES = [f"{n}-{'+'.join(sorted(wanted)) or 'nothing'}" for n, (_, wanted) in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize(("match", "wanted"), ROWS, ids=NAMES)
 def test_on_open_vswitch(match, wanted):
     entry = flow(0, 1, 0, (), None, **fields(match))
     assert {name for name, frame in FRAMES.items() if taken(entry, flowkey.parse(frame))} == wanted
 
 
-@pytest.mark.parametrize(("match", "wanted"), ROWS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("match", "wanted"), ROWS, ids=NAMES)
 def test_on_a_linux_bridge(match, wanted):
     rule = Rule((*expressions(match), DROP))
     machine = Machine({"all": Chain("all", (rule,), Hook.PREROUTING)})
