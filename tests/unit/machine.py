@@ -29,10 +29,11 @@ class Machine:
     backend: FakeBackend
     settings: Settings
     wait_ready: bool = True
+    make: Callable[[FakeBackend], FakePlugin] = FakePlugin
 
     def boot(self) -> None:
         self.journal = Journal.open(self.path / "journal.db")
-        self.plugin = FakePlugin(self.backend)
+        self.plugin = self.make(self.backend)
         self.metrics = Metrics()
         self.engine = Engine({"fake": self.plugin}, self.journal, self.metrics, self.settings)
         self.agent = Agent(self.engine, self.journal, self.metrics, [])

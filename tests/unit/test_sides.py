@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from unit.docs import NETWORK as NET
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from unit.sides import compute, drop, network, put
@@ -16,9 +18,9 @@ from vifd import errors
 from vifd.engine import Settings
 from vifd.model import Part, Parts, Phase, PortRecord, Role, Side, decode
 from vifd.model import parts as model_parts
-from vifd.plugin import Health, Probe
+from vifd.plugin import Advert, Health, Probe
 from vifd.store import Journal
-from vifd.testing.plugin import FakeBackend
+from vifd.testing.plugin import FakeBackend, FakePlugin
 
 NETWORK, COMPUTE = Side.NETWORK, Side.COMPUTE
 PAIR = {"ip_address": "10.9.9.9"}
@@ -462,3 +464,53 @@ def test_what_a_side_does_not_list_goes_within_the_limits_of_garbage(machine: Ma
     assert ask(COMPUTE, None, kept, "r", remove=True, force=False).removed
     until(lambda: set(machine.journal.records()) == set(kept))
     assert set(machine.agent.waiting()) == {port_id(n) for n in (3, 4, 5)}
+
+
+# --- hosts that somebody else wires ---
+
+
+class Wired(FakePlugin):
+    """As on a host that OVN wires."""
+
+    @classmethod
+    def describe(cls) -> Advert:
+        return dataclasses.replace(super().describe(), compute_suffices=True)
+
+
+def wired(tmp_path: Path, **more: Any) -> Machine:
+    settings = Settings(verify=5.0, retry_first=0.01, retry_longest=0.05, **more)
+    machine = Machine(tmp_path, FakeBackend(), settings, make=Wired)
+    machine.boot()
+    return machine
+
+
+USED: dict[str, Any] = {"mac_address": "fa:16:3e:00:00:01", "network_id": NET, "mtu": 1400}
+
+
+def test_where_somebody_else_wires_compute_suffices(tmp_path: Path) -> None:
+    machine = wired(tmp_path)
+    try:
+        record = done(machine, COMPUTE, compute(**USED))
+        assert (record.phase, record.doc.attachment.network.mtu) == (Phase.LIVE, 1400)
+        changes = machine.journal._db.total_changes
+        done(machine, COMPUTE, compute(**USED))
+        assert machine.journal._db.total_changes == changes
+        drop(machine, COMPUTE, 1).done.result(WAIT)
+        assert machine.agent.waiting() == {}, "it goes with what it was made of"
+        done(machine, COMPUTE, compute(**USED))
+        record = done(machine, NETWORK, network(port__name="said"))
+        assert record.doc.raw["port"]["name"] == "said", "the network service knows better"
+        without = put(machine, COMPUTE, 2, compute(2))
+        assert without.kept.result(WAIT) is not None
+        assert port_id(2) in machine.agent.waiting()
+    finally:
+        machine.halt()
+
+
+def test_a_network_service_that_is_reported_to_has_its_say(tmp_path: Path) -> None:
+    machine = wired(tmp_path, alone=False)
+    try:
+        put(machine, COMPUTE, 1, compute(**USED)).kept.result(WAIT)
+        assert port_id(1) in machine.agent.waiting()
+    finally:
+        machine.halt()

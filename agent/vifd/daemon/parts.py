@@ -67,6 +67,7 @@ def settings(conf: Any) -> Settings:
         retry_longest=conf.engine.retry_longest,
         repair=conf.engine.repair,
         hostname=conf.host or os.uname().nodename,
+        alone=conf.network.service == "local",
     )
 
 

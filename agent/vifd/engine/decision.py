@@ -19,7 +19,7 @@ from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides, unread
-from vifd.model.parts import assembled
+from vifd.model.parts import assembled, sufficient
 from vifd.model.sides import Said
 from vifd.model.status import settled, untouched
 from vifd.negotiation import Choice, refusal_of
@@ -59,6 +59,8 @@ class Plugins(Protocol):
 
     @property
     def hostname(self) -> str: ...
+
+    def sufficient(self, *, perhaps: bool) -> str: ...
 
 
 class Kept(NamedTuple):
@@ -173,6 +175,9 @@ class Decider:
         present = self._journal.get(port_id)
         before = sides.known(self._journal.parts(port_id), present)
         after = sides.after(before, said)
+        after = sufficient(after, port_id, self._plugins.sufficient(perhaps=False))
+        if early and after.network is None and self._plugins.sufficient(perhaps=True):
+            raise errors.PartsMissing(facts={"missing": "", "seconds": 0})
         opened = present is not None and present.open and not present.removing
         try:
             doc = assembled(after, self._plugins.hostname, opened=opened)

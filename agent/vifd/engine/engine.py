@@ -219,6 +219,18 @@ class Engine:
         """Look for a port that another program plugged; it is made where there is none."""
         self.hooks.adopt(request, doc)
 
+    def sufficient(self, *, perhaps: bool) -> str:
+        """The plugin by which what compute says of a port is all that is needed on this host; empty
+        where the network service has its say.
+
+        :param perhaps: whether the plugin can work here need not be known yet
+        """
+        if not self.settings.alone:
+            return ""
+        names = (n for n, advert in self._adverts.items() if advert.compute_suffices)
+        able = (n for n in names if perhaps or self.probes[n].health is not Health.UNAVAILABLE)
+        return next(able, "")
+
     @property
     def hostname(self) -> str:
         """The name by which the network service knows this host."""

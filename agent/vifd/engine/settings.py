@@ -18,6 +18,7 @@ class Settings:
     :param patience: how long a start waits for its drivers
     :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
     :param hostname: the name by which the network service knows this host
+    :param alone: whether no network service is reported to
     :param terms: of offers
     """
 
@@ -28,6 +29,7 @@ class Settings:
     retry_longest: float = 60.0
     repair: bool = True
     hostname: str = ""
+    alone: bool = True
     terms: Terms = field(default_factory=Terms)
 
     @property

@@ -21,6 +21,8 @@ from vifd.model.document import DOCUMENT_VERSIONS, Document, bad_field, decode, 
 from vifd.model.record import Vif
 from vifd.model.values import Id, MacAddress, Mtu, Role, Text
 
+#: The owner of a network's part that is made of what compute says.
+DERIVED = "compute, as OVN wires this host"
 #: Numbers of an owner's own count of changes.
 Revision = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -36,6 +38,7 @@ class ComputeSaid(Struct, frozen=True, omit_defaults=True):
     """Compute's part of a port: who uses it, and what the guest's definition expects.
 
     :param mac_address: the port's, as compute knows it; another one than the network's is refused
+    :param network_id: the port's network, for hosts where what compute says is all that is needed
     :param vif_type: what the guest's definition is written for
     :param device: the device that it names; told to the caller where another one is made
     :param socket_path: the same of a vhost-user socket
@@ -46,6 +49,7 @@ class ComputeSaid(Struct, frozen=True, omit_defaults=True):
     instance: Instance
     mac_address: MacAddress | None = None
     mtu: Mtu | None = None
+    network_id: Id | None = None
     vif_type: Text | None = None
     device: Text | None = None
     socket_path: Annotated[str, Meta(max_length=4096)] | None = None
@@ -199,6 +203,28 @@ def _newer(parts: Parts, side: Side, revision: int | None) -> None:
     have = held.revision if held is not None else parts.gone.get(side)
     if revision is not None and have is not None and revision < have:
         raise errors.PartStale(facts={"side": side.value, "wanted": revision, "have": have})
+
+
+def sufficient(parts: Parts, port_id: str, plugin: str) -> Parts:
+    """The parts on a host where what compute says is all that is needed: the network's part is made
+    of it until the network service says its own, and goes with it.
+
+    :param plugin: the plugin whose ports somebody else wires; empty where there is none
+    """
+    net = parts.network
+    if net is not None and net.owner != DERIVED:
+        return parts
+    bare = replace(parts, network=None)
+    said = parts.compute.body if parts.compute else {}
+    if parts.compute is None or not plugin or not {"mac_address", "network_id"} <= set(said):
+        return bare
+    mtu = {"mtu": said["mtu"]} if "mtu" in said else {}
+    body = {
+        "version": said["version"], "role": Role.ACTIVE.value, "plugin": plugin,
+        "port": {"id": port_id, "mac_address": said["mac_address"]},
+        "network": {"id": said["network_id"], **mtu, "segment": {"network_type": "local"}},
+    }  # fmt: skip
+    return replace(bare, network=Part(DERIVED, body, at=parts.compute.at))
 
 
 def in_role(parts: Parts, role: Role) -> Parts:

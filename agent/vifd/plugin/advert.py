@@ -21,6 +21,8 @@ class Advert:
         is below it. ``plug`` is then called again with the old wiring in the item.
     :param on_request: it serves only documents that ask for it by name, and is never chosen for
         others: for plugins that cannot close a port, or prove it
+    :param compute_suffices: what compute says of a port is all that is needed, as somebody else
+        wires it by a database of its own
     :param connectivity: what a port gives its guest: ``l2``, or ``l3`` where frames are routed
     :param profiles: by VIF type, the port profiles it understands, the preferred one first; where
         nothing is said, those usual for the type. Names are those of :mod:`vifd.plugin.vifs.vif`.
@@ -35,6 +37,7 @@ class Advert:
     caveats: Mapping[str, str] = field(default_factory=dict)
     in_place: frozenset[str] = frozenset()
     on_request: bool = False
+    compute_suffices: bool = False
     connectivity: str = "l2"
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     installed: Mapping[str, str] = field(default_factory=dict)

@@ -52,6 +52,8 @@ def part_of(vif: Any, instance: Any) -> dict[str, Any]:
         said["instance"]["project_id"] = project
     if (address := get(vif, "address")) is not None:
         said["mac_address"] = str(address)
+    if (network := get(get(vif, "network"), "id")) is not None:
+        said["network_id"] = str(network)
     if (mtu := get(get(vif, "network"), "mtu")) is not None:
         said["mtu"] = mtu
     _expected(vif, said)

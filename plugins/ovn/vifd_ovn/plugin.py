@@ -75,6 +75,7 @@ class OvnPlugin(VifPlugin):
             network_types=("geneve", "vxlan", "vlan", "flat", "local"),
             features=frozenset({"multiqueue", "mtu"}),
             in_place=frozenset(CHANGEABLE),
+            compute_suffices=True,
         )
 
     # --- before ---

@@ -57,6 +57,7 @@ def test_what_is_said_of_a_port_on_open_vswitch() -> None:
         "version": "1.0",
         "instance": {"id": uuid(0xC00), "name": "guest", "project_id": "p"},
         "vif_type": "ovs", "mac_address": "fa:16:3e:00:00:01", "mtu": 1450,
+        "network_id": uuid(0xA00),
         "device": f"tap{uuid(1)[:11]}",
     }  # fmt: skip
 
