@@ -48,6 +48,10 @@ class Side:
         self.bind(number)
         return self._timed("plug", number)
 
+    def again(self, number: int) -> float:
+        """Plug a port that stands."""
+        return self._timed("plug", number)
+
     def unplug(self, number: int) -> float:
         return self._timed("unplug", number)
 
@@ -114,6 +118,10 @@ def measure(side: Side, present: list[int], rounds: int) -> dict[str, Any]:
             unplugs.append(side.unplug(number) * 1000)
         found[f"plug {count}"] = statistics.median(plugs)
         found[f"unplug {count}"] = statistics.median(unplugs)
+    # nova-compute plugs every instance anew when it starts
+    found[f"start with {side.present}"] = 1000 * sum(
+        side.again(number) for number in range(1, side.present + 1)
+    )
     found["memory"] = side.memory()
     return found
 
