@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from os_vif import exception
@@ -15,6 +16,8 @@ CLASSES: dict[str, type[exception.ExceptionBase]] = {
     "E_PLUGIN_MISSING": exception.NoMatchingPlugin,
     "E_SEG_PHYSNET_UNMAPPED": exception.NetworkMissingPhysicalNetwork,
 }
+#: So many candidates are told of.
+CANDIDATES = 4
 
 
 def told(
@@ -28,11 +31,23 @@ def told(
     return CLASSES.get(refused.code, otherwise)(text(refused.error, explanation))
 
 
+def _others(error: dict[str, Any]) -> Iterator[str]:
+    """What else would have served the port, and why it could not: whoever reads it knows which of
+    them was meant."""
+    for one in list(error.get("candidates") or ())[:CANDIDATES]:
+        plugin = (one.get("facts") or {}).get("plugin", "one")
+        sentence = f"{one.get('code')}: {one.get('message')}"
+        if sentence not in str(error.get("message")):
+            yield f"{plugin}: {sentence} (next: {one.get('remediation')})"
+
+
 def text(error: dict[str, Any], explanation: str) -> str:
     """Code, sentence, next step, and what was found broken first."""
     said = f"vifd: {error.get('code', 'E_INTERNAL')}: {error.get('message', 'no reason given')}"
     if error.get("remediation"):
         said += f". Next: {error['remediation']}"
+    for other in _others(error):
+        said += f". {other}"
     if explanation and str(error.get("message", "")) not in explanation:
         said += f". First broken: {explanation}"
     return said

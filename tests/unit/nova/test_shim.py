@@ -238,6 +238,13 @@ def test_errors_become_those_of_os_vif() -> None:
     made = telling.told(refused, "uplink: x", exception.PlugException)
     assert isinstance(made, exception.NetworkMissingPhysicalNetwork)
     assert str(made) == "vifd: E_SEG_PHYSNET_UNMAPPED: m. Next: r. First broken: uplink: x"
+    candidates = [
+        {"code": "E_A", "message": "a", "remediation": "x", "facts": {"plugin": "ovn"}},
+        {"code": "E_B", "message": "b", "remediation": "y", "facts": {"plugin": "ovs"}},
+    ]
+    several = {"code": "E_C", "message": "the closest says E_A: a", "candidates": candidates}
+    said = telling.text(several, "")
+    assert said == "vifd: E_C: the closest says E_A: a. ovs: E_B: b (next: y)"
     other = telling.told(Refused({}), "", exception.UnplugException)
     assert isinstance(other, exception.UnplugException)
     assert "E_INTERNAL" in str(other)
