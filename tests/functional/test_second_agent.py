@@ -13,11 +13,14 @@ from msgspec.structs import replace
 
 from functional.test_daemon import FAST, all_live, flow_ages, guests_of, hello
 from unit.docs import document, port_id
+from vifd.errors import BridgeTaken
 from vifd.plugin import identity
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import assert_reaches
+from vifd.testing.machines import FakeMachine
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
+from vifd_ovs.bridge import tenancy
 
 
 @pytest.fixture
@@ -82,6 +85,24 @@ def test_the_second_is_refused_and_touches_nothing(
         first.start()
         until(lambda: state(first)[0] == "unavailable", "now the other one is the second")
     assert second.unplug(port_id(3))[0] in (200, 204)
+
+
+def test_every_way_to_the_bridge_says_the_same(tmp_path: Path) -> None:
+    ovsdb, own = FakeMachine().ovsdb, identity.here(tmp_path)
+    ovsdb.ensure_bridge(
+        "br-int", datapath_type="netdev", fail_mode="secure", protocols=[], external_ids={}
+    )
+    parent = os.getppid()
+    other = replace(own, id="x", pid=parent, started=identity._started(parent) or 0, state="/there")
+    tenancy.claim(ovsdb, "br-int", other)
+    for way in (tenancy.require, tenancy.claim):
+        with pytest.raises(BridgeTaken) as refused:
+            way(ovsdb, "br-int", own)
+        assert refused.value.facts["state_path"] == "/there"
+    tenancy.renew(ovsdb, "br-int", own)
+    row = ovsdb.port("br-int")
+    assert row is not None
+    assert identity.parse(row.external_ids[tenancy.AGENT]) == other
 
 
 def test_who_is_at_work(tmp_path: Path) -> None:
