@@ -145,7 +145,7 @@ def test_a_port_whose_name_somebody_took_waits_and_holds_up_nobody(
     until the name is free."""
     host = Host(tmp_path / "v", ovs, DOCUMENTS, plugin="ovs")
     with host.running():
-        meddler.move_port(ovs, DEVICE)
+        meddler.take_name(ovs, DEVICE)
         path = f"/v1/ports/{port_id(1)}"
 
         def refused() -> bool:

@@ -136,9 +136,11 @@ def delete_port(ovs: PrivateOvs, device: str) -> None:
     ovs.vsctl("del-port", device)
 
 
-def move_port(ovs: PrivateOvs, device: str) -> None:
-    """The port taken off, and put on again without our marks: from now on it is another's."""
-    ovs.vsctl("del-port", device, "--", "add-port", "br-int", device)
+def take_name(ovs: PrivateOvs, device: str) -> None:
+    """The port taken off, and put on again for another port of the network service."""
+    ids = "external_ids:iface-id=another"
+    add = ("add-port", "br-int", device, "--", "set", "Interface", device, ids)
+    ovs.vsctl("del-port", device, "--", *add)
 
 
 def change_tag(ovs: PrivateOvs, device: str) -> None:
