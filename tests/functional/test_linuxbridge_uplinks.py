@@ -342,6 +342,40 @@ def test_another_local_address_makes_the_tunnel_anew(underlay, oracle):
     assert "vxlan-77" not in text
 
 
+@pytest.mark.needs("kernel:vxlan", "program:ip")
+@pytest.mark.parametrize("name", ["vxlan-77", "theirs"], ids=["name", "vni"])
+def test_a_tunnel_of_another_program_is_refused_by_its_name(underlay, name):
+    with LinuxScene(**STATIC[0]) as scene:
+        rival = ["ip", "link", "add", name, "type", "vxlan", "id", "77", "dstport", "4789"]
+        subprocess.run(rival, check=True)
+        wanted = attachment(1, segment=vxlan(77))
+        (error,) = scene.ledger.plug(wanted).values()
+        assert error.code == "E_PLUG_NAME_CLASH"
+        assert name in error.message
+        for words in (f"ip -d link show {name}", f"ip link delete {name}", "another VNI"):
+            assert words in error.hint
+        assert "cannot be had" not in error.message
+        assert name in links(), "what vifd did not make stays"
+        subprocess.run(["ip", "link", "delete", name], check=True)
+        assert not scene.ledger.plug(wanted)
+        assert not scene.findings()
+
+
+@pytest.mark.needs("kernel:8021q", "program:ip")
+@pytest.mark.parametrize("name", ["eth1.101", "theirs"], ids=["name", "number"])
+def test_a_vlan_device_of_another_program_is_refused_by_its_name(wire, name):
+    with LinuxScene(**MAPPED) as scene:
+        rival = ["ip", "link", "add", "link", "eth1", "name", name, "type", "vlan", "id", "101"]
+        subprocess.run(rival, check=True)
+        (error,) = scene.ledger.plug(attachment(1, segment=vlan(101))).values()
+        assert error.code == "E_PLUG_NAME_CLASH"
+        for words in (f"ip link delete {name}", "another VLAN"):
+            assert words in error.hint
+        assert name in error.message
+        assert name in links(), "what vifd did not make stays"
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
 def test_a_bridge_is_no_port_of_another_bridge(oracle):
     oracle.link("add", ifname="br-host", kind="bridge")
     try:

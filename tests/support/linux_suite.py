@@ -231,6 +231,20 @@ class BridgingContract:
         moved = VxlanSpec("vx-suite", SPEC.alias, 1450, 78, "127.0.0.1")
         assert bridging.make(moved).number == 78
 
+    def test_a_vni_of_another_device_is_refused_by_its_name(self, bridging: Bridging) -> None:
+        rival = bridging.make(VxlanSpec("vx-rival", "vifd:net:rival", 1450, 77, "127.0.0.1"))
+        with pytest.raises(NameClash) as caught:
+            bridging.make(VxlanSpec("vxlan-77", SPEC.alias, 1450, 77, "127.0.0.1"))
+        error = caught.value
+        assert "VNI 77" in error.message
+        assert "vx-rival" in error.message
+        assert error.facts["ours"]
+        assert "ip link delete vx-rival" in error.hint
+        assert "vxlan-77" not in bridging.get(["vxlan-77"])
+        assert bridging.get(["vx-rival"])["vx-rival"].link.ifindex == rival.link.ifindex
+        other = VxlanSpec("vxlan-77", SPEC.alias, 1450, 77, "127.0.0.1", port=4790)
+        assert bridging.make(other).number == 77
+
     def test_what_is_made_can_be_deleted(self, bridging: Bridging, links: Links) -> None:
         bridging.make(SPEC)
         links.delete([NAME])

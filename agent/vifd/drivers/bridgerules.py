@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from vifd.drivers import MARK, BridgeSpec, Device, Spec, VlanSpec
-from vifd.drivers.linkrules import clash, refusal
-from vifd.errors import DeviceError, VifError
+from collections.abc import Iterable
+
+from vifd.drivers import MARK, BridgeSpec, Device, Spec, VlanSpec, VxlanSpec
+from vifd.drivers.linkrules import clash, holder, refusal
+from vifd.errors import DeviceError, NameClash, VifError
 
 
 def kind_of(spec: Spec) -> str:
@@ -24,8 +26,61 @@ def complaint(spec: Spec, there: Device | None) -> VifError | None:
     if there is None:
         return None
     if there.link.alias != spec.alias or there.link.kind != kind_of(spec):
-        return clash(there.link)
+        return _way_out_taken(spec, there) or clash(there.link)
     return None
+
+
+def _way_out_taken(spec: Spec, there: Device) -> NameClash | None:
+    """Another program's device of the name that a VLAN or VXLAN device shall have."""
+    if isinstance(spec, BridgeSpec) or there.link.alias.startswith(MARK):
+        return None
+    error = clash(there.link)
+    error.hint = (
+        f"see what it is (ip -d link show {spec.name}); if nobody needs it: ip link delete "
+        f"{spec.name}, else rename it, or give the network another {_number_kind(spec)}"
+    )
+    return error
+
+
+def taken(spec: Spec, parent: int | None, devices: Iterable[Device]) -> NameClash | None:
+    """Another device that has the VNI, or the VLAN of the interface, of one that is to be made: the
+    kernel has one device for each (``vxlan_vni_in_use``, ``vlan_check_real_dev``)."""
+    if isinstance(spec, BridgeSpec):
+        return None
+    rival = next((d for d in devices if _rivals(spec, parent, d)), None)
+    return None if rival is None else _number_taken(spec, rival)
+
+
+def _rivals(spec: VlanSpec | VxlanSpec, parent: int | None, device: Device) -> bool:
+    if device.link.kind != kind_of(spec) or device.link.name == spec.name:
+        return False
+    if isinstance(spec, VlanSpec):
+        return (device.number, device.parent) == (spec.vlan_id, parent)
+    return (device.number, device.port) == (spec.vni, spec.port)
+
+
+def _number_kind(spec: VlanSpec | VxlanSpec) -> str:
+    return "VLAN" if isinstance(spec, VlanSpec) else "VNI"
+
+
+def _number_taken(spec: VlanSpec | VxlanSpec, rival: Device) -> NameClash:
+    if isinstance(spec, VlanSpec):
+        number = f"{spec.vlan_id} of {spec.parent}"
+    else:
+        number = f"{spec.vni} (UDP port {spec.port})"
+    kind, name = _number_kind(spec), rival.link.name
+    facts = {"kind": kind, "name": number, "device": name, "wanted": spec.name,
+             "have_alias": rival.link.alias}  # fmt: skip
+    if ours := holder(rival.link.alias):
+        facts["ours"] = ours
+    return NameClash(
+        f"{kind} {number} is taken by device {name}"
+        + (f", which belongs to {ours}" if ours else ", which vifd did not make"),
+        facts=facts,
+        stage="device",
+        hint=f"see what it is (ip -d link show {name}); if nobody needs it: ip link delete {name}, "
+        f"else give the network another {kind}",
+    )
 
 
 def needs_anew(spec: Spec, there: Device, parent: int | None) -> bool:

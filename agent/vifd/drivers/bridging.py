@@ -24,7 +24,7 @@ from vifd.drivers import (
     tap,
     tcguard,
 )
-from vifd.drivers.bridgerules import complaint, missing, needs_anew, unlike
+from vifd.drivers.bridgerules import complaint, missing, needs_anew, taken, unlike
 from vifd.drivers.linkrules import refusal
 from vifd.drivers.links import device_error
 
@@ -172,6 +172,10 @@ class Bridging:
 
     def _create(self, spec: Spec, parent: int | None) -> None:
         made, marked = self._socket.ask(brnl.create(spec, parent))
+        if made == errno.EEXIST:
+            devices = map(brdevice.device, self._socket.dump(brnl.everything()))
+            if problem := taken(spec, parent, devices):
+                raise problem
         if made:
             raise device_error(spec.name, int(made), "create")
         if marked:

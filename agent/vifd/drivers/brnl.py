@@ -195,6 +195,11 @@ def members(bridge: int) -> Message:
     return Message(ifla.GETLINK, 0, _link() + _u32(ifla.EXT_MASK, 8) + _u32(ifla.MASTER, bridge))
 
 
+def everything() -> Message:
+    """Ask for every device (a dump)."""
+    return Message(ifla.GETLINK, 0, _link() + _u32(ifla.EXT_MASK, 8))
+
+
 # --- forwarding tables ----------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from vifd.drivers import (
     VlanSpec,
     VxlanSpec,
 )
-from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew
+from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew, taken
 from vifd.errors import DeviceError
 from vifd.testing.faults import Faults
 from vifd.testing.links import FakeLinks
@@ -64,6 +64,11 @@ class FakeBridging(Faults):
         link = self._links.place(name, kind="bridge", up=True)
         self._state(link).spec = BridgeSpec(name, "", link.mtu, link.mac)
 
+    def add_way_out(self, spec: VlanSpec | VxlanSpec) -> None:
+        """A VLAN or VXLAN device that somebody else made: it bears no mark."""
+        link = self._links.place(spec.name, kind=kind_of(spec), up=True)
+        self._state(link).spec = spec
+
     # The driver.
 
     def get(self, names: Sequence[str]) -> dict[str, Device]:
@@ -99,6 +104,9 @@ class FakeBridging(Faults):
             raise DeviceError(facts=facts, stage="device")
         if there is not None and needs_anew(spec, there, parent):
             self._links.drop(spec.name)
+            there = None
+        if there is None and (problem := taken(spec, parent, self._everything())):
+            raise problem
         settings: dict[str, object] = {"mtu": spec.mtu, "up": True, "ipv6": False}
         if isinstance(spec, BridgeSpec):
             settings["mac"] = spec.mac
@@ -252,6 +260,10 @@ class FakeBridging(Faults):
                     learning=spec.learning,
                 )  # fmt: skip
         return plain
+
+    def _everything(self) -> list[Device]:
+        links = (self._links.peek(name) for name in self._links.names)
+        return [self._device(link) for link in links if link is not None]
 
     def _exists(self, ifindex: int) -> bool:
         links = (self._links.peek(name) for name in self._links.names)

@@ -24,7 +24,7 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovn import adopting, garbage, observing, options, removal
+from vifd_ovn import adopting, garbage, mappings, observing, options, removal
 from vifd_ovn.checking import Checking
 from vifd_ovn.gates import set_gates
 from vifd_ovn.marks import opened
@@ -90,6 +90,8 @@ class OvnPlugin(VifPlugin):
         if chassis is not None and physnet and segment.network_type in ("vlan", "flat"):
             error = unmapped(physnet, chassis.mappings)
             yield Requirement("physical_network", physnet in chassis.mappings, error)
+            refused = mappings.refusal(chassis, physnet)
+            yield Requirement("mapping", refused is None, refused)
         queues = guest.too_few_queues(attachment, self.settings.max_queues)
         yield Requirement("multiqueue", queues is None, queues)
 

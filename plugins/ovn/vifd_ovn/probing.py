@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from vifd.drivers import Drivers
 from vifd.plugin import Health, Probe, Uplink
-from vifd_ovn import controller
+from vifd_ovn import controller, mappings
 from vifd_ovn.options import Settings
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.reach import PULSE
@@ -85,9 +85,10 @@ def _lacking(chassis: Chassis, said: str) -> Iterator[str]:
 def _networks(drivers: Drivers, chassis: Chassis) -> dict[str, Uplink]:
     """The physical networks by ``ovn-bridge-mappings``."""
     found = {}
+    wrong = mappings.problems(chassis)
     for physnet, bridge in chassis.mappings.items():
         missing = drivers.ovsdb.bridge(bridge) is None
-        problem = f"bridge {bridge} does not exist" if missing else ""
+        problem = f"bridge {bridge} does not exist" if missing else wrong.get(physnet, "")
         found[physnet] = Uplink(bridge, up=False if missing else None, problem=problem)
     return found
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from contract import linuxbridge as make
-from vifd.drivers import BridgePort
+from vifd.drivers import BridgePort, VlanSpec, VxlanSpec
 from vifd.plugin import Host, Uplink
+from vifd.testing.attachments import attachment, vlan
+from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
 
 INTERFACE = {"physical_interface_mappings": ["physnet1:eth1"]}
@@ -90,3 +92,39 @@ class TestTunnels:
     def test_no_endpoint(self, machine):
         assert probe(machine).tunnels == {}
         assert probe(machine, local_ip="192.0.2.1").tunnels == {}
+
+
+class TestWaysOutOfOthers:
+    """A name or a number that another program's device has."""
+
+    def refusal(self, machine, segment, **options):
+        ledger = Ledger(machine.drivers, lambda host: make.plugin(host, **options), patience=0)
+        (error,) = ledger.plug(attachment(1, segment=segment)).values()
+        assert error.code == "E_PLUG_NAME_CLASH"
+        return error
+
+    @pytest.mark.parametrize("name", ["eth1.101", "theirs"])
+    def test_a_vlan(self, machine, name):
+        place(machine)
+        machine.bridging.add_way_out(VlanSpec(name, "", 1500, "eth1", 101))
+        error = self.refusal(machine, vlan(101), **INTERFACE)
+        assert name in error.message
+        assert f"ip link delete {name}" in error.hint
+        assert "another VLAN" in error.hint
+
+    @pytest.mark.parametrize("name", ["vxlan-77", "theirs"])
+    def test_a_vni(self, machine, name):
+        machine.bridging.add_way_out(VxlanSpec(name, "", 1500, 77, "192.0.2.1"))
+        segment = {"network_type": "vxlan", "segmentation_id": 77}
+        error = self.refusal(machine, segment, local_ip="192.0.2.1", vxlan_remotes=["192.0.2.2"])
+        assert name in error.message
+        assert f"ip link delete {name}" in error.hint
+        assert "another VNI" in error.hint
+
+    def test_the_same_number_elsewhere_is_in_nobodys_way(self, machine):
+        place(machine)
+        place(machine, "eth2")
+        machine.bridging.add_way_out(VlanSpec("theirs", "", 1500, "eth2", 101))
+        machine.bridging.add_way_out(VxlanSpec("tunnel", "", 1500, 101, "192.0.2.1"))
+        ledger = Ledger(machine.drivers, lambda host: make.plugin(host, **INTERFACE), patience=0)
+        assert not ledger.plug(attachment(1, segment=vlan(101)))

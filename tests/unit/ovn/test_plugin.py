@@ -248,6 +248,32 @@ def test_a_physical_network_by_ovns_mappings(scene: Scene) -> None:
     assert needs["physical_network"]
 
 
+@pytest.mark.parametrize(
+    ("mapped", "words"),
+    [
+        ("physnet1:br-int", "leads to br-int, which is the integration bridge"),
+        ("physnet1:br-ex,physnet2:br-ex", "br-ex is given to physnet1 and to physnet2"),
+    ],
+    ids=["integration-bridge", "two-names"],
+)
+def test_mappings_that_make_no_sense_are_refused(scene: Scene, mapped: str, words: str) -> None:
+    scene.machine.ovsdb.root["external_ids"]["ovn-bridge-mappings"] = mapped
+    scene.machine.ovsdb.ensure_bridge(
+        "br-ex", datapath_type="system", fail_mode="standalone", protocols=(), external_ids={}
+    )
+    (error,) = unmet(scene, attachment(1, segment=vlan(101)))
+    assert error.code == "E_SEG_PHYSNET_DOWN"
+    assert words in error.message
+    assert "ovn-bridge-mappings=" in error.hint
+    probe = scene.plugin.probe()
+    assert probe.health is Health.DEGRADED
+    assert any(words in reason for reason in probe.reasons)
+
+
+def unmet(scene: Scene, wanted) -> list:
+    return [r.error for r in scene.plugin.requires(wanted) if not r.met]
+
+
 # --- taking over and giving back ------------------------------------------------------------------
 
 
