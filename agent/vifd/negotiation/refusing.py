@@ -10,12 +10,12 @@ from vifd.negotiation.acceptable import Acceptable, Match, match
 from vifd.negotiation.candidate import Candidate
 from vifd.plugin import Health
 
-#: The order in which things are looked at: was it asked, does it serve that kind of VIF, in a
-#: common version, the network, this guest; and where all that fits, can it work now. One only
-#: unwell is the closest.
+#: The order in which things are looked at: was it asked, is this a host of its kind, does it serve
+#: that kind of VIF, in a common version, the network, this guest; and where all that fits, can it
+#: work now. One only unwell is the closest.
 STAGES = (
-    "asked", "vif_type", "version", "vnic", "segment", "addresses", "requirement", "features",
-    "health",
+    "asked", "host", "vif_type", "version", "vnic", "segment", "addresses", "requirement",
+    "features", "health",
 )  # fmt: skip
 #: Where a reason that does not say it belongs, by the class of its error.
 _BY_CLASS = {
@@ -90,7 +90,8 @@ def _all(
     if candidate.probe.health is Health.UNAVAILABLE:
         reason = "; ".join(candidate.probe.reasons) or "no reason given"
         facts = {"plugin": plugin, "reason": reason}
-        yield errors.PluginUnhealthy(facts=facts, stage="health", port=port)
+        stage = "health" if candidate.probe.applies else "host"
+        yield errors.PluginUnhealthy(facts=facts, stage=stage, port=port)
     network_type = attachment.network.segment.network_type
     if network_type not in advert.network_types:
         have = list(advert.network_types)

@@ -44,6 +44,8 @@ class Probe:
     :param physical_networks: by name, those that are mapped to something on this host, usable or
         not: see :attr:`Uplink.up`
     :param tunnels: by network type (``vxlan``…), those for which there is an endpoint
+    :param applies: whether this is a host of the plugin's kind at all. Where it is not, nobody
+        waits for the plugin to get well, and its refusal says the least about why a port has none
     """
 
     health: Health
@@ -51,6 +53,7 @@ class Probe:
     facts: dict[str, Any] = field(default_factory=dict)
     physical_networks: Mapping[str, Uplink] = field(default_factory=dict)
     tunnels: Mapping[str, Uplink] = field(default_factory=dict)
+    applies: bool = True
 
 
 #: The health of a plugin before its first probe.

@@ -22,7 +22,13 @@ def probe(drivers: Drivers, settings: Settings) -> Probe:
     chassis = chassis_of(facts)
     fatal = list(_fatal(drivers, chassis))
     if fatal or chassis is None:
-        return Probe(Health.UNAVAILABLE, fatal, {"connected": drivers.ovsdb.connected()})
+        known = drivers.ovsdb.connected()
+        return Probe(
+            Health.UNAVAILABLE,
+            fatal,
+            {"connected": known},
+            applies=chassis is not None or not known,
+        )
     said = controller.state(settings.rundir)
     lacking = list(_lacking(chassis, said))
     networks = _networks(drivers, chassis)

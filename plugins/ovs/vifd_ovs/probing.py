@@ -21,7 +21,9 @@ def probe(drivers: Drivers, settings: Settings, bridges: Bridges) -> Probe:
     lacking = [] if fatal else list(_lacking(drivers, settings, bridges))
     health = Health.UNAVAILABLE if fatal else Health.DEGRADED if lacking else Health.READY
     facts = _facts(drivers, settings, bridges)
-    return Probe(health, fatal + lacking, facts, physical_networks(bridges))
+    applies = not taken_by_ovn(drivers.ovsdb.facts(), settings.bridge)
+    networks = physical_networks(bridges)
+    return Probe(health, fatal + lacking, facts, networks, applies=applies)
 
 
 def _fatal(drivers: Drivers, settings: Settings) -> Iterator[str]:

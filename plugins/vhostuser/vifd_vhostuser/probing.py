@@ -54,7 +54,9 @@ class Probing:
         fatal = [*self._switch(), *self._sockets()]
         lacking = [] if fatal else [*self._memory(), *self._cores(), *self._networks()]
         health = Health.UNAVAILABLE if fatal else Health.DEGRADED if lacking else Health.READY
-        return Probe(health, fatal + lacking, self._facts(), physical_networks(self.bridges))
+        applies = not taken_by_ovn(self.root, self.settings.bridge)
+        networks = physical_networks(self.bridges)
+        return Probe(health, fatal + lacking, self._facts(), networks, applies=applies)
 
     # --- what nothing works without ---
 

@@ -16,6 +16,9 @@ from vifd.plugin import Health, Probe, Requirement
 
 SECOND = errors.PhysnetUnmapped(facts={"wanted": "p", "have": []})
 
+#: A plugin that is installed, and made for another kind of host.
+ELSEWHERE = Probe(Health.UNAVAILABLE, ["this host is none of its kind"], applies=False)
+
 REFUSALS: list[tuple[dict[str, Any], Candidate, str, str]] = [
     ({"plugin": "b"}, candidate(), "E_PLUGIN_NOT_ASKED", "asked"),
     ({}, candidate(on_request=True), "E_PLUGIN_NOT_ASKED", "asked"),
@@ -27,6 +30,7 @@ REFUSALS: list[tuple[dict[str, Any], Candidate, str, str]] = [
      "segment"),
     ({}, candidate(needs=[Requirement("hugepages", False)]), "E_PLUGIN_UNHEALTHY", "requirement"),
     ({}, candidate(probe=DOWN), "E_PLUGIN_UNHEALTHY", "health"),
+    ({}, candidate(probe=ELSEWHERE), "E_PLUGIN_UNHEALTHY", "host"),
     ({}, candidate(findings=(MTU.copy().at("segment"),)), "E_PLUG_MTU", "segment"),
     ({}, candidate(findings=(errors.AddressesUnresolved(),)), "E_IP_DEFERRED_UNRESOLVED",
      "addresses"),
@@ -45,6 +49,13 @@ def test_each_refusal_has_its_code_and_stage(
     assert (error.code, error.stage) == (code, stage)
     assert stage in STAGES
     assert "{" not in error.message
+
+
+def test_a_plugin_for_another_kind_of_host_never_tells_why_a_port_has_none() -> None:
+    near = candidate("a", needs=[Requirement("physnet", False, SECOND)])
+    for asked in ([near, candidate("b", probe=ELSEWHERE)], [candidate("b", probe=ELSEWHERE), near]):
+        error = no_common_vif(choose(attachment(), asked), attachment())
+        assert error.facts["reason_code"] == "E_SEG_PHYSNET_UNMAPPED"
 
 
 @pytest.mark.parametrize(
