@@ -51,7 +51,10 @@ class BridgeTaken(VifError):
     """Another vifd of this host, with a journal of its own, is at work on the bridge."""
 
     code = "E_PLUG_BRIDGE_TAKEN"
-    reached = "a second daemon with another state_path and the same integration bridge"
+    reached = (
+        "a second daemon with another state_path and the same integration bridge, or with ports on "
+        "bridges of the same kernel"
+    )
     klass = "plug"
     http = 409
     cni = 5

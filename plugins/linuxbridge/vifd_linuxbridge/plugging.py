@@ -18,7 +18,8 @@ from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nf
 from vifd.errors import DeviceError, wrap
 from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import guest
-from vifd_linuxbridge import marks, ruleset, wiring
+from vifd.plugin.identity import Identity
+from vifd_linuxbridge import marks, ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.networks import Networks
@@ -28,12 +29,16 @@ from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
 
 class Plugging:
-    """One ``plug`` call."""
+    """One ``plug`` call.
+
+    :param own: who makes it, for the mark that one daemon alone does
+    """
 
     def __init__(
         self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, networks: Networks,
-        batch: Batch,
+        batch: Batch, *, own: Identity | None = None,
     ) -> None:  # fmt: skip
+        self.own = own
         self.links = links
         self.bridging = bridging
         self.nft = nft
@@ -60,6 +65,8 @@ class Plugging:
 
     def _filters(self) -> None:
         self.batch.together("filter", self._register_filters)
+        # before there is a way back: it would remove what the other daemon made
+        self.batch.together("filter", lambda _: tenancy.require(self.nft, self.own))
         missing = self._foundation() if self.batch.works else ()
         for work in self.batch:
             work.item.undo.push("filter", self._filter_undo[work.id])
@@ -79,10 +86,11 @@ class Plugging:
             self._filter_undo[work.id] = partial(self.nft.apply, TABLE, former)
 
     def _foundation(self) -> Sequence[Chain]:
-        """The base chains, if they are not as they shall be."""
+        """The base chains, if they are not as they shall be, and whose they are."""
         wanted = ruleset.base(self.settings.guests_reach_host)
         found = self.nft.chains(TABLE, [chain.name for chain in wanted])
-        return () if all(found.get(c.name) == c for c in wanted) else wanted
+        there = all(found.get(c.name) == c for c in wanted)
+        return [*(() if there else wanted), *tenancy.claim(self.nft, self.own)]
 
     # --- 2: what the ports stand on ---
 

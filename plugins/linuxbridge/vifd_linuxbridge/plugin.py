@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from oslo_config import cfg
@@ -11,6 +13,7 @@ from vifd import __version__
 from vifd.drivers import Bridging, Nft
 from vifd.errors import (
     BackendUnavailable,
+    BridgeTaken,
     MtuTooLarge,
     PhysnetUnmapped,
     SegmentTypeUnsupported,
@@ -34,7 +37,7 @@ from vifd.plugin import (
 )
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_linuxbridge import garbage, options, probing, ruleset, wiring
+from vifd_linuxbridge import garbage, options, probing, ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
@@ -48,6 +51,8 @@ from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import unplug
 from vifd_linuxbridge.restoring import Restoring
+
+LOG = logging.getLogger(__name__)
 
 VIF_TYPE = "bridge"
 
@@ -131,7 +136,29 @@ class LinuxBridgePlugin(VifPlugin):
             )
         except BackendUnavailable as error:
             return Probe(Health.UNAVAILABLE, [error.message])
-        return probing.probe(self._ground, self.settings)
+        return self._alone(probing.probe(self._ground, self.settings))
+
+    def _alone(self, found: Probe) -> Probe:
+        """Whether another daemon is at work here. The one thing that is written is who has the
+        table, after a restart or a flush."""
+        own = self.host.identity
+        ported = any(e.wiring.plugin == self.plugin_name for e in self.host.ledger().values())
+        try:
+            tenancy.renew(self._nft, own, ported=ported)
+            tenancy.require(self._nft, own)
+        except BridgeTaken as taken:
+            reasons = [f"{taken.message}: {taken.hint}", *found.reasons]
+            return replace(found, health=Health.UNAVAILABLE, reasons=reasons)
+        except VifError as error:
+            LOG.debug("whose the packet filter is cannot be told or said now: %s", error)
+        return found
+
+    def _sole(self) -> None:
+        """What bears the mark of vifd is this daemon's only if no other one is at work here.
+
+        :raises VifError: one is
+        """
+        tenancy.require(self._nft, self.host.identity)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The way out of the host for the network, and its MTU; the guest's queues."""
@@ -207,6 +234,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
         """From its chain and its tap, which bear the port's id."""
+        self._sole()
         links = self.host.drivers.links
         found = Recalling(links, self._bridging, self._nft, self.settings).run(attachment, taken)
         if found is None:
@@ -235,16 +263,19 @@ class LinuxBridgePlugin(VifPlugin):
         links = self.host.drivers.links
         work = Batch.of(batch)
         plugging = Plugging(
-            links, self._bridging, self._nft, self.settings, self._networks, work
+            links, self._bridging, self._nft, self.settings, self._networks, work,
+            own=self.host.identity,
         )  # fmt: skip
         return plugging.run().outcomes(self.plugin_name, VIF_TYPE)
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
+        self._sole()
         chosen = Batch.of(batch)
         done = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
+        self._sole()
         chosen = Batch.of(batch)
         done = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
@@ -258,6 +289,7 @@ class LinuxBridgePlugin(VifPlugin):
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
+        self._sole()
         links = self.host.drivers.links
         done = unplug(links, self._bridging, self._nft, self._networks, Batch.of(batch))
         return done.outcomes(self.plugin_name, VIF_TYPE)
@@ -271,6 +303,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     def observe(self) -> list[Observed]:
         """Every port that has a chain of ours."""
+        self._sole()
         observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)
         return observing.run(self.plugin_name, VIF_TYPE)
 
@@ -284,15 +317,18 @@ class LinuxBridgePlugin(VifPlugin):
         return Garbage(others, settings, links, self._bridging, self._nft)
 
     def inventory(self) -> list[Marked]:
+        self._sole()
         return self._garbage.inventory()
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         return garbage.expected(self.plugin_name, entries)
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        self._sole()
         return self._garbage.discard(objects)
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        self._sole()
         links, plugin = self.host.drivers.links, (self.plugin_name, VIF_TYPE)
         restoring = Restoring(
             plugin, self.settings, links, self._bridging, self._nft, self._networks
