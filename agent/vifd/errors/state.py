@@ -34,8 +34,8 @@ class PortUnrecorded(VifError):
     owner: ClassVar[Owner] = "operator"
     template = "port {port} is in no journal, but its marks are on this host: {objects}; {holder}"
     remediation = (
-        "plug it with its document: it is taken over as it stands. If nobody wants it, `vifctl "
-        "garbage collect` removes it once nobody holds it; until then its flows stay"
+        "plug it with its document: it is taken over as it stands. If nobody wants it, `vifctl gc` "
+        "removes it once nobody holds it; until then it stays as it is"
     )
 
 

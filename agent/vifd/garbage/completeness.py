@@ -73,7 +73,7 @@ class Completeness:
         if not since:
             return ""
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-        return f"the journal was lost or damaged at {at}, and may lack ports"
+        return f"the journal was lost, damaged or new at {at}, and may lack ports"
 
     def _since(self) -> float:
         return self.notes.note(INCOMPLETE, float) or 0.0

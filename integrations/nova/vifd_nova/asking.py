@@ -64,7 +64,7 @@ class Vifd:
             with self._lock:
                 self._owed.add(vif.id)
             LOG.error("port %s is not unplugged: %s. It is unplugged with the next port, or by "
-                      "`vifctl unplug`", vif.id, error)  # fmt: skip
+                      "`vifctl port unplug`", vif.id, error)  # fmt: skip
             return
         except Refused as error:
             raise telling.told(error, "", exception.UnplugException) from error
