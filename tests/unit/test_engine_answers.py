@@ -11,7 +11,7 @@ import pytest
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
-from vifd.engine import Engine, Settings
+from vifd.engine import Engine, Settings, recording
 from vifd.engine.metrics import Metrics
 from vifd.engine.ticket import Ticket
 from vifd.model import Phase, Report, Role, Status, decode, unread
@@ -67,6 +67,39 @@ def test_who_wants_nothing_written_is_served_although_the_disk_is_full(machine: 
     assert same.done.result(WAIT).phase is Phase.LIVE
     machine.journal._db.execute("PRAGMA query_only = OFF")
     machine.backend.gate.set()
+
+
+def test_a_full_disk_does_not_fill_the_log(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2, 3):
+        machine.plug(document(number))
+        machine.backend.ports[port_id(number)].damage = "by another program"
+    machine.journal._db.execute("PRAGMA query_only = ON")
+    for _ in range(5):
+        attempts = len(machine.backend.calls)
+        machine.engine.again([port_id(n) for n in (1, 2, 3)])
+        until(lambda attempts=attempts: len(machine.backend.calls) > attempts)  # type: ignore[misc]
+    told = [r for r in caplog.records if "E_REC_STORE" in r.getMessage()]
+    assert len(told) == 1
+    machine.journal._db.execute("PRAGMA query_only = OFF")
+    machine.quiet()
+    assert {machine.record(n).phase for n in (1, 2, 3)} == {Phase.LIVE}
+
+
+def test_a_failure_of_the_journal_is_told_again_in_time() -> None:
+    now = [1000.0]
+    failing = recording.Failing(lambda: now[0])
+    assert failing.is_new("full")
+    assert not failing.is_new("full")
+    assert failing.is_new("read-only")
+    for _ in range(5):
+        now[0] += recording.OVER - 1
+        assert not failing.is_new("read-only")
+    now[0] += recording.OVER - 1
+    assert failing.is_new("read-only"), "it has gone on for long"
+    now[0] += recording.OVER + 1
+    assert failing.is_new("read-only"), "it is another one"
 
 
 def test_a_result_that_cannot_be_written_is_tried_again(machine: Machine) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from vifd import errors
@@ -20,7 +21,30 @@ from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
 
+#: After so many seconds the same failure is told once more.
+AGAIN = 600.0
+#: Without a failure for so many seconds, the next one is another one.
+OVER = 120.0
 NO_PARTS: Mapping[str, Parts | None] = MappingProxyType({})
+
+
+class Failing:
+    """What was told of a journal that cannot be written: every attempt of every port meets it, and
+    the log may be on the same disk. Small changes may get through in between."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._text, self._told, self._last = "", 0.0, 0.0
+
+    def is_new(self, text: str) -> bool:
+        """Whether this is to be told: it is another failure, the last one was long ago, or it was
+        last told long ago."""
+        now, last = self._clock(), self._last
+        self._last = now
+        if text == self._text and now - last < OVER and now - self._told < AGAIN:
+            return False
+        self._text, self._told = text, now
+        return True
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,7 @@ class Recorder:
     gone: Callable[[Iterable[str]], None]
     later: Callable[[str], None]
     outbox_changed: Callable[[], None]
+    failing: Failing = field(default_factory=Failing)
 
     def accept(
         self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS
@@ -73,7 +98,8 @@ class Recorder:
         try:
             return self._commit(changes, errors_by_port or {}, durable=durable)
         except errors.JournalError as error:
-            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+            if self.failing.is_new(error.message):
+                LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
             self.unwritten.note(changes)
             self.tickets.fail(dict.fromkeys(changes, error))
             for port_id in changes:

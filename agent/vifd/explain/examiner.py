@@ -255,6 +255,7 @@ class Examiner:
             record=record, now=now, report=fresh or record.report, asked=fresh is not None,
             unasked=unasked, serving=self._serving(record.plugin),
             repair=self.engine.settings.repair, held=self.held(record.id),
+            unwritable=self.journal.problem,
             retry_in=self.engine.retry_in(record.id),
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),

@@ -76,6 +76,8 @@ def _action(subject: Subject, root: Break | None) -> str:
         )
     if subject.held:
         return "waits: it was upgraded, and `vifctl reconcile --approve` lets it change this port"
+    if subject.unwritable and (root.repairable or record.removing):
+        return f"changes nothing: {subject.unwritable}; free space or repair the file system"
     if record.removing:
         return _again(subject, "gives the port back" if record.released else "removes the port")
     if record.error is not None and record.phase is not Phase.DEGRADED:

@@ -35,6 +35,7 @@ class Subject:
     :param unasked: why it was not
     :param running: whether the daemon runs
     :param repair: whether it repairs what another program changed
+    :param unwritable: why the journal cannot be written: what cannot be recorded is not done
     :param held: whether it waits until somebody approves what an upgrade changes
     :param retry_in: seconds until the next attempt of a port whose last one failed
     :param guest: the interface of the guest that uses the device
@@ -54,6 +55,7 @@ class Subject:
     running: bool = True
     serving: Serving = Serving()
     repair: bool = True
+    unwritable: str = ""
     held: bool = False
     retry_in: float | None = None
     guest: GuestInterface | None = None

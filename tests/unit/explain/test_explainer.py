@@ -198,6 +198,8 @@ def test_what_is_read_says_it_better_than_the_last_attempt():
         ({}, THEIRS, "not for vifd to mend"),
         ({"repair": False}, finding("ovsdb.tag", 7, 1), "repair is off"),
         ({"held": True}, finding("ovsdb.tag", 7, 1), "vifctl reconcile --approve"),
+        ({"unwritable": "the disk is full"}, finding("ovsdb.tag", 7, 1), "the disk is full"),
+        ({"unwritable": "the disk is full"}, THEIRS, "not for vifd to mend"),
         ({"running": False, "asked": False}, finding("ovsdb.tag", 7, 1), "and repairs it"),
         ({"running": False, "asked": False}, THEIRS, "reads the port back"),
     ],
