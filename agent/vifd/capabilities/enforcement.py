@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from vifd.errors import FeatureUnenforced
-from vifd.model import Attachment, QosRule
+from vifd.model import Attachment, QosRule, Vif
 from vifd.plugin import Advert, guest
 from vifd.plugin.guest import asked
 
@@ -57,6 +57,28 @@ def report(
     kind = vif_type or (advert.vif_types[0] if advert.vif_types else "")
     by = _By(advert, plugin, kind)
     return [by.told(entry) for part in _PARTS for entry in part(attachment, by)]
+
+
+def as_made(entries: list[Enforcement], vif: Vif | None) -> list[Enforcement]:
+    """A report held against what was made: a tap keeps its kind of queues for as long as it lives,
+    whatever its document comes to say.
+
+    :param vif: as it was told to compute; ``None`` for a port that is not plugged
+    """
+    if vif is None or vif.managed or vif.type != "ethernet":
+        return entries
+    return [_short_of_queues(e, vif) for e in entries]
+
+
+def _short_of_queues(entry: Enforcement, vif: Vif) -> Enforcement:
+    wanted = entry.requested
+    if entry.feature != "multiqueue" or not isinstance(wanted, int) or vif.queues >= wanted:
+        return entry
+    note = (
+        f"{vif.device} was made with {vif.queues} of {wanted} queues, and a device keeps its kind: "
+        "unplug the port and plug it again while no guest has it"
+    )
+    return Enforcement(entry.feature, wanted, note=note)
 
 
 def unenforced(

@@ -202,7 +202,8 @@ class Agent:
         """See :meth:`vifd.api.backend.Backend.enforcement`."""
         advert = self._engine.adverts().get(record.plugin) or Advert(vif_types=())
         wanted, vif_type = record.doc.attachment, record.vif_type
-        return enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
+        found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
+        return enforcement.as_made(found, record.vif)
 
     def explain(self, port_id: str) -> Future[Explanation]:
         """See :meth:`vifd.api.backend.Backend.explain`."""

@@ -282,6 +282,7 @@ class Examiner:
             return []
         wanted = record.doc.attachment
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
+        found = enforcement.as_made(found, record.vif)
         return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
 
     def _delivery(self, port_id: str, events: int) -> Delivery:

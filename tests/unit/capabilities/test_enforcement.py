@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from unit.capabilities.asking import NOOP, OVS, VHOST, asking
-from vifd.capabilities.enforcement import Level, report, unenforced
-from vifd.model import QosRule
+from vifd.capabilities.enforcement import Level, as_made, report, unenforced
+from vifd.model import QosRule, Vif
 
 GROUP, TRUNK, SUB = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
 MULTIQUEUE = {"hw:vif_multiqueue_enabled": "true"}
@@ -139,6 +139,30 @@ def test_queues():
     assert "multiqueue" not in of(asking(MULTIQUEUE, vcpus=1))
     other = of(asking(MULTIQUEUE, {"hw_vif_model": "e1000"}))["multiqueue"]
     assert (other.level, "e1000" in other.note) == (Level.NONE, True)
+
+
+@pytest.mark.parametrize(
+    ("queues", "changes", "level"),
+    [
+        (4, {}, Level.DATAPLANE),
+        (8, {}, Level.DATAPLANE),
+        (1, {}, Level.NONE),
+        # libvirt, or the guest's process, makes these
+        (1, {"managed": True}, Level.DATAPLANE),
+        (1, {"type": "vhostuser"}, Level.DATAPLANE),
+    ],
+)
+def test_queues_are_those_that_the_device_was_made_with(queues, changes, level):
+    vif = Vif(
+        **{"type": "ethernet", "device": "tap1", "queues": queues, "managed": False} | changes
+    )
+    (entry,) = (
+        e for e in as_made(report(asking(MULTIQUEUE), OVS, plugin="ovs"), vif)
+        if e.feature == "multiqueue"
+    )  # fmt: skip
+    assert entry.level is level
+    assert ("unplug the port" in entry.note) is (level is Level.NONE)
+    assert as_made(report(asking(), OVS, plugin="ovs"), None) == [*of(asking()).values()]
 
 
 def test_the_flavors_bandwidth_is_libvirts_and_not_on_every_interface():
