@@ -8,6 +8,7 @@ unit ring then fill what is left of each core's time.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator
 from pathlib import PurePath
 
 import pytest
@@ -32,6 +33,24 @@ def place(path: str) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put slow rings first; within a ring the order stays."""
     items.sort(key=lambda item: place(item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What was captured of a test goes to another process, and can be anything it logged: half a
+    surrogate pair would end the whole run."""
+    report = yield
+    report.sections = [(head, writable(text)) for head, text in report.sections]
+    if isinstance(report.longrepr, str):
+        report.longrepr = writable(report.longrepr)
+    return report
+
+
+def writable(text: str) -> str:
+    """The text as it can be sent and printed."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

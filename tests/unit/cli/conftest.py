@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import pty
 import struct
@@ -22,6 +23,16 @@ from support.backend import FakeDaemon
 
 AGENT = str(Path(sys.modules["vifd"].__file__ or "").parents[1])
 ARGV = [sys.executable, "-m", "vifd.cli.main"]
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """vifctl in this process sets its log up as in its own; what it added goes with the test."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @dataclass
