@@ -74,9 +74,11 @@ def _short_of_queues(entry: Enforcement, vif: Vif) -> Enforcement:
     wanted = entry.requested
     if entry.feature != "multiqueue" or not isinstance(wanted, int) or vif.queues >= wanted:
         return entry
+    if vif.queues > 1:
+        return structs.replace(entry, note=f"{vif.queues} of {wanted} queues")
     note = (
-        f"{vif.device} was made with {vif.queues} of {wanted} queues, and a device keeps its kind: "
-        "unplug the port and plug it again while no guest has it"
+        f"{vif.device} was made for one queue of {wanted}, and a device keeps its kind: it is made "
+        "anew once no guest has it open; else unplug the port and plug it again"
     )
     return Enforcement(entry.feature, wanted, note=note)
 

@@ -53,6 +53,26 @@ class StateConflict(VifError):
     remediation = "unplug the port first, or send the document it was plugged with"
 
 
+class QueuesFixed(VifError):
+    """The port's device would have to be made anew for its queues, and a guest has it open."""
+
+    code = "E_STATE_QUEUES"
+    reached = "PUT of a plugged port from one queue to several, or back, while its guest runs"
+    klass = "state"
+    http = 409
+    cni = 7
+    reschedulable = False
+    owner: ClassVar[Owner] = "user"
+    template = (
+        "device {device} was made for {have}; for {wanted} it must be made anew, and a guest has "
+        "it open"
+    )
+    remediation = (
+        "shut the guest down and send the document again: the device is made anew at once; or "
+        "leave instance.vcpus and hw:vif_multiqueue_enabled as they were"
+    )
+
+
 class NotPlugged(VifError):
     """The port has no VIF to tell of: it was not plugged yet, or could not be."""
 

@@ -85,7 +85,8 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.DEVICE, ("device.others",), say.put_on_device,
           "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
     Cause(Name.DEVICE, ("device.multi_queue",), say.device_queues,
-          "unplug the port and plug it again: a device keeps the kind it was made with"),
+          "shut its guest down: a device that nobody has open is made anew for as many queues as "
+          "the document asks"),
     Cause(Name.DEVICE, ("socket",), say.socket_deleted,
           "`vifctl port repair` has the guest make it anew; so does a restart of the guest",
           explains=("vhost.*", "guest*"), applies=lambda f: _missing(f) and not f.repairable),

@@ -7,6 +7,7 @@ returns, and offers are made on threads of their own, so that the API never wait
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.plugin import Advert, Health, Probe, Requirement, VifPlugin
 from vifd.plugin.guarded import guarded
 from vifd.plugin.vifs.hostinfo import host_info
+
+LOG = logging.getLogger(__name__)
 
 #: Seconds after which a call of ``requires`` is taken to hang.
 PATIENCE = 2.0
@@ -125,7 +128,23 @@ class Negotiator:
         asked = _Asked(attachment, needs_of(attachment), self.inventory(), {})
         found = self._candidate(served.plugin, served.vif_type, 0, asked)
         unmet = [r.error for r in found.requirements if not r.met and r.error is not None]
-        return [*found.findings, *unmet]
+        return [*found.findings, *unmet, *self._obstacles(served, attachment)]
+
+    def _obstacles(self, served: PortRecord, attachment: Attachment) -> list[errors.VifError]:
+        """What of a port that was made stands in the way; a plugin that cannot tell now decides
+        when it comes to it."""
+        if served.wiring is None or self._hangs(served.plugin):
+            return []
+        me = threading.get_ident()
+        self._inside[me] = (served.plugin, time.monotonic())
+        try:
+            return list(self.plugins[served.plugin].obstacles(attachment, served.wiring))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            LOG.warning("plugin %s cannot say what stands in the way of a change: %s. port=%s",
+                        served.plugin, error, served.id)  # fmt: skip
+            return []
+        finally:
+            del self._inside[me]
 
     def offer(
         self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str

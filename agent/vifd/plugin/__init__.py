@@ -7,6 +7,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``describe``    what it can do in principle; static
 ``probe``       whether it can work on this host now; reads only
 ``requires``    what it needs of host, flavor, image and instance for one attachment; pure
+``obstacles``   what of a port that was made forbids a change of its document; optional
 ``name``        the names and numbers it will use; no effect, called before anything is made
 ``plug``        make it, closed; all or nothing per port; repeating it converges
 ``activate``    open traffic of plugged ports; repeating it changes nothing

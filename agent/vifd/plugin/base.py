@@ -113,6 +113,14 @@ class VifPlugin(abc.ABC):
     def observe(self) -> list[Observed]:
         """Everything on this host that bears this plugin's mark."""
 
+    def obstacles(self, attachment: Attachment, wiring: Wiring) -> Iterable[VifError]:
+        """What forbids to bring a port that was made to this document as it stands: a device that
+        a guest has open and that would have to be made anew, say. Asked before the document is
+        taken, on any thread; reads only, and little.
+        """
+        del attachment, wiring
+        return ()
+
     def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
         """The names of this port if it stands on the host with this plugin's marks, although the
         journal does not know it: what the marks tell, held against what :meth:`name` would choose.

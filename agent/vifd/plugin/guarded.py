@@ -90,6 +90,10 @@ class Guarded(VifPlugin):
 
         return self._call("requires", ask, list)
 
+    def obstacles(self, attachment: Attachment, wiring: Wiring) -> list[VifError]:
+        work = self.inner.obstacles
+        return self._each("obstacles", lambda: work(attachment, wiring), judging.sound_refusal)
+
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         work = self.inner.name
         return self._call("name", lambda: work(attachment, taken), judging.sound_names)

@@ -244,6 +244,17 @@ def sound_desired(answer: object) -> dict[Key, Wanted]:
     return found
 
 
+def sound_refusal(answer: object) -> VifError:
+    """One of the answers of ``obstacles``.
+
+    :raises TypeError: it is no error that can be told
+    """
+    if not isinstance(answer, VifError):
+        raise wrong(answer, "VifError")
+    _encode(answer.to_dict())
+    return answer
+
+
 def sound_failures(answer: object) -> dict[Key, VifError]:
     """What ``discard`` and ``restore`` could not do.
 

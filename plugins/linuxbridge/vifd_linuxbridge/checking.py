@@ -8,7 +8,7 @@ from vifd.drivers import Bridging, Device, FdbEntry, Nft, Program
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.nft.objects import Chain, Rule
-from vifd.plugin import guest
+from vifd.plugin import guest, queues
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
@@ -63,7 +63,7 @@ class Checking:
         for work in works:
             judged, gate = filters(work)
             device = devices.get(work.device)
-            facts = device_evidence(work, device)
+            facts = device_evidence(work, device, self.settings.max_queues)
             facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
             facts += [*base, *judged]
             facts += network_evidence(work, devices, self.settings)
@@ -139,7 +139,7 @@ def entry_evidence(device: str, have: FdbEntry | None) -> list[Evidence]:
     return [place, fact("bridge.forwarding_fixed", have.fixed, True, "netlink")]
 
 
-def device_evidence(work: Work, device: Device | None) -> list[Evidence]:
+def device_evidence(work: Work, device: Device | None, max_queues: int) -> list[Evidence]:
     """The tap device."""
     if device is None:
         return [fact("device", "missing", work.device, "netlink")]
@@ -148,10 +148,12 @@ def device_evidence(work: Work, device: Device | None) -> list[Evidence]:
     if work.names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, work.names.ifindex, "netlink"))
     mac = guest.tap_mac(work.item.attachment.mac)
+    made = work.names.multi_queue
+    kind = queues.fitting(work.item.attachment, max_queues, link, made=made)
     facts += [
         fact("device.mac", link.mac, mac, "netlink"),
         fact("device.mtu", link.mtu, work.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, work.names.multi_queue, "netlink"),
+        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
         fact("device.up", link.up, True, "netlink"),
         fact("device.alias", link.alias, marks.port_alias(work.id), "netlink"),
     ]

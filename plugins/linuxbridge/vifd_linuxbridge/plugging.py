@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Program, Tap
 from vifd.errors import DeviceError, wrap
 from vifd.nft.objects import Chain, Change, Element
-from vifd.plugin import guest
+from vifd.plugin import guest, queues
 from vifd.plugin.identity import Identity
 from vifd_linuxbridge import marks, ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch, Work
@@ -110,7 +110,9 @@ class Plugging:
 
     def _taps(self) -> None:
         remark(self.links, self.batch)
-        before = self._without_misfits(self.links.get([w.device for w in self.batch]))
+        before = self.links.get([w.device for w in self.batch])
+        self._fit(before)
+        before = self._without_misfits(before)
         self._before = before
         for work in self.batch:
             link = before.get(work.device)
@@ -127,8 +129,16 @@ class Plugging:
             else:
                 self.batch.fail(work, wrap(result or _silent(work.device)), "device")
 
+    def _fit(self, before: Mapping[str, Link]) -> None:
+        """Have devices for as many queues as the documents ask, where no guest has them open."""
+        for work in self.batch:
+            link, alias = before.get(work.device), marks.port_alias(work.id)
+            limit, made = self.settings.max_queues, work.names.multi_queue
+            kind = queues.to_make(work.item, limit, link, alias, made=made)
+            work.names = replace(work.names, multi_queue=kind)
+
     def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
-        """Take away devices of ours that somebody made anew with another kind of queues, unless a
+        """Take away devices of ours that have another kind of queues than they shall have, unless a
         guest has them open: that setting cannot be changed."""
         misfits = {
             w.device

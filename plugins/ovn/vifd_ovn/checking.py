@@ -13,7 +13,7 @@ from vifd.drivers import Drivers, Link, PortRow
 from vifd.errors import BackendError, VifError
 from vifd.model import Evidence, Report
 from vifd.openflow.trace import parse
-from vifd.plugin import Host, Item, guest, packing
+from vifd.plugin import Host, Item, guest, packing, queues
 from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
@@ -60,7 +60,7 @@ class Checking:
         heard = Hearing(self.drivers).evidence([w for w in self.batch if w.device in links])
         for work in self.batch:
             row, link = rows[work.id], links.get(work.device)
-            facts = device_evidence(work, link) + heard.get(work.id, [])
+            facts = device_evidence(work, link, self.settings.max_queues) + heard.get(work.id, [])
             facts += self._row_evidence(work, row, link)
             passing: bool | None = False
             if work.item.open:
@@ -200,7 +200,7 @@ def _theirs(found: Evidence, more: bool) -> Evidence:
     return Evidence(found.fact, found.have, found.wanted, found.ok, found.source, repairable=more)
 
 
-def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
+def device_evidence(work: Work, link: Link | None, max_queues: int) -> list[Evidence]:
     """The tap device."""
     if link is None:
         return [fact("device", "missing", work.device, "netlink")]
@@ -208,10 +208,11 @@ def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
     facts = [fact("device", link.name, work.device, "netlink")]
     if names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
+    kind = queues.fitting(attachment, max_queues, link, made=names.multi_queue)
     facts += [
         fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
         fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, names.multi_queue, "netlink"),
+        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
         fact("device.up", link.up, True, "netlink"),
         fact("device.alias", link.alias, marks.alias(work.id), "netlink"),
     ]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from vifd.drivers import Drivers, Link, Links, PortRow, PortSpec, Tap
 from vifd.errors import BackendError, BridgeMissing, NameClash, VifError, wrap
-from vifd.plugin import Host, Item, guest
+from vifd.plugin import Host, Item, guest, queues
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
@@ -80,7 +80,9 @@ class Plugging:
 
     def _devices(self) -> None:
         links = self.drivers.links
-        before = self._without_misfits(links.get([w.device for w in self.batch]))
+        found = links.get([w.device for w in self.batch])
+        self._fit(found)
+        before = self._without_misfits(found)
         self._fresh = {w.id for w in self.batch if w.device not in before}
         for work in self.batch:
             link = before.get(work.device)
@@ -99,6 +101,15 @@ class Plugging:
                 error = result or BackendError(facts={"backend": "links", "problem": problem})
                 self.batch.fail(work, wrap(error), "device")
         self.batch.together("host", Hearing(self.drivers).settle)
+
+    def _fit(self, before: Mapping[str, Link]) -> None:
+        """Have devices for as many queues as the documents ask, where no guest has them open."""
+        for work in [w for w in self.batch if not w.names.adopted]:
+            kind = queues.to_make(
+                work.item, self.settings.max_queues, before.get(work.device), marks.alias(work.id),
+                made=work.names.multi_queue,
+            )  # fmt: skip
+            work.names = replace(work.names, multi_queue=kind)
 
     def _without_misfits(self, before: Mapping[str, Link]) -> dict[str, Link]:
         """Without devices of ours that have another kind of queues than wanted: that cannot be

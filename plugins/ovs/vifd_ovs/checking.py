@@ -6,7 +6,7 @@ from vifd.drivers import Link, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.nft.objects import TABLE
-from vifd.plugin import guest
+from vifd.plugin import guest, queues
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
@@ -15,8 +15,12 @@ from vifd_ovs.bridge.hearing import Hearing
 
 
 class Checking(PortChecking):
-    """One ``check`` call. Changes nothing."""
+    """One ``check`` call. Changes nothing.
 
+    :ivar max_queues: set by the plugin before :meth:`run`
+    """
+
+    max_queues: int
     _links: dict[str, Link]
     _unheard: dict[str, list[Evidence]]
 
@@ -29,7 +33,7 @@ class Checking(PortChecking):
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The tap device, and whether the switch holds that one."""
         link = self._links.get(work.device)
-        facts = device_evidence(work, link) + self._unheard.get(work.id, [])
+        facts = device_evidence(work, link, self.max_queues) + self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
         return facts + (self._put_on(work) if link is not None and work.item.thorough else [])
@@ -49,7 +53,7 @@ class Checking(PortChecking):
         return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
 
 
-def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
+def device_evidence(work: Work, link: Link | None, max_queues: int) -> list[Evidence]:
     """The tap device."""
     if link is None:
         return [fact("device", "missing", work.device, "netlink")]
@@ -57,10 +61,11 @@ def device_evidence(work: Work, link: Link | None) -> list[Evidence]:
     facts = [fact("device", link.name, work.device, "netlink")]
     if names.ifindex is not None:
         facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
+    kind = queues.fitting(attachment, max_queues, link, made=names.multi_queue)
     facts += [
         fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
         fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, names.multi_queue, "netlink"),
+        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
         fact("device.up", link.up, True, "netlink"),
         fact("device.alias", link.alias, marks.alias(work.id), "netlink"),
     ]

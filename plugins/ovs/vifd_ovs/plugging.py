@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
 
 from vifd.drivers import Link, Links, PortRow, PortSpec, Tap
 from vifd.errors import BackendError, VifError, wrap
-from vifd.plugin import Host, Item, guest
+from vifd.plugin import Host, Item, guest, queues
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -39,6 +39,7 @@ class Plugging(PortPlugging):
         self._take_over()
         remark(links, self.batch)
         before = links.get([w.device for w in self.batch])
+        self._fit(before)
         before = self._without_misfits(before)
         self._fresh = {w.id for w in self.batch if w.device not in before}
         for work in self.batch:
@@ -70,8 +71,17 @@ class Plugging(PortPlugging):
                 work.item.undo.push("mark", partial(links.unmark, back))
                 links.remark({work.device: (link.ifindex, marks.alias(work.id))})
 
+    def _fit(self, before: Mapping[str, Link]) -> None:
+        """Have devices for as many queues as the documents ask, where no guest has them open."""
+        for work in [w for w in self.batch if not w.names.adopted]:
+            kind = queues.to_make(
+                work.item, self.settings.max_queues, before.get(work.device), marks.alias(work.id),
+                made=work.names.multi_queue,
+            )  # fmt: skip
+            work.names = replace(work.names, multi_queue=kind)
+
     def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
-        """Take away devices of ours that somebody made anew with another kind of queues, unless a
+        """Take away devices of ours that have another kind of queues than they shall have, unless a
         guest has them open: that setting cannot be changed."""
         misfits = {
             w.device

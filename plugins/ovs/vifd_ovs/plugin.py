@@ -9,8 +9,20 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd import __version__
+from vifd.errors import VifError
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.plugin import Advert, Entry, Host, Item, Observed, Outcomes, Probe, Requirement, guest
+from vifd.plugin import (
+    Advert,
+    Entry,
+    Host,
+    Item,
+    Observed,
+    Outcomes,
+    Probe,
+    Requirement,
+    guest,
+    queues,
+)
 from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
@@ -74,8 +86,14 @@ class OvsPlugin(BridgePlugin[Settings]):
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU; the guest's queues."""
         yield from super().requires(attachment)
-        queues = guest.too_few_queues(attachment, self.settings.max_queues)
-        yield Requirement("multiqueue", queues is None, queues)
+        few = guest.too_few_queues(attachment, self.settings.max_queues)
+        yield Requirement("multiqueue", few is None, few)
+
+    def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
+        """A guest that has a tap open for other queues than the document asks."""
+        made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
+        limit = self.settings.max_queues
+        return queues.obstacles(links, attachment, wiring_.device, limit, made=made)
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         """``ethernet``, not managed: the device is there before the guest and after it."""
@@ -86,7 +104,7 @@ class OvsPlugin(BridgePlugin[Settings]):
             mac_address=attachment.mac,
             managed=False,
             model=guest.model(attachment),
-            queues=self._queues(attachment, names),
+            queues=queues.told(attachment, self.settings.max_queues, made=names.multi_queue),
             mtu=attachment.network.mtu,
             bridge=names.bridge,
         )
@@ -102,6 +120,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         checking = Checking(
             self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
         )
+        checking.max_queues = self.settings.max_queues
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:

@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement
+from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, guest
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT
@@ -29,11 +29,17 @@ from vifd_vhostuser.probing import Probing
 
 VIF_TYPE = "vhostuser"
 
+#: What a plugged port may change in its document without being unplugged.
+CHANGEABLE = (
+    *IN_PLACE, "instance.vcpus", "instance.flavor_extra_specs", "instance.image_properties",
+)  # fmt: skip
+
 
 class VhostUserPlugin(BridgePlugin[Settings]):
     """vhost-user ports on a bridge of Open vSwitch.
 
-    Flavor and image decide whether such a port can work at all: a plugged one cannot change them.
+    Flavor and image decide whether such a port can work at all: a change of them is held to what a
+    new port needs. The guest's queues are agreed upon when it connects, so nothing is made anew.
     """
 
     plugin_name: ClassVar[str] = "vhostuser"
@@ -70,7 +76,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                 }
             ),
             caveats={"port_security": CAVEAT},
-            in_place=frozenset(IN_PLACE),
+            in_place=frozenset(CHANGEABLE),
         )
 
     # --- before ---
@@ -112,7 +118,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             mac_address=attachment.mac,
             managed=False,
             model=MODEL,
-            queues=self._queues(attachment, names),
+            queues=guest.queues(attachment, self.settings.max_queues),
             mtu=attachment.network.mtu,
             bridge=names.bridge,
             socket_path=names.socket,

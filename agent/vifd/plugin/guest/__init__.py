@@ -9,6 +9,7 @@ from __future__ import annotations
 from vifd.plugin.guest.device import (
     MODELS,
     PASSTHROUGH,
+    VIRTIO,
     model,
     queues,
     tap_mac,
@@ -24,6 +25,7 @@ __all__ = [
     "MODELS",
     "PASSTHROUGH",
     "PROPERTIES",
+    "VIRTIO",
     "Asked",
     "Precedence",
     "Property",

@@ -158,10 +158,6 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def _wiring(self, device: str, names: wiring.OvsWiring) -> Wiring:
         return Wiring(self.plugin_name, self.vif_type, device, names.details())
 
-    def _queues(self, attachment: Attachment, names: wiring.OvsWiring) -> int:
-        """How many queues the guest may use of a port that was made."""
-        return guest.queues(attachment, self.settings.max_queues) if names.multi_queue else 1
-
     # --- the work ---
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
