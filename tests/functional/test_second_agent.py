@@ -62,6 +62,10 @@ def test_the_second_is_refused_and_touches_nothing(
     assert str(first.directory / "state") in reasons
     assert f"process {first.process.pid}" in reasons
     assert second.get("/v1/ports")["ports"] == [], "nor does it take their marks for its own"
+    status, error = second.call("GET", f"/v1/ports/{port_id(1)}/explain")
+    assert (status, error["code"]) == (404, "E_STATE_NOT_FOUND")
+    assert str(first.directory / "state") in error["message"], "it says why it cannot tell"
+    assert "Traceback" not in second.log
     status, error = second.plug(document(3))
     assert status == 409, error
     assert str(first.directory / "state") in json.dumps(error)

@@ -83,6 +83,10 @@ def test_the_second_is_refused_and_touches_nothing(
     assert f"nft delete chain bridge {TABLE} {tenancy.CHAIN}" in reasons
     assert second.get("/v1/ports")["ports"] == [], "nor does it take their marks for its own"
     assert second.get("/v1/garbage")["orphans"] == [], "nor for garbage"
+    status, error = second.call("GET", f"/v1/ports/{port_id(1)}/explain")
+    assert (status, error["code"]) == (404, "E_STATE_NOT_FOUND")
+    assert str(first.directory / "state") in error["message"], "it says why it cannot tell"
+    assert "Traceback" not in second.log
     # one that it would make itself, and one that the first one has
     for number in (3, 1):
         status, error = second.plug(wanted(number))

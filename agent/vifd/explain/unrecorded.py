@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from types import MappingProxyType
 
 from vifd import errors
 from vifd.engine import Engine
@@ -35,9 +36,19 @@ def look(engine: Engine, port_id: str) -> Future[Explanation]:
     return search.future
 
 
-def absent(port_id: str) -> errors.PortNotFound:
-    """Nothing is known of the port."""
-    return errors.PortNotFound(facts={"port": port_id}, port=port_id)
+def absent(port_id: str, silent: Mapping[str, str] = MappingProxyType({})) -> errors.PortNotFound:
+    """Nothing is known of the port.
+
+    :param silent: by plugin, why it cannot tell whether the port's marks are on this host
+    """
+    if not silent:
+        return errors.PortNotFound(facts={"port": port_id}, port=port_id)
+    told = "; ".join(f"plugin {name}: {why}" for name, why in sorted(silent.items()))
+    return errors.PortNotFound(
+        f"port {port_id} is in no journal here, and whether this host bears its marks cannot be "
+        f"told now: {told}",
+        facts={"port": port_id, "unasked": dict(silent)}, port=port_id,
+    )  # fmt: skip
 
 
 class _Search:
@@ -50,6 +61,8 @@ class _Search:
         self._lock = threading.Lock()
         self._waiting = set(asked)
         self._found: list[Marked] = []
+        #: why plugins could not tell
+        self._silent: dict[str, str] = {}
 
     def ask(self, name: str) -> None:
         """Look on the lane of a plugin, between two batches."""
@@ -59,6 +72,8 @@ class _Search:
             try:
                 listed = self._engine.plugins[name].inventory()
                 objects = [o for o in listed if o.owner == self._port]
+            except errors.VifError as error:
+                self._silent[name] = error.message
             finally:
                 self._answer(name, objects)
 
@@ -76,7 +91,7 @@ class _Search:
         """What the objects say, each once."""
         objects = list({o.key: o for o in self._found}.values())
         if not objects:
-            return absent(self._port)
+            return absent(self._port, self._silent)
         names = [str(o.key) for o in objects]
         more = [f"and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
         holder = next((o.holder for o in objects if o.holder), "")
