@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -132,10 +133,16 @@ def test_the_documents_are_of_three_networks_with_one_subnet() -> None:
     assert {document["plugin"] for document in documents} == {OVS, LINUX_BRIDGE}
 
 
-def test_ctrl_c_is_no_traceback_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_is_no_traceback_and_leaves_nothing() -> None:
+    # short: sockets are put below it
+    with tempfile.TemporaryDirectory(prefix="vr-") as place:
+        _interrupted(Path(place))
+
+
+def _interrupted(place: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "support.demo"],
-        env={**ENVIRONMENT, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE,
+        env={**ENVIRONMENT, "TMPDIR": str(place)}, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -147,4 +154,4 @@ def test_ctrl_c_is_no_traceback_and_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130, out + err
     assert "Traceback" not in out + err
     assert "everything was taken away again" in err
-    assert list(tmp_path.glob("vifd-run-*")) == []
+    assert list(place.glob("vifd-run-*")) == []
