@@ -23,6 +23,8 @@ PATIENCE = 5.0
 SETTLE = 0.2
 #: A source that failed is read again after so many seconds.
 _AGAIN = 10.0
+#: What is said of a source whose probe has not answered in time.
+_HANGS = "its probe hangs"
 
 
 @dataclass
@@ -124,7 +126,8 @@ class HostCapabilities:
                 # a probe that runs already may have read before the change that is asked about
                 wanted[name] = state.began + 1
                 state.due = 0.0
-            waiter = _Waiter(wanted, self._clock() + self._patience)
+            # a probe that begins late has its time all the same
+            waiter = _Waiter(wanted, self._clock() + 2 * self._patience)
             if self._stopping:
                 waiter.future.set_result(self._inventory)
             else:
@@ -218,7 +221,12 @@ class HostCapabilities:
         return done
 
     def _answered(self, waiter: _Waiter) -> bool:
-        return all(self._states[name].ended >= number for name, number in waiter.wanted.items())
+        """Each has answered, or is known to hang; the snapshot says so by then."""
+        states = ((self._states[name], number) for name, number in waiter.wanted.items())
+        return all(
+            state.ended >= number or (state.since is not None and state.problem == _HANGS)
+            for state, number in states
+        )
 
     # --- a probe, on a thread of its own ---
 
@@ -262,7 +270,7 @@ class HostCapabilities:
 
     def _trouble(self, state: _State, now: float) -> str:
         if state.since is not None and now - state.since >= self._patience:
-            return "its probe hangs"
+            return _HANGS
         return state.problem
 
 

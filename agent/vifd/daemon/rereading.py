@@ -24,7 +24,7 @@ T = TypeVar("T")
 #: Options that say where options are.
 _FILES = frozenset(("config_file", "config_dir", "config_source"))
 #: Characters of a problem that are told; a file can hold anything.
-_LONGEST = 500
+_LONGEST = 2000
 
 
 class Problems(Exception):
