@@ -26,6 +26,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
+from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
@@ -138,6 +139,8 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def claim(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring | None:
         """A tap on the integration bridge whose port has the iface-id of this one."""
+        if taken_by_ovn(self.host.drivers.ovsdb.facts(), self.settings.bridge):
+            return None
         found = adopting.claim(
             self.host.drivers, self._naming, self.settings.bridge, attachment, taken
         )

@@ -14,7 +14,15 @@ from vifd.openflow.trace import Hop, Trace, parse
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, tables
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.proofs import ANY_ADDRESS, BROADCAST, GATEWAY, address, foreign_text, frames
+from vifd_ovs.bridge.proofs import (
+    ANY_ADDRESS,
+    BROADCAST,
+    GATEWAY,
+    address,
+    address6,
+    foreign_text,
+    frames,
+)
 
 #: How a finding begins that lies on the physical bridge.
 _LOST = "lost on bridge"
@@ -97,8 +105,8 @@ def _to(port: SwitchPort, head: str, source: Allowed | None = None) -> str:
         sender = address(source.ipv4[0]) if source else ANY_ADDRESS
         target = address(own.ipv4[0])
     else:
-        sender = source.ipv6[0].partition("/")[0] if source else "2001:db8::1"
-        target = own.ipv6[0].partition("/")[0]
+        sender = address6(source.ipv6[0]) if source else "2001:db8::1"
+        target = address6(own.ipv6[0])
     return (
         f"{kind},{head},dl_dst={port.mac},{prefix}_src={sender},{prefix}_dst={target},nw_ttl=64,"
         "udp_src=50000,udp_dst=50000"

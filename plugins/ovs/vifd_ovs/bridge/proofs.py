@@ -69,7 +69,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
     if own.ipv4:
         yield Frame("arp", _arp(port.ofport, port.mac, address(own.ipv4[0])), End.NETWORK)
     else:
-        target = own.ipv6[0].partition("/")[0]
+        target = address6(own.ipv6[0])
         yield Frame(
             "neighbor_solicitation",
             f"icmp6,{head},dl_dst=33:33:00:00:00:01,ipv6_src={target},ipv6_dst=ff02::1,"
@@ -88,7 +88,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
 def _connection(port: SwitchPort, own: Allowed) -> str:
     """The first packet of a connection to an address outside, by a gateway."""
     kind, prefix = ("ip", "nw") if own.ipv4 else ("ip6", "ipv6")
-    source = address(own.ipv4[0]) if own.ipv4 else own.ipv6[0].partition("/")[0]
+    source = address(own.ipv4[0]) if own.ipv4 else address6(own.ipv6[0])
     target = ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
     protocol = "tcp" if kind == "ip" else "tcp6"
     return (
@@ -108,6 +108,12 @@ def address(prefix: str) -> str:
     """An address of a prefix; a usual one where it stands for all."""
     found, _, length = prefix.partition("/")
     return ANY_ADDRESS if length == "0" else found
+
+
+def address6(prefix: str) -> str:
+    """The same for IPv6. The unspecified address is nobody's: address detection sends from it."""
+    found, _, length = prefix.partition("/")
+    return _ANY_ADDRESS6 if length == "0" or found == "::" else found
 
 
 def traces(
