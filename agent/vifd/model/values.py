@@ -29,6 +29,13 @@ class Role(StrEnum):
     ACTIVE = "ACTIVE"
 
 
+class Direction(StrEnum):
+    """As seen from the guest."""
+
+    EGRESS = "egress"
+    INGRESS = "ingress"
+
+
 class Phase(StrEnum):
     """What is true on the host; together with the role it gives the status."""
 

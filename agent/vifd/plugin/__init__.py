@@ -17,6 +17,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``observe``     everything on this host that bears the plugin's mark; reads only
 ``recall``      names of a port that bears the mark and is in no journal, to be taken over; optional
 ``reconnected`` a switch restarted: bring back at once what it lost; optional
+``refresh``     shared sets changed: bring what they made to what they are now; optional
 ==============  ====================================================================================
 
 All verbs of one plugin are called on one native thread, its lane, never two at once. A verb may
@@ -40,6 +41,7 @@ from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry, NamingView
 from vifd.plugin.mappings import mappings
+from vifd.plugin.sets import Behind, NoSets, SetChange, SetPart, Sets
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -48,16 +50,21 @@ __all__ = [
     "UNPROBED",
     "VERBS",
     "Advert",
+    "Behind",
     "Entry",
     "Health",
     "Host",
     "Item",
     "NamingView",
+    "NoSets",
     "Observed",
     "Outcomes",
     "Probe",
     "Recalled",
     "Requirement",
+    "SetChange",
+    "SetPart",
+    "Sets",
     "Uplink",
     "VifPlugin",
     "mappings",

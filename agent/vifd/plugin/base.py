@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from oslo_config import cfg
@@ -17,6 +17,7 @@ from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.sets import SetChange
 
 #: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
 #: newer than this one.
@@ -131,6 +132,19 @@ class VifPlugin(abc.ABC):
         """
         del attachment, taken
         return None
+
+    def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
+        """Bring what shared sets made on this host to what they are now: the difference in one
+        transaction, at a cost in proportion to the change. Called once for all changes that wait,
+        before ports are served; repeating it, or a change of which nothing is on this host,
+        changes nothing. ``host.sets`` and ``host.ledger`` have the sets and ports as they are now.
+
+        :returns: the ports whose traffic it changed; they are read back next
+        :raises VifError: it failed as a whole; it is called again with the same changes, joined by
+            what came meanwhile, and the ports that depend on them are plugged again
+        """
+        del changes
+        return ()
 
     def reconnected(self, bridge: str) -> None:  # noqa: B027 - most plugins have nothing to do
         """The switch of this bridge restarted under ports that were proven: bring back at once what

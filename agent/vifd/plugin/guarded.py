@@ -22,6 +22,7 @@ from vifd.plugin.health import Probe
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.sets import SetChange
 from vifd.steady import advance
 
 LOG = logging.getLogger(__name__)
@@ -141,6 +142,9 @@ class Guarded(VifPlugin):
 
     def inventory(self) -> list[Marked]:
         return self._each("inventory", self.inner.inventory, judging.sound_marked)
+
+    def refresh(self, changes: Sequence[SetChange]) -> list[str]:
+        return self._each("refresh", lambda: self.inner.refresh(changes), _text)
 
     def reconnected(self, bridge: str) -> None:
         self._call("reconnected", lambda: self.inner.reconnected(bridge), lambda _: None)

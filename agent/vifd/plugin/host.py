@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vifd.drivers import Drivers
 from vifd.plugin.identity import Identity
 from vifd.plugin.ledger import Entry
+from vifd.plugin.sets import NoSets, Sets
 from vifd.steady import advance
 
 
@@ -23,6 +24,7 @@ class Host:
         its own ports and what they share, and nothing of others that it happens to find differing
     :param advance: to be called by a verb that takes long without asking a driver, after each step
         of its work: a call without a step for ``[plugins] call_timeout`` counts as one that hangs
+    :param sets: security groups, address groups and forwarding, as they are now
     :param identity: of the daemon, for marks on what two daemons must not share; ``None`` in tests
     """
 
@@ -33,3 +35,4 @@ class Host:
     careful: Callable[[], bool] = lambda: False
     advance: Callable[[], None] = advance
     identity: Identity | None = None
+    sets: Sets = field(default_factory=NoSets)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vifd.model.values import Direction as Direction
+
 IPV4, ARP, RARP, IPV6 = 0x0800, 0x0806, 0x8035, 0x86DD
 ICMP, IGMP, TCP, UDP, ICMPV6 = 1, 2, 6, 17, 58
 #: Ethernet types that begin a VLAN tag: C-TAG, S-TAG (IEEE 802.1Q, 9.5), and the older S-TAG.
 VLAN_TAGS = (0x8100, 0x88A8, 0x9100)
 #: What a link-layer address option has where there is none.
 NO_OPTION = "00:00:00:00:00:00"
-
-
-class Direction(StrEnum):
-    """As seen from the guest."""
-
-    EGRESS = "egress"
-    INGRESS = "ingress"
 
 
 class Fragment(StrEnum):
