@@ -54,6 +54,7 @@ COMMANDS = {
     "port unplug": "vifd.cli.unplug:PortUnplug",
     "port release": "vifd.cli.release:PortRelease",
     "document from-neutron": "vifd.cli.document:FromNeutron",
+    "config from-neutron": "vifd.cli.config:FromNeutron",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",

@@ -26,6 +26,7 @@ SAYS = {
     "port unplug": "--all",
     "port release": "--force",
     "document from-neutron": "--physical-network",
+    "config from-neutron": "openvswitch_agent.ini",
     "adopt": "iface-id",
     "gc": "--dry-run",
     "gc undo": "--list",

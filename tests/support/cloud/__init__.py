@@ -1,0 +1,1 @@
+"""A real Neutron for tests: RabbitMQ, MariaDB, the API and the RPC server."""
