@@ -10,28 +10,15 @@ import uuid
 import falcon
 
 from vifd import errors
-from vifd.api import (
-    batch,
-    comparing,
-    explain,
-    garbage,
-    guests,
-    host,
-    meta,
-    offers,
-    openapi,
-    osvif,
-    ports,
-    reconcile,
-    sides,
-)
+from vifd.api import resource
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.bodies import Bodies
-from vifd.api.events import KEEP_ALIVE, Events, Feed
+from vifd.api.feed import KEEP_ALIVE, Feed
 from vifd.api.hub import Hub
+from vifd.api.resource import Context
+from vifd.api.routes import ROUTES
 from vifd.api.waits import Waits
-from vifd.model import Role, Side
 
 LOG = logging.getLogger(__name__)
 
@@ -58,8 +45,9 @@ class Api:
         self.wsgi.add_error_handler(Exception, _unexpected)
         self.wsgi.add_error_handler(falcon.HTTPError, _http_error)
         self.wsgi.add_error_handler(errors.VifError, _refused)
-        for route, resource in routes(backend, self.waits, self.feed, keep_alive).items():
-            self.wsgi.add_route(route, resource)
+        context = Context(backend, self.waits, self.feed, keep_alive)
+        for route, made in ROUTES.items():
+            self.wsgi.add_route(route, made(context))
 
     @property
     def policy(self) -> Policy:
@@ -113,43 +101,6 @@ class Api:
             )
 
 
-def routes(
-    backend: Backend, waits: Waits, feed: Feed, keep_alive: float = KEEP_ALIVE
-) -> dict[str, object]:
-    """Every resource of the API by its path."""
-    return {
-        "/v1/status": meta.Fact(backend.status),
-        "/v1/plugins": meta.Fact(lambda: {"plugins": backend.plugins()}),
-        "/v1/plugins/{name}/verify": meta.VerifyPlugin(backend, waits),
-        "/v1/host": host.Host(backend, waits),
-        "/v1/host/refresh": host.Refresh(backend, waits),
-        "/v1/openapi.json": meta.Fact(openapi.document),
-        "/v1/offers": offers.Offers(backend, waits),
-        "/v1/ports": ports.PortList(backend, waits),
-        "/v1/ports:plug": batch.Plug(backend, waits),
-        "/v1/ports:unplug": batch.Unplug(backend, waits),
-        "/v1/ports/{port_id}": ports.OnePort(backend, waits),
-        "/v1/ports/{port_id}/instance": sides.OneSide(backend, waits, Side.COMPUTE),
-        "/v1/ports/{port_id}/network": sides.OneSide(backend, waits, Side.NETWORK),
-        "/v1/compute:compare": comparing.Compare(backend, waits, Side.COMPUTE),
-        "/v1/network:compare": comparing.Compare(backend, waits, Side.NETWORK),
-        "/v1/ports/{port_id}/check": ports.Check(backend, waits),
-        "/v1/ports/{port_id}/explain": explain.Explain(backend, waits),
-        "/v1/ports/{port_id}/repair": guests.Repair(backend, waits),
-        "/v1/ports/{port_id}/activate": ports.SetRole(backend, waits, Role.ACTIVE),
-        "/v1/ports/{port_id}/deactivate": ports.SetRole(backend, waits, Role.INACTIVE),
-        "/v1/guests:prepare": guests.Prepare(backend, waits),
-        "/v1/ports/{port_id}/adopt": garbage.Adopt(backend, waits),
-        "/v1/ports/{port_id}/release": garbage.Release(backend, waits),
-        "/v1/reconcile": reconcile.Reconcile(backend, waits),
-        "/v1/garbage": garbage.Garbage(backend, waits),
-        "/v1/garbage/undo": garbage.Undo(backend, waits),
-        "/v1/ports/{port_id}/vif": osvif.PortVif(backend, waits),
-        "/v1/events": Events(backend, feed, keep_alive),
-        "/metrics": meta.Metrics(backend),
-    }
-
-
 def _printable(text: str) -> str:
     """A path as it may stand in a log line."""
     return ascii(text)[1:-1][:256]
@@ -176,7 +127,7 @@ def _refused(
         resp.set_header("Retry-After", str(max(1, round(error.retry_after))))
     if isinstance(error, errors.InternalError):
         LOG.error("%s %s [%s]", req.method, req.path, req.context.request_id, exc_info=error)
-    ports.answer(resp, error.http, error.to_dict())
+    resource.answer(resp, error.http, error.to_dict())
 
 
 def _http_error(

@@ -11,10 +11,26 @@ from msgspec import Struct
 from vifd import errors
 from vifd.api import query
 from vifd.api.body import read_json
-from vifd.api.ports import Resource, answer, claims_of, port_id_of
+from vifd.api.described import (
+    ALWAYS,
+    BODY,
+    TEXT,
+    UUID_SCHEMA,
+    Call,
+    Calls,
+    Kind,
+    Schema,
+    Shape,
+    good,
+    many,
+    ref,
+    wait,
+)
+from vifd.api.ports import claims_of
+from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import PortView
 from vifd.engine.ticket import Ticket
-from vifd.model import Document, decode
+from vifd.model import Attachment, Document, decode
 from vifd.negotiation import token
 
 #: Ports in one call.
@@ -39,8 +55,33 @@ class Batch(Struct, frozen=True):
     ports: list[Item]
 
 
+def _plug_request() -> Schema:
+    """Documents, and the tokens of those that have one."""
+    request = many("ports", ref(Attachment), MAX_PORTS)
+    tokens = {"type": "object", "propertyNames": UUID_SCHEMA, "additionalProperties": TEXT}
+    request["properties"]["tokens"] = {**tokens, "description": "by port, the token of an offer"}
+    return request
+
+
+def _call(summary: str, body: Kind, waiting: tuple[Schema, ...]) -> Call:
+    answers = {
+        200: good("all done", Batch),
+        202: good("all accepted", Batch),
+        207: good("see the status and error of each item", Batch),
+    }
+    return Call(summary, answers, (*ALWAYS, *BODY), waiting, body, works=True)
+
+
 class Plug(Resource):
     """``/v1/ports:plug``"""
+
+    calls = Calls(
+        post=_call(
+            "Plug many ports",
+            Shape("PlugRequest", _plug_request(), (Attachment,)),
+            wait("active", "every port is where its document wants it"),
+        )
+    )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.deadline(req, "active")
@@ -73,6 +114,14 @@ class Plug(Resource):
 
 class Unplug(Plug):
     """``/v1/ports:unplug``"""
+
+    calls = Calls(
+        post=_call(
+            "Unplug many ports",
+            Shape("UnplugRequest", many("ids", UUID_SCHEMA, MAX_PORTS)),
+            wait("gone", "all are gone"),
+        )
+    )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.deadline(req, "gone")

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import falcon
 from msgspec import Struct
 
 from vifd import errors
 from vifd.api import query
-from vifd.api.backend import Backend
-from vifd.api.batch import read_ids
+from vifd.api.batch import MAX_PORTS, read_ids
 from vifd.api.body import BODY, read_json
-from vifd.api.ports import Resource, answer
-from vifd.api.waits import Waits
+from vifd.api.described import ALWAYS, FLAG, UUID_SCHEMA, Call, Calls, Shape, good
+from vifd.api.described import BODY as BODY_CODES
+from vifd.api.resource import Resource, answer
 from vifd.model import Side
+from vifd.model.comparison import Compared
+
+COMPARE = Shape(
+    "CompareRequest",
+    {
+        "type": "object",
+        "required": ["ids"],
+        "properties": {
+            "ids": {
+                "type": "array", "items": UUID_SCHEMA, "maxItems": MAX_PORTS, "uniqueItems": True,
+            },
+            "owner": {"type": ["string", "null"], "description": "only parts of this owner"},
+            "remove": {**FLAG, "default": False, "description": "take the stale parts away"},
+            "force": {**FLAG, "default": False, "description": "beyond the limits of [garbage]"},
+        },
+        "additionalProperties": False,
+    },
+)  # fmt: skip
 
 
 class Wanted(Struct, frozen=True):
@@ -27,11 +45,18 @@ class Wanted(Struct, frozen=True):
 
 
 class Compare(Resource):
-    """``/v1/compute:compare`` and ``/v1/network:compare``"""
+    """A side's list of its ports."""
 
-    def __init__(self, backend: Backend, waits: Waits, side: Side) -> None:
-        super().__init__(backend, waits)
-        self.side = side
+    side: ClassVar[Side]
+
+    calls = Calls(
+        post=Call(
+            "Hold a side's list of its ports against what is here",
+            {200: good("how the list and this host differ", Compared)},
+            (*ALWAYS, *BODY_CODES, errors.GarbageLimit),
+            body=COMPARE,
+        )
+    )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         query.params(req, ())
@@ -41,6 +66,18 @@ class Compare(Resource):
             remove=wanted.remove, force=wanted.force,
         )  # fmt: skip
         answer(resp, 200, found)
+
+
+class CompareCompute(Compare):
+    """``/v1/compute:compare``"""
+
+    side = Side.COMPUTE
+
+
+class CompareNetwork(Compare):
+    """``/v1/network:compare``"""
+
+    side = Side.NETWORK
 
 
 def _wanted(body: Any) -> Wanted:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 
 import falcon
 import msgspec
 
 from vifd import errors
 from vifd.api import query
-from vifd.api.backend import Backend
-from vifd.api.hub import Hub
+from vifd.api.described import ALWAYS, Answer, Call, Calls, header, parameter
+from vifd.api.resource import Context, Resource
 from vifd.model.event import Event
 
 LOG = logging.getLogger(__name__)
 
-#: Seconds of silence after which a comment is sent.
-KEEP_ALIVE = 15.0
+STREAM = "text/event-stream"
 #: Events read from the journal at once.
 PAGE = 256
 #: Readers that may follow at the same time.
@@ -33,70 +31,43 @@ MAX_ID = 2**63 - 1
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Feed:
-    """Wakes everybody who waits for the next event."""
-
-    def __init__(self, hub: Hub, backend: Backend) -> None:
-        self._hub = hub
-        self._backend = backend
-        self._waiting: set[Future[None]] = set()
-        self._announced = False
-        self.stopping = False
-        self.followers = 0
-        self._unsubscribe: Callable[[], None] = backend.on_event(self._on_event)
-
-    def _on_event(self, _event: Event) -> None:
-        """On a native thread: one call in the hub for any number of events."""
-        if not self._announced:
-            self._announced = True
-            self._hub.call_soon(self._wake)
-
-    def _wake(self) -> None:
-        self._announced = False
-        waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            future.set_result(None)
-
-    def next(self) -> Future[None]:
-        """Done at the next event. Ask before reading the journal, so that none is missed."""
-        future: Future[None] = Future()
-        self._waiting.add(future)
-        return future
-
-    def wait(self, news: Future[None], seconds: float) -> bool:
-        """Park until there is something new; whether there is."""
-        try:
-            self._hub.wait(news, seconds)
-        except TimeoutError:
-            self._waiting.discard(news)
-            return False
-        return True
-
-    def look_again(self) -> None:
-        """Have every reader see whether it may go on. From the hub's thread."""
-        self._wake()
-
-    def last_id(self) -> int:
-        """The id of the newest event in the journal."""
-        after = 0
-        while page := self._backend.events(after, 1000):
-            after = page[-1].id
-        return after
-
-    def stop(self) -> None:
-        """End all streams."""
-        self.stopping = True
-        self._unsubscribe()
-        self._wake()
+_ASKED = (
+    parameter(
+        "after", {"type": ["integer", "string"], "pattern": "^([0-9]+|now)$", "minimum": 0},
+        "begin after this id; 'now' skips what is past; default 0",
+    ),
+    parameter("follow", {"type": "boolean", "default": True}, "go on with new events"),
+    parameter(
+        "limit", {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 10_000},
+        "with follow=false: how many events at most",
+    ),
+    header(
+        "Last-Event-ID", {"type": "integer", "minimum": 0},
+        "like 'after', which it overrules: sent by a reader that connects again",
+    ),
+)  # fmt: skip
 
 
-class Events:
+class Events(Resource):
     """``/v1/events``"""
 
-    def __init__(self, backend: Backend, feed: Feed, keep_alive: float = KEEP_ALIVE) -> None:
-        self.backend = backend
-        self.feed = feed
-        self.keep_alive = keep_alive
+    calls = Calls(
+        get=Call(
+            "What happens, as it happens",
+            {
+                200: Answer(
+                    "server-sent events with ids; data is an Event", (Event,), "text/event-stream"
+                )
+            },
+            (*ALWAYS, errors.Busy),
+            _ASKED,
+        )
+    )
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.feed = context.feed
+        self.keep_alive = context.keep_alive
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = query.params(req, ("after", "follow", "limit"))
@@ -108,7 +79,7 @@ class Events:
             raise errors.Busy(
                 facts={"limit": MAX_FOLLOWERS, "what": "readers of the event stream"}, retry_after=5
             )
-        resp.content_type = "text/event-stream"
+        resp.content_type = STREAM
         resp.set_header("Cache-Control", "no-store")
         allowed = req.context.allowed
         resp.stream = self.follow(after, allowed) if follow else self.replay(after, limit)

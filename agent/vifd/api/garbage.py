@@ -11,8 +11,25 @@ import falcon
 from vifd import errors
 from vifd.api import query
 from vifd.api.body import BODY, read_json
-from vifd.api.ports import Resource, answer, port_id_of
-from vifd.model import decode
+from vifd.api.described import (
+    ADDRESSED,
+    ALWAYS,
+    FLAG,
+    TIMEOUT,
+    Answer,
+    Call,
+    Calls,
+    Kind,
+    Shape,
+    good,
+    only,
+    wait,
+)
+from vifd.api.described import BODY as BODY_CODES
+from vifd.api.resource import Resource, answer, port_id_of
+from vifd.api.view import PortView
+from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.model import Attachment, decode
 
 #: Orphans in one call.
 MAX_IDS = 10_000
@@ -20,17 +37,66 @@ MAX_IDS = 10_000
 MAX_ID = 512
 
 
+_IDS = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+    "minItems": 1,
+    "maxItems": MAX_IDS,
+}
+COLLECT = Shape(
+    "CollectRequest",
+    only(
+        {
+            "ids": {**_IDS, "description": "which orphans; all that are ripe by default"},
+            "force": {**FLAG, "default": False,
+                      "description": "beyond the limits, and although a journal was lost"},
+        }
+    ),
+)  # fmt: skip
+UNDO = Shape(
+    "UndoRequest", only({"ids": {**_IDS, "description": "which ones; the last one by default"}})
+)
+RELEASE = Shape(
+    "ReleaseRequest",
+    only(
+        {
+            "force": {
+                **FLAG, "default": False,
+                "description": "although vifd made the port, or nobody else passes its frames",
+            }
+        }
+    ),
+)  # fmt: skip
+
+
+def _call(summary: str, kind: Kind, body: Kind) -> Call:
+    answers = {200: good("what became of each", kind)}
+    codes = (*ALWAYS, *BODY_CODES)
+    return Call(summary, answers, codes, [TIMEOUT], body, required=False, works=True)
+
+
 class Garbage(Resource):
     """``/v1/garbage``"""
 
+    calls = Calls(
+        get=Call(
+            "Compare the host with the journal now",
+            {200: good("what was found; nothing is removed", GarbageView)},
+            ALWAYS,
+            [TIMEOUT],
+            works=True,
+        ),
+        post=_call("Remove orphans", CollectedView, COLLECT),
+    )
+
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A dry run: look now, and remove nothing."""
-        deadline = _deadline(req, "looked at")
+        deadline = query.within(req, "looked at")
         answer(resp, 200, self.waits.result(self.backend.garbage(), "", deadline))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Remove what is ripe."""
-        deadline = _deadline(req, "collected")
+        deadline = query.within(req, "collected")
         body = _object(req, ("ids", "force"))
         future = self.backend.collect(_ids(body), force=_force(body))
         answer(resp, 200, self.waits.result(future, "", deadline))
@@ -39,15 +105,32 @@ class Garbage(Resource):
 class Undo(Resource):
     """``/v1/garbage/undo``"""
 
+    calls = Calls(post=_call("Put removed orphans back", RestoredView, UNDO))
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Put removed orphans back; the last one by default."""
-        deadline = _deadline(req, "put back")
+        deadline = query.within(req, "put back")
         future = self.backend.undo_garbage(_ids(_object(req, ("ids",))))
         answer(resp, 200, self.waits.result(future, "", deadline))
 
 
 class Adopt(Resource):
     """``/v1/ports/{id}/adopt``"""
+
+    calls = Calls(
+        post=Call(
+            "Take over a port that somebody else plugged",
+            {
+                200: good("the port is taken over", PortView),
+                201: good("the same", PortView),
+                202: good("it was found, and will be taken over", PortView),
+            },
+            (*ADDRESSED, *BODY_CODES),
+            wait("active", "the port is taken over and proven"),
+            Attachment,
+            works=True,
+        )
+    )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         """Take over a port that somebody else plugged, in place."""
@@ -58,6 +141,21 @@ class Adopt(Resource):
 
 class Release(Resource):
     """``/v1/ports/{id}/release``"""
+
+    calls = Calls(
+        post=Call(
+            "Give a port back in place: its traffic goes on, its record goes",
+            {
+                202: good("accepted: it is on disk and will be done", PortView),
+                204: Answer("the port is given back; its device and switch port stay", media=""),
+            },
+            (*ADDRESSED, *BODY_CODES),
+            wait("gone", "it is given back"),
+            RELEASE,
+            required=False,
+            works=True,
+        )
+    )
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         """Give a port back, in place."""
@@ -71,12 +169,6 @@ class Release(Resource):
             resp.status = 204
         else:
             answer(resp, 202, self.shown(record))
-
-
-def _deadline(req: falcon.Request, wanted: str) -> query.Deadline:
-    given = query.params(req, ("timeout",))
-    timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
-    return query.Deadline(wanted, timeout)
 
 
 def _object(req: falcon.Request, known: tuple[str, ...]) -> dict[str, Any]:

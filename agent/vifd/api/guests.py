@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 
 from vifd.api import query
 from vifd.api.body import convert, expect_empty, read_json
-from vifd.api.ports import Resource, answer, port_id_of
+from vifd.api.described import ADDRESSED, ALWAYS, BODY, TIMEOUT, Call, Calls, good
+from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import PortView
 from vifd.guests import Prepared
 from vifd.hypervisor import GuestInterface
@@ -63,9 +64,19 @@ class RepairView(Struct, frozen=True):
 class Prepare(Resource):
     """``/v1/guests:prepare``"""
 
+    calls = Calls(
+        post=Call(
+            "Make sure that the devices of a guest that is about to start are there",
+            {200: good("the guest's ports, each with its error if it has one", Prepared)},
+            (*ALWAYS, *BODY),
+            [TIMEOUT],
+            PrepareRequest,
+            works=True,
+        )
+    )
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = query.params(req, ("timeout",))
-        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        timeout = query.within(req, "").seconds
         asked = read_json(req, partial(convert, kind=PrepareRequest))
         interfaces = [
             GuestInterface(i.device, asked.guest, mac=i.mac.lower(), port=i.port.lower())
@@ -81,9 +92,18 @@ class Prepare(Resource):
 class Repair(Resource):
     """``/v1/ports/{id}/repair``"""
 
+    calls = Calls(
+        post=Call(
+            "Give the port's running guest the device back that it lost",
+            {200: good("what came of it", RepairView)},
+            ADDRESSED,
+            [TIMEOUT],
+            works=True,
+        )
+    )
+
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        given = query.params(req, ("timeout",))
-        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        timeout = query.within(req, "").seconds
         expect_empty(req)
         port_id = port_id_of(port_id)
         future = self.backend.repair(port_id, req.context.request_id, timeout)

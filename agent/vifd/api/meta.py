@@ -1,45 +1,100 @@
-"""What is said of the daemon and the host."""
+"""What is said of the daemon and its plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import falcon
 
+from vifd import errors
 from vifd.api import query
-from vifd.api.backend import Backend
 from vifd.api.body import expect_empty
-from vifd.api.ports import Resource, answer
+from vifd.api.described import ALWAYS, FLAG, TEXT, TIMEOUT, Answer, Call, Calls, Shape, fields, good
+from vifd.api.resource import Resource, answer
+from vifd.plugin.inspection import Inspection
+
+STATUS = Shape(
+    "DaemonStatus",
+    fields(
+        {
+            "live": {**FLAG, "description": "the daemon answers, and none of its threads is gone"},
+            "ready": {**FLAG, "description": "ports can be plugged"},
+            "version": TEXT,
+            "plugins": {"description": "the state of each plugin"},
+        },
+        description="What the daemon says of itself.",
+    ),
+)
+
+PLUGINS = Shape(
+    "PluginList",
+    fields(
+        {
+            "plugins": {
+                "type": "array",
+                "items": fields({"name": TEXT, "distribution": TEXT, "state": TEXT}),
+            }
+        },
+        description="Every plugin found on this host, admitted or refused.",
+    ),
+)
 
 
-class Fact:
-    """A resource that is read and takes no parameters."""
+class DaemonStatus(Resource):
+    """``/v1/status``"""
 
-    def __init__(self, read: Callable[[], Any]) -> None:
-        self.read = read
+    calls = Calls(
+        get=Call(
+            "Whether the daemon is live and ready",
+            {200: good("Whether the daemon is live and ready", STATUS)},
+        )
+    )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query.params(req, ())
-        answer(resp, 200, self.read())
+        answer(resp, 200, self.backend.status())
+
+
+class PluginList(Resource):
+    """``/v1/plugins``"""
+
+    calls = Calls(
+        get=Call(
+            "The plugins and why one is unavailable",
+            {200: good("The plugins and why one is unavailable", PLUGINS)},
+        )
+    )
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query.params(req, ())
+        answer(resp, 200, {"plugins": self.backend.plugins()})
 
 
 class VerifyPlugin(Resource):
     """``/v1/plugins/{name}/verify``"""
 
+    calls = Calls(
+        post=Call(
+            "Hold a plugin against its contract; no port is touched",
+            {200: good("what was looked at", Inspection)},
+            (
+                *ALWAYS, errors.PluginMissing, errors.PluginRefused, errors.PluginUnhealthy,
+                errors.Stopping, errors.WaitTimeout,
+            ),
+            [TIMEOUT],
+        )
+    )  # fmt: skip
+
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        given = query.params(req, ("timeout",))
-        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        deadline = query.within(req, "verified")
         expect_empty(req)
-        future = self.backend.verify_plugin(name)
-        answer(resp, 200, self.waits.result(future, "", query.Deadline("verified", timeout)))
+        answer(resp, 200, self.waits.result(self.backend.verify_plugin(name), "", deadline))
 
 
-class Metrics:
+class Metrics(Resource):
     """``/metrics`` in the Prometheus text format."""
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    calls = Calls(
+        get=Call("Metrics", {200: Answer("the Prometheus text format", media="text/plain")})
+    )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query.params(req, ())

@@ -11,11 +11,37 @@ from vifd import errors
 from vifd.api import query
 from vifd.api.batch import below
 from vifd.api.body import read_json
-from vifd.api.ports import Resource, answer
+from vifd.api.described import (
+    ALWAYS,
+    BODY,
+    TIMEOUT,
+    Call,
+    Calls,
+    Schema,
+    Shape,
+    fields,
+    good,
+    ref,
+)
+from vifd.api.resource import Resource, answer
 from vifd.model import Attachment, decode, notes, unread_remarks
-from vifd.negotiation import Acceptable, acceptable, spoken
+from vifd.negotiation import Acceptable, Offer, acceptable, spoken
 
 _FIELDS = ("attachment", "acceptable", "contract_version")
+
+
+def _asked() -> Schema:
+    """An attachment without a choice, and what the network side takes."""
+    asked = fields({"attachment": ref(Attachment)}, additionalProperties=False)
+    asked["properties"]["acceptable"] = {
+        "type": ["array", "null"], "items": ref(Acceptable), "minItems": 1, "maxItems": 256,
+        "description": "what the network side takes, in its order; without it, everything",
+    }  # fmt: skip
+    asked["properties"]["contract_version"] = {
+        "type": ["string", "null"],
+        "description": "of the offer; without it, the highest",
+    }
+    return asked
 
 
 class Question(NamedTuple):
@@ -30,12 +56,23 @@ class Question(NamedTuple):
 class Offers(Resource):
     """``/v1/offers``. Changes nothing."""
 
+    calls = Calls(
+        post=Call(
+            "What this host can give an attachment; nothing is changed",
+            {200: good("candidates, refusals, the choice and its token", Offer)},
+            (
+                *ALWAYS, *BODY, errors.ContractVersion, errors.NoCommonVif, errors.PluginUnhealthy,
+                errors.Stopping, errors.WaitTimeout,
+            ),
+            [TIMEOUT],
+            Shape("OfferRequest", _asked(), (Attachment, Acceptable)),
+        )
+    )  # fmt: skip
+
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        given = query.params(req, ("timeout",))
-        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        deadline = query.within(req, "offered")
         asked = read_json(req, read)
         future = self.backend.offer(asked.attachment, asked.acceptable, asked.contract)
-        deadline = query.Deadline("offered", timeout)
         found = self.waits.result(future, asked.attachment.id, deadline)
         answer(resp, 200, replace(found, unread=asked.unread, notes=notes(asked.attachment)))
 

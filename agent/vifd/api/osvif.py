@@ -9,7 +9,18 @@ import falcon
 
 from vifd import errors
 from vifd.api import query
-from vifd.api.ports import Resource, answer, port_id_of
+from vifd.api.described import (
+    ADDRESSED,
+    TEXT,
+    Call,
+    Calls,
+    Schema,
+    Shape,
+    fields,
+    good,
+    parameter,
+)
+from vifd.api.resource import Resource, answer, port_id_of
 from vifd.model import Phase, PortRecord, Vif
 from vifd.plugin import Advert
 from vifd.plugin.vifs.kinds import Kind, Named
@@ -18,6 +29,28 @@ from vifd.plugin.vifs.versions import Range, number
 
 FORMAT = "os-vif"
 _PARAMS = ("format", "max_version", "max_profile_version")
+
+OBJECT = Shape(
+    "VersionedObject",
+    fields(
+        {
+            "versioned_object.name": TEXT,
+            "versioned_object.namespace": {"const": "os_vif"},
+            "versioned_object.version": TEXT,
+            "versioned_object.data": {"type": "object"},
+        },
+        description="An object of os-vif, as os-vif serialises it.",
+    ),
+)
+FORMAT_ASKED = parameter("format", {"enum": [FORMAT]}, "as the versioned object of os-vif")
+_VERSION: Schema = {"type": "string", "pattern": r"^[0-9]{1,4}\.[0-9]{1,4}$"}
+_ASKED = (
+    FORMAT_ASKED,
+    parameter(
+        "max_version", _VERSION, "with format: the newest version of the VIF class to answer in"
+    ),
+    parameter("max_profile_version", _VERSION, "with format: the same for the port profile"),
+)
 
 
 def chosen_format(given: Mapping[str, str]) -> bool:
@@ -33,6 +66,15 @@ def chosen_format(given: Mapping[str, str]) -> bool:
 
 class PortVif(Resource):
     """``/v1/ports/{id}/vif``"""
+
+    calls = Calls(
+        get=Call(
+            "The port's VIF, also as os-vif reads it",
+            {200: good("the VIF", Vif, OBJECT)},
+            (*ADDRESSED, errors.NotPlugged, errors.NoCommonVersion),
+            _ASKED,
+        )
+    )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         given = query.params(req, _PARAMS)

@@ -7,95 +7,74 @@ from functools import partial
 from typing import ClassVar
 
 import falcon
-import msgspec
 
 from vifd import errors
 from vifd.api import query
-from vifd.api.backend import Backend
 from vifd.api.body import expect_empty, read_json
+from vifd.api.described import (
+    ACCEPTED,
+    ADDRESSED,
+    ALWAYS,
+    BODY,
+    TEXT,
+    TIMEOUT,
+    UUID_SCHEMA,
+    WHERE_WANTED,
+    Answer,
+    Call,
+    Calls,
+    Shape,
+    fields,
+    good,
+    parameter,
+    ref,
+    wait,
+)
+from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import FIELDS, PortView, also_matches, matches, only, view, waiting
-from vifd.api.waits import Waits
-from vifd.engine.ticket import Ticket
-from vifd.model import UUID, Phase, PortRecord, Role, Status, decode
-from vifd.model.parts import missing
+from vifd.model import UUID, Attachment, Phase, PortRecord, Role, Status, decode
 from vifd.negotiation import token
 
 FILTERS = ("phase", "status", "plugin", "network", "instance")
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode
 _uuid = re.compile(UUID)
 
+_SOME_FIELDS = {
+    "type": "object",
+    "propertyNames": {"enum": list(PortView.__struct_fields__)},
+    "description": "with ?fields=",
+}
+#: Ports, whole or with the fields that were asked for.
+LIST = Shape(
+    "PortList",
+    fields({"ports": {"type": "array", "items": {"anyOf": [ref(PortView), _SOME_FIELDS]}}}),
+    (PortView,),
+)
+_ASKED = (
+    parameter("phase", {"enum": list(Phase)}, "only ports in this phase"),
+    parameter("status", {"enum": list(Status)}, "only ports of this status"),
+    parameter("plugin", TEXT, "only ports of this plugin"),
+    parameter("network", UUID_SCHEMA, "only ports of this network"),
+    parameter("instance", UUID_SCHEMA, "only ports of this instance"),
+    parameter("fields", TEXT, "comma-separated names of the fields to answer with"),
+)
+_TOKEN = parameter(
+    "token", TEXT, "of an offer: take just that candidate, if the host is still as it was then"
+)
+TAKING = parameter(
+    "take_over", {"type": "boolean"},
+    "what another program plugged is taken over in place, where there is such a port",
+)  # fmt: skip
 
-def port_id_of(text: str) -> str:
-    """A port id from the path.
-
-    :raises errors.BadDocument: when it is not a UUID in lower case
-    """
-    if not _uuid.fullmatch(text):
-        raise errors.BadDocument.at_field("path.id", "must be a UUID in lower case")
-    return text
-
-
-def answer(resp: falcon.Response, status: int, value: object) -> None:
-    """Send a value as JSON."""
-    resp.status = status
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = _encode(value)
-
-
-class Resource:
-    """What every resource needs."""
-
-    def __init__(self, backend: Backend, waits: Waits) -> None:
-        self.backend = backend
-        self.waits = waits
-
-    def finish(
-        self, resp: falcon.Response, ticket: Ticket, deadline: query.Deadline | None
-    ) -> None:
-        """Answer with the port: 202 once accepted; with a deadline 200, or 201 for a new port,
-        once it is where it shall be."""
-        record = self.waits.accepted(ticket)
-        status = 202
-        if deadline is not None:
-            record = self.waits.done(ticket, deadline)
-            status = 201 if ticket.created else 200
-        if status == 201:
-            resp.set_header("Location", f"/v1/ports/{ticket.port_id}")
-        answer(resp, status, self.shown(record))
-
-    def awaited(self, ticket: Ticket, deadline: query.Deadline) -> PortRecord:
-        """The record once the port is where it shall be.
-
-        :raises errors.PartsMissing: another side has not said its part
-        :raises errors.WaitTimeout: it takes longer, and goes on
-        """
-        try:
-            return self.waits.done(ticket, deadline)
-        except errors.WaitTimeout:
-            parts = self.backend.parts(ticket.port_id)
-            if parts is None or not (lacks := missing(parts)):
-                raise
-        facts = {"seconds": deadline.seconds, "missing": "; ".join(lacks)}
-        raise errors.PartsMissing(facts=facts, stage="wait", port=ticket.port_id)
-
-    def present(self, port_id: str) -> PortView:
-        """A port as it is now, be it that it waits for a part.
-
-        :raises errors.PortNotFound: there is none
-        """
-        parts = self.backend.parts(port_id)
-        try:
-            return self.shown(self.backend.port(port_id))
-        except errors.PortNotFound:
-            if parts is None:
-                raise
-        return waiting(port_id, parts)
-
-    def shown(self, record: PortRecord) -> PortView:
-        """A port as the API answers it."""
-        parts = self.backend.parts(record.id)
-        return view(record, self.backend.enforcement(record), parts, self.backend.hostname)
+_ONE = good("the port", PortView)
+_ACCEPTED = good(ACCEPTED, PortView)
+#: What a call that wants a port is answered with, and one that wants it gone.
+PUT = {
+    200: good(WHERE_WANTED, PortView),
+    201: good("the same, and the port is new", PortView),
+    202: _ACCEPTED,
+}
+GONE = {202: _ACCEPTED, 204: Answer("the port is gone, or never was", media="")}
 
 
 def claims_of(text: str, port_id: str, field: str) -> token.Claims:
@@ -113,6 +92,8 @@ def claims_of(text: str, port_id: str, field: str) -> token.Claims:
 
 class PortList(Resource):
     """``/v1/ports``"""
+
+    calls = Calls(get=Call("Ports of this host", {200: good("the ports", LIST)}, ALWAYS, _ASKED))
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = query.params(req, (*FILTERS, "fields"))
@@ -144,6 +125,25 @@ def _check_filters(given: dict[str, str]) -> None:
 
 class OnePort(Resource):
     """``/v1/ports/{id}``"""
+
+    calls = Calls(
+        get=Call(
+            "One port, be it that it waits for a part",
+            {200: _ONE},
+            ADDRESSED,
+            wait("active", WHERE_WANTED),
+            works=True,
+        ),
+        put=Call(
+            "Plug a port, or change it in place",
+            PUT,
+            (*ALWAYS, *BODY),
+            [*wait("active", WHERE_WANTED), _TOKEN, TAKING],
+            Attachment,
+            works=True,
+        ),
+        delete=Call("Unplug a port", GONE, ALWAYS, wait("gone", "it is gone"), works=True),
+    )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         deadline = query.deadline(req, "active")
@@ -183,27 +183,49 @@ class OnePort(Resource):
 class Check(Resource):
     """``/v1/ports/{id}/check``"""
 
+    calls = Calls(
+        post=Call("Read the port back now", {200: _ONE}, ADDRESSED, [TIMEOUT], works=True)
+    )
+
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        given = query.params(req, ("timeout",))
-        timeout = query.seconds(given["timeout"]) if given else query.DEFAULT_TIMEOUT
+        deadline = query.within(req, "checked")
         expect_empty(req)
         port_id = port_id_of(port_id)
         future = self.backend.check(port_id, req.context.request_id)
-        record = self.waits.result(future, port_id, query.Deadline("checked", timeout))
+        record = self.waits.result(future, port_id, deadline)
         answer(resp, 200, self.shown(record))
 
 
 class SetRole(Resource):
-    """``/v1/ports/{id}/activate`` and ``…/deactivate``"""
+    """Another role for a port.
 
-    wanted: ClassVar[dict[Role, str]] = {Role.ACTIVE: "active", Role.INACTIVE: "inactive"}
+    :cvar wanted: what ``?wait=`` waits for
+    """
 
-    def __init__(self, backend: Backend, waits: Waits, role: Role) -> None:
-        super().__init__(backend, waits)
-        self.role = role
+    role: ClassVar[Role]
+    wanted: ClassVar[str]
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        deadline = query.deadline(req, self.wanted[self.role])
+        deadline = query.deadline(req, self.wanted)
         expect_empty(req)
         ticket = self.backend.set_role(port_id_of(port_id), self.role, req.context.request_id)
         self.finish(resp, ticket, deadline)
+
+
+def _moved(summary: str, wanted: str) -> Call:
+    moved = {200: _ONE, 202: _ACCEPTED}
+    return Call(summary, moved, ADDRESSED, wait(wanted, WHERE_WANTED), works=True)
+
+
+class Activate(SetRole):
+    """``/v1/ports/{id}/activate``"""
+
+    role, wanted = Role.ACTIVE, "active"
+    calls = Calls(post=_moved("Open traffic", wanted))
+
+
+class Deactivate(SetRole):
+    """``/v1/ports/{id}/deactivate``"""
+
+    role, wanted = Role.INACTIVE, "inactive"
+    calls = Calls(post=_moved("Close traffic, keep the rest", wanted))

@@ -78,6 +78,12 @@ class Deadline:
         return max(self.start + self.seconds - time.monotonic(), 0.0)
 
 
+def within(req: falcon.Request, wanted: str, default: float = DEFAULT_TIMEOUT) -> Deadline:
+    """What ``?timeout=<seconds>`` asks for, of a call that is answered once all is done."""
+    given = params(req, ("timeout",))
+    return Deadline(wanted, seconds(given["timeout"]) if given else default)
+
+
 def deadline(req: falcon.Request, wanted: str, also: Sequence[str] = ()) -> Deadline | None:
     """What ``?wait=<wanted>&timeout=<seconds>`` asks for, if anything.
 

@@ -7,11 +7,36 @@ import falcon
 from vifd import errors
 from vifd.api import query
 from vifd.api.body import BODY, read_json
-from vifd.api.ports import Resource, answer
+from vifd.api.described import ALWAYS, Call, Calls, Shape, good
+from vifd.api.described import BODY as BODY_CODES
+from vifd.api.resource import Resource, answer
+from vifd.upgrade.view import UpgradeView
+
+#: The body that lets an upgrade begin.
+APPROVE = Shape(
+    "ApproveRequest",
+    {
+        "type": "object",
+        "required": ["approve"],
+        "properties": {"approve": {"const": True}},
+        "additionalProperties": False,
+    },
+)
+_PENDING = "what an upgrade would change of ports that pass traffic, and where that is"
 
 
 class Reconcile(Resource):
     """``/v1/reconcile``"""
+
+    calls = Calls(
+        get=Call("What an upgrade would change", {200: good(_PENDING, UpgradeView)}),
+        post=Call(
+            "Approve it",
+            {202: good("it begins, with one port", UpgradeView)},
+            (*ALWAYS, *BODY_CODES),
+            body=APPROVE,
+        ),
+    )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The pending difference."""

@@ -11,12 +11,25 @@ from msgspec import Struct
 
 from vifd import errors
 from vifd.api import query
-from vifd.api.backend import Backend
 from vifd.api.body import expect_empty, read_json
-from vifd.api.ports import Resource, answer, port_id_of
-from vifd.api.waits import Waits
+from vifd.api.described import (
+    ADDRESSED,
+    ALWAYS,
+    BODY,
+    WHERE_WANTED,
+    Call,
+    Calls,
+    Kind,
+    Schema,
+    Shape,
+    good,
+    parameter,
+    wait,
+)
+from vifd.api.ports import GONE, PUT, TAKING
+from vifd.api.resource import Resource, answer, port_id_of
 from vifd.engine.ticket import Ticket
-from vifd.model import Part, Side
+from vifd.model import Attachment, ComputeSaid, Part, Side
 from vifd.model.parts import disagreement, said
 from vifd.model.sides import Said
 
@@ -34,14 +47,65 @@ class PartView(Struct, frozen=True):
     body: dict[str, object]
 
 
+_PREWIRE = parameter(
+    "prewire", {"type": "boolean"}, "the port is made without waiting for compute's part"
+)
+_OWNED = parameter(
+    "owner", {"type": "string", "minLength": 1, "maxLength": _OWNER}, "who says it, for people"
+)
+_COUNTED = parameter(
+    "revision", {"type": "integer", "minimum": 0},
+    "the owner's own count of changes: what is older than what was said before is refused",
+)  # fmt: skip
+
+
+def _compute_part(made: dict[str, Schema]) -> Schema:
+    part = made.pop("ComputeSaid")
+    part["properties"]["version"] = {"enum": ["1.0"]}
+    return part
+
+
+COMPUTE_PART = Shape("ComputePart", _compute_part, (ComputeSaid,))
+NETWORK_PART = Shape(
+    "NetworkPart",
+    lambda made: {**made["Attachment"], "not": {"required": ["instance"]}},
+    (Attachment,),
+)
+
+
+def _calls(whose: str, body: Kind, more: Schema) -> Calls:
+    """What each side says of a port."""
+    waiting = wait("active", f"{WHERE_WANTED}; both parts are waited for")
+    return Calls(
+        get=Call(f"What {whose} said of a port", {200: good("what it said", PartView)}, ADDRESSED),
+        put=Call(
+            f"Say {whose}'s part of a port; the other one is left as it is",
+            PUT,
+            (*ALWAYS, *BODY),
+            [*waiting, _OWNED, _COUNTED, more],
+            body,
+            works=True,
+        ),
+        delete=Call(
+            f"Take {whose}'s part away: the port is unplugged, the other stays",
+            GONE,
+            ALWAYS,
+            [*wait("gone", "it is gone"), _COUNTED],
+            works=True,
+        ),
+    )
+
+
 class OneSide(Resource):
-    """``/v1/ports/{id}/instance`` and ``/v1/ports/{id}/network``"""
+    """What one side says of a port.
 
-    owners: ClassVar[dict[Side, str]] = {Side.COMPUTE: "compute", Side.NETWORK: "network"}
+    :cvar owner: who says it, where the caller names nobody
+    :cvar more: the parameters that this side alone has
+    """
 
-    def __init__(self, backend: Backend, waits: Waits, side: Side) -> None:
-        super().__init__(backend, waits)
-        self.side = side
+    side: ClassVar[Side]
+    owner: ClassVar[str]
+    more: ClassVar[tuple[str, ...]]
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         query.params(req, ())
@@ -52,8 +116,7 @@ class OneSide(Resource):
         answer(resp, 200, PartView(part.owner, part.revision, part.at, part.body))
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        more = ("take_over",) if self.side is Side.COMPUTE else ("prewire",)
-        known = ("owner", "revision", *more)
+        known = ("owner", "revision", *self.more)
         deadline = query.deadline(req, "active", known)
         given = query.params(req, ("wait", "timeout", *known))
         taking = "take_over" in given and query.boolean("take_over", given["take_over"])
@@ -98,10 +161,24 @@ class OneSide(Resource):
             answer(resp, 202, self.shown(record))
 
     def _owner(self, given: dict[str, str]) -> str:
-        owner = given.get("owner", self.owners[self.side])
+        owner = given.get("owner", self.owner)
         if not (owner.isprintable() and 1 <= len(owner) <= _OWNER):
             raise query.bad("owner", f"must be 1 to {_OWNER} printable characters")
         return owner
+
+
+class ComputeSide(OneSide):
+    """``/v1/ports/{id}/instance``"""
+
+    side, owner, more = Side.COMPUTE, "compute", ("take_over",)
+    calls = _calls("compute", COMPUTE_PART, TAKING)
+
+
+class NetworkSide(OneSide):
+    """``/v1/ports/{id}/network``"""
+
+    side, owner, more = Side.NETWORK, "network", ("prewire",)
+    calls = _calls("the network service", NETWORK_PART, _PREWIRE)
 
 
 def _revision(given: dict[str, str]) -> int | None:

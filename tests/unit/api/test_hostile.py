@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from support.api import serve
 from support.backend import FakeDaemon
 from unit.api.client import Client, document, uuid
-from vifd.api import openapi
+from vifd.api import routes
 
 URL = f"/v1/ports/{uuid(1)}"
 
@@ -217,7 +217,7 @@ def session(socket_path):
         yield made
 
 
-_document = copy.deepcopy(openapi.document())
+_document = copy.deepcopy(routes.document())
 # Streams do not end by themselves; they have their own tests.
 _document = {
     **_document,
