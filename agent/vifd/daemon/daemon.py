@@ -217,6 +217,7 @@ class Daemon:
             hostname=self._conf.host or os.uname().nodename,
             careful=lambda: self._guard.careful,
             identity=self._identity,
+            sets=self._journal.sets,
         )
         return cls(host, config.register_plugin(self._conf, cls))
 

@@ -99,6 +99,14 @@ def read_endpoints(raw: Any, path: str) -> tuple[Endpoint, ...]:
     return _endpoints(_converted(raw, tuple[Endpoint, ...], path), path)
 
 
+def read_endpoint(raw: Any, path: str) -> Endpoint:
+    """Read one endpoint.
+
+    :raises errors.BadDocument: with the field's path
+    """
+    return _endpoint(_converted(raw, Endpoint, path), path)
+
+
 def _versioned(raw: Mapping[str, Any]) -> dict[str, Any]:
     version = raw.get("version", SET_VERSIONS[0])
     if version not in SET_VERSIONS:

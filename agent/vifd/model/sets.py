@@ -171,6 +171,17 @@ class Forwarding(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     endpoints: Annotated[tuple[Endpoint, ...], Meta(max_length=MAX_ENDPOINTS)] = ()
 
 
+class Behind(NamedTuple):
+    """A port of another host and the tunnel endpoint it is behind; without a port, an endpoint that
+    is flooded to."""
+
+    endpoint: str
+    port: Reachable | None = None
+
+
+#: A piece of a set; of an address group, the address or prefix.
+SetPart = SecurityGroupRule | Member | str | Behind
+
 #: What a set holds, of any kind.
 SetBody = SecurityGroup | AddressGroup | Forwarding
 

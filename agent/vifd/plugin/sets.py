@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from vifd.model.sets import (
     AddressGroup,
+    Behind,
     Forwarding,
-    Member,
-    Reachable,
     SecurityGroup,
-    SecurityGroupRule,
     SetBody,
     SetKey,
+    SetPart,
 )
 
-
-class Behind(NamedTuple):
-    """A port of another host and the tunnel endpoint it is behind; without a port, an endpoint that
-    is flooded to."""
-
-    endpoint: str
-    port: Reachable | None = None
-
-
-#: A piece of a set; of an address group, the address or prefix.
-SetPart = SecurityGroupRule | Member | str | Behind
+__all__ = ["Behind", "NoSets", "SetChange", "SetPart", "Sets"]
 
 
 class Sets(Protocol):

@@ -21,11 +21,13 @@ import msgspec
 from vifd import errors
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
-from vifd.store import file, rows
+from vifd.model.setrecord import SetUpdate
+from vifd.store import file, rows, settables
 from vifd.store.commit import Change, Committed, Records
 from vifd.store.disk import Disk
 from vifd.store.rows import Outgoing
 from vifd.store.salvage import Salvage, salvage
+from vifd.store.shared import SharedSets
 from vifd.store.tables import Tables
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Journal:
     :ivar in_doubt: ports may be on the host that the file does not tell of; until :meth:`trust`
     :ivar unreadable: why a port's row, which is as it was written, makes no sense to this vifd; it
         stays on disk until somebody wants the port anew
+    :ivar sets: shared sets, and who refers to them
     :ivar rebuilt: called after the file was lost under the running daemon and written anew: the
         statuses that waited in the outbox are gone with it
     """
@@ -61,6 +64,7 @@ class Journal:
         self._disk = Disk(path, opened, self._refill, self._anew_told)
         self._records: dict[str, PortRecord] = {}
         self._parts: dict[str, Parts] = {}
+        self.sets = SharedSets()
         self._floor = 0
         self._last_event = 0
         self._load()
@@ -218,10 +222,14 @@ class Journal:
         outgoing: Callable[[Records, Records], Sequence[Outgoing]] | None = None,
         durable: bool = False,
         parts: Mapping[str, Parts | None] = MappingProxyType({}),
+        sets: Sequence[SetUpdate] = (),
+        told: Callable[[Sequence[SetUpdate]], Sequence[Event]] = lambda _updates: (),
     ) -> Committed:
         """Apply changes to the present records, all or nothing.
 
         :param parts: what the sides of ports say now; ``None`` forgets it
+        :param sets: changes of shared sets, each from its present record
+        :param told: what to add to the event stream of these, with their revisions
         :param events: called with the old and the new records; what to add to the event stream
         :param outgoing: the same for the outbox
         :raises errors.JournalError: nothing was changed, on disk or in memory
@@ -232,7 +240,10 @@ class Journal:
                 new = {i: self._counted(old[i], change(old[i])) for i, change in changes.items()}
                 floor = self._write(tables, old, new)
                 tables.write_parts(parts)
-                posted = self._post(tables, events(old, new) if events else ())
+                updates = self.sets.numbered(sets)
+                tables.sets.write(updates, self.sets.number + len(updates))
+                more = events(old, new) if events else ()
+                posted = self._post(tables, [*told(updates), *more])
                 outgoing_count = tables.enqueue(outgoing(old, new) if outgoing else ())
             self._floor = floor
             for port_id, record in new.items():
@@ -242,7 +253,9 @@ class Journal:
                     self._records[port_id] = record
                     self.unreadable.pop(port_id, None)
             self._keep(parts)
-        return Committed(old, new, posted, outgoing_count)
+            self.sets.keep(updates)
+            released = self.sets.ports(new)
+        return Committed(old, new, posted, outgoing_count, updates, released)
 
     def post(self, events: Sequence[Event]) -> list[Event]:
         """Add events that change no port.
@@ -307,6 +320,7 @@ class Journal:
         tables.set_last_event(last_event)
         tables.write_ports((), records.values())
         tables.write_parts(self._parts)
+        tables.sets.fill(self.sets.all().values(), self.sets.number)
 
     def _counted(self, old: PortRecord | None, new: PortRecord | None) -> PortRecord | None:
         """The record with its revision, which goes on where that of a removed port ended."""
@@ -346,6 +360,9 @@ class Journal:
             for row in self._disk.tables.ports():
                 self._take(row)
             self._parts = self._disk.tables.parts()
+            found = settables.records(self._disk.tables.sets.read(), strict=True)
+            self.sets.take(found, self._disk.tables.sets.number())
+            self.sets.ports(self._records)
         except rows.Wrong as error:
             raise file.Damaged(str(error)) from error
         except (sqlite3.Error, TypeError, ValueError) as error:
@@ -373,6 +390,9 @@ class Journal:
         floor = max(now, highest + doubt, saved.revision + doubt)
         event = max(now, saved.event + doubt)
         self._parts = dict(saved.parts)
+        sets = settables.records(saved.sets, strict=False)
+        self.sets.take(sets, max(now, saved.change + doubt))
+        self.sets.ports(kept)
         with self._disk.transaction(durable=True) as tables:
             tables.write_notes(saved.notes)
             self._fill(tables, kept, floor, event)

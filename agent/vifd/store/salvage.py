@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from vifd.model import Parts, PortRecord
 from vifd.store.file import PORT
 from vifd.store.rows import COLUMNS, Unreadable, Wrong, port_record, right, unpacked
+from vifd.store.settables import SetRows, salvaged
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Salvage(NamedTuple):
     :param event: the highest id of an event
     :param notes: name, body and checksum of each that adds up
     :param parts: what the sides of each port say, where that adds up
+    :param sets: rows of shared sets, with their checksums
+    :param change: the highest number of a change of a set
     """
 
     rows: list[tuple[Any, ...]]
@@ -35,6 +38,8 @@ class Salvage(NamedTuple):
     event: int = 0
     notes: Sequence[tuple[str, bytes, int]] = ()
     parts: Mapping[str, Parts] = MappingProxyType({})
+    sets: SetRows = SetRows()
+    change: int = 0
 
     def records(self) -> dict[str, PortRecord]:
         """The ports that add up and can be read, each in its latest form."""
@@ -71,6 +76,8 @@ def salvage(path: Path) -> Salvage:
                 _number(db, "SELECT MAX(id) FROM events")),
             _saved_notes(db),
             _saved_parts(db),
+            salvaged(db, _UNREADABLE),
+            _number(db, "SELECT value FROM counters WHERE name = 'sets'"),
         )  # fmt: skip
 
 

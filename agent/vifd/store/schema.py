@@ -51,6 +51,19 @@ def _v3(db: sqlite3.Connection) -> None:
     )
 
 
+def _v4(db: sqlite3.Connection) -> None:
+    """Shared sets, a head per set and a row per piece, and the number of their last change."""
+    db.execute(
+        "CREATE TABLE sets (kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,"
+        " sum INTEGER NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE set_pieces (kind TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,"
+        " body BLOB NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (kind, id, name)) WITHOUT ROWID"
+    )
+    db.execute("INSERT INTO counters VALUES ('sets', 0)")
+
+
 def _sum_up(
     db: sqlite3.Connection, table: str, key: str, columns: tuple[str, ...],
     total: Callable[[tuple[Any, ...]], int],
@@ -61,7 +74,7 @@ def _sum_up(
 
 
 #: Migration number n brings schema n to schema n + 1; never edit one that was released.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_v1, _v2, _v3)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_v1, _v2, _v3, _v4)
 VERSION = len(MIGRATIONS)
 
 

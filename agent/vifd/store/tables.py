@@ -14,6 +14,7 @@ from vifd.model.event import Event
 from vifd.store import rows
 from vifd.store.file import PORT
 from vifd.store.rows import Outgoing
+from vifd.store.settables import SetTables
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Tables:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.sets = SetTables(db)
 
     # --- ports and numbers ---
 

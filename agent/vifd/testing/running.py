@@ -42,7 +42,9 @@ class Running:
     ) -> None:
         self.journal = Journal.open(directory / "journal.db")
         self.name = profile.cls.plugin_name
-        self.plugin = profile.plugin(Host(drivers, lambda: ledger(self.journal)))
+        self.plugin = profile.plugin(
+            Host(drivers, lambda: ledger(self.journal), sets=self.journal.sets)
+        )
         plugins = {self.name: self.plugin, **{p.plugin_name: p for p in others}}
         self.engine = Engine(plugins, self.journal, Metrics(), settings)
         self.agent = Agent(self.engine, self.journal, self.engine.metrics, [])

@@ -77,7 +77,9 @@ def test_a_journal_of_the_first_schema_gets_its_checksums(path: Path) -> None:
             db.execute(f"ALTER TABLE {table} DROP COLUMN sum")
         db.execute("ALTER TABLE ports DROP COLUMN selection")
         db.execute("DROP TABLE notes")
-        db.execute("DROP TABLE parts")
+        for table in ("parts", "sets", "set_pieces"):
+            db.execute(f"DROP TABLE {table}")
+        db.execute("DELETE FROM counters WHERE name = 'sets'")
         db.execute("DELETE FROM counters WHERE name = 'open'")
         db.execute("PRAGMA user_version = 1")
     db.close()
