@@ -118,6 +118,16 @@ class OpenFlowSuite:
         openflow.apply(bridge, add=new)
         assert set(openflow.dump(bridge, 0, 0)) == {*before, *new}
 
+    def test_zones_that_know_no_connection_can_be_flushed(
+        self, openflow: OpenFlow, bridge: str
+    ) -> None:
+        openflow.apply(bridge, add=port_flows(ONE, 1))
+        openflow.flush_zones(bridge, [1, 65279])
+        openflow.flush_zones(bridge, [])
+        with pytest.raises(BackendUnavailable, match="nosuch"):
+            openflow.flush_zones("nosuch", [1])
+        assert set(openflow.dump(bridge, ONE)) == set(port_flows(ONE, 1))
+
     def test_a_flow_too_large_changes_nothing(self, openflow: OpenFlow, bridge: str) -> None:
         largest = flow(0, 1, ONE, [act.output(port) for port in range(1, 4089)], in_port=1)
         openflow.apply(bridge, add=[largest])
@@ -154,6 +164,46 @@ class OpenFlowSuite:
         openflow.forget(bridge)
         openflow.forget(bridge)
         assert set(openflow.dump(bridge, ONE)) == set(port_flows(ONE, 1))
+
+    def test_a_conjunctive_match_takes_what_meets_every_clause(
+        self, openflow: OpenFlow, tracer: Tracer, bridge: str
+    ) -> None:
+        added = [
+            flow(0, 9, ONE, [act.conjunction(7, 0, 2)], eth_type=0x0800, ipv4_src="10.0.0.0/24"),
+            flow(0, 9, ONE, [act.conjunction(7, 0, 2)], eth_type=0x0800, ipv4_src="10.0.1.5"),
+            flow(0, 9, ONE, [act.conjunction(7, 1, 2)], eth_type=0x0800, ip_proto=17, udp_dst=53),
+            flow(0, 9, ONE, [act.set_field("reg4", 5)], goto=1, eth_type=0x0800, conj_id=7),
+            flow(0, 3, ONE, [act.set_field("reg4", 6)], goto=1, eth_type=0x0800, ip_proto=17),
+            flow(1, 3, ONE, [act.output_register("reg4")]),
+        ]
+        openflow.apply(bridge, add=added)
+        for source, port, out in (("10.0.0.9", 53, 5), ("10.0.1.5", 53, 5), ("10.0.1.6", 53, 6),
+                                  ("10.0.0.9", 54, 6)):  # fmt: skip
+            packet = f"in_port=1,udp,nw_src={source},udp_dst={port}"
+            seen = trace.parse(tracer.trace(bridge, packet))
+            assert f"set_field:{out:#x}->reg4" in seen.hops[0].actions, packet
+
+    def test_a_tracked_packet_goes_on_with_what_its_connection_began_with(
+        self, openflow: OpenFlow, tracer: Tracer, bridge: str
+    ) -> None:
+        openflow.apply(
+            bridge,
+            add=[
+                flow(0, 9, ONE, [act.set_field("reg4", 3), act.ct(zone="reg4", table=1)],
+                     eth_type=0x0800),
+                flow(1, 9, ONE, [act.resubmit(table=5)], goto=2, ct_state="+trk-inv"),
+                flow(5, 9, ONE, [act.set_field("reg2", 1)], eth_type=0x0800, ct_state="+trk-inv",
+                     ct_nw_proto=17, ct_tp_dst=53, ct_nw_src="10.0.0.0/24"),
+                flow(2, 9, ONE, [act.ct(commit=True, zone="reg4")], goto=3, eth_type=0x0800,
+                     reg2=1),
+            ],
+        )  # fmt: skip
+        head = "in_port=1,udp,nw_src=10.0.0.9,udp_dst=53,ct_state=trk|new,ct_nw_src=10.0.0.9"
+        for port, end in ((53, 3), (54, 2)):
+            seen = trace.parse(tracer.trace(bridge, f"{head},ct_nw_proto=17,ct_tp_dst={port}"))
+            assert [hop.table for hop in seen.hops] == [0, 1, 5, 2, 3][: len(seen.hops)]
+            assert seen.last is not None
+            assert (seen.last.table, seen.last.missed) == (end, True)
 
 
 class TracerSuite:

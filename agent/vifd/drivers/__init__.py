@@ -213,6 +213,10 @@ class OpenFlow(Protocol):
     def packet_out(self, bridge: str, frame: bytes, *, in_port: int, actions: bytes) -> None:
         """Send a frame."""
 
+    def flush_zones(self, bridge: str, zones: Sequence[int]) -> None:
+        """Forget every connection of these zones of connection tracking, in the datapath that the
+        bridge is on; zones without any are no error."""
+
     def generation(self, bridge: str) -> int:
         """A number that grows whenever the connection to the bridge is lost, at once and not only
         when it is made anew: flows applied at another number may not be taken for granted."""

@@ -126,6 +126,18 @@ class LocalOpenFlow:
 
         self._run(bridge, send)
 
+    def flush_zones(self, bridge: str, zones: Sequence[int]) -> None:
+        """Forget every connection of these zones of connection tracking."""
+
+        def send(connection: Connection, deadline: float) -> None:
+            first = connection.xids(len(zones) + 1)
+            last = first + len(zones)
+            request = b"".join(msg.flush_zone(xid, zone) for xid, zone in enumerate(zones, first))
+            _answers(connection, request + msg.barrier(last), first, last, deadline, "ct flush")
+
+        if zones:
+            self._run(bridge, send)
+
     def generation(self, bridge: str) -> int:
         """How often the connection to the bridge was lost so far. Flows that were applied at
         another generation than the present one may be gone."""

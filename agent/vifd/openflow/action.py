@@ -21,16 +21,20 @@ Action = bytes
 #: OFPCML_NO_BUFFER: the whole packet goes to the controller.
 WHOLE = 0xFFFF
 _ETHERTYPE_VLAN = 0x8100
+#: Bits 0 to 15 of a field, as the Nicira extension writes a range: first bit, number of bits.
+_LOW_BITS = 0 << 6 | 15
 
 _OUTPUT, _PUSH_VLAN, _POP_VLAN, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 25, 0xFFFF
 _NICIRA = 0x2320
-_RESUBMIT_TABLE, _CT = 14, 35
+_RESUBMIT_TABLE, _OUTPUT_REGISTER, _CONJUNCTION, _CT = 14, 15, 34, 35
 _NO_TABLE = 0xFF
 
 _HEAD = struct.Struct("!HH")
 _OUTPUT_FORM = struct.Struct("!HHIH6x")
 _TAG_FORM = struct.Struct("!HHH2x")
 _RESUBMIT_FORM = struct.Struct("!HHIHHB3x")
+_OUTPUT_REGISTER_FORM = struct.Struct("!HHIHHIH6x")
+_CONJUNCTION_FORM = struct.Struct("!HHIHBBI")
 _CT_FORM = struct.Struct("!HHIHHIHB3xH")
 
 
@@ -38,6 +42,27 @@ _CT_FORM = struct.Struct("!HHIHHIHB3xH")
 def output(port: int) -> Action:
     """Send the frame out of a port; a frame never leaves by the port it came in."""
     return _OUTPUT_FORM.pack(_OUTPUT, 16, port, 0)
+
+
+def output_register(name: str) -> Action:
+    """Send the frame out of the port whose number is in the low 16 bits of a register."""
+    return _OUTPUT_REGISTER_FORM.pack(
+        _EXPERIMENTER, 24, _NICIRA, _OUTPUT_REGISTER, _LOW_BITS, BY_NAME[name].header, WHOLE
+    )
+
+
+@lru_cache(maxsize=4096)
+def conjunction(number: int, clause: int, clauses: int) -> Action:
+    """The flow is one clause of a conjunctive match: where a packet meets a flow of each clause, at
+    one priority, the lookup is repeated with ``conj_id`` set to the number (ovs-fields(7)).
+
+    :param clause: from 0; :param clauses: how many there are, from 2 to 64
+    """
+    if not 0 <= clause < clauses or not 2 <= clauses <= 64:
+        raise ValueError(f"conjunction: there is no clause {clause} of {clauses}")
+    return _CONJUNCTION_FORM.pack(
+        _EXPERIMENTER, 16, _NICIRA, _CONJUNCTION, clause, clauses, number
+    )  # fmt: skip
 
 
 def in_port() -> Action:
@@ -139,6 +164,28 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRegister:
+    """Send to the port whose number a register holds."""
+
+    register: str
+
+    def __str__(self) -> str:
+        return f"output:NXM_NX_{self.register.upper()}[0..15]"
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """One clause of a conjunctive match, counted from 0."""
+
+    number: int
+    clause: int
+    clauses: int
+
+    def __str__(self) -> str:
+        return f"conjunction({self.number},{self.clause + 1}/{self.clauses})"
+
+
+@dataclass(frozen=True, slots=True)
 class SetField:
     """Write a field."""
 
@@ -223,7 +270,10 @@ class Other:
         return f"action:{self.raw.hex()}"
 
 
-Step = Output | SetField | PushVlan | PopVlan | Resubmit | Conntrack | Other
+Step = (
+    Output | OutputRegister | SetField | PushVlan | PopVlan | Resubmit | Conntrack | Conjunction
+    | Other
+)  # fmt: skip
 
 
 def parse(actions: bytes) -> Iterator[Step]:
@@ -267,6 +317,14 @@ def _parse_nicira(raw: bytes) -> Step:
         return Resubmit(
             None if port == fd.IN_PORT & 0xFFFF else port, None if table == _NO_TABLE else table
         )
+    if vendor == _NICIRA and subtype == _OUTPUT_REGISTER and len(raw) == 24:
+        bits, source, max_len = _OUTPUT_REGISTER_FORM.unpack(raw)[4:]
+        register = BY_HEADER.get(source)
+        if register is not None and bits == _LOW_BITS and max_len == WHOLE:
+            return OutputRegister(register.name)
+    if vendor == _NICIRA and subtype == _CONJUNCTION and len(raw) == 16:
+        clause, clauses, number = _CONJUNCTION_FORM.unpack(raw)[4:]
+        return Conjunction(number, clause, clauses)
     if vendor == _NICIRA and subtype == _CT and len(raw) >= 24:
         flags, source, bits, table, algorithm = _CT_FORM.unpack_from(raw)[4:]
         field = BY_HEADER.get(source)

@@ -23,7 +23,7 @@ OPENFLOW_BASIC = 0x8000
 NICIRA = 0x0001
 
 IPV4, IPV6, ARP, RARP = 0x0800, 0x86DD, 0x0806, 0x8035
-ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT = 135, 136
 
 #: The bit of ``vlan_vid`` that says a tag is there (OFPVID_PRESENT).
@@ -43,6 +43,9 @@ PORT_NAMES = {IN_PORT: "IN_PORT", NORMAL: "NORMAL", CONTROLLER: "CONTROLLER", LO
 #: one under this mask.
 CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat")
 CT_MASK = 0xFF
+CT_NEW, CT_ESTABLISHED, CT_RELATED, CT_REPLY, CT_INVALID, CT_TRACKED = 1, 2, 4, 8, 0x10, 0x20
+#: Any of these says that there is a connection.
+CT_OF_CONNECTIONS = 0xCF
 
 
 class Kind(Enum):
@@ -94,6 +97,7 @@ def _table() -> tuple[Field, ...]:
     number, hexa, mac, ip4, ip6 = Kind.NUMBER, Kind.HEX, Kind.MAC, Kind.IP4, Kind.IP6
     of, nx = OPENFLOW_BASIC, NICIRA
     rows: list[tuple[str, int, int, int, Kind, bool, str, str]] = [
+        ("conj_id", nx, 37, 32, number, False, "", "conj_id"),
         ("in_port", of, 0, 32, Kind.PORT, False, "", "in_port"),
         ("eth_src", of, 4, 48, mac, True, "", "dl_src"),
         ("eth_dst", of, 3, 48, mac, True, "", "dl_dst"),
@@ -111,6 +115,8 @@ def _table() -> tuple[Field, ...]:
         ("tcp_dst", of, 14, 16, number, True, "tcp", "tp_dst"),
         ("udp_src", of, 15, 16, number, True, "udp", "tp_src"),
         ("udp_dst", of, 16, 16, number, True, "udp", "tp_dst"),
+        ("sctp_src", of, 17, 16, number, True, "sctp", "tp_src"),
+        ("sctp_dst", of, 18, 16, number, True, "sctp", "tp_dst"),
         ("icmpv4_type", of, 19, 8, number, False, "icmpv4", "icmp_type"),
         ("icmpv4_code", of, 20, 8, number, False, "icmpv4", "icmp_code"),
         ("icmpv6_type", of, 29, 8, number, False, "icmpv6", "icmp_type"),
@@ -130,6 +136,13 @@ def _table() -> tuple[Field, ...]:
         ("ct_state", nx, 105, 32, Kind.CT, True, "", "ct_state"),
         ("ct_zone", nx, 106, 16, number, False, "", "ct_zone"),
         ("ct_mark", nx, 107, 32, hexa, True, "", "ct_mark"),
+        ("ct_nw_src", nx, 120, 32, ip4, True, "ct_ipv4", "ct_nw_src"),
+        ("ct_ipv6_src", nx, 122, 128, ip6, True, "ct_ipv6", "ct_ipv6_src"),
+        ("ct_nw_dst", nx, 121, 32, ip4, True, "ct_ipv4", "ct_nw_dst"),
+        ("ct_ipv6_dst", nx, 123, 128, ip6, True, "ct_ipv6", "ct_ipv6_dst"),
+        ("ct_nw_proto", nx, 119, 8, number, False, "ct", "ct_nw_proto"),
+        ("ct_tp_src", nx, 124, 16, number, True, "ct_ports", "ct_tp_src"),
+        ("ct_tp_dst", nx, 125, 16, number, True, "ct_ports", "ct_tp_dst"),
         ("metadata", of, 2, 64, hexa, True, "", "metadata"),
     ]
     return tuple(

@@ -37,6 +37,7 @@ PREREQUISITES: dict[str, tuple[tuple[int, ...], int | None, tuple[int, ...] | No
     "ipv6": ((fd.IPV6,), None, None),
     "tcp": ((fd.IPV4, fd.IPV6), fd.TCP, None),
     "udp": ((fd.IPV4, fd.IPV6), fd.UDP, None),
+    "sctp": ((fd.IPV4, fd.IPV6), fd.SCTP, None),
     "icmpv4": ((fd.IPV4,), fd.ICMP, None),
     "icmpv6": ((fd.IPV6,), fd.ICMPV6, None),
     "nd": ((fd.IPV6,), fd.ICMPV6, (fd.NEIGHBOR_SOLICITATION, fd.NEIGHBOR_ADVERTISEMENT)),
@@ -74,6 +75,9 @@ def _check(name: str, needs: str, fields: Mapping[str, Value]) -> None:
         if not fd.parse(BY_NAME["vlan_vid"], fields.get("vlan_vid", UNTAGGED))[0]:
             raise ValueError(f"{name} needs vlan_vid with a tag present")
         return
+    if needs.startswith("ct"):
+        _check_tracked(name, needs, fields)
+        return
     eth_types, proto, icmp_types = PREREQUISITES[needs]
     if _number(fields, "eth_type") not in eth_types:
         raise ValueError(f"{name} needs eth_type={' or '.join(map(hex, eth_types))}")
@@ -81,6 +85,20 @@ def _check(name: str, needs: str, fields: Mapping[str, Value]) -> None:
         raise ValueError(f"{name} needs ip_proto={proto}")
     if icmp_types is not None and _number(fields, "icmpv6_type") not in icmp_types:
         raise ValueError(f"{name} needs icmpv6_type={' or '.join(map(str, icmp_types))}")
+
+
+def _check_tracked(name: str, needs: str, fields: Mapping[str, Value]) -> None:
+    """What a connection began with is known of tracked packets that are not invalid, which the
+    match must say (ovs-fields(7), "Connection Tracking Fields")."""
+    number, mask = fd.parse(BY_NAME["ct_state"], fields.get("ct_state", (0, 0)))
+    valid = number & fd.CT_TRACKED and mask & fd.CT_INVALID and not number & fd.CT_INVALID
+    if not (valid or number & fd.CT_OF_CONNECTIONS):
+        raise ValueError(f"{name} needs ct_state=+trk-inv")
+    if needs == "ct_ports" and not _number(fields, "ct_nw_proto"):
+        raise ValueError(f"{name} needs ct_nw_proto")
+    kind = {"ct_ipv4": fd.IPV4, "ct_ipv6": fd.IPV6}.get(needs)
+    if kind is not None and _number(fields, "eth_type") != kind:
+        raise ValueError(f"{name} needs eth_type={kind:#06x}")
 
 
 def _number(fields: Mapping[str, Value], name: str) -> int | None:

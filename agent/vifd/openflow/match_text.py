@@ -25,14 +25,17 @@ _FRAGMENTS = {
     (0, 3): "no", (1, 3): "first", (3, 3): "later", (1, 1): "yes", (0, 1): "no",
     (0, 2): "not_later", (2, 2): "later",
 }  # fmt: skip
-_BEFORE = ("ct_state", "ct_zone", "ct_mark")
+_BEFORE = (
+    "conj_id", "ct_state", "ct_zone", "ct_mark", "ct_nw_src", "ct_ipv6_src", "ct_nw_dst",
+    "ct_ipv6_dst", "ct_nw_proto", "ct_tp_src", "ct_tp_dst",
+)  # fmt: skip
 _AFTER = (
     *(f"reg{n}" for n in range(16)),
     "tun_id", "tun_src", "tun_dst", "metadata", "in_port", "vlan_vid", "vlan_pcp", "eth_src",
     "eth_dst", "eth_type", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
     "ip_proto", "arp_op", "arp_sha", "arp_tha", "ip_dscp", "ip_frag", "icmpv4_type", "icmpv4_code",
     "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll", "nd_tll", "tcp_src", "tcp_dst", "udp_src",
-    "udp_dst",
+    "udp_dst", "sctp_src", "sctp_dst",
 )  # fmt: skip
 
 

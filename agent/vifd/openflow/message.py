@@ -29,6 +29,7 @@ class Type(IntEnum):
     ERROR = 1
     ECHO_REQUEST = 2
     ECHO_REPLY = 3
+    EXPERIMENTER = 4
     GET_CONFIG_REQUEST = 7
     GET_CONFIG_REPLY = 8
     SET_CONFIG = 9
@@ -85,6 +86,7 @@ _HELLO = struct.Struct("!BBHIHHI")
 _CONTROL = struct.Struct("!BBHIIHH")
 _FLOW_MOD = struct.Struct("!BBHIQQBBHHHIIIHHHH")
 _BUNDLED = struct.Struct("!BBHII2xHBBHIQQBBHHHIIIHHHH")
+_FLUSH_ZONE = struct.Struct("!BBHIII6xH")
 _PACKET_OUT = struct.Struct("!BBHIIIH6x")
 _FLOW_STATS_REQUEST = struct.Struct("!BBHIHH4xB3xII4xQQHHI")
 _FLOW_STATS = struct.Struct("!HBxIIHHHHHxxQQQHH")
@@ -99,6 +101,7 @@ _MORE = 1
 _GOTO_TABLE, _APPLY_ACTIONS = 1, 4
 _ORDERED_ATOMIC = 3
 _OXM_MATCH = 1
+_NXT_CT_FLUSH_ZONE = 29
 _NO_BUFFER = 0xFFFFFFFF
 _PADDING = [bytes(n) for n in range(8)]
 
@@ -180,6 +183,13 @@ def packet_out(xid: int, frame: bytes, in_port: int, actions: bytes) -> bytes:
         VERSION, Type.PACKET_OUT, size, xid, _NO_BUFFER, in_port, len(actions)
     )  # fmt: skip
     return head + actions + frame
+
+
+def flush_zone(xid: int, zone: int) -> bytes:
+    """Forget every connection of a zone (NXT_CT_FLUSH_ZONE of the Nicira extension)."""
+    return _FLUSH_ZONE.pack(
+        VERSION, Type.EXPERIMENTER, 24, xid, error_names.NICIRA, _NXT_CT_FLUSH_ZONE, zone
+    )  # fmt: skip
 
 
 def flow_stats_request(xid: int, cookie: int, mask: int, table: int = ALL_TABLES) -> bytes:

@@ -13,6 +13,7 @@ from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
 from vifd.openflow.monitor import Event, Update
 from vifd.testing.pipeline import Pipeline, Place
+from vifd.testing.tracking import Connections
 
 Key = tuple[int, int, bytes]
 
@@ -41,6 +42,8 @@ class FakeOpenFlow:
         self.stopped: dict[tuple[str, str], frozenset[str]] = {}
         self._fragments: dict[str, str] = {}
         self._faults: dict[str, list[VifError | None]] = {}
+        #: what the datapath knows of connections
+        self.connections = Connections()
         #: whether the switch runs
         self.running = True
         #: patch ports, each with its peer
@@ -112,6 +115,16 @@ class FakeOpenFlow:
             self._table(bridge)
             self._fail("packet_out", refused(bridge, "packet out", "OFPBRC_BAD_PORT"))
             self.sent.append((bridge, frame, in_port, actions))
+
+    def flush_zones(self, bridge: str, zones: Sequence[int]) -> None:
+        """Forget every connection of these zones."""
+        if not zones:
+            return
+        with self._held():
+            self._table(bridge)
+            self._fail("flush", unavailable(bridge, "no answer in time"))
+            for zone in zones:
+                self.connections.flush(zone)
 
     def generation(self, bridge: str) -> int:
         """How often the connection was lost so far."""
@@ -205,6 +218,7 @@ class FakeOpenFlow:
             self.running = False
             self._flows.clear()
             self._fragments.clear()
+            self.connections.clear()
             for bridge in sorted(self._connected):
                 self._lose(bridge)
 
@@ -222,11 +236,11 @@ class FakeOpenFlow:
 
     def fail_next(self, step: str, error: VifError | None = None) -> None:
         """Let the next call of a step fail: ``apply`` (refused, nothing changed), ``commit``
-        (changed, but the connection breaks), ``dump`` or ``packet_out``.
+        (changed, but the connection breaks), ``dump``, ``flush`` or ``packet_out``.
 
         :param error: what to raise instead of the usual error
         """
-        if step not in ("apply", "commit", "dump", "packet_out"):
+        if step not in ("apply", "commit", "dump", "flush", "packet_out"):
             raise ValueError(f"no such step: {step}")
         self._faults.setdefault(step, []).append(error)
 

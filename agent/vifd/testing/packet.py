@@ -17,6 +17,8 @@ _KEYWORDS = {
     "icmp6": (fd.IPV6, fd.ICMPV6),
     "tcp6": (fd.IPV6, fd.TCP),
     "udp6": (fd.IPV6, fd.UDP),
+    "sctp": (fd.IPV4, fd.SCTP),
+    "sctp6": (fd.IPV6, fd.SCTP),
 }
 #: Words that no field here can tell apart.
 _IGNORED = {"nw_ttl", "nw_ecn", "ipv6_label", "recirc_id", "ip_ttl", "eth"}
@@ -51,6 +53,9 @@ def _field(key: str, value: str, packet: dict[str, int]) -> dict[str, int]:
             return {"vlan_vid": int(value.partition("/")[0], 0)}
         case "nw_frag" | "ip_frag":
             return {"ip_frag": {"no": 0, "first": 1, "later": 3}[value]}
+        case "ct_state":
+            flags = (1 << fd.CT_FLAGS.index(flag) for flag in value.split("|"))
+            return {"ct_state": sum(flags)}
         case "nw_tos":
             return {"ip_dscp": int(value, 0) >> 2}
     name = _name(key, packet)

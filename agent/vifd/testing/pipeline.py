@@ -17,6 +17,8 @@ from vifd.openflow import match as mt
 from vifd.openflow.action import Step
 from vifd.openflow.field import IN_PORT, VLAN_PRESENT
 from vifd.openflow.flow import Flow
+from vifd.testing import tracking
+from vifd.testing.tracking import Connections
 
 Packet = Mapping[str, int]
 #: A port of a bridge.
@@ -29,7 +31,7 @@ DEPTH = 64
 
 _TRACKED_NEW = 0x21
 #: What is not carried over to another bridge.
-_INTERNAL = ("metadata", "ct_state", "ct_zone", "ct_mark", *(f"reg{n}" for n in range(16)))
+_INTERNAL = ("metadata", *tracking.FIELDS, *(f"reg{n}" for n in range(16)))
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,20 @@ def matches(flow: Flow, packet: Packet) -> bool:
     )
 
 
+def _clauses(flow: Flow) -> list[act.Conjunction]:
+    return [step for step in _steps(flow.actions) if isinstance(step, act.Conjunction)]
+
+
+def _complete(flows: Iterable[Flow]) -> list[int]:
+    """The conjunctive matches of which a packet met every clause."""
+    met: dict[int, set[int]] = {}
+    sizes: dict[int, int] = {}
+    for clause in (clause for flow in flows for clause in _clauses(flow)):
+        met.setdefault(clause.number, set()).add(clause.clause)
+        sizes[clause.number] = clause.clauses
+    return [number for number, clauses in met.items() if len(clauses) == sizes[number]]
+
+
 class Pipeline:
     """The flow tables of some bridges.
 
@@ -144,10 +160,14 @@ class Pipeline:
             for flow in sorted(entries, key=lambda entry: -entry.priority):
                 self._tables.setdefault((bridge, flow.table), []).append(flow)
 
-    def send(self, bridge: str, packet: Packet) -> Journey:
-        """Let a packet in by its ``in_port``, and follow it to its end."""
+    def send(self, bridge: str, packet: Packet, connections: Connections | None = None) -> Journey:
+        """Let a packet in by its ``in_port``, and follow it to its end.
+
+        :param connections: what is known of connections, which the packet changes; without it every
+            packet is new, and what its connection began with is what the packet says, as in a trace
+        """
         journey = Journey()
-        run = _Run(self, journey, bridge, dict(packet))
+        run = _Run(self, journey, bridge, dict(packet), connections=connections)
         run.enter(0)
         return journey
 
@@ -156,13 +176,19 @@ class Pipeline:
         return self._patches.get((bridge, port))
 
     def lookup(self, bridge: str, table: int, packet: Packet) -> Visit:
-        """The flow of highest priority that matches."""
-        hits = self._hits(bridge, table, packet)
-        first = next(hits, None)
-        if first is None:
-            return Visit(bridge, table, None)
-        rivals = tuple(flow for flow in hits if flow.priority == first.priority)
-        return Visit(bridge, table, first, rivals)
+        """The flow of highest priority that matches, alone or by a conjunctive match."""
+        hits = list(self._hits(bridge, table, packet))
+        for priority in sorted({flow.priority for flow in hits}, reverse=True):
+            level = [flow for flow in hits if flow.priority == priority]
+            soft = [flow for flow in level if _clauses(flow)]
+            found = [flow for flow in level if not _clauses(flow)]
+            for number in _complete(soft):
+                conj = {**packet, "conj_id": number}
+                again = self._hits(bridge, table, conj)
+                found += [f for f in again if f.priority == priority and f not in level]
+            if found:
+                return Visit(bridge, table, found[0], tuple(found[1:]))
+        return Visit(bridge, table, None)
 
     def _hits(self, bridge: str, table: int, packet: Packet) -> Iterator[Flow]:
         return (flow for flow in self._tables.get((bridge, table), ()) if matches(flow, packet))
@@ -174,7 +200,9 @@ class _Run:
     def __init__(
         self, pipeline: Pipeline, journey: Journey, bridge: str, packet: dict[str, int],
         depth: int = 0, inner: Iterable[tuple[int, int]] = (),
+        connections: Connections | None = None,
     ) -> None:  # fmt: skip
+        self._connections = connections
         self._pipeline = pipeline
         self._journey = journey
         self._bridge = bridge
@@ -208,6 +236,8 @@ class _Run:
         match step:
             case act.Output(port):
                 self._output(port)
+            case act.OutputRegister(register):
+                self._output(self._packet.get(register, 0) & 0xFFFF)
             case act.SetField(known, number):
                 self._packet[known.name] = number
             case act.PushVlan():
@@ -233,7 +263,8 @@ class _Run:
         packet = {name: value for name, value in self._packet.items() if name not in _INTERNAL}
         packet["in_port"] = peer[1]
         _Run(
-            self._pipeline, self._journey, peer[0], packet, self._depth + 1, self._inner
+            self._pipeline, self._journey, peer[0], packet, self._depth + 1, self._inner,
+            self._connections,
         ).enter(0)  # fmt: skip
 
     def _push(self) -> None:
@@ -259,12 +290,17 @@ class _Run:
         self._packet["in_port"] = own
 
     def _track(self, step: act.Conntrack) -> None:
-        """Every connection is new here: nothing remembers the packets before."""
+        """A packet that is tracked goes on as a copy; this one knows nothing of it."""
+        zone = self._packet.get(step.source, 0) & 0xFFFF if step.source else step.zone
+        if self._connections is not None and step.commit:
+            self._connections.commit(zone, self._packet)
         if step.table is not None:
-            zone = self._packet.get(step.source, 0) & 0xFFFF if step.source else step.zone
-            packet = self._packet | {"ct_state": _TRACKED_NEW, "ct_zone": zone}
+            known = {"ct_state": _TRACKED_NEW, "ct_zone": zone}
+            if self._connections is not None:
+                known = self._connections.track(zone, self._packet)
             _Run(
-                self._pipeline, self._journey, self._bridge, packet, self._depth, self._inner
+                self._pipeline, self._journey, self._bridge, self._packet | known, self._depth,
+                self._inner, self._connections,
             ).look_up(step.table)  # fmt: skip
-        for name in ("ct_state", "ct_zone", "ct_mark"):
+        for name in tracking.FIELDS:
             self._packet.pop(name, None)

@@ -78,6 +78,15 @@ MATCHES: list[dict[str, Value]] = [
     {"reg3": 0, "metadata": 0, "tun_id": 0, "ct_mark": 0, "ct_zone": 0, "ct_state": 0},
     {"reg3": (0, 1), "metadata": (0, 1), "tun_id": (0, 1), "ct_mark": (0, 1), "ct_state": "-trk"},
     {"eth_type": 0x0800, "ip_proto": 6, "tcp_src": 0, "tcp_dst": (0, 1), "ip_dscp": 0},
+    {"eth_type": 0x0800, "ip_proto": 132, "sctp_src": 5, "sctp_dst": (0x100, 0xFF00)},
+    {"eth_type": 0x86DD, "ip_proto": 132, "sctp_dst": 5},
+    {**_ANY, "conj_id": 7, "eth_type": 0x0800, "ct_state": "+trk-inv-rpl", "ct_nw_proto": 6,
+     "ct_nw_src": "10.0.0.0/24", "ct_nw_dst": "10.0.0.5", "ct_tp_src": 5,
+     "ct_tp_dst": (80, 0xFFF0)},
+    {**_ANY, "eth_type": 0x86DD, "ct_state": "+est", "ct_nw_proto": 58, "ct_tp_src": 128,
+     "ct_tp_dst": 0, "ct_ipv6_src": "fd00::5", "ct_ipv6_dst": "fd00::/64"},
+    {"conj_id": 1, "ct_state": "+trk-inv", "ct_nw_proto": 47},
+    {"eth_type": 0x0800, "ct_state": "+trk-inv", "ct_nw_src": "10.0.0.1", "reg3": 9},
 ]  # fmt: skip
 
 LISTS: list[list[act.Action]] = [
@@ -92,6 +101,8 @@ LISTS: list[list[act.Action]] = [
     [act.set_field("ip_dscp", 3), act.set_field("ipv4_src", "192.0.2.1")],
     [act.ct(), act.ct(zone="reg6", table=70)],
     [act.ct(commit=True, zone=5, actions=[act.set_field("ct_mark", 1)])],
+    [act.ct(commit=True, zone="reg4"), act.output_register("reg4")],
+    [act.conjunction(7, 0, 2), act.conjunction(0xFFFFFFFF, 2, 3)],
 ]
 
 

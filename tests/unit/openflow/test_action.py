@@ -38,6 +38,9 @@ def theirs(action: oracle.OFPAction) -> bytes:
         (act.resubmit(4), oracle.NXActionResubmitTable(4, 255), "resubmit:4"),
         (act.ct(commit=True, zone=5), oracle.NXActionCT(1, "", 5, 255, 0, []),
          "ct(commit,zone=5)"),
+        (act.output_register("reg4"), oracle.NXActionOutputReg(15, "reg4", 0xFFFF),
+         "output:NXM_NX_REG4[0..15]"),
+        (act.conjunction(7, 1, 2), oracle.NXActionConjunction(1, 2, 7), "conjunction(7,2/2)"),
         (act.ct(zone="reg6", table=70), oracle.NXActionCT(0, "reg6", 15, 70, 0, []),
          "ct(table=70,zone=NXM_NX_REG6[0..15])"),
     ],
@@ -45,6 +48,12 @@ def theirs(action: oracle.OFPAction) -> bytes:
 def test_bytes_and_words(ours: bytes, opinion: oracle.OFPAction, text: str) -> None:
     assert ours == theirs(opinion)
     assert act.text(ours) == text
+
+
+@pytest.mark.parametrize("clause", [(2, 2), (-1, 2), (0, 1), (0, 65)])
+def test_a_clause_that_is_none(clause: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="conjunction"):
+        act.conjunction(1, *clause)
 
 
 def test_a_list_goes_on_in_a_table() -> None:

@@ -1,0 +1,123 @@
+"""Connection tracking without a switch: a model that keeps state, for the evaluator of flows.
+
+What the datapaths of Open vSwitch agree on (ovs-fields(7), "Connection Tracking Fields"), as far as
+a :data:`~vifd.testing.pipeline.Packet` tells it: a connection is known by its addresses, protocol
+and ports (of ICMP, the type) in its zone, whoever sent first began it, a packet of the other side
+establishes it, and an ICMP error is related to the connection that it quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from vifd.openflow import field as fd
+
+Packet = Mapping[str, int]
+
+#: What cannot begin a connection unless it asks for something: type asked, type answered.
+_ECHOES = {fd.ICMP: {8: 0, 13: 14, 15: 16, 17: 18}, fd.ICMPV6: {128: 129}}
+_ERRORS = {fd.ICMP: {3, 4, 5, 11, 12}, fd.ICMPV6: {1, 2, 3, 4}}
+#: Fields of a packet that tell its tracking, in the order in which they are cleared.
+FIELDS = (
+    "ct_state", "ct_zone", "ct_mark", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst",
+    "ct_nw_proto", "ct_tp_src", "ct_tp_dst",
+)  # fmt: skip
+
+
+class Ends(NamedTuple):
+    """Who speaks to whom, and how."""
+
+    kind: int
+    protocol: int
+    src: int
+    dst: int
+    sport: int
+    dport: int
+
+    @property
+    def back(self) -> Ends:
+        """The same for an answer."""
+        sport, dport = self.dport, self.sport
+        echoes = _ECHOES.get(self.protocol)
+        if echoes is not None:
+            other = echoes | {answer: asked for asked, answer in echoes.items()}
+            sport, dport = other.get(self.sport, self.sport), self.dport
+        return Ends(self.kind, self.protocol, self.dst, self.src, sport, dport)
+
+
+class Connections:
+    """The connections of all zones."""
+
+    def __init__(self) -> None:
+        #: by zone: how each began, and whether it was answered
+        self.zones: dict[int, dict[Ends, bool]] = {}
+
+    def flush(self, zone: int) -> None:
+        """Forget those of a zone."""
+        self.zones.pop(zone, None)
+
+    def clear(self) -> None:
+        """The datapath is gone."""
+        self.zones.clear()
+
+    def commit(self, zone: int, packet: Packet) -> None:
+        """Remember the connection that a packet begins."""
+        ends = _ends(packet)
+        known = self.zones.setdefault(zone, {})
+        if ends not in known and ends.back not in known:
+            known[ends] = False
+
+    def track(self, zone: int, packet: Packet) -> dict[str, int]:
+        """What is known of a packet: the fields that tracking writes."""
+        known = self.zones.setdefault(zone, {})
+        ends = _ends(packet)
+        if ends.protocol in _ERRORS and ends.sport in _ERRORS[ends.protocol]:
+            return _error(zone, known, packet, ends)
+        if ends in known:
+            state = fd.CT_ESTABLISHED if known[ends] else fd.CT_NEW
+            return _told(zone, state, ends)
+        if ends.back in known:
+            known[ends.back] = True
+            return _told(zone, fd.CT_ESTABLISHED | fd.CT_REPLY, ends.back)
+        echoes = _ECHOES.get(ends.protocol)
+        if echoes is not None and ends.sport not in echoes:
+            return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}
+        return _told(zone, fd.CT_NEW, ends)
+
+
+def _error(zone: int, known: Mapping[Ends, bool], packet: Packet, ends: Ends) -> dict[str, int]:
+    """An ICMP error belongs to the connection whose packet it quotes, and goes the other way."""
+    quoted = Ends(
+        ends.kind, packet.get("quoted_proto", 0), packet.get("quoted_src", 0),
+        packet.get("quoted_dst", 0), packet.get("quoted_sport", 0), packet.get("quoted_dport", 0),
+    )  # fmt: skip
+    if quoted in known:
+        return _told(zone, fd.CT_RELATED | fd.CT_REPLY, quoted)
+    if quoted.back in known:
+        return _told(zone, fd.CT_RELATED, quoted.back)
+    return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}
+
+
+def _told(zone: int, state: int, began: Ends) -> dict[str, int]:
+    name = "ct_nw" if began.kind == fd.IPV4 else "ct_ipv6"
+    return {
+        "ct_state": state | fd.CT_TRACKED, "ct_zone": zone, f"{name}_src": began.src,
+        f"{name}_dst": began.dst, "ct_nw_proto": began.protocol, "ct_tp_src": began.sport,
+        "ct_tp_dst": began.dport,
+    }  # fmt: skip
+
+
+def _ends(packet: Packet) -> Ends:
+    kind, protocol = packet.get("eth_type", 0), packet.get("ip_proto", 0)
+    version = "ipv4" if kind == fd.IPV4 else "ipv6"
+    # the userspace datapath knows no ports of other protocols
+    name = {fd.TCP: "tcp", fd.UDP: "udp"}.get(protocol)
+    sport, dport = f"{name}_src", f"{name}_dst"
+    if protocol in _ECHOES:
+        of = "icmpv4" if kind == fd.IPV4 else "icmpv6"
+        sport, dport = f"{of}_type", f"{of}_code"
+    return Ends(
+        kind, protocol, packet.get(f"{version}_src", 0), packet.get(f"{version}_dst", 0),
+        packet.get(sport, 0), packet.get(dport, 0),
+    )  # fmt: skip
