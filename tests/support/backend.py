@@ -18,16 +18,132 @@ from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.engine.ticket import Ticket
 from vifd.explain import Explanation, Subject, explain
-from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.guests.matching import ports_of
 from vifd.guests.preparing import PreparedPort
 from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, Evidence, PortRecord
-from vifd.negotiation import Acceptable, Offer
+from vifd.model import Document, Evidence, PortRecord
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
 from vifd.upgrade.view import UpgradeView
+
+
+class FakeGuests:
+    """Guests that do as they are told."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def prepare(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        del request_id, timeout
+        future: Future[Prepared] = Future()
+
+        def do() -> None:
+            self._daemon._running.wait()
+            with self._daemon._lock:
+                ours = ports_of(interfaces, self._daemon._records)
+            ports = [
+                PreparedPort(r.id, device, r.error is None, r.phase, r.error)
+                for device, r in ours.items()
+            ]
+            unknown = [i.device for i in interfaces if i.device not in ours]
+            future.set_result(Prepared(guest, all(p.ok for p in ports), ports, unknown))
+
+        self._daemon._lane.put(do)
+        return future
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        del request_id, timeout
+        record = self._daemon.port(port_id)
+        device = record.names.device if record.names else ""
+        future: Future[Repaired] = Future()
+
+        def do() -> None:
+            self._daemon._running.wait()
+            error = self._daemon._failures.pop(port_id, None)
+            if error is not None:
+                future.set_exception(error)
+                return
+            self._daemon.effects.append(f"repair {port_id}")
+            text = f"{device} was taken out of guest fake and put back"
+            future.set_result(Repaired(record, True, text, "fake", device, 0.2))
+
+        self._daemon._lane.put(do)
+        return future
+
+
+class FakeExplainer:
+    """Reads a port from its record."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        record = self._daemon.port(port_id)
+        future: Future[Explanation] = Future()
+
+        def do() -> None:
+            self._daemon._running.wait()
+            report = report_of(record)
+            report = msgspec.structs.replace(
+                report, evidence=[*report.evidence, *self._daemon.found]
+            )
+            future.set_result(explain(Subject(record, time.time(), report, asked=True)))
+
+        self._daemon._lane.put(do)
+        return future
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        record = self._daemon.port(port_id)
+        return explain(Subject(record, time.time(), record.report, unasked=unasked))
+
+
+class FakeUpgrades:
+    """An upgrade that a test says."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def view(self) -> UpgradeView:
+        return self._daemon.upgraded
+
+    def approve(self) -> UpgradeView:
+        if self._daemon.upgraded.affected:
+            self._daemon.effects.append("approve")
+        self._daemon.upgraded = UpgradeView("none", self._daemon.upgraded.upgraded)
+        return self._daemon.upgraded
+
+
+class FakeAdoption:
+    """Everything that is asked for is there."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def take_over(self, doc: Document, request_id: str) -> Ticket:
+        self._daemon.effects.append(f"adopt {doc.id}")
+        return self._daemon._plug(doc, request_id)
+
+
+class FakeRelease:
+    """Gives every port back."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
+        """Every port is another program's, but for what a test says otherwise."""
+        ticket = Ticket(port_id, request_id)
+        error = None if force else self._daemon._failures.pop(port_id, None)
+        if port_id not in self._daemon._records:
+            error = errors.PortNotFound(facts={"port": port_id})
+        if error is not None:
+            ticket.fail(errors.wrap(error))
+            return ticket
+        self._daemon.effects.append(f"release {port_id}")
+        return self._daemon._unplug(port_id, request_id)
 
 
 class FakeDaemon(SideBook):
@@ -45,7 +161,11 @@ class FakeDaemon(SideBook):
         #: what an explanation finds besides
         self.found: list[Evidence] = []
         self.upgraded = UpgradeView("none")
-        self.machine = FakeHost()
+        self.machine = self.host = FakeHost()
+        self.garbage = self.recycling
+        self.guests, self.explainer = FakeGuests(self), FakeExplainer(self)
+        self.upgrades = FakeUpgrades(self)
+        self.adoption, self.releases = FakeAdoption(self), FakeRelease(self)
         self.inspected: list[Check] = []
 
     # --- the backend ------------------------------------------------------------------------------
@@ -84,33 +204,6 @@ class FakeDaemon(SideBook):
         self._lane.put(do)
         return future
 
-    def host(self) -> dict[str, Any]:
-        return self.machine.show()
-
-    def refresh_host(self) -> Future[dict[str, Any]]:
-        return self.machine.refresh()
-
-    def host_info(self) -> dict[str, Any]:
-        return self.offers.host_info()
-
-    def advert(self, plugin: str) -> Advert | None:
-        return self.offers.advert if plugin == "fake" else None
-
-    def offer(
-        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
-    ) -> Future[Offer]:
-        future: Future[Offer] = Future()
-
-        def do() -> None:
-            self._running.wait()
-            try:
-                future.set_result(self.offers.make(attachment, acceptable, contract))
-            except errors.VifError as error:
-                future.set_exception(error)
-
-        self._lane.put(do)
-        return future
-
     def enforcement(self, record: PortRecord) -> list[Enforcement]:
         wanted, advert = record.doc.attachment, Advert((record.vif_type,), features=FEATURES)
         return enforcement.report(wanted, advert, plugin=record.plugin)
@@ -124,99 +217,6 @@ class FakeDaemon(SideBook):
 
         self._lane.put(do)
         return future
-
-    def prepare_guest(
-        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
-    ) -> Future[Prepared]:
-        del request_id, timeout
-        future: Future[Prepared] = Future()
-
-        def do() -> None:
-            self._running.wait()
-            with self._lock:
-                ours = ports_of(interfaces, self._records)
-            ports = [
-                PreparedPort(r.id, device, r.error is None, r.phase, r.error)
-                for device, r in ours.items()
-            ]
-            unknown = [i.device for i in interfaces if i.device not in ours]
-            future.set_result(Prepared(guest, all(p.ok for p in ports), ports, unknown))
-
-        self._lane.put(do)
-        return future
-
-    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
-        del request_id, timeout
-        record = self.port(port_id)
-        device = record.names.device if record.names else ""
-        future: Future[Repaired] = Future()
-
-        def do() -> None:
-            self._running.wait()
-            error = self._failures.pop(port_id, None)
-            if error is not None:
-                future.set_exception(error)
-                return
-            self.effects.append(f"repair {port_id}")
-            text = f"{device} was taken out of guest fake and put back"
-            future.set_result(Repaired(record, True, text, "fake", device, 0.2))
-
-        self._lane.put(do)
-        return future
-
-    def explain(self, port_id: str) -> Future[Explanation]:
-        record = self.port(port_id)
-        future: Future[Explanation] = Future()
-
-        def do() -> None:
-            self._running.wait()
-            report = report_of(record)
-            report = msgspec.structs.replace(report, evidence=[*report.evidence, *self.found])
-            future.set_result(explain(Subject(record, time.time(), report, asked=True)))
-
-        self._lane.put(do)
-        return future
-
-    def recall(self, port_id: str, unasked: str) -> Explanation:
-        record = self.port(port_id)
-        return explain(Subject(record, time.time(), record.report, unasked=unasked))
-
-    # --- garbage ---
-
-    def garbage(self) -> Future[GarbageView]:
-        return self.recycling.garbage()
-
-    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
-        return self.recycling.collect(ids, force=force)
-
-    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
-        return self.recycling.undo_garbage(ids)
-
-    def upgrade(self) -> UpgradeView:
-        return self.upgraded
-
-    def approve(self) -> UpgradeView:
-        if self.upgraded.affected:
-            self.effects.append("approve")
-        self.upgraded = UpgradeView("none", self.upgraded.upgraded)
-        return self.upgraded
-
-    def adopt(self, doc: Document, request_id: str) -> Ticket:
-        """Everything that is asked for is there."""
-        self.effects.append(f"adopt {doc.id}")
-        return self._plug(doc, request_id)
-
-    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
-        """Every port is another program's, but for what a test says otherwise."""
-        ticket = Ticket(port_id, request_id)
-        error = None if force else self._failures.pop(port_id, None)
-        if port_id not in self._records:
-            error = errors.PortNotFound(facts={"port": port_id})
-        if error is not None:
-            ticket.fail(errors.wrap(error))
-            return ticket
-        self.effects.append(f"release {port_id}")
-        return self._unplug(port_id, request_id)
 
     def metrics(self) -> bytes:
         return b"# TYPE vifd_ports gauge\nvifd_ports %d\n" % len(self._records)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from vifd.model import Attachment, Document, Selection
@@ -18,16 +19,28 @@ SICK = Advert(("vhostuser",), network_types=NETWORKS)
 class FakeOffers:
     """Makes offers for the plugin ``fake``, whose health tests may change.
 
+    :param later: has an offer made
     :ivar health: of ``fake``
     """
 
-    def __init__(self, features: frozenset[str]) -> None:
-        self.advert = Advert(("tap",), network_types=NETWORKS, features=features)
+    def __init__(
+        self, features: frozenset[str], later: Callable[[Callable[[], Offer]], Future[Offer]]
+    ) -> None:
+        self._later = later
+        self.able = Advert(("tap",), network_types=NETWORKS, features=features)
         self.health = Probe(Health.READY, facts={"bridge": "br-int"})
 
     def host_info(self) -> dict[str, Any]:
         """What os-vif would read of this host."""
-        return host_info({"fake": [self.advert.kind("tap")]})
+        return host_info({"fake": [self.able.kind("tap")]})
+
+    def advert(self, plugin: str) -> Advert | None:
+        return self.able if plugin == "fake" else None
+
+    def submit(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        return self._later(lambda: self.make(attachment, acceptable, contract))
 
     def make(
         self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
@@ -41,7 +54,7 @@ class FakeOffers:
     ) -> Choice:
         """Who serves the attachment."""
         asked = [
-            Candidate("fake", self.advert, self.health, version="0"),
+            Candidate("fake", self.able, self.health, version="0"),
             Candidate("sick", SICK, Probe(Health.UNAVAILABLE, ["no switch"]), rank=1),
         ]
         return choose(attachment, asked, acceptable)

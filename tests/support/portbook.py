@@ -6,8 +6,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ from vifd.model import (
 from vifd.model.event import Event
 from vifd.model.status import settled, wants_open
 from vifd.negotiation.token import Claims
+
+T = TypeVar("T")
 
 #: What may change on a plugged port.
 IN_PLACE = ("network.mtu", "role", "port.name")
@@ -64,7 +67,7 @@ class PortBook:
 
     def __init__(self) -> None:
         self.effects: list[str] = []
-        self.offers = FakeOffers(FEATURES)
+        self.offers = FakeOffers(FEATURES, self._later)
         self._records: dict[str, PortRecord] = {}
         self._events: list[Event] = []
         self._callbacks: list[Callable[[Event], None]] = []
@@ -169,6 +172,20 @@ class PortBook:
         return lambda: self._callbacks.remove(callback)
 
     # --- inside ---
+
+    def _later(self, work: Callable[[], T]) -> Future[T]:
+        """On the lane, once what is held is released."""
+        future: Future[T] = Future()
+
+        def do() -> None:
+            self._running.wait()
+            try:
+                future.set_result(work())
+            except errors.VifError as error:
+                future.set_exception(error)
+
+        self._lane.put(do)
+        return future
 
     def _plug(
         self, doc: Document, request_id: str, claims: Mapping[str, Claims] | None = None

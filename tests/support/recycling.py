@@ -34,7 +34,7 @@ class Recycling:
         self.orphans: dict[str, OrphanView] = {}
         self.removed: dict[str, RemovedView] = {}
 
-    def garbage(self) -> Future[GarbageView]:
+    def dry_run(self) -> Future[GarbageView]:
         return _at_once(self._garbage)
 
     def _garbage(self) -> GarbageView:
@@ -67,7 +67,7 @@ class Recycling:
             raise errors.GarbageUnknown(facts={"id": id_, "what": "is orphaned"})
         return self.orphans[id_]
 
-    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+    def undo(self, ids: Sequence[str] | None) -> Future[RestoredView]:
         return _at_once(lambda: self._undo(ids))
 
     def _undo(self, ids: Sequence[str] | None) -> RestoredView:

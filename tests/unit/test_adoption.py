@@ -57,7 +57,7 @@ class Scene:
 
     def adopt(self, wanted: Attachment) -> PortRecord:
         doc = decode(msgspec.to_builtins(wanted))
-        return self.running.agent.adopt(doc, "req").done.result(WAIT)
+        return self.running.agent.adoption.take_over(doc, "req").done.result(WAIT)
 
     def alias(self, name: str) -> str:
         (link,) = self.drivers.links.get([name]).values()

@@ -279,10 +279,12 @@ def enforcement(path: Path) -> Codes:
 def offers(path: Path) -> Codes:
     with machine(path) as made:
         wanted = decode(document(1)).attachment
-        future = made.agent.offer(wanted, [Acceptable("VIFGeneric", min_version="9.0")], "1.0")
+        future = made.agent.offers.submit(
+            wanted, [Acceptable("VIFGeneric", min_version="9.0")], "1.0"
+        )
         yield from _all_codes(future)
         yield code_of(lambda: spoken("9.0"))
-        text = made.agent.offer(wanted, None, "1.0").result(WAIT).token
+        text = made.agent.offers.submit(wanted, None, "1.0").result(WAIT).token
         claims = {port_id(1): token.read(text, "query.token")}
         made.backend.health = Probe(Health.UNAVAILABLE, ["gone"])
         made.engine.probe_all()
@@ -338,7 +340,7 @@ def a_lane_that_hangs(path: Path) -> Codes:
         until(lambda: made.engine.tick() is not None and made.engine.lanes["fake"].quarantined)
         yield (made.record(1).error or {})["code"]
         yield code_of(lambda: second.done.result(WAIT))
-        made.agent.stopping = True
+        made.engine.stopping = True
         yield code_of(lambda: made.plug(document(2)))
 
 

@@ -139,14 +139,14 @@ def exercise(machine: Two) -> None:
     machine.engine.lanes.probe("bad")
     machine.engine.reconnected("br")
     for future in (
-        machine.engine.inspect("bad"), agent.explain(port_id(1))
+        machine.engine.inspect("bad"), agent.explainer.explain(port_id(1))
         if machine.journal.get(port_id(1)) else machine.engine.inspect("bad"),
-        agent.check(port_id(1), "r"), agent.give_back(port_id(1), "r").done,
+        agent.check(port_id(1), "r"), agent.releases.give_back(port_id(1), "r").done,
         agent.unplug([port_id(1)], "r")[0].done,
     ):  # fmt: skip
         with suppress(Exception):
             future.result(WAIT)
-    collector = agent._collector
+    collector = agent.garbage
     collector.start()
     with suppress(Exception):
         collector.dry_run().result(WAIT)

@@ -42,7 +42,7 @@ def doc(number: int = 1, **changes: Any) -> Document:
 
 
 def ask(machine: Machine, number: int = 1, **changes: Any) -> Offer:
-    return machine.agent.offer(doc(number, **changes).attachment, None, "1.0").result(WAIT)
+    return machine.agent.offers.submit(doc(number, **changes).attachment, None, "1.0").result(WAIT)
 
 
 def put(machine: Machine, text: str, number: int = 1, **changes: Any) -> Ticket:

@@ -41,7 +41,7 @@ def scene(tmp_path) -> Iterator[Scene]:
 
 
 def release(scene: Scene, number: int = 1, *, force: bool = False) -> Future[PortRecord]:
-    return scene.running.agent.give_back(port_id(number), "req", force=force).done
+    return scene.running.agent.releases.give_back(port_id(number), "req", force=force).done
 
 
 def gone(scene: Scene, number: int = 1) -> None:
@@ -173,7 +173,7 @@ def test_a_plugin_that_cannot_give_back_says_so(tmp_path):
     machine.boot()
     machine.plug(document(1))
     with pytest.raises(errors.ReleaseUnsupported) as caught:
-        machine.agent.give_back(port_id(1), "req", force=True).done.result(WAIT)
+        machine.agent.releases.give_back(port_id(1), "req", force=True).done.result(WAIT)
     assert caught.value.code == "E_RELEASE_UNSUPPORTED"
     assert machine.record(1).phase == "LIVE"
     machine.halt()

@@ -102,9 +102,9 @@ def test_an_offer_as_well(machine: Machine, looks: Looks) -> None:
     fall_ill(machine)
     attachment = decode(document(1)).attachment
     with pytest.raises(errors.NoCommonVif):
-        machine.agent.offer(attachment, None, "1.0").result(WAIT)
+        machine.agent.offers.submit(attachment, None, "1.0").result(WAIT)
     machine.backend.health = WELL
-    assert machine.agent.offer(attachment, None, "1.0").result(WAIT).choice.plugin == "fake"
+    assert machine.agent.offers.submit(attachment, None, "1.0").result(WAIT).choice.plugin == "fake"
 
 
 def test_the_last_request_has_the_last_word(machine: Machine, looks: Looks) -> None:

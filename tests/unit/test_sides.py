@@ -256,14 +256,14 @@ def test_a_refusal_reaches_whoever_waits_for_the_other_part(machine: Machine) ->
         done(machine, NETWORK, network() | {"plugin": "none"})
     with pytest.raises(errors.PluginMissing):
         waiting.done.result(WAIT)
-    explained = machine.agent.explain(port_id(1)).result(WAIT)
+    explained = machine.agent.explainer.explain(port_id(1)).result(WAIT)
     assert explained.broken == "choice"
     assert done(machine, NETWORK, network()).phase is Phase.LIVE
 
 
 def test_why_a_port_is_not_made_is_explained(machine: Machine) -> None:
     put(machine, COMPUTE, 1, compute()).kept.result(WAIT)
-    found = machine.agent.explain(port_id(1)).result(WAIT)
+    found = machine.agent.explainer.explain(port_id(1)).result(WAIT)
     assert found.broken == "intent"
     assert "port not bound to this host yet" in found.sentence
 

@@ -152,7 +152,7 @@ def test_a_share_of_the_ports_counts_as_well() -> None:
 
 def test_approved_one_port_is_first_and_then_all_others(machine: Guarded) -> None:
     machine.upgrade()
-    view = machine.agent.approve()
+    view = machine.agent.upgrades.approve()
     assert view.first in [port_id(n) for n in (1, 2, 3, 4)]
     until(lambda: machine.live(1, 2, 3, 4))
     plugs = [ports for verb, ports in machine.effects() if verb == "plug"]
@@ -170,7 +170,7 @@ def test_a_first_port_that_fails_stops_it_again_with_the_finding(machine: Guarde
     Upgraded.stubborn = frozenset({port_id(1)})
     machine.settings = Settings(verify=0.05, hang=5.0, patience=0.2, retry_first=5.0)
     machine.upgrade()
-    assert machine.agent.approve().first == port_id(1)
+    assert machine.agent.upgrades.approve().first == port_id(1)
     until(lambda: machine.guard.view().error is not None)
     view = machine.guard.view()
     assert (view.state, view.first) == ("held", port_id(1))
@@ -182,7 +182,7 @@ def test_a_first_port_that_fails_stops_it_again_with_the_finding(machine: Guarde
 def test_a_first_port_that_is_removed_has_a_successor(machine: Guarded) -> None:
     machine.upgrade()
     machine.backend.gate.clear()
-    first = machine.agent.approve().first
+    first = machine.agent.upgrades.approve().first
     assert first == port_id(1)
     gone = machine.drop(1)
     gone.accepted.result(WAIT)

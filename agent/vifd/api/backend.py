@@ -1,4 +1,5 @@
-"""What the API asks of the daemon. The daemon's :class:`vifd.daemon.agent.Agent` is one."""
+"""What the API asks of the daemon, room by room: who does the work implements it, and nobody passes
+it on. The daemon's :class:`vifd.daemon.agent.Agent` is a backend."""
 
 from __future__ import annotations
 
@@ -23,8 +24,141 @@ from vifd.plugin.inspection import Inspection
 from vifd.upgrade.view import UpgradeView
 
 
+class HostFacts(Protocol):
+    """What is known of the host."""
+
+    def show(self) -> dict[str, Any]:
+        """What is known of the host: kernel, switch, bridges, mappings, per-plugin probes."""
+
+    def refresh(self) -> Future[dict[str, Any]]:
+        """Read the host anew; the answer of :meth:`show` as it is then."""
+
+
+class Offers(Protocol):
+    """What this host can give."""
+
+    def host_info(self) -> dict[str, Any]:
+        """The plugins that can work on this host now, as os-vif serialises its ``HostInfo``."""
+
+    def advert(self, plugin: str) -> Advert | None:
+        """What a plugin can do in principle; ``None`` where there is none of that name."""
+
+    def submit(
+        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
+    ) -> Future[Offer]:
+        """What this host can give an attachment; nothing is changed.
+
+        :param acceptable: what the network side takes, in its order; ``None`` for everything
+        :param contract: the version of the contract to answer in
+        :raises vifd.errors.NoCommonVif: in the future: nothing can serve it
+        """
+
+
+class Explainer(Protocol):
+    """Why a port works or does not."""
+
+    def explain(self, port_id: str) -> Future[Explanation]:
+        """Read the port back, change and record nothing, and say what is broken first.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+    def recall(self, port_id: str, unasked: str) -> Explanation:
+        """The same from the last report.
+
+        :param unasked: why the host is not read
+        :raises vifd.errors.PortNotFound:
+        """
+
+
+class Guests(Protocol):
+    """The guests behind the ports."""
+
+    def prepare(
+        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
+    ) -> Future[Prepared]:
+        """Make sure that the devices of a guest that is about to start are there."""
+
+    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
+        """Give the running guest of a port back the device that it lost.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+
+class Garbage(Protocol):
+    """What bears our mark and belongs to no port."""
+
+    def dry_run(self) -> Future[GarbageView]:
+        """Compare everything on the host that bears our mark with the journal; remove nothing."""
+
+    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
+        """Remove orphans, all that are ripe by default.
+
+        :param force: beyond the limits, and although a journal was lost
+        """
+
+    def undo(self, ids: Sequence[str] | None) -> Future[RestoredView]:
+        """Put removed orphans back; the last one by default."""
+
+
+class Upgrades(Protocol):
+    """What an upgrade would change."""
+
+    def view(self) -> UpgradeView:
+        """What an upgrade would change of ports that pass traffic; from memory."""
+
+    def approve(self) -> UpgradeView:
+        """Let that begin, with one port; where nothing waits for it, nothing happens."""
+
+
+class Adoption(Protocol):
+    """Ports that become ours."""
+
+    def take_over(self, doc: Document, request_id: str) -> Ticket:
+        """Take over, in place, what somebody else plugged for this port."""
+
+
+class Release(Protocol):
+    """Ports that are ours no longer."""
+
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
+        """Give a port back, in place; its record goes and its traffic goes on.
+
+        :param force: although vifd made it, or nobody else would pass its frames
+        """
+
+
 class Backend(Protocol):
     """The daemon behind the API. No call blocks; what takes time comes back as a future."""
+
+    # --- rooms of the daemon that the API asks itself ---
+
+    @property
+    def host(self) -> HostFacts: ...
+
+    @property
+    def offers(self) -> Offers: ...
+
+    @property
+    def explainer(self) -> Explainer: ...
+
+    @property
+    def guests(self) -> Guests: ...
+
+    @property
+    def garbage(self) -> Garbage: ...
+
+    @property
+    def upgrades(self) -> Upgrades: ...
+
+    @property
+    def adoption(self) -> Adoption: ...
+
+    @property
+    def releases(self) -> Release: ...
+
+    # --- ports and the daemon itself ---
 
     def status(self) -> dict[str, Any]:
         """``live``, ``ready``, ``version``, ``plugins`` and counts of ports by phase."""
@@ -40,12 +174,6 @@ class Backend(Protocol):
         :raises vifd.errors.PluginUnhealthy: it hangs
         """
 
-    def host(self) -> dict[str, Any]:
-        """What is known of the host: kernel, switch, bridges, mappings, per-plugin probes."""
-
-    def refresh_host(self) -> Future[dict[str, Any]]:
-        """Read the host anew; the answer of :meth:`host` as it is then."""
-
     def ports(self) -> list[PortRecord]:
         """A snapshot of all ports, by id."""
 
@@ -54,22 +182,6 @@ class Backend(Protocol):
 
     def enforcement(self, record: PortRecord) -> list[Enforcement]:
         """Each feature that a port's document asks for, and what enforces it."""
-
-    def host_info(self) -> dict[str, Any]:
-        """The plugins that can work on this host now, as os-vif serialises its ``HostInfo``."""
-
-    def advert(self, plugin: str) -> Advert | None:
-        """What a plugin can do in principle; ``None`` where there is none of that name."""
-
-    def offer(
-        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
-    ) -> Future[Offer]:
-        """What this host can give an attachment; nothing is changed.
-
-        :param acceptable: what the network side takes, in its order; ``None`` for everything
-        :param contract: the version of the contract to answer in
-        :raises vifd.errors.NoCommonVif: in the future: nothing can serve it
-        """
 
     def plug(
         self,
@@ -128,57 +240,6 @@ class Backend(Protocol):
 
     def check(self, port_id: str, request_id: str) -> Future[PortRecord]:
         """Read the port back now; the record then holds fresh evidence."""
-
-    def explain(self, port_id: str) -> Future[Explanation]:
-        """Read the port back, change and record nothing, and say what is broken first.
-
-        :raises vifd.errors.PortNotFound:
-        """
-
-    def recall(self, port_id: str, unasked: str) -> Explanation:
-        """The same from the last report.
-
-        :param unasked: why the host is not read
-        :raises vifd.errors.PortNotFound:
-        """
-
-    def prepare_guest(
-        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
-    ) -> Future[Prepared]:
-        """Make sure that the devices of a guest that is about to start are there."""
-
-    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
-        """Give the running guest of a port back the device that it lost.
-
-        :raises vifd.errors.PortNotFound:
-        """
-
-    def garbage(self) -> Future[GarbageView]:
-        """Compare everything on the host that bears our mark with the journal; remove nothing."""
-
-    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
-        """Remove orphans, all that are ripe by default.
-
-        :param force: beyond the limits, and although a journal was lost
-        """
-
-    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
-        """Put removed orphans back; the last one by default."""
-
-    def upgrade(self) -> UpgradeView:
-        """What an upgrade would change of ports that pass traffic; from memory."""
-
-    def approve(self) -> UpgradeView:
-        """Let that begin, with one port; where nothing waits for it, nothing happens."""
-
-    def adopt(self, doc: Document, request_id: str) -> Ticket:
-        """Take over, in place, what somebody else plugged for this port."""
-
-    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
-        """Give a port back, in place; its record goes and its traffic goes on.
-
-        :param force: although vifd made it, or nobody else would pass its frames
-        """
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         """Events with a larger id, oldest first."""

@@ -32,9 +32,9 @@ class Explain(Resource):
 
     def _explained(self, port_id: str, deadline: query.Deadline) -> Explanation:
         """An answer in time is worth more than a fresh one."""
-        future = self.backend.explain(port_id)
+        future = self.backend.explainer.explain(port_id)
         try:
             return self.waits.result(future, port_id, deadline)
         except errors.WaitTimeout:
             late = f"its plugin was busy with something else for {deadline.seconds:g} s"
-            return self.backend.recall(port_id, late)
+            return self.backend.explainer.recall(port_id, late)

@@ -92,13 +92,13 @@ class Garbage(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A dry run: look now, and remove nothing."""
         deadline = query.within(req, "looked at")
-        answer(resp, 200, self.waits.result(self.backend.garbage(), "", deadline))
+        answer(resp, 200, self.waits.result(self.backend.garbage.dry_run(), "", deadline))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Remove what is ripe."""
         deadline = query.within(req, "collected")
         body = _object(req, ("ids", "force"))
-        future = self.backend.collect(_ids(body), force=_force(body))
+        future = self.backend.garbage.collect(_ids(body), force=_force(body))
         answer(resp, 200, self.waits.result(future, "", deadline))
 
 
@@ -110,7 +110,7 @@ class Undo(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Put removed orphans back; the last one by default."""
         deadline = query.within(req, "put back")
-        future = self.backend.undo_garbage(_ids(_object(req, ("ids",))))
+        future = self.backend.garbage.undo(_ids(_object(req, ("ids",))))
         answer(resp, 200, self.waits.result(future, "", deadline))
 
 
@@ -136,7 +136,7 @@ class Adopt(Resource):
         """Take over a port that somebody else plugged, in place."""
         deadline = query.deadline(req, "active")
         doc = read_json(req, partial(decode, port_id=port_id_of(port_id)))
-        self.finish(resp, self.backend.adopt(doc, req.context.request_id), deadline)
+        self.finish(resp, self.backend.adoption.take_over(doc, req.context.request_id), deadline)
 
 
 class Release(Resource):
@@ -161,7 +161,9 @@ class Release(Resource):
         """Give a port back, in place."""
         deadline = query.deadline(req, "gone")
         force = _force(_object(req, ("force",)))
-        ticket = self.backend.give_back(port_id_of(port_id), req.context.request_id, force=force)
+        ticket = self.backend.releases.give_back(
+            port_id_of(port_id), req.context.request_id, force=force
+        )
         record = self.waits.accepted(ticket)
         if deadline is not None:
             self.waits.done(ticket, deadline)

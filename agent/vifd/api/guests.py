@@ -83,7 +83,7 @@ class Prepare(Resource):
             for i in asked.interfaces
         ]
         request_id = req.context.request_id
-        future = self.backend.prepare_guest(asked.guest, interfaces, request_id, timeout)
+        future = self.backend.guests.prepare(asked.guest, interfaces, request_id, timeout)
         deadline = query.Deadline("prepared", timeout + _MARGIN)
         done: Prepared = self.waits.result(future, "", deadline)
         answer(resp, 200, done)
@@ -106,7 +106,7 @@ class Repair(Resource):
         timeout = query.within(req, "").seconds
         expect_empty(req)
         port_id = port_id_of(port_id)
-        future = self.backend.repair(port_id, req.context.request_id, timeout)
+        future = self.backend.guests.repair(port_id, req.context.request_id, timeout)
         # Putting an interface back is tried for a while, whatever the caller's time.
         done = self.waits.result(future, port_id, query.Deadline("repaired", timeout + 20.0))
         shown: dict[str, Any] = {f: getattr(done, f) for f in RepairView.__struct_fields__}

@@ -80,7 +80,7 @@ class Host(Resource):
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         theirs = osvif.chosen_format(query.params(req, ("format",)))
-        answer(resp, 200, self.backend.host_info() if theirs else self.backend.host())
+        answer(resp, 200, self.backend.offers.host_info() if theirs else self.backend.host.show())
 
 
 class Refresh(Resource):
@@ -98,4 +98,4 @@ class Refresh(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.within(req, "refreshed")
         expect_empty(req)
-        answer(resp, 200, self.waits.result(self.backend.refresh_host(), "", deadline))
+        answer(resp, 200, self.waits.result(self.backend.host.refresh(), "", deadline))

@@ -72,7 +72,7 @@ class Offers(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         deadline = query.within(req, "offered")
         asked = read_json(req, read)
-        future = self.backend.offer(asked.attachment, asked.acceptable, asked.contract)
+        future = self.backend.offers.submit(asked.attachment, asked.acceptable, asked.contract)
         found = self.waits.result(future, asked.attachment.id, deadline)
         answer(resp, 200, replace(found, unread=asked.unread, notes=notes(asked.attachment)))
 

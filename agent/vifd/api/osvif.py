@@ -90,7 +90,7 @@ class PortVif(Resource):
                     raise query.bad(name, f"belongs to format={FORMAT}")
             answer(resp, 200, record.vif)
             return
-        advert = self.backend.advert(record.plugin)
+        advert = self.backend.offers.advert(record.plugin)
         answer(resp, 200, serialised(record, record.vif, advert, given))
 
 

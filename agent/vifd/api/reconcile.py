@@ -41,7 +41,7 @@ class Reconcile(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The pending difference."""
         query.params(req, ())
-        answer(resp, 200, self.backend.upgrade())
+        answer(resp, 200, self.backend.upgrades.view())
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let it begin, with one port; repeating it, or with nothing pending, changes nothing."""
@@ -54,4 +54,4 @@ class Reconcile(Resource):
                 raise errors.BadDocument.at_field(key[:64] or '""', "is not a field of this call")
         if body.get("approve") is not True:
             raise errors.BadDocument.at_field("approve", "must be true")
-        answer(resp, 202, self.backend.approve())
+        answer(resp, 202, self.backend.upgrades.approve())

@@ -22,31 +22,28 @@ from vifd.engine.metrics import Metrics
 from vifd.engine.release import Release
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
-from vifd.explain import Explanation
 from vifd.explain.examiner import Examiner
 from vifd.garbage.collector import Collector
-from vifd.garbage.view import CollectedView, GarbageView, RestoredView
-from vifd.guests import Guests, Prepared, Repaired
-from vifd.hypervisor import GuestInterface
-from vifd.model import Attachment, Document, Parts, Phase, PortRecord, Role, Side, sides
+from vifd.guests import Guests
+from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
 from vifd.model.comparison import Compared, compared
 from vifd.model.event import Event
 from vifd.model.sides import Said
 from vifd.model.status import status_of
-from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
 from vifd.plugin.inspection import Inspection
 from vifd.plugin.registry import Found
 from vifd.store import Journal
-from vifd.upgrade.guard import Guard
-from vifd.upgrade.view import UpgradeView
+from vifd.upgrade.guard import Guard, Unguarded
 
 LOG = logging.getLogger(__name__)
 
 
 class Agent:
-    """Answers questions from memory and hands requests to the engine; no call blocks.
+    """Answers questions from memory and hands requests to the engine; no call blocks. What another
+    room answers is asked of it: ``host``, ``offers``, ``explainer``, ``guests``, ``garbage``,
+    ``upgrades``, ``adoption``, ``releases``.
 
     :param found: every plugin that discovery saw, admitted or refused
     :param guests: what is done about the guests behind the ports
@@ -74,26 +71,27 @@ class Agent:
         self._metrics = metrics
         self._found = found
         self.guests = guests or Guests(engine, journal)
-        self._collector = collector or Collector.of(engine, journal)
-        self._guard = guard
+        self.garbage = collector or Collector.of(engine, journal)
+        self.upgrades = guard or Unguarded()
         self._reading = reading
         self.adoption = Adoption(engine, journal)
-        self._release = Release(engine, journal)
-        self._host = host or HostView(engine)
-        self._examiner = examiner or Examiner(engine, journal)
+        self.releases = Release(engine, journal)
+        self.host = host or HostView(engine)
+        self.explainer = examiner or Examiner(engine, journal)
+        self.offers = engine.offering
         self._started = time.time()
-        self.stopping = False
 
     # --- questions ---
 
     def status(self) -> dict[str, Any]:
         records = {record.id: record for record in self.ports()}
+        upgrade = self.upgrades.state.value
         return {
             "live": not steady.stuck(),
             "threads": steady.problems(),
             "limits": limits.problems(),
-            "ready": self._engine.ready and not self.stopping and self._upgrade != "measuring",
-            "stopping": self.stopping,
+            "ready": self._engine.ready and upgrade != "measuring" and not self._engine.stopping,
+            "stopping": self._engine.stopping,
             "version": __version__,
             "contract_version": CONTRACT_VERSION,
             "host": socket.gethostname(),
@@ -103,7 +101,7 @@ class Agent:
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "outbox": self._journal.outbox_size(),
             "repair": self._engine.settings.repair,
-            "upgrade": self._upgrade,
+            "upgrade": upgrade,
             "hypervisor": self.guests.status(),
             "journal_problem": self._journal.problem or None,
             "journal_set_aside": str(self._journal.set_aside or "") or None,
@@ -118,18 +116,6 @@ class Agent:
         """How many ports are in each phase, those among them that cannot be made yet."""
         waiting = Counter("FAILED" if p.error else "WAITING" for p in self.waiting().values())
         return dict(Counter(r.phase.value for r in records) + waiting)
-
-    @property
-    def _upgrade(self) -> str:
-        return self._guard.state.value if self._guard else "none"
-
-    def upgrade(self) -> UpgradeView:
-        """See :meth:`vifd.api.backend.Backend.upgrade`."""
-        return self._guard.view() if self._guard else UpgradeView("none")
-
-    def approve(self) -> UpgradeView:
-        """See :meth:`vifd.api.backend.Backend.approve`."""
-        return self._guard.approve() if self._guard else UpgradeView("none")
 
     def plugins(self) -> list[dict[str, Any]]:
         return [self._plugin(found) for found in self._found]
@@ -183,12 +169,6 @@ class Agent:
             raise errors.PluginUnhealthy(facts=facts, stage="plugin")
         return self._engine.inspect(name)
 
-    def host(self) -> dict[str, Any]:
-        return self._host.show()
-
-    def refresh_host(self) -> Future[dict[str, Any]]:
-        return self._host.refresh()
-
     def ports(self) -> list[PortRecord]:
         return [self._engine.shown(r) for _, r in sorted(self._journal.records().items())]
 
@@ -204,14 +184,6 @@ class Agent:
         wanted, vif_type = record.doc.attachment, record.vif_type
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
         return enforcement.as_made(found, record.vif)
-
-    def explain(self, port_id: str) -> Future[Explanation]:
-        """See :meth:`vifd.api.backend.Backend.explain`."""
-        return self._examiner.explain(port_id)
-
-    def recall(self, port_id: str, unasked: str) -> Explanation:
-        """See :meth:`vifd.api.backend.Backend.recall`."""
-        return self._examiner.recall(port_id, unasked)
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:
         return self._journal.events(after, limit)
@@ -237,20 +209,6 @@ class Agent:
 
     # --- requests ---
 
-    def host_info(self) -> dict[str, Any]:
-        """See :meth:`vifd.api.backend.Backend.host_info`."""
-        return self._engine.negotiator.host_info()
-
-    def advert(self, plugin: str) -> Advert | None:
-        """See :meth:`vifd.api.backend.Backend.advert`."""
-        return self._engine.adverts().get(plugin)
-
-    def offer(
-        self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
-    ) -> Future[Offer]:
-        """See :meth:`vifd.api.backend.Backend.offer`."""
-        return self._engine.offering.submit(attachment, acceptable, contract)
-
     def plug(
         self,
         docs: Sequence[Document],
@@ -263,25 +221,25 @@ class Agent:
         known = claims or {}
         requests = []
         for doc, ticket in zip(docs, tickets, strict=True):
-            if self._guard is not None and (refusal := self._guard.refuse(doc)) is not None:
+            if (refusal := self.upgrades.refuse(doc)) is not None:
                 ticket.fail(refusal)
             else:
                 requests.append(
                     Request(Kind.PLUG, ticket, doc=doc, claims=known.get(doc.id), taking=taking)
                 )
-        self._submit(requests)
+        self._engine.submit(requests)
         return tickets
 
     def unplug(self, port_ids: Sequence[str], request_id: str) -> list[Ticket]:
         tickets = [Ticket(port_id, request_id) for port_id in port_ids]
-        self._submit([Request(Kind.UNPLUG, ticket) for ticket in tickets])
+        self._engine.submit([Request(Kind.UNPLUG, ticket) for ticket in tickets])
         return tickets
 
     def say(self, said: Said, request_id: str, *, taking: bool = False) -> Ticket:
         """See :meth:`vifd.api.backend.Backend.say`."""
         ticket = Ticket(said.port, request_id)
         kind = Kind.UNPLUG if said.part is None else Kind.PLUG
-        self._submit([Request(kind, ticket, said=said, taking=taking)])
+        self._engine.submit([Request(kind, ticket, said=said, taking=taking)])
         return ticket
 
     def parts(self, port_id: str) -> Parts | None:
@@ -310,7 +268,7 @@ class Agent:
             )  # fmt: skip
         if not remove or not found.stale:
             return found
-        excess = self._collector.settings.limits.exceeded(len(found.stale), len(every))
+        excess = self.garbage.settings.limits.exceeded(len(found.stale), len(every))
         if excess and not force:
             facts = {"count": len(found.stale), "total": len(every), "reason": excess}
             raise errors.GarbageLimit(facts=facts, stage="compare")
@@ -338,62 +296,13 @@ class Agent:
 
     def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
         ticket = Ticket(port_id, request_id)
-        self._submit([Request(Kind.PLUG, ticket, role=role)])
+        self._engine.submit([Request(Kind.PLUG, ticket, role=role)])
         return ticket
 
     def check(self, port_id: str, request_id: str) -> Future[PortRecord]:
         ticket = Ticket(port_id, request_id)
-        self._submit([Request(Kind.CHECK, ticket)])
+        self._engine.submit([Request(Kind.CHECK, ticket)])
         return ticket.done
-
-    def prepare_guest(
-        self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
-    ) -> Future[Prepared]:
-        """See :meth:`vifd.api.backend.Backend.prepare_guest`."""
-        if self.stopping:
-            raise errors.Stopping()
-        return self.guests.prepare(guest, interfaces, request_id, timeout)
-
-    def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
-        """See :meth:`vifd.api.backend.Backend.repair`."""
-        if self.stopping:
-            raise errors.Stopping(port=port_id)
-        return self.guests.repair(port_id, request_id, timeout)
-
-    def _submit(self, requests: Sequence[Request]) -> None:
-        if self.stopping:
-            for request in requests:
-                request.ticket.fail(errors.Stopping())
-        else:
-            self._engine.submit(requests)
-
-    # --- what belongs to no port, or not yet ---
-
-    def garbage(self) -> Future[GarbageView]:
-        return self._collector.dry_run()
-
-    def collect(self, ids: Sequence[str] | None, *, force: bool) -> Future[CollectedView]:
-        return self._collector.collect(ids, force=force)
-
-    def undo_garbage(self, ids: Sequence[str] | None) -> Future[RestoredView]:
-        return self._collector.undo(ids)
-
-    def adopt(self, doc: Document, request_id: str) -> Ticket:
-        ticket = Ticket(doc.id, request_id)
-        if self.stopping:
-            ticket.fail(errors.Stopping())
-        else:
-            self.adoption.take_over(doc, ticket)
-        return ticket
-
-    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
-        """See :meth:`vifd.api.backend.Backend.give_back`."""
-        ticket = Ticket(port_id, request_id)
-        if self.stopping:
-            ticket.fail(errors.Stopping(port=port_id))
-        else:
-            self._release.give_back(port_id, ticket, force=force)
-        return ticket
 
     def reassert(self) -> None:
         """Put every status into the outbox again."""

@@ -194,7 +194,7 @@ class Daemon:
         """Let what runs end; every port stays as it is."""
         systemd.notify("STOPPING=1")
         LOG.info("stopping; ports stay as they are")
-        self._agent.stopping = True
+        self._engine.stopping = True
         self._server.stop(GRACE / 2)
         self._guests.stop(1.0)
         self._host.stop(1.0)

@@ -54,9 +54,11 @@ class Adoption:
         except errors.VifError as error:
             request.ticket.fail(error.at("adopt", doc.id))
 
-    def take_over(self, doc: Document, ticket: Ticket) -> None:
+    def take_over(self, doc: Document, request_id: str) -> Ticket:
         """Want this port, as it stands; never blocks."""
+        ticket = Ticket(doc.id, request_id)
         try:
+            self.engine.serving()
             present = self.journal.get(doc.id)
             if present is not None and not untouched(present):
                 self._known(present, doc, ticket)
@@ -64,6 +66,7 @@ class Adoption:
                 self._ask(self._plugins(doc), doc, ticket, [SECOND_LOOK])
         except errors.VifError as error:
             ticket.fail(error.at("adopt", doc.id))
+        return ticket
 
     def _plugins(self, doc: Document) -> list[str]:
         """The plugins that can adopt, and serve what the document asks for."""

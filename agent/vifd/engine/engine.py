@@ -80,6 +80,8 @@ class Engine:
             self.plugins, self.journal, self._take_back, lambda: ledger(self.journal)
         )
         self._restrained = self._restoring = False
+        #: the daemon ends: nothing new is taken
+        self.stopping = False
         self._limits = self.settings.limits
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
@@ -191,8 +193,17 @@ class Engine:
 
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue requests; never blocks."""
+        if self.stopping:
+            for request in requests:
+                request.ticket.fail(errors.Stopping())
+            return
         self._retries.afresh(request.ticket.port_id for request in requests)
         self.intake.submit(requests)
+
+    def serving(self) -> None:
+        """:raises errors.Stopping: nothing new is taken any more"""
+        if self.stopping:
+            raise errors.Stopping()
 
     def reconsider(self, look: SecondLook) -> None:
         """Have the host read once more before anything is refused for what it is."""

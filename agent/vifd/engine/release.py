@@ -29,21 +29,24 @@ class Release:
     engine: Engine
     journal: Journal
 
-    def give_back(self, port_id: str, ticket: Ticket, *, force: bool) -> None:
+    def give_back(self, port_id: str, request_id: str, *, force: bool = False) -> Ticket:
         """Want this port given back; never blocks.
 
         :param force: although vifd made it, or nobody else would pass its frames
         """
+        ticket = Ticket(port_id, request_id)
         try:
+            self.engine.serving()
             present = self._served(port_id)
             if present.removing:
                 self._join(present, ticket)
-                return
+                return ticket
         except errors.VifError as error:
             ticket.fail(error.at("release", port_id))
-            return
+            return ticket
         lane = self.engine.lanes[present.plugin]
         lane.urgent(f"release {port_id} {id(ticket)}", lambda: self._surely(ticket, force=force))
+        return ticket
 
     def _served(self, port_id: str) -> PortRecord:
         """The port's record, where its plugin can give ports back.

@@ -35,6 +35,7 @@ class Guests:
         start: StartPolicy | None = None,
     ) -> None:
         hypervisor = hypervisor or NoHypervisor()
+        self._engine = engine
         self._hypervisor = hypervisor
         self._watch = GuestWatch(engine, journal, hypervisor, links)
         policy = start or StartPolicy(window=0.0)
@@ -74,8 +75,10 @@ class Guests:
         self, guest: str, interfaces: Sequence[GuestInterface], request_id: str, timeout: float
     ) -> Future[Prepared]:
         """See :meth:`vifd.guests.preparing.Preparer.prepare`."""
+        self._engine.serving()
         return self._preparer.prepare(guest, interfaces, request_id, timeout)
 
     def repair(self, port_id: str, request_id: str, timeout: float) -> Future[Repaired]:
         """See :meth:`vifd.guests.repairing.Repairer.repair`."""
+        self._engine.serving()
         return self._repairer.repair(port_id, request_id, timeout)

@@ -269,6 +269,14 @@ class Offering:
         self._threads: dict[threading.Thread, float | None] = {}
         self._stopped = False
 
+    def host_info(self) -> dict[str, Any]:
+        """See :meth:`Negotiator.host_info`."""
+        return self.negotiator.host_info()
+
+    def advert(self, plugin: str) -> Advert | None:
+        """What a plugin can do in principle; ``None`` where there is none of that name."""
+        return self.negotiator.adverts.get(plugin)
+
     def submit(
         self, attachment: Attachment, acceptable: Sequence[Acceptable] | None, contract: str
     ) -> Future[Offer]:

@@ -30,6 +30,21 @@ LOG = logging.getLogger(__name__)
 NOTE = "installed"
 
 
+class Unguarded:
+    """Where nothing is held back."""
+
+    state = State.NONE
+
+    def view(self) -> UpgradeView:
+        return UpgradeView(self.state.value)
+
+    def approve(self) -> UpgradeView:
+        return self.view()
+
+    def refuse(self, _doc: Document) -> errors.ApprovalNeeded | None:
+        return None
+
+
 class Guard:
     """One start's guard; asked by lanes, the API and the watcher.
 

@@ -206,9 +206,9 @@ def test_os_vif_is_told_whether_frames_are_filtered(api: Client, backend: FakeDa
     open_one = document(2)
     open_one["port"]["port_security_enabled"] = False
     assert api.call("PUT", f"/v1/ports/{uuid(2)}?wait=active", open_one).status == 201
-    advert = backend.offers.advert
+    advert = backend.offers.able
     for features, first in (((), False), (("port_security",), True)):
-        backend.offers.advert = replace(advert, features=frozenset(features))
+        backend.offers.able = replace(advert, features=frozenset(features))
         assert (told(1), told(2)) == (first, False)
 
 

@@ -34,7 +34,7 @@ def damage(machine: Machine, number: int = 1) -> None:
 
 
 def explain(machine: Machine, number: int = 1) -> Explanation:
-    return machine.agent.explain(port_id(number)).result(WAIT)
+    return machine.agent.explainer.explain(port_id(number)).result(WAIT)
 
 
 def test_what_was_read_is_neither_recorded_nor_repaired(machine):
@@ -54,7 +54,7 @@ def test_a_port_that_is_not_there(machine):
     with pytest.raises(errors.PortNotFound):
         explain(machine)
     with pytest.raises(errors.PortNotFound):
-        machine.agent.recall(port_id(1), "")
+        machine.agent.explainer.recall(port_id(1), "")
 
 
 def test_many_who_ask_cause_one_reading(machine):
@@ -64,7 +64,7 @@ def test_many_who_ask_cause_one_reading(machine):
     lane.urgent("in the way", lambda: machine.plugin.probe())
     until(lambda: lane.busy is not None)
     before = len(machine.backend.called("check"))
-    asked = [machine.agent.explain(port_id(1)) for _ in range(20)]
+    asked = [machine.agent.explainer.explain(port_id(1)) for _ in range(20)]
     machine.backend.gate.set()
     assert len({id(f.result(WAIT)) for f in asked}) == 1
     assert len(machine.backend.called("check")) == before + 1
@@ -105,7 +105,7 @@ def test_a_hanging_plugin_is_not_waited_for(tmp_path):
             return machine.engine.lanes["fake"].quarantined
 
         until(quarantined)
-        found = machine.agent.explain(port_id(1)).result(0)
+        found = machine.agent.explainer.explain(port_id(1)).result(0)
         assert (found.asked, found.broken) == (False, "choice")
         assert "hangs" in found.sentence
         assert found.read_at is not None
