@@ -26,7 +26,7 @@ _LOW_BITS = 0 << 6 | 15
 
 _OUTPUT, _PUSH_VLAN, _POP_VLAN, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 25, 0xFFFF
 _NICIRA = 0x2320
-_RESUBMIT_TABLE, _OUTPUT_REGISTER, _CONJUNCTION, _CT = 14, 15, 34, 35
+_MOVE, _RESUBMIT_TABLE, _OUTPUT_REGISTER, _CONJUNCTION, _CT = 6, 14, 15, 34, 35
 _NO_TABLE = 0xFF
 
 _HEAD = struct.Struct("!HH")
@@ -35,6 +35,7 @@ _TAG_FORM = struct.Struct("!HHH2x")
 _RESUBMIT_FORM = struct.Struct("!HHIHHB3x")
 _OUTPUT_REGISTER_FORM = struct.Struct("!HHIHHIH6x")
 _CONJUNCTION_FORM = struct.Struct("!HHIHBBI")
+_MOVE_FORM = struct.Struct("!HHIHHHHII")
 _CT_FORM = struct.Struct("!HHIHHIHB3xH")
 
 
@@ -96,6 +97,18 @@ def set_field(name: str, value: Scalar) -> Action:
     size = 4 + len(oxm)
     padding = -size % 8
     return _HEAD.pack(_SET_FIELD, size + padding) + oxm + bytes(padding)
+
+
+@lru_cache(maxsize=64)
+def move(source: str, target: str) -> Action:
+    """Copy a whole field to another one of the same width.
+
+    :raises ValueError: for an unknown field or different widths
+    """
+    if not {source, target} <= _NXM.keys() or BY_NAME[source].bits != BY_NAME[target].bits:
+        raise ValueError(f"move:{source}->{target}: no such fields, or of different widths")
+    bits, headers = BY_NAME[source].bits, (_NXM[source][1], _NXM[target][1])
+    return _MOVE_FORM.pack(_EXPERIMENTER, 24, _NICIRA, _MOVE, bits, 0, 0, *headers)
 
 
 @lru_cache(maxsize=8)
@@ -197,6 +210,28 @@ class SetField:
         return f"set_field:{fd.show(self.field, self.number)}->{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy a whole field to another."""
+
+    source: Field
+    target: Field
+
+    def __str__(self) -> str:
+        return f"move:{_NXM[self.source.name][0]}[]->{_NXM[self.target.name][0]}[]"
+
+
+#: Fields that are copied: as ovs-ofctl calls them there, and the header that the switch answers
+#: with, which is the older one of NXM.
+_NXM = {
+    "eth_src": ("NXM_OF_ETH_SRC", 0x0000_0406), "eth_dst": ("NXM_OF_ETH_DST", 0x0000_0206),
+    "arp_spa": ("NXM_OF_ARP_SPA", 0x0000_2004), "arp_tpa": ("NXM_OF_ARP_TPA", 0x0000_2204),
+    "arp_sha": ("NXM_NX_ARP_SHA", 0x0001_2206), "arp_tha": ("NXM_NX_ARP_THA", 0x0001_2406),
+    "ipv6_src": ("NXM_NX_IPV6_SRC", 0x0001_2610), "ipv6_dst": ("NXM_NX_IPV6_DST", 0x0001_2810),
+    "nd_sll": ("NXM_NX_ND_SLL", 0x0001_3006), "nd_tll": ("NXM_NX_ND_TLL", 0x0001_3206),
+}  # fmt: skip
+_BY_NXM = {header: BY_NAME[name] for name, (_, header) in _NXM.items()}
+
 #: Fields that ovs-ofctl calls otherwise in set_field.
 _SET_WORDS = {
     "ipv4_src": "ip_src",
@@ -271,8 +306,8 @@ class Other:
 
 
 Step = (
-    Output | OutputRegister | SetField | PushVlan | PopVlan | Resubmit | Conntrack | Conjunction
-    | Other
+    Output | OutputRegister | SetField | Move | PushVlan | PopVlan | Resubmit | Conntrack
+    | Conjunction | Other
 )  # fmt: skip
 
 
@@ -325,6 +360,11 @@ def _parse_nicira(raw: bytes) -> Step:
     if vendor == _NICIRA and subtype == _CONJUNCTION and len(raw) == 16:
         clause, clauses, number = _CONJUNCTION_FORM.unpack(raw)[4:]
         return Conjunction(number, clause, clauses)
+    if vendor == _NICIRA and subtype == _MOVE and len(raw) == 24:
+        bits, from_bit, to_bit, source, target = _MOVE_FORM.unpack(raw)[4:]
+        one, other = _BY_NXM.get(source), _BY_NXM.get(target)
+        if one and other and (bits, from_bit, to_bit) == (one.bits, 0, 0) == (other.bits, 0, 0):
+            return Move(one, other)
     if vendor == _NICIRA and subtype == _CT and len(raw) >= 24:
         flags, source, bits, table, algorithm = _CT_FORM.unpack_from(raw)[4:]
         field = BY_HEADER.get(source)

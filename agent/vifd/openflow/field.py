@@ -2,7 +2,7 @@
 
 Rank is the order in which Open vSwitch itself writes the fields of a match, which is the canonical
 order here: what was sent and what is read back compare as bytes. Numbers are those of the OpenFlow
-1.4 specification (class 0x8000) and of the Nicira extension (class 1).
+1.4 specification (class 0x8000), of the Nicira extension (class 1) and of Ericsson's (0x1000).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Value = Scalar | tuple[Scalar, Scalar]
 
 OPENFLOW_BASIC = 0x8000
 NICIRA = 0x0001
+ERICSSON = 0x1000
 
 IPV4, IPV6, ARP, RARP = 0x0800, 0x86DD, 0x0806, 0x8035
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
@@ -95,7 +96,7 @@ class Field:
 
 def _table() -> tuple[Field, ...]:
     number, hexa, mac, ip4, ip6 = Kind.NUMBER, Kind.HEX, Kind.MAC, Kind.IP4, Kind.IP6
-    of, nx = OPENFLOW_BASIC, NICIRA
+    of, nx, eri = OPENFLOW_BASIC, NICIRA, ERICSSON
     rows: list[tuple[str, int, int, int, Kind, bool, str, str]] = [
         ("conj_id", nx, 37, 32, number, False, "", "conj_id"),
         ("in_port", of, 0, 32, Kind.PORT, False, "", "in_port"),
@@ -124,6 +125,8 @@ def _table() -> tuple[Field, ...]:
         ("nd_target", of, 31, 128, ip6, True, "nd", "nd_target"),
         ("nd_sll", of, 32, 48, mac, True, "nd_sll", "nd_sll"),
         ("nd_tll", of, 33, 48, mac, True, "nd_tll", "nd_tll"),
+        ("nd_reserved", eri, 1, 32, number, False, "nd", "nd_reserved"),
+        ("nd_options_type", eri, 2, 8, number, False, "nd", "nd_options_type"),
         ("arp_op", of, 21, 16, number, False, "arp", "arp_op"),
         ("arp_spa", of, 22, 32, ip4, True, "arp", "arp_spa"),
         ("arp_tpa", of, 23, 32, ip4, True, "arp", "arp_tpa"),
@@ -132,6 +135,8 @@ def _table() -> tuple[Field, ...]:
         ("tun_id", of, 38, 64, hexa, True, "", "tun_id"),
         ("tun_src", nx, 31, 32, ip4, True, "", "tun_src"),
         ("tun_dst", nx, 32, 32, ip4, True, "", "tun_dst"),
+        ("tun_ipv6_src", nx, 109, 128, ip6, True, "", "tun_ipv6_src"),
+        ("tun_ipv6_dst", nx, 110, 128, ip6, True, "", "tun_ipv6_dst"),
         *((f"reg{n}", nx, n, 32, hexa, True, "", f"reg{n}") for n in range(16)),
         ("ct_state", nx, 105, 32, Kind.CT, True, "", "ct_state"),
         ("ct_zone", nx, 106, 16, number, False, "", "ct_zone"),

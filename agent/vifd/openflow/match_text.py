@@ -31,11 +31,13 @@ _BEFORE = (
 )  # fmt: skip
 _AFTER = (
     *(f"reg{n}" for n in range(16)),
-    "tun_id", "tun_src", "tun_dst", "metadata", "in_port", "vlan_vid", "vlan_pcp", "eth_src",
+    "tun_id", "tun_src", "tun_dst", "tun_ipv6_src", "tun_ipv6_dst",
+    "metadata", "in_port", "vlan_vid", "vlan_pcp", "eth_src",
     "eth_dst", "eth_type", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst", "arp_spa", "arp_tpa",
     "ip_proto", "arp_op", "arp_sha", "arp_tha", "ip_dscp", "ip_frag", "icmpv4_type", "icmpv4_code",
-    "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll", "nd_tll", "tcp_src", "tcp_dst", "udp_src",
-    "udp_dst", "sctp_src", "sctp_dst",
+    "icmpv6_type", "icmpv6_code", "nd_target", "nd_sll", "nd_tll", "nd_reserved",
+    "nd_options_type", "tcp_src", "tcp_dst", "udp_src", "udp_dst", "sctp_src",
+    "sctp_dst",
 )  # fmt: skip
 
 

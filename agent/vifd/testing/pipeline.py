@@ -240,6 +240,8 @@ class _Run:
                 self._output(self._packet.get(register, 0) & 0xFFFF)
             case act.SetField(known, number):
                 self._packet[known.name] = number
+            case act.Move(source, target):
+                self._packet[target.name] = self._packet.get(source.name, 0)
             case act.PushVlan():
                 self._push()
             case act.PopVlan():

@@ -34,6 +34,7 @@ _ANY: dict[str, Value] = {
     "in_port": 1, "metadata": (5, 0xFF), "eth_dst": GROUP, "eth_src": MAC, "vlan_vid": 101,
     "vlan_pcp": 3, "ct_state": "+trk-new+est", "ct_zone": 5, "ct_mark": (1, 1), "tun_id": 77,
     "tun_src": "192.0.2.1", "tun_dst": "192.0.2.0/24",
+    "tun_ipv6_src": "fd00::1", "tun_ipv6_dst": "fd00::/64",
     **{f"reg{n}": n + 1 for n in range(16)},
 }  # fmt: skip
 _ND: dict[str, Value] = {"eth_type": 0x86DD, "ip_proto": 58, "nd_target": "fd00::5"}
@@ -48,6 +49,7 @@ MATCHES: list[dict[str, Value]] = [
      "ipv6_src": "fd00::/64", "ipv6_dst": "ff02::1"},
     {**_ANY, **_ND, "icmpv6_type": 136, "nd_tll": MAC + "/ff:ff:ff:00:00:00"},
     {**_ND, "icmpv6_type": 135, "nd_target": "fd00::5/96"},
+    {**_ND, "icmpv6_type": 135, "nd_reserved": 5, "nd_options_type": 1},
     {**_ANY, "eth_type": 0x0806, "arp_op": 1, "arp_spa": "10.0.0.5", "arp_tpa": "10.0.0.0/8",
      "arp_sha": MAC, "arp_tha": "00:00:00:00:00:00"},
     {**_ANY, "eth_type": 0x86DD, "ip_proto": 17, "udp_src": 546, "udp_dst": (546, 0xFFFE)},
@@ -100,10 +102,27 @@ LISTS: list[list[act.Action]] = [
     [act.set_field("metadata", 0), act.set_field("tun_id", 0)],
     [act.set_field("ip_dscp", 3), act.set_field("ipv4_src", "192.0.2.1")],
     [act.ct(), act.ct(zone="reg6", table=70)],
+    [act.set_field("tun_ipv6_dst", "fd00::1"), act.set_field("tun_dst", "0.0.0.0")],
+    [act.move("eth_src", "eth_dst")],
     [act.ct(commit=True, zone=5, actions=[act.set_field("ct_mark", 1)])],
     [act.ct(commit=True, zone="reg4"), act.output_register("reg4")],
     [act.conjunction(7, 0, 2), act.conjunction(0xFFFFFFFF, 2, 3)],
 ]
+
+
+_ARP_REQUEST: dict[str, Value] = {"eth_type": 0x0806, "arp_op": 1}
+#: Lists of actions with what must be matched for them.
+ANSWERS: list[tuple[dict[str, Value], list[act.Action]]] = [
+    (_ARP_REQUEST, [act.set_field("arp_op", 2), act.move("arp_sha", "arp_tha"),
+                    act.move("arp_spa", "arp_tpa"), act.set_field("arp_sha", MAC),
+                    act.set_field("arp_spa", "10.0.0.5"), act.in_port()]),
+    ({**_ND, "icmpv6_type": 135}, [act.move("ipv6_src", "ipv6_dst"),
+                                   act.set_field("ipv6_src", "fd00::5"),
+                                   act.set_field("icmpv6_type", 136),
+                                   act.set_field("nd_reserved", 0x6000_0000),
+                                   act.set_field("nd_options_type", 2)]),
+    ({**_ND, "icmpv6_type": 136}, [act.move("eth_src", "nd_tll")]),
+]  # fmt: skip
 
 
 def scene() -> list[Flow]:
@@ -116,7 +135,11 @@ def scene() -> list[Flow]:
         flow(3, 100 + n, ONE + n, actions, goto=60 if n % 2 else None, eth_type=0x0800)
         for n, actions in enumerate(LISTS)
     ]
-    return by_match + by_actions
+    answers = [
+        flow(4, 100 + n, ONE + n, actions, None, **match)
+        for n, (match, actions) in enumerate(ANSWERS)
+    ]
+    return by_match + by_actions + answers
 
 
 def words(ovs: PrivateOvs, bridge: str) -> list[str]:
