@@ -123,6 +123,11 @@ def _nova() -> Reason:
     return None if present else "nova is not in .venv/nova; tools/nova-env puts it there"
 
 
+def _neutron() -> Reason:
+    present = Path(__file__).parents[3].joinpath(".venv/neutron/stamp").exists()
+    return None if present else "neutron is not in .venv/neutron; tools/neutron-env puts it there"
+
+
 def _held_tables() -> Reason:
     from vifd.drivers import nfthold
     from vifd.drivers.nftsocket import NftSocket
@@ -141,6 +146,7 @@ _SIMPLE: dict[str, Callable[[], Reason]] = {
     "dpdk": dpdkovs.lacking,
     "vm": vm.lacking,
     "libvirt": bootable.lacking,
+    "neutron": _neutron,
     "nova": _nova,
 }
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
