@@ -1,5 +1,5 @@
 """Plug and unplug by nova's own code: through vifd-nova and vifd, and by stock os-vif with its
-privileged daemon, each on a switch of its own, one after the other.
+privileged daemon, each in a world of its own, in turns.
 
 Stock writes no flow and proves nothing. ``bench/nova.py --present 0 50 200 --rounds 10``; it takes
 .venv/nova (tools/nova-env) and writes bench/NOVA.md with ``--keep``.
@@ -11,127 +11,59 @@ import argparse
 import os
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import psutil  # noqa: E402
-
 from support import nova  # noqa: E402
-from support.nova import Compute  # noqa: E402
-from unit.docs import document, port_id  # noqa: E402
-from vifd.testing.daemon import Vifd  # noqa: E402
-from vifd.testing.netns import enter_private_netns  # noqa: E402
-from vifd.testing.sandbox import PrivateOvs  # noqa: E402
+from world import World  # noqa: E402
 
 #: Numbers of the ports that come and go, above those that are present.
 FIRST = 1000
-STOCK = {"ovs_create_tap": True, "datapath_type": "netdev"}
+WORLDS = ("nova-vifd", "nova-stock")
+Times = dict[str, list[float]]
 
 
-class Side:
-    """One way to plug, with the switch that it plugs into.
+def measure(worlds: list[World], present: list[int], rounds: int) -> dict[str, Times]:
+    """Milliseconds (of ``memory``: MiB) by what was done, in every world."""
+    found: dict[str, Times] = {}
 
-    :param bind: what the network service does before nova plugs
-    """
+    def note(what: str, world: World, value: float) -> None:
+        found.setdefault(what, {}).setdefault(world.name, []).append(value)
 
-    def __init__(self, compute: Compute, bind: Callable[[int], None], **more: Any) -> None:
-        self.compute, self.bind, self.more = compute, bind, more
-        self.present = 0
+    def plug(world: World, number: int, what: str) -> None:
+        there, returned = world.call("plug", number)
+        note(what, world, 1000 * there)
+        note(f"{what}, returns", world, 1000 * returned)
 
-    def plug(self, number: int) -> float:
-        self.bind(number)
-        return self._timed("plug", number)
-
-    def again(self, number: int) -> float:
-        """Plug a port that stands."""
-        return self._timed("plug", number)
-
-    def unplug(self, number: int) -> float:
-        return self._timed("unplug", number)
-
-    def _timed(self, what: str, number: int) -> float:
-        answer = self.compute.ask(what, number, **self.more)
-        if "error" in answer:
-            raise RuntimeError(answer["text"])
-        return float(answer["seconds"])
-
-    def fill(self, wanted: int) -> None:
-        while self.present < wanted:
-            self.present += 1
-            self.plug(self.present)
-
-    def memory(self) -> float:
-        """MiB of nova's process, and of the privileged one that it started and that left it."""
-        own = str(self.compute.log.with_suffix(".conf"))
-        every = [psutil.Process(self.compute.pid)]
-        every += [p for p in psutil.process_iter() if _is_helper(p, own)]
-        return float(sum(p.memory_full_info().pss for p in every)) / 2**20
-
-
-def _is_helper(process: psutil.Process, conf: str) -> bool:
-    try:
-        words = process.cmdline()
-    except psutil.Error:
-        return False
-    return any("privsep-helper" in word for word in words) and conf in words
-
-
-@contextmanager
-def vifd(directory: Path) -> Iterator[Side]:
-    with PrivateOvs() as ovs, Vifd(directory / "v", ovs) as daemon:
-
-        def bind(number: int) -> None:
-            body = {k: v for k, v in document(number).items() if k != "instance"}
-            daemon.call("PUT", f"/v1/ports/{port_id(number)}/network", body)
-
-        with Compute(nova.config(directory, daemon.socket)) as compute:
-            yield Side(compute, bind)
-
-
-@contextmanager
-def stock(directory: Path) -> Iterator[Side]:
-    with PrivateOvs() as ovs:
-        ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
-        conf = nova.config(directory, directory / "none", take_over="")
-        helper = f"{nova.ENVIRONMENT}/bin/privsep-helper --config-file {conf}"
-        with conf.open("a") as file:
-            file.write(f"[os_vif_ovs]\novsdb_connection = {ovs.db}\n")
-            file.write(f"[vif_plug_ovs_privileged]\nhelper_command = {helper}\n")
-        with Compute(conf) as compute:
-            yield Side(compute, lambda _number: None, details=STOCK, delegate_create=True)
-
-
-def measure(side: Side, present: list[int], rounds: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"first": side.plug(FIRST) * 1000}
-    side.unplug(FIRST)
+    for world in worlds:
+        plug(world, FIRST, "first")
+        world.call("unplug", FIRST)
     for count in present:
-        side.fill(count)
-        plugs, unplugs = [], []
+        for world in worlds:
+            world.call("fill", count, timeout=600.0)
         for number in range(FIRST, FIRST + rounds):
-            plugs.append(side.plug(number) * 1000)
-            unplugs.append(side.unplug(number) * 1000)
-        found[f"plug {count}"] = statistics.median(plugs)
-        found[f"unplug {count}"] = statistics.median(unplugs)
-    # nova-compute plugs every instance anew when it starts
-    found[f"start with {side.present}"] = 1000 * sum(
-        side.again(number) for number in range(1, side.present + 1)
-    )
-    found["memory"] = side.memory()
+            for world in worlds if number % 2 else worlds[::-1]:
+                plug(world, number, f"plug {count}")
+                note(f"unplug {count}", world, 1000 * world.call("unplug", number))
+    last = present[-1]
+    for world in worlds:
+        # nova-compute plugs every instance anew when it starts
+        took = sum(world.call("again", number) for number in range(last))
+        note(f"start with {last}", world, 1000 * took)
+        note("memory", world, world.call("memory"))
     return found
 
 
-def table(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+def table(found: dict[str, Times]) -> str:
+    """The medians side by side."""
     lines = ["| | vifd | stock os-vif | ratio |", "|---|---|---|---|"]
-    for name, value in ours.items():
+    for name, times in found.items():
         unit = "MiB" if name == "memory" else "ms"
-        other = theirs[name]
-        lines.append(f"| {name} | {value:.1f} {unit} | {other:.1f} {unit} | {value / other:.2f} |")
+        ours, theirs = (statistics.median(times[world]) for world in WORLDS)
+        lines.append(f"| {name} | {ours:.1f} {unit} | {theirs:.1f} {unit} | {ours / theirs:.2f} |")
     return "\n".join(lines)
 
 
@@ -143,17 +75,17 @@ def main() -> None:
     args = parser.parse_args()
     if not (nova.ENVIRONMENT / "stamp").exists():
         raise SystemExit("nova is not there: run tools/nova-env")
-    enter_private_netns()
-    found = []
-    for side in (vifd, stock):
-        with tempfile.TemporaryDirectory(prefix="bn-") as scratch, side(Path(scratch)) as made:
-            found.append(measure(made, args.present, args.rounds))
-    text = table(*found)
+    with ExitStack() as stack:
+        worlds = []
+        for name in WORLDS:
+            worlds.append(World(name))
+            stack.callback(worlds[-1].close)
+        text = table(measure(worlds, args.present, args.rounds))
     print(text)
     if args.keep:
         where = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-        head = f"# nova's plug, through vifd and by stock os-vif\n\n{where}; "
-        head += f"medians of {args.rounds}; all ports on one network; `memory`: nova's process and "
+        head = f"# nova's plug, through vifd and by stock os-vif\n\n{where}; medians of "
+        head += f"{args.rounds} in turns; all ports on one network; `memory`: nova's process and "
         head += "what it starts.\n\n"
         (ROOT / "bench/NOVA.md").write_text(head + text + "\n")
 

@@ -49,7 +49,7 @@ class OvsdbContract:
         assert (bridge.datapath_type, bridge.fail_mode) == ("netdev", "secure")
         assert bridge.protocols == ("OpenFlow14",)
         assert bridge.external_ids == {"vifd-bridge": "yes"}
-        assert bridge.ports == (BRIDGE,)
+        assert [row.name for row in ovsdb.ports(BRIDGE)] == [BRIDGE]
         assert ovsdb.wait_ports([BRIDGE], PATIENCE)[BRIDGE].ofport == 65534
 
     def test_an_existing_bridge_is_left_but_for_missing_protocols(self, ovsdb: Ovsdb) -> None:

@@ -28,6 +28,7 @@ from vifd.drivers.linux import (
 from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
+from vifd.openflow.reading import Reading
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
@@ -48,7 +49,6 @@ class Bridge:
     fail_mode: str
     protocols: tuple[str, ...]
     external_ids: Mapping[str, str] = field(default_factory=dict)
-    ports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,9 @@ class OpenFlow(Protocol):
 
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies, like :meth:`dump` but in one exchange."""
+
+    def read(self, bridge: str, cookies: Sequence[int]) -> Reading:
+        """The same, and how the bridge shows fragments, in that one exchange."""
 
     def max_meters(self, bridge: str) -> int:
         """How many meters a bridge may have, 0 for none."""

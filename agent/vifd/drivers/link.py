@@ -16,6 +16,9 @@ class Tap:
 
     :param alias: the mark, ``vifd:<port id>``
     :param owner: uid that may open it, ``None`` for any process with CAP_NET_ADMIN
+    :param promiscuous: made so when it is brought up. Open vSwitch does it to each of its ports;
+        where it is done, the switch's own change makes no link event, for which it would look
+        at all its ports once more
     """
 
     name: str
@@ -25,6 +28,7 @@ class Tap:
     multi_queue: bool = False
     owner: int | None = None
     group: int | None = None
+    promiscuous: bool = False
 
 
 @dataclass(frozen=True)

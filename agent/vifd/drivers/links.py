@@ -265,7 +265,13 @@ class Links:
     def _configure(
         self, taps: Sequence[Tap], outcome: Outcome, doing: str, *, up: bool | None = None
     ) -> None:
-        requests = [rtnl.set_link(t.name, mac=t.mac, mtu=t.mtu, alias=t.alias, up=up) for t in taps]
+        requests = [
+            rtnl.set_link(
+                t.name, mac=t.mac, mtu=t.mtu, alias=t.alias, up=up,
+                promiscuous=bool(up) and t.promiscuous,
+            )
+            for t in taps
+        ]  # fmt: skip
         self._request(taps, requests, outcome, doing)
 
     def _request(

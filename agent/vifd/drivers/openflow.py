@@ -20,6 +20,7 @@ from vifd.openflow import message as msg
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.monitor import Update
+from vifd.openflow.reading import Reading
 from vifd.steady import advance
 
 
@@ -70,24 +71,29 @@ class LocalOpenFlow:
 
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies, in one exchange: the switch is waited for once."""
+        return dict(self.read(bridge, cookies).flows) if cookies else {}
+
+    def read(self, bridge: str, cookies: Sequence[int]) -> Reading:
+        """The same, and how the bridge shows fragments."""
         found: dict[int, list[Flow]] = {cookie: [] for cookie in cookies}
-        if not found:
-            return found
 
         def ask(connection: Connection, deadline: float) -> tuple[int, list[Message]]:
-            first = connection.xids(len(found))
-            requests = (
+            first = connection.xids(len(found) + 1)
+            requests = [
                 msg.flow_stats_request(xid, cookie, EXACT)
                 for xid, cookie in enumerate(found, first)
-            )
-            last = first + len(found) - 1
+            ]
+            # the answer to the last request ends the exchange, and this one is never in parts
+            last = first + len(found)
+            requests.append(fragments.request(last))
             return first, _answers(connection, b"".join(requests), first, last, deadline)
 
         first, replies = self._run(bridge, ask)
         asked = list(found)
         for reply in replies:
-            found[asked[reply.xid - first]] += msg.flows(reply)
-        return found
+            if reply.type != Type.GET_CONFIG_REPLY:
+                found[asked[reply.xid - first]] += msg.flows(reply)
+        return Reading(found, fragments.config(replies).mode)
 
     def max_meters(self, bridge: str) -> int:
         """How many meters the bridge may have, 0 for none."""

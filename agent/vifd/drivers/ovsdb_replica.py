@@ -182,7 +182,7 @@ class Replica:
             return next(iter(self._rows[ROOT].values()), {})
 
     def bridge(self, name: str) -> Bridge | None:
-        """A bridge with the names of its ports."""
+        """A bridge."""
         with self._changed:
             if name not in self._bridges:
                 self._bridges[name] = self._bridge(name)
@@ -197,14 +197,12 @@ class Replica:
         row = self._row("Bridge", name)
         if row is None:
             return None
-        ports = (self._rows["Port"].get(uuid) for uuid in row.get("ports", ()))
         return Bridge(
             name=name,
             datapath_type=row.get("datapath_type") or "",
             fail_mode=row.get("fail_mode") or "",
             protocols=tuple(sorted(row.get("protocols", ()))),
             external_ids=row.get("external_ids", {}),
-            ports=tuple(sorted(port["name"] for port in ports if port)),
         )
 
     def _row(self, table: str, name: str) -> dict[str, Any] | None:

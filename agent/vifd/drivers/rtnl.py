@@ -27,7 +27,7 @@ from pyroute2.netlink import (
     NLMSG_ERROR,
 )
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK, RTMGRP_LINK
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC, IFF_UP
 
 from vifd.drivers.linkmessage import HEADER, LinkRequest, link, link_in_full, name_in
 from vifd.drivers.linkrules import NAME_BYTES
@@ -79,11 +79,13 @@ class Request:
 
 
 def _request(
-    kind: int, flags: int, *, index: int = 0, up: bool | None = None, **attributes: Any
-) -> Request:
+    kind: int, flags: int, *, index: int = 0, up: bool | None = None, promiscuous: bool = False,
+    **attributes: Any,
+) -> Request:  # fmt: skip
     """Encode a message about the device with this index, or the one that an attribute names.
 
     :param up: the administrative state to set, ``None`` to leave it
+    :param promiscuous: whether to set that; it is never cleared
     :param attributes: without those that are ``None``
     """
     message = LinkRequest()
@@ -91,6 +93,9 @@ def _request(
     message["index"] = index
     if up is not None:
         message["flags"], message["change"] = IFF_UP if up else 0, IFF_UP
+    if promiscuous:
+        message["flags"] |= IFF_PROMISC
+        message["change"] |= IFF_PROMISC
     message["attrs"] = [(k, value) for k, value in attributes.items() if value is not None]
     message.encode()
     return Request(bytes(message.data))
@@ -123,6 +128,7 @@ def set_link(
     mtu: int | None = None,
     up: bool | None = None,
     alias: str | None = None,
+    promiscuous: bool = False,
 ) -> Request:
     """Change a device."""
     values = (
@@ -132,20 +138,21 @@ def set_link(
         None if alias is None else alias.encode(),
     )
     _, *sizes = (None if value is None else len(value) for value in values)
-    first, *pieces = _shape(*sizes, up=up)
+    first, *pieces = _shape(*sizes, up=up, promiscuous=promiscuous)
     filled = zip(filter(None, values), pieces, strict=True)
     return Request(first + b"".join(chain.from_iterable(filled)))
 
 
 @lru_cache(maxsize=64)
 def _shape(
-    mac: int | None, mtu: int | None, alias: int | None, *, up: bool | None
+    mac: int | None, mtu: int | None, alias: int | None, *, up: bool | None, promiscuous: bool
 ) -> tuple[bytes, ...]:
     """An encoded change, cut where its values belong: name, MAC, MTU and alias of these lengths."""
     left = _request(
         RTM_SETLINK,
         NLM_F_ACK,
         up=up,
+        promiscuous=promiscuous,
         IFLA_IFNAME=_ANY,
         IFLA_ADDRESS=None if mac is None else b"+" * mac,
         IFLA_MTU=None if mtu is None else int.from_bytes(b"=" * mtu, sys.byteorder),

@@ -129,9 +129,10 @@ class _Reader:
         self.actions.append([])
 
     def action(self, column: int, text: str) -> None:
-        owners = [index for start, index in self.open if start < column]
-        if owners:
-            self.actions[owners[-1]].append(text)
+        for start, index in reversed(self.open):
+            if start < column:
+                self.actions[index].append(text)
+                return
 
     def finish(self) -> tuple[Hop, ...]:
         return tuple(

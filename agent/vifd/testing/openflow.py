@@ -12,6 +12,7 @@ from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
 from vifd.openflow.monitor import Event, Update
+from vifd.openflow.reading import Reading
 from vifd.testing.pipeline import Pipeline, Place
 from vifd.testing.tracking import Connections
 
@@ -88,6 +89,10 @@ class FakeOpenFlow:
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies."""
         return {cookie: self.dump(bridge, cookie) for cookie in dict.fromkeys(cookies)}
+
+    def read(self, bridge: str, cookies: Sequence[int]) -> Reading:
+        """The same, and how the bridge shows fragments."""
+        return Reading(self.dump_each(bridge, cookies), self.fragments(bridge))
 
     def max_meters(self, bridge: str) -> int:
         """How many meters the bridge may have."""

@@ -98,9 +98,7 @@ class FakeOvsdb(Faults):
     def bridge(self, name: str) -> Bridge | None:
         """See :class:`vifd.drivers.Ovsdb`."""
         with self._lock:
-            bridge = self._bridges.get(name)
-            ports = tuple(port.name for port in self.ports(name))
-            return bridge and replace(bridge, ports=ports)
+            return self._bridges.get(name)
 
     def bridges(self) -> list[str]:
         """See :class:`vifd.drivers.Ovsdb`."""

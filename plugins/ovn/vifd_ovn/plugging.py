@@ -131,7 +131,7 @@ class Plugging:
         return Tap(
             work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
             marks.alias(work.id),
-            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner,
+            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner, promiscuous=True,
         )  # fmt: skip
 
     # --- rows ---

@@ -115,7 +115,7 @@ class Plugging(PortPlugging):
         return Tap(
             work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
             marks.alias(work.id),
-            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner,
+            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner, promiscuous=True,
         )  # fmt: skip
 
     def stale(self, work: Work, _row: PortRow) -> bool:

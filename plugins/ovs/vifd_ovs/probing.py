@@ -83,7 +83,7 @@ def _facts(drivers: Drivers, settings: Settings, bridges: Bridges) -> dict[str, 
             "datapath_type": bridge.datapath_type,
             "fail_mode": bridge.fail_mode,
             "protocols": list(bridge.protocols),
-            "ports": len(bridge.ports),
+            "ports": len(drivers.ovsdb.ports(bridge.name)),
         }
     facts["bridge_mappings"] = {
         physnet: {"bridge": name, "exists": drivers.ovsdb.bridge(name) is not None,

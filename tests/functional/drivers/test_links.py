@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from pyroute2 import IPRoute, NetlinkError
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC
 
 from support.links_suite import LinksContract, a_tap, made
 from vifd.drivers import MARK, Tap, rtnl, tap
@@ -82,6 +83,14 @@ def test_the_kernel_shows_every_setting(links: Links, oracle: IPRoute) -> None:
     assert (shown["owner"], shown["group"]) == (1001, 1002)
     assert (shown["pi"], shown["persist"], shown["multi_queue"]) == (0, 1, 0)
     assert shown["type"] == 2
+
+
+@pytest.mark.parametrize("promiscuous", [True, False])
+def test_a_tap_is_promiscuous_before_it_belongs_to_a_switch(
+    links: Links, oracle: IPRoute, promiscuous: bool
+) -> None:
+    made(links.create_taps([a_tap(promiscuous=promiscuous)])["tap1"])
+    assert bool(info(oracle, "tap1")["flags"] & IFF_PROMISC) == promiscuous
 
 
 def test_a_mark_that_somebody_took_is_put_back_by_ifindex(links: Links, oracle: IPRoute) -> None:

@@ -20,6 +20,7 @@ optional = {
     "mtu": st.none() | st.integers(0, 2**32 - 1),
     "up": st.none() | st.booleans(),
     "alias": st.none() | st.text("abc:-0123456789*+=~é", min_size=1, max_size=120),
+    "promiscuous": st.booleans(),
 }
 
 
@@ -38,8 +39,9 @@ def test_a_request_says_what_was_asked(name: str, values: dict[str, Any], sequen
     assert message.get_attr("IFLA_ADDRESS") == values["mac"]
     assert message.get_attr("IFLA_MTU") == values["mtu"]
     assert message.get_attr("IFLA_IFALIAS") == values["alias"]
-    assert message["change"] == (0 if values["up"] is None else 1)
-    assert message["flags"] == (1 if values["up"] else 0)
+    promiscuous = 0x100 if values["promiscuous"] else 0
+    assert message["change"] == (0 if values["up"] is None else 1) | promiscuous
+    assert message["flags"] == (1 if values["up"] else 0) | promiscuous
 
 
 @given(

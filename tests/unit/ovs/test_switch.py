@@ -210,11 +210,11 @@ class TestProof:
         def count(*, proven):
             scene.injector.arm()
             found = scene.switch.installed(cookies_, proven=proven)
-            assert found.keys() == cookies_
-            assert {f for fs in found.values() for f in fs} == {
+            assert found.flows.keys() == cookies_
+            assert {f for fs in found.flows.values() for f in fs} == {
                 f for f in scene.flows.values() if f.cookie in cookies_
             }
-            return scene.injector.calls.count("openflow.dump_each")
+            return scene.injector.calls.count("openflow.read")
 
         scene.switch.prove([port(1)])
         return count
@@ -236,10 +236,10 @@ class TestProof:
     def test_what_it_lacks_is_read(self, scene, reads):
         scene.injector.arm()
         found = scene.switch.installed({port(1).cookie, port(2).cookie}, proven=True)
-        assert set(found[port(2).cookie]) == {
+        assert set(found.flows[port(2).cookie]) == {
             f for f in scene.flows.values() if f.cookie == port(2).cookie
         }
-        assert scene.injector.calls == ["openflow.dump_each"]
+        assert scene.injector.calls == ["openflow.read"]
 
 
 class TestFailure:

@@ -11,6 +11,7 @@ from vifd.testing import packet
 from vifd.testing.pipeline import Journey, Pipeline
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.ports import Gate, SwitchPort, switch_port
+from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.target import Target
 from vifd_ovs.bridge.wiring import OvsWiring, segment_of
 
@@ -44,7 +45,7 @@ class World:
 
     def __init__(self, ports: Iterable[SwitchPort], *, ours: bool = True) -> None:
         self.ports = {p.id: p for p in ports}
-        self.target = Target(self.ports, ours, {PATCH: UPLINK})
+        self.target = Target(Roster(self.ports), ours, {PATCH: UPLINK})
         self.flows = list(self.target.all())
         self.pipeline = Pipeline({BRIDGE: self.flows})
 

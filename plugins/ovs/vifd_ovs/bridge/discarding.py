@@ -129,7 +129,7 @@ def _bridge(inventory: Inventory, marked: Marked) -> Failed:
     there = ovsdb.bridge(marked.name)
     if there is None:
         return {}
-    standing = [name for name in there.ports if name != marked.name]
+    standing = [row.name for row in ovsdb.ports(marked.name) if row.name != marked.name]
     if marks.BRIDGE not in there.external_ids or standing:
         problem = f"{', '.join(standing[:3])} is on it" if standing else "its mark is gone"
         return {marked.key: changed(marked, problem)}

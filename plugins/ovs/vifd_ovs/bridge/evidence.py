@@ -9,6 +9,7 @@ from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
 from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import WHOLE_HEADERS
+from vifd.openflow.reading import Reading
 from vifd.plugin import packing
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
@@ -128,9 +129,7 @@ class FlowReader:
         self._interim = interim
         self._target = switch.wanted(ports)
         self._cookies = touched(ports.values())[0]
-        self._read: dict[int, list[Flow]] | VifError | None = None
-        self._secured = any(port.secured for port in ports.values())
-        self._shown = ""
+        self._read: Reading | VifError | None = None
         self._shared: dict[int, Evidence] = {}
         #: ids of the ports that were found open
         self.passing: set[str] = set()
@@ -157,19 +156,21 @@ class FlowReader:
         """How the bridge shows fragments, where it matters; read with the flows."""
         if not port.secured:
             return []
-        return [fact("flows.fragments", self._shown, WHOLE_HEADERS, "openflow")]
+        return [fact("flows.fragments", self._reading().fragments, WHOLE_HEADERS, "openflow")]
 
     def _installed(self, cookie: int) -> list[Flow]:
         """One reading for all; one that failed is not repeated for every port."""
+        return self._reading().flows[cookie]
+
+    def _reading(self) -> Reading:
         if self._read is None:
             try:
-                self._shown = self._switch.fragments() if self._secured else ""
                 self._read = self._switch.installed(self._cookies, proven=self._interim)
             except VifError as error:
                 self._read = error
         if isinstance(self._read, VifError):
             raise self._read
-        return self._read[cookie]
+        return self._read
 
     def _once(self, cookie: int, name: str, wanted: Callable[[], Iterable[Flow]]) -> Evidence:
         if cookie not in self._shared:

@@ -8,6 +8,7 @@ from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd_ovs.bridge.ports import switch_port
+from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.target import Target
 from vifd_ovs.bridge.wiring import OvsWiring
 
@@ -36,4 +37,4 @@ def _flows() -> Iterable[Flow]:
             segmentation_id=segment.segmentation_id, patch=_PATCH if vlan else "", plugged=True,
         )  # fmt: skip
         ports[attachment.id] = switch_port(attachment, wiring, opened=opened)
-    return Target(ports, ours=True, uplinks={_PATCH: 100}).all()
+    return Target(Roster(ports), ours=True, uplinks={_PATCH: 100}).all()

@@ -166,6 +166,8 @@ def to_uplink(network: Network) -> bytes:
 
 def _shared(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
     """MACs that cannot be told to belong to one port alone, with the ports that may use them."""
+    if len({m.mac for m in members}) == len(members) and all(len(m.allowed) == 1 for m in members):
+        return {}  # nobody may use another MAC than its own, and all differ
     holders: dict[str, set[int]] = {}
     foreign: set[str] = set()
     for member in members:

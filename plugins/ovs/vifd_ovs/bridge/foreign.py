@@ -59,11 +59,12 @@ def _networks(rows: Iterable[PortRow]) -> dict[tuple[object, ...], int]:
     found: dict[tuple[object, ...], set[int]] = {}
     holders: dict[int, set[tuple[object, ...]]] = {}
     for row in rows:
-        names = marks.wiring_of(row) if marks.PORT in row.external_ids else None
-        if names is not None and names.network_id and 0 < names.tag < NOWHERE:
-            network = (names.network_id, *names.segment)
-            found.setdefault(network, set()).add(names.tag)
-            holders.setdefault(names.tag, set()).add(network)
+        if marks.PORT not in row.external_ids:
+            continue
+        network, tag = marks.network_of(row)
+        if network[0] and 0 < tag < NOWHERE:
+            found.setdefault(network, set()).add(tag)
+            holders.setdefault(tag, set()).add(network)
     return {
         network: tag
         for network, tags in found.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -141,22 +142,41 @@ def wiring_of(row: PortRow) -> OvsWiring:
     """
     ids = row.external_ids
     tag = ids.get(TAG, "")
-    kind, physical, number = [*ids.get(SEGMENT, "").split("/"), "", "", ""][:3]
+    network_type, physical, number = _segment(ids.get(SEGMENT, ""))
     return OvsWiring(
         bridge=row.bridge,
         ofport=row.ofport_request or row.ofport or 0,
-        tag=int(tag) if tag.isdecimal() else row.tag or 0,
+        tag=_local_vlan(row),
         port_tag=(0 if row.tag == NOWHERE else row.tag or 0) if tag else None,
         generation=_number(ids.get(GENERATION, "")),
         network_id=ids.get(NETWORK, ""),
-        network_type=kind or "local",
-        physical_network=physical or None,
-        segmentation_id=int(number) if number.isdecimal() else None,
+        network_type=network_type,
+        physical_network=physical,
+        segmentation_id=number,
         interface_type=row.type,
         socket=row.options.get("vhost-server-path", ""),
         plugged=True,
         before=before_of(ids),
     )
+
+
+def network_of(row: PortRow) -> tuple[tuple[object, ...], int]:
+    """A port's network with its segment, and its local VLAN id, as its row tells them: the part of
+    :func:`wiring_of` that is asked of every port of a bridge."""
+    ids = row.external_ids
+    return (ids.get(NETWORK, ""), *_segment(ids.get(SEGMENT, ""))), _local_vlan(row)
+
+
+def _local_vlan(row: PortRow) -> int:
+    tag = row.external_ids.get(TAG, "")
+    return int(tag) if tag.isdecimal() else row.tag or 0
+
+
+@lru_cache(maxsize=1024)
+def _segment(text: str) -> tuple[str, str | None, int | None]:
+    """Network type, physical network and segmentation id."""
+    kind_, physical, number = [*text.split("/"), "", "", ""][:3]
+    return kind_ or "local", physical or None, int(number) if number.isdecimal() else None
 
 
 def kind(interface_type: str) -> str:

@@ -1,8 +1,10 @@
-"""Unplug: close, switch port, flows, and what the plugin made besides.
+"""Unplug: close, switch port, what the plugin made besides, flows.
 
 The order avoids two races: the guard flow stays until the port has left the switch, so that on a
 bridge of others no frame of the guest meets their flows; and a port number is free for another port
-only once its flows are gone, because names are given on the same lane that removes.
+only once its flows are gone, because names are given on the same lane that removes. The device goes
+while the switch is at work on its port: each takes longer than all the rest, and whoever asks the
+switch for flows waits for that work.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def unplug(
     """Remove the ports of a batch. What is gone already is no error; a port of which something is
     left says so, and can be removed again.
 
-    :param rest: takes away what is neither a row nor a flow, last
+    :param rest: takes away what is neither a row nor a flow
     :param ends: what the rows stand on, so that one that another program made anew is known
     """
     batch = Batch.of(items)
@@ -54,8 +56,8 @@ def unplug(
 
     batch.together("flows", lambda chosen: flows(chosen, gate=Gate.GUARDED))
     batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen, ends))
-    batch.together("flows", lambda chosen: flows(chosen, gate=None))
     batch.together("device", rest)
+    batch.together("flows", lambda chosen: flows(chosen, gate=None))
     batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
     return batch
 

@@ -65,6 +65,8 @@ class Straying:
 
     def beside(self, ports: Mapping[str, SwitchPort]) -> dict[str, SwitchPort]:
         """The strays beside these ports, by id."""
+        if not self._strays:
+            return {}
         numbers = {port.ofport for port in ports.values()}
         there = (stray.port for stray in self._strays.values())
         return {p.id: p for p in there if p.id not in ports and p.ofport not in numbers}

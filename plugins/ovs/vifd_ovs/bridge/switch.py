@@ -16,13 +16,14 @@ from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
-from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import WHOLE_HEADERS
+from vifd.openflow.reading import Reading
 from vifd.plugin import Host
 from vifd_ovs.bridge import cookies, marks, tenancy, wiring
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.straying import Straying
 from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
 
@@ -39,7 +40,7 @@ class _Proof:
     """What was read back, and the state of the switch before that."""
 
     state: tuple[int, int] = (-1, -1)
-    flows: dict[int, list[Flow]] = field(default_factory=dict)
+    reading: Reading = field(default_factory=lambda: Reading({}, ""))
 
     def stands(self, state: tuple[int, int]) -> bool:
         return self.state == state
@@ -58,7 +59,7 @@ class Switch:
         self._careful = host.careful
         self._identity = host.identity
         self._lock = threading.RLock()
-        self._ports: dict[str, SwitchPort] = {}
+        self._ports = Roster()
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
         self._strays = Straying(bridge, host)
@@ -141,7 +142,7 @@ class Switch:
             if lost:
                 self.apply(dict.fromkeys(lost))
             strayed = self._strays.drop(asked)
-            everyone = {**self._ports, **self._strays.beside(self._ports)}
+            everyone = self._ports.changed(self._strays.beside(self._ports))
             alive, tags = touched(everyone.values())
             gone = sorted(asked - (alive if tags else set()))
             if gone:
@@ -174,30 +175,27 @@ class Switch:
         """Another open port of the same network, if there is one."""
         with self._lock:
             self._load()
-            others = (p for p in self._ports.values() if p.tag == port.tag and p.is_open)
+            others = (p for p in self._ports.members(port.tag) if p.is_open)
             return next((p for p in others if p.id != port.id), None)
 
     # --- reading back ---
 
-    def installed(
-        self, cookies_: Collection[int], *, proven: bool = False
-    ) -> dict[int, list[Flow]]:
-        """The flows of each of these cookies as the switch has them.
+    def installed(self, cookies_: Collection[int], *, proven: bool = False) -> Reading:
+        """The flows of each of these cookies as the switch has them, and how it shows fragments.
 
         :param proven: what :meth:`prove` read need not be read again, once, where nothing was sent
             and the connection held since
         """
-        known: dict[int, list[Flow]] = {}
+        known = Reading({}, "")
         if proven:
             proof, self._proof = self._proof, _Proof()
-            known = proof.flows if proof.stands(self._state()) else {}
-        found = {cookie: known[cookie] for cookie in cookies_ if cookie in known}
-        missing = [cookie for cookie in cookies_ if cookie not in known]
-        return found | (self._drivers.openflow.dump_each(self.bridge, missing) if missing else {})
-
-    def fragments(self) -> str:
-        """How the bridge shows fragments to its flows."""
-        return self._drivers.openflow.fragments(self.bridge)
+            known = proof.reading if proof.stands(self._state()) else known
+        found = {cookie: known.flows[cookie] for cookie in cookies_ if cookie in known.flows}
+        missing = [cookie for cookie in cookies_ if cookie not in found]
+        if not missing:
+            return Reading(found, known.fragments)
+        more = self._drivers.openflow.read(self.bridge, missing)
+        return Reading({**found, **more.flows}, more.fragments)
 
     def _state(self) -> tuple[int, int]:
         """Changes with everything that may change our flows, but for other hands."""
@@ -208,7 +206,7 @@ class Switch:
         with self._lock:
             self._load()
             self._look()
-            return self._target({**self._ports, **ports})
+            return self._target(self._ports.changed(ports))
 
     def prove(self, ports: Iterable[SwitchPort]) -> dict[str, BackendError]:
         """Read the flows of ports back, and with them those of their networks and of the bridge;
@@ -219,7 +217,7 @@ class Switch:
         installed = self.installed(touched(ports)[0] if ports else ())
         self._proof = _Proof(state, installed)
         for port in ports:
-            have = by_cookie(installed[port.cookie])
+            have = by_cookie(installed.flows[port.cookie])
             todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
             if todo:
                 failed[port.id] = self._unlike(todo)
@@ -241,22 +239,20 @@ class Switch:
         """Take ports from the ledger that did not pass through this object: after a restart."""
         if self._loaded:
             return
+        found: dict[str, SwitchPort] = {}
         for port_id, entry in self._ledger().items():
             names = wiring.read_if(entry.wiring)
             known = port_id in self._ports or port_id in self._removed
             if names is None or not names.plugged or names.bridge != self.bridge or known:
                 continue
-            self._ports[port_id] = switch_port(entry.attachment, names, opened=entry.open)
+            found[port_id] = switch_port(entry.attachment, names, opened=entry.open)
+        self._ports = self._ports.changed(found)
         self._loaded = True
 
     def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
-        for port_id, port in changes.items():
-            if port is None:
-                self._ports.pop(port_id, None)
-                self._removed.add(port_id)
-            else:
-                self._ports[port_id] = port
-                self._removed.discard(port_id)
+        self._ports = self._ports.changed(changes)
+        self._removed |= {port_id for port_id, port in changes.items() if port is None}
+        self._removed -= {port_id for port_id, port in changes.items() if port is not None}
         if len(self._removed) > _REMEMBERED:
             self._removed &= self._ledger().keys()
 
@@ -273,21 +269,21 @@ class Switch:
             return
         self._strays.find(by_cookie(dump), self._ports, generation)
 
-    def _target(self, ports: Mapping[str, SwitchPort]) -> Target:
-        return self._of({**ports, **self._strays.beside(ports)})
+    def _target(self, ports: Roster) -> Target:
+        return self._of(ports.changed(self._strays.beside(ports)))
 
-    def _of(self, ports: Mapping[str, SwitchPort]) -> Target:
+    def _of(self, ports: Roster) -> Target:
         ovsdb = self._drivers.ovsdb
         bridge = ovsdb.bridge(self.bridge)
         if bridge is None:
             return Target(ports)
         uplinks = {}
-        for name in {p.patch for p in ports.values() if p.patch}:
+        for name in ports.patches():
             row = ovsdb.port(name)
             if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
                 uplinks[name] = row.ofport or 0
         ours = marks.BRIDGE in bridge.external_ids
-        shared = {p.port_tag for p in ports.values() if p.port_tag is not None}
+        shared = ports.port_tags()
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         return Target(ports, ours, uplinks, {vlan: neighbours(rows, vlan) for vlan in shared})
 
@@ -342,7 +338,7 @@ class Switch:
         else:
             target = self._target(self._ports)
             scope, tags = touched(ports)
-            for cookie, have in self.installed(self._doubtful(ports, reread)).items():
+            for cookie, have in self.installed(self._doubtful(ports, reread)).flows.items():
                 self._installed.pop(cookie, None)
                 self._installed |= by_cookie(have)
             known = {p.id for p in ports if p is not None and p.id in self._ports}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from vifd.openflow.flow import Flow
 from vifd_ovs.bridge import cookies, flows
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.roster import Roster
 
 #: The flows of one cookie, by what makes them the same entry of the switch.
 Entries = dict[tuple[int, int, bytes], Flow]
@@ -24,22 +26,23 @@ class Target:
     :param neighbours: ports of others, by the VLAN of the bridge that they share with ours
     """
 
-    ports: Mapping[str, SwitchPort]
+    ports: Roster
     ours: bool = False
     uplinks: Mapping[str, int] = field(default_factory=dict)
     neighbours: Mapping[int, Neighbours] = field(default_factory=dict)
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
-        members = [p for p in self.ports.values() if p.tag == tag]
-        if not members:
+        members = self.ports.networks.get(tag)
+        if members is None:
             return []
-        first = members[0]
-        shared = next((p.port_tag for p in members if p.port_tag is not None), None)
+        first, shared = next(iter(members.ports.values())), members.port_tag
         others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
-        others = others.without({p.ofport for p in self.ports.values()})
+        if others:
+            others = others.without({p.ofport for p in self.ports.values()})
         network = Network(tag, first.segment, self.uplinks.get(first.patch), others)
-        return flows.network_flows(network, members)
+        # A change of one port asks for these flows five times, and changes them once.
+        return members.flood.flows(network, partial(flows.network_flows, network))
 
     def bridge(self) -> list[Flow]:
         """The flows of the bridge itself."""
@@ -60,7 +63,7 @@ class Target:
         :param port_ids: whose own flows; those of all ports by default
         """
         chosen = self.ports if port_ids is None else port_ids
-        return self.of(chosen, {p.tag for p in self.ports.values()})
+        return self.of(chosen, self.ports.networks)
 
 
 def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:

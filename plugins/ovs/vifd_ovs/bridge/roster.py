@@ -1,0 +1,125 @@
+"""The ports of a bridge, sorted by network, so that a change costs what it changes.
+
+Everything here is a value: a change gives a new one that shares with the old what did not change.
+So who reads while another lane changes a port reads what was true when it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+
+from vifd.openflow.flow import Flow
+from vifd_ovs.bridge.ports import SwitchPort
+
+
+class Flood:
+    """The ports of a network that its frames are sent to, and flows that were made for them.
+
+    :param ports: in the order of their numbers
+    """
+
+    def __init__(self, ports: Collection[SwitchPort] = ()) -> None:
+        self.ports = tuple(sorted(ports, key=lambda port: port.ofport))
+        self._made: dict[Hashable, list[Flow]] = {}
+
+    def flows(
+        self, beside: Hashable, make: Callable[[Collection[SwitchPort]], list[Flow]]
+    ) -> list[Flow]:
+        """What ``make`` makes of the ports; made once.
+
+        :param beside: everything else that the flows depend on
+        """
+        made = self._made.get(beside)
+        if made is None:
+            self._made = {beside: (made := make(self.ports))}
+        return made
+
+
+class Members:
+    """The ports of one network.
+
+    :ivar flood: those that receive; the same object as long as these are the same
+    :ivar patches: the ways to its physical network
+    :ivar port_tag: the VLAN of the bridge that it shares with ports of others, if any
+    """
+
+    def __init__(self, ports: dict[str, SwitchPort], flood: Flood | None = None) -> None:
+        self.ports = ports
+        self.flood = flood or Flood([port for port in ports.values() if port.receives])
+        self.patches = frozenset(port.patch for port in ports.values())
+        tags = (port.port_tag for port in ports.values())
+        self.port_tag = next((tag for tag in tags if tag is not None), None)
+
+    def changed(self, changes: Mapping[str, SwitchPort | None]) -> Members:
+        """With these ports as they are now; ``None`` for those that are gone from it."""
+        ports, same = dict(self.ports), True
+        for port_id, port in changes.items():
+            before = ports.pop(port_id, None)
+            same = same and not _receives(before) and not _receives(port)
+            if port is not None:
+                ports[port_id] = port
+        return Members(ports, self.flood if same else None)
+
+
+def _receives(port: SwitchPort | None) -> bool:
+    return port is not None and port.receives
+
+
+class Roster(Mapping[str, SwitchPort]):
+    """The ports of a bridge by id.
+
+    :ivar networks: their networks by local VLAN id
+    """
+
+    def __init__(self, ports: Mapping[str, SwitchPort] | None = None) -> None:
+        self._ports: dict[str, SwitchPort] = {}
+        self.networks: dict[int, Members] = {}
+        if ports:
+            self._put(ports)
+
+    def __getitem__(self, port_id: str) -> SwitchPort:
+        return self._ports[port_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
+
+    def changed(self, changes: Mapping[str, SwitchPort | None]) -> Roster:
+        """With these ports as they are now; ``None`` for those that are gone."""
+        differing = {i: port for i, port in changes.items() if self._ports.get(i) != port}
+        if not differing:
+            return self
+        made = Roster()
+        made._ports, made.networks = dict(self._ports), dict(self.networks)
+        made._put(differing)
+        return made
+
+    def members(self, tag: int) -> Collection[SwitchPort]:
+        """The ports of a network."""
+        known = self.networks.get(tag)
+        return known.ports.values() if known is not None else ()
+
+    def patches(self) -> set[str]:
+        """The ways to physical networks that any port takes."""
+        return {name for network in self.networks.values() for name in network.patches if name}
+
+    def port_tags(self) -> set[int]:
+        """The VLANs of the bridge that ports share with those of others."""
+        tags = (network.port_tag for network in self.networks.values())
+        return {tag for tag in tags if tag is not None}
+
+    def _put(self, changes: Mapping[str, SwitchPort | None]) -> None:
+        by_tag: dict[int, dict[str, SwitchPort | None]] = {}
+        for port_id, port in changes.items():
+            before = self._ports.pop(port_id, None)
+            if before is not None:
+                by_tag.setdefault(before.tag, {})[port_id] = None
+            if port is not None:
+                by_tag.setdefault(port.tag, {})[port_id] = self._ports[port_id] = port
+        for tag, differing in by_tag.items():
+            present = self.networks.get(tag) or Members({})
+            self.networks[tag] = present.changed(differing)
+            if not self.networks[tag].ports:
+                del self.networks[tag]
