@@ -11,13 +11,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from vifd import limits
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Pauses before a thread is begun anew, in seconds; the last one stays.
 PAUSES = (0.05, 0.2, 1.0, 5.0, 10.0)
@@ -118,6 +121,18 @@ def advance() -> None:
     thread = threading.current_thread()
     if isinstance(thread, Steady):
         thread.advanced = time.monotonic()
+
+
+def settle(future: Future[T], work: Callable[[], T]) -> None:
+    """Let a future have what comes of work, also what it raised; who waited may have gone."""
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it is the caller's
+        with suppress(InvalidStateError):
+            future.set_exception(error)
+    else:
+        with suppress(InvalidStateError):
+            future.set_result(result)
 
 
 def problems() -> list[str]:

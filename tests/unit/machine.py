@@ -73,7 +73,7 @@ class Machine:
         self.engine.tick()
         lanes = self.engine.lanes.values()
         resting = all(lane.busy is None and not lane.waiting for lane in lanes)
-        return resting and not self.engine._retries.pending and not self.engine.tickets.waiting
+        return resting and not self.engine.retries.pending and not self.engine.tickets.waiting
 
     def names(self) -> list[str]:
         return [e.event for e in self.agent.events(0) if e.port]

@@ -206,12 +206,12 @@ def test_a_refused_port_leaves_no_trace(machine: Machine) -> None:
 
 def test_an_unavailable_plugin_refuses_and_comes_back(machine: Machine) -> None:
     machine.backend.health = Probe(Health.UNAVAILABLE, ["ovsdb cannot be reached"])
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].health is Health.UNAVAILABLE)
     with pytest.raises(errors.PluginUnhealthy, match="ovsdb cannot be reached"):
         machine.plug(document(1))
     machine.backend.health = Probe(Health.READY)
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].health is Health.READY)
     assert machine.plug(document(1)).phase is Phase.LIVE
 

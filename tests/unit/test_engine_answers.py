@@ -463,7 +463,7 @@ def test_a_host_that_cannot_be_read_yet_is_read_later(machine: Machine) -> None:
     machine.backend.faults.clear()
 
     def back() -> bool:
-        machine.engine.probe_all()
+        machine.engine.lanes.probe_all()
         return port_id(1) in machine.journal.records()
 
     until(back)

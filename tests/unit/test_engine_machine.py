@@ -191,7 +191,7 @@ class Host(RuleBasedStateMachine):
         self.machine.engine.tick()
 
     def look_at_all(self) -> None:
-        self.machine.engine.probe_all()
+        self.machine.engine.lanes.probe_all()
         self.machine.engine.again(self.machine.journal.records())
 
     def rest(self) -> None:

@@ -230,7 +230,7 @@ def bindings(path: Path) -> Codes:
         for changes in asked:
             yield code_of(lambda c=changes: made.plug(document(2, **c)))  # type: ignore[misc]
         made.backend.health = Probe(Health.UNAVAILABLE, ["the switch is away"])
-        made.engine.probe_all()
+        made.engine.lanes.probe_all()
         until(lambda: made.engine.probes["fake"].health is Health.UNAVAILABLE)
         yield code_of(lambda: made.plug(document(3)))
 
@@ -287,7 +287,7 @@ def offers(path: Path) -> Codes:
         text = made.agent.offers.submit(wanted, None, "1.0").result(WAIT).token
         claims = {port_id(1): token.read(text, "query.token")}
         made.backend.health = Probe(Health.UNAVAILABLE, ["gone"])
-        made.engine.probe_all()
+        made.engine.lanes.probe_all()
         until(lambda: made.engine.probes["fake"].health is Health.UNAVAILABLE)
         ticket = made.agent.plug([decode(document(1))], "r", claims)[0]
         yield code_of(lambda: ticket.done.result(WAIT))

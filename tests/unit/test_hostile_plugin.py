@@ -137,10 +137,10 @@ def exercise(machine: Two) -> None:
         if ticket is not None:
             assert ticket.done.exception(WAIT) is None or ticket.done.exception(WAIT)
     machine.engine.lanes.probe("bad")
-    machine.engine.reconnected("br")
+    machine.engine.lanes.reconnected("br")
     for future in (
-        machine.engine.inspect("bad"), agent.explainer.explain(port_id(1))
-        if machine.journal.get(port_id(1)) else machine.engine.inspect("bad"),
+        machine.engine.lanes.inspect("bad"), agent.explainer.explain(port_id(1))
+        if machine.journal.get(port_id(1)) else machine.engine.lanes.inspect("bad"),
         agent.check(port_id(1), "r"), agent.releases.give_back(port_id(1), "r").done,
         agent.unplug([port_id(1)], "r")[0].done,
     ):  # fmt: skip

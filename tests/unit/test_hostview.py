@@ -38,7 +38,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     journal = Journal.open(tmp_path / "journal.db")
     plugin = FakePlugin(FakeBackend())
     engine = Engine({"fake": plugin}, journal, Metrics())
-    host = HostCapabilities([Networks(engine.probed_plugins, engine.adverts)], patience=1)
+    host = HostCapabilities([Networks(engine.probes.answered, lambda: engine.adverts)], patience=1)
     engine.hooks.health_changed = lambda: host.suspect("plugins")
     scene = Scene(engine, plugin, HostView(engine, host, lambda: {"more": 1}, patience=0.2))
     plugin.probe = scene.probe  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ def reaching(*, up: bool, mtu: int = 1500) -> Probe:
 
 def probed(machine: Machine, health: Probe) -> None:
     machine.backend.health = health
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"] == health)
 
 

@@ -103,7 +103,7 @@ def test_a_token_takes_what_was_offered_and_is_then_spent(machine: Machine) -> N
     assert record.selection is not None
     assert record.selection.asked
     machine.backend.health = Probe(Health.READY, facts={"bridge": "br-new"})
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].facts)
     again = put(machine, text)
     assert again.done.result(WAIT).revision == record.revision, "repeating the call is no error"
@@ -112,7 +112,7 @@ def test_a_token_takes_what_was_offered_and_is_then_spent(machine: Machine) -> N
 def test_a_token_is_stale_once_the_host_has_changed(machine: Machine) -> None:
     text = ask(machine).token
     machine.backend.health = Probe(Health.READY, facts={"bridge": "br-new"})
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].facts)
     with pytest.raises(errors.TokenStale) as caught:
         put(machine, text).accepted.result(WAIT)
@@ -278,12 +278,12 @@ def test_a_vendor_s_own_reason_about_the_guest(several: Several) -> None:
 )
 def test_a_probe_that_answers_nonsense_is_as_good_as_none(machine: Machine, answer: Any) -> None:
     machine.backend.health = answer
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].health is Health.UNAVAILABLE)
     (reason,) = machine.engine.probes["fake"].reasons
     assert reason.startswith("its probe failed")
     machine.backend.health = Probe(Health.READY)
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"].health is Health.READY)
     machine.plug(document(1))
 
@@ -368,6 +368,7 @@ class ResultSink:
     def choose(self, doc: Document, claims: token.Claims | None = None) -> Any:
         return self.negotiator.choose(doc.attachment, claims)
 
+    @property
     def adverts(self) -> Any:
         return self.negotiator.adverts
 

@@ -136,11 +136,11 @@ def test_a_switch_that_came_back_is_told_to_the_plugin_unless_nothing_shall_be_r
 
     machine.plugin.reconnected = reconnected  # type: ignore[method-assign]
     with caplog.at_level(logging.WARNING):
-        machine.engine.reconnected("br-int")
+        machine.engine.lanes.reconnected("br-int")
         until(lambda: told == ["br-int"])
         assert machine.plug(document(1)).phase is Phase.LIVE, "the lane goes on"
     assert "gone again" in caplog.text
     machine.engine.configure(Settings(repair=False))
-    machine.engine.reconnected("br-int")
+    machine.engine.lanes.reconnected("br-int")
     assert machine.plug(document(2)).phase is Phase.LIVE
     assert told == ["br-int"]

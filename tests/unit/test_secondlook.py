@@ -64,7 +64,7 @@ def looks(machine: Machine) -> Iterator[Looks]:
 
 def fall_ill(machine: Machine) -> None:
     machine.backend.health = ILL
-    machine.engine.probe_all()
+    machine.engine.lanes.probe_all()
     until(lambda: machine.engine.probes["fake"] == ILL)
 
 

@@ -180,7 +180,7 @@ class Sides(RuleBasedStateMachine):
         self.machine.engine.tick()
         lanes = self.machine.engine.lanes.values()
         busy = any(lane.busy is not None or lane.waiting for lane in lanes)
-        return not busy and not self.machine.engine._retries.pending
+        return not busy and not self.machine.engine.retries.pending
 
     def taken(self, ticket: Ticket) -> bool:
         """Whether what was said is on disk; one that waits for the end of a removal will be."""

@@ -153,7 +153,7 @@ def test_flows_of_others_count_where_they_are_in_our_way_and_not_all_the_time(
 
 def test_a_bridge_that_comes_back_is_told_to_the_plugins(scene: Scene) -> None:
     told: list[str] = []
-    scene.engine.reconnected = told.append  # type: ignore[method-assign, assignment]
+    scene.engine.lanes.reconnected = told.append  # type: ignore[method-assign, assignment]
     scene.callbacks["openflow"]("br-int", True)
     assert told == []
     scene.callbacks["openflow"]("br-int", False)

@@ -136,7 +136,7 @@ class Agent:
     def _admitted(self, name: str, plugin: VifPlugin) -> dict[str, Any]:
         probe = self._engine.probes[name]
         lane = self._engine.lanes[name]
-        advert = self._engine.adverts()[name]
+        advert = self._engine.adverts[name]
         busy = lane.busy
         return {
             "version": plugin.plugin_version,
@@ -167,20 +167,20 @@ class Agent:
             reason = "; ".join(self._engine.probes[name].reasons)
             facts = {"plugin": name, "reason": reason}
             raise errors.PluginUnhealthy(facts=facts, stage="plugin")
-        return self._engine.inspect(name)
+        return self._engine.lanes.inspect(name)
 
     def ports(self) -> list[PortRecord]:
-        return [self._engine.shown(r) for _, r in sorted(self._journal.records().items())]
+        return [self._engine.unwritten.shown(r) for _, r in sorted(self._journal.records().items())]
 
     def port(self, port_id: str) -> PortRecord:
         record = self._journal.get(port_id)
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return self._engine.shown(record)
+        return self._engine.unwritten.shown(record)
 
     def enforcement(self, record: PortRecord) -> list[Enforcement]:
         """See :meth:`vifd.api.backend.Backend.enforcement`."""
-        advert = self._engine.adverts().get(record.plugin) or Advert(vif_types=())
+        advert = self._engine.adverts.get(record.plugin) or Advert(vif_types=())
         wanted, vif_type = record.doc.attachment, record.vif_type
         found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
         return enforcement.as_made(found, record.vif)
@@ -292,7 +292,7 @@ class Agent:
     @property
     def hostname(self) -> str:
         """See :meth:`vifd.api.backend.Backend.hostname`."""
-        return self._engine.hostname
+        return self._engine.settings.hostname
 
     def set_role(self, port_id: str, role: Role, request_id: str) -> Ticket:
         ticket = Ticket(port_id, request_id)

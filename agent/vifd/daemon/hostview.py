@@ -61,7 +61,7 @@ class HostView:
         :param emulator: the QEMU binary; found if empty
         """
         found = survey.sources(
-            drivers, hypervisor, engine.probed_plugins, engine.adverts, emulator=emulator
+            drivers, hypervisor, engine.probes.answered, lambda: engine.adverts, emulator=emulator
         )
         capabilities = HostCapabilities(found)
         survey.subscribe(capabilities, drivers, hypervisor)
@@ -117,7 +117,7 @@ class HostView:
                 source["name"] for source in self._capabilities.sources()
                 if source["name"] != PLUGINS
             )  # fmt: skip
-            concurrent.futures.wait(self._engine.probe_now(), self._patience)
+            concurrent.futures.wait(self._engine.lanes.probe_now(), self._patience)
             others.result()
             self._capabilities.refresh([PLUGINS]).result()
             answer = self.show()

@@ -76,7 +76,7 @@ class Adoption:
             for name, plugin in self.engine.plugins.items()
             if type(plugin).claim is not VifPlugin.claim
             and wanted in (None, "", name)
-            and (not kind or kind in self.engine.adverts()[name].vif_types)
+            and (not kind or kind in self.engine.adverts[name].vif_types)
         ]
 
     def _ask(

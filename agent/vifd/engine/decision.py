@@ -53,6 +53,7 @@ class Plugins(Protocol):
 
     def choose(self, doc: Document, claims: Claims | None = None) -> Choice: ...
 
+    @property
     def adverts(self) -> Mapping[str, Advert]: ...
 
     def objections(self, present: PortRecord, doc: Document) -> list[errors.VifError]: ...
@@ -238,7 +239,7 @@ class Decider:
             raise missing
 
     def _missing(self, present: PortRecord) -> errors.PluginMissing | None:
-        adverts = self._plugins.adverts()
+        adverts = self._plugins.adverts
         if present.plugin in adverts:
             return None
         facts = {"wanted": present.plugin, "have": list(adverts)}
@@ -273,8 +274,8 @@ class Decider:
         """The record of a port that is to be made."""
         choice = self._plugins.choose(doc, request.claims)
         if not choice.plugin:
-            raise refusal_of(choice, doc.attachment, self._plugins.adverts())
-        if choice.vif_type != self._plugins.adverts()[choice.plugin].vif_types[0]:
+            raise refusal_of(choice, doc.attachment, self._plugins.adverts)
+        if choice.vif_type != self._plugins.adverts[choice.plugin].vif_types[0]:
             # the plugin would take its first by itself
             doc = doc.with_vif_type(choice.vif_type)
         return PortRecord(
@@ -318,7 +319,7 @@ class Decider:
 
     def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
         """The differences that a plugged port cannot take."""
-        advert = self._plugins.adverts().get(present.plugin)
+        advert = self._plugins.adverts.get(present.plugin)
         in_place = advert.in_place if advert else frozenset()
         if present.doc.attachment.instance is None:
             # a port that was made before anybody used it

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -33,9 +32,8 @@ from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.secondlook import SecondLook
 from vifd.negotiation.token import Claims
-from vifd.plugin import Advert, Health, Probe, VifPlugin
+from vifd.plugin import Health, Probe, VifPlugin
 from vifd.plugin.guarded import guarded
-from vifd.plugin.inspection import Inspection
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
@@ -67,16 +65,16 @@ class Engine:
         self.probes = Probes(self.plugins)
         #: held while names are chosen and written
         self.naming = threading.Lock()
-        self._adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
+        self.adverts = {name: plugin.describe() for name, plugin in self.plugins.items()}
         self.negotiator = Negotiator(
-            self.plugins, self._adverts, self._health, self.journal.get,
+            self.plugins, self.adverts, self._health, self.journal.get,
             inventory=lambda: self.hooks.inventory(),
         )  # fmt: skip
         self.negotiator.terms = self.settings.terms
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator, self.intake.early.wait)
-        self._retries = Retries()
-        self._recovery = Recovery(
+        self.retries = Retries()
+        self.recovery = Recovery(
             self.plugins, self.journal, self._take_back, lambda: ledger(self.journal)
         )
         self._restrained = self._restoring = False
@@ -85,12 +83,12 @@ class Engine:
         self._limits = self.settings.limits
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
-        self._unsettled = Unsettled(
+        self.unsettled = Unsettled(
             lambda report: self._limits.repairs(report), lambda: self.hooks.wake()
         )
-        self._unwritten = Unwritten(self.journal)
+        self.unwritten = Unwritten(self.journal)
         self._recorder = Recorder(
-            self.journal, self._unwritten, self.tickets, self.bus, self._retries, self._unsettled,
+            self.journal, self.unwritten, self.tickets, self.bus, self.retries, self.unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
             outbox_changed=lambda: self.hooks.outbox_changed(),
         )  # fmt: skip
@@ -110,14 +108,14 @@ class Engine:
             seconds at most, so that ports are not called broken while a connection is being made
         """
         records = self.journal.records()
-        self._unsettled.expect(i for i, r in records.items() if r.plugin in self.plugins)
+        self.unsettled.expect(i for i, r in records.items() if r.plugin in self.plugins)
         if lost := unserved(records, list(self.plugins)):
             self.record({i: outcome.failed(e) for i, e in lost.items()}, lost)
         for name, lane in self.lanes.items():
             lane.urgent("settle", partial(lane_settled, lane, settled, self.settings.patience))
             if recover:
-                self._recovery.want([name])
-                lane.urgent("recover", partial(self._recovery.run, name))
+                self.recovery.want([name])
+                lane.urgent("recover", partial(self.recovery.run, name))
             self.lanes.probe(name)
             lane.start()
         self.intake.start(self.settings.patience + FIRST_LOOK)
@@ -158,36 +156,10 @@ class Engine:
         """Whether ports are only read back: an upgrade is being judged, or waits for approval."""
         return self._restrained
 
-    def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
-        """Bring one port to its document on its lane, whatever else is restrained.
-
-        :param done: called there with the record afterwards; ``None`` where it is gone
-        """
-        self.lanes.plug_now(port_id, done)
-
-    @property
-    def unsettled(self) -> frozenset[str]:
-        """Ports of the journal at start that are neither proven nor given up for now."""
-        return self._unsettled.ids
-
-    def settle(self, port_ids: Iterable[str], *, settled: bool = True) -> None:
-        """Count ports as settled for now, or wait for them again."""
-        change = self._unsettled.drop if settled else self._unsettled.expect
-        change(port_ids)
-
     @property
     def ready(self) -> bool:
         """Whether every port that was in the journal at start is proven or has its error."""
-        return not self._unsettled and self.probes.complete
-
-    @property
-    def recovering(self) -> tuple[str, ...]:
-        """The plugins that have yet to take ports back after a journal was lost."""
-        return self._recovery.waiting
-
-    def probed_plugins(self) -> dict[str, Probe]:
-        """The last answers of the plugins' probes, of those that have answered."""
-        return self.probes.answered()
+        return not self.unsettled and self.probes.complete
 
     # --- requests ---
 
@@ -197,7 +169,7 @@ class Engine:
             for request in requests:
                 request.ticket.fail(errors.Stopping())
             return
-        self._retries.afresh(request.ticket.port_id for request in requests)
+        self.retries.afresh(request.ticket.port_id for request in requests)
         self.intake.submit(requests)
 
     def serving(self) -> None:
@@ -238,7 +210,7 @@ class Engine:
         """
         if not self.settings.alone:
             return ""
-        names = (n for n, advert in self._adverts.items() if advert.compute_suffices)
+        names = (n for n, advert in self.adverts.items() if advert.compute_suffices)
         able = (n for n in names if perhaps or self.probes[n].health is not Health.UNAVAILABLE)
         return next(able, "")
 
@@ -246,9 +218,6 @@ class Engine:
     def hostname(self) -> str:
         """The name by which the network service knows this host."""
         return self.settings.hostname
-
-    def adverts(self) -> Mapping[str, Advert]:
-        return self._adverts
 
     # --- results ---
 
@@ -279,7 +248,7 @@ class Engine:
         if self.journal.get(port_id) is None:
             return
         first, longest = self.settings.retry_first, self.settings.retry_longest
-        self._retries.later(port_id, first=first, longest=longest)
+        self.retries.later(port_id, first=first, longest=longest)
         self.hooks.wake()
 
     def probed(self, plugin: str, probe: Probe) -> None:
@@ -289,8 +258,8 @@ class Engine:
         if self.probes.complete:
             self.intake.early.end()
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)
-        if plugin in self._recovery.waiting and probe.health is not Health.UNAVAILABLE:
-            self.lanes[plugin].urgent("recover", partial(self._recovery.run, plugin))
+        if plugin in self.recovery.waiting and probe.health is not Health.UNAVAILABLE:
+            self.lanes[plugin].urgent("recover", partial(self.recovery.run, plugin))
         if before == probe:
             return
         self.hooks.health_changed()
@@ -299,42 +268,17 @@ class Engine:
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
 
-    def shown(self, record: PortRecord) -> PortRecord:
-        """A record as it is to be shown: with what was read while nothing could be written."""
-        return self._unwritten.shown(record)
-
     # --- what to do next ---
 
     def again(self, port_ids: Iterable[str]) -> None:
         """Have ports served by their lanes."""
         self.lanes.again(port_ids)
 
-    def inspect(self, plugin: str) -> Future[Inspection]:
-        """Have a plugin held against its contract on its lane, without touching a port."""
-        return self.lanes.inspect(plugin)
-
-    def reconnected(self, bridge: str) -> None:
-        """A switch restarted: have each plugin bring back at once what it lost."""
-        self.lanes.reconnected(bridge)
-
-    def probe_all(self) -> None:
-        """Have every plugin's health read again."""
-        for name in self.lanes:
-            self.lanes.probe(name)
-
-    def probe_now(self) -> list[Future[None]]:
-        """The same; each future is done once a lane has read its plugin's health."""
-        return self.lanes.probe_now()
-
-    def retry_in(self, port_id: str) -> float | None:
-        """Seconds until the next attempt of a port whose last one failed."""
-        return self._retries.remaining(port_id)
-
     def tick(self) -> float:
         """Do what is due; returns the seconds until something may be due again."""
         now = time.monotonic()
         self.hooks.on_tick()
-        due, following = self._retries.take(now)
+        due, following = self.retries.take(now)
         self.again(due)
         for lane in self.lanes.values():
             self._quarantine.watch(lane, now, self.settings.hang)
@@ -342,7 +286,7 @@ class Engine:
 
     def _take_back(self, changes: Mapping[str, Change]) -> bool:
         """Ports that a lost journal knew: on disk again, and looked at."""
-        self._unsettled.expect(changes)
+        self.unsettled.expect(changes)
         if not self.record(changes, None, durable=True):
             return False
         self.again(changes)

@@ -13,13 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from vifd.steady import Steady
+from vifd.steady import Steady, settle
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PLUG_SLICE = 256
 #: A batch shall take about so many seconds: where the switch is slow, fewer ports go into one, so
@@ -123,6 +126,21 @@ class Lane:
         with self._wake:
             self._idle.append((what, work))
             self._wake.notify()
+
+    def ask(self, what: str, work: Callable[[], T], *, idle: bool = False) -> Future[T]:
+        """Have something worked out on this thread, and its result, or what it raised, brought
+        back. What nobody waits for any more is not begun.
+
+        :param idle: once no port waits
+        """
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.done():
+                settle(future, work)
+
+        (self.idle if idle else self.urgent)(f"{what} {id(future)}", run)
+        return future
 
     @property
     def waiting(self) -> int:

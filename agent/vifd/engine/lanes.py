@@ -72,18 +72,17 @@ class Lanes(dict[str, Lane]):
 
     def inspect(self, plugin: str) -> Future[Inspection]:
         """Have a plugin held against its contract, without touching a port."""
-        future: Future[Inspection] = Future()
-
-        def work() -> None:
-            future.set_result(inspect(self._workers[plugin].plugin))
-
-        self[plugin].urgent(f"inspection {id(future)}", work)
-        return future
+        return self[plugin].ask("inspection", partial(inspect, self._workers[plugin].plugin))
 
     def reconnected(self, bridge: str) -> None:
         """A switch restarted: have each plugin bring back at once what it lost."""
         for name, lane in self.items():
             lane.urgent(f"return of {bridge}", partial(self._workers[name].reconnected, bridge))
+
+    def probe_all(self) -> None:
+        """Have every plugin's health read."""
+        for name in self:
+            self.probe(name)
 
     def probe(self, plugin: str) -> None:
         """Have a plugin's health read."""
@@ -91,10 +90,5 @@ class Lanes(dict[str, Lane]):
 
     def probe_now(self) -> list[Future[None]]:
         """Have every plugin's health read; each future is done once a lane has done it."""
-        done: list[Future[None]] = []
-        for name, lane in self.items():
-            self.probe(name)
-            future: Future[None] = Future()
-            lane.urgent(f"probed {id(future)}", partial(future.set_result, None))
-            done.append(future)
-        return done
+        self.probe_all()
+        return [lane.ask("probed", lambda: None) for lane in self.values()]

@@ -119,7 +119,7 @@ class Watcher:
     def _link(self, name: str, exists: bool) -> None:
         self._device_changed(name)
         if not name or self._leads_out(name):
-            self._engine.probe_all()
+            self._engine.lanes.probe_all()
             self._returning.note(name, there=exists)
 
     def _ovsdb(self, kind: str, name: str) -> None:
@@ -127,23 +127,23 @@ class Watcher:
         if kind == "port":
             self._suspect(name)
             if self._leads_out(name, self._bridge_of(name)):
-                self._engine.probe_all()
+                self._engine.lanes.probe_all()
         elif kind in ("connected", "disconnected"):
             LOG.info("the switch database is %s", kind)
-            self._engine.probe_all()
+            self._engine.lanes.probe_all()
             self._suspect_all()
         else:
             self._suspect(name)
             self._returning.note(name, there=self._bridge_there(name))
-            self._engine.probe_all()
+            self._engine.lanes.probe_all()
 
     def _openflow(self, bridge: str, connected: bool) -> None:
         if not connected:
             self._cut_off.add(bridge)
-            self._engine.probe_all()
+            self._engine.lanes.probe_all()
         elif bridge in self._cut_off:
             self._cut_off.discard(bridge)
-            self._engine.reconnected(bridge)
+            self._engine.lanes.reconnected(bridge)
         self._poke_verifiers()
         self._suspect_all()
 
@@ -260,7 +260,7 @@ class Watcher:
         interval, again = self._interval() * (1 + self._spread), self._reassert_interval()
         if interval and now - self._checked >= interval:
             self._checked, self._spread = now, random.random() / 4
-            self._engine.probe_all()
+            self._engine.lanes.probe_all()
             self._engine.again(self._journal.records())
         if again and now - self._asserted >= again:
             self._asserted = now

@@ -92,7 +92,7 @@ class Examiner:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         #: one reading per port at a time, however many ask
         self._asked: dict[str, Future[Explanation]] = {}
 
@@ -117,8 +117,10 @@ class Examiner:
         with self._lock:
             future = self._asked.get(port_id)
             if future is None or future.done():
-                future = self._asked[port_id] = Future()
-                self._ask(record, future)
+                lane = self.engine.lanes[record.plugin]
+                future = lane.ask(f"explain {port_id}", partial(self._surely, port_id))
+                self._asked[port_id] = future
+                future.add_done_callback(partial(self._forget, port_id))
                 work = partial(self._feel, record, future)
                 threading.Thread(target=work, name="pulse", daemon=True).start()
         return future
@@ -174,7 +176,7 @@ class Examiner:
         record = self.journal.get(port_id)
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        return self.engine.shown(record)
+        return self.engine.unwritten.shown(record)
 
     def _unaskable(self, record: PortRecord) -> str:
         """Why the host cannot be read for a port, or the empty string."""
@@ -187,24 +189,18 @@ class Examiner:
             return "nothing of it is on the host"
         return ""
 
-    def _ask(self, record: PortRecord, future: Future[Explanation]) -> None:
-        def work() -> None:
-            try:
-                if future.done():
-                    return  # nobody waits for it any more
-                answer = self._read(record.id)
-                with contextlib.suppress(InvalidStateError):
-                    future.set_result(answer)
-            except BaseException as error:  # whoever waits must hear of it
-                with contextlib.suppress(InvalidStateError):
-                    future.set_exception(errors.wrap(error, stage="explain", port=record.id))
-                raise
-            finally:
-                with self._lock:
-                    if self._asked.get(record.id) is future:
-                        del self._asked[record.id]
+    def _surely(self, port_id: str) -> Explanation:
+        """Whoever waits must hear of what goes wrong."""
+        try:
+            return self._read(port_id)
+        except Exception as error:
+            LOG.exception("port %s cannot be explained", port_id)
+            raise errors.wrap(error, stage="explain", port=port_id) from error
 
-        self.engine.lanes[record.plugin].urgent(f"explain {record.id}", work)
+    def _forget(self, port_id: str, future: Future[Explanation]) -> None:
+        with self._lock:
+            if self._asked.get(port_id) is future:
+                del self._asked[port_id]
 
     def _read(self, port_id: str) -> Explanation:
         """On the lane: the port as it is now, and as the host has it."""
@@ -256,7 +252,7 @@ class Examiner:
             unasked=unasked, serving=self._serving(record.plugin),
             repair=self.engine.settings.repair, held=self.held(record.id),
             unwritable=self.journal.problem,
-            retry_in=self.engine.retry_in(record.id),
+            retry_in=self.engine.retries.remaining(record.id),
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
             unenforced=self._unenforced(record),
@@ -277,7 +273,7 @@ class Examiner:
 
     def _unenforced(self, record: PortRecord) -> list[str]:
         """What the document asks for in vain."""
-        advert = self.engine.adverts().get(record.plugin)
+        advert = self.engine.adverts.get(record.plugin)
         if advert is None:
             return []
         wanted = record.doc.attachment

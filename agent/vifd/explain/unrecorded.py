@@ -77,7 +77,7 @@ class _Search:
             finally:
                 self._answer(name, objects)
 
-        self._engine.lanes[name].urgent(f"look for {self._port} {id(self)}", work)
+        self._engine.lanes[name].ask(f"look for {self._port}", work)
 
     def _answer(self, name: str, objects: Iterable[Marked]) -> None:
         with self._lock:

@@ -11,10 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -31,7 +32,7 @@ from vifd.garbage.undo_store import Removed, UndoStore
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.model.event import Event
-from vifd.steady import Steady
+from vifd.steady import Steady, settle
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)
@@ -162,19 +163,16 @@ class Collector:
     def _order(self, work: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
 
-        def run() -> None:
+        def run() -> T:
             try:
-                result = work()
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                known = errors.wrap(error, stage="garbage")
-                _settle(lambda: future.set_exception(known))
-            else:
-                _settle(lambda: future.set_result(result))
+                return work()
+            except Exception as error:  # it is the caller's
+                raise errors.wrap(error, stage="garbage") from error
 
         if self._stopping.is_set():
             future.set_exception(errors.Stopping())
         else:
-            self._orders.put(run)
+            self._orders.put(partial(settle, future, run))
         return future
 
     # --- looking ---
@@ -341,11 +339,3 @@ def _failures(done: Gone) -> list[view.FailureView]:
         view.FailureView(id_, str(error.facts.get("object", "")), error.to_dict())
         for id_, error in done.failed
     ]
-
-
-def _settle(work: Callable[[], Any]) -> None:
-    """The caller may have gone."""
-    try:
-        work()
-    except InvalidStateError:
-        return

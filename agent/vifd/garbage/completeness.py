@@ -43,7 +43,7 @@ class Completeness:
 
     def starting(self) -> bool:
         """Whether not even a look makes sense yet."""
-        return not self.engine.ready or bool(self.engine.recovering)
+        return not self.engine.ready or bool(self.engine.recovery.waiting)
 
     def doubt(self) -> str:
         """Why nothing may be removed by itself, or the empty string."""
@@ -64,8 +64,8 @@ class Completeness:
             return "not every port was looked at since the start"
         if self.engine.restrained:
             return "what would change after the upgrade is not approved (vifctl reconcile)"
-        if self.engine.recovering:
-            return f"ports are still to be taken back by {', '.join(self.engine.recovering)}"
+        if self.engine.recovery.waiting:
+            return f"ports are still to be taken back by {', '.join(self.engine.recovery.waiting)}"
         return ""
 
     def _lost(self) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from vifd import errors
 from vifd.engine import Engine
 from vifd.garbage.reconcile import Orphan
-from vifd.garbage.survey import Surveyor, on_lane
+from vifd.garbage.survey import Surveyor
 from vifd.garbage.throttle import FIRST, Throttle
 from vifd.garbage.undo_store import Removed, UndoStore
 from vifd.plugin.marked import Key, Marked
@@ -107,7 +107,7 @@ class Disposal:
             error = errors.PluginMissing(facts={"wanted": plugin, "have": [*self.engine.lanes]})
             done.failed += [(o.id, error) for o in portion]
             return spent
-        future = on_lane(lane.idle, "garbage", timed)
+        future = lane.ask("garbage", timed, idle=True)
         try:
             _result(future, self.stopping)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything

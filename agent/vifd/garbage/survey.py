@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class Surveyor:
             future: Future[list[Marked]] = Future()
             future.set_exception(errors.PluginUnhealthy(facts={"plugin": name, "reason": "hangs"}))
             return future
-        return on_lane(lane.urgent, "inventory", self.engine.plugins[name].inventory)
+        return lane.ask("inventory", self.engine.plugins[name].inventory)
 
     def desired(self) -> Desired:
         """What the ports of the journal stand for, as all plugins see it."""
@@ -109,21 +109,3 @@ def guests(interfaces: Mapping[str, GuestInterface]) -> dict[str, str]:
         device: f"guest {i.name or i.guest}{'' if i.running else ', which is off,'} uses it"
         for device, i in interfaces.items()
     }
-
-
-def on_lane(
-    queue: Callable[[str, Callable[[], None]], None], what: str, work: Callable[[], T]
-) -> Future[T]:
-    """Have work done by a lane, and its result brought back."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is the caller's
-            future.set_exception(error)
-
-    queue(f"{what} {id(future)}", run)
-    return future

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
+from vifd.steady import settle
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -55,7 +57,4 @@ class Pool:
             if self._stopped or not future.set_running_or_notify_cancel():
                 future.cancel()
                 continue
-            try:
-                future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
-                future.set_exception(error)
+            settle(future, call)

@@ -101,7 +101,7 @@ class Guard:
         """Now and then: judge once every port was looked at, and go on where nothing stands against
         it any more."""
         with self._lock:
-            if self.state is State.MEASURING and self._engine.unsettled <= self._waiting:
+            if self.state is State.MEASURING and self._engine.unsettled.ids <= self._waiting:
                 self._judge()
             elif self.state is State.HELD and self._unneeded():
                 self._release("what differed is gone")
@@ -125,7 +125,7 @@ class Guard:
         LOG.error("%s: %s%s; nothing of them is touched. Next: %s", error.code, error.message,
                   f", and {len(unread)} cannot be read" if unread else "", error.hint)  # fmt: skip
         # Ports that pass nothing, and new ones that concern no affected network, are served.
-        self._engine.settle(self._waiting)
+        self._engine.unsettled.drop(self._waiting)
         self._engine.again(self._journal.records())
 
     def _unread(self) -> list[str]:
@@ -139,7 +139,7 @@ class Guard:
         LOG.warning("upgrade: %s; going on", why)
         self._remember()
         records = self._journal.records()
-        self._engine.settle([i for i, r in records.items() if _unproven(r)], settled=False)
+        self._engine.unsettled.expect([i for i, r in records.items() if _unproven(r)])
         self._engine.restrain(on=False)
         self._engine.again(records)
 
@@ -236,7 +236,7 @@ class Guard:
                 self._first = _first(found)
                 LOG.warning("upgrade approved; port %s first, then %d others",
                             self._first, len(found) - 1)  # fmt: skip
-                self._engine.plug_now(self._first, self._proven)
+                self._engine.lanes.plug_now(self._first, self._proven)
         return self.view()
 
     def _proven(self, record: PortRecord | None) -> None:
