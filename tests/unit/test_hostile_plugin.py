@@ -22,6 +22,8 @@ from vifd import errors
 from vifd.api.view import view
 from vifd.engine import Engine, Settings
 from vifd.model import Evidence, Phase, Report, Vif, Wiring
+from vifd.model.setreading import read_set
+from vifd.model.sets import SetKey, SetKind
 from vifd.plugin import Health, Probe, Uplink, VifPlugin
 from vifd.plugin.guarded import Guarded, guarded
 from vifd.testing.plugin import FakeBackend, FakePlugin
@@ -72,7 +74,7 @@ RAISED: dict[str, Callable[[], BaseException]] = {
 }
 
 VERBS = ("probe", "requires", "name", "vif", "plug", "activate", "deactivate", "check", "unplug",
-         "observe", "inventory", "expected", "reconnected", "claim", "recall",
+         "observe", "inventory", "expected", "reconnected", "refresh", "claim", "recall",
          "release")  # fmt: skip
 
 
@@ -138,6 +140,9 @@ def exercise(machine: Two) -> None:
             assert ticket.done.exception(WAIT) is None or ticket.done.exception(WAIT)
     machine.engine.lanes.probe("bad")
     machine.engine.lanes.reconnected("br")
+    forwarding = SetKey(SetKind.FORWARDING, document(1)["network"]["id"])
+    told = agent.sets.put(read_set({"endpoints": [{"address": "192.0.2.1"}]}, forwarding), "o")
+    assert told.done.exception(WAIT) is None or told.accepted.result(0) is not None
     for future in (
         machine.engine.lanes.inspect("bad"), agent.explainer.explain(port_id(1))
         if machine.journal.get(port_id(1)) else machine.engine.lanes.inspect("bad"),

@@ -20,6 +20,7 @@ from vifd.engine.adoption import Adoption
 from vifd.engine.decision import Request
 from vifd.engine.metrics import Metrics
 from vifd.engine.release import Release
+from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.explain.examiner import Examiner
@@ -79,6 +80,8 @@ class Agent:
         self.host = host or HostView(engine)
         self.explainer = examiner or Examiner(engine, journal)
         self.offers = engine.offering
+        #: shared sets
+        self.sets = SetDesk(engine.submit_sets, journal.sets, engine.refreshes.waiting)
         self._started = time.time()
 
     # --- questions ---
@@ -100,6 +103,7 @@ class Agent:
             "ports": self._phases(records.values()),
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "outbox": self._journal.outbox_size(),
+            "sets": {kind.value: n for kind, n in self._journal.sets.counts().items()},
             "repair": self._engine.settings.repair,
             "upgrade": upgrade,
             "hypervisor": self.guests.status(),
@@ -201,6 +205,7 @@ class Agent:
         for thread, number in steady.failures().items():
             self._metrics.threads.labels(thread).set(number)
         self._metrics.outbox.set(self._journal.outbox_size())
+        self._metrics.shared(self._journal.sets.counts(), self._journal.sets.pieces)
         reading = self._reading()
         self._metrics.configured(
             good=not reading.problem, at=reading.at, unknown=len(reading.unknown)

@@ -21,13 +21,16 @@ from vifd.engine.probes import Probes, told
 from vifd.engine.quarantine import Quarantine, hanging
 from vifd.engine.recording import NO_PARTS, Recorder
 from vifd.engine.recovery import Recovery
+from vifd.engine.refreshes import Refreshes
 from vifd.engine.retries import Retries
+from vifd.engine.setrequest import SetRequest
 from vifd.engine.settings import Settings
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled, unserved
 from vifd.engine.unwritten import Unwritten
 from vifd.engine.worker import Worker, ledger
 from vifd.model import Document, Evidence, Parts, PortRecord
+from vifd.model.setrecord import SetUpdate
 from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.secondlook import SecondLook
@@ -61,7 +64,11 @@ class Engine:
     def __post_init__(self) -> None:
         self.plugins = {name: guarded(plugin) for name, plugin in self.plugins.items()}
         self.tickets = Tickets()
-        self.intake = Intake(self, self.journal, self.tickets)
+        self.refreshes = Refreshes(
+            self.plugins, self.journal, self.metrics, run=self._refresh, again=self.again,
+            held=lambda: self.restrained, wake=lambda: self.hooks.wake(),
+        )  # fmt: skip
+        self.intake = Intake(self, self.journal, self.tickets, self.refreshes.follow)
         self.probes = Probes(self.plugins)
         #: held while names are chosen and written
         self.naming = threading.Lock()
@@ -91,7 +98,19 @@ class Engine:
             self.journal, self.unwritten, self.tickets, self.bus, self.retries, self.unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
             outbox_changed=lambda: self.hooks.outbox_changed(),
+            refreshed=self._refreshed, released=self._released,
         )  # fmt: skip
+
+    def _refreshed(self, sets: Sequence[SetUpdate], old: Records, new: Records) -> None:
+        self.refreshes.sets(sets)
+        self.refreshes.ports(old, new)
+
+    def _released(self) -> None:
+        if self.journal.sets.needless():
+            self.intake.sweep()
+
+    def _refresh(self, plugin: str) -> None:
+        self.lanes[plugin].urgent("refresh", partial(self.refreshes.tell, plugin))
 
     def _worker_for(self, plugin: VifPlugin) -> Worker:
         worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
@@ -130,6 +149,7 @@ class Engine:
             if not lane.stop(max(0.1, end - time.monotonic())):
                 LOG.warning("lane %s is still busy: %s; leaving it", lane.name, lane.busy)
         self.tickets.close(errors.Stopping())
+        self.refreshes.close(errors.Stopping())
 
     def configure(self, settings: Settings) -> None:
         """Take other times, from the next batch on."""
@@ -150,6 +170,8 @@ class Engine:
         """
         self._restrained, self._restoring = on, restore
         self._limit(repair=self.settings.repair and not on)
+        if not on:
+            self.refreshes.go_on()
 
     @property
     def restrained(self) -> bool:
@@ -176,6 +198,14 @@ class Engine:
         """:raises errors.Stopping: nothing new is taken any more"""
         if self.stopping:
             raise errors.Stopping()
+
+    def submit_sets(self, requests: Sequence[SetRequest]) -> None:
+        """Queue requests for shared sets; never blocks."""
+        if self.stopping:
+            for request in requests:
+                request.ticket.fail(errors.Stopping())
+            return
+        self.intake.submit(requests)
 
     def reconsider(self, look: SecondLook) -> None:
         """Have the host read once more before anything is refused for what it is."""
@@ -222,13 +252,14 @@ class Engine:
     # --- results ---
 
     def accept(
-        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS
-    ) -> Records:
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS,
+        sets: Sequence[SetUpdate] = (),
+    ) -> Records:  # fmt: skip
         """Put what callers want on disk; it survives the machine.
 
         :raises errors.JournalError: nothing was changed
         """
-        return self._recorder.accept(changes, parts)
+        return self._recorder.accept(changes, parts, sets)
 
     def record(
         self,
@@ -266,6 +297,7 @@ class Engine:
         if before.health is not probe.health:
             self._recorder.post(told(plugin, probe))
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
+            self.refreshes.go_on()
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)
 
     # --- what to do next ---
@@ -280,6 +312,7 @@ class Engine:
         self.hooks.on_tick()
         due, following = self.retries.take(now)
         self.again(due)
+        following = min(following, self.refreshes.due(now))
         for lane in self.lanes.values():
             self._quarantine.watch(lane, now, self.settings.hang)
         return max(0.0, following - now)

@@ -19,16 +19,19 @@ from vifd.capabilities.neighbours import Neighbours
 from vifd.engine.decision import Decider, Decision, Plugins, Request
 from vifd.engine.early import Early
 from vifd.engine.pending import Pending
+from vifd.engine.setintake import Follow, SetIntake
+from vifd.engine.setrequest import SetRequest
 from vifd.engine.tickets import Kind, Tickets
 from vifd.model import Document, Parts, PortRecord, alarming, notes, unread_remarks
+from vifd.model.setrecord import SetUpdate
 from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
 
-#: In the queue: look at what was kept; no port has this id.
-_WAKE = ""
+#: In the queue: look at what was kept, or at sets that nothing refers to; no port has these ids.
+_WAKE, _SWEEP = "", "sets"
 
 #: Requests decided in one commit.
 GROUP = 512
@@ -40,8 +43,9 @@ class EngineApi(Plugins, Protocol):
     """What the intake needs of the engine."""
 
     def accept(
-        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None]
-    ) -> Records: ...
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None],
+        sets: Sequence[SetUpdate],
+    ) -> Records: ...  # fmt: skip
 
     def take_over(self, request: Request, doc: Document) -> None: ...
 
@@ -55,10 +59,12 @@ class Intake:
     engine: EngineApi
     journal: Journal
     tickets: Tickets
+    #: has a set's ticket wait for the plugins
+    follow: Follow = lambda ticket: ticket.finish(None)
     #: has the host read anew for a request that would be refused; ``None`` where nobody does
     look: SecondLook | None = None
     #: requests; a port's id where those that waited for its removal have their turn; the end
-    _queue: SimpleQueue[Request | str | None] = field(default_factory=SimpleQueue)
+    _queue: SimpleQueue[Request | SetRequest | str | None] = field(default_factory=SimpleQueue)
     #: by port, who waits for a second look, and the refusal otherwise; known to the thread alone
     _looking: dict[str, tuple[Request, errors.VifError]] = field(default_factory=dict)
     _thread: Steady | None = None
@@ -72,6 +78,7 @@ class Intake:
             lambda r: r.ticket.port_id, lambda: self._queue.put(_WAKE)
         )
         self._decider = Decider(self.engine, self.journal, self.pending)
+        self._sets = SetIntake(self.journal, self.follow)
 
     def _going(self, port_id: str) -> bool:
         present = self.journal.get(port_id)
@@ -100,7 +107,11 @@ class Intake:
         _refuse(self.pending.close())
         _refuse([request for request, _ in self._looking.values()])
 
-    def submit(self, requests: Iterable[Request]) -> None:
+    def sweep(self) -> None:
+        """Sets may be there that their owners took away and that nothing refers to any more."""
+        self._queue.put(_SWEEP)
+
+    def submit(self, requests: Iterable[Request | SetRequest]) -> None:
         """Queue requests; never blocks."""
         late = []
         with self._lock:
@@ -119,18 +130,21 @@ class Intake:
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
             group, stop = self._waiting(first)
-            taken: list[Request] = []
+            taken: list[Request | SetRequest] = []
             try:
                 with self._thread.turn() if self._thread else nullcontext():
                     self._decide(group, taken)
             except BaseException as error:
                 LOG.exception("intake: %d requests failed", len(taken))
+                self._sets.failed(errors.wrap(error, stage="intake"))
                 for request in taken:
                     request.ticket.fail(errors.wrap(error, stage="intake"))
             if stop:
                 return
 
-    def _waiting(self, first: Request | str) -> tuple[list[Request | str], bool]:
+    def _waiting(
+        self, first: Request | SetRequest | str
+    ) -> tuple[list[Request | SetRequest | str], bool]:
         group = [first]
         while not self._queue.empty() and len(group) < GROUP:
             entry = self._queue.get()
@@ -139,9 +153,16 @@ class Intake:
             group.append(entry)
         return group, False
 
-    def _turns(self, group: Sequence[Request | str], taken: list[Request]) -> Iterator[Request]:
-        """The requests in their order, each noted before it is decided."""
+    def _turns(
+        self, group: Sequence[Request | SetRequest | str], taken: list[Request | SetRequest]
+    ) -> Iterator[Request | SetRequest | None]:
+        """The requests in their order, each noted before it is decided; ``None``: to sweep sets."""
         for entry in group:
+            if isinstance(entry, SetRequest) or entry == _SWEEP:
+                known = entry if isinstance(entry, SetRequest) else None
+                taken += [known] if known else []
+                yield known
+                continue
             first = self.early.take()
             taken += first
             yield from first
@@ -163,7 +184,9 @@ class Intake:
                 self._refuse(*earlier)
         return True
 
-    def _decide(self, group: Sequence[Request | str], taken: list[Request]) -> None:
+    def _decide(
+        self, group: Sequence[Request | SetRequest | str], taken: list[Request | SetRequest]
+    ) -> None:
         """Decide in order; a second request for the same port, or for an address that a port of
         this group takes, waits for the commit of the first."""
         changes: dict[str, Change] = {}
@@ -171,6 +194,13 @@ class Intake:
         coming = Neighbours()
         written: set[str] = set()
         for request in self._turns(group, taken):
+            if request is None or isinstance(request, SetRequest):
+                if request is None or request.removes:
+                    # who refers to it is known once what came before is written
+                    self._write(changes, ready)
+                    changes, ready, coming, written = {}, [], Neighbours(), set()
+                self._sets.sweep() if request is None else self._sets.take(request)
+                continue
             if request.ticket.port_id in written or _clash(request.doc, coming):
                 self._write(changes, ready)
                 changes, ready, coming, written = {}, [], Neighbours(), set()
@@ -193,12 +223,14 @@ class Intake:
     def _write(self, changes: Mapping[str, Change], ready: list[tuple[Request, Decision]]) -> None:
         """Put the changes on disk, then tell the callers and the lanes."""
         new: Records = {}
-        parts = self._parts(ready)
+        parts, sets = self._parts(ready), self._sets.updates
         try:
-            if changes or parts:
-                new = self.engine.accept(changes, parts)
+            if changes or parts or sets:
+                new = self.engine.accept(changes, parts, sets)
+            self._sets.written()
         except errors.JournalError as error:
             # What cannot be written is not done.
+            self._sets.failed(error)
             for request, decision in ready:
                 if decision.change is not None or request.ticket.port_id in parts:
                     request.ticket.fail(error.copy().at(port=request.ticket.port_id))
@@ -300,6 +332,7 @@ def _clash(doc: Document | None, coming: Neighbours) -> bool:
     return doc is not None and any(True for _ in coming.clashes(doc.attachment))
 
 
-def _refuse(requests: Iterable[Request]) -> None:
+def _refuse(requests: Iterable[Request | SetRequest]) -> None:
     for request in requests:
-        request.ticket.fail(errors.Stopping(port=request.ticket.port_id))
+        port = request.ticket.port_id if isinstance(request, Request) else ""
+        request.ticket.fail(errors.Stopping(port=port))

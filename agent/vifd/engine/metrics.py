@@ -8,6 +8,8 @@ from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from vifd.model.sets import SetKind
+
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -31,6 +33,15 @@ class Metrics:
         self.batch = Histogram(
             "vifd_batch_ports", "Ports in one batch", ["plugin"],
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=r,
+        )  # fmt: skip
+        self.refreshes = Counter(
+            "vifd_refreshes", "Changes of shared sets brought to the host, by outcome",
+            ["plugin", "result"], registry=r,
+        )  # fmt: skip
+        self.sets = Gauge("vifd_sets", "Shared sets by kind", ["kind"], registry=r)
+        self.pieces = Gauge(
+            "vifd_set_pieces", "Rules, members, addresses and endpoints of all shared sets",
+            registry=r,
         )  # fmt: skip
         self.drift = Counter(
             "vifd_drift", "Findings on ports that had been clean", ["plugin", "fact"], registry=r
@@ -97,6 +108,12 @@ class Metrics:
         self.config_good.set(good)
         self.config_at.set(at)
         self.config_unknown.set(unknown)
+
+    def shared(self, counts: Mapping[SetKind, int], pieces: int) -> None:
+        """Bring the gauges of shared sets up to date."""
+        for kind, number in counts.items():
+            self.sets.labels(kind.value).set(number)
+        self.pieces.set(pieces)
 
     @contextmanager
     def timed(

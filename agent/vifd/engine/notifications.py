@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from vifd import errors
 from vifd.model import Evidence, Phase, PortRecord, Status
 from vifd.model.event import Event
+from vifd.model.setrecord import SetUpdate
 from vifd.model.status import status_of
 from vifd.store import Outgoing, Records
 
@@ -35,6 +37,26 @@ def events(old: Records, new: Records) -> list[Event]:
             )
         )  # fmt: skip
     return events
+
+
+def set_events(updates: Sequence[SetUpdate]) -> list[Event]:
+    """What the event stream shall say of changes of shared sets."""
+    return [
+        Event(
+            id=0, event=_set_event(u), at=time.time(), detail=f"{u.key.kind}/{u.key.id}",
+            revision=u.revision,
+            request_id=u.after.request_id if u.after else "",
+        )
+        for u in updates
+    ]  # fmt: skip
+
+
+def _set_event(update: SetUpdate) -> str:
+    if update.after is None:
+        return "set-gone"
+    if update.after.going:
+        return "set-going"
+    return "set-new" if update.before is None else "set-changed"
 
 
 def _cause(record: PortRecord | None, event: str) -> dict[str, object] | None:

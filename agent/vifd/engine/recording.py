@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ from vifd.engine.unsettled import Unsettled
 from vifd.engine.unwritten import Unwritten
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
+from vifd.model.setrecord import SetUpdate
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Recorder:
     :param gone: told of ports that are gone
     :param later: has a port that failed tried again after a pause
     :param outbox_changed: called when the outbox has something new
+    :param refreshed: told of changes of shared sets, and of ports that sets may have a say in
+    :param released: called when sets may be there that nothing refers to any more
     """
 
     journal: Journal
@@ -67,18 +70,22 @@ class Recorder:
     gone: Callable[[Iterable[str]], None]
     later: Callable[[str], None]
     outbox_changed: Callable[[], None]
+    refreshed: Callable[[Sequence[SetUpdate], Records, Records], None]
+    released: Callable[[], None]
     failing: Failing = field(default_factory=Failing)
 
     def accept(
-        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS
-    ) -> Records:
+        self, changes: Mapping[str, Change], parts: Mapping[str, Parts | None] = NO_PARTS,
+        sets: Sequence[SetUpdate] = (),
+    ) -> Records:  # fmt: skip
         """Put what callers want on disk; it survives the machine.
 
         :param parts: what the sides of ports say now; ``None`` forgets it
+        :param sets: what becomes of shared sets
         :raises errors.JournalError: nothing was changed
         """
         try:
-            return self._commit(changes, {}, durable=True, parts=parts)
+            return self._commit(changes, {}, durable=True, parts=parts, sets=sets)
         except errors.JournalError as error:
             LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
             raise
@@ -120,6 +127,7 @@ class Recorder:
         *,
         durable: bool,
         parts: Mapping[str, Parts | None] = NO_PARTS,
+        sets: Sequence[SetUpdate] = (),
     ) -> Records:
         done = self.journal.commit(
             changes,
@@ -127,9 +135,14 @@ class Recorder:
             outgoing=notifications.statuses,
             durable=durable,
             parts=parts,
+            sets=sets,
+            told=notifications.set_events,
         )
         self.unwritten.forget(done.new)
         self.changed(done.new)
+        self.refreshed(done.sets, done.old, done.new)
+        if done.released or done.sets:
+            self.released()
         for port_id, record in done.new.items():
             self._after(port_id, done.old[port_id], record, failures.get(port_id))
         gone = [port_id for port_id, record in done.new.items() if record is None]

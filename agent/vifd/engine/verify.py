@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from vifd import errors
+from vifd.engine import awaiting
 from vifd.model import Report
 from vifd.plugin import Item, VifPlugin
 
@@ -48,8 +49,10 @@ def _may_become_clean(report: Report) -> bool:
     return not report.clean and not report.beyond_repair
 
 
-def unproven(report: Report | None, seconds: float, port: str) -> errors.WireTimeout:
+def unproven(report: Report | None, seconds: float, port: str) -> errors.VifError:
     """The error of a port that was not proven in time."""
+    if (waits := awaiting.refusal(report, port)) is not None:
+        return waits
     finding = report.findings[0] if report and report.findings else None
     if finding is None:
         text = "the plugin gave no report"

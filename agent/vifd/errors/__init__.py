@@ -94,6 +94,14 @@ from vifd.errors.segment import (
     PhysnetUnmapped,
     SegmentTypeUnsupported,
 )
+from vifd.errors.sets import (
+    SetChanged,
+    SetInUse,
+    SetLimit,
+    SetMissing,
+    SetNotFound,
+    SetStale,
+)
 from vifd.errors.state import (
     NotPlugged,
     PartsDisagree,
@@ -177,6 +185,12 @@ __all__ = [
     "ResourcesExhausted",
     "Scope",
     "SegmentTypeUnsupported",
+    "SetChanged",
+    "SetInUse",
+    "SetLimit",
+    "SetMissing",
+    "SetNotFound",
+    "SetStale",
     "SharedMemoryMissing",
     "SocketError",
     "StateConflict",

@@ -96,12 +96,20 @@ class SetRecord:
             return AddressGroup(id=self.key.id, name=self.name, addresses=addresses)
         return Forwarding(id=self.key.id, endpoints=tuple(_endpoints(found)))
 
+    @cached_property
+    def _named(self) -> frozenset[SetKey]:
+        rules = (p for p in self.pieces.values() if type(p) is SecurityGroupRule)
+        return frozenset(key for r in rules if (key := r.refers_to) is not None)
+
     @property
     def refers_to(self) -> frozenset[SetKey]:
         """Other sets that its rules name."""
-        rules = (p for n, p in self.pieces.items() if n.startswith("rule/"))
-        keys = (r.refers_to for r in rules if isinstance(r, SecurityGroupRule))
-        return frozenset(k for k in keys if k is not None and k != self.key)
+        return self._named - {self.key}
+
+    @property
+    def names_itself(self) -> bool:
+        """Whether a rule lets members of this very group pass."""
+        return self.key in self._named
 
 
 def _endpoints(pieces: Iterable[SetPart]) -> Iterator[Endpoint]:
@@ -138,6 +146,12 @@ class SetUpdate:
         return found.key
 
     @property
+    def revision(self) -> int:
+        """Of the set after it, or of the one that went."""
+        found = self.after or self.before
+        return found.revision if found is not None else 0
+
+    @property
     def idle(self) -> bool:
         """Whether nothing changes, but perhaps who said it, and when."""
         before, after = self.before, self.after
@@ -146,6 +160,16 @@ class SetUpdate:
         said = (after.owner, after.name, after.stateful, after.going, after.owner_revision)
         had = (before.owner, before.name, before.stateful, before.going, before.owner_revision)
         return not self.put and not self.drop and said == had
+
+    def then(self, later: SetUpdate) -> SetUpdate:
+        """This change and a later one that began where it ended, as one."""
+        had = self.before.pieces if self.before else {}
+        put = {n: p for n, p in self.put.items() if n not in later.drop} | dict(later.put)
+        put = {n: p for n, p in put.items() if had.get(n) != p}
+        has = later.after.pieces if later.after else {}
+        gone = had.keys() if self.after is None else self.drop
+        drop = frozenset(n for n in gone | later.drop if n in had and n not in has)
+        return SetUpdate(self.before, later.after, put, drop)
 
     @property
     def added(self) -> tuple[SetPart, ...]:
@@ -156,7 +180,7 @@ class SetUpdate:
     def removed(self) -> tuple[SetPart, ...]:
         """The pieces that went, in their old form, those among them that changed."""
         had = self.before.pieces if self.before else _NONE
-        names = [*self.drop, *(n for n in self.put if n in had)]
+        names = had if self.after is None else [*self.drop, *(n for n in self.put if n in had)]
         return tuple(had[n] for n in names)
 
 
@@ -188,7 +212,7 @@ def patched(
         pieces = {n: p for n, p in had.items() if n not in gone} if gone else dict(had)
         pieces.update(new)
     after = replace(
-        before, pieces=pieces, owner=owner, going=False, updated_at=time.time(),
+        before, pieces=pieces, owner=owner, updated_at=time.time(),
         name=before.name if name is None else name,
         stateful=before.stateful if stateful is None else stateful,
         owner_revision=before.owner_revision if owner_revision is None else owner_revision,

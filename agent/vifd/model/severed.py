@@ -44,7 +44,7 @@ _SEVERING: dict[str, _Judge] = {
     "uplink.openflow": _always,
     "bridge": _no_way, "bridge.up": _always, "bridge.port": _always, "bridge.stops": _stopped,
     "uplink": _no_way,
-    "nft.others": _dropping,
+    "nft.others": _dropping, "security_groups": _always,
 }  # fmt: skip
 #: Frames that every port sends: where a trace loses all of them, nothing passes.
 _BASE = ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation")

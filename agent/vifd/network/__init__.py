@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
+from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
-from vifd.model import Document, PortRecord, Role
+from vifd.model import Document, PortRecord, Role, Side
+from vifd.model.comparison import Compared
 from vifd.model.sides import Said
 from vifd.store import Outgoing
 
@@ -42,6 +44,21 @@ class Inbox(Protocol):
 
     def ports(self) -> list[PortRecord]:
         """All ports of this host."""
+
+    def compare(
+        self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
+        force: bool,
+    ) -> Compared:  # fmt: skip
+        """Hold the whole list of ports of a side, or of an owner, against what it said here.
+
+        :param remove: take the part of what is not listed away
+        :param force: beyond the limits of garbage
+        :raises vifd.errors.GarbageLimit: that is too much at once; nothing was changed
+        """
+
+    @property
+    def sets(self) -> SetDesk:
+        """Security groups, address groups and forwarding: the same for them."""
 
 
 class NetworkService(abc.ABC):

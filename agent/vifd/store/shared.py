@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -18,12 +19,18 @@ class SharedSets:
     Plugins have it as :class:`vifd.plugin.Sets`.
 
     :ivar number: of the last change of any set
+    :ivar pieces: how many all sets have
     """
 
     def __init__(self) -> None:
         self._records: dict[SetKey, SetRecord] = {}
         self.references = References()
         self.number = 0
+        self.pieces = 0
+
+    def __len__(self) -> int:
+        """How many sets."""
+        return len(self._records)
 
     def get(self, key: SetKey) -> SetRecord | None:
         """A set, or ``None``."""
@@ -51,6 +58,11 @@ class SharedSets:
     def _body(self, kind: SetKind, set_id: str) -> SetBody | None:
         record = self._records.get(SetKey(kind, set_id))
         return record.body if record is not None else None
+
+    def counts(self) -> dict[SetKind, int]:
+        """How many sets there are of each kind."""
+        found = Counter(key.kind for key in self.all())
+        return {kind: found[kind] for kind in SetKind}
 
     def missing(self, keys: Iterable[SetKey]) -> list[SetKey]:
         """Those of these sets that are not here."""
@@ -87,10 +99,12 @@ class SharedSets:
         self.number = max(number, *revisions, 0)
 
     def _set(self, key: SetKey, record: SetRecord | None) -> None:
-        if record is None:
-            self._records.pop(key, None)
-        else:
+        had = self._records.get(key)
+        self.pieces += (len(record.pieces) if record else 0) - (len(had.pieces) if had else 0)
+        if record is not None:
             self._records[key] = record
+        elif had is not None:
+            del self._records[key]
         self.references.put_set(key, record)
 
     def ports(self, records: Mapping[str, PortRecord | None]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vifd import errors
 from vifd.engine import verify
 from vifd.engine.job import Job
-from vifd.model import Wiring
+from vifd.model import Report, Wiring
 from vifd.plugin import Item, Outcomes, VifPlugin
 
 #: What follows for a port that waits for somebody else.
@@ -46,6 +46,7 @@ class Attempt:
     :param wanted_open: whether traffic of a port shall pass, as of now
     :param changed: set by drivers that saw the host change
     :param others: whether somebody waits for the lane
+    :param witnessed: a report with what is known of an open port besides what its plugin reads
     """
 
     plugin: VifPlugin
@@ -53,6 +54,7 @@ class Attempt:
     changed: threading.Event
     clock: Callable[[], float]
     others: Callable[[], bool] = lambda: False
+    witnessed: Callable[[Job, Report], Report] = lambda _job, report: report
 
     def carry_out(self, jobs: Sequence[Job], verb: Callable[[Sequence[Item]], Outcomes]) -> None:
         """Call a verb for the jobs that have no error yet, and note what came of each."""
@@ -144,7 +146,8 @@ class Attempt:
                 job.error = failure.copy().at(port=job.id)
             return
         for job in jobs:
-            job.report = reports.get(job.id)
+            report = reports.get(job.id)
+            job.report = self.witnessed(job, report) if report and job.opened else report
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Let traffic pass, unless it does already, and prove that it may."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from vifd import errors
-from vifd.engine import outcome
+from vifd.engine import awaiting, outcome
 from vifd.engine.job import Job, job_of
 from vifd.engine.metrics import Metrics
 from vifd.engine.plan import Step, next_step
@@ -26,7 +26,7 @@ from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
 from vifd.engine.worker.suppression import LogSuppression, unreported
-from vifd.model import Phase, PortRecord, Report
+from vifd.model import Attachment, Evidence, Phase, PortRecord, Report
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
 from vifd.plugin.guarded import guarded
@@ -58,6 +58,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.plugin = guarded(self.plugin)
         self._names = Naming(self.plugin, self.journal, self.sink, self.naming)
+        self._advert = self.plugin.describe()
         self._deferred = Deferred()
         self._suppression = LogSuppression(self.clock)
 
@@ -128,7 +129,17 @@ class Worker:
 
     def _attempt(self, *, patient: bool = False) -> Attempt:
         others = self.others if not patient else lambda: False
-        return Attempt(self.plugin, self._wanted_open, self.changed, self.clock, others)
+        return Attempt(
+            self.plugin, self._wanted_open, self.changed, self.clock, others, self._held_to_sets
+        )
+
+    def _held_to_sets(self, job: Job, report: Report) -> Report:
+        """An open port is not proven before the sets are there that it is held to."""
+        more = self._sets_known(job.item.attachment)
+        return replace(report, evidence=[*report.evidence, *more]) if more else report
+
+    def _sets_known(self, attachment: Attachment) -> list[Evidence]:
+        return awaiting.evidence(attachment, self._advert, self.journal.sets)
 
     def plug(self, records: Sequence[PortRecord], *, patient: bool = False) -> None:
         """Name, make, prove, open, prove: for ports that are new, changed or damaged.
@@ -248,6 +259,8 @@ class Worker:
 
     def _witnessed(self, job: Job, report: Report) -> Report:
         more = self.sink.extra_evidence(job.record)
+        if job.record.open:
+            more = [*more, *self._sets_known(job.record.doc.attachment)]
         return replace(report, evidence=[*report.evidence, *more]) if more else report
 
     def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
