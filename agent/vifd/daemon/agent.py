@@ -309,6 +309,10 @@ class Agent:
         self._engine.submit([Request(Kind.CHECK, ticket)])
         return ticket.done
 
+    def notify(self) -> None:
+        """See :meth:`vifd.network.Inbox.notify`."""
+        self._engine.hooks.outbox_changed()
+
     def reassert(self) -> None:
         """Put every status into the outbox again."""
         self._journal.reassert(notifications.outgoing)

@@ -240,6 +240,11 @@ def list_opts() -> list[tuple[str | None, Sequence[cfg.Opt]]]:
     for found in registry.discover():
         if found.cls is not None and found.cls.options():
             groups.append((found.name, found.cls.options()))
+    services = registry.load(network.GROUP)
+    for point in sorted(services.loaded, key=lambda p: p.name):
+        cls = services.loaded[point]
+        if isinstance(cls, type) and issubclass(cls, network.NetworkService) and cls.options():
+            groups.append((f"network_{point.name}", cls.options()))
     return groups
 
 

@@ -24,6 +24,7 @@ from vifd.daemon.rereading import Configuration
 from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine
+from vifd.engine.hosting import Hosting
 from vifd.engine.metrics import Metrics
 from vifd.engine.watcher import Watcher
 from vifd.engine.worker import ledger
@@ -107,6 +108,8 @@ class Daemon:
             reading=lambda: self._configuration.reading,
         )
         self._watcher = self._watching()
+        # Without a network service what other programs plug is theirs alone.
+        self._hosting = None if parts.settings(conf).alone else Hosting(self._engine, self._journal)
         self._journal.rebuilt = self._reassert
         wire(
             self._engine, self._agent, guard=self._guard, reporter=self._reporter, view=self._host,
@@ -150,6 +153,9 @@ class Daemon:
         self._guard.begin()
         self._engine.start(recover=self._journal.in_doubt, settled=self._switch_settled)
         self._watcher.start()
+        if self._hosting is not None:
+            self._hosting.subscribe(self._drivers)
+            self._hosting.start()
         self._host.start()
         self._guests.start()
         self._collector.start()
@@ -200,6 +206,8 @@ class Daemon:
         self._host.stop(1.0)
         self._collector.stop(5.0)
         self._watcher.stop(1.0)
+        if self._hosting is not None:
+            self._hosting.stop(1.0)
         self._engine.stop(GRACE)
         self._reporter.stop(2.0)
         self._service.stop()

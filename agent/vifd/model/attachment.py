@@ -121,11 +121,22 @@ class Instance(Struct, frozen=True, omit_defaults=True):
     numa_nodes: Annotated[list[Annotated[int, Meta(ge=0, le=1023)]], Meta(max_length=1024)] = []
 
 
+class Hosted(Struct, frozen=True, omit_defaults=True):
+    """The switch port that another program made for the port, and keeps.
+
+    :param device: its name on the switch
+    """
+
+    device: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
 class Attachment(Struct, frozen=True, omit_defaults=True):
     """The self-contained, versioned document of one port on this host.
 
     ``plugin`` and ``vif_type`` are optional wishes; without them the daemon chooses.
 
+    :param hosted: the port is there already, by another program: its flows are ours, its device and
+        its row are not
     :param required: what must not be ignored: ``features`` that must be enforced for this port, by
         their names in the enforcement report or the part before a dot (``qos``), and ``traits``
         that the host must have
@@ -141,6 +152,7 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     plugin: Text | None = None
     vif_type: Text | None = None
     required: dict[str, Any] = {}
+    hosted: Hosted | None = None
 
     @property
     def required_features(self) -> list[str]:

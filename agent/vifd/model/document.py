@@ -187,6 +187,8 @@ def _check_values(attachment: Attachment) -> None:
     if segment.network_type in ("vlan", "flat") and not segment.physical_network:
         problem = f"network type {segment.network_type} needs one"
         fail("network.segment.physical_network", problem)
+    if attachment.hosted is not None and not attachment.plugin:
+        fail("plugin", "is required beside hosted: the plugin on whose switch the port is")
     if attachment.port.qos_policy is not None:
         _check_qos(attachment.port.qos_policy, fail)
     if attachment.port.trunk_details is not None:

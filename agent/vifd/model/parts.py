@@ -32,6 +32,8 @@ class Side(StrEnum):
 
     NETWORK = "network"
     COMPUTE = "compute"
+    #: another program, which put the port on the switch; found there, not said by anybody
+    HOSTED = "hosted"
 
 
 class ComputeSaid(Struct, frozen=True, omit_defaults=True):
@@ -82,6 +84,7 @@ class Parts(Struct, frozen=True, omit_defaults=True):
 
     network: Part | None = None
     compute: Part | None = None
+    hosted: Part | None = None
     alone: bool = False
     gone: dict[str, int] = {}
     error: dict[str, Any] | None = None
@@ -90,12 +93,14 @@ class Parts(Struct, frozen=True, omit_defaults=True):
 
     def of(self, side: Side) -> Part | None:
         """The part of one side."""
-        return self.network if side is Side.NETWORK else self.compute
+        part: Part | None = getattr(self, side.value)
+        return part
 
     @property
     def bare(self) -> bool:
         """Whether nothing is left that is worth keeping."""
-        return self.network is None and self.compute is None and not self.gone
+        nobody = self.network is None and self.compute is None and self.hosted is None
+        return nobody and not self.gone
 
 
 def parts_of(doc: Document, owner: str = "api", at: float = 0.0) -> Parts:
@@ -197,6 +202,11 @@ def taken_away(parts: Parts, side: Side, revision: int | None) -> Parts:
     )  # fmt: skip
 
 
+def forgotten(parts: Parts, side: Side) -> Parts:
+    """The parts without a side's count of changes."""
+    return replace(parts, gone={k: v for k, v in parts.gone.items() if k != side})
+
+
 def _newer(parts: Parts, side: Side, revision: int | None) -> None:
     """A late part never undoes a newer one; one without a count is as new as its arrival."""
     held = parts.of(side)
@@ -240,7 +250,7 @@ def missing(parts: Parts) -> list[str]:
     lacks = []
     if parts.network is None:
         lacks.append("waits for the network service: port not bound to this host yet")
-    if parts.compute is None and not parts.alone:
+    if parts.compute is None and parts.hosted is None and not parts.alone:
         lacks.append("waits for compute: no instance uses the port on this host yet")
     return lacks
 
@@ -288,7 +298,24 @@ def assembled(parts: Parts, here: str, *, opened: bool = False) -> Document | No
         raw = _with_role(raw, parts, here, opened=opened)
     if parts.compute is not None:
         raw.update(_uses(raw, parts.compute.body))
+    if parts.hosted is not None:
+        raw = _hosted(raw, parts.hosted.body)
     return restore(raw)
+
+
+def hosted_part(plugin: str, device: str, at: float = 0.0) -> Part:
+    """What is found of a port that another program put on the switch.
+
+    :param plugin: which plugin serves it
+    :param device: the name of the switch port
+    """
+    return Part(plugin, {"plugin": plugin, "device": device}, at=at)
+
+
+def _hosted(raw: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """The port as another program put it there, whatever VIF type it was bound with."""
+    rest = {name: value for name, value in raw.items() if name != "vif_type"}
+    return {**rest, "plugin": found["plugin"], "hosted": {"device": found["device"]}}
 
 
 def _with_role(raw: dict[str, Any], parts: Parts, here: str, *, opened: bool) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vifd.model import Document, Part, Parts, PortRecord, Role, Side
-from vifd.model.parts import assembled, closed_while_moving, parts_of, put, taken_away
+from vifd.model.parts import (
+    assembled,
+    closed_while_moving,
+    forgotten,
+    parts_of,
+    put,
+    taken_away,
+)
 from vifd.model.parts import in_role as _in_role
 
 
@@ -16,6 +23,8 @@ class Said:
     :param part: what it is from now on; ``None``: it takes it away
     :param revision: the owner's own count of changes, where it has one
     :param alone: the port is wanted without compute's part; ``None`` leaves that as it is
+    :param final: of a part that is taken away: its count is not kept, because the owner sees to it
+        that nothing older comes
     """
 
     port: str
@@ -23,6 +32,7 @@ class Said:
     part: Part | None = None
     revision: int | None = None
     alone: bool | None = None
+    final: bool = False
 
 
 def known(row: Parts | None, present: PortRecord | None) -> Parts | None:
@@ -39,7 +49,8 @@ def after(before: Parts | None, said: Said) -> Parts:
     """
     if said.part is not None:
         return put(before, said.side, said.part, alone=said.alone)
-    return taken_away(before or Parts(), said.side, said.revision)
+    left = taken_away(before or Parts(), said.side, said.revision)
+    return forgotten(left, said.side) if said.final else left
 
 
 def in_role(row: Parts | None, role: Role | None) -> Parts | None:

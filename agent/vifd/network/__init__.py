@@ -8,14 +8,14 @@ message bus, say) hands them to the :class:`Inbox` from any native thread.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from oslo_config import cfg
 
 from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
-from vifd.model import Document, PortRecord, Role, Side
+from vifd.model import Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared
 from vifd.model.sides import Said
 from vifd.store import Outgoing
@@ -59,6 +59,22 @@ class Inbox(Protocol):
     @property
     def sets(self) -> SetDesk:
         """Security groups, address groups and forwarding: the same for them."""
+
+    def parts(self, port_id: str) -> Parts | None:
+        """What the sides of a port say; ``None`` where nobody says anything."""
+
+    def waiting(self) -> Mapping[str, Parts]:
+        """Ports that cannot be made yet, by id."""
+
+    @property
+    def hostname(self) -> str:
+        """The name by which the network service knows this host."""
+
+    def plugins(self) -> list[dict[str, Any]]:
+        """All plugins as the API shows them, with what they found on this host."""
+
+    def notify(self) -> None:
+        """The service may take now what waits in the outbox."""
 
 
 class NetworkService(abc.ABC):

@@ -172,6 +172,15 @@ class VifPlugin(abc.ABC):
         del timeout
         return []
 
+    # --- optional: ports of other programs ---
+
+    def ports_of_others(self) -> Mapping[str, str] | None:
+        """Ports that other programs made, and keep, on what this plugin serves, by the port's id
+        that they bear: the device's name, which the document names under ``hosted``. ``None``: it
+        cannot be told now, and nothing is concluded from that. From memory, on any thread.
+        """
+        return {}
+
     # --- optional: garbage. A plugin without them leaves behind what nobody wants. ---
 
     def inventory(self) -> list[Marked]:

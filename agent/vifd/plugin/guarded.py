@@ -152,6 +152,15 @@ class Guarded(VifPlugin):
     def leans_on(self, wiring: Wiring) -> list[str]:
         return self._each("leans_on", lambda: self.inner.leans_on(wiring), _text)
 
+    def ports_of_others(self) -> Mapping[str, str] | None:
+        def judge(answer: object) -> Mapping[str, str] | None:
+            if answer is None:
+                return None
+            found = judging.sound_mapping(answer, "mapping of ports to devices")
+            return {_text(port_id): _text(device) for port_id, device in found.items()}
+
+        return self._call("ports_of_others", self.inner.ports_of_others, judge)
+
     def pulse(self, timeout: float) -> list[Evidence]:
         def judge(answer: object) -> list[Evidence]:
             return judging.sound_report(Report(answer)).evidence  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from vifd.plugin import (
     queues,
 )
 from vifd.plugin.fingerprint import fingerprint
-from vifd_ovs import adopting, observing, options, probing
+from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -84,6 +84,20 @@ class OvsPlugin(BridgePlugin[Settings]):
         self._read_mtus()
         return self._alone(probing.probe(self.host.drivers, self.settings, self._bridges))
 
+    def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
+        """A port of another program has its own name and number."""
+        if attachment.hosted is None:
+            return super().name(attachment, taken)
+        ovsdb, bridge = self.host.drivers.ovsdb, self.settings.bridge
+        return self._wiring(*hosted.name(ovsdb, self._naming, bridge, attachment, taken))
+
+    def ports_of_others(self) -> Mapping[str, str] | None:
+        """Ports of others on the integration bridge that bear a port's id."""
+        ovsdb, bridge = self.host.drivers.ovsdb, self.settings.bridge
+        if not ovsdb.connected() or taken_by_ovn(ovsdb.facts(), bridge):
+            return None
+        return hosted.found(ovsdb, bridge)
+
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU; the guest's queues."""
         yield from super().requires(attachment)
@@ -92,6 +106,8 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
         """A guest that has a tap open for other queues than the document asks."""
+        if attachment.hosted is not None:
+            return ()
         made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
         limit = self.settings.max_queues
         return queues.obstacles(links, attachment, wiring_.device, limit, made=made)
@@ -113,22 +129,35 @@ class OvsPlugin(BridgePlugin[Settings]):
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
-        plugging = Plugging(self.plugin_name, self.host, self.settings, self._bridges, batch)
-        return plugging.run(self._switches_for(batch)).outcomes(self.plugin_name, VIF_TYPE)
+        switches = self._switches_for(batch)
+        ours, theirs = hosted.split(batch)
+        name, host, bridges = self.plugin_name, self.host, self._bridges
+        done: Outcomes = {}
+        if theirs:
+            following = hosted.HostedPlugging(name, host, bridges, theirs, self.settings.ofports)
+            done |= following.run(switches).outcomes(name, VIF_TYPE)
+        if ours:
+            plugging = Plugging(name, host, self.settings, bridges, ours)
+            done |= plugging.run(switches).outcomes(name, VIF_TYPE)
+        return done
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
-        checking = Checking(
-            self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
-        )
-        checking.max_queues = self.settings.max_queues
-        return checking.run()
+        ours, theirs = hosted.split(batch)
+        given = self.plugin_name, self.host, self._bridges, switches, self._strangers
+        found = hosted.HostedChecking(*given, theirs).run() if theirs else {}
+        if ours:
+            checking = Checking(*given, ours)
+            checking.max_queues = self.settings.max_queues
+            found |= checking.run()
+        return found
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         drivers, switches = self.host.drivers, self._switches_for(batch)
+        ours, theirs = hosted.split(batch)
         taps, known = partial(remove_devices, drivers), partial(ends, drivers.links)
-        done = unplug(drivers, switches, batch, taps, known)
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        done = unplug(drivers, switches, ours, taps, known).outcomes(self.plugin_name, VIF_TYPE)
+        return done | hosted.unplug(drivers, switches, theirs).outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:
         """Switch ports and devices that bear our mark, on the integration bridge and on every
@@ -147,12 +176,17 @@ class OvsPlugin(BridgePlugin[Settings]):
         return found and self._wiring(*found)
 
     def release_problem(self, item: Item) -> str:
-        return releasing.hindrance(self.host, item.id, wiring.read(item.made))
+        names = wiring.read(item.made)
+        return "" if names.hosted else releasing.hindrance(self.host, item.id, names)
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
-        taps = partial(give_back, self.host.drivers)
-        done = releasing.release(self.host.drivers, self._switches_for(batch), batch, taps)
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        drivers, switches = self.host.drivers, self._switches_for(batch)
+        ours, theirs = hosted.split(batch)
+        taps = partial(give_back, drivers)
+        done = releasing.release(drivers, switches, ours, taps)
+        left = hosted.unplug(drivers, switches, theirs)
+        kind = self.plugin_name, VIF_TYPE
+        return done.outcomes(*kind) | left.outcomes(*kind)
 
 
 __all__ = ["CHANGEABLE", "VIF_TYPE", "OvsPlugin"]

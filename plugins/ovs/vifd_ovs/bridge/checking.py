@@ -42,6 +42,12 @@ class PortChecking(abc.ABC):
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """What lies between the guest and the switch port."""
 
+    def row_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        """The port in the switch's database."""
+        ids = marks.external_ids(work.item.attachment, work.names, self.plugin)
+        tag = work.names.row_tag(opened=work.item.open)
+        return evidence.row_evidence(row, work.names, tag, ids)
+
     def run(self) -> dict[str, Report]:
         """A report for every port, of the time at which the reading began: what changes meanwhile
         is newer than it."""
@@ -92,11 +98,9 @@ class PortChecking(abc.ABC):
 
     def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
         names = work.names
-        ids = marks.external_ids(work.item.attachment, names, self.plugin)
         facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
         facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
-        tag = names.row_tag(opened=work.item.open)
-        facts += evidence.row_evidence(row, names, tag, ids)
+        facts += self.row_side(work, row)
         facts += evidence.network_evidence(self.bridges, work.item.attachment, names)
         if work.item.settled or work.item.thorough:
             facts += settled.uplink_evidence(work, self.bridges)

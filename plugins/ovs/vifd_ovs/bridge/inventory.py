@@ -105,13 +105,14 @@ class Inventory:
     def _of_port(self, port_id: str, device: str, w: wiring.OvsWiring) -> dict[Key, Wanted]:
         made = f"{w.generation:#06x}" if w.plugged else ""
         found = {
-            Key(Kind.SWITCH_PORT, w.bridge, device): Wanted(port_id, made),
             _flows_key(w.bridge, cookies.port(w.generation, w.ofport)): Wanted(port_id),
             _flows_key(w.bridge, cookies.network(w.tag)): Wanted(),
             _flows_key(w.bridge, cookies.BRIDGE): Wanted(),
             Key(Kind.BRIDGE, "", w.bridge): Wanted(),
         }
-        if not w.interface_type:
+        if not w.hosted:
+            found[Key(Kind.SWITCH_PORT, w.bridge, device)] = Wanted(port_id, made)
+        if not w.interface_type and not w.hosted:
             made = str(w.ifindex) if w.plugged and w.ifindex else ""
             found[Key(Kind.DEVICE, "", device)] = Wanted(port_id, made)
         if w.patch:

@@ -30,6 +30,8 @@ UNKNOWN = Ends()
 def belongs(row: PortRow, work: Work, ends: Ends) -> bool:
     """Whether a row is the port's: it bears its mark; or it bears none and no other port's id, and
     is known all the same: another program made it anew on what we made, or took its marks away."""
+    if work.names.hosted:
+        return False
     if marks.belongs(row, work.id):
         return True
     if marks.PORT in row.external_ids or marks.PATCH in row.external_ids:

@@ -42,7 +42,7 @@ IN_PLACE = (
     "role", "required", "fixed_ips", "subnets",
     "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
     "port.admin_state_up", "port.binding_profile", "port.device_owner",
-    "network.mtu", "network.name", "network.segment.id",
+    "network.mtu", "network.name", "network.segment.id", "network.segment.segmentation_id",
     "instance.name", "instance.project_id", *REPORTED,
 )  # fmt: skip
 

@@ -95,7 +95,8 @@ def port_evidence(work: Work, bridges: Bridges, flags: PortFlags) -> list[Eviden
     may be down."""
     names = work.names
     physical = bridges.mappings.get(names.physical_network or "")
-    own = {work.device, names.patch}
+    # whether a port of another program is up is that program's to say
+    own = {names.patch} if names.hosted else {work.device, names.patch}
     return [
         *_stopped(flags, names.bridge, own, "ovsdb.openflow"),
         *(_stopped(flags, physical, {*bridges.way_out(names)} - {physical}, "uplink.openflow")

@@ -48,6 +48,7 @@ class OvsWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     :param adopted: of planned names: device and row are there and are to be taken over as they are
     :param before: what an adopted port was; ``None`` for one that vifd made, and for one that was
         adopted by a version that did not keep it
+    :param hosted: device and row are another program's and stay as they are
     """
 
     bridge: str
@@ -67,6 +68,7 @@ class OvsWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     port_tag: int | None = None
     adopted: bool = False
     before: Before | None = None
+    hosted: bool = False
 
     def row_tag(self, *, opened: bool) -> int | None:
         """The tag that the port's row shall have. A port that shares its VLAN with

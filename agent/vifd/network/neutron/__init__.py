@@ -1,0 +1,71 @@
+"""Neutron, in the place of its Open vSwitch agent: what it says of this host's ports is made, and
+it is told what was proven.
+
+oslo.messaging is all that is needed of OpenStack, and it is imported once the daemon starts with
+this service. See ``docs/openstack.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from oslo_config import cfg
+
+from vifd.network import Inbox, NetworkService
+from vifd.network.neutron import options
+from vifd.network.neutron.bus import Bus, MessageBus
+from vifd.network.neutron.reporting import Options, bandwidths, inventory
+from vifd.network.neutron.server import Server
+from vifd.network.neutron.service import Service, Settings
+from vifd.store import Outgoing
+
+
+class NeutronNetworkService(NetworkService):
+    """See :class:`vifd.network.NetworkService`."""
+
+    name: ClassVar[str] = "neutron"
+    _service: Service | None = None
+    _host = ""
+
+    @classmethod
+    def options(cls) -> Sequence[cfg.Opt]:
+        return options.OPTIONS
+
+    def start(self, inbox: Inbox) -> None:
+        self._host = inbox.hostname
+        self._service = Service(self._settings(), inbox, self._bus, self._server)
+        self._service.start()
+
+    def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        return self._service.report(statuses) if self._service is not None else ()
+
+    def stop(self) -> None:
+        if self._service is not None:
+            self._service.stop()
+
+    def _bus(self) -> Bus:
+        return MessageBus(cfg.CONF, self.conf.transport_url, self.conf.exchange, self._host)
+
+    def _server(self, bus: Bus) -> Server:
+        agent = f"ovs-agent-{self._host}"
+        step = self.conf.rpc_resources_processing_step
+        return Server(bus, self._host, agent, self.conf.rpc_timeout, step)
+
+    def _settings(self) -> Settings:
+        conf = self.conf
+        bandwidths(conf.resource_provider_bandwidths)
+        inventory(conf.resource_provider_inventory_defaults)
+        reported = Options(
+            agent_type=conf.agent_type, binary=conf.binary, tunnel_types=conf.tunnel_types,
+            local_ip=conf.local_ip, l2_population=conf.l2_population,
+            arp_responder=conf.arp_responder, extensions=conf.extensions,
+            smartnic=conf.baremetal_smartnic, socket_dir=conf.vhostuser_socket_dir,
+            bandwidths=conf.resource_provider_bandwidths,
+            inventory=conf.resource_provider_inventory_defaults,
+            hypervisors=conf.resource_provider_hypervisors,
+        )  # fmt: skip
+        return Settings(
+            reported, conf.plugin, conf.report_interval, conf.resync_interval, conf.prewire,
+            conf.security_groups,
+        )  # fmt: skip

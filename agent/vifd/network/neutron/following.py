@@ -1,0 +1,259 @@
+"""Follows what Neutron says of this host's ports, and hands it to the daemon as parts of documents.
+
+Everything here runs on one thread. A pull and a push are the same thing: an object with a count of
+changes, of which the newest counts; so messages may come late, twice or never.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vifd import errors
+from vifd.model import Part, Side
+from vifd.model.sides import Said
+from vifd.network import Inbox
+from vifd.network.neutron import statuses, translate
+from vifd.network.neutron.cache import Cache
+from vifd.network.neutron.objects import Plain, objects, revision
+from vifd.network.neutron.server import Server
+from vifd.network.neutron.translate import OWNER, Known
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds after which a port that somebody here uses, and that is not bound here, is asked for once
+#: more.
+AGAIN = 5.0
+#: The event by which the service tells that objects are gone.
+DELETED = "deleted"
+REQUEST = "neutron"
+#: Seconds for which the service must have a port otherwise before it is told once more.
+STANDING = 3.0
+
+
+@dataclass
+class Doubt:
+    """A port that the service has otherwise than it is.
+
+    :param state: the port's count of changes there, its status there, and whether it works
+    """
+
+    state: tuple[int, Any, bool]
+    since: float
+    answered: bool = False
+
+
+class Following:
+    """The ports of this host as the service has them.
+
+    :param prewire: ports are wanted as soon as they are bound here
+    :param groups: whether security groups are in force here
+    """
+
+    def __init__(
+        self, server: Server, inbox: Inbox, *, prewire: bool = False, groups: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.cache = Cache()
+        self._server = server
+        self._inbox = inbox
+        self._prewire = prewire
+        self._clock = clock
+        #: by port, the part that was said last
+        self._said: dict[str, Plain] = {}
+        #: by port that waits here for its network's part, when it was asked for
+        self._asked: dict[str, float] = {}
+        #: by port, the state of the service's in which it was told otherwise
+        self._doubts: dict[str, Doubt] = {}
+        self.known = Known(
+            self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"), groups
+        )
+
+    @property
+    def _host(self) -> str:
+        return self._server.host
+
+    # --- all of it ---
+
+    def synchronise(self) -> None:
+        """Read everything that concerns this host, and say what differs from what is here.
+
+        :raises Exception: the service could not be asked; what was said holds
+        """
+        listed = set(self._server.port_ids())
+        owned = self._owned()
+        asked = listed | owned | self._waiting() | set(self.cache.all("Port"))
+        found = {o["id"]: o for o in self._server.pull("Port", asked)}
+        for item in found.values():
+            self._met(item)
+        ports = self.cache.all("Port")
+        self.cache.forget("Port", ports.keys() - found.keys())
+        self._read_around(list(ports.values()), anew=True)
+        self._said.clear()
+        self._doubts.clear()
+        self._tell(ports.values())
+        self._finish(ports.values())
+        self._compare(list(ports))
+
+    def _owned(self) -> set[str]:
+        """The ports of which the service said its part here."""
+        known = {*(r.id for r in self._inbox.ports()), *self._inbox.waiting()}
+        parts = {i: self._inbox.parts(i) for i in known}
+        return {i for i, p in parts.items() if p and p.network and p.network.owner == OWNER}
+
+    def _compare(self, here: Sequence[str]) -> None:
+        """Take away what the service does not list; too much at once is left to an operator."""
+        try:
+            self._inbox.compare(Side.NETWORK, OWNER, here, REQUEST, remove=True, force=False)
+        except errors.VifError as error:
+            LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
+
+    # --- one change ---
+
+    def push(self, kind: str, event: str, primitives: Any) -> None:
+        """Take what the service told of objects of one type.
+
+        :raises Exception: something else had to be asked for, and could not be
+        """
+        for item in objects(primitives):
+            if event == DELETED:
+                self._deleted(kind, item["id"])
+            elif kind == "Port":
+                self._port(item)
+            else:
+                self._around(kind, item)
+
+    def _deleted(self, kind: str, object_id: str) -> None:
+        held = self.cache.get(kind, object_id) is not None
+        self.cache.delete(kind, object_id)
+        if kind == "Port" and (held or self._inbox.parts(object_id) is not None):
+            self._take_away(object_id)
+
+    def _port(self, item: Plain) -> None:
+        if not self._met(item):
+            return
+        self._read_around([item])
+        self._tell([item])
+        self._finish([item])
+
+    def _met(self, item: Plain) -> bool:
+        """Keep a port that is bound here; whether it is."""
+        if translate.mine(item, self._host):
+            return self.cache.put("Port", item)
+        if self.cache.leave("Port", item) or self._has_part(item):
+            self._take_away(item["id"])
+        return False
+
+    def _has_part(self, item: Plain) -> bool:
+        """Whether the service said its part of a port that is elsewhere now, in another life of
+        this daemon."""
+        parts = self._inbox.parts(item["id"])
+        if parts is None or parts.network is None or parts.network.owner != OWNER:
+            return False
+        return revision(item) >= (parts.network.revision or 0)
+
+    def _around(self, kind: str, item: Plain) -> None:
+        """A network, subnet or policy changed: say its ports anew."""
+        known = self.cache.get(kind, item["id"]) is not None
+        if not known or not self.cache.put(kind, item):
+            return
+        concerned = [
+            port
+            for port in self.cache.all("Port").values()
+            if item["id"] in _flat(translate.needs(port))
+        ]
+        self._tell(concerned)
+
+    def _read_around(self, ports: Sequence[Plain], *, anew: bool = False) -> None:
+        """Know the networks, subnets and policies of ports.
+
+        :param anew: also those that are known
+        """
+        wanted: dict[str, set[str]] = {"Network": set(), "Subnet": set(), "QosPolicy": set()}
+        for port in ports:
+            network, subnets, policies = translate.needs(port)
+            wanted["Network"].add(network)
+            wanted["Subnet"].update(subnets)
+            wanted["QosPolicy"].update(policies)
+        for kind, ids in wanted.items():
+            lacking = ids if anew else ids - self.cache.all(kind).keys()
+            for item in self._server.pull(kind, lacking - {""}):
+                self.cache.put(kind, item)
+            if anew:
+                self.cache.keep_only(kind, ids)
+
+    def network_changed(self, network: str) -> None:
+        """Something of a network changed that its ports must have: read it."""
+        if self.cache.get("Network", network) is None:
+            return
+        for item in self._server.pull("Network", [network]):
+            self._around("Network", item)
+
+    # --- those that wait here ---
+
+    def waiting(self) -> None:
+        """Ask for ports that somebody here uses and that the service did not say to be here: a
+        message may have been lost."""
+        now = self._clock()
+        here = self._waiting()
+        self._asked = {i: at for i, at in self._asked.items() if i in here}
+        due = [i for i in here if now - self._asked.get(i, -AGAIN) >= AGAIN]
+        for item in self._server.pull("Port", due):
+            self._port(item)
+        self._asked |= dict.fromkeys(due, now)
+
+    def _waiting(self) -> set[str]:
+        return {i for i, parts in self._inbox.waiting().items() if parts.network is None}
+
+    # --- what is to be said again ---
+
+    def disagreements(self) -> dict[str, bool]:
+        """Ports that the service has as working and that do not, and the other way round. Each
+        state of a port there is answered once, when it has stood for a while: what it was told
+        just now it may be about to note."""
+        records = {r.id: r for r in self._inbox.ports()}
+        now, doubts, found = self._clock(), {}, {}
+        for port_id, port in self.cache.all("Port").items():
+            verdict = statuses.differs(records.get(port_id), port, self._host)
+            if verdict is None:
+                continue
+            doubt = Doubt((revision(port), port.get("status"), verdict), now)
+            held = self._doubts.get(port_id)
+            doubts[port_id] = held if held is not None and held.state == doubt.state else doubt
+        for port_id, doubt in doubts.items():
+            if not doubt.answered and now - doubt.since >= STANDING:
+                doubt.answered = True
+                found[port_id] = doubt.state[2]
+        self._doubts = doubts
+        return found
+
+    # --- what is said ---
+
+    def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:
+        for port in ports:
+            body = translate.part(port, self.known, self._host)
+            if body is None or self._said.get(port["id"]) == body:
+                continue
+            self._said[port["id"]] = body
+            part = Part(OWNER, body, revision=revision(port), at=time.time())
+            alone = True if self._prewire else None
+            said = Said(port["id"], Side.NETWORK, part, revision(port), alone)
+            self._inbox.say(said, REQUEST)
+
+    def _take_away(self, port_id: str) -> None:
+        self._said.pop(port_id, None)
+        self._inbox.say(Said(port_id, Side.NETWORK, final=True), REQUEST)
+
+    def _finish(self, ports: Iterable[Plain]) -> None:
+        """Have the service choose a type and a segment where it has not."""
+        open_ = [p["id"] for p in ports if translate.unfinished(p, self._host)]
+        if open_:
+            self._server.details(open_)
+
+
+def _flat(needed: tuple[str, list[str], list[str]]) -> set[str]:
+    network, subnets, policies = needed
+    return {network, *subnets, *policies}

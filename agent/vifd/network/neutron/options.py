@@ -1,0 +1,106 @@
+"""The options of the group ``[network_neutron]``; names are those of Neutron's own agent where it
+has the same."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+OPTIONS = [
+    cfg.StrOpt(
+        "transport_url",
+        default="",
+        secret=True,
+        help="The message bus, as in neutron.conf: rabbit://user:password@host:5672/vhost. Empty "
+        "takes [DEFAULT] transport_url. What else is to be said of it stands in "
+        "[oslo_messaging_rabbit], as for every service on the bus.",
+    ),
+    cfg.StrOpt("exchange", default="neutron", help="The control exchange of the service."),
+    cfg.StrOpt(
+        "agent_type",
+        default="Open vSwitch agent",
+        help="As what this host is registered. Mechanism drivers look for agents of their type; "
+        "ports that could not be bound are bound again only when an agent of a type that the "
+        "service knows comes back.",
+    ),
+    cfg.StrOpt("binary", default="neutron-openvswitch-agent", help="The name shown beside it."),
+    cfg.FloatOpt(
+        "report_interval",
+        default=30.0,
+        min=0.1,
+        help="Seconds between two reports that this host is alive; at most half of the service's "
+        "agent_down_time.",
+    ),
+    cfg.FloatOpt(
+        "rpc_timeout",
+        default=60.0,
+        min=0.1,
+        help="Seconds that the service may take for one answer.",
+    ),
+    cfg.IntOpt(
+        "rpc_resources_processing_step",
+        default=20,
+        min=1,
+        max=1000,
+        help="How many ports are asked for, or told of, in one message.",
+    ),
+    cfg.FloatOpt(
+        "resync_interval",
+        default=600.0,
+        min=0.0,
+        help="Seconds after which everything that concerns this host is read once more and "
+        "compared, besides every time that the service or the bus was away. 0 for never.",
+    ),
+    cfg.StrOpt(
+        "plugin",
+        default="ovs",
+        help="The plugin whose bridge and physical networks are reported.",
+    ),
+    cfg.BoolOpt(
+        "security_groups",
+        default=True,
+        help="Whether the groups of ports are in force here. Without them a port is held to its "
+        "own addresses and nothing else, as with the firewall driver 'noop'.",
+    ),
+    cfg.BoolOpt(
+        "prewire",
+        default=False,
+        help="Make a port as soon as it is bound to this host. Otherwise a port waits until "
+        "compute, or a port of another program on the switch, uses it.",
+    ),
+    cfg.ListOpt(
+        "tunnel_types",
+        default=[],
+        help="Types of tunnel networks that this host is reported with: vxlan, gre, geneve.",
+    ),
+    cfg.StrOpt("local_ip", default="", help="The address of this host that tunnels lead to."),
+    cfg.BoolOpt(
+        "l2_population",
+        default=False,
+        help="The service tells where each address of a tunnel network is. Without it frames go "
+        "to every host that has a tunnel of the type.",
+    ),
+    cfg.BoolOpt(
+        "arp_responder",
+        default=False,
+        help="Reported; addresses that the service tells are answered for here in any case.",
+    ),
+    cfg.ListOpt("extensions", default=[], help="Reported as the agent's extensions."),
+    cfg.BoolOpt("baremetal_smartnic", default=False, help="Reported; ports are not looked for."),
+    cfg.StrOpt("vhostuser_socket_dir", default="", help="Reported, where it is not empty."),
+    cfg.ListOpt(
+        "resource_provider_bandwidths",
+        default=[],
+        help="Comma-separated <bridge>:<egress kbit/s>:<ingress kbit/s>; one of the two may be "
+        "empty. Told to Placement by the service.",
+    ),
+    cfg.DictOpt(
+        "resource_provider_inventory_defaults",
+        default={"allocation_ratio": "1.0", "min_unit": "1", "step_size": "1", "reserved": "0"},
+        help="Fields of the inventory of these bandwidths.",
+    ),
+    cfg.DictOpt(
+        "resource_provider_hypervisors",
+        default={},
+        help="<bridge>:<name of the hypervisor> where that is not this host's name.",
+    ),
+]

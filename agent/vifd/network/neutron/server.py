@@ -1,0 +1,104 @@
+"""What an agent asks of Neutron's server, by name and version."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vifd.network.neutron.bus import Bus
+from vifd.network.neutron.objects import VERSIONS, Plain, objects
+
+#: Topics of the server.
+PLUGIN, REPORTS = "q-plugin", "q-reports-plugin"
+#: Answers to a report.
+NEW, ALIVE, REVIVED = "new", "alive", "revived"
+_TIME = "%Y-%m-%dT%H:%M:%S.%f"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server as this host sees it; every call may raise whatever the bus raises.
+
+    :param agent: the id by which messages name this agent
+    :param timeout: seconds for an answer
+    :param step: how many ports go into one message
+    """
+
+    bus: Bus
+    host: str
+    agent: str
+    timeout: float
+    step: int
+
+    def report(self, state: Plain) -> str:
+        """Say that this host is alive; its standing with the server, empty where that did not take
+        the report, because it has begun after it was sent."""
+        now = datetime.datetime.now(datetime.UTC).strftime(_TIME)
+        told = {**state, "uuid": str(uuid.uuid4())}
+        sent = {"agent_state": {"agent_state": told}, "time": now}
+        answer = self._ask("report_state", "1.2", sent, topic=REPORTS)
+        return str(answer or "")
+
+    def port_ids(self, vnic_types: Iterable[str] = ("normal",)) -> list[str]:
+        """The ids of all ports that have a binding to this host."""
+        found: dict[str, None] = {}
+        for vnic_type in vnic_types:
+            sent = {"vnic_type": vnic_type, "host": self.host}
+            ports = self._ask("get_ports_by_vnic_type_and_host", "1.7", sent)
+            found |= {str(p["id"]): None for p in ports or () if isinstance(p, dict)}
+        return list(found)
+
+    def pull(self, kind: str, ids: Iterable[str]) -> Iterator[Plain]:
+        """Objects by id; those that are not there any more are left out."""
+        for chunk in _chunks(sorted(set(ids)), self.step):
+            yield from self.where(kind, id=chunk)
+
+    def where(self, kind: str, **filters: Sequence[str]) -> list[Plain]:
+        """Objects by what their fields hold."""
+        wanted = {name: list(values) for name, values in filters.items()}
+        sent = {"resource_type": kind, "version": VERSIONS[kind], "filter_kwargs": wanted}
+        return objects(self._ask("bulk_pull", "1.1", sent))
+
+    def details(self, port_ids: Sequence[str]) -> None:
+        """Have bindings finished that the server has yet to choose a type for."""
+        for chunk in _chunks(port_ids, self.step):
+            sent = {"devices": list(chunk), **self._self}
+            self._ask("get_devices_details_list_and_failed_devices", "1.5", sent)
+
+    def tell(
+        self, up: Sequence[str], down: Sequence[str], *, refresh: bool = False
+    ) -> tuple[set[str], set[str]]:
+        """Say which ports work and which do not.
+
+        :param refresh: have everything told once more that is known of the ports' networks
+        :returns: those that were taken as up, and as down
+        """
+        told = {"devices_up": list(up), "devices_down": list(down), "refresh_tunnels": refresh}
+        answer = self._ask("update_device_list", "1.8", {**told, **self._self})
+        failed = answer if isinstance(answer, dict) else {}
+        return (
+            set(up) - set(map(str, failed.get("failed_devices_up", ()))),
+            set(down) - set(map(str, failed.get("failed_devices_down", ()))),
+        )
+
+    def tunnels(self, address: str, kind: str) -> list[str]:
+        """Say where tunnels of a type to this host lead; where those of all hosts do."""
+        sent = {"tunnel_ip": address, "tunnel_type": kind, "host": self.host}
+        answer = self._ask("tunnel_sync", "1.4", sent)
+        found = answer.get("tunnels", ()) if isinstance(answer, dict) else ()
+        return [str(t["ip_address"]) for t in found if isinstance(t, dict) and "ip_address" in t]
+
+    @property
+    def _self(self) -> Plain:
+        return {"agent_id": self.agent, "host": self.host}
+
+    def _ask(self, method: str, version: str, sent: Plain, *, topic: str = PLUGIN) -> Any:
+        return self.bus.call(topic, method, version, self.timeout, sent)
+
+
+def _chunks(items: Sequence[str], step: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), step):
+        yield items[start : start + step]

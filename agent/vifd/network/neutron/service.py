@@ -1,0 +1,296 @@
+"""The threads between Neutron's server and the daemon.
+
+One reports that this host is alive, and knows by that whether the server is there; one follows what
+the server says. Neither is waited for by anything: with bus or server away for days the ports are
+what the journal says.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vifd.engine import plan
+from vifd.network import Inbox
+from vifd.network.neutron import reporting, statuses
+from vifd.network.neutron.bus import Bus
+from vifd.network.neutron.following import Following
+from vifd.network.neutron.objects import VERSIONS, Plain, topic
+from vifd.network.neutron.server import REVIVED, Server
+from vifd.steady import Steady
+from vifd.store import Outgoing
+
+LOG = logging.getLogger(__name__)
+
+#: So many messages wait at most; where more come, everything is read anew instead.
+BACKLOG = 10_000
+#: Seconds to wait for a message before it is looked whether something else is due.
+TURN = 0.25
+#: Seconds between two looks at what waits here, and at what must be said again.
+LOOK = 1.0
+#: Seconds that the switch is given to answer before this host is reported for the first time.
+FIRST_LOOK = 0.1
+#: What the service tells besides its objects.
+TOPICS = (
+    "q-agent-notifier-tunnel-update", "q-agent-notifier-tunnel-delete",
+    "q-agent-notifier-l2population-update",
+)  # fmt: skip
+
+Message = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, read once.
+
+    :param plugin: whose bridge is reported
+    :param interval: seconds between two reports
+    :param resync: seconds between two readings of everything; 0 for never
+    """
+
+    reported: reporting.Options
+    plugin: str
+    interval: float
+    resync: float
+    prewire: bool = False
+    groups: bool = True
+
+
+class Service:
+    """Both threads.
+
+    :param make: gives the bus; may raise while there is none
+    """
+
+    def __init__(
+        self, settings: Settings, inbox: Inbox, make: Callable[[], Bus],
+        server: Callable[[Bus], Server],
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._inbox = inbox
+        self._make = make
+        self._serve = server
+        self._bus: Bus | None = None
+        self._server: Server | None = None
+        self._following: Following | None = None
+        self._messages: queue.Queue[Message] = queue.Queue(BACKLOG)
+        self._stopping = threading.Event()
+        #: everything is to be read anew
+        self._resync = threading.Event()
+        #: whether what the server has was read since it was last away
+        self._synchronised = False
+        self._refresh = bool(settings.reported.l2_population)
+        self._lost = False
+        self._failures = 0
+        self._next = 0.0
+        self._read_at = self._looked_at = 0.0
+        self._problem = ""
+        self._reports = Steady(self._reporting, "neutron-reports")
+        self._follows = Steady(self._following_loop, "neutron-follows")
+
+    # --- life ---
+
+    def start(self) -> None:
+        self._reports.start()
+        self._follows.start()
+
+    def stop(self) -> None:
+        """End; a call that is under way is not waited for."""
+        self._stopping.set()
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            closing = threading.Thread(target=_close, args=(bus,), daemon=True)
+            closing.start()
+            closing.join(0.2)
+
+    # --- reports ---
+
+    def _reporting(self) -> None:
+        state_of = self._state
+        started = False
+        failures = 0
+        while not self._stopping.is_set():
+            pause = self._settings.interval
+            if not reporting.usable(self._inbox.plugins(), self._settings.plugin):
+                # what cannot be bound here shall not be; the server notices that nothing comes
+                self._stopping.wait(FIRST_LOOK if not started else min(pause, 1.0))
+                continue
+            try:
+                server = self._connected()
+                state = state_of()
+                answer = server.report(state if started else reporting.first(state))
+            except Exception as error:  # noqa: BLE001 - the bus raises anything
+                failures += 1
+                self._away(error, failures)
+                pause = min(pause, plan.delay(failures, longest=30.0, jitter=random.random()))
+            else:
+                # a server that began after the report was sent does not take it
+                started = started or bool(answer)
+                if self._lost or failures or answer == REVIVED or not self._read_at:
+                    self._resync.set()
+                if failures:
+                    LOG.info("neutron: the server is back after %d attempts", failures)
+                failures, self._lost, self._problem = 0, False, ""
+                if not answer:
+                    pause = min(pause, 1.0)
+            self._stopping.wait(pause)
+
+    def _state(self) -> Plain:
+        settings, inbox = self._settings, self._inbox
+        host = self._server.host if self._server else ""
+        count = len(inbox.ports())
+        return reporting.state(settings.reported, host, inbox.plugins(), settings.plugin, count)
+
+    def _connected(self) -> Server:
+        """The server, once the bus is there and what it tells is heard."""
+        if self._server is not None:
+            return self._server
+        bus = self._bus = self._make()
+        bus.listen([*map(topic, VERSIONS), *TOPICS], self._heard)
+        server = self._serve(bus)
+        settings = self._settings
+        self._following = Following(
+            server, self._inbox, prewire=settings.prewire, groups=settings.groups
+        )
+        self._server = server
+        return server
+
+    def _away(self, error: BaseException, failures: int) -> None:
+        self._lost = True
+        self._problem = f"{type(error).__name__}: {error}"
+        level = logging.WARNING if failures in (1, 2, 4) or failures % 10 == 0 else logging.DEBUG
+        LOG.log(
+            level, "neutron: no answer (%s); attempt %d. Next: ports go on as they are; look at "
+            "the message bus and the server", self._problem[:300], failures,
+        )  # fmt: skip
+
+    # --- what the server tells ---
+
+    def _heard(self, method: str, arguments: Mapping[str, Any]) -> None:
+        try:
+            self._messages.put_nowait((method, arguments))
+        except queue.Full:
+            if not self._resync.is_set():
+                LOG.warning("neutron: %d messages wait; everything is read anew instead", BACKLOG)
+            self._resync.set()
+
+    def _following_loop(self) -> None:
+        while not self._stopping.is_set():
+            message = self._next_message()
+            following = self._following
+            if following is None:
+                self._stopping.wait(0.02)
+                continue
+            try:
+                self._turn(following, message)
+            except Exception as error:  # noqa: BLE001 - the bus raises anything
+                if self._stopping.is_set():
+                    return
+                self._failures += 1
+                pause = plan.delay(self._failures, longest=30.0, jitter=random.random())
+                LOG.warning("neutron: what the server has cannot be read (%s: %s); attempt %d, "
+                            "again in %.0f s", type(error).__name__, str(error)[:300],
+                            self._failures, pause)  # fmt: skip
+                self._next = time.monotonic() + pause
+                self._resync.set()
+
+    def _next_message(self) -> Message | None:
+        try:
+            return self._messages.get(timeout=TURN)
+        except queue.Empty:
+            return None
+
+    def _turn(self, following: Following, message: Message | None) -> None:
+        now = time.monotonic()
+        every = self._settings.resync
+        if every and self._read_at and now - self._read_at >= every:
+            self._resync.set()
+        if self._resync.is_set():
+            if now < self._next:
+                return
+            self._read_all(following)
+        if message is not None:
+            self._take(following, *message)
+        elif self._synchronised and now - self._looked_at >= LOOK:
+            self._looked_at = now
+            following.waiting()
+            self._agree(following)
+
+    def _read_all(self, following: Following) -> None:
+        """Read everything; the messages that wait come after it, and say nothing older."""
+        began = time.monotonic()
+        self._resync.clear()
+        following.synchronise()
+        self._read_at = time.monotonic()
+        self._failures, self._synchronised = 0, True
+        ports = following.cache.all("Port")
+        LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
+                 self._read_at - began)  # fmt: skip
+        self._inbox.notify()
+
+    def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
+        if method == "push":
+            primitives = arguments.get("resource_list")
+            following.push(_kind(primitives), str(arguments.get("event_type")), primitives)
+
+    def _agree(self, following: Following) -> None:
+        """Say once more what the server has otherwise."""
+        server = self._server
+        if server is None:
+            return
+        verdicts = following.disagreements()
+        for chunk in _chunks(list(verdicts), server.step):
+            up = [i for i in chunk if verdicts[i]]
+            server.tell(up, [i for i in chunk if not verdicts[i]])
+
+    # --- what the server is told ---
+
+    def report(self, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+        """Tell statuses; those that were taken. Nothing is before the server was read: what it has
+        already need not be said."""
+        server, following = self._server, self._following
+        if server is None or following is None or not self._synchronised:
+            return []
+        records = {r.id: r for r in self._inbox.ports()}
+        telling = statuses.sorted_out(
+            outgoing, records, following.cache.all("Port"), anew=self._refresh
+        )
+        taken = list(telling.silent)
+        todo = [*((o, True) for o in telling.up), *((o, False) for o in telling.down)]
+        for start in range(0, len(todo), server.step):
+            part = todo[start : start + server.step]
+            try:
+                up, down = server.tell(
+                    [o.port_id for o, works in part if works],
+                    [o.port_id for o, works in part if not works], refresh=self._refresh,
+                )  # fmt: skip
+            except Exception:
+                if not taken:
+                    raise
+                return taken
+            taken += [o for o, works in part if o.port_id in (up if works else down)]
+        return taken
+
+
+def _kind(primitives: Any) -> str:
+    """The type of the objects in a message: all are of one."""
+    first = primitives[0] if isinstance(primitives, list) and primitives else {}
+    kind = first.get("versioned_object.name", "") if isinstance(first, dict) else ""
+    return kind if kind in VERSIONS else "Port"
+
+
+def _chunks(items: Sequence[str], step: int) -> list[Sequence[str]]:
+    return [items[start : start + step] for start in range(0, len(items), step)]
+
+
+def _close(bus: Bus) -> None:
+    try:
+        bus.close()
+    except Exception as error:  # noqa: BLE001 - the process ends
+        LOG.debug("neutron: the bus was not closed: %s", error)

@@ -1,0 +1,317 @@
+"""A Neutron server that exists only in memory, behind a real message bus of oslo.messaging.
+
+It keeps networks, ports and bindings as the service does, answers what an agent asks, pushes every
+change, and gives a port the status that agents tell. What messages it loses, doubles or keeps back
+is a test's to say.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from oslo_config import cfg
+
+from vifd.network.neutron.bus import library
+from vifd.network.neutron.objects import topic
+
+oslo_messaging = library()
+
+EXCHANGE = "neutron"
+Plain = dict[str, Any]
+
+
+def primitive(kind: str, data: Mapping[str, Any]) -> Plain:
+    """An object as it goes over the bus."""
+    return {
+        "versioned_object.name": kind, "versioned_object.namespace": "versionedobjects",
+        "versioned_object.version": "1.0", "versioned_object.data": dict(data),
+    }  # fmt: skip
+
+
+@dataclass
+class Network:
+    """A network with one segment and one subnet."""
+
+    id: str
+    segment: Plain
+    mtu: int = 1450
+    revision: int = 1
+
+
+@dataclass
+class Port:
+    """A port and its bindings, by host."""
+
+    id: str
+    network: str
+    mac: str
+    address: str
+    owner: str = "compute:nova"
+    status: str = "DOWN"
+    revision: int = 1
+    bindings: dict[str, Plain] = field(default_factory=dict)
+    fields: Plain = field(default_factory=dict)
+
+
+class FakeNeutron:
+    """The server; its state survives :meth:`stop`, like a database.
+
+    :ivar told: every ``update_device_list`` as (up, down)
+    :ivar reports: the states that agents reported
+    :ivar refused: ids of ports whose status cannot be set
+    """
+
+    def __init__(self, url: str = "fake://") -> None:
+        self.url = url
+        self.networks: dict[str, Network] = {}
+        self.ports: dict[str, Port] = {}
+        self.reports: list[Plain] = []
+        self.told: list[tuple[list[str], list[str]]] = []
+        self.refused: set[str] = set()
+        self.calls: list[str] = []
+        self.tunnels: dict[str, dict[str, str]] = {}
+        #: how often a message is sent, by its method; 0 loses it
+        self.copies: dict[str, int] = {}
+        self.lock = threading.RLock()
+        self._standing: dict[str, str] = {}
+        self._transport = oslo_messaging.get_rpc_transport(cfg.CONF, url=url)
+        self._servers: list[Any] = []
+
+    # --- the bus ---
+
+    def start(self) -> None:
+        """Answer."""
+        for name in ("q-plugin", "q-reports-plugin"):
+            target = oslo_messaging.Target(exchange=EXCHANGE, topic=name, server="controller")
+            server = oslo_messaging.get_rpc_server(self._transport, target, [_Endpoint(self)])
+            server.start()
+            self._servers.append(server)
+
+    def stop(self) -> None:
+        """Be away."""
+        for server in self._servers:
+            server.stop()
+            server.wait()
+        self._servers.clear()
+
+    def cast(self, name: str, method: str, **arguments: Any) -> None:
+        """Tell all agents."""
+        target = oslo_messaging.Target(exchange=EXCHANGE, topic=name, fanout=True, version="1.0")
+        client = oslo_messaging.get_rpc_client(self._transport, target)
+        for _ in range(self.copies.get(method, 1)):
+            client.prepare().cast({}, method, **arguments)
+
+    def push(self, kind: str, objects: Sequence[Plain], event: str = "updated") -> None:
+        """Tell of objects as they are."""
+        self.cast(topic(kind), "push", resource_list=list(objects), event_type=event)
+
+    # --- what users do ---
+
+    def network(self, kind: str = "vlan", physnet: str = "physnet1", number: int = 100) -> Network:
+        """A network."""
+        segment = {"id": str(uuid.uuid4()), "network_type": kind, "segmentation_id": number,
+                   "physical_network": physnet if kind in ("vlan", "flat") else None}  # fmt: skip
+        made = Network(str(uuid.uuid4()), segment)
+        self.networks[made.id] = made
+        return made
+
+    def port(self, network: Network, host: str = "", *, active: bool = True, **fields: Any) -> Port:
+        """A port, bound where that is said."""
+        number = len(self.ports) + 2
+        made = Port(
+            str(uuid.uuid4()), network.id, f"fa:16:3e:00:00:{number:02x}", f"10.0.0.{number}"
+        )
+        made.owner = fields.pop("device_owner", made.owner)
+        made.fields = fields
+        self.ports[made.id] = made
+        if host:
+            self.bind(made, host, active=active)
+        return made
+
+    def bind(self, port: Port, host: str, *, active: bool = True, vif_type: str = "ovs") -> None:
+        """Bind a port to a host besides."""
+        with self.lock:
+            port.bindings[host] = {
+                "host": host, "vif_type": vif_type, "vnic_type": "normal", "profile": "{}",
+                "status": "ACTIVE" if active else "INACTIVE", "vif_details": "{}",
+            }  # fmt: skip
+            self.changed(port)
+
+    def activate(self, port: Port, host: str) -> None:
+        """Make a host's binding the one in force, as the bindings API does."""
+        with self.lock:
+            for binding in port.bindings.values():
+                if binding["status"] == "ACTIVE":
+                    binding |= {"status": "INACTIVE", "vif_type": "unbound"}
+            port.bindings[host]["status"] = "ACTIVE"
+            port.status = "DOWN"
+            self.changed(port)
+
+    def unbind(self, port: Port, host: str) -> None:
+        """Delete a binding."""
+        with self.lock:
+            del port.bindings[host]
+            self.changed(port)
+
+    def delete(self, port: Port) -> None:
+        """Delete a port."""
+        with self.lock:
+            del self.ports[port.id]
+            self.push("Port", [self.wire(port)], "deleted")
+
+    def changed(self, port: Port) -> None:
+        """Something of a port is other now."""
+        port.revision += 1
+        self.push("Port", [self.wire(port)])
+
+    def resegment(self, network: Network, number: int) -> None:
+        """Give a network another segmentation id."""
+        with self.lock:
+            network.segment = {**network.segment, "segmentation_id": number}
+            network.revision += 1
+            self.push("Network", [self.wire_network(network)])
+
+    # --- what goes over the bus ---
+
+    def wire(self, port: Port) -> Plain:
+        """A port as an object."""
+        segment = self.networks[port.network].segment
+        bound = [h for h, b in port.bindings.items() if b["vif_type"] not in ("unbound",)]
+        levels = [{"host": host, "level": 0, "driver": "openvswitch", "port_id": port.id,
+                   "segment_id": segment["id"], "segment": primitive("NetworkSegment", segment)}
+                  for host in bound]  # fmt: skip
+        data = {
+            "id": port.id, "name": "", "network_id": port.network, "mac_address": port.mac,
+            "admin_state_up": True, "device_owner": port.owner, "device_id": "",
+            "status": port.status, "revision_number": port.revision,
+            "fixed_ips": [primitive("IPAllocation", {
+                "ip_address": port.address, "subnet_id": _subnet(port.network)})],
+            "bindings": [primitive("PortBinding", b) for b in port.bindings.values()],
+            "binding_levels": [primitive("PortBindingLevel", x) for x in levels],
+            "security_group_ids": [], "allowed_address_pairs": [],
+            "security": primitive("PortSecurity", {"port_security_enabled": True}),
+            "qos_policy_id": None, "qos_network_policy_id": None, **port.fields,
+        }  # fmt: skip
+        return copy.deepcopy(primitive("Port", data))
+
+    def wire_network(self, network: Network) -> Plain:
+        """A network as an object."""
+        data = {"id": network.id, "name": "net", "mtu": network.mtu,
+                "revision_number": network.revision, "qos_policy_id": None,
+                "segments": [primitive("NetworkSegment", network.segment)]}  # fmt: skip
+        return copy.deepcopy(primitive("Network", data))
+
+    def wire_subnet(self, network: Network) -> Plain:
+        """The network's subnet as an object."""
+        return primitive("Subnet", {
+            "id": _subnet(network.id), "network_id": network.id, "cidr": "10.0.0.0/24",
+            "gateway_ip": "10.0.0.1", "enable_dhcp": False, "revision_number": 0,
+        })  # fmt: skip
+
+    def found(self, kind: str, ids: Sequence[str]) -> list[Plain]:
+        """Objects of a type by id."""
+        with self.lock:
+            networks = self.networks.values()
+            match kind:
+                case "Port":
+                    return [self.wire(self.ports[i]) for i in ids if i in self.ports]
+                case "Network":
+                    return [self.wire_network(n) for n in networks if n.id in ids]
+                case "Subnet":
+                    return [self.wire_subnet(n) for n in networks if _subnet(n.id) in ids]
+                case _:
+                    return []
+
+    # --- what agents say ---
+
+    def reported(self, state: Plain) -> str:
+        """Take an agent's report."""
+        with self.lock:
+            self.reports.append(state)
+            host = state["host"]
+            known = host in self._standing
+            self._standing[host] = "alive"
+            return "alive" if known else "new"
+
+    def take(self, up: Sequence[str], down: Sequence[str], host: str) -> Plain:
+        """Take statuses."""
+        with self.lock:
+            self.told.append((list(up), list(down)))
+            for port_id, status in [*((i, "ACTIVE") for i in up), *((i, "DOWN") for i in down)]:
+                port = self.ports.get(port_id)
+                if port is None or port_id in self.refused or port.status == status:
+                    continue
+                if port.bindings.get(host, {}).get("status") == "ACTIVE":
+                    port.status = status
+                    self.changed(port)
+            return {
+                "devices_up": [i for i in up if i not in self.refused],
+                "failed_devices_up": [i for i in up if i in self.refused],
+                "devices_down": list(down), "failed_devices_down": [],
+            }  # fmt: skip
+
+    def finish(self, ids: Sequence[str], host: str) -> None:
+        """Bind anew what was given up for another host and taken back."""
+        with self.lock:
+            for port in (self.ports[i] for i in ids if i in self.ports):
+                binding = port.bindings.get(host)
+                if binding is not None and binding["vif_type"] == "unbound":
+                    binding["vif_type"] = "ovs"
+                    self.changed(port)
+
+
+class _Endpoint:
+    """What agents call."""
+
+    target = oslo_messaging.Target(version="1.9")
+
+    def __init__(self, server: FakeNeutron) -> None:
+        self._server = server
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name != "target":
+            self._server.calls.append(name)
+        return super().__getattribute__(name)
+
+    def report_state(self, _context: Plain, agent_state: Plain, time: str) -> str:
+        assert time
+        return self._server.reported(agent_state["agent_state"])
+
+    def get_ports_by_vnic_type_and_host(
+        self, _context: Plain, vnic_type: str, host: str
+    ) -> list[Plain]:
+        assert vnic_type == "normal"
+        ports = self._server.ports.values()
+        return [{"id": p.id, "mac_address": p.mac} for p in list(ports) if host in p.bindings]
+
+    def bulk_pull(
+        self, _context: Plain, resource_type: str, version: str, filter_kwargs: Plain
+    ) -> list[Plain]:
+        assert version
+        return self._server.found(resource_type, filter_kwargs["id"])
+
+    def update_device_list(
+        self, _context: Plain, devices_up: list[str], devices_down: list[str], agent_id: str,
+        host: str, refresh_tunnels: bool = False,
+    ) -> Plain:  # fmt: skip
+        del agent_id, refresh_tunnels
+        return self._server.take(devices_up, devices_down, host)
+
+    def get_devices_details_list_and_failed_devices(
+        self, _context: Plain, devices: list[str], agent_id: str, host: str
+    ) -> Plain:
+        del agent_id
+        self._server.finish(devices, host)
+        return {"devices": [], "failed_devices": []}
+
+
+def _subnet(network: str) -> str:
+    return str(uuid.uuid5(uuid.UUID(network), "subnet"))
+
+
+Made = Callable[[], FakeNeutron]

@@ -1,0 +1,190 @@
+"""A host of Neutron's: what the server says is made, and the server is told what was proven."""
+
+from __future__ import annotations
+
+from unit.neutron.scene import Cloud
+from vifd.network.neutron.objects import VERSIONS
+from vifd.testing.wait import until
+
+
+def active(port) -> bool:
+    return port.status == "ACTIVE"
+
+
+class TestReports:
+    def test_the_first_says_so_and_brings_the_versions(self, cloud: Cloud):
+        node = cloud.node()
+        reports = [r for r in cloud.neutron.reports if r["host"] == node.name]
+        assert reports[0]["start_flag"] is True
+        assert reports[0]["resource_versions"] == VERSIONS
+        until(lambda: len([r for r in cloud.neutron.reports if r["host"] == node.name]) > 1,
+              "a second report")  # fmt: skip
+        again = [r for r in cloud.neutron.reports if r["host"] == node.name][1]
+        assert "start_flag" not in again
+        assert again["configurations"]["bridge_mappings"] == {"physnet1": "br-eth"}
+        assert again["configurations"]["integration_bridge"] == "br-int"
+
+
+class TestPorts:
+    def test_a_port_waits_for_both_sides_whichever_comes_first(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        bound_first = cloud.neutron.port(network, node.name)
+        until(lambda: node.agent.parts(bound_first.id), "the network's part is here")
+        assert node.record(bound_first) is None
+        node.compute(bound_first)
+        until(lambda: active(bound_first), "active")
+        used_first = cloud.neutron.port(network)
+        node.compute(used_first)
+        cloud.neutron.bind(used_first, node.name)
+        until(lambda: active(used_first), "active as well")
+
+    def test_a_port_of_another_host_is_nobodys_here(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        elsewhere = cloud.neutron.port(network, "another")
+        here = cloud.neutron.port(network, node.name)
+        node.plug(here)
+        until(lambda: active(here), "active")
+        assert node.agent.parts(elsewhere.id) is None
+
+    def test_bound_before_the_daemon_began(self, cloud: Cloud):
+        network = cloud.vlan()
+        port = cloud.neutron.port(network, "early")
+        node = cloud.node("early")
+        node.compute(port)
+        until(lambda: active(port), "active")
+
+    def test_a_deleted_port_goes_and_leaves_nothing(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        port = cloud.neutron.port(network, node.name)
+        node.plug(port)
+        until(lambda: active(port), "active")
+        cloud.neutron.delete(port)
+        until(lambda: node.record(port) is None, "no record")
+        until(lambda: not node.bound(port), "no part of the network")
+
+    def test_another_segmentation_id_is_taken_in_place(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan(100)
+        ports = [cloud.neutron.port(network, node.name) for _ in range(3)]
+        for port in ports:
+            node.plug(port)
+        until(lambda: all(map(active, ports)), "active")
+        cloud.neutron.resegment(network, 200)
+        until(lambda: [f for f in node.flows() if "200" in f], "the new id is in the flows")
+        until(lambda: all(map(node.live, ports)), "all live")
+
+
+class TestHosted:
+    def test_a_row_before_and_after_the_binding(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        bound_first = cloud.neutron.port(network, node.name, device_owner="network:dhcp")
+        node.plug(bound_first)
+        row_first = cloud.neutron.port(network)
+        node.plug(row_first)
+        until(lambda: node.agent.parts(row_first.id), "its row is seen")
+        assert node.record(row_first) is None
+        cloud.neutron.bind(row_first, node.name)
+        until(lambda: active(bound_first) and active(row_first), "both are active")
+        row = node.row(row_first)
+        assert not [k for k in row.external_ids if k.startswith("vifd")]
+        assert (row.tag, row.ofport_request) == (None, None)
+
+    def test_it_goes_with_its_row_and_comes_back_with_it(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        port = cloud.neutron.port(network, node.name)
+        device = node.plug(port)
+        until(lambda: active(port), "active")
+        node.take_off(device)
+        until(lambda: node.record(port) is None, "forgotten")
+        until(lambda: port.status == "DOWN", "told")
+        node.plug(port, "another")
+        until(lambda: active(port), "active again")
+
+    def test_a_restart_changes_no_flow_and_tells_nothing_anew(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        ports = [cloud.neutron.port(network, node.name) for _ in range(3)]
+        for port in ports:
+            node.plug(port)
+        until(lambda: all(map(active, ports)), "active")
+        before, told = node.flows(), len(cloud.neutron.told)
+        node.stop()
+        node.start()
+        cloud.synchronised(node)
+        until(lambda: all(map(node.live, ports)), "all live")
+        until(lambda: not node.journal.outbox_size(), "nothing is left to tell")
+        assert node.flows() == before
+        assert len(cloud.neutron.told) == told
+
+
+class TestOutages:
+    def test_the_server_is_away_while_ports_come_and_go(self, cloud: Cloud):
+        node, network = cloud.node(rpc_timeout=0.3), cloud.vlan()
+        first = cloud.neutron.port(network, node.name)
+        device = node.plug(first)
+        until(lambda: active(first), "active")
+        cloud.neutron.stop()
+        node.take_off(device)
+        until(lambda: node.record(first) is None, "removed without the server")
+        cloud.neutron.copies = {"push": 0}
+        second = cloud.neutron.port(network, node.name)
+        node.plug(second)
+        cloud.neutron.start()
+        until(lambda: active(second), "the new one is active")
+        until(lambda: first.status == "DOWN", "the old one is not")
+
+    def test_messages_that_come_twice_or_never(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        cloud.neutron.copies = {"push": 3}
+        twice = cloud.neutron.port(network, node.name)
+        node.plug(twice)
+        until(lambda: active(twice), "active")
+        cloud.neutron.copies = {"push": 0}
+        lost = cloud.neutron.port(network, node.name)
+        node.plug(lost)
+        until(lambda: active(lost), "asked for, as somebody here uses it")
+
+    def test_one_refused_status_costs_itself_only(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        ports = [cloud.neutron.port(network, node.name) for _ in range(4)]
+        cloud.neutron.refused = {ports[0].id}
+        for port in ports:
+            node.plug(port)
+        until(lambda: all(map(active, ports[1:])), "the others are active")
+        assert not active(ports[0])
+        cloud.neutron.refused = set()
+        until(lambda: active(ports[0]), "and it is told again")
+
+    def test_a_late_message_undoes_nothing(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        port = cloud.neutron.port(network, node.name)
+        late = cloud.neutron.wire(port)
+        device = node.plug(port)
+        until(lambda: active(port), "active")
+        cloud.neutron.unbind(port, node.name)
+        until(lambda: node.record(port) is None, "not bound here any more")
+        cloud.neutron.push("Port", [late])
+        other = cloud.neutron.port(network, node.name)
+        node.plug(other)
+        until(lambda: active(other), "what came after it is here")
+        assert node.record(port) is None
+        assert device in {row.name for row in node.machine.ovsdb.ports("br-int")}
+
+
+class TestBindings:
+    def test_a_migration_here_and_back(self, cloud: Cloud):
+        source, target = cloud.node(), cloud.node()
+        network = cloud.vlan()
+        port = cloud.neutron.port(network, source.name)
+        source.compute(port)
+        until(lambda: active(port), "active on the source")
+        cloud.neutron.bind(port, target.name, active=False)
+        target.compute(port)
+        until(lambda: target.phase(port) == "READY", "made and closed on the target")
+        until(lambda: any(port.id in up for up, _ in cloud.neutron.told[1:]), "told for nova")
+        assert source.live(port)
+        assert not target.live(port)
+        cloud.neutron.activate(port, target.name)
+        until(lambda: target.live(port) and active(port), "open on the target")
+        until(lambda: not source.is_open(port), "closed on the source")
+        assert source.record(port) is not None, "the device stays until compute lets go of it"
+        cloud.neutron.activate(port, source.name)
+        until(lambda: source.live(port) and active(port), "and back")
