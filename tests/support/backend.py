@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 from support.hosting import FakeHost
 from support.portbook import FEATURES, report_of
 from support.recycling import Recycling
+from support.setbook import SetBook
 from support.sidebook import SideBook
 from vifd import errors
 from vifd.capabilities import enforcement
@@ -167,6 +168,15 @@ class FakeDaemon(SideBook):
         self.upgrades = FakeUpgrades(self)
         self.adoption, self.releases = FakeAdoption(self), FakeRelease(self)
         self.inspected: list[Check] = []
+        self.setbook = SetBook(self._soon)
+        self.sets = self.setbook.desk()
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        def do() -> None:
+            self._running.wait()
+            work()
+
+        self._lane.put(do)
 
     # --- the backend ------------------------------------------------------------------------------
 

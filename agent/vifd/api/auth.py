@@ -16,7 +16,13 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ASKING = frozenset({("POST", "/v1/offers")})
 #: What compute may do besides reading, by the last part of a port's path.
 COMPUTING = frozenset({("PUT", "instance"), ("DELETE", "instance"), ("POST", "check")})
+#: What a network service may do besides, in the same way.
+NETWORKING = frozenset({
+    ("PUT", "network"), ("DELETE", "network"), ("POST", "activate"), ("POST", "deactivate"),
+    ("POST", "check"),
+})  # fmt: skip
 _PORT = re.compile(r"/v1/ports/[0-9a-f-]{36}/([a-z]+)")
+_SETS = ("/v1/security-groups/", "/v1/address-groups/", "/v1/networks/", "/v1/sets:")
 
 
 class Access(StrEnum):
@@ -25,6 +31,7 @@ class Access(StrEnum):
     NONE = "none"
     READ = "read-only"
     COMPUTE = "compute"
+    NETWORK = "network"
     WRITE = "read-write"
 
 
@@ -54,6 +61,8 @@ class Policy:
     admin_gids: frozenset[int] = frozenset()
     compute_uids: frozenset[int] = frozenset()
     compute_gids: frozenset[int] = frozenset()
+    network_uids: frozenset[int] = frozenset()
+    network_gids: frozenset[int] = frozenset()
     reader_uids: frozenset[int] = frozenset()
     reader_gids: frozenset[int] = frozenset()
 
@@ -62,6 +71,8 @@ class Policy:
         gids = peer.groups | {peer.gid}
         if peer.uid in (0, self.own_uid) or peer.uid in self.admin_uids or gids & self.admin_gids:
             return Access.WRITE
+        if peer.uid in self.network_uids or gids & self.network_gids:
+            return Access.NETWORK
         if peer.uid in self.compute_uids or gids & self.compute_gids:
             return Access.COMPUTE
         if peer.uid in self.reader_uids or gids & self.reader_gids:
@@ -73,8 +84,10 @@ def permits(access: Access, method: str, path: str = "") -> bool:
     """Whether this access is enough for a call of this HTTP method."""
     if access is Access.COMPUTE and _computes(method, path):
         return True
+    if access is Access.NETWORK and _networks(method, path):
+        return True
     reads = method in READING or (method, path) in ASKING
-    return access is Access.WRITE or (access in (Access.READ, Access.COMPUTE) and reads)
+    return access is Access.WRITE or (access is not Access.NONE and reads)
 
 
 def _computes(method: str, path: str) -> bool:
@@ -84,3 +97,12 @@ def _computes(method: str, path: str) -> bool:
         return True
     found = _PORT.fullmatch(path)
     return found is not None and (method, found.group(1)) in COMPUTING
+
+
+def _networks(method: str, path: str) -> bool:
+    """Whether it is for a network service to call: its own part of a port and its role, shared
+    sets, and having a port looked at."""
+    if path.startswith(_SETS) or (method == "POST" and path == "/v1/network:compare"):
+        return True
+    found = _PORT.fullmatch(path)
+    return found is not None and (method, found.group(1)) in NETWORKING

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vifd.capabilities.enforcement import Enforcement
+from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
 from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
@@ -157,6 +158,9 @@ class Backend(Protocol):
 
     @property
     def releases(self) -> Release: ...
+
+    @property
+    def sets(self) -> SetDesk: ...
 
     # --- ports and the daemon itself ---
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 #: Large bodies that are read or decoded at a time. Each may take so much memory that those who may
 #: only read must not have all of it.
-PLACES = {Access.WRITE: 16, Access.COMPUTE: 8, Access.READ: 4}
+PLACES = {Access.WRITE: 16, Access.NETWORK: 16, Access.COMPUTE: 8, Access.READ: 4}
 #: Seconds after which one that is asked to come again may do so.
 SOON = 1.0
 

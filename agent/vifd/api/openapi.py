@@ -35,6 +35,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 #: What stands in braces in a path.
 PLACEHOLDERS: Mapping[str, Schema] = {
     "port_id": in_path("port_id", UUID_SCHEMA, "the port's id"),
+    "set_id": in_path("set_id", UUID_SCHEMA, "the set's id; of forwarding, the network's"),
     "name": in_path("name", TEXT, "the plugin's name"),
 }
 _REQUEST_ID = header(
@@ -159,6 +160,8 @@ def _components(calls: Iterable[Call]) -> dict[str, Schema]:
         ref_template=TEMPLATE,
         schema_hook=lambda _: {"description": "any value"},
     )
+    # defaults that are tuples are arrays
+    made = msgspec.json.decode(msgspec.json.encode(made), type=dict[str, Schema])
     made["Attachment"]["properties"]["version"] = {"enum": ["1.0"]}
     for shape in shapes:
         made[shape.name] = shape.schema(made) if callable(shape.schema) else shape.schema

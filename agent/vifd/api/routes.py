@@ -24,6 +24,8 @@ from vifd.api import (
     ports,
     query,
     reconcile,
+    setbulk,
+    sets,
     sides,
 )
 from vifd.api.described import ANY, Answer, Call, Calls
@@ -68,6 +70,14 @@ ROUTES: Mapping[str, type[Resource]] = {
     "/v1/garbage": garbage.Garbage,
     "/v1/garbage/undo": garbage.Undo,
     "/v1/ports/{port_id}/vif": osvif.PortVif,
+    "/v1/security-groups": sets.SecurityGroups,
+    "/v1/security-groups/{set_id}": sets.OneSecurityGroup,
+    "/v1/address-groups": sets.AddressGroups,
+    "/v1/address-groups/{set_id}": sets.OneAddressGroup,
+    "/v1/networks": sets.Networks,
+    "/v1/networks/{set_id}/forwarding": sets.NetworkForwarding,
+    "/v1/sets:put": setbulk.PutMany,
+    "/v1/sets:compare": setbulk.CompareSets,
     "/v1/events": events.Events,
     "/metrics": meta.Metrics,
 }

@@ -123,6 +123,14 @@ API = [
         "have a guest's ports prepared and looked at, and read: nova's user needs no more.",
     ),
     cfg.ListOpt("compute_gids", default=[], mutable=True, help="The same for groups."),
+    cfg.ListOpt(
+        "network_uids",
+        default=[],
+        mutable=True,
+        help="Users that may say the network's part of ports and their roles, and shared sets "
+        "(security groups, address groups, forwarding), and read: what a network service needs.",
+    ),
+    cfg.ListOpt("network_gids", default=[], mutable=True, help="The same for groups."),
     cfg.ListOpt("reader_uids", default=[], mutable=True, help="Users that may read."),
     cfg.ListOpt("reader_gids", default=[], mutable=True, help="Groups that may read."),
 ]

@@ -145,6 +145,8 @@ def policy(conf: Any) -> Policy:
         admin_gids=numbers("admin_gids", group),
         compute_uids=numbers("compute_uids", user),
         compute_gids=numbers("compute_gids", group),
+        network_uids=numbers("network_uids", user),
+        network_gids=numbers("network_gids", group),
         reader_uids=numbers("reader_uids", user),
         reader_gids=numbers("reader_gids", group),
     )

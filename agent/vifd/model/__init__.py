@@ -18,7 +18,7 @@ from vifd.model.attachment import (
 )
 from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences, restore
 from vifd.model.evidence import Evidence, Report
-from vifd.model.extensions import QosPolicy, QosRule, SecurityGroup, SubPort, Trunk
+from vifd.model.extensions import QosPolicy, QosRule, SubPort, Trunk
 from vifd.model.parts import ComputeSaid, Part, Parts, Side
 from vifd.model.record import PortRecord, Selection, Vif, Wiring
 from vifd.model.remarks import alarming, notes, unread_remarks
@@ -49,7 +49,6 @@ __all__ = [
     "QosRule",
     "Report",
     "Role",
-    "SecurityGroup",
     "Segment",
     "Selection",
     "Side",

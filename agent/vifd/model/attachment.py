@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from vifd.model.extensions import QosPolicy, SecurityGroup, Trunk
+from vifd.model.extensions import NamedGroup, QosPolicy, Trunk
 from vifd.model.values import Id, MacAddress, Mtu, Role, Text
 
 IpAllocation = Literal["immediate", "deferred", "none"]
@@ -84,7 +84,7 @@ class Port(Struct, frozen=True, omit_defaults=True):
     binding_profile: dict[str, Any] = {}
     device_owner: Text = ""
     ip_allocation: IpAllocation | None = None
-    security_groups: Annotated[list[Id | SecurityGroup], Meta(max_length=1000)] | None = None
+    security_groups: Annotated[list[Id | NamedGroup], Meta(max_length=1000)] | None = None
     qos_policy: QosPolicy | None = None
     trunk_details: Trunk | None = None
     numa_affinity_policy: NumaPolicy | None = None

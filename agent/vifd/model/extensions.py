@@ -26,8 +26,9 @@ QOS_VALUES = {
 DIRECTIONS = ("egress", "ingress", "any")
 
 
-class SecurityGroup(Struct, frozen=True, omit_defaults=True):
-    """A security group; its rules are the Networking API's and are not interpreted here."""
+class NamedGroup(Struct, frozen=True, omit_defaults=True):
+    """A security group as a port's document may name it. Its rules are those of the set with this
+    id (:mod:`vifd.model.sets`); those that stand here are not read."""
 
     id: Id
     name: Text = ""
