@@ -28,6 +28,7 @@ CUT = {
     "linux uplink gone": [finding("uplink", "missing")],
     "linux uplink elsewhere": [finding("uplink", "not a port of the bridge")],
     "policy of others": [finding("nft.others", ["chain c: drops what no rule accepts"])],
+    "a switch that is stopped": [finding("flows", "ovs-vswitchd: x; nothing is forwarded: y")],
     "all traces lost": [finding("trace.dhcp"), finding("trace.arp")],
 }
 PASSING = {
@@ -57,6 +58,17 @@ def port() -> PortRecord:
         doc=decode(document(1)), plugin="fake", vif_type="fake", names=wiring, wiring=wiring,
         phase=Phase.LIVE, open=True, applied=True, report=Report([], at=1.0, passing=True),
     )  # fmt: skip
+
+
+def test_flows_that_cannot_be_read_are_not_claimed() -> None:
+    """Some frames may pass, nobody knows: neither ACTIVE nor cut, nor an error."""
+    silent = finding("flows", "ovs-vswitchd: no answer within 3 s", repairable=False)
+    seen = outcome.checked(Report([silent]), 2.0)(port())
+    assert seen is not None
+    assert (seen.phase, seen.open, status_of(seen)) == (Phase.DEGRADED, True, Status.BUILD)
+    clean = outcome.checked(Report([], passing=True), 3.0)(seen)
+    assert clean is not None
+    assert (clean.phase, status_of(clean)) == (Phase.LIVE, Status.ACTIVE)
 
 
 @pytest.mark.parametrize(

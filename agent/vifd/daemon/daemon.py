@@ -24,6 +24,7 @@ from vifd.daemon.rereading import Configuration
 from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine
+from vifd.engine.heartbeat import Heartbeat
 from vifd.engine.hosting import Hosting
 from vifd.engine.metrics import Metrics
 from vifd.engine.watcher import Watcher
@@ -110,6 +111,7 @@ class Daemon:
         self._watcher = self._watching()
         # Without a network service what other programs plug is theirs alone.
         self._hosting = None if parts.settings(conf).alone else Hosting(self._engine, self._journal)
+        self._heartbeat = Heartbeat(self._engine, self._journal, self._watcher.pulse_changed)
         self._journal.rebuilt = self._reassert
         wire(
             self._engine, self._agent, guard=self._guard, reporter=self._reporter, view=self._host,
@@ -156,6 +158,7 @@ class Daemon:
         if self._hosting is not None:
             self._hosting.subscribe(self._drivers)
             self._hosting.start()
+        self._heartbeat.start()
         self._host.start()
         self._guests.start()
         self._collector.start()
@@ -205,6 +208,7 @@ class Daemon:
         self._guests.stop(1.0)
         self._host.stop(1.0)
         self._collector.stop(5.0)
+        self._heartbeat.stop(0.1)
         self._watcher.stop(1.0)
         if self._hosting is not None:
             self._hosting.stop(1.0)

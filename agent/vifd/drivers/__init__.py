@@ -25,6 +25,7 @@ from vifd.drivers.linux import (
     VlanSpec,
     VxlanSpec,
 )
+from vifd.drivers.silent import hangs, stopped
 from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
@@ -34,7 +35,7 @@ __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
     "FilterChain",
     "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
-    "Tap", "Tracer", "VlanSpec", "VxlanSpec",
+    "Tap", "Tracer", "VlanSpec", "VxlanSpec", "hangs", "stopped",
 ]  # fmt: skip
 
 # --- OVSDB ----------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import select
 import socket
 import time
 
+from vifd.drivers.silent import NO_ANSWER, STOPPED, hangs
+
 _ECHO = json.dumps({"id": "vifd", "method": "echo", "params": []}).encode()
 _VERSION = json.dumps({"id": 0, "method": "version", "params": []}).encode()
 
@@ -30,7 +32,17 @@ def switch(rundir: str, timeout: float) -> str:
             pid = int(file.read())
     except (OSError, ValueError) as error:
         return str(error)
-    return _exchange(os.path.join(rundir, f"ovs-vswitchd.{pid}.ctl"), _VERSION, timeout)
+    problem = _exchange(os.path.join(rundir, f"ovs-vswitchd.{pid}.ctl"), _VERSION, timeout)
+    return problem + STOPPED if hangs(problem) and _stands_still(pid) else problem
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether a process was stopped, by a signal or a debugger."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False
 
 
 def _exchange(path: str, request: bytes, timeout: float) -> str:
@@ -43,9 +55,9 @@ def _exchange(path: str, request: bytes, timeout: float) -> str:
             sock.sendall(request)
             left = max(0.0, deadline - time.monotonic())
             if not select.select([sock], [], [], left)[0]:
-                return f"no answer within {timeout:g} s"
+                return f"{NO_ANSWER} {timeout:g} s"
             return "" if sock.recv(1) else "it closed the connection"
         except TimeoutError:
-            return f"no answer within {timeout:g} s"
+            return f"{NO_ANSWER} {timeout:g} s"
         except OSError as error:
             return f"{path}: {error.strerror or error}"

@@ -28,6 +28,10 @@ class ConnectionLost(Exception):
     """The connection is gone, or of no more use; ``str()`` says why."""
 
 
+class Silent(ConnectionLost):
+    """The peer is there and gives no answer."""
+
+
 class VersionRefused(Exception):
     """The bridge does not speak OpenFlow 1.4; ``str()`` says what it answered."""
 
@@ -141,7 +145,7 @@ class Connection:
         """Ask an idle peer for a word where it has said none for :data:`PROBE` seconds.
 
         :returns: seconds until this is to be called again
-        :raises ConnectionLost: it has not answered for as long again, or is gone
+        :raises ConnectionLost: it has not answered for as long again (:class:`Silent`), or is gone
         """
         self.idle()
         silent = now - self._heard
@@ -153,7 +157,7 @@ class Connection:
             self._send(msg.echo_request(self.xids(1)), now + PROBE)
         left = self._probed + PROBE - now
         if left <= 0:
-            raise ConnectionLost(f"no answer to an echo request within {PROBE:g} s")
+            raise Silent(f"no answer to an echo request within {PROBE:g} s")
         return left
 
     # --- bytes ------------------------------------------------------------------------------------
@@ -200,12 +204,12 @@ class Connection:
     def _wait(self, deadline: float) -> int:
         """The poll events of the socket.
 
-        :raises ConnectionLost: nothing happened before the deadline
+        :raises Silent: nothing happened before the deadline
         """
         left = deadline - time.monotonic()
         events = self._poll.poll(max(0.0, left) * 1000)
         if not events:
-            raise ConnectionLost("no answer in time")
+            raise Silent("no answer in time")
         return events[0][1]
 
     def _receive(self, deadline: float) -> list[Message]:

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from vifd.drivers.openflow_bundle import CommitLost
-from vifd.drivers.openflow_connection import PROBE, Connection, ConnectionLost, VersionRefused
+from vifd.drivers.openflow_connection import (
+    PROBE,
+    Connection,
+    ConnectionLost,
+    Silent,
+    VersionRefused,
+)
 from vifd.drivers.openflow_watch import Watcher, backoff, now
 from vifd.openflow import monitor, portdesc
 from vifd.openflow.message import Message
@@ -19,7 +25,8 @@ T = TypeVar("T")
 #: A piece of work on a connection, with the deadline.
 Work = Callable[[Connection, float], T]
 
-#: Seconds that the watcher grants a handshake; it serves all bridges and may not wait long.
+#: Seconds that the watcher grants a handshake; it serves all bridges and may not wait long. So long
+#: a caller waits for a switch that has just given no answer, and no longer: it may wait for many.
 _PATIENCE = 1.0
 
 
@@ -38,6 +45,8 @@ class Link:
         self._connection: Connection | None = None
         self._closed = False
         self._failures = 0
+        #: whether the last that was heard of the switch is that it gives no answer
+        self._silent = False
         self._retry_at = now() + backoff(0)
 
     def run(self, work: Work[T], timeout: float) -> T:
@@ -47,6 +56,8 @@ class Link:
         :raises ConnectionLost: no connection, or lost
         :raises VersionRefused: no common version
         """
+        if self._silent:
+            timeout = min(timeout, _PATIENCE)
         deadline = now() + timeout
         if not self._lock.acquire(timeout=timeout):
             raise ConnectionLost(f"busy for {timeout} s")
@@ -69,7 +80,7 @@ class Link:
         try:
             return work(connection, deadline)
         except ConnectionLost as lost:
-            self._drop(str(lost))
+            self._drop(lost)
             raise
         finally:
             if self._connection is connection:
@@ -82,11 +93,12 @@ class Link:
             connection = Connection(
                 self._path, deadline, self._noted if self._watcher.watched else None
             )
-        except (ConnectionLost, VersionRefused):
+        except (ConnectionLost, VersionRefused) as error:
             self._retry_at = now() + backoff(self._failures)
             self._failures += 1
+            self._silent = isinstance(error, Silent)
             raise
-        self._failures = 0
+        self._failures, self._silent = 0, False
         self._connection = connection
         self._watcher.add(connection.fileno(), self)
         self._watcher.tell(self.bridge, connected=True)
@@ -106,11 +118,12 @@ class Link:
         if found:
             self._watcher.tell_changes(self.bridge, found)
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: ConnectionLost) -> None:
         """Close the connection. From here on no flow may be taken for granted."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        self._silent = isinstance(reason, Silent)
         self.generation += 1
         self._retry_at = now() + backoff(0)
         self._watcher.remove(connection.fileno())
@@ -138,7 +151,7 @@ class Link:
                 self._connection.idle()
                 self._watcher.arm(self._connection.fileno())
         except ConnectionLost as lost:
-            self._drop(str(lost))
+            self._drop(lost)
         finally:
             self._lock.release()
 
@@ -174,7 +187,7 @@ class Link:
             # what came in was taken, so the next message has to wake somebody again
             self._watcher.arm(self._connection.fileno())
         except ConnectionLost as lost:
-            self._drop(str(lost))
+            self._drop(lost)
             return backoff(0)
         else:
             return left

@@ -11,7 +11,7 @@ from vifd import errors
 from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
-from vifd.model.severed import told
+from vifd.model.severed import told, unanswered
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change
@@ -110,8 +110,9 @@ def _proven_phase(present: PortRecord, opened: bool) -> Phase:
 
 def _failed_phase(job: Job) -> Phase:
     """A change refused on a port that still passes traffic degrades it; all else failed."""
+    read = job.report or (job.record.report if job.record.phase is Phase.DEGRADED else None)
     healthy = job.record.phase is Phase.LIVE or (
-        job.report is not None and job.report.beyond_repair
+        read is not None and (read.beyond_repair or unanswered(read))
     )
     return Phase.DEGRADED if healthy and job.opened else Phase.FAILED
 

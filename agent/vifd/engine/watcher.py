@@ -172,6 +172,12 @@ class Watcher:
         self._suspect(name)
         self._leads_out(name, bridge)
 
+    def pulse_changed(self) -> None:
+        """What plugins work through fell silent, or answers again."""
+        self._engine.lanes.probe_all()
+        self._poke_verifiers()
+        self._suspect_all()
+
     def _rules(self, table: str) -> None:
         """Somebody else changed a table of the packet filter."""
         if table in ("", TABLE):

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Level
+from vifd.drivers import hangs
 from vifd.engine import Engine
 from vifd.explain import unrecorded
 from vifd.explain.explainer import explain
@@ -40,7 +41,6 @@ LOG = logging.getLogger(__name__)
 #: Seconds that the switch and its database have for an answer, and that a lane has for a reading
 #: where one of them gives none.
 PULSE, PATIENCE = 0.3, 0.7
-NO_ANSWER = f"no answer within {PULSE:g} s"
 
 #: So many of the last events are looked at for those of a port: on the lane, and by who must not
 #: be kept waiting.
@@ -208,7 +208,7 @@ class Examiner:
         if record.wiring is None:
             return self._explained(record, None, "nothing of it is on the host")
         silent = self._silent(record)
-        if any(evidence.have == NO_ANSWER for evidence in silent):
+        if any(hangs(str(evidence.have)) for evidence in silent):
             # what hangs would be waited for, or read from memory as if it were well
             return self._known(record.id, silent)
         item = Item(

@@ -25,6 +25,11 @@ def _no_way(have: Any) -> bool:
     return str(have).startswith(("missing", "down", "not a port of the bridge"))
 
 
+def _forwards_nothing(have: Any) -> bool:
+    """Of a switch whose process does nothing, in the words of its plugins."""
+    return "nothing is forwarded" in str(have)
+
+
 def _dropping(have: Any) -> bool:
     return any("drops what no rule accepts" in str(text) for text in have or ())
 
@@ -44,7 +49,7 @@ _SEVERING: dict[str, _Judge] = {
     "uplink.openflow": _always,
     "bridge": _no_way, "bridge.up": _always, "bridge.port": _always, "bridge.stops": _stopped,
     "uplink": _no_way,
-    "nft.others": _dropping, "security_groups": _always,
+    "nft.others": _dropping, "security_groups": _always, "flows": _forwards_nothing,
 }  # fmt: skip
 #: Frames that every port sends: where a trace loses all of them, nothing passes.
 _BASE = ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation")
@@ -59,6 +64,17 @@ def severed(report: Report) -> str:
     traced = [e for e in report.evidence if e.fact in _BASE]
     lost = [e for e in traced if _lost(e)]
     return lost[0].fact if lost and lost == traced else ""
+
+
+def unread(report: Report) -> bool:
+    """Whether what lets a port's frames pass could not be read, so that nobody knows."""
+    return any(finding.fact == "flows" for finding in report.findings)
+
+
+def unanswered(report: Report) -> bool:
+    """Whether nothing differs but that the switch's database gives no answer: what was read of the
+    rest is as wanted."""
+    return bool(report.findings) and all(f.fact == "ovsdb.connected" for f in report.findings)
 
 
 def _lost(trace: Evidence) -> bool:

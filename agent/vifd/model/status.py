@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vifd.model import Phase, PortRecord, Role, Status
+from vifd.model.severed import unread
 
 _BY_PHASE = {
     Phase.WAITING: Status.DOWN,
@@ -24,7 +25,8 @@ def status_of(record: PortRecord) -> Status:
 
     ACTIVE needs more than the phase: the port must be open and its last report clean, or degraded
     by a later check that found it open. Anything that does not add up is BUILD, never ACTIVE. One
-    that is open and that nothing passes is DOWN until somebody has mended it.
+    that is open and that nothing passes is DOWN until somebody has mended it. What cannot be read
+    is not claimed either: where the switch gives no answer about its flows, that is BUILD.
     """
     status = _BY_PHASE[record.phase]
     report = record.report
@@ -32,6 +34,8 @@ def status_of(record: PortRecord) -> Status:
         return Status.BUILD
     if status is Status.ACTIVE and report is not None and report.severed:
         return Status.DOWN
+    if status is Status.ACTIVE and report is not None and unread(report):
+        return Status.BUILD
     return status
 
 

@@ -41,6 +41,8 @@ class FakeOvsdb(Faults):
         self._switching = True
         self._lock = threading.RLock()
         self.transactions = 0
+        #: whether no server was ever reached
+        self.never = False
         #: What a test says of the switch beyond :meth:`facts`.
         self.root: dict[str, Any] = {}
         #: The columns of a vhost-user port as a DPDK switch has them.
@@ -83,6 +85,8 @@ class FakeOvsdb(Faults):
 
     def facts(self) -> dict[str, Any]:
         """See :class:`vifd.drivers.Ovsdb`."""
+        if self.never:
+            return {}
         return {
             "ovs_version": "3.1.0",
             "db_version": "8.3.1",

@@ -22,6 +22,7 @@ from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.evidence import fact
 from vifd_ovs.bridge.hearing import Hearing
+from vifd_ovs.bridge.silence import Silence, listen
 
 #: Of the documentation prefix (RFC 5737).
 _ANY_ADDRESS = "192.0.2.1"
@@ -46,6 +47,7 @@ class Checking:
         self._patient = patient
         self._chassis = chassis_of(self.drivers.ovsdb.facts())
         self._controller = ""
+        self._silence = Silence()
 
     def run(self) -> dict[str, Report]:
         """A report for every port."""
@@ -54,6 +56,8 @@ class Checking:
             port_id: Report([Evidence("wiring", error.message, "readable", ok=False)], at=now)
             for port_id, error in self.batch.failed.items()
         }
+        at_rest = all(w.item.settled or w.item.thorough for w in self.batch)
+        self._silence = listen(self.drivers, at_rest=at_rest)
         links = self.drivers.links.get([w.device for w in self.batch])
         rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
         wired = self._wired(rows)
@@ -63,19 +67,24 @@ class Checking:
             facts = device_evidence(work, link, self.settings.max_queues) + heard.get(work.id, [])
             facts += self._row_evidence(work, row, link)
             passing: bool | None = False
-            if work.item.open:
+            if self._silence.unread:
+                facts.append(self._silence.flows(self.drivers, work.names.bridge))
+                passing = None
+            elif work.item.open:
                 facts += self._ovn_evidence(work, row, wired.get(work.id))
                 passing = self._passing(row, work, wired.get(work.id))
             elif row is not None:
                 passing = row.external_ids.get(GATE) == work.id
-            reports[work.id] = Report(facts, at=now, passing=passing)
+            reports[work.id] = Report(self._silence.judged(facts), at=now, passing=passing)
         return reports
 
     # --- the row ---
 
     def _row_evidence(self, work: Work, row: PortRow | None, link: Link | None) -> list[Evidence]:
         ovsdb, bridge = self.drivers.ovsdb, work.names.bridge
-        facts = [fact("ovsdb.connected", ovsdb.connected(), True, "ovsdb")]
+        facts = [self._silence.connected(self.drivers)]
+        if self._silence.never:
+            return facts
         if row is None:
             if ovsdb.bridge(bridge) is None:
                 facts.append(fact("switch.bridge", "missing", bridge, "ovsdb"))
@@ -161,6 +170,8 @@ class Checking:
         """Per port that shall be open: empty where the switch's first table has a flow of it, else
         what a frame of it meets there. A port that cannot be read is left out."""
         found: dict[str, str] = {}
+        if self._silence.unread:
+            return found
         for bridge, works in self.batch.bridges().items():
             asked = [
                 (w, row.ofport) for w in works

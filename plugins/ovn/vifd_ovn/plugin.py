@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from vifd import __version__
 from vifd.errors import DuplicateAddress, NameClash, VifError
-from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.plugin import (
     REPORTED,
     Advert,
@@ -36,6 +36,7 @@ from vifd_ovn.wiring import OvnWiring
 from vifd_ovs.bridge import numbers
 from vifd_ovs.bridge.bridges import unmapped
 from vifd_ovs.bridge.chassis import BRIDGE, Chassis, chassis_of
+from vifd_ovs.bridge.silence import pulse
 
 VIF_TYPE = "ovs"
 #: Characters of the port's id in the name of its device, as nova has it.
@@ -169,6 +170,10 @@ class OvnPlugin(VifPlugin):
     def leans_on(self, wiring: Wiring) -> Iterable[str]:
         """OVN's bridge."""
         return [OvnWiring.read(wiring).bridge]
+
+    def pulse(self, timeout: float) -> list[Evidence]:
+        """Whether the switch's database and the switch itself answer."""
+        return pulse(self.host.drivers, timeout)
 
     # --- adoption ---
 

@@ -198,9 +198,11 @@ def test_a_switch_that_hangs_costs_the_deadline(ovs: PrivateOvs, bridge: str) ->
         with pytest.raises(BackendUnavailable, match="no answer in time"):
             openflow.apply(bridge, add=port_flows(ONE, 1))
         assert 1.9 < time.monotonic() - began < 30
+        assert openflow._link(bridge)._silent  # whoever comes next waits for a second at most
         ovs.vswitchd.resume()
         until(lambda: answered(openflow, bridge), "the switch answers again")
         assert openflow.dump(bridge, ONE) == []
+        assert not openflow._link(bridge)._silent
     finally:
         ovs.vswitchd.resume()
         openflow.close()

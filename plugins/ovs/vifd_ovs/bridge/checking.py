@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
@@ -14,6 +15,7 @@ from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.evidence import FlowReader, fact
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.silence import Silence, listen
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch
 
@@ -33,6 +35,10 @@ class PortChecking(abc.ABC):
         self.bridges = bridges
         self.switches = switches
         self.batch = Batch.of(items)
+        self.silence = Silence()
+
+    #: whether threads of their own move the frames of these ports
+    polled: ClassVar[bool] = False
 
     @abc.abstractmethod
     def prepare(self) -> None:
@@ -57,13 +63,13 @@ class PortChecking(abc.ABC):
                             at=began)
             for port_id, error in self.batch.failed.items()
         }  # fmt: skip
+        at_rest = all(w.item.settled or w.item.thorough for w in self.batch)
+        self.silence = listen(self.drivers, at_rest=at_rest)
         self.prepare()
         for name, works in self.batch.bridges().items():
             ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
                      for w in works}  # fmt: skip
-            interim = all(w.item.interim for w in works)
-            reader = FlowReader(self.switches[name], ports, interim=interim)
-            found = {w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works}
+            found = self._flows(name, works, ports)
             traced = [(ports[w.id], w.item.thorough) for w in works
                       if w.item.deep and found[w.id][1] is not None]  # fmt: skip
             traces = proofs.traces(self.drivers.tracer, name, traced)
@@ -77,8 +83,19 @@ class PortChecking(abc.ABC):
                 facts += flows + traces.get(work.id, [])
                 if work.item.thorough and passing is not None:
                     facts += self._beyond(work, ports[work.id])
-                reports[work.id] = Report(facts, at=began, passing=passing)
+                reports[work.id] = Report(self.silence.judged(facts), at=began, passing=passing)
         return reports
+
+    def _flows(
+        self, bridge: str, works: Sequence[Work], ports: Mapping[str, SwitchPort]
+    ) -> dict[str, tuple[list[Evidence], bool | None]]:
+        """The facts of each port's flows, and whether it was found open."""
+        if self.silence.unread:
+            said = self.silence.flows(self.drivers, bridge, polled=self.polled)
+            return {w.id: ([said], None) for w in works}
+        interim = all(w.item.interim for w in works)
+        reader = FlowReader(self.switches[bridge], ports, interim=interim)
+        return {w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works}
 
     def _beside(self, work: Work, port: SwitchPort) -> list[Evidence]:
         """Flows of others, and the frames that were counted."""
@@ -98,7 +115,9 @@ class PortChecking(abc.ABC):
 
     def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
         names = work.names
-        facts = [fact("ovsdb.connected", self.drivers.ovsdb.connected(), True, "ovsdb")]
+        facts = [self.silence.connected(self.drivers)]
+        if self.silence.never:
+            return facts
         facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
         facts += self.row_side(work, row)
         facts += evidence.network_evidence(self.bridges, work.item.attachment, names)

@@ -34,6 +34,7 @@ from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
 from vifd_ovs.bridge.recalling import recall
+from vifd_ovs.bridge.silence import pulse
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
 
@@ -175,12 +176,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
 
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""
-        drivers, found = self.host.drivers, []
-        if problem := drivers.ovsdb.ping(timeout):
-            found.append(Evidence("ovsdb.connected", problem, True, False, "pulse"))
-        if problem := drivers.tracer.ping(timeout):
-            found.append(Evidence("flows", problem, "readable", False, "pulse"))
-        return found
+        return pulse(self.host.drivers, timeout)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""

@@ -1,0 +1,127 @@
+"""What of Open vSwitch gives no answer, and what a report says of a port then.
+
+What cannot be read is neither missing nor right: it is a finding that no plug mends, and whoever
+waits for the switch or its database is not kept waiting by every port.
+
+* A database that hangs changes nothing: rows are as they were last, flows are read, repaired and
+  proven as ever.
+* Without a connection to its database the switch answers no questions about flows and lets nobody
+  change them. The kernel's datapath and polling threads go on; ports that the switch's main thread
+  serves, all taps of the userspace datapath, pass nothing.
+* A switch that hangs moves nothing that is new to it, and nothing at all where the datapath is in
+  its process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from vifd.drivers import Drivers, hangs, stopped
+from vifd.model import Evidence
+from vifd_ovs.bridge.evidence import fact
+
+#: Seconds that the switch has for a word before a port at rest is read; it may be busy.
+PATIENCE = 3.0
+#: Seconds that a database has for one, whose connection was lost.
+PULSE = 0.3
+#: Said of what passes nothing: :mod:`vifd.model.severed` reads it.
+NOTHING_FORWARDED = "nothing is forwarded"
+_NEVER = "not known: the database was never read since vifd was started"
+_WITHOUT_DATABASE = (
+    "not read: without its database the switch answers no questions about them, and lets nobody "
+    "change them"
+)
+#: Read elsewhere, but held against what the database says.
+_HELD_AGAINST = frozenset({"device.unheard"})
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Who gives no answer at the beginning of a reading.
+
+    :param at_rest: the ports are not on the way of a plug
+    :param database: the database cannot be reached
+    :param gone: nobody is at its socket, so that the switch is without it as well
+    :param never: nothing of it was read in this life of the daemon
+    :param switch: why the switch says nothing, of one that is there; else empty
+    """
+
+    at_rest: bool = False
+    database: bool = False
+    gone: bool = False
+    never: bool = False
+    switch: str = ""
+
+    @property
+    def unread(self) -> bool:
+        """Whether flows are not asked for."""
+        return bool(self.switch) or self.never or self.gone
+
+    def connected(self, drivers: Drivers) -> Evidence:
+        """Of the database. A plug wrote what it had to, and read what came of it: what it made can
+        be proven without."""
+        have = drivers.ovsdb.connected()
+        if not self.at_rest:
+            return Evidence("ovsdb.connected", have, source="ovsdb")
+        return replace(fact("ovsdb.connected", have, True, "ovsdb"), repairable=False)
+
+    def flows(self, drivers: Drivers, bridge: str, *, polled: bool = False) -> Evidence:
+        """Instead of the flows of a port.
+
+        :param polled: a thread of its own moves the port's frames
+        """
+        there = drivers.ovsdb.bridge(bridge)
+        inside = there is not None and there.datapath_type == "netdev"
+        if self.switch:
+            still = inside and stopped(self.switch)
+            have = f"ovs-vswitchd: {self.switch}"
+            if still:
+                have += f"; {NOTHING_FORWARDED}: the datapath is in that process"
+        elif self.never:
+            have = _NEVER
+        elif inside and not polled:
+            have = f"{NOTHING_FORWARDED}: the switch serves this port only with its database"
+        else:
+            # as they were, because nobody can change them: no finding
+            return Evidence("flows", _WITHOUT_DATABASE, source="openflow")
+        return Evidence("flows", have, "readable", False, "pulse", repairable=False)
+
+    def judged(self, facts: Iterable[Evidence]) -> list[Evidence]:
+        """Facts of a port, those left out of which nothing is known; a plug that waits for an
+        answer in vain mends nothing."""
+        if self.never:
+            facts = [f for f in facts if f.fact not in _HELD_AGAINST]
+        return [replace(f, repairable=False) if self._in_vain(f) else f for f in facts]
+
+    def _in_vain(self, found: Evidence) -> bool:
+        told = found.source == "ovsdb" or found.fact in _HELD_AGAINST
+        return not found.ok and (bool(self.switch) or (self.database and told))
+
+
+def listen(drivers: Drivers, *, at_rest: bool) -> Silence:
+    """Find out who gives no answer.
+
+    :param at_rest: else nobody is asked: a plug waits within its deadline
+    """
+    if not at_rest:
+        return Silence()
+    problem = drivers.tracer.ping(PATIENCE)
+    switch = problem if hangs(problem) else ""
+    if drivers.ovsdb.connected():
+        return Silence(at_rest, switch=switch)
+    why = drivers.ovsdb.ping(PULSE)
+    never = not drivers.ovsdb.facts()
+    return Silence(at_rest, True, bool(why) and not hangs(why), never, switch)
+
+
+def pulse(drivers: Drivers, timeout: float) -> list[Evidence]:
+    """Who gives no answer within so many seconds, as findings."""
+    found = []
+    if problem := drivers.ovsdb.ping(timeout):
+        found.append(Evidence("ovsdb.connected", problem, True, False, "pulse"))
+    if problem := drivers.tracer.ping(timeout):
+        found.append(Evidence("flows", problem, "readable", False, "pulse"))
+    return found
