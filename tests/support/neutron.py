@@ -74,9 +74,14 @@ class FakeNeutron:
         self.told: list[tuple[list[str], list[str]]] = []
         self.refused: set[str] = set()
         self.calls: list[str] = []
+        #: by type, the endpoints by host
         self.tunnels: dict[str, dict[str, str]] = {}
+        #: by network, who is behind each endpoint: told when a host asks for all of it
+        self.behind: dict[str, dict[str, list[list[str]]]] = {}
         #: how often a message is sent, by its method; 0 loses it
         self.copies: dict[str, int] = {}
+        self.groups: dict[str, dict[str, Plain]] = {}
+        self.address_groups: dict[str, list[str]] = {}
         self.lock = threading.RLock()
         self._standing: dict[str, str] = {}
         self._transport = oslo_messaging.get_rpc_transport(cfg.CONF, url=url)
@@ -169,6 +174,32 @@ class FakeNeutron:
         port.revision += 1
         self.push("Port", [self.wire(port)])
 
+    def group(self, *rules: Plain) -> str:
+        """A security group with these rules."""
+        made = str(uuid.uuid4())
+        self.groups[made] = {}
+        for rule in rules:
+            self.allow(made, **rule)
+        return made
+
+    def allow(self, group: str, **rule: Any) -> str:
+        """A rule more."""
+        made = {"id": str(uuid.uuid4()), "security_group_id": group, "direction": "ingress",
+                "ethertype": "IPv4", "protocol": "tcp", "revision_number": 1, **rule}  # fmt: skip
+        self.groups[group][made["id"]] = made
+        self.push("SecurityGroupRule", [primitive("SecurityGroupRule", made)], "created")
+        return str(made["id"])
+
+    def forbid(self, group: str, rule: str) -> None:
+        """A rule less."""
+        gone = self.groups[group].pop(rule)
+        self.push("SecurityGroupRule", [primitive("SecurityGroupRule", gone)], "deleted")
+
+    def fdb(self, method: str, network: Network, ports: dict[str, list[list[str]]]) -> None:
+        """Tell who is behind endpoints, or no longer."""
+        self.cast("q-agent-notifier-l2population-update", f"{method}_fdb_entries", fdb_entries={
+            network.id: {"segment_id": 7, "network_type": "vxlan", "ports": ports}})  # fmt: skip
+
     def resegment(self, network: Network, number: int) -> None:
         """Give a network another segmentation id."""
         with self.lock:
@@ -213,11 +244,27 @@ class FakeNeutron:
             "gateway_ip": "10.0.0.1", "enable_dhcp": False, "revision_number": 0,
         })  # fmt: skip
 
-    def found(self, kind: str, ids: Sequence[str]) -> list[Plain]:
-        """Objects of a type by id."""
+    def found(self, kind: str, **filters: Sequence[str]) -> list[Plain]:
+        """Objects of a type by what is asked for."""
+        ids = filters.get("id", ())
         with self.lock:
             networks = self.networks.values()
             match kind:
+                case "Port" if "security_group_ids" in filters:
+                    wanted = set(filters["security_group_ids"])
+                    return [self.wire(p) for p in self.ports.values()
+                            if wanted & set(p.fields.get("security_group_ids", ()))]  # fmt: skip
+                case "SecurityGroup":
+                    return [primitive(kind, {"id": i, "name": "g", "stateful": True,
+                                             "revision_number": 1})
+                            for i in ids if i in self.groups]  # fmt: skip
+                case "SecurityGroupRule":
+                    return [primitive(kind, rule) for i in filters["security_group_id"]
+                            for rule in self.groups.get(i, {}).values()]  # fmt: skip
+                case "AddressGroup":
+                    return [primitive(kind, {"id": i, "name": "a", "addresses": [
+                        primitive("AddressAssociation", {"address": a})
+                        for a in self.address_groups[i]]}) for i in ids]  # fmt: skip
                 case "Port":
                     return [self.wire(self.ports[i]) for i in ids if i in self.ports]
                 case "Network":
@@ -293,14 +340,25 @@ class _Endpoint:
         self, _context: Plain, resource_type: str, version: str, filter_kwargs: Plain
     ) -> list[Plain]:
         assert version
-        return self._server.found(resource_type, filter_kwargs["id"])
+        return self._server.found(resource_type, **filter_kwargs)
 
     def update_device_list(
         self, _context: Plain, devices_up: list[str], devices_down: list[str], agent_id: str,
         host: str, refresh_tunnels: bool = False,
     ) -> Plain:  # fmt: skip
-        del agent_id, refresh_tunnels
-        return self._server.take(devices_up, devices_down, host)
+        del agent_id
+        server = self._server
+        if refresh_tunnels:
+            for network in {server.ports[i].network for i in devices_up if i in server.ports}:
+                server.fdb("add", server.networks[network], server.behind.get(network, {}))
+        return server.take(devices_up, devices_down, host)
+
+    def tunnel_sync(self, _context: Plain, tunnel_ip: str, tunnel_type: str, host: str) -> Plain:
+        known = self._server.tunnels.setdefault(tunnel_type, {})
+        known[host] = tunnel_ip
+        self._server.cast("q-agent-notifier-tunnel-update", "tunnel_update",
+                          tunnel_ip=tunnel_ip, tunnel_type=tunnel_type)  # fmt: skip
+        return {"tunnels": [{"ip_address": ip, "host": h} for h, ip in known.items()]}
 
     def get_devices_details_list_and_failed_devices(
         self, _context: Plain, devices: list[str], agent_id: str, host: str

@@ -262,6 +262,9 @@ class Intake:
         if decision.doc is not None and decision.change is not None and request.role is None:
             tell_unread(decision.doc, ticket.request_id)
         if decision.refusal is not None:
+            if decision.failing is decision.refusal:
+                # what a side says is kept; nobody else would hear why nothing comes of it
+                self._refuse(request, decision.refusal)
             ticket.fail(decision.refusal)
             return
         self.tickets.add(request.kind, ticket)

@@ -19,6 +19,7 @@ from vifd.engine.metrics import Metrics
 from vifd.engine.watcher import Watcher
 from vifd.engine.worker import ledger
 from vifd.model import Part, Phase, PortRecord, Side
+from vifd.model.sets import Forwarding, SetKey, SetKind
 from vifd.model.sides import Said
 from vifd.network.neutron import NeutronNetworkService, options
 from vifd.network.reporter import StatusReporter
@@ -110,6 +111,14 @@ class Node:
 
     def record(self, port: Port) -> PortRecord | None:
         return self.journal.get(port.id)
+
+    def behind(self, network: Network) -> dict[str, dict[str, tuple[str, ...]]] | None:
+        """Who is behind each endpoint of a network; ``None`` where nothing is known of it."""
+        record = self.agent.sets.get(SetKey(SetKind.FORWARDING, network.id))
+        if record is None or not isinstance(record.body, Forwarding):
+            return None
+        return {e.address: {p.mac_address: p.ip_addresses for p in e.ports}
+                for e in record.body.endpoints}  # fmt: skip
 
     def live(self, port: Port) -> bool:
         record = self.record(port)

@@ -18,9 +18,11 @@ from vifd.model.sides import Said
 from vifd.network import Inbox
 from vifd.network.neutron import statuses, translate
 from vifd.network.neutron.cache import Cache
+from vifd.network.neutron.groups import Groups
 from vifd.network.neutron.objects import Plain, objects, revision
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.translate import OWNER, Known
+from vifd.network.neutron.tunnels import Tunnels
 
 LOG = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ AGAIN = 5.0
 #: The event by which the service tells that objects are gone.
 DELETED = "deleted"
 REQUEST = "neutron"
+#: The types of objects that make up groups.
+GROUPS = ("SecurityGroup", "SecurityGroupRule", "AddressGroup")
 #: Seconds for which the service must have a port otherwise before it is told once more.
 STANDING = 3.0
 
@@ -54,13 +58,16 @@ class Following:
     """
 
     def __init__(
-        self, server: Server, inbox: Inbox, *, prewire: bool = False, groups: bool = True,
+        self, server: Server, inbox: Inbox, tunnels: Tunnels, *, prewire: bool = False,
+        groups: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.cache = Cache()
         self._server = server
         self._inbox = inbox
         self._prewire = prewire
+        self._groups = Groups(server, inbox.sets) if groups else None
+        self.tunnels = tunnels
         self._clock = clock
         #: by port, the part that was said last
         self._said: dict[str, Plain] = {}
@@ -92,6 +99,10 @@ class Following:
         ports = self.cache.all("Port")
         self.cache.forget("Port", ports.keys() - found.keys())
         self._read_around(list(ports.values()), anew=True)
+        if self._groups is not None:
+            self._groups.read(list(ports.values()))
+        self.tunnels.read(self.networks())
+        self.tunnels.flush()
         self._said.clear()
         self._doubts.clear()
         self._tell(ports.values())
@@ -123,19 +134,32 @@ class Following:
                 self._deleted(kind, item["id"])
             elif kind == "Port":
                 self._port(item)
+            elif kind in GROUPS:
+                if self._groups is not None:
+                    self._groups.changed(kind, item)
             else:
                 self._around(kind, item)
 
     def _deleted(self, kind: str, object_id: str) -> None:
+        if self._groups is not None and kind in GROUPS:
+            self._groups.deleted(kind, object_id)
+        elif self._groups is not None and kind == "Port":
+            self._groups.port_gone(object_id)
         held = self.cache.get(kind, object_id) is not None
         self.cache.delete(kind, object_id)
         if kind == "Port" and (held or self._inbox.parts(object_id) is not None):
             self._take_away(object_id)
 
     def _port(self, item: Plain) -> None:
+        if self._groups is not None and not self.cache.is_deleted("Port", item["id"]):
+            self._groups.port(item)
         if not self._met(item):
             return
         self._read_around([item])
+        if self._groups is not None:
+            self._groups.ensure([item])
+        self.tunnels.present(self.networks())
+        self.tunnels.flush()
         self._tell([item])
         self._finish([item])
 
@@ -185,12 +209,15 @@ class Following:
             if anew:
                 self.cache.keep_only(kind, ids)
 
-    def network_changed(self, network: str) -> None:
-        """Something of a network changed that its ports must have: read it."""
-        if self.cache.get("Network", network) is None:
-            return
-        for item in self._server.pull("Network", [network]):
-            self._around("Network", item)
+    def networks(self) -> dict[str, str]:
+        """The networks that have ports here, with the types of their segments."""
+        found = {}
+        for port in list(self.cache.all("Port").values()):
+            network = self.cache.get("Network", str(port.get("network_id")))
+            segment = translate.segment_of(port, network, self._host)
+            if network is not None and segment:
+                found[network["id"]] = str(segment["network_type"])
+        return found
 
     # --- those that wait here ---
 
@@ -245,6 +272,7 @@ class Following:
 
     def _take_away(self, port_id: str) -> None:
         self._said.pop(port_id, None)
+        self.tunnels.present(self.networks())
         self._inbox.say(Said(port_id, Side.NETWORK, final=True), REQUEST)
 
     def _finish(self, ports: Iterable[Plain]) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 
 from vifd.engine import plan
 from vifd.network import Inbox
-from vifd.network.neutron import reporting, statuses
+from vifd.network.neutron import reporting, statuses, translate
 from vifd.network.neutron.bus import Bus
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.objects import VERSIONS, Plain, topic
 from vifd.network.neutron.server import REVIVED, Server
+from vifd.network.neutron.tunnels import OVERLAYS, Tunnels
 from vifd.steady import Steady
 from vifd.store import Outgoing
 
@@ -85,7 +86,8 @@ class Service:
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
         self._synchronised = False
-        self._refresh = bool(settings.reported.l2_population)
+        #: networks of which the service has been asked for everything since it was last away
+        self._refreshed: set[str] = set()
         self._lost = False
         self._failures = 0
         self._next = 0.0
@@ -155,8 +157,13 @@ class Service:
         bus.listen([*map(topic, VERSIONS), *TOPICS], self._heard)
         server = self._serve(bus)
         settings = self._settings
+        reported = settings.reported
+        tunnels = Tunnels(
+            server, self._inbox.sets, reported.tunnel_types, reported.local_ip,
+            populated=reported.l2_population,
+        )  # fmt: skip
         self._following = Following(
-            server, self._inbox, prewire=settings.prewire, groups=settings.groups
+            server, self._inbox, tunnels, prewire=settings.prewire, groups=settings.groups
         )
         self._server = server
         return server
@@ -219,6 +226,8 @@ class Service:
             self._take(following, *message)
         elif self._synchronised and now - self._looked_at >= LOOK:
             self._looked_at = now
+            following.tunnels.settle()
+            following.tunnels.flush()
             following.waiting()
             self._agree(following)
 
@@ -230,14 +239,42 @@ class Service:
         self._read_at = time.monotonic()
         self._failures, self._synchronised = 0, True
         ports = following.cache.all("Port")
+        self._refreshed.clear()
+        self._ask_behind(following)
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
                  self._read_at - began)  # fmt: skip
         self._inbox.notify()
+
+    def _ask_behind(self, following: Following) -> None:
+        """Have the service tell who is behind the tunnels of each network that has a port which
+        works; where none does yet, the first that does has that told."""
+        server, works = self._server, {r.id for r in self._inbox.ports() if r.open}
+        networks: dict[str, str] = {}
+        for port_id, port in following.cache.all("Port").items():
+            if port_id in works and translate.active_here(port, self._inbox.hostname):
+                networks.setdefault(str(port.get("network_id")), port_id)
+        wanted = {n: p for n, p in networks.items() if n in self._unheard(following)}
+        if server is not None and wanted:
+            following.tunnels.asked(wanted)
+            for chunk in _chunks(list(wanted.values()), server.step):
+                server.tell(chunk, [], refresh=True)
+            self._refreshed |= wanted.keys()
+
+    def _unheard(self, following: Following) -> set[str]:
+        """The networks that the service is to be asked about."""
+        if not following.tunnels.populated:
+            return set()
+        overlays = {n for n, kind in following.networks().items() if kind in OVERLAYS}
+        return overlays - self._refreshed
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
         if method == "push":
             primitives = arguments.get("resource_list")
             following.push(_kind(primitives), str(arguments.get("event_type")), primitives)
+        else:
+            following.tunnels.heard(method, arguments)
+        if self._messages.empty():
+            following.tunnels.flush()
 
     def _agree(self, following: Following) -> None:
         """Say once more what the server has otherwise."""
@@ -258,9 +295,8 @@ class Service:
         if server is None or following is None or not self._synchronised:
             return []
         records = {r.id: r for r in self._inbox.ports()}
-        telling = statuses.sorted_out(
-            outgoing, records, following.cache.all("Port"), anew=self._refresh
-        )
+        unheard = self._unheard(following)
+        telling = statuses.sorted_out(outgoing, records, following.cache.all("Port"), unheard)
         taken = list(telling.silent)
         todo = [*((o, True) for o in telling.up), *((o, False) for o in telling.down)]
         for start in range(0, len(todo), server.step):
@@ -268,13 +304,15 @@ class Service:
             try:
                 up, down = server.tell(
                     [o.port_id for o, works in part if works],
-                    [o.port_id for o, works in part if not works], refresh=self._refresh,
+                    [o.port_id for o, works in part if not works],
+                    refresh=any(o.network_id in unheard for o, works in part if works),
                 )  # fmt: skip
             except Exception:
                 if not taken:
                     raise
                 return taken
             taken += [o for o, works in part if o.port_id in (up if works else down)]
+            self._refreshed |= {o.network_id for o, works in part if works} & unheard
         return taken
 
 

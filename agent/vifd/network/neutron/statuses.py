@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,21 +34,21 @@ def sorted_out(
     statuses: Iterable[Outgoing],
     records: Mapping[str, PortRecord],
     ports: Mapping[str, Mapping[str, Any]],
-    *,
-    anew: bool,
+    networks: Collection[str] = (),
 ) -> Telling:
     """What to say of each status.
 
     :param records: the ports of this host
     :param ports: the service's ports, with the status that they have there
-    :param anew: also what the service has already: it tells something in return
+    :param networks: say also what the service has already of their ports: it tells something in
+        return
     """
     telling = Telling()
     for status in statuses:
         record = records.get(status.port_id)
         verdict = up(status, record)
         port = ports.get(status.port_id)
-        if verdict is None or (not anew and _agreed(status, port)):
+        if verdict is None or (status.network_id not in networks and _agreed(status, port)):
             telling.silent.append(status)
         else:
             (telling.up if verdict else telling.down).append(status)

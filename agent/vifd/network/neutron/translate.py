@@ -123,7 +123,7 @@ def _port(port: Mapping[str, Any], bound: Mapping[str, Any], known: Known) -> Pl
     made = _only(port, _PORT)
     made |= {"id": port["id"], "mac_address": mac(port.get("mac_address"))}
     made["vnic_type"] = bound.get("vnic_type") or "normal"
-    made["port_security_enabled"] = _secured(port)
+    made["port_security_enabled"] = secured(port)
     profile = mapping(bound.get("profile"))
     if profile:
         made["binding_profile"] = profile
@@ -141,7 +141,7 @@ def _port(port: Mapping[str, Any], bound: Mapping[str, Any], known: Known) -> Pl
     return made
 
 
-def _secured(port: Mapping[str, Any]) -> bool:
+def secured(port: Mapping[str, Any]) -> bool:
     """Whether the port is held to its addresses: the service's own ports never are."""
     if str(port.get("device_owner") or "").startswith(TRUSTED):
         return False

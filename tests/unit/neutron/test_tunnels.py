@@ -1,0 +1,99 @@
+"""Where tunnels lead, as Neutron tells it, as shared sets of this host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unit.neutron.scene import Cloud, Node
+from vifd.network.neutron import tunnels
+from vifd.testing.wait import until
+
+HERE, THERE, ELSEWHERE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
+MAC, OTHER = "fa:16:3e:00:00:aa", "fa:16:3e:00:00:bb"
+FLOOD = [tunnels.FLOOD, "0.0.0.0"]
+
+
+def host(cloud: Cloud, **given: Any) -> Node:
+    return cloud.node(tunnel_types=["vxlan"], local_ip=HERE, **given)
+
+
+def vxlan(cloud: Cloud, number: int = 7):
+    return cloud.neutron.network("vxlan", number=number)
+
+
+class TestFlooding:
+    def test_every_endpoint_of_the_type_but_our_own(self, cloud: Cloud):
+        cloud.neutron.tunnels["vxlan"] = {"there": THERE}
+        node, network = host(cloud), vxlan(cloud)
+        cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {THERE: {}}, "the one that is there")
+        assert cloud.neutron.tunnels["vxlan"][node.name] == HERE
+        cloud.neutron.cast("q-agent-notifier-tunnel-update", "tunnel_update",
+                           tunnel_ip=ELSEWHERE, tunnel_type="vxlan")  # fmt: skip
+        until(lambda: node.behind(network) == {THERE: {}, ELSEWHERE: {}}, "one more")
+        cloud.neutron.cast("q-agent-notifier-tunnel-delete", "tunnel_delete",
+                           tunnel_ip=THERE, tunnel_type="vxlan")  # fmt: skip
+        until(lambda: node.behind(network) == {ELSEWHERE: {}}, "and gone")
+
+    def test_a_network_without_ports_here_has_none(self, cloud: Cloud):
+        node, network = host(cloud), vxlan(cloud)
+        port = cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {}, "known")
+        cloud.neutron.delete(port)
+        until(lambda: node.behind(network) is None, "not any more")
+
+
+class TestPopulation:
+    def test_who_comes_moves_changes_and_goes(self, cloud: Cloud):
+        node, network = host(cloud, l2_population=True), vxlan(cloud)
+        cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {}, "known")
+        cloud.neutron.fdb("add", network, {THERE: [FLOOD, [MAC, "10.0.0.9"]], HERE: [FLOOD]})
+        until(lambda: node.behind(network) == {THERE: {MAC: ("10.0.0.9",)}}, "one is there")
+        cloud.neutron.fdb("add", network, {ELSEWHERE: [FLOOD, [MAC, "10.0.0.9"]]})
+        moved = {THERE: {}, ELSEWHERE: {MAC: ("10.0.0.9",)}}
+        until(lambda: node.behind(network) == moved, "it moves")
+        change = {network.id: {ELSEWHERE: {"before": [[MAC, "10.0.0.9"]],
+                                           "after": [[MAC, "10.0.0.8"]]}}}  # fmt: skip
+        cloud.neutron.cast("q-agent-notifier-l2population-update", "update_fdb_entries",
+                           fdb_entries={"chg_ip": change})  # fmt: skip
+        moved[ELSEWHERE] = {MAC: ("10.0.0.8",)}
+        until(lambda: node.behind(network) == moved, "its address changes")
+        cloud.neutron.fdb("remove", network, {THERE: [FLOOD], ELSEWHERE: [[MAC, "10.0.0.8"]]})
+        until(lambda: node.behind(network) == {ELSEWHERE: {}}, "both go")
+
+    def test_a_restart_forgets_nothing(self, cloud: Cloud):
+        node, network = host(cloud, l2_population=True), vxlan(cloud)
+        cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {}, "known")
+        cloud.neutron.fdb("add", network, {THERE: [FLOOD, [MAC, "10.0.0.9"]]})
+        there = {THERE: {MAC: ("10.0.0.9",)}}
+        until(lambda: node.behind(network) == there, "one is there")
+        node.stop()
+        node.start()
+        cloud.synchronised(node)
+        assert node.behind(network) == there
+
+
+class TestTables:
+    def test_what_was_asked_for_takes_the_place_of_what_was_known(self):
+        told = tunnels.Told({THERE: {MAC: {"10.0.0.9"}}}, {})
+        for table in told.tables:
+            tunnels.added(table, ELSEWHERE, [FLOOD, [OTHER, "10.0.0.7"]])
+        assert told.table == {THERE: {MAC: {"10.0.0.9"}}, ELSEWHERE: {OTHER: {"10.0.0.7"}}}
+        assert told.coming == {ELSEWHERE: {OTHER: {"10.0.0.7"}}}
+
+    def test_one_address_of_several_goes(self):
+        table: tunnels.Table = {}
+        tunnels.added(table, THERE, [[MAC, "10.0.0.9"], [MAC, "2001:db8::9"]])
+        tunnels.removed(table, THERE, [[MAC, "10.0.0.9"]])
+        assert table == {THERE: {MAC: {"2001:db8::9"}}}
+        tunnels.removed(table, ELSEWHERE, [FLOOD])
+        tunnels.removed(table, THERE, [FLOOD])
+        assert table == {}
+
+    def test_what_is_said_is_what_is_read_back(self):
+        network = "22222222-0000-4000-8000-000000000001"
+        table: tunnels.Table = {}
+        tunnels.added(table, THERE, [FLOOD, [MAC, "10.0.0.9"], [OTHER, "10.0.0.7"]])
+        assert tunnels.table_of(tunnels.forwarding(network, table)) == table
