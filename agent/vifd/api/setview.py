@@ -48,7 +48,7 @@ def head(record: SetRecord, desk: SetDesk) -> dict[str, Any]:
         "owner_revision": record.owner_revision, "going": record.going,
         "updated_at": record.updated_at, "request_id": record.request_id,
         "pending": desk.waiting(record.key), "ports": ports, "used_by": [str(k) for k in sets],
-        "counts": {_COUNTED[kind]: n for kind, n in sorted(counts.items())},
+        "counts": {name: counts[kind] for kind, name in _COUNTED.items() if kind in counts},
     }  # fmt: skip
     if record.key.kind is not SetKind.FORWARDING:
         shown["name"] = record.name

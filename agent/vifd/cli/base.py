@@ -183,9 +183,10 @@ class Tree(Words):
 
 def code_of(error: dict[str, Any]) -> int:
     """The exit code for an error object."""
-    return {"E_STATE_NOT_FOUND": NOT_FOUND, "E_STATE_WAIT": TIMED_OUT}.get(
-        str(error.get("code")), FAILED
-    )
+    known = {
+        "E_STATE_NOT_FOUND": NOT_FOUND, "E_SET_NOT_FOUND": NOT_FOUND, "E_STATE_WAIT": TIMED_OUT,
+    }  # fmt: skip
+    return known.get(str(error.get("code")), FAILED)
 
 
 def _say(error: Exception, code: int) -> int:

@@ -18,7 +18,14 @@ _vifctl_ports()
 {{
   _vifctl "$@"
   local cur=${{COMP_WORDS[COMP_CWORD]}}
-  [[ ${{COMP_WORDS[1]}} == port && COMP_CWORD -ge 3 && ${{cur}} != -* ]] || return 0
+  [[ COMP_CWORD -ge 3 && ${{cur}} != -* ]] || return 0
+  if [[ ${{COMP_WORDS[1]}} == @(sg|address-group|network) && ${{COMP_WORDS[2]}} != list ]]; then
+    local sets
+    sets=$(vifctl "${{COMP_WORDS[1]}}" list -f value -c id 2>/dev/null | grep -xE '[0-9a-f-]+')
+    COMPREPLY=( $(compgen -W "${{sets}}" -- "${{cur}}") )
+    return 0
+  fi
+  [[ ${{COMP_WORDS[1]}} == port ]] || return 0
   case ${{COMP_WORDS[2]}} in
     {"|".join(ON_PORTS)}) ;;
     *) return 0 ;;
@@ -39,7 +46,7 @@ class Help(Plain, HelpCommand):
 class Complete(Plain, CompleteCommand):
     """Print the script for completion in bash.
 
-    It completes commands, options, and the ids, names and devices of ports.
+    It completes commands, options, the ids, names and devices of ports, and the ids of sets.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:

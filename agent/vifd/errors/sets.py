@@ -19,7 +19,7 @@ class SetNotFound(VifError):
     owner: ClassVar[Owner] = "user"
     scope: ClassVar[Scope] = "request"
     template = "{set} is not known on this host"
-    remediation = "PUT it as a whole first"
+    remediation = "PUT it as a whole first; vifctl sg list shows those that are here"
 
 
 class SetInUse(VifError):
@@ -35,7 +35,7 @@ class SetInUse(VifError):
     scope: ClassVar[Scope] = "request"
     template = "{set} is in use: {by}"
     remediation = (
-        "take it out of these first, or delete it with later=true: it stays in "
+        "take it out of these first, or delete it with later=true (vifctl: --later): it stays in "
         "force, and goes by itself once nothing refers to it"
     )
 
@@ -97,4 +97,6 @@ class SetMissing(VifError):
     reschedulable = False
     owner: ClassVar[Owner] = "backend"
     template = "the port {missing}"
-    remediation = "the network service says it, or PUT it; the port opens by itself then"
+    remediation = (
+        "the network service says it, or `vifctl sg set` does; the port opens by itself then"
+    )
