@@ -19,7 +19,8 @@ from vifd.model import Evidence
 Sentence = Callable[[Evidence, Subject], str]
 
 _OF_SWITCH = (
-    "ovsdb.*", "switch.*", "flows*", "patch", "uplink*", "trace.*", "vhost.*", "device.unheard",
+    "ovsdb.*", "switch.*", "flows*", "patch", "tunnel.*", "uplink*", "trace.*", "vhost.*",
+    "device.unheard",
 )  # fmt: skip
 _OF_PORT = ("ovsdb.*", "trace.*", "bridge.*", "device.carrier", "vhost.*")
 
@@ -177,6 +178,26 @@ CAUSES: tuple[Cause, ...] = (
           explains=("patch", "uplink.*", "flows.network", "flows.bridge")),
     Cause(Name.UPLINK, ("patch",), say.patch, _WHO,
           explains=("flows.network", "flows.bridge", "trace.*")),
+    Cause(Name.UPLINK, ("tunnel.type",), say.no_tunnel,
+          "set `local_ip` and `tunnel_types` in agent.conf, then restart vifd",
+          explains=("tunnel.*", "flows.network", "flows.bridge", "trace.*")),
+    Cause(Name.UPLINK, ("tunnel.port",), say.tunnel_port, _WHO,
+          explains=("tunnel.leaving", "tunnel.arriving", "flows.network", "flows.bridge",
+                    "trace.*")),
+    Cause(Name.UPLINK, ("tunnel.local_ip",), say.no_local_ip,
+          "give the address to the interface that leads to the other hosts, or correct `local_ip`",
+          explains=("tunnel.carrier", "tunnel.route", "tunnel.leaving")),
+    Cause(Name.UPLINK, ("tunnel.carrier",), say.tunnel_down,
+          "bring the interface up; look at its cable", explains=("tunnel.route", "tunnel.leaving")),
+    Cause(Name.UPLINK, ("tunnel.version",), say.unreachable_endpoints,
+          "add an address of that IP version to `local_ip`", explains=("tunnel.leaving",)),
+    Cause(Name.UPLINK, ("tunnel.route",), say.unreachable_endpoints,
+          "add the route: `ip route get ENDPOINT` and `ovs-appctl ovs/route/lookup ENDPOINT` shall "
+          "name an interface", explains=("tunnel.leaving",)),
+    Cause(Name.UPLINK, ("tunnel.mtu",), say.tunnel_mtu,
+          "raise the MTU of the underlay, or lower that of the network"),
+    Cause(Name.UPLINK, ("tunnel.*",), say.tunnelled,
+          "look at the tunnel port and its neighbours: `ovs-appctl tnl/neigh/show`"),
     Cause(Name.UPLINK, ("uplink.port",), say.uplink_gone,
           "put the interface back on the bridge (`ovs-vsctl add-port`); if the bridge shall lead "
           "nowhere, remove `vifd-uplinks` from the external ids of the patch port on it",

@@ -152,7 +152,7 @@ _BY_STAGE = {
     "flows": Name.FLOWS, "open": Name.FLOWS, "close": Name.FLOWS, "activate": Name.FLOWS,
     "deactivate": Name.FLOWS,
     "filter": Name.FILTER, "forwarding": Name.FILTER,
-    "patch": Name.UPLINK, "network": Name.UPLINK, "uplink": Name.UPLINK,
+    "patch": Name.UPLINK, "tunnel": Name.UPLINK, "network": Name.UPLINK, "uplink": Name.UPLINK,
     "verify": Name.TRACE, "wait": Name.STATUS,
     "journal": Name.STATUS,
 }  # fmt: skip

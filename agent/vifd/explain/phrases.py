@@ -303,6 +303,41 @@ def patch(finding: Evidence, subject: Subject) -> str:
     return f"the way from {subject.bridge} to the physical network: {value(finding.have)}"
 
 
+def no_tunnel(finding: Evidence, _: Subject) -> str:
+    return (
+        f"networks of type {value(finding.wanted)} have no tunnel on this host "
+        f"(have: {value(finding.have)})"
+    )
+
+
+def tunnel_port(finding: Evidence, subject: Subject) -> str:
+    return f"the tunnel from {subject.bridge} to other hosts: {value(finding.have)}"
+
+
+def no_local_ip(finding: Evidence, _: Subject) -> str:
+    return f"{value(finding.have)}, the local_ip that tunnels leave from"
+
+
+def tunnel_down(finding: Evidence, _: Subject) -> str:
+    return f"the interface that tunnels leave by: {value(finding.have)}"
+
+
+def unreachable_endpoints(finding: Evidence, _: Subject) -> str:
+    return f"other hosts of the network cannot be reached: {value(finding.have)}"
+
+
+def tunnel_mtu(finding: Evidence, _: Subject) -> str:
+    have, wanted = value(finding.have), value(finding.wanted)
+    return (
+        f"the underlay carries networks of {have} bytes through the tunnel, this one has {wanted}"
+    )
+
+
+def tunnelled(finding: Evidence, _: Subject) -> str:
+    kind = "to" if finding.fact == "tunnel.leaving" else "from"
+    return f"a frame {kind} another host: {value(finding.have)}; wanted: {value(finding.wanted)}"
+
+
 def uplink_down(finding: Evidence, _: Subject) -> str:
     return f"the interface to the physical network has no carrier: {value(finding.have)}"
 

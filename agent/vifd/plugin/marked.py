@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SWITCH_PORT = "switch port"
     FLOWS = "flows"  #: all flows of one cookie on one bridge
     PATCH = "patch port"
+    TUNNEL = "tunnel port"
     BRIDGE = "bridge"  #: of Open vSwitch
     DEVICE = "device"  #: a guest's
     CHAIN = "chain"  #: the filter of a port

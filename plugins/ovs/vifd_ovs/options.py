@@ -8,6 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
+from vifd_ovs.bridge import overlay
 from vifd_ovs.bridge.options import (
     BRIDGE_MAPPINGS,
     CREATE_BRIDGE,
@@ -36,6 +37,7 @@ OPTIONS = (
     TAP_OWNER,
     MAX_QUEUES,
     PORT_TIMEOUT,
+    *overlay.OPTIONS,
 )
 
 
@@ -49,7 +51,7 @@ class Settings(BridgeSettings):
 def settings(conf: Any) -> Settings:
     """Read the option group.
 
-    :raises ValueError: ``bridge_mappings`` makes no sense
+    :raises ValueError: ``bridge_mappings`` or ``local_ip`` makes no sense
     """
     ofports = conf.ofport_range
     return Settings(
@@ -57,6 +59,7 @@ def settings(conf: Any) -> Settings:
         create_bridge=conf.create_bridge,
         datapath_type=conf.datapath_type,
         mappings=bridge_mappings(conf),
+        overlay=overlay.overlay(conf),
         ofports=(ofports[0], ofports[-1]),
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,

@@ -27,6 +27,7 @@ from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
+from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
@@ -65,7 +66,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         return Advert(
             vif_types=(VIF_TYPE,),
             vnic_types=("normal",),
-            network_types=("local", "flat", "vlan"),
+            network_types=("local", "flat", "vlan", *OVERLAYS),
             features=frozenset(
                 {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
             ),
@@ -82,7 +83,8 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def probe(self) -> Probe:
         self._read_mtus()
-        return self._alone(probing.probe(self.host.drivers, self.settings, self._bridges))
+        found = probing.probe(self.host.drivers, self.settings, self._bridges)
+        return self._alone(self._with_tunnels(found))
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """A port of another program has its own name and number."""

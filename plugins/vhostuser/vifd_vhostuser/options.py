@@ -11,6 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.plugin.guest.options import MAX_QUEUES
+from vifd_ovs.bridge import overlay
 from vifd_ovs.bridge.options import (
     BRIDGE_MAPPINGS,
     CREATE_BRIDGE,
@@ -82,6 +83,7 @@ OPTIONS = (
         "that no flavor needs to ask for large pages.",
     ),
     PORT_TIMEOUT,
+    *overlay.OPTIONS,
 )
 
 
@@ -99,13 +101,15 @@ class Settings(BridgeSettings):
 def settings(conf: Any) -> Settings:
     """Read the option group.
 
-    :raises ValueError: ``bridge_mappings``, ``socket_owner`` or ``socket_group`` makes no sense
+    :raises ValueError: ``bridge_mappings``, ``local_ip``, ``socket_owner`` or ``socket_group``
+        makes no sense
     """
     return Settings(
         bridge=conf.integration_bridge,
         create_bridge=conf.create_bridge,
         datapath_type="netdev",
         mappings=bridge_mappings(conf),
+        overlay=overlay.overlay(conf),
         ofports=(conf.ofport_range[0], conf.ofport_range[-1]),
         port_type=conf.port_type,
         socket_dir=conf.socket_dir.rstrip("/"),

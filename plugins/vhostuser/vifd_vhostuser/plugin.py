@@ -14,6 +14,7 @@ from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, guest
 from vifd_ovs.bridge import wiring
+from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
@@ -64,7 +65,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         return Advert(
             vif_types=(VIF_TYPE,),
             vnic_types=("normal",),
-            network_types=("local", "flat", "vlan"),
+            network_types=("local", "flat", "vlan", *OVERLAYS),
             features=frozenset(
                 {
                     "port_security",
@@ -86,7 +87,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         found = Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
         config = found.facts.get("other_config") or {}
         self._iommu = config.get("vhost-iommu-support") == "true"
-        return self._alone(found)
+        return self._alone(self._with_tunnels(found))
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """What the segment needs of the host, and the port of the guest."""

@@ -21,7 +21,7 @@ FOREIGN = "a flow that is not ours took it: br-int table 0: udp, priority 5000, 
 BELOW = "a flow that is not ours took it: br-int table 0: priority 0"
 
 _SOURCES = {
-    "device": "netlink", "ovsdb": "ovsdb", "switch": "ovsdb", "patch": "ovsdb",
+    "device": "netlink", "ovsdb": "ovsdb", "switch": "ovsdb", "patch": "ovsdb", "tunnel": "ovsdb",
     "uplink": "ovsdb", "flows": "openflow", "trace": "trace", "nft": "nft", "bridge": "netlink",
     "vhost": "ovsdb", "guest": "proc", "socket": "stat",
 }  # fmt: skip
@@ -108,6 +108,11 @@ TABLE = {
     "patch port missing, and the flows for it": (
         [finding("patch", "port int-1 is missing"), finding("flows.bridge"),
          finding("flows.network")], "uplink"),
+    "tunnel port missing, and the flows for it": (
+        [finding("tunnel.port", "port vxlan4-1 is missing"), finding("flows.network")], "uplink"),
+    "no address for tunnels": (
+        [finding("tunnel.local_ip"), finding("tunnel.route"), finding("tunnel.leaving")],
+        "uplink"),
     "unmapped, and the flows for it": (
         [finding("uplink.mapping", [], "physnet1"), finding("flows.network")], "uplink"),
     "physical bridge deleted": (

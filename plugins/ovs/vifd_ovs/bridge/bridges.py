@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vifd.drivers import Bridge, Ovsdb, PortRow, PortSpec
 from vifd.errors import BackendError, BridgeMissing, NameClash, PhysnetUnmapped, VifError
 from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.overlay import NO_TUNNELS, Overlay, port_name
 from vifd_ovs.bridge.wiring import NOWHERE, OvsWiring
 
 #: What a bridge that we make speaks; a bridge of others gets the last one added if it lacks it.
@@ -23,7 +24,8 @@ class Bridges:
 
     :param create: whether the integration bridge may be made
     :param mappings: physical network to physical bridge
-    :param timeout: seconds for the switch to make a patch port
+    :param timeout: seconds for the switch to make a patch or tunnel port
+    :param overlay: the tunnels between hosts
     """
 
     ovsdb: Ovsdb
@@ -32,6 +34,7 @@ class Bridges:
     datapath_type: str
     mappings: Mapping[str, str]
     timeout: float
+    overlay: Overlay = NO_TUNNELS
 
     def ensure(self, name: str) -> None:
         """Have a bridge there and speaking OpenFlow 1.4; one that exists is not rewritten.
@@ -143,7 +146,9 @@ class Bridges:
         lead out of the host; empty without a physical network."""
         physical = self.mappings.get(names.physical_network or "")
         if physical is None:
-            return [names.patch] if names.patch else []
+            kinds = self.overlay.kinds(names.network_type)
+            tunnels = [port_name(names.bridge, kind) for kind in kinds]
+            return [names.patch] if names.patch else tunnels
         near, far = marks.patch_names(names.bridge, physical)
         return [near, far, physical, *(row.name for row in self.uplinks(physical))]
 

@@ -10,7 +10,7 @@ from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import beyond, evidence, marks, proofs, settled, thorough
+from vifd_ovs.bridge import beyond, evidence, marks, proofs, settled, thorough, tunnelchecks
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.evidence import FlowReader, fact
@@ -33,6 +33,8 @@ class PortChecking(abc.ABC):
         self.flags = settled.PortFlags(host.drivers.openflow)
         self.clock = host.clock
         self.bridges = bridges
+        self.sets = host.sets
+        self.ways = tunnelchecks.Ways(host.drivers, bridges)
         self.switches = switches
         self.batch = Batch.of(items)
         self.silence = Silence()
@@ -111,7 +113,11 @@ class PortChecking(abc.ABC):
         """Traces from the port to the card, and to the port."""
         way = thorough.way(work, self.bridges, port)
         neighbour = self.switches[work.names.bridge].neighbour(port)
-        return beyond.evidence(self.drivers.tracer, way, neighbour)
+        forwarding = self.sets.forwarding(work.names.network_id)
+        return [
+            *beyond.evidence(self.drivers.tracer, way, neighbour),
+            *tunnelchecks.trace_evidence(self.drivers, self.bridges, work, port, forwarding),
+        ]
 
     def _switch_evidence(self, work: Work, row: PortRow | None) -> list[Evidence]:
         names = work.names
@@ -121,8 +127,10 @@ class PortChecking(abc.ABC):
         facts += evidence.bridge_evidence(self.bridges, names.bridge, row)
         facts += self.row_side(work, row)
         facts += evidence.network_evidence(self.bridges, work.item.attachment, names)
+        facts += tunnelchecks.port_evidence(work, self.bridges)
         if work.item.settled or work.item.thorough:
             facts += settled.uplink_evidence(work, self.bridges)
+            facts += self.ways.evidence(work, self.sets.forwarding(names.network_id))
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
 
     def _flow_evidence(

@@ -23,6 +23,8 @@ from vifd_ovs.bridge.tables import CLASSIFY
 LOG = logging.getLogger(__name__)
 
 Failed = dict[Key, VifError]
+#: The marks of ports that belong to no single port.
+_WAYS = {Kind.PATCH: marks.PATCH, Kind.TUNNEL: marks.TUNNEL}
 #: What takes away the objects that are neither rows nor flows.
 Rest = Callable[[Sequence[Marked]], Failed]
 
@@ -40,7 +42,7 @@ def discard(inventory: Inventory, objects: Sequence[Marked], holder: Holder, res
                 failed[o.key] = changed(o, "its switch port stays")
         return [o for o in objects if o.kind in kinds and o.key not in failed]
 
-    ports = alive(Kind.SWITCH_PORT, Kind.PATCH)
+    ports = alive(Kind.SWITCH_PORT, Kind.PATCH, Kind.TUNNEL)
     failed |= {o.key: p for o in ports if (p := _unlike(o, ovsdb.port(o.name), holder))}
     failed |= _rows(inventory, [o for o in ports if o.key not in failed])
     failed |= _flows(inventory, alive(Kind.FLOWS))
@@ -61,8 +63,8 @@ def _unlike(marked: Marked, row: PortRow | None, holder: Holder) -> VifError | N
     """Why the row of a port may not be removed; ``None`` also where it is gone already."""
     if row is None:
         return None
-    if marked.kind is Kind.PATCH:
-        if marks.PATCH in row.external_ids:
+    if marked.kind in _WAYS:
+        if _WAYS[marked.kind] in row.external_ids:
             return None
         return changed(marked, "it does not bear the mark of vifd any more")
     if not marks.belongs(row, marked.owner) or row.bridge != marked.where:
@@ -153,7 +155,7 @@ def restore(inventory: Inventory, objects: Sequence[Marked]) -> Failed:
                 _put_back(inventory, marked)
             except VifError as error:
                 failed[marked.key] = error
-        elif marked.kind in (Kind.PATCH, Kind.BRIDGE):
+        elif marked.kind in (Kind.PATCH, Kind.TUNNEL, Kind.BRIDGE):
             problem = "vifd makes it anew with the first port that needs it"
             failed[marked.key] = not_restorable(marked, problem)
     return failed

@@ -6,7 +6,7 @@ grow stale, and a closed port receives nothing even while it stands on the switc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,10 +14,10 @@ from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
-from vifd_ovs.bridge import antispoof, cookies
+from vifd_ovs.bridge import antispoof, cookies, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
-from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL, TAGS
+from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL, TAGS, TUNNELS
 
 #: The register that holds the local VLAN id from CLASSIFY on.
 NETWORK_REGISTER = "reg6"
@@ -40,6 +40,7 @@ class Network:
     :param tag: its local VLAN id
     :param segment: network type, physical network, segmentation id
     :param neighbours: ports of others on the same VLAN of the bridge
+    :param beyond: whether it has tunnel endpoints
     :param uplink: ofport of the patch port to its physical bridge; ``None`` without one
     """
 
@@ -47,6 +48,7 @@ class Network:
     segment: tuple[str, str | None, int | None]
     uplink: int | None = None
     neighbours: Neighbours = NOBODY
+    beyond: bool = False
 
     @property
     def vlan(self) -> int | None:
@@ -57,15 +59,19 @@ class Network:
 # --- the bridge -----------------------------------------------------------------------------------
 
 
-def bridge_flows(*, ours: bool, uplinks: Iterable[int] = ()) -> list[Flow]:
+def bridge_flows(
+    *, ours: bool, uplinks: Iterable[int] = (), tunnels: Collection[int] = ()
+) -> list[Flow]:
     """What belongs to no port and no network.
 
     :param ours: whether the bridge was made by us, so that what is unknown is dropped; on a bridge
         of others their traffic is not touched
     :param uplinks: ofports of our patch ports: of their traffic only known networks come in
+    :param tunnels: the same of our tunnel ports
     """
     flows = list(antispoof.common_flows())
     flows += [flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=n) for n in uplinks]
+    flows += tunnelflows.bridge_flows(tunnels)
     if ours:
         flows.append(flow(CLASSIFY, MISS, cookies.BRIDGE))
     return flows
@@ -133,7 +139,7 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     everyone = [*(m.ofport for m in present), *others.plain]
     unsecured = [*(m.ofport for m in present if not m.secured), *others.plain]
     flows = _from_uplink(network)
-    for mac, holders in sorted(_shared(present).items()):
+    for mac, holders in sorted(shared_macs(present).items()):
         # who uses it now may be on another host, or in another program
         flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, eth_dst=mac)
     flows += _deliver(network, MULTICAST, everyone, uplink, eth_dst=_MULTICAST_BIT)
@@ -164,7 +170,7 @@ def to_uplink(network: Network) -> bytes:
     return out if network.vlan is None else act.push_vlan() + act.set_vlan(network.vlan) + out
 
 
-def _shared(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
+def shared_macs(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
     """MACs that cannot be told to belong to one port alone, with the ports that may use them."""
     if len({m.mac for m in members}) == len(members) and all(len(m.allowed) == 1 for m in members):
         return {}  # nobody may use another MAC than its own, and all differ
@@ -187,11 +193,12 @@ def _deliver(
     chunks = [ports[i : i + OUTPUTS_PER_FLOW] for i in range(0, len(ports), OUTPUTS_PER_FLOW)]
     chunks = chunks or [()]
     last = len(chunks) - 1
+    beyond = TUNNELS if network.beyond else None
     return [
         flow(
             DELIVER + i, priority, cookies.network(network.tag),
             [*map(act.output, chunk), *([tail] if i == last else [])],
-            goto=None if i == last else DELIVER + i + 1,
+            goto=beyond if i == last else DELIVER + i + 1,
             **{NETWORK_REGISTER: network.tag}, **match,
         )
         for i, chunk in enumerate(chunks)

@@ -13,8 +13,9 @@ from vifd.drivers import PortRow
 from vifd.errors import BackendUnavailable
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Key, Kind, Marked, Wanted, is_id
-from vifd_ovs.bridge import cookies, marks, wiring
+from vifd_ovs.bridge import cookies, marks, overlay, wiring
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.overlay import OVERLAYS, port_name
 from vifd_ovs.bridge.rows import bridges_of
 
 #: Who uses the port of a row, for a reader; empty for nobody.
@@ -53,7 +54,8 @@ class Inventory:
         """
         ports = [row for row in rows if is_id(row.external_ids.get(marks.PORT, ""))]
         yield from (_port(row, holder(row)) for row in ports if self.mine(row))
-        yield from (_patch(row) for row in rows if marks.PATCH in row.external_ids)
+        yield from (_way(row, Kind.PATCH) for row in rows if marks.PATCH in row.external_ids)
+        yield from (_way(row, Kind.TUNNEL) for row in rows if marks.TUNNEL in row.external_ids)
         ovsdb = self.host.drivers.ovsdb
         for name in ovsdb.bridges():
             bridge = ovsdb.bridge(name)
@@ -96,6 +98,8 @@ class Inventory:
         for physical in self.bridges.mappings.values():
             near, far = marks.patch_names(integration, physical)
             found |= {Key(Kind.PATCH, "", near): Wanted(), Key(Kind.PATCH, "", far): Wanted()}
+        for kind in self.bridges.overlay.served:
+            found |= self._tunnels(integration, kind)
         for port_id, entry in entries.items():
             names = wiring.read_if(entry.wiring)
             if names is not None:
@@ -117,7 +121,16 @@ class Inventory:
             found[Key(Kind.DEVICE, "", device)] = Wanted(port_id, made)
         if w.patch:
             found |= {Key(Kind.PATCH, "", n): Wanted() for n in (w.patch, marks.far_end(w.patch))}
+        if w.network_type in OVERLAYS:
+            found |= self._tunnels(w.bridge, w.network_type)
         return found
+
+    @staticmethod
+    def _tunnels(bridge: str, network_type: str) -> dict[Key, Wanted]:
+        """Those of every IP version: an address may be taken out of the configuration while ports
+        still use it."""
+        kinds = [overlay.Kind(network_type, version) for version in (4, 6)]
+        return {Key(Kind.TUNNEL, "", port_name(bridge, kind)): Wanted() for kind in kinds}
 
 
 def cookie_name(cookie: int) -> str:
@@ -144,9 +157,10 @@ def _port(row: PortRow, holder: str) -> Marked:
     )
 
 
-def _patch(row: PortRow) -> Marked:
+def _way(row: PortRow, kind: Kind) -> Marked:
+    """A port by which a bridge is left."""
     backup = {**_columns(row), "bridge": row.bridge}
-    return Marked(kind=Kind.PATCH, name=row.name, backup=backup)
+    return Marked(kind=kind, name=row.name, backup=backup)
 
 
 def _columns(row: PortRow) -> dict[str, object]:

@@ -32,6 +32,8 @@ OWN = "vifd-"
 DOCUMENT_LIMIT = 8192
 #: On a patch port of ours: the bridge that it leads to.
 PATCH = "vifd-patch"
+#: On a tunnel port of ours: its network type and the version of the IP that carries it.
+TUNNEL = "vifd-tunnel"
 #: On the far end of a pair of patch ports: by which ports its bridge led out of the host.
 UPLINKS = "vifd-uplinks"
 #: On a bridge that we made.
@@ -121,7 +123,7 @@ def known(row: PortRow, names: OvsWiring) -> bool:
 
 def is_ours(ids: Mapping[str, str]) -> bool:
     """Whether a row bears any mark of ours."""
-    return PORT in ids or PATCH in ids
+    return PORT in ids or PATCH in ids or TUNNEL in ids
 
 
 def ours(row: PortRow | None) -> dict[str, str]:

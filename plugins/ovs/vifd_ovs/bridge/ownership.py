@@ -34,7 +34,7 @@ def belongs(row: PortRow, work: Work, ends: Ends) -> bool:
         return False
     if marks.belongs(row, work.id):
         return True
-    if marks.PORT in row.external_ids or marks.PATCH in row.external_ids:
+    if marks.is_ours(row.external_ids):
         return False
     owner = row.external_ids.get("iface-id")
     if owner == work.id and (work.names.adopted or work.id in ends.gone):

@@ -18,11 +18,12 @@ from msgspec.structs import replace
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import marks, numbers, ownership, tenancy, wiring
+from vifd_ovs.bridge import marks, numbers, ownership, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce, announce_back
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges, ensure_patches
 from vifd_ovs.bridge.marks import kind
+from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.removal import remove_row
@@ -147,6 +148,22 @@ class PortPlugging(abc.ABC):
             error = failed.get((work.names.physical_network or "", work.names.bridge))
             if error is not None:
                 self.batch.fail(work, error, "patch")
+        self._tunnels()
+
+    def _tunnels(self) -> None:
+        """The tunnel ports that the networks of the batch need."""
+        wanted: dict[tuple[str, str], list[Work]] = {}
+        for work in self.batch:
+            if work.names.network_type in OVERLAYS:
+                key = work.names.bridge, work.names.network_type
+                wanted.setdefault(key, []).append(work)
+        for (bridge, type_), works in wanted.items():
+
+            def step(_: Sequence[Work], bridge: str = bridge, type_: str = type_) -> None:
+                own = self.bridges
+                tunnels.ensure(own.ovsdb, own.overlay, bridge, type_, own.timeout)
+
+            self.batch.together("tunnel", step, works)
 
     def _bridge(self, name: str, _works: Sequence[Work]) -> None:
         self.bridges.ensure(name)

@@ -6,12 +6,13 @@ what is at the port's other end: a tap, a socket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence, Wiring
+from vifd.model.sets import SetKind
 from vifd.openflow.monitor import Update
 from vifd.plugin import (
     REPORTED,
@@ -23,16 +24,18 @@ from vifd.plugin import (
     Probe,
     Recalled,
     Requirement,
+    SetChange,
     VifPlugin,
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import tables, tenancy, wiring
+from vifd_ovs.bridge import tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
+from vifd_ovs.bridge.overlay import Overlay
 from vifd_ovs.bridge.recalling import recall
 from vifd_ovs.bridge.silence import pulse
 from vifd_ovs.bridge.strangers import Strangers
@@ -65,6 +68,7 @@ class BridgeSettings:
     ofports: tuple[int, int]
     max_queues: int
     port_timeout: float
+    overlay: Overlay
 
 
 S = TypeVar("S", bound=BridgeSettings)
@@ -104,17 +108,20 @@ class BridgePlugin(VifPlugin, Generic[S]):
             settings.datapath_type,
             settings.mappings,
             settings.port_timeout,
+            settings.overlay,
         )
         self._naming = Naming(host, self._bridges, settings.ofports, self.prefix)
         self._switches: dict[str, Switch] = {}
         self._strangers = Strangers(host.drivers.openflow)
         self._mtus: dict[str, tuple[str, int]] = {}
+        self._underlays: dict[int, tunnels.Underlay] = {}
 
     # --- before ---
 
     def fingerprint(self) -> str:
         """The flows of a sample, and where the networks leave the host."""
-        return datapath_fingerprint(sorted(self.settings.mappings.items()))
+        overlay = [self.settings.overlay] if self.settings.overlay.local else []
+        return datapath_fingerprint(sorted(self.settings.mappings.items()), *overlay)
 
     def _alone(self, found: Probe) -> Probe:
         """Part of ``probe``: whether another daemon is at work on the bridge. The one thing that is
@@ -131,10 +138,21 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""
         self._mtus = uplink_mtus(self._bridges)
+        self._underlays = tunnels.underlays(self.host.drivers, self.settings.overlay)
+
+    def _with_tunnels(self, found: Probe) -> Probe:
+        """Part of ``probe``: the tunnels, and what they lack."""
+        reached = tunnels.reached(self.settings.overlay, self._underlays)
+        types = self.host.drivers.ovsdb.facts().get("iface_types") or ()
+        lacking = list(tunnels.lacking(reached, types))
+        well = found.health is not Health.READY or not lacking
+        health = found.health if well else Health.DEGRADED
+        return replace(found, health=health, reasons=[*found.reasons, *lacking], tunnels=reached)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
-        """The segment's physical network, its bridge, and its MTU."""
-        return segment_needs(attachment, self._bridges, self._mtus)
+        """The segment's physical network or tunnel, its bridge, and its MTU."""
+        yield from segment_needs(attachment, self._bridges, self._mtus)
+        yield from tunnels.needs(attachment, self.settings.overlay, self._underlays)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The port's name, a port number, the network's local VLAN id and a new generation.
@@ -174,6 +192,21 @@ class BridgePlugin(VifPlugin, Generic[S]):
         if bridge in self._switches:
             self._switches[bridge].sync()
 
+    def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
+        """One bundle for each bridge that a network concerned is on."""
+        networks = {c.key.id for c in changes if c.key.kind is SetKind.FORWARDING}
+        changed: set[str] = set()
+        for bridge in self._with_networks(networks):
+            changed |= self._switch(bridge).refresh(networks)
+        return changed
+
+    def _with_networks(self, networks: Collection[str]) -> set[str]:
+        """The bridges that ports of these networks are on."""
+        if not networks:
+            return set()
+        all_ = (wiring.read_if(entry.wiring) for entry in self.host.ledger().values())
+        return {n.bridge for n in all_ if n and n.network_id in networks and n.plugged}
+
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""
         return pulse(self.host.drivers, timeout)
@@ -190,9 +223,14 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """The objects of the bridges that the batch is on; kept as long as the plugin lives."""
         for item in batch:
             names = wiring.read_if(item.made)
-            if names is not None and names.bridge not in self._switches:
-                self._switches[names.bridge] = switch_of(self.host, names.bridge)
+            if names is not None:
+                self._switch(names.bridge)
         return self._switches
+
+    def _switch(self, bridge: str) -> Switch:
+        if bridge not in self._switches:
+            self._switches[bridge] = switch_of(self.host, bridge)
+        return self._switches[bridge]
 
     # --- single objects ---
 

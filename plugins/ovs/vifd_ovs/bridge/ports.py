@@ -27,6 +27,7 @@ class SwitchPort:
     :param port_tag: the VLAN of the bridge that it shares with ports of others, if any
     :param secured: whether the anti-spoofing rules apply
     :param allowed: the addresses it may use, its own MAC first
+    :param network: the id of its network
     """
 
     id: str
@@ -40,6 +41,7 @@ class SwitchPort:
     allowed: tuple[Allowed, ...]
     gate: Gate
     port_tag: int | None = None
+    network: str = ""
 
     @property
     def cookie(self) -> int:
@@ -70,4 +72,5 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         allowed=allowed(attachment),
         gate=Gate.OPEN if passes else Gate.CLOSED,
         port_tag=wiring.port_tag,
+        network=wiring.network_id,
     )

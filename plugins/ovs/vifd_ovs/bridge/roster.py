@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 
+from msgspec import Struct
+
 from vifd.openflow.flow import Flow
 from vifd_ovs.bridge.ports import SwitchPort
 
@@ -49,6 +51,24 @@ class Members:
         self.patches = frozenset(port.patch for port in ports.values())
         tags = (port.port_tag for port in ports.values())
         self.port_tag = next((tag for tag in tags if tag is not None), None)
+        self._tunnelled: tuple[tuple[object, ...], list[Flow]] | None = None
+
+    def tunnelled(self, beside: tuple[object, ...], make: Callable[[], list[Flow]]) -> list[Flow]:
+        """The flows of the network's tunnels; made once. They depend on its closed ports as well.
+
+        :param beside: everything else that they depend on, told apart by being the same object
+        """
+        known = self._tunnelled
+        if (
+            known is None
+            or len(known[0]) != len(beside)
+            or any(
+                one is not other and (isinstance(one, Struct) or one != other)
+                for one, other in zip(known[0], beside, strict=True)
+            )
+        ):
+            known = self._tunnelled = beside, make()
+        return known[1]
 
     def changed(self, changes: Mapping[str, SwitchPort | None]) -> Members:
         """With these ports as they are now; ``None`` for those that are gone from it."""

@@ -18,6 +18,7 @@ from vifd.openflow.flow import Flow
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.flows import ADMIT, NETWORK_REGISTER, OWN, SHARED
+from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ports import Gate, SwitchPort
 from vifd_ovs.bridge.tables import CLASSIFY, DELIVER
 from vifd_ovs.bridge.target import Entries
@@ -64,10 +65,15 @@ def found(
     for cookie, flows in installed.items():
         number = cookies.port_number(cookie)
         row = standing.get(number) if number is not None else None
-        if row is None or number in ofports or marks.PATCH in row.external_ids:
+        if row is None or number in ofports or _shared(row):
             continue
         strays[cookie] = Stray(_port(cookie, flows, row, installed, names), flows)
     return strays
+
+
+def _shared(row: PortRow) -> bool:
+    """Whether a port of ours is nobody's alone: it leads out of the bridge."""
+    return marks.PATCH in row.external_ids or marks.TUNNEL in row.external_ids
 
 
 def _port(
@@ -79,18 +85,20 @@ def _port(
     uplink = uplink_of(network, names)
     number = row.ofport or 0
     own = {(flow.table, flow.priority) for flow in flows.values()}
+    known = marks.wiring_of(row)
     return SwitchPort(
         id=row.external_ids.get(marks.PORT) or f"port {number}",
         ofport=number,
         tag=tag,
         generation=cookie >> 32 & 0xFFFF,
-        segment=uplink.segment,
+        segment=known.segment if known.network_type in OVERLAYS else uplink.segment,
         patch=uplink.patch,
         mac=mac,
         secured=bool({table for table, _ in own} - {CLASSIFY, DELIVER}),
         allowed=tuple(Allowed(m, (), ()) for m in (mac, *_pairs(network, number, mac))),
         gate=Gate.OPEN if (CLASSIFY, ADMIT) in own else Gate.CLOSED,
-        port_tag=marks.wiring_of(row).port_tag,
+        port_tag=known.port_tag,
+        network=known.network_id,
     )
 
 

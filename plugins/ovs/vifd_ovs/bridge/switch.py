@@ -16,12 +16,14 @@ from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
+from vifd.model.sets import Forwarding
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host
-from vifd_ovs.bridge import cookies, marks, tenancy, wiring
+from vifd_ovs.bridge import cookies, marks, tenancy, tunnels, wiring
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
+from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.straying import Straying
@@ -58,6 +60,7 @@ class Switch:
         self._drivers: Drivers = host.drivers
         self._careful = host.careful
         self._identity = host.identity
+        self._sets = host.sets
         self._lock = threading.RLock()
         self._ports = Roster()
         self._removed: set[str] = set()
@@ -109,6 +112,18 @@ class Switch:
         specs = [PortSpec(row.name, tag=tags[row.name], type=row.type) for row in rows]
         if specs:
             ovsdb.ensure_ports(self.bridge, specs)
+
+    def refresh(self, networks: Collection[str]) -> set[str]:
+        """Bring what these networks made of shared sets to what they are now, in one bundle.
+
+        :param networks: their ids
+        :returns: the ids of the ports whose network changed
+        """
+        with self._lock:
+            self._load()
+            ports = [p for p in self._ports.values() if p.network in networks]
+            changed = bool(ports) and self._converge(ports, set())
+            return {p.id for p in ports} if changed else set()
 
     def settle(self) -> None:
         """Wait until packets go by the flows that were sent; a switch that cannot tell is not
@@ -285,7 +300,23 @@ class Switch:
         ours = marks.BRIDGE in bridge.external_ids
         shared = ports.port_tags()
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
-        return Target(ports, ours, uplinks, {vlan: neighbours(rows, vlan) for vlan in shared})
+        beside = {vlan: neighbours(rows, vlan) for vlan in shared}
+        return Target(ports, ours, uplinks, beside, *self._overlay(ports))
+
+    def _overlay(
+        self, ports: Roster
+    ) -> tuple[dict[Kind, int], tuple[str, ...], dict[str, Forwarding]]:
+        """The tunnel ports that are there, this host's addresses, and who is behind the tunnels of
+        the networks of these ports."""
+        firsts = (next(iter(m.ports.values())) for m in ports.networks.values())
+        networks = {p.network for p in firsts if p.segment[0] in OVERLAYS}
+        if not networks:
+            return {}, (), {}
+        rows = tunnels.rows(self._drivers.ovsdb, self.bridge)
+        own = sorted({row.options.get("local_ip", "") for row in rows.values()})
+        found = {n: f for n in networks if (f := self._sets.forwarding(n)) is not None}
+        there = {kind: row.ofport for kind, row in rows.items() if (row.ofport or 0) > 0}
+        return {k: n for k, n in there.items() if n is not None}, tuple(own), found
 
     def _converge(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> bool:
         """Compare and change; again from the start when the connection broke in between."""

@@ -18,6 +18,12 @@ SOURCE = 120
 HARDWARE = 130
 #: Where refused frames end, port by port.
 SPOOFED = 140
+#: Where what is asked of all is answered, in networks with tunnels.
+ANSWER = 200
+#: Where an answer to neighbour discovery gets what only an answer has.
+SOLICITED = 201
+#: Which tunnel endpoints a frame goes to; long lists of them go on in the tables behind it.
+TUNNELS = 210
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 
@@ -32,6 +38,9 @@ NAMES = {
     HARDWARE: "hardware",
     SPOOFED: "spoofed",
     DELIVER: "deliver",
+    ANSWER: "answer",
+    SOLICITED: "solicited",
+    TUNNELS: "tunnels",
 }
 
 
@@ -42,6 +51,7 @@ def concerns(table: int, priority: int) -> bool:
 
 def name(table: int) -> str:
     """A table for a reader, e.g. ``160 (deliver)``."""
-    if table > DELIVER:
-        return f"{table} (deliver, continued)"
-    return f"{table} ({NAMES[table]})" if table in NAMES else f"{table} (not ours)"
+    if table in NAMES:
+        return f"{table} ({NAMES[table]})"
+    before = TUNNELS if table > TUNNELS else DELIVER
+    return f"{table} ({NAMES[before]}, continued)" if table > before else f"{table} (not ours)"

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from vifd.model.sets import Forwarding
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import cookies, flows
+from vifd_ovs.bridge import cookies, flows, tunnelflows
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
+from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.tunnelflows import Overlaid
 
 #: The flows of one cookie, by what makes them the same entry of the switch.
 Entries = dict[tuple[int, int, bytes], Flow]
@@ -24,12 +27,18 @@ class Target:
     :param ours: whether we made the bridge
     :param uplinks: ofport of each of our patch ports, by its name
     :param neighbours: ports of others, by the VLAN of the bridge that they share with ours
+    :param tunnels: ofports of our tunnel ports, by network type and IP version
+    :param addresses: of this host, that tunnels leave from
+    :param forwarding: by the id of the network
     """
 
     ports: Roster
     ours: bool = False
     uplinks: Mapping[str, int] = field(default_factory=dict)
     neighbours: Mapping[int, Neighbours] = field(default_factory=dict)
+    tunnels: Mapping[Kind, int] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+    forwarding: Mapping[str, Forwarding] = field(default_factory=dict)
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
@@ -40,13 +49,31 @@ class Target:
         others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
         if others:
             others = others.without({p.ofport for p in self.ports.values()})
-        network = Network(tag, first.segment, self.uplinks.get(first.patch), others)
+        overlaid = self._overlaid(first)
+        beyond = overlaid is not None and overlaid.reaches
+        network = Network(tag, first.segment, self.uplinks.get(first.patch), others, beyond)
         # A change of one port asks for these flows five times, and changes them once.
-        return members.flood.flows(network, partial(flows.network_flows, network))
+        made = members.flood.flows(network, partial(flows.network_flows, network))
+        if overlaid is None or not made:
+            return made
+        present, everyone = members.flood.ports, list(members.ports.values())
+        return made + members.tunnelled(
+            overlaid.key, lambda: list(tunnelflows.network_flows(
+                tag, overlaid, everyone, flows.shared_macs(present).keys()
+            )),
+        )  # fmt: skip
+
+    def _overlaid(self, port: SwitchPort) -> Overlaid | None:
+        kind, _, number = port.segment
+        if kind not in OVERLAYS or number is None:
+            return None
+        exits = tuple((k.version, n) for k, n in sorted(self.tunnels.items()) if k.type == kind)
+        return Overlaid(number, exits, self.addresses, self.forwarding.get(port.network))
 
     def bridge(self) -> list[Flow]:
         """The flows of the bridge itself."""
-        return flows.bridge_flows(ours=self.ours, uplinks=sorted(self.uplinks.values()))
+        uplinks = sorted(self.uplinks.values())
+        return flows.bridge_flows(ours=self.ours, uplinks=uplinks, tunnels=self.tunnels.values())
 
     def of(self, port_ids: Iterable[str], tags: Iterable[int]) -> Iterator[Flow]:
         """The flows of some ports and networks, and of the bridge."""
