@@ -66,7 +66,7 @@ def behind(host: int, *ports: int, version: int = 4) -> Endpoint:
 class TunnelHost(contextlib.ExitStack):
     """One host.
 
-    :ivar wire: what its cable carries, seen from the underlay
+    :ivar wire: what it sends on its cable
     """
 
     def __init__(self, fabric: Fabric, number: int) -> None:
@@ -124,6 +124,11 @@ class VifdHost(TunnelHost):
         self.ledger = self.space.run(Ledger, drivers, self._plugin)
         self.callback(self.space.run, self._remove_ports)
 
+    @classmethod
+    def beside(cls, host: VifdHost, **options: Any) -> Beside:
+        """Another daemon on the same host and switch."""
+        return Beside(host, options)
+
     def _plugin(self, host: Host) -> Any:
         plugin = make.plugin(replace(host, sets=self.sets), **self.options)
         plugin.probe()
@@ -132,6 +137,14 @@ class VifdHost(TunnelHost):
     @property
     def drivers(self) -> Drivers:
         return self.ledger.drivers
+
+    def readable(self, bridge: str) -> bool:
+        """Whether the flow tables of a bridge can be read."""
+        try:
+            self.space.run(self.drivers.openflow.dump, bridge, 0)
+        except VifError:
+            return False
+        return True
 
     def restart(self) -> None:
         """The daemon ends and comes back."""
@@ -186,6 +199,31 @@ class VifdHost(TunnelHost):
     def settle(self) -> None:
         """Wait until packets go by the flows as they are."""
         self.ovs.appctl("revalidator/wait")
+
+
+class Beside:
+    """A second daemon on a host."""
+
+    def __init__(self, host: VifdHost, options: dict[str, Any]) -> None:
+        self._host = host
+        self._options = {**host.options, **options}
+        self.ledger = host.space.run(Ledger, host.drivers, self._plugin)
+
+    def _plugin(self, host: Host) -> Any:
+        plugin = make.plugin(host, **self._options)
+        plugin.probe()
+        return plugin
+
+    def refused(self, wanted: Attachment) -> VifError:
+        """Plug a port that must fail; its error."""
+        (error,) = self._host.space.run(self.ledger.plug, wanted).values()
+        self.ledger.records.pop(wanted.id, None)
+        return error
+
+    def close(self) -> None:
+        """Take its bridge away."""
+        bridge = self._options["integration_bridge"]
+        self._host.ovs.vsctl("--if-exists", "del-br", bridge)
 
 
 class Fabric(contextlib.ExitStack):

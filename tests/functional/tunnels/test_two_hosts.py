@@ -5,24 +5,12 @@ from __future__ import annotations
 import pytest
 
 from functional.tunnels.hosts import behind, joined
-from vifd.testing import frames as f
-from vifd.testing.attachments import attachment, ipv4, mac
+from functional.tunnels.traffic import broadcast, segment, unicast
+from vifd.testing.attachments import attachment
 from vifd.testing.guests import assert_reaches
 
 TYPES = ("vxlan", "gre", "geneve")
 CASES = [(kind, version) for kind in TYPES for version in (4, 6)]
-
-
-def segment(kind: str = "vxlan", number: int = 101) -> dict[str, object]:
-    return {"network_type": kind, "segmentation_id": number}
-
-
-def unicast(source: int, target: int, payload: bytes = b"vifd") -> bytes:
-    return f.udp(mac(source), mac(target), ipv4(source), ipv4(target), payload)
-
-
-def broadcast(source: int, payload: bytes = b"all") -> bytes:
-    return f.udp(mac(source), f.BROADCAST, ipv4(source), "255.255.255.255", payload)
 
 
 @pytest.mark.parametrize(("kind", "version"), CASES, ids=[f"{k}-ipv{v}" for k, v in CASES])
