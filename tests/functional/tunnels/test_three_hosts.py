@@ -4,6 +4,7 @@ answered where it is asked; a port that moves loses no frame on the way."""
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,10 @@ def hosts(leaks):
 
 def port(n: int, network: int = 1):
     return attachment(n, network=network, segment=segment(number=100 + network), mtu=MTU)
+
+
+def _beyond(sent: list[int], mark: int) -> bool:
+    return len(sent) > mark
 
 
 def outer_to(host: int, inner: bytes):
@@ -102,7 +107,8 @@ def test_a_port_that_moves_loses_no_frame(hosts):
     one.know(behind(2), behind(3, 2))
     one.settle()
     assert_reaches(first, there, unicast(1, 2))
-    sent, done = [], threading.Event()
+    sent: list[int] = []
+    done = threading.Event()
 
     def send() -> None:
         while not done.wait(0.0005):
@@ -113,8 +119,8 @@ def test_a_port_that_moves_loses_no_frame(hosts):
     thread.start()
     try:
         for round_ in range(10):
-            mark = len(sent)
-            until(lambda mark=mark: len(sent) > mark + 50, "frames are sent")
+            mark = len(sent) + 50
+            until(partial(_beyond, sent, mark), "frames are sent")
             at = (behind(2, 2), behind(3)) if round_ % 2 == 0 else (behind(2), behind(3, 2))
             assert one.know(*at) == {attachment(1).id}
     finally:
