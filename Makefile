@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing clean
+.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,13 @@ format: ready ## ruff's formatter and safe fixes
 types: ready ## mypy --strict
 	@.venv/bin/mypy
 
-test-fullstack: ready ## Neutron's own suite with vifd as the agent; TESTS="words of ids", AGENT=stock|null, JOBS=2
+test-fullstack: ready ## Neutron's own suite with vifd as the agent; TESTS="words of ids", AGENT=stock|mixed|null, JOBS=2
 	@tools/neutron-env
 	@PYTHONPATH=tests $(PY) -m fullstack.run --agent $(or $(AGENT),vifd) --jobs $(or $(JOBS),1) --tests "$$TESTS"
+
+test-neutron: ready ## vifd and a real Neutron server: RabbitMQ, MariaDB, API, RPC; ARGS="-k bus"
+	@tools/neutron-env
+	@$(PY) -m pytest tests/system/neutron $(ARGS)
 
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,bench tools/bootstrap

@@ -28,7 +28,10 @@ from support.cloud.hostswitch import HostSwitch
 HOME = Path(__file__).parent
 LOGS = places.ROOT / "build/fullstack"
 #: Agents by name; any other word is the path of a program.
-AGENTS = {"vifd": HOME / "agents/vifd", "null": HOME / "agents/null", "stock": None}
+AGENTS = {
+    "vifd": HOME / "agents/vifd", "null": HOME / "agents/null", "mixed": HOME / "agents/mixed",
+    "stock": None,
+}  # fmt: skip
 #: Seconds for one test, as in the suite's tox.ini.
 TIMEOUT = "600"
 #: Seconds more for a test that does not end when its own time is over.
@@ -39,7 +42,9 @@ _SCHEMA = "openstack_citest"
 def main() -> int:
     """Run what the options name; 0 where every test passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agent", default="vifd", help="vifd, stock, null, or a program's path")
+    parser.add_argument(
+        "--agent", default="vifd", help="vifd, stock, mixed, null, or a program's path"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--tests", default="", help="parts of ids, as a shell's words; 'list'")
     given = parser.parse_args()

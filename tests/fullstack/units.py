@@ -40,9 +40,11 @@ def run(words: list[str]) -> int:
             options.setdefault(name, []).append(words[position])
         position += 1
     argv = words[position:]
+    given = dict(e.split("=", 1) for e in options.get("--setenv", ()))
     agent = os.environ.get("FULLSTACK_L2_AGENT")
-    if agent:
-        argv = [agent if word.endswith(_AGENT) else word for word in argv]
+    for place, word in enumerate(argv):
+        if agent and word.endswith(_AGENT):
+            argv[place], given["FULLSTACK_STOCK_AGENT"] = agent, word
     unit = _unit(options["--unit"][0])
     unit.mkdir(parents=True, exist_ok=True)
     patience = dict(p.split("=", 1) for p in options.get("--property", ())).get(
@@ -50,7 +52,7 @@ def run(words: list[str]) -> int:
     )
     spec = {
         "argv": argv,
-        "environment": dict(e.split("=", 1) for e in options.get("--setenv", ())),
+        "environment": given,
         "directory": os.getcwd(),
         "patience": float(patience.removesuffix("s")),
     }  # fmt: skip

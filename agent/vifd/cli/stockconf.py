@@ -100,7 +100,7 @@ def _parsed(name: str, text: str) -> Iterable[tuple[str, dict[str, str]]]:
 def configuration(files: Files) -> Made:
     """What vifd is to be told so that it stands in the stock agent's place on this host."""
     made = Made()
-    for (group, name), (to_group, to_name) in stockmap.SAME.items():
+    for (group, name), (to_group, to_name) in (*stockmap.SAME.items(), *stockmap.ALSO.items()):
         value = files.get(group, name)
         if value:
             made.groups.setdefault(to_group, {})[to_name] = " ".join(value.split())

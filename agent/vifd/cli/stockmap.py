@@ -34,6 +34,15 @@ SAME: dict[tuple[str, str], tuple[str, str]] = {
     ("OVS", "resource_provider_hypervisors"): ("network_neutron", "resource_provider_hypervisors"),
 }  # fmt: skip
 
+#: What the switch's plugin is told as well: the driver reports it, the plugin does it.
+ALSO: dict[tuple[str, str], tuple[str, str]] = {
+    ("AGENT", "tunnel_types"): ("ovs", "tunnel_types"),
+    ("OVS", "local_ip"): ("ovs", "local_ip"),
+    ("AGENT", "vxlan_udp_port"): ("ovs", "vxlan_udp_port"),
+    ("AGENT", "dont_fragment"): ("ovs", "dont_fragment"),
+    ("AGENT", "tunnel_csum"): ("ovs", "tunnel_csum"),
+}
+
 #: Groups that are the message library's own, and taken as they are.
 WHOLE = ("oslo_messaging_rabbit", "ssl")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -48,6 +49,16 @@ class Database:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+    def pause(self) -> None:
+        """Let it answer nothing until :meth:`resume`."""
+        assert self._child is not None
+        self._child.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it answer again."""
+        assert self._child is not None
+        self._child.process.send_signal(signal.SIGCONT)
 
     def grant(self, user: str) -> None:
         """A user with his name as his password, who may do everything."""

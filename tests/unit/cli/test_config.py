@@ -52,6 +52,8 @@ def test_both_files_in_one():
         }
         == groups["network_neutron"]
     )
+    # The driver reports it, the plugin does it.
+    assert groups["ovs"] | {"tunnel_types": "vxlan,gre", "local_ip": "192.0.2.7"} == groups["ovs"]
     assert groups["ovs"]["bridge_mappings"] == "physnet1:br-a, physnet2:br-b"
     assert groups["oslo_messaging_rabbit"] == {"rabbit_quorum_queue": "true"}
 
