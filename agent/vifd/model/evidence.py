@@ -27,6 +27,11 @@ class Evidence(Struct, frozen=True):
     repairable: bool = True
 
 
+def fact(name: str, have: Any, wanted: Any, source: str) -> Evidence:
+    """A fact that must be equal to what is wanted."""
+    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
+
+
 class Report(Struct, frozen=True):
     """What one check of one port read back.
 

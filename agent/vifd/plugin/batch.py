@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from vifd.errors import BackendUnavailable, InternalError, VifError
+from vifd.errors import (
+    BackendError,
+    BackendUnavailable,
+    InternalError,
+    UnplugPartial,
+    VifError,
+)
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes
 from vifd.steady import advance
@@ -40,9 +46,13 @@ class Names(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass
 class Work:
-    """One port on its way through a call; plugins add their names to it."""
+    """One port on its way through a call.
+
+    :param names: as stored or planned; plugins say of which class
+    """
 
     item: Item
+    names: Names
 
     @property
     def id(self) -> str:
@@ -54,6 +64,7 @@ class Work:
 
 
 W = TypeVar("W", bound=Work)
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass
@@ -63,13 +74,28 @@ class Batch(Generic[W]):
     works: list[W] = field(default_factory=list)
     failed: dict[str, VifError] = field(default_factory=dict)
 
-    def take(self, items: Iterable[Item], read: Callable[[Item], W]) -> None:
+    @classmethod
+    def of(cls, items: Iterable[Item]) -> Self:
         """Read the names of every port; one whose wiring makes no sense fails alone."""
+        found = cls()
         for item in items:
             try:
-                self.works.append(read(item))
+                found.works.append(cls.read(item))
             except VifError as error:
-                self.failed[item.id] = error.at("names", item.id)
+                found.failed[item.id] = error.at("names", item.id)
+        return found
+
+    @classmethod
+    def read(cls, item: Item) -> W:
+        """A port with its names, as stored or planned: each plugin has its own."""
+        raise NotImplementedError
+
+    def by(self, key: Callable[[W], K]) -> dict[K, list[W]]:
+        """The ports in groups."""
+        groups: dict[K, list[W]] = {}
+        for work in self.works:
+            groups.setdefault(key(work), []).append(work)
+        return groups
 
     def __iter__(self) -> Iterator[W]:
         for work in list(self.works):
@@ -107,11 +133,23 @@ class Batch(Generic[W]):
             self.together(stage, step, chosen[:middle])
             self.together(stage, step, chosen[middle:])
 
-    def answer(
-        self, plugin: str, vif_type: str, details: Callable[[W], dict[str, object]]
-    ) -> Outcomes:
-        """The outcomes of the call."""
+    def left_over(self) -> Self:
+        """Of a removal: a port of which something is left says so, and can be removed again."""
+        self.failed = {port_id: _partial(error) for port_id, error in self.failed.items()}
+        return self
+
+    def outcomes(self, plugin: str, vif_type: str) -> Outcomes:
+        """The answer of the call."""
         outcomes: Outcomes = dict(self.failed)
         for work in self.works:
-            outcomes[work.id] = Wiring(plugin, vif_type, work.device, details(work))
+            details = work.names.details()
+            outcomes[work.id] = Wiring(plugin, vif_type, work.device, details)
         return outcomes
+
+
+def _partial(error: VifError) -> VifError:
+    if isinstance(error, BackendError):
+        return error
+    partial = UnplugPartial(facts={"problem": error.message}, stage=error.stage, port=error.port)
+    partial.__cause__ = error
+    return partial

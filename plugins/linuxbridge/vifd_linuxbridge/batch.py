@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vifd.plugin import Item, Outcomes, batch
+from vifd.plugin import Item, batch, tap
 from vifd_linuxbridge import wiring
 from vifd_linuxbridge.ruleset import Filter, port_filter
 from vifd_linuxbridge.wiring import LinuxWiring
 
 
 @dataclass
-class Work(batch.Work):
+class Work(tap.TapWork):
     """One port on its way through a call."""
 
     names: LinuxWiring
@@ -35,19 +34,9 @@ class Batch(batch.Batch[Work]):
     """The ports of one call."""
 
     @classmethod
-    def of(cls, items: Sequence[Item]) -> Batch:
-        """Read the names of every port; one whose wiring makes no sense fails alone."""
-        found = cls()
-        found.take(items, lambda item: Work(item, wiring.read(item.made)))
-        return found
+    def read(cls, item: Item) -> Work:
+        return Work(item, wiring.read(item.made))
 
     def networks(self) -> dict[LinuxWiring, list[Work]]:
         """The ports by what they stand on."""
-        found: dict[LinuxWiring, list[Work]] = {}
-        for work in self.works:
-            found.setdefault(wiring.shared(work.names), []).append(work)
-        return found
-
-    def outcomes(self, plugin: str, vif_type: str) -> Outcomes:
-        """The answer of the call."""
-        return self.answer(plugin, vif_type, lambda work: work.names.details())
+        return self.by(lambda work: wiring.shared(work.names))

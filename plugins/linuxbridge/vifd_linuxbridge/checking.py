@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from vifd.drivers import Bridging, Device, FdbEntry, Nft, Program
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
+from vifd.model.evidence import fact
 from vifd.nft.objects import Chain, Rule
-from vifd.plugin import guest, queues
-from vifd_linuxbridge import marks, ruleset, wiring
+from vifd.plugin import tap
+from vifd_linuxbridge import ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.guarding import SHUT, guard
@@ -20,11 +21,6 @@ from vifd_linuxbridge.ruleset import TABLE, Filter
 
 #: So many differing rules are written out in full.
 _SHOWN = 8
-
-
-def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
-    """A fact that must be equal to what is wanted."""
-    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
 
 
 class Checking:
@@ -63,7 +59,8 @@ class Checking:
         for work in works:
             judged, gate = filters(work)
             device = devices.get(work.device)
-            facts = device_evidence(work, device, self.settings.max_queues)
+            link = device.link if device is not None else None
+            facts = tap.evidence(work, link, self.settings.max_queues)
             facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
             facts += [*base, *judged]
             facts += network_evidence(work, devices, self.settings)
@@ -137,30 +134,6 @@ def entry_evidence(device: str, have: FdbEntry | None) -> list[Evidence]:
     if have is None or have.fixed is None:
         return [place]
     return [place, fact("bridge.forwarding_fixed", have.fixed, True, "netlink")]
-
-
-def device_evidence(work: Work, device: Device | None, max_queues: int) -> list[Evidence]:
-    """The tap device."""
-    if device is None:
-        return [fact("device", "missing", work.device, "netlink")]
-    link = device.link
-    facts = [fact("device", link.name, work.device, "netlink")]
-    if work.names.ifindex is not None:
-        facts.append(fact("device.ifindex", link.ifindex, work.names.ifindex, "netlink"))
-    mac = guest.tap_mac(work.item.attachment.mac)
-    made = work.names.multi_queue
-    kind = queues.fitting(work.item.attachment, max_queues, link, made=made)
-    facts += [
-        fact("device.mac", link.mac, mac, "netlink"),
-        fact("device.mtu", link.mtu, work.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
-        fact("device.up", link.up, True, "netlink"),
-        fact("device.alias", link.alias, marks.port_alias(work.id), "netlink"),
-    ]
-    if link.ipv6 is not None:
-        facts.append(fact("device.ipv6", link.ipv6, False, "netlink"))
-    # a guest need not run yet
-    return [*facts, Evidence("device.carrier", have=link.carrier, source="netlink")]
 
 
 def guard_evidence(work: Work, have: Program | None) -> list[Evidence]:

@@ -14,17 +14,16 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Link, Links, Nft, Program, Tap
-from vifd.errors import DeviceError, wrap
+from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Links, Nft, Program
+from vifd.errors import wrap
 from vifd.nft.objects import Chain, Change, Element
-from vifd.plugin import guest, queues
+from vifd.plugin import tap
 from vifd.plugin.identity import Identity
-from vifd_linuxbridge import marks, ruleset, tenancy, wiring
+from vifd_linuxbridge import ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.removal import remark, remove_device
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
 
@@ -47,8 +46,7 @@ class Plugging:
         self.batch = batch
         for work in batch:
             work.names = wiring.completed(work.item.attachment, work.names, settings)
-        #: devices that were there before
-        self._before: dict[str, Link] = {}
+        self.taps = tap.Taps(links, batch, settings)
         self._filter_undo: dict[str, Callable[[], object]] = {}
 
     def run(self) -> Batch:
@@ -109,62 +107,16 @@ class Plugging:
     # --- 3: devices ---
 
     def _taps(self) -> None:
-        remark(self.links, self.batch)
-        before = self.links.get([w.device for w in self.batch])
-        self._fit(before)
-        before = self._without_misfits(before)
-        self._before = before
+        self.taps.make()
         for work in self.batch:
-            link = before.get(work.device)
-            if link is None:
-                remove = partial(remove_device, self.links, work.device, work.id)
-                work.item.undo.push("device", remove)
-            elif link.alias == marks.port_alias(work.id):
-                work.item.undo.push("device settings", partial(_restore, self.links, link))
-        made = self.links.create_taps([self._tap(w) for w in self.batch])
-        for work in self.batch:
-            result = made.get(work.device)
-            if isinstance(result, Link):
-                work.names = replace(work.names, ifindex=result.ifindex)
-            else:
-                self.batch.fail(work, wrap(result or _silent(work.device)), "device")
-
-    def _fit(self, before: Mapping[str, Link]) -> None:
-        """Have devices for as many queues as the documents ask, where no guest has them open."""
-        for work in self.batch:
-            link, alias = before.get(work.device), marks.port_alias(work.id)
-            limit, made = self.settings.max_queues, work.names.multi_queue
-            kind = queues.to_make(work.item, limit, link, alias, made=made)
-            work.names = replace(work.names, multi_queue=kind)
-
-    def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
-        """Take away devices of ours that have another kind of queues than they shall have, unless a
-        guest has them open: that setting cannot be changed."""
-        misfits = {
-            w.device
-            for w in self.batch
-            if (link := before.get(w.device)) is not None
-            and link.alias == marks.port_alias(w.id)
-            and link.multi_queue != w.names.multi_queue
-            and not link.carrier
-        }
-        if misfits:
-            self.links.delete(sorted(misfits))
-        return {name: link for name, link in before.items() if name not in misfits}
-
-    def _tap(self, work: Work) -> Tap:
-        return Tap(
-            work.device, guest.tap_mac(work.item.attachment.mac), work.mtu,
-            marks.port_alias(work.id), multi_queue=work.names.multi_queue,
-            owner=self.settings.tap_owner,
-        )  # fmt: skip
+            work.names = replace(work.names, ifindex=self.taps.links[work.id].ifindex)
 
     # --- 4: guards, which outlive the filter ---
 
     def _guards(self) -> None:
         if not self.networks.guarding:
             return
-        there = [w.device for w in self.batch if w.device in self._before]
+        there = [w.device for w in self.batch if w.device in self.taps.before]
         have = self.bridging.guards(there) if there else {}
         for work in self.batch:
             former = have.get(work.device)
@@ -176,7 +128,7 @@ class Plugging:
     # --- 5: ports of the bridge ---
 
     def _ports(self) -> None:
-        closed = [w for w in self.batch if not w.filter().opened and w.device in self._before]
+        closed = [w for w in self.batch if not w.filter().opened and w.device in self.taps.before]
         self.batch.together("bridge port", lambda chosen: leave(self.bridging, chosen), closed)
         opened = [w for w in self.batch if w.filter().opened]
         join(self.bridging, self.batch, opened)
@@ -268,17 +220,6 @@ def entry(work: Work) -> FdbEntry:
 def forward(bridging: Bridging, works: Sequence[Work]) -> None:
     """Have the bridges know where the addresses of open ports are."""
     bridging.change_fdb(add=[entry(w) for w in works])
-
-
-def _silent(device: str) -> DeviceError:
-    return DeviceError(facts={"device": device, "problem": "no answer about it"})
-
-
-def _restore(links: Links, before: Link) -> None:
-    """Bring a device that was there before back to its MTU."""
-    now = links.get([before.name]).get(before.name)
-    if now is not None and now.ifindex == before.ifindex and now.mtu != before.mtu:
-        links.set(before.name, mtu=before.mtu)
 
 
 # --- opening and closing --------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
     guest,
-    queues,
+    tapverbs,
 )
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
@@ -163,8 +163,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The way out of the host for the network, and its MTU; the guest's queues."""
-        few = guest.too_few_queues(attachment, self.settings.max_queues)
-        yield Requirement("multiqueue", few is None, few)
+        yield tapverbs.queues_needed(attachment, self.settings.max_queues)
         asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
         match attachment.network.segment.network_type:
             case "local" if not asked:
@@ -177,10 +176,8 @@ class LinuxBridgePlugin(VifPlugin):
                 yield from self._physical(attachment)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
-        """A guest that has a tap open for other queues than the document asks."""
         made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
-        limit = self.settings.max_queues
-        return queues.obstacles(links, attachment, wiring_.device, limit, made=made)
+        return tapverbs.obstacles(links, attachment, wiring_, self.settings.max_queues, made=made)
 
     def _tunnel(self, attachment: Attachment) -> Iterable[Requirement]:
         settings, ground = self.settings, self._ground
@@ -250,19 +247,9 @@ class LinuxBridgePlugin(VifPlugin):
         return Recalled(Wiring(self.plugin_name, VIF_TYPE, device, names.details()), opened)
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
-        """``ethernet``, not managed: the device is there before the guest and after it."""
-        names = wiring.read(wiring_)
-        limit, made = self.settings.max_queues, names.multi_queue
-        return Vif(
-            type="ethernet",
-            device=wiring_.device,
-            mac_address=attachment.mac,
-            managed=False,
-            model=guest.model(attachment),
-            queues=queues.told(attachment, limit, made=made),
-            mtu=attachment.network.mtu,
-            bridge=names.bridge,
-        )
+        names, limit = wiring.read(wiring_), self.settings.max_queues
+        made, bridge = names.multi_queue, names.bridge
+        return tapverbs.vif(attachment, wiring_, limit, made=made, bridge=bridge)
 
     # --- the work ---
 

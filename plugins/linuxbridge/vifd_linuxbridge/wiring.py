@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from vifd.model import Attachment, Wiring
-from vifd.plugin.batch import Names
+from vifd.plugin.tap import TapNames
 from vifd_linuxbridge.options import Settings
 
 #: The kernel's limit for a device's name.
@@ -17,7 +17,7 @@ _ID = 11
 UNTAGGED = 4094
 
 
-class LinuxWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
+class LinuxWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     """What a port stands on.
 
     :param bridge: the bridge that the tap is a port of
@@ -25,8 +25,6 @@ class LinuxWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     :param uplink: the bridge port that leads out of the host, or the empty string
     :param parent: the physical interface, which is the uplink itself for a flat network
     :param vlan: on a VLAN-aware bridge, the port's VLAN
-    :param multi_queue: whether the tap has several queues
-    :param ifindex: of the tap that was plugged; ``None`` where there is none
     """
 
     bridge: str
@@ -38,8 +36,6 @@ class LinuxWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     uplink: str = ""
     parent: str = ""
     vlan: int | None = None
-    multi_queue: bool = False
-    ifindex: int | None = None
 
 
 def read(wiring: Wiring) -> LinuxWiring:

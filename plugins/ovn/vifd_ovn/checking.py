@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from vifd.drivers import Drivers, Link, PortRow
 from vifd.errors import BackendError, VifError
 from vifd.model import Evidence, Report
+from vifd.model.evidence import fact
 from vifd.openflow.trace import parse
-from vifd.plugin import Host, Item, guest, packing, queues
+from vifd.plugin import Host, Item, packing, tap
 from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
 from vifd_ovn.options import Settings
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
-from vifd_ovs.bridge.evidence import fact
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.silence import Silence, listen
 
@@ -64,7 +64,7 @@ class Checking:
         heard = Hearing(self.drivers).evidence([w for w in self.batch if w.device in links])
         for work in self.batch:
             row, link = rows[work.id], links.get(work.device)
-            facts = device_evidence(work, link, self.settings.max_queues) + heard.get(work.id, [])
+            facts = tap.evidence(work, link, self.settings.max_queues) + heard.get(work.id, [])
             facts += self._row_evidence(work, row, link)
             passing: bool | None = False
             if self._silence.unread:
@@ -209,24 +209,3 @@ def _first_table(text: str, number: int) -> str:
 def _theirs(found: Evidence, more: bool) -> Evidence:
     """What differs in OVN's world is not mended by plugging again."""
     return Evidence(found.fact, found.have, found.wanted, found.ok, found.source, repairable=more)
-
-
-def device_evidence(work: Work, link: Link | None, max_queues: int) -> list[Evidence]:
-    """The tap device."""
-    if link is None:
-        return [fact("device", "missing", work.device, "netlink")]
-    attachment, names = work.item.attachment, work.names
-    facts = [fact("device", link.name, work.device, "netlink")]
-    if names.ifindex is not None:
-        facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
-    kind = queues.fitting(attachment, max_queues, link, made=names.multi_queue)
-    facts += [
-        fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
-        fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
-        fact("device.up", link.up, True, "netlink"),
-        fact("device.alias", link.alias, marks.alias(work.id), "netlink"),
-    ]
-    if link.ipv6 is not None:
-        facts.append(fact("device.ipv6", link.ipv6, False, "netlink"))
-    return [*facts, Evidence("device.carrier", have=link.carrier, source="netlink")]

@@ -7,20 +7,19 @@ effect all the same; every way back looks at the mark before it removes anything
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from msgspec.structs import replace
-
-from vifd.drivers import Drivers, Link, Links, PortRow, PortSpec, Tap
-from vifd.errors import BackendError, BridgeMissing, NameClash, VifError, wrap
-from vifd.plugin import Host, Item, guest, queues
+from vifd.drivers import Drivers, PortRow, PortSpec
+from vifd.errors import BackendError, BridgeMissing, NameClash, VifError
+from vifd.plugin import Host, Item
+from vifd.plugin.tap import Taps
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
-from vifd_ovn.removal import remove_device, remove_row
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.hearing import Hearing
+from vifd_ovs.bridge.removal import remove_row
 
 
 class Plugging:
@@ -31,15 +30,14 @@ class Plugging:
         self.drivers: Drivers = host.drivers
         self.settings = settings
         self.batch = Batch.of(items)
-        self._links: dict[str, Link] = {}
-        self._fresh: set[str] = set()
+        self._taps = Taps(self.drivers.links, self.batch, settings)
 
     def run(self) -> Batch:
         """Take all steps."""
         self._bridges()
         self._clashes()
-        self._marks()
-        self._devices()
+        self._taps.make()
+        self.batch.together("host", Hearing(self.drivers).settle)
         self._rows()
         self._settle()
         return self.batch
@@ -60,79 +58,6 @@ class Plugging:
                 have = f"a port on bridge {row.bridge} without the mark of this port"
                 facts = {"kind": "port", "name": work.device, "have": have}
                 self.batch.fail(work, NameClash(facts=facts), "ovsdb")
-
-    # --- devices ---
-
-    def _marks(self) -> None:
-        """The mark on devices that are taken over, and again where another program changed it."""
-        links = self.drivers.links
-        for work in self.batch:
-            index = work.names.ifindex
-            if not index or not (work.names.adopted or work.names.plugged):
-                continue
-            link = links.get([work.device]).get(work.device)
-            if link is None or link.ifindex != index or link.alias == marks.alias(work.id):
-                continue
-            if work.names.adopted:
-                back = {work.device: (index, link.alias)}
-                work.item.undo.push("mark", partial(links.unmark, back))
-            links.remark({work.device: (index, marks.alias(work.id))})
-
-    def _devices(self) -> None:
-        links = self.drivers.links
-        found = links.get([w.device for w in self.batch])
-        self._fit(found)
-        before = self._without_misfits(found)
-        self._fresh = {w.id for w in self.batch if w.device not in before}
-        for work in self.batch:
-            link = before.get(work.device)
-            if link is None:
-                remove = partial(remove_device, links, work.device, work.id)
-                work.item.undo.push("device", remove)
-            elif link.alias == marks.alias(work.id):
-                work.item.undo.push("device settings", partial(_restore, links, link))
-        made = links.create_taps([self._tap(w) for w in self.batch])
-        for work in self.batch:
-            result = made.get(work.device)
-            if isinstance(result, Link):
-                self._links[work.id] = result
-            else:
-                problem = f"no answer about {work.device}"
-                error = result or BackendError(facts={"backend": "links", "problem": problem})
-                self.batch.fail(work, wrap(error), "device")
-        self.batch.together("host", Hearing(self.drivers).settle)
-
-    def _fit(self, before: Mapping[str, Link]) -> None:
-        """Have devices for as many queues as the documents ask, where no guest has them open."""
-        for work in [w for w in self.batch if not w.names.adopted]:
-            kind = queues.to_make(
-                work.item, self.settings.max_queues, before.get(work.device), marks.alias(work.id),
-                made=work.names.multi_queue,
-            )  # fmt: skip
-            work.names = replace(work.names, multi_queue=kind)
-
-    def _without_misfits(self, before: Mapping[str, Link]) -> dict[str, Link]:
-        """Without devices of ours that have another kind of queues than wanted: that cannot be
-        changed. One that a guest has open stays."""
-        misfits = {
-            w.device
-            for w in self.batch
-            if (link := before.get(w.device)) is not None
-            and link.alias == marks.alias(w.id)
-            and link.multi_queue != w.names.multi_queue
-            and not link.carrier
-        }
-        if misfits:
-            self.drivers.links.delete(sorted(misfits))
-        return {name: link for name, link in before.items() if name not in misfits}
-
-    def _tap(self, work: Work) -> Tap:
-        attachment = work.item.attachment
-        return Tap(
-            work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
-            marks.alias(work.id),
-            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner, promiscuous=True,
-        )  # fmt: skip
 
     # --- rows ---
 
@@ -184,11 +109,11 @@ class Plugging:
         there, or refused the port."""
         known = work.names.ifindex if (work.item.wiring or work.names.adopted) else None
         return (
-            work.id in self._fresh
+            self._taps.fresh(work)
             or bool(row.error)
             or bool(row.type)
             or row.bridge != work.names.bridge
-            or known != self._links[work.id].ifindex
+            or known != self._taps.links[work.id].ifindex
         )
 
     def _as_wanted(self, work: Work, row: PortRow | None) -> bool:
@@ -220,14 +145,9 @@ class Plugging:
                 facts = {"backend": "Open vSwitch", "problem": f"port {work.device}: {problem}"}
                 self.batch.fail(work, BackendError(facts=facts), "ofport")
                 continue
-            try:
-                if row.admin_state != "up":
-                    self.drivers.links.set(work.device, up=True)
-            except VifError as error:
-                self.batch.fail(work, error, "device")
-                continue
-            ifindex = self._links[work.id].ifindex
-            work.names = replace(work.names, ifindex=ifindex, plugged=True, adopted=False)
+            if row.admin_state != "up":
+                self._taps.up([work])
+        self._taps.plugged()
 
     def _wait(self, devices: Sequence[str]) -> dict[str, PortRow]:
         """The rows that the switch has decided; those that it has not are left out."""
@@ -245,10 +165,3 @@ def _ours(row: PortRow, work: Work) -> bool:
     if marks.belongs(row, work.id):
         return True
     return marks.PORT not in row.external_ids and row.external_ids.get(GATE) == work.id
-
-
-def _restore(links: Links, before: Link) -> None:
-    """Bring a device that was there before back to its MTU."""
-    now = links.get([before.name]).get(before.name)
-    if now is not None and now.ifindex == before.ifindex and now.mtu != before.mtu:
-        links.set(before.name, mtu=before.mtu)

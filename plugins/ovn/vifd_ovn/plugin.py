@@ -22,7 +22,7 @@ from vifd.plugin import (
     Requirement,
     VifPlugin,
     guest,
-    queues,
+    tapverbs,
 )
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovn import adopting, garbage, mappings, observing, options, removal
@@ -94,14 +94,11 @@ class OvnPlugin(VifPlugin):
             yield Requirement("physical_network", physnet in chassis.mappings, error)
             refused = mappings.refusal(chassis, physnet)
             yield Requirement("mapping", refused is None, refused)
-        few = guest.too_few_queues(attachment, self.settings.max_queues)
-        yield Requirement("multiqueue", few is None, few)
+        yield tapverbs.queues_needed(attachment, self.settings.max_queues)
 
     def obstacles(self, attachment: Attachment, wiring: Wiring) -> Iterable[VifError]:
-        """A guest that has a tap open for other queues than the document asks."""
         made, links = OvnWiring.read(wiring).multi_queue, self.host.drivers.links
-        limit = self.settings.max_queues
-        return queues.obstacles(links, attachment, wiring.device, limit, made=made)
+        return tapverbs.obstacles(links, attachment, wiring, self.settings.max_queues, made=made)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The device's name, and OVN's bridge.
@@ -123,19 +120,9 @@ class OvnPlugin(VifPlugin):
         return self._wiring(device, names)
 
     def vif(self, attachment: Attachment, wiring: Wiring) -> Vif:
-        """``ethernet``, not managed: the device is there before the guest and after it."""
-        names = OvnWiring.read(wiring)
-        limit, made = self.settings.max_queues, names.multi_queue
-        return Vif(
-            type="ethernet",
-            device=wiring.device,
-            mac_address=attachment.mac,
-            managed=False,
-            model=guest.model(attachment),
-            queues=queues.told(attachment, limit, made=made),
-            mtu=attachment.network.mtu,
-            bridge=names.bridge,
-        )
+        names, limit = OvnWiring.read(wiring), self.settings.max_queues
+        made, bridge = names.multi_queue, names.bridge
+        return tapverbs.vif(attachment, wiring, limit, made=made, bridge=bridge)
 
     # --- the work ---
 

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from vifd.drivers import Drivers, Link, Links, Ovsdb, PortSpec
-from vifd.errors import BackendError, UnplugPartial, VifError
-from vifd.plugin import Item, guest
+from vifd.drivers import Drivers, Ovsdb, PortSpec
+from vifd.plugin import Item
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE
 from vifd_ovs.bridge import marks
-from vifd_ovs.bridge.hearing import Hearing
+from vifd_ovs.bridge.taps import give_back, remove_devices
 from vifd_ovs.bridge.wiring import Before
-
-
-def remove_row(ovsdb: Ovsdb, device: str, port_id: str) -> None:
-    """Remove a port from the switch if it bears the port's mark."""
-    row = ovsdb.port(device)
-    if row is not None and marks.belongs(row, port_id):
-        ovsdb.delete_ports(row.bridge, [device])
-
-
-def remove_device(links: Links, device: str, port_id: str) -> None:
-    """Remove a device if it bears the port's mark."""
-    link = links.get([device]).get(device)
-    if link is not None and link.alias == marks.alias(port_id):
-        links.delete([device])
 
 
 def unplug(drivers: Drivers, items: Sequence[Item]) -> Batch:
@@ -33,9 +18,8 @@ def unplug(drivers: Drivers, items: Sequence[Item]) -> Batch:
     left says so, and can be removed again."""
     batch = Batch.of(items)
     batch.together("ovsdb", lambda works: _rows(drivers.ovsdb, works))
-    batch.together("device", lambda works: _devices(drivers, works))
-    batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
-    return batch
+    batch.together("device", lambda works: remove_devices(drivers, works))
+    return batch.left_over()
 
 
 def release(drivers: Drivers, items: Sequence[Item]) -> Batch:
@@ -43,7 +27,7 @@ def release(drivers: Drivers, items: Sequence[Item]) -> Batch:
     before the first mark goes until after the last."""
     batch = Batch.of(items)
     batch.together("ovsdb", lambda works: _rows_back(drivers.ovsdb, works))
-    batch.together("device", lambda works: _devices_back(drivers, works))
+    batch.together("device", lambda works: give_back(drivers, works))
     return batch
 
 
@@ -55,18 +39,6 @@ def _rows(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
             by_bridge.setdefault(row.bridge, []).append(work.device)
     for bridge, devices in by_bridge.items():
         ovsdb.delete_ports(bridge, devices)
-
-
-def _devices(drivers: Drivers, works: Iterable[Work]) -> None:
-    """As far as they bear the ports' marks, or are the very devices that were plugged."""
-    links = drivers.links
-    wanted = {w.device: w for w in works}
-    present = links.get(list(wanted))
-    marked = {n: link for n, link in present.items() if _ours(link, wanted[n])}
-    links.remark({n: (k.ifindex, marks.alias(wanted[n].id)) for n, k in marked.items()})
-    if marked:
-        links.delete(sorted(marked))
-    Hearing(drivers).forget(n for n in wanted if n in marked or n not in present)
 
 
 def _rows_back(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
@@ -83,33 +55,3 @@ def _rows_back(ovsdb: Ovsdb, works: Iterable[Work]) -> None:
         gone[work.device] = {**ours, **before.external_ids, GATE: gate}
     if gone:
         ovsdb.set_external_ids(gone)
-
-
-def _devices_back(drivers: Drivers, works: Iterable[Work]) -> None:
-    """The device keeps its MAC address; its alias is what it was. The mark goes last: it says that
-    there is something to do."""
-    works, links = list(works), drivers.links
-    Hearing(drivers).forget(w.device for w in works)
-    for work in works:
-        link = links.get([work.device]).get(work.device)
-        if link is None or not _ours(link, work):
-            continue
-        before = work.names.before or Before()
-        own = work.item.attachment.mac
-        if before.mac and link.mac in (own, guest.tap_mac(own)):
-            links.set(work.device, mac=before.mac)
-        links.unmark({work.device: (link.ifindex, before.alias)})
-
-
-def _ours(link: Link, work: Work) -> bool:
-    return link.alias == marks.alias(work.id) or (
-        work.names.plugged and link.ifindex == work.names.ifindex and link.kind == "tun"
-    )
-
-
-def _partial(error: VifError) -> VifError:
-    if isinstance(error, BackendError):
-        return error
-    partial = UnplugPartial(facts={"problem": error.message}, stage=error.stage, port=error.port)
-    partial.__cause__ = error
-    return partial

@@ -5,12 +5,11 @@ from __future__ import annotations
 from vifd.drivers import Link, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.model.evidence import fact
 from vifd.nft.objects import TABLE
-from vifd.plugin import guest, queues
-from vifd_ovs.bridge import marks
+from vifd.plugin import tap
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
-from vifd_ovs.bridge.evidence import fact
 from vifd_ovs.bridge.hearing import Hearing
 
 
@@ -33,7 +32,7 @@ class Checking(PortChecking):
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The tap device, and whether the switch holds that one."""
         link = self._links.get(work.device)
-        facts = device_evidence(work, link, self.max_queues) + self._unheard.get(work.id, [])
+        facts = tap.evidence(work, link, self.max_queues) + self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
         return facts + (self._put_on(work) if link is not None and work.item.thorough else [])
@@ -51,25 +50,3 @@ class Checking(PortChecking):
         except VifError:
             return []
         return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
-
-
-def device_evidence(work: Work, link: Link | None, max_queues: int) -> list[Evidence]:
-    """The tap device."""
-    if link is None:
-        return [fact("device", "missing", work.device, "netlink")]
-    attachment, names = work.item.attachment, work.names
-    facts = [fact("device", link.name, work.device, "netlink")]
-    if names.ifindex is not None:
-        facts.append(fact("device.ifindex", link.ifindex, names.ifindex, "netlink"))
-    kind = queues.fitting(attachment, max_queues, link, made=names.multi_queue)
-    facts += [
-        fact("device.mac", link.mac, guest.tap_mac(attachment.mac), "netlink"),
-        fact("device.mtu", link.mtu, attachment.network.mtu, "netlink"),
-        fact("device.multi_queue", link.multi_queue, kind, "netlink"),
-        fact("device.up", link.up, True, "netlink"),
-        fact("device.alias", link.alias, marks.alias(work.id), "netlink"),
-    ]
-    if link.ipv6 is not None:
-        facts.append(fact("device.ipv6", link.ipv6, False, "netlink"))
-    # a guest need not run yet
-    return [*facts, Evidence("device.carrier", have=link.carrier, source="netlink")]

@@ -2,98 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from msgspec.structs import replace
-
-from vifd.drivers import Link, Links, PortRow, PortSpec, Tap
-from vifd.errors import BackendError, VifError, wrap
-from vifd.plugin import Host, Item, guest, queues
+from vifd.drivers import PortRow, PortSpec
+from vifd.plugin import Host, Item
+from vifd.plugin.tap import Taps
 from vifd_ovs.bridge import marks
-from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.hearing import Hearing
-from vifd_ovs.bridge.ownership import Ends
-from vifd_ovs.bridge.plugging import PortPlugging
+from vifd_ovs.bridge.plugging import End, Ground, Rows
+from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.options import Settings
-from vifd_ovs.removal import ends, remark, remove_device
+from vifd_ovs.removal import ends
 
 
-class Plugging(PortPlugging):
+class Plugging:
     """One ``plug`` call."""
 
     def __init__(
         self, plugin: str, host: Host, settings: Settings, bridges: Bridges, items: Sequence[Item]
     ) -> None:
-        super().__init__(plugin, host, bridges, items, settings.ofports)
-        self.settings = settings
-        self._links: dict[str, Link] = {}
-        #: ids of the ports that got a new device
-        self._fresh: set[str] = set()
+        self.plugin = plugin
+        self.drivers = host.drivers
+        self.batch = Batch.of(items)
+        self._ground = Ground(host, bridges, self.batch, settings.ofports)
+        self._taps = Taps(self.drivers.links, self.batch, settings)
+        end = End(self._spec, self._stale, partial(ends, self.drivers.links))
+        self._rows = Rows(self.drivers, self.batch, end, bridges.timeout)
+        self._ids: dict[str, dict[str, str]] = {}
 
-    def prepare(self) -> None:
-        """Make the devices that are missing."""
+    def run(self, switches: dict[str, Switch]) -> Batch:
+        """Take all steps."""
+        self._ground.lay(switches)
+        self._rows.bring_home()
         self._overrule_mtus()
-        links = self.drivers.links
-        self._take_over()
-        remark(links, self.batch)
-        before = links.get([w.device for w in self.batch])
-        self._fit(before)
-        before = self._without_misfits(before)
-        self._fresh = {w.id for w in self.batch if w.device not in before}
-        for work in self.batch:
-            link = before.get(work.device)
-            if link is None:
-                remove = partial(remove_device, links, work.device, work.id)
-                work.item.undo.push("device", remove)
-            elif link.alias == marks.alias(work.id):
-                work.item.undo.push("device settings", partial(_restore, links, link))
-        made = links.create_taps([self._tap(w) for w in self.batch])
-        for work in self.batch:
-            result = made.get(work.device)
-            if isinstance(result, Link):
-                self._links[work.id] = result
-            else:
-                error = result or BackendError(
-                    facts={"backend": "links", "problem": f"no answer about {work.device}"}
-                )
-                self.batch.fail(work, wrap(error), "device")
+        self._taps.make()
         self.batch.together("host", Hearing(self.drivers).settle)
-
-    def _take_over(self) -> None:
-        """Put the mark on devices that are to be adopted: those that were found, and no others."""
-        links = self.drivers.links
-        for work in self.batch:
-            link = links.get([work.device]).get(work.device) if work.names.adopted else None
-            if link is not None and link.ifindex == work.names.ifindex:
-                back = {work.device: (link.ifindex, link.alias)}
-                work.item.undo.push("mark", partial(links.unmark, back))
-                links.remark({work.device: (link.ifindex, marks.alias(work.id))})
-
-    def _fit(self, before: Mapping[str, Link]) -> None:
-        """Have devices for as many queues as the documents ask, where no guest has them open."""
-        for work in [w for w in self.batch if not w.names.adopted]:
-            kind = queues.to_make(
-                work.item, self.settings.max_queues, before.get(work.device), marks.alias(work.id),
-                made=work.names.multi_queue,
-            )  # fmt: skip
-            work.names = replace(work.names, multi_queue=kind)
-
-    def _without_misfits(self, before: dict[str, Link]) -> dict[str, Link]:
-        """Take away devices of ours that have another kind of queues than they shall have, unless a
-        guest has them open: that setting cannot be changed."""
-        misfits = {
-            w.device
-            for w in self.batch
-            if (link := before.get(w.device)) is not None
-            and link.alias == marks.alias(w.id)
-            and link.multi_queue != w.names.multi_queue
-            and not link.carrier
-        }
-        if misfits:
-            self.drivers.links.delete(sorted(misfits))
-        return {name: link for name, link in before.items() if name not in misfits}
+        self._rows.ensure()
+        self._rows.numbers()
+        # Adding a port can take down a device that was up. The switch says which; reading every
+        # device would wait for the switch's own work on them.
+        self._taps.up([w for w in self.batch if self._rows.got[w.id].admin_state != "up"])
+        self._taps.plugged()
+        return self.batch
 
     def _overrule_mtus(self) -> None:
         """A request of another program goes first: the switch would set the device back to it."""
@@ -110,21 +63,13 @@ class Plugging(PortPlugging):
             return None
         return PortSpec(work.device, ofport=row.ofport_request, tag=row.tag, mtu=mtu)
 
-    def _tap(self, work: Work) -> Tap:
-        attachment = work.item.attachment
-        return Tap(
-            work.device, guest.tap_mac(attachment.mac), attachment.network.mtu,
-            marks.alias(work.id),
-            multi_queue=work.names.multi_queue, owner=self.settings.tap_owner, promiscuous=True,
-        )  # fmt: skip
-
-    def stale(self, work: Work, _row: PortRow) -> bool:
+    def _stale(self, work: Work, _row: PortRow) -> bool:
         """Whether the switch may hold a device that is no longer there."""
         known = work.item.wiring is not None or work.names.adopted
         plugged = known and work.names.ifindex
-        return work.id in self._fresh or plugged != self._links[work.id].ifindex
+        return self._taps.fresh(work) or plugged != self._taps.links[work.id].ifindex
 
-    def spec(self, work: Work) -> PortSpec:
+    def _spec(self, work: Work) -> PortSpec:
         row = self.drivers.ovsdb.port(work.device)
         mtu = work.item.attachment.network.mtu
         return PortSpec(
@@ -133,33 +78,17 @@ class Plugging(PortPlugging):
             tag=work.names.row_tag(opened=work.item.open),
             # the device's MTU is ours to set; only a request of another program must be overruled
             mtu=mtu if row is not None and row.mtu_request not in (None, mtu) else None,
-            external_ids={**self.external_ids(work), **self._index(work)},
+            external_ids={**self._external_ids(work), **self._index(work)},
         )
 
-    def ends(self, works: Sequence[Work]) -> Ends:
-        return ends(self.drivers.links, works)
+    def _external_ids(self, work: Work) -> dict[str, str]:
+        ids = self._ids.get(work.id)
+        if ids is None:
+            ids = marks.row_ids(work.item.attachment, work.names, self.plugin)
+            self._ids[work.id] = ids
+        return ids
 
     def _index(self, work: Work) -> dict[str, str]:
         """What tells the device, should the journal be lost, from one that is made anew."""
-        link = self._links.get(work.id)
+        link = self._taps.links.get(work.id)
         return {marks.INDEX: str(link.ifindex)} if link is not None else {}
-
-    def settle(self) -> None:
-        """Adding a port can take down a device that was up: bring such a one up again. The switch
-        says which; reading every device would wait for the switch's own work on them."""
-        for work in self.batch:
-            if self.rows[work.id].admin_state != "up":
-                try:
-                    self.drivers.links.set(work.device, up=True)
-                except VifError as error:
-                    self.batch.fail(work, error, "device")
-                    continue
-            ifindex = self._links[work.id].ifindex
-            work.names = replace(work.names, ifindex=ifindex, plugged=True, adopted=False)
-
-
-def _restore(links: Links, before: Link) -> None:
-    """Bring a device that was there before back to its MTU."""
-    now = links.get([before.name]).get(before.name)
-    if now is not None and now.ifindex == before.ifindex and now.mtu != before.mtu:
-        links.set(before.name, mtu=before.mtu)

@@ -21,7 +21,7 @@ from vifd.plugin import (
     Probe,
     Requirement,
     guest,
-    queues,
+    tapverbs,
 )
 from vifd.plugin.fingerprint import fingerprint
 from vifd_ovs import adopting, hosted, observing, options, probing
@@ -32,11 +32,12 @@ from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of
+from vifd_ovs.bridge.taps import give_back, remove_devices
 from vifd_ovs.checking import Checking
 from vifd_ovs.garbage import Garbage
 from vifd_ovs.options import Settings
 from vifd_ovs.plugging import Plugging
-from vifd_ovs.removal import ends, give_back, remove_devices
+from vifd_ovs.removal import ends
 
 VIF_TYPE = "ovs"
 
@@ -103,30 +104,18 @@ class OvsPlugin(BridgePlugin[Settings]):
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU; the guest's queues."""
         yield from super().requires(attachment)
-        few = guest.too_few_queues(attachment, self.settings.max_queues)
-        yield Requirement("multiqueue", few is None, few)
+        yield tapverbs.queues_needed(attachment, self.settings.max_queues)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
-        """A guest that has a tap open for other queues than the document asks."""
         if attachment.hosted is not None:
             return ()
         made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
-        limit = self.settings.max_queues
-        return queues.obstacles(links, attachment, wiring_.device, limit, made=made)
+        return tapverbs.obstacles(links, attachment, wiring_, self.settings.max_queues, made=made)
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
-        """``ethernet``, not managed: the device is there before the guest and after it."""
-        names = wiring.read(wiring_)
-        return Vif(
-            type="ethernet",
-            device=wiring_.device,
-            mac_address=attachment.mac,
-            managed=False,
-            model=guest.model(attachment),
-            queues=queues.told(attachment, self.settings.max_queues, made=names.multi_queue),
-            mtu=attachment.network.mtu,
-            bridge=names.bridge,
-        )
+        names, limit = wiring.read(wiring_), self.settings.max_queues
+        made, bridge = names.multi_queue, names.bridge
+        return tapverbs.vif(attachment, wiring_, limit, made=made, bridge=bridge)
 
     # --- the work ---
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.model.evidence import fact
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
-from vifd_ovs.bridge.evidence import fact
 from vifd_vhostuser import dpdk, health, memory, sockets
 from vifd_vhostuser.dpdk import Polling
 from vifd_vhostuser.files import HostFiles

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vifd.drivers import PortRow
 from vifd.model import Evidence
-from vifd_ovs.bridge.evidence import fact
+from vifd.model.evidence import fact
 from vifd_vhostuser.dpdk import Polling
 from vifd_vhostuser.memory import GuestMemory, State
 

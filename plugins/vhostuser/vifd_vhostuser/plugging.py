@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from vifd.drivers import Ovsdb, PortRow, PortSpec
 from vifd.errors import SocketError, VifError
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge.batch import Work
+from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.ownership import Ends
-from vifd_ovs.bridge.plugging import PortPlugging
+from vifd_ovs.bridge.plugging import End, Ground, Rows
+from vifd_ovs.bridge.switch import Switch
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.options import CLIENT, Settings
@@ -24,18 +27,33 @@ from vifd_vhostuser.sockets import NOBODY, Holding
 _RELEASE = 2.0
 
 
-class Plugging(PortPlugging):
+class Plugging:
     """One ``plug`` call."""
 
     def __init__(
         self, plugin: str, host: Host, settings: Settings, bridges: Bridges, files: HostFiles,
         items: Sequence[Item],
     ) -> None:  # fmt: skip
-        super().__init__(plugin, host, bridges, items, settings.ofports)
+        self.plugin = plugin
+        self.drivers = host.drivers
         self.settings = settings
         self.files = files
+        self.batch = Batch.of(items)
+        self._ground = Ground(host, bridges, self.batch, settings.ofports)
+        end = End(self._spec, self._stale, partial(ends, self.drivers.ovsdb))
+        self._rows = Rows(self.drivers, self.batch, end, bridges.timeout)
 
-    def prepare(self) -> None:
+    def run(self, switches: dict[str, Switch]) -> Batch:
+        """Take all steps."""
+        self._ground.lay(switches)
+        self._rows.bring_home()
+        self._sockets()
+        self._rows.ensure()
+        self._rows.numbers()
+        self._settle()
+        return self.batch
+
+    def _sockets(self) -> None:
         """Have the directory there, and no dead socket in the way."""
         self.batch.together("socket", self._directory)
         held = self.files.table.held(w.names.socket for w in self.batch)
@@ -88,7 +106,7 @@ class Plugging(PortPlugging):
             time.sleep(0.01)
         return held
 
-    def spec(self, work: Work) -> PortSpec:
+    def _spec(self, work: Work) -> PortSpec:
         names = work.names
         client = names.interface_type == CLIENT
         return PortSpec(
@@ -98,17 +116,14 @@ class Plugging(PortPlugging):
             type=names.interface_type,
             mtu=work.item.attachment.network.mtu,
             options={"vhost-server-path": names.socket} if client else {},
-            external_ids=self.external_ids(work),
+            external_ids=marks.row_ids(work.item.attachment, names, self.plugin),
         )
 
-    def ends(self, works: Sequence[Work]) -> Ends:
-        return ends(self.drivers.ovsdb, works)
-
-    def stale(self, work: Work, row: PortRow) -> bool:
+    def _stale(self, work: Work, row: PortRow) -> bool:
         """A port of another type is made anew, and one that the switch has left half-made."""
         return row.type != work.names.interface_type or (work.item.thorough and half_made(row))
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Give the sockets that are there already to whom they shall belong."""
         for work in self.batch:
             try:

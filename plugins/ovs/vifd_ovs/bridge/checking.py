@@ -9,11 +9,12 @@ from typing import ClassVar
 from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
+from vifd.model.evidence import fact
 from vifd.plugin import Host, Item
 from vifd_ovs.bridge import beyond, evidence, marks, proofs, settled, thorough, tunnelchecks
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
-from vifd_ovs.bridge.evidence import FlowReader, fact
+from vifd_ovs.bridge.evidence import FlowReader
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.silence import Silence, listen
 from vifd_ovs.bridge.strangers import Strangers

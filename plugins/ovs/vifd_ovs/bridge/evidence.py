@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
+from vifd.model.evidence import fact
 from vifd.openflow.flow import Flow
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.reading import Reading
@@ -23,11 +24,6 @@ from vifd_ovs.bridge.wiring import OvsWiring
 
 #: So many differing flows are written out in full.
 _SHOWN = 8
-
-
-def fact(name: str, have: object, wanted: object, source: str) -> Evidence:
-    """A fact that must be equal to what is wanted."""
-    return Evidence(name, have=have, wanted=wanted, ok=have == wanted, source=source)
 
 
 def bridge_evidence(bridges: Bridges, bridge: str, row: PortRow | None) -> list[Evidence]:

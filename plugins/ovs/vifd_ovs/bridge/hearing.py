@@ -15,10 +15,10 @@ from typing import Protocol
 from vifd.drivers import Drivers, Nft
 from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.model.evidence import fact
 from vifd.nft.objects import TABLE
 from vifd.plugin import Item
 from vifd.plugin.marked import Key, Kind, Marked
-from vifd_ovs.bridge.evidence import fact
 
 #: Where the objects of a listing are.
 WHERE = f"netdev {TABLE}"

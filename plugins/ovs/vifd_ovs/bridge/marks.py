@@ -71,6 +71,11 @@ def external_ids(attachment: Attachment, wiring: OvsWiring, plugin: str) -> dict
     return ids
 
 
+def row_ids(attachment: Attachment, names: OvsWiring, plugin: str) -> dict[str, str]:
+    """What a port's row bears: what other software reads, our mark, and the document."""
+    return external_ids(attachment, names, plugin) | document_ids(attachment)
+
+
 def document_ids(attachment: Attachment) -> dict[str, str]:
     """The external id that holds the document; its value is empty where that is too long."""
     packed = pack(attachment)

@@ -8,16 +8,16 @@ the mark before it removes anything.
 
 from __future__ import annotations
 
-import abc
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from msgspec.structs import replace
 
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, NameClash, VifError
-from vifd.plugin import Host, Item
+from vifd.plugin import Host
 from vifd_ovs.bridge import marks, numbers, ownership, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce, announce_back
 from vifd_ovs.bridge.batch import Batch, Work
@@ -33,75 +33,30 @@ from vifd_ovs.bridge.switch import Switch
 LOG = logging.getLogger(__name__)
 
 
-class PortPlugging(abc.ABC):
-    """One ``plug`` call. A plugin says what its ports stand on, and what their rows are like.
+class Ground:
+    """What the ports of one ``plug`` call stand on: numbers, bridges, flows.
 
-    :param plugin: the plugin's name, written beside the port's id into the database
     :param ofports: first and last OpenFlow port number
-    :ivar rows: the row of every port that got its number
     """
 
     def __init__(
-        self, plugin: str, host: Host, bridges: Bridges, items: Sequence[Item],
-        ofports: tuple[int, int],
-    ) -> None:  # fmt: skip
-        self.plugin = plugin
+        self, host: Host, bridges: Bridges, batch: Batch, ofports: tuple[int, int]
+    ) -> None:
         self.drivers: Drivers = host.drivers
         self.bridges = bridges
         self.ledger = host.ledger
         self._identity = host.identity
         self.ofports = ofports
-        self.batch = Batch.of(items)
-        for work in self.batch:
+        self.batch = batch
+        for work in batch:
             work.names = completed(work.item.attachment, work.names, bridges)
-        self.rows: dict[str, PortRow] = {}
-        self._ids: dict[str, dict[str, str]] = {}
 
-    def run(self, switches: dict[str, Switch]) -> Batch:
-        """Take all steps."""
+    def lay(self, switches: dict[str, Switch]) -> None:
+        """Take all steps: the flows are there, closed unless the port is open already."""
         self._renumber()
         self._bridges()
         self._flows(switches)
         self._announce(switches)
-        self._bring_home()
-        self.prepare()
-        self._ports()
-        self._numbers()
-        self.settle()
-        return self.batch
-
-    # --- what differs from plugin to plugin ---
-
-    @abc.abstractmethod
-    def prepare(self) -> None:
-        """Make what the switch ports need, e.g. their devices."""
-
-    @abc.abstractmethod
-    def spec(self, work: Work) -> PortSpec:
-        """The port as it shall be."""
-
-    @abc.abstractmethod
-    def stale(self, work: Work, row: PortRow) -> bool:
-        """Whether the switch must remove the port before it is added again."""
-
-    @abc.abstractmethod
-    def settle(self) -> None:
-        """Note what was plugged in the names of each port."""
-
-    def ends(self, works: Sequence[Work]) -> Ends:
-        """What is known of what the ports' rows stand on, where these do not bear our mark."""
-        del works
-        return Ends()
-
-    def external_ids(self, work: Work) -> dict[str, str]:
-        """What the port's row bears: what other software reads, our mark, and the document."""
-        ids = self._ids.get(work.id)
-        if ids is None:
-            ids = self._ids[work.id] = {
-                **marks.external_ids(work.item.attachment, work.names, self.plugin),
-                **marks.document_ids(work.item.attachment),
-            }
-        return ids
 
     # --- 0: numbers that another program has now ---
 
@@ -183,7 +138,7 @@ class PortPlugging(abc.ABC):
                 )
 
             for work in works:
-                if self._recalled(work):
+                if _recalled(self.drivers, work):
                     # its flows were there before this attempt
                     continue
                 before = {work.id: switch.get(work.id)}
@@ -205,7 +160,8 @@ class PortPlugging(abc.ABC):
         for name, works in self.batch.bridges().items():
             moved = [
                 w for w in works
-                if w.names.adopted and w.names.patch and _port(w).is_open and not self._recalled(w)
+                if w.names.adopted and w.names.patch and _port(w).is_open
+                and not _recalled(self.drivers, w)
             ]  # fmt: skip
             if moved:
                 switches[name].settle()
@@ -214,12 +170,36 @@ class PortPlugging(abc.ABC):
                 if row is not None and row.ofport:
                     announce(self.drivers.openflow, name, _port(work), row.ofport)
 
-    def _recalled(self, work: Work) -> bool:
-        """Whether a port is taken over that was ours before, so that nobody else passes frames to
-        it: it bears our mark."""
-        return work.names.adopted and marks.belongs(self.drivers.ovsdb.port(work.device), work.id)
 
-    def _bring_home(self) -> None:
+@dataclass(frozen=True)
+class End:
+    """What a plugin says of the other end of its ports.
+
+    :param spec: the row as it shall be
+    :param stale: whether the switch must remove the port before it is added again
+    :param ends: what is known of what the rows stand on, where these do not bear our mark
+    """
+
+    spec: Callable[[Work], PortSpec]
+    stale: Callable[[Work, PortRow], bool]
+    ends: Callable[[Sequence[Work]], Ends]
+
+
+class Rows:
+    """The switch ports of one ``plug`` call.
+
+    :param timeout: seconds for the switch to take a port
+    :ivar got: the row of every port that got its number
+    """
+
+    def __init__(self, drivers: Drivers, batch: Batch, end: End, timeout: float) -> None:
+        self.drivers = drivers
+        self.batch = batch
+        self.end = end
+        self.timeout = timeout
+        self.got: dict[str, PortRow] = {}
+
+    def bring_home(self) -> None:
         """Ports of ours that another program moved to another bridge, or made of another type, are
         made anew where they belong, before their devices are looked at: the switch takes a device
         away with a port of the wrong type."""
@@ -234,7 +214,7 @@ class PortPlugging(abc.ABC):
                     ovsdb.delete_ports(bridge, [one.device])
                     if not one.names.interface_type:
                         # waits until the switch has let go of it
-                        ovsdb.ensure_ports(one.names.bridge, [self.spec(one)])
+                        ovsdb.ensure_ports(one.names.bridge, [self.end.spec(one)])
 
             self.batch.together("ovsdb", step, [work])
 
@@ -243,9 +223,7 @@ class PortPlugging(abc.ABC):
         names = work.names
         return (row.bridge, kind(row.type)) == (names.bridge, kind(names.interface_type))
 
-    # --- 3: switch ports ---
-
-    def _ports(self) -> None:
+    def ensure(self) -> None:
         """One transaction for all; a second one before it for ports that must be made anew."""
         rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
         for work in self.batch:
@@ -263,18 +241,18 @@ class PortPlugging(abc.ABC):
         for name, works in self.batch.bridges().items():
 
             def step(chosen: Sequence[Work], bridge: str = name) -> None:
-                self.drivers.ovsdb.ensure_ports(bridge, [self.spec(w) for w in chosen])
+                self.drivers.ovsdb.ensure_ports(bridge, [self.end.spec(w) for w in chosen])
 
             self.batch.together("ovsdb", step, [w for w in works if w in missing])
 
     def _owns(self, work: Work, row: PortRow) -> bool:
         marked = marks.belongs(row, work.id)
-        return marked or ownership.belongs(row, work, self.ends([work]))
+        return marked or ownership.belongs(row, work, self.end.ends([work]))
 
     def _clash(self, work: Work, row: PortRow | None) -> NameClash | None:
         if row is None or marks.belongs(row, work.id):
             return None
-        return ownership.clash(work, row, self.ends([work]))
+        return ownership.clash(work, row, self.end.ends([work]))
 
     def _delete_rows(self, stale: Sequence[Work]) -> None:
         """A port that the switch took wrongly passes nothing until it is removed and added."""
@@ -287,14 +265,14 @@ class PortPlugging(abc.ABC):
     def _give_back(self, row: PortRow, work: Work) -> None:
         """Bring a port that was taken over back to what it was."""
         self.drivers.ovsdb.ensure_ports(row.bridge, [PortSpec(row.name, tag=row.tag)])
-        before = {key: row.external_ids.get(key) for key in self.spec(work).external_ids}
+        before = {key: row.external_ids.get(key) for key in self.end.spec(work).external_ids}
         self.drivers.ovsdb.set_external_ids({row.name: before})
 
     def _stale(self, work: Work, row: PortRow) -> bool:
-        return row.ofport != work.names.ofport or bool(row.error) or self.stale(work, row)
+        return row.ofport != work.names.ofport or bool(row.error) or self.end.stale(work, row)
 
     def _as_wanted(self, work: Work, row: PortRow | None) -> bool:
-        spec = self.spec(work)
+        spec = self.end.spec(work)
         return row is not None and (
             (row.ofport_request, row.tag, kind(row.type))
             == (spec.ofport, spec.tag, kind(spec.type))
@@ -303,9 +281,7 @@ class PortPlugging(abc.ABC):
             and spec.mtu in (None, row.mtu_request)
         )
 
-    # --- 4: what came of it ---
-
-    def _numbers(self) -> None:
+    def numbers(self) -> None:
         """Every port must have got the number that its flows are for."""
         rows = self._wait(self.batch.works)
         for work in self.batch:
@@ -316,13 +292,13 @@ class PortPlugging(abc.ABC):
                     remove_row(self.drivers.ovsdb, work.device, work.id)
                 self.batch.fail(work, error, "ofport")
             else:
-                self.rows[work.id] = row
+                self.got[work.id] = row
 
     def _wait(self, works: Sequence[Work]) -> dict[str, PortRow]:
         """The rows that the switch has decided; those that it has not are left out."""
         ovsdb, names = self.drivers.ovsdb, [w.device for w in works]
         try:
-            return ovsdb.wait_ports(names, self.bridges.timeout) if names else {}
+            return ovsdb.wait_ports(names, self.timeout) if names else {}
         except BackendError:
             rows = {name: ovsdb.port(name) for name in names}
             return {n: row for n, row in rows.items() if row and (row.ofport or row.error)}
@@ -346,3 +322,9 @@ class PortPlugging(abc.ABC):
 
 def _port(work: Work) -> SwitchPort:
     return switch_port(work.item.attachment, work.names, opened=work.item.open)
+
+
+def _recalled(drivers: Drivers, work: Work) -> bool:
+    """Whether a port is taken over that was ours before, so that nobody else passes frames to it:
+    it bears our mark."""
+    return work.names.adopted and marks.belongs(drivers.ovsdb.port(work.device), work.id)

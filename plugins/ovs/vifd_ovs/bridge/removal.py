@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from vifd.drivers import Drivers, Ovsdb
-from vifd.errors import BackendError, UnplugPartial, VifError
 from vifd.plugin import Item
 from vifd_ovs.bridge import marks, ownership
 from vifd_ovs.bridge.batch import Batch, Work
@@ -58,8 +57,7 @@ def unplug(
     batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen, ends))
     batch.together("device", rest)
     batch.together("flows", lambda chosen: flows(chosen, gate=None))
-    batch.failed = {port_id: _partial(error) for port_id, error in batch.failed.items()}
-    return batch
+    return batch.left_over()
 
 
 def _guarded(work: Work, gate: Gate | None) -> SwitchPort | None:
@@ -80,11 +78,3 @@ def _rows(ovsdb: Ovsdb, works: Sequence[Work], ends: Callable[[Sequence[Work]], 
             by_bridge.setdefault(row.bridge, []).append(work.device)
     for bridge, devices in by_bridge.items():
         ovsdb.delete_ports(bridge, devices)
-
-
-def _partial(error: VifError) -> VifError:
-    if isinstance(error, BackendError):
-        return error
-    partial = UnplugPartial(facts={"problem": error.message}, stage=error.stage, port=error.port)
-    partial.__cause__ = error
-    return partial

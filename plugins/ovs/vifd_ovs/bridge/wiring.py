@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
 
 from vifd.model import Segment, Wiring
-from vifd.plugin.batch import Names
+from vifd.plugin.tap import Former, TapNames
 
 #: A VLAN id that no port has: keeps flows of others away from a port of ours.
 NOWHERE = 4095
 
 
-class Before(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Before(Former, frozen=True, kw_only=True, omit_defaults=True):
     """What a port was in another program, kept from the adoption on, so that it can be given back.
 
     :param tag: of its row
     :param ofport_request: the port number that the other hand asked for, if it did
     :param mtu_request: the same of the MTU
     :param external_ids: of its interface
-    :param alias: of its device
-    :param mac: of its device
     """
 
     tag: int | None = None
     ofport_request: int | None = None
     mtu_request: int | None = None
-    external_ids: dict[str, str] = {}
-    alias: str = ""
-    mac: str = ""
+    external_ids: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class OvsWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
+class OvsWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     """What a port occupies on its bridge.
 
     :param ofport: the OpenFlow port number, chosen by us
     :param tag: the local VLAN id of the network on this bridge
     :param generation: 16 bits, not 0, drawn anew for each life of the port; part of its cookie
     :param patch: the port of the bridge that leads to the segment's physical bridge, or empty
-    :param ifindex: of the device that was plugged; ``None`` where there is none
     :param interface_type: the type of the switch port where that is no kernel device
     :param socket: path of the socket of a vhost-user port
-    :param plugged: false for planned names, true once the port was made
     :param port_tag: the tag of the row, where ports of others are on the same VLAN of the bridge
         and shall go on to reach the port; 0 for a port without a tag; ``None`` where it has the
         local VLAN id of its network, which is nobody else's
-    :param adopted: of planned names: device and row are there and are to be taken over as they are
     :param before: what an adopted port was; ``None`` for one that vifd made, and for one that was
         adopted by a version that did not keep it
     :param hosted: device and row are another program's and stay as they are
@@ -60,13 +52,9 @@ class OvsWiring(Names, frozen=True, kw_only=True, omit_defaults=True):
     physical_network: str | None = None
     segmentation_id: int | None = None
     patch: str = ""
-    ifindex: int | None = None
-    multi_queue: bool = False
     interface_type: str = ""
     socket: str = ""
-    plugged: bool = False
     port_tag: int | None = None
-    adopted: bool = False
     before: Before | None = None
     hosted: bool = False
 
