@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing clean
+.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ docs/errors: ready ## write docs/errors.md anew from the error classes
 
 docs/requirements: ready ## write docs/requirements.md anew from the rules
 	@$(PY) -m vifd.capabilities.table > docs/requirements.md.new && mv docs/requirements.md.new docs/requirements.md
+
+docs/lifecycle: ready ## write docs/design/lifecycle.md anew from the table
+	@$(PY) -m vifd.model.lifecycle_page > docs/lifecycle.new && mv docs/lifecycle.new docs/design/lifecycle.md
 
 docs/antispoofing: ready ## write docs/design/anti-spoofing.md anew from the policy
 	@$(PY) -m vifd.policy.page > docs/anti-spoofing.new && mv docs/anti-spoofing.new docs/design/anti-spoofing.md

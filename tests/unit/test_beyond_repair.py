@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from unit.docs import document
 from vifd.engine import outcome, verify
-from vifd.engine.plan import Step, next_step
+from vifd.engine.plan import next_step
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd.model.lifecycle import Step
 
 GUEST = Evidence("guest.memory", "private", "shared", ok=False, repairable=False)
 DRIFT = Evidence("flows.port", 1, 2, ok=False)

@@ -85,6 +85,7 @@ SHOWN = {
     "E_PLUG_SOCKET": "unit/vhostuser/test_plugin.py",
     "E_SEG_NO_LOCAL_VLAN": "unit/ovs/test_numbers.py",
     "E_PLUG_BRIDGE_TAKEN": "functional/test_second_agent.py",
+    "E_STATE_MOVE": "unit/test_lifecycle.py",
     "E_STATE_QUEUES": "unit/test_queues.py",
     "E_STATE_UNRECORDED": "functional/test_lost_records.py",
     "E_STATE_NOT_PLUGGED": "unit/api/test_offers.py",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from unit.docs import document
-from vifd.engine.plan import Step, covered, delay, next_step
+from vifd.engine.plan import covered, delay, next_step
 from vifd.model import Evidence, Phase, PortRecord, Report, Role, Status, Wiring, decode
+from vifd.model.lifecycle import Step
 from vifd.model.status import not_undone, settled, status_of, untouched, wants_open
 
 WIRING = Wiring("fake", "fake", "tap1")

@@ -11,8 +11,9 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from unit.test_beyond_repair import BOTH, CLEAN, OURS, record
 from vifd.engine import Settings, outcome
-from vifd.engine.plan import Step, next_step
+from vifd.engine.plan import next_step
 from vifd.model import Phase, Report, Status
+from vifd.model.lifecycle import Step
 from vifd.model.status import status_of
 from vifd.testing.plugin import FakeBackend
 

@@ -18,7 +18,8 @@ from vifd.engine import plan
 from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
-from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides, unread
+from vifd.model import Document, Parts, PortRecord, Role, Side, sides, unread
+from vifd.model.lifecycle import Move, moved
 from vifd.model.parts import assembled, sufficient
 from vifd.model.sides import Said
 from vifd.model.status import settled, untouched
@@ -264,8 +265,8 @@ class Decider:
 
         def change(now: PortRecord | None) -> PortRecord | None:
             return now and replace(
-                now, removing=True, released=False, phase=Phase.UNPLUGGING, error=error,
-                request_id=request.ticket.request_id,
+                now, removing=True, released=False, phase=moved(now.phase, Move.REMOVE),
+                error=error, request_id=request.ticket.request_id,
             )  # fmt: skip
 
         return Decision(change, present, kick=missing is None, refusal=missing, parts=kept)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vifd.capabilities.inventory import Inventory
 from vifd.engine.decision import Request
-from vifd.engine.plan import Step
 from vifd.model import Document, Evidence, PortRecord
+from vifd.model.lifecycle import Step
 
 
 @dataclass

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from vifd import errors
-from vifd.engine.plan import Step
 from vifd.model import PortRecord, Report, Wiring
+from vifd.model.lifecycle import Step
 from vifd.plugin import Item
 
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from vifd import errors
 from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
-from vifd.model import Phase, PortRecord, Report, Role, Vif, Wiring
+from vifd.model import Phase, PortRecord, Report, Vif, Wiring
+from vifd.model.lifecycle import Move, moved, proven
 from vifd.model.severed import told, unanswered
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
@@ -40,18 +41,16 @@ def failed(error: errors.VifError) -> Change:
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
             return None
-        phase = _ending(present) if present.removing else Phase.FAILED
+        phase = moved(present.phase, Move.REMOVE if present.removing else Move.FAIL)
+        if present.removing and present.released:
+            # one that is given back stays what it is
+            phase = present.phase
         left = not_undone(present)
         if not left and present.wiring is None and not untouched(present):
             left = ["an attempt whose end is not known"]
         return replace(present, phase=phase, error=_body(error, left))
 
     return change
-
-
-def _ending(present: PortRecord) -> Phase:
-    """The phase of a port that is to go: one that is given back stays what it is."""
-    return present.phase if present.released else Phase.UNPLUGGING
 
 
 def _body(error: errors.VifError, left: Sequence[str]) -> dict[str, Any]:
@@ -76,9 +75,9 @@ def plugged(job: Job, vif: object, now: float) -> Change:
             return replace(present, wiring=job.wiring, open=job.opened)
         if job.error is not None:
             return replace(
-                present, phase=_failed_phase(job), error=_body(job.error, not_undone(present)),
-                wiring=job.wiring, open=job.opened, report=report or present.report,
-                names=_kept_names(job, present),
+                present, phase=_failed_phase(job, present),
+                error=_body(job.error, not_undone(present)), wiring=job.wiring, open=job.opened,
+                report=report or present.report, names=_kept_names(job, present),
             )  # fmt: skip
         same = present.doc is job.record.doc
         return replace(
@@ -102,19 +101,16 @@ def _kept_names(job: Job, present: PortRecord) -> Wiring | None:
 
 
 def _proven_phase(present: PortRecord, opened: bool) -> Phase:
-    if opened:
-        return Phase.LIVE
-    was_live = present.phase in (Phase.LIVE, Phase.QUIESCED, Phase.DEGRADED)
-    return Phase.QUIESCED if was_live and present.role is Role.INACTIVE else Phase.READY
+    return moved(present.phase, Move.OPENED if opened else Move.CLOSED, present.role)
 
 
-def _failed_phase(job: Job) -> Phase:
+def _failed_phase(job: Job, present: PortRecord) -> Phase:
     """A change refused on a port that still passes traffic degrades it; all else failed."""
     read = job.report or (job.record.report if job.record.phase is Phase.DEGRADED else None)
     healthy = job.record.phase is Phase.LIVE or (
         read is not None and (read.beyond_repair or unanswered(read))
     )
-    return Phase.DEGRADED if healthy and job.opened else Phase.FAILED
+    return moved(present.phase, Move.ENDURE if healthy and job.opened else Move.FAIL)
 
 
 def checked(result: Report, now: float, *, repair: bool = True) -> Change:
@@ -131,8 +127,8 @@ def checked(result: Report, now: float, *, repair: bool = True) -> Change:
         report = replace(result, at=result.at or now)
         if not repair or report.beyond_repair:
             report = told(report)
-        if not report.clean and phase in (Phase.LIVE, Phase.READY, Phase.QUIESCED):
-            phase = Phase.DEGRADED
+        if not report.clean and proven(phase):
+            phase = moved(phase, Move.DRIFT)
         opened = present.open and (report.passing is not False or not repair)
         if report.clean and only_watched(present, repair=repair):
             # what was not ours to repair was mended
@@ -150,7 +146,13 @@ def forgotten(present: PortRecord | None) -> PortRecord | None:
     if present is None or present.removing:
         return None
     return replace(
-        present, phase=Phase.BOUND, names=None, wiring=None, open=False, report=None, vif=None
+        present,
+        phase=moved(present.phase, Move.GONE),
+        names=None,
+        wiring=None,
+        open=False,
+        report=None,
+        vif=None,
     )
 
 

@@ -1,31 +1,15 @@
 """What to do next for a port: desired minus observed. Pure.
 
 A plug request, a restart, an outage of the switch and a drifted port all end here: the record says
-what is wanted and what is known, and one function names the next step. Whoever changed the record
-only marks the port dirty.
+what is wanted and what is known, and one table (``model/lifecycle.py``) names the next
+step. Whoever changed the record only marks the port dirty.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from vifd.model import Phase, PortRecord
-from vifd.model.status import settled, wants_open
-
-
-class Step(StrEnum):
-    """The next step for a port."""
-
-    PLUG = "plug"  #: make it, bring it to its document, or repair it
-    ACTIVATE = "activate"
-    DEACTIVATE = "deactivate"
-    CHECK = "check"
-    UNPLUG = "unplug"
-    RELEASE = "release"  #: leave it as it stands, without a mark of ours
-
-
-#: Phases in which the host may hold less, or something else, than the wiring says.
-_UNPROVEN = frozenset(Phase) - {Phase.READY, Phase.LIVE, Phase.QUIESCED}
+from vifd.model.lifecycle import TABLE, Step
+from vifd.model.status import wants_open
 
 
 def next_step(record: PortRecord, *, repair: bool = True) -> Step:
@@ -39,14 +23,7 @@ def next_step(record: PortRecord, *, repair: bool = True) -> Step:
         return Step.PLUG
     if only_watched(record, repair=repair):
         return Step.CHECK
-    if record.phase in _UNPROVEN:
-        return Step.PLUG
-    if wants_open(record) and not record.open:
-        return Step.ACTIVATE
-    if record.open and not wants_open(record):
-        return Step.DEACTIVATE
-    # A record that does not add up (open, but said to be closed) is brought to its document.
-    return Step.CHECK if settled(record) else Step.PLUG
+    return TABLE[record.phase].steps.of(opened=record.open, wanted=wants_open(record))
 
 
 def only_watched(record: PortRecord, *, repair: bool = True) -> bool:

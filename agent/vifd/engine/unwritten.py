@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from vifd.model import Phase, PortRecord, Report
+from vifd.model.lifecycle import Move, moved
 from vifd.model.severed import told
 from vifd.store import Change, Journal
 
@@ -39,6 +40,6 @@ class Unwritten:
         revision, report = self._reports.get(record.id, (-1, None))
         if report is None or revision != record.revision:
             return record
-        degraded = record.phase is Phase.LIVE and not report.clean
-        phase = Phase.DEGRADED if degraded else record.phase
+        drifted = record.phase is Phase.LIVE and not report.clean
+        phase = moved(record.phase, Move.DRIFT) if drifted else record.phase
         return replace(record, phase=phase, report=told(report))

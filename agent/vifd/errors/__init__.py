@@ -103,6 +103,7 @@ from vifd.errors.sets import (
     SetStale,
 )
 from vifd.errors.state import (
+    IllegalMove,
     NotPlugged,
     PartsDisagree,
     PartsMissing,
@@ -145,6 +146,7 @@ __all__ = [
     "GuestNotRunning",
     "GuestRepairFailed",
     "HypervisorError",
+    "IllegalMove",
     "InternalError",
     "JournalDamaged",
     "JournalError",

@@ -53,6 +53,20 @@ class StateConflict(VifError):
     remediation = "unplug the port first, or send the document it was plugged with"
 
 
+class IllegalMove(VifError):
+    """Something was said of a port that cannot happen in its phase; see ``model/lifecycle.py``."""
+
+    code = "E_STATE_MOVE"
+    reached = "a defect of vifd: a result for a port that is being removed already"
+    klass = "state"
+    http = 409
+    cni = 3
+    reschedulable = False
+    owner: ClassVar[Owner] = "host"
+    template = "{move} cannot happen to a port that is {phase}; what can: {legal}"
+    remediation = "look at the port with `vifctl port show`; report it with the log around it"
+
+
 class QueuesFixed(VifError):
     """The port's device would have to be made anew for its queues, and a guest has it open."""
 

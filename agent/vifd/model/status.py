@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 from vifd.model import Phase, PortRecord, Role, Status
+from vifd.model.lifecycle import TABLE
 from vifd.model.severed import unread
-
-_BY_PHASE = {
-    Phase.WAITING: Status.DOWN,
-    Phase.BOUND: Status.BUILD,
-    Phase.PLUGGING: Status.BUILD,
-    Phase.ISOLATED: Status.BUILD,
-    Phase.READY: Status.DOWN,
-    Phase.LIVE: Status.ACTIVE,
-    Phase.QUIESCED: Status.DOWN,
-    Phase.UNPLUGGING: Status.DOWN,
-    Phase.DEGRADED: Status.ACTIVE,
-    Phase.FAILED: Status.ERROR,
-    Phase.UNKNOWN: Status.BUILD,
-}
 
 
 def status_of(record: PortRecord) -> Status:
@@ -28,7 +15,7 @@ def status_of(record: PortRecord) -> Status:
     that is open and that nothing passes is DOWN until somebody has mended it. What cannot be read
     is not claimed either: where the switch gives no answer about its flows, that is BUILD.
     """
-    status = _BY_PHASE[record.phase]
+    status = TABLE[record.phase].status
     report = record.report
     if status is Status.ACTIVE and not (record.open and report and report.passing is not False):
         return Status.BUILD

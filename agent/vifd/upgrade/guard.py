@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from vifd import errors
 from vifd.engine import Engine
 from vifd.engine.decision import differences
-from vifd.engine.plan import Step
 from vifd.model import Document, PortRecord, Report
+from vifd.model.lifecycle import Step
 from vifd.model.status import settled, wants_open
 from vifd.store import Journal
 from vifd.upgrade.installed import InstalledVersions

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vifd.engine.job import Job
-from vifd.engine.plan import Step
 from vifd.model import PortRecord
+from vifd.model.lifecycle import Step
 from vifd.plugin.undo import Undo
 
 #: Steps in which a port that was set aside is gone on with.

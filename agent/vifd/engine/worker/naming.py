@@ -14,7 +14,8 @@ from vifd.engine import outcome
 from vifd.engine.job import Job, job_of
 from vifd.engine.worker.entries import ledger
 from vifd.engine.worker.sink import ResultSink
-from vifd.model import Phase, PortRecord, Wiring
+from vifd.model import PortRecord, Wiring
+from vifd.model.lifecycle import Move, moved
 from vifd.model.status import wants_open
 from vifd.plugin import Entry, NamingView, VifPlugin
 from vifd.store import Journal
@@ -74,7 +75,7 @@ class Naming:
                     continue
                 taken[record.id] = Entry(record.doc.attachment, names, opened)
             fresh = record.wiring is None or not record.open
-            phase = Phase.PLUGGING if fresh else record.phase
+            phase = moved(record.phase, Move.BEGIN) if fresh else record.phase
             named[record.id] = replace(record, names=names, phase=phase, open=opened)
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from vifd.engine.job import Job
-from vifd.engine.plan import Step
 from vifd.engine.worker import audit_log
 from vifd.model import Evidence, Report
+from vifd.model.lifecycle import Step
 
 #: After so many seconds the same failure is told once more.
 AGAIN = 600.0

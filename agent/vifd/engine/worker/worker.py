@@ -18,7 +18,7 @@ from vifd import errors
 from vifd.engine import awaiting, outcome
 from vifd.engine.job import Job, job_of
 from vifd.engine.metrics import Metrics
-from vifd.engine.plan import Step, next_step
+from vifd.engine.plan import next_step
 from vifd.engine.worker import audit_log
 from vifd.engine.worker.attempt import Attempt, traced
 from vifd.engine.worker.deferred import Deferred
@@ -27,6 +27,7 @@ from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
 from vifd.engine.worker.suppression import LogSuppression, unreported
 from vifd.model import Attachment, Evidence, Phase, PortRecord, Report
+from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
 from vifd.plugin.guarded import guarded
