@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from vifd.drivers import Drivers, Ovsdb, PortRow, PortSpec
+from vifd.drivers import Drivers, Ovsdb, PortRow
 from vifd.errors import BackendError
 from vifd.model import Attachment, Evidence
-from vifd.plugin import Entry, Item
+from vifd.model.evidence import fact
+from vifd.plugin import Entry, Host, Item
 from vifd.plugin.marked import is_id
 from vifd_ovs.bridge import marks, numbers, removal
 from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.checking import PortChecking
-from vifd_ovs.bridge.evidence import fact
 from vifd_ovs.bridge.naming import Naming
-from vifd_ovs.bridge.plugging import PortPlugging
+from vifd_ovs.bridge.plugging import Ground
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.wiring import OvsWiring, read_if
 
@@ -99,13 +100,20 @@ def _row(ovsdb: Ovsdb, bridge: str, port_id: str, device: str) -> PortRow:
     raise BackendError(facts={**facts, "device": device}, stage="ofport", port=port_id)
 
 
-class HostedPlugging(PortPlugging):
+class HostedPlugging:
     """One ``plug`` call for ports of other programs: bridges, ways out and flows."""
 
+    def __init__(
+        self, host: Host, bridges: Bridges, items: Sequence[Item], ofports: tuple[int, int]
+    ) -> None:
+        self.drivers: Drivers = host.drivers
+        self.batch = Batch.of(items)
+        self._ground = Ground(host, bridges, self.batch, ofports)
+
     def run(self, switches: dict[str, Switch]) -> Batch:
+        """Take all steps."""
         self._follow()
-        self._bridges()
-        self._flows(switches)
+        self._ground.lay(switches)
         for work in self.batch:
             work.names = replace(work.names, plugged=True)
         return self.batch
@@ -123,21 +131,6 @@ class HostedPlugging(PortPlugging):
             if row.ofport != names.ofport:
                 work.names = replace(names, ofport=row.ofport or 0, generation=numbers.generation())
             work.names = replace(work.names, ifindex=row.ifindex)
-
-    def prepare(self) -> None:
-        """Nothing is made."""
-
-    def settle(self) -> None:
-        """Nothing was."""
-
-    def spec(self, work: Work) -> PortSpec:
-        """As it is."""
-        return PortSpec(work.device)
-
-    def stale(self, work: Work, row: PortRow) -> bool:
-        """Whoever made it sees to it."""
-        del work, row
-        return False
 
 
 class HostedChecking(PortChecking):

@@ -125,7 +125,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         name, host, bridges = self.plugin_name, self.host, self._bridges
         done: Outcomes = {}
         if theirs:
-            following = hosted.HostedPlugging(name, host, bridges, theirs, self.settings.ofports)
+            following = hosted.HostedPlugging(host, bridges, theirs, self.settings.ofports)
             done |= following.run(switches).outcomes(name, VIF_TYPE)
         if ours:
             plugging = Plugging(name, host, self.settings, bridges, ours)

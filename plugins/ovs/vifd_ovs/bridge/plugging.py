@@ -64,7 +64,7 @@ class Ground:
         """Give ports whose number another port got while theirs was away one that is free: no
         retry would get the old one back. The row's marks have it from the same transaction on."""
         for name, works in self.batch.bridges().items():
-            displaced = [w for w in works if w.item.wiring is not None and self._displaced(w)]
+            displaced = [w for w in works if self._displaced(w)]
             for work in displaced:
                 rows = self.drivers.ovsdb.ports(name)
                 held = {r.ofport: r.name for r in rows if r.name != work.device and r.ofport}
@@ -73,6 +73,8 @@ class Ground:
 
     def _displaced(self, work: Work) -> bool:
         """Whether the port does not have its number: alone then is it worth to ask who has it."""
+        if work.item.wiring is None or work.names.hosted:
+            return False
         if self.drivers.ovsdb.bridge(work.names.bridge) is None:
             return False
         row = self.drivers.ovsdb.port(work.device)

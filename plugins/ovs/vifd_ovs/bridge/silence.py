@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from vifd.drivers import Drivers, hangs, stopped
 from vifd.model import Evidence
-from vifd_ovs.bridge.evidence import fact
+from vifd.model.evidence import fact
 
 #: Seconds that the switch has for a word before a port at rest is read; it may be busy.
 PATIENCE = 3.0
