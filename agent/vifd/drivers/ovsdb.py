@@ -161,6 +161,11 @@ class Ovsdb:
         )
         return bool(self._commit(backend, command))
 
+    def set_fail_mode(self, name: str, mode: str) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        backend = self._backend()
+        self._commit(backend, commands.SetFailMode(backend, name, mode))
+
     def delete_bridge(self, name: str) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""
         backend = self._backend()

@@ -116,6 +116,21 @@ class EnsureBridge(Command):
             self._set(row, "fail_mode", mode)
 
 
+class SetFailMode(Command):
+    """Say what a bridge does with frames that no flow takes."""
+
+    def __init__(self, api: Backend, name: str, mode: str) -> None:
+        super().__init__(api)
+        self.name = name
+        self.mode = mode
+
+    def compose(self, txn: Any) -> None:
+        """See :class:`Command`."""
+        row = self.api.row("Bridge", self._uuid("Bridge", self.name))
+        if row is not None:
+            self._set(row, "fail_mode", self.mode)
+
+
 class DeleteBridge(Command):
     """Remove a bridge with its ports."""
 

@@ -185,6 +185,13 @@ class FakeOvsdb(Faults):
             self._committed([])
             self._tell("bridge", bridge.name)
 
+    def set_fail_mode(self, name: str, mode: str) -> None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        with self._call("set_fail_mode"):
+            self._require()
+            if (there := self._bridges.get(name)) is not None:
+                self._close_again(there, mode)
+
     def delete_bridge(self, name: str) -> None:
         """See :class:`vifd.drivers.Ovsdb`."""
         with self._call("delete_bridge"):

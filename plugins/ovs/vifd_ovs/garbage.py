@@ -35,9 +35,15 @@ class Garbage:
         links = {**self._drivers.links.get(asked), **taps}
         found = list(self._inventory.inventory(rows, lambda row: _held(links.get(row.name))))
         elsewhere = enslaved(self._drivers, [n for n, link in taps.items() if link.kind == "tun"])
+        elsewhere |= self._of_other_daemons()
         found += [m for link in taps.values() if (m := _device(link, elsewhere)) is not None]
         owners = {m.name: m.owner for m in found if m.kind in (Kind.DEVICE, Kind.SWITCH_PORT)}
         return found + Hearing(self._drivers).inventory(owners)
+
+    def _of_other_daemons(self) -> set[str]:
+        """The devices that are on a bridge of another daemon."""
+        ovsdb, bridges = self._drivers.ovsdb, self._inventory.elsewhere()
+        return {row.name for bridge in bridges for row in ovsdb.ports(bridge)}
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         names = {i: wiring.read_if(e.wiring) for i, e in entries.items()}

@@ -14,6 +14,7 @@ from vifd_ovs.bridge.options import (
     CREATE_BRIDGE,
     OFPORT_RANGE,
     PORT_TIMEOUT,
+    SECURE_BRIDGE,
     bridge_mappings,
 )
 from vifd_ovs.bridge.plugin import BridgeSettings
@@ -26,6 +27,7 @@ OPTIONS = (
         help="The bridge that guests are plugged into.",
     ),
     CREATE_BRIDGE,
+    SECURE_BRIDGE,
     cfg.StrOpt(
         "datapath_type",
         default="system",
@@ -64,4 +66,5 @@ def settings(conf: Any) -> Settings:
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,
         port_timeout=conf.port_timeout,
+        secure=conf.secure_bridge,
     )

@@ -26,6 +26,7 @@ class Bridges:
     :param mappings: physical network to physical bridge
     :param timeout: seconds for the switch to make a patch or tunnel port
     :param overlay: the tunnels between hosts
+    :param secure: an integration bridge that others made drops what no flow takes
     """
 
     ovsdb: Ovsdb
@@ -35,6 +36,7 @@ class Bridges:
     mappings: Mapping[str, str]
     timeout: float
     overlay: Overlay = NO_TUNNELS
+    secure: bool = False
 
     def ensure(self, name: str) -> None:
         """Have a bridge there and speaking OpenFlow 1.4; one that exists is not rewritten.
@@ -44,6 +46,8 @@ class Bridges:
         bridge = self.ovsdb.bridge(name)
         if bridge is None and not (self.create and name == self.integration):
             raise BridgeMissing(facts={"bridge": name}, stage="bridge")
+        if bridge is not None and self.secure and bridge.fail_mode != FAIL_MODE:
+            self.ovsdb.set_fail_mode(name, FAIL_MODE)
         if bridge is not None and speaks(bridge) and not fails_open(bridge):
             return
         self.ovsdb.ensure_bridge(

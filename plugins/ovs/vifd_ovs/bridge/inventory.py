@@ -13,7 +13,7 @@ from vifd.drivers import PortRow
 from vifd.errors import BackendUnavailable
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Key, Kind, Marked, Wanted, is_id
-from vifd_ovs.bridge import cookies, marks, overlay, wiring
+from vifd_ovs.bridge import cookies, marks, overlay, tenancy, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.overlay import OVERLAYS, port_name
 from vifd_ovs.bridge.rows import bridges_of
@@ -36,7 +36,7 @@ class Inventory:
     # --- what is there ---
 
     def rows(self) -> list[PortRow]:
-        """Every row of ours, on any bridge.
+        """Every row of ours, on any bridge but those of other daemons.
 
         :raises BackendUnavailable: the database is not connected
         """
@@ -44,8 +44,17 @@ class Inventory:
         if not ovsdb.connected():
             problem = "the switch's database is not connected"
             raise BackendUnavailable(facts={"backend": "ovsdb", "problem": problem})
-        ports = (row for name in ovsdb.bridges() for row in ovsdb.ports(name))
-        return [row for row in ports if marks.is_ours(row.external_ids)]
+        others = self.elsewhere()
+        ports = (r for name in ovsdb.bridges() if name not in others for r in ovsdb.ports(name))
+        return [
+            row for row in ports
+            if marks.is_ours(row.external_ids) and row.external_ids.get(marks.PATCH) not in others
+        ]  # fmt: skip
+
+    def elsewhere(self) -> frozenset[str]:
+        """The bridges of other daemons."""
+        here = bridges_of(self.host, self.bridges.integration)
+        return tenancy.elsewhere(self.host.drivers.ovsdb, self.host.identity, here)
 
     def inventory(self, rows: Sequence[PortRow], holder: Holder) -> Iterator[Marked]:
         """Everything of ours in the switch.
@@ -57,7 +66,7 @@ class Inventory:
         yield from (_way(row, Kind.PATCH) for row in rows if marks.PATCH in row.external_ids)
         yield from (_way(row, Kind.TUNNEL) for row in rows if marks.TUNNEL in row.external_ids)
         ovsdb = self.host.drivers.ovsdb
-        for name in ovsdb.bridges():
+        for name in sorted(set(ovsdb.bridges()) - self.elsewhere()):
             bridge = ovsdb.bridge(name)
             if bridge is not None and marks.BRIDGE in bridge.external_ids:
                 yield Marked(kind=Kind.BRIDGE, name=name, holder=_others(ovsdb.ports(name)))

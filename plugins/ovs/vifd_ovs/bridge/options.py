@@ -13,6 +13,14 @@ CREATE_BRIDGE = cfg.BoolOpt(
     default=True,
     help="Make the integration bridge if it does not exist. An existing one is never rewritten.",
 )
+SECURE_BRIDGE = cfg.BoolOpt(
+    "secure_bridge",
+    default=False,
+    help="Set fail_mode of an integration bridge that others made to 'secure' before the first "
+    "port is made: frames that no flow takes are dropped then, and not forwarded as by a plain "
+    "switch. For a bridge that is vifd's alone to run, as on a host of Neutron's. The switch drops "
+    "the flows of all programs when that changes.",
+)
 BRIDGE_MAPPINGS = cfg.ListOpt(
     "bridge_mappings",
     default=[],

@@ -7,7 +7,7 @@ what is at the port's other end: a tap, a socket.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import VifError
@@ -57,6 +57,7 @@ class BridgeSettings:
 
     :param datapath_type: of the integration bridge, if it is made here
     :param mappings: physical network to physical bridge
+    :param secure: an integration bridge that others made drops what no flow takes
     :param ofports: first and last OpenFlow port number
     :param port_timeout: seconds for the switch to take a port
     """
@@ -69,6 +70,7 @@ class BridgeSettings:
     max_queues: int
     port_timeout: float
     overlay: Overlay
+    secure: bool = field(default=False, kw_only=True)
 
 
 S = TypeVar("S", bound=BridgeSettings)
@@ -109,6 +111,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
             settings.mappings,
             settings.port_timeout,
             settings.overlay,
+            secure=settings.secure,
         )
         self._naming = Naming(host, self._bridges, settings.ofports, self.prefix)
         self._switches: dict[str, Switch] = {}

@@ -7,6 +7,7 @@ ports need, and cut those of the other.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from vifd.drivers import Ovsdb
 from vifd.errors import BridgeTaken, VifError
@@ -38,6 +39,15 @@ def require(ovsdb: Ovsdb, bridge: str, own: Identity | None) -> None:
     taken = problem(ovsdb, bridge, own)
     if taken is not None:
         raise taken
+
+
+def elsewhere(ovsdb: Ovsdb, own: Identity | None, here: Collection[str]) -> frozenset[str]:
+    """Bridges that are another daemon's, whether it runs now or not.
+
+    :param here: the bridges of this daemon
+    """
+    names = [name for name in ovsdb.bridges() if name not in here]
+    return frozenset(n for n in names if (o := _marked(ovsdb, n, own)) and own and o.id != own.id)
 
 
 def claim(ovsdb: Ovsdb, bridge: str, own: Identity | None) -> None:
