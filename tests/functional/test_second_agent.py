@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from functional import test_ovn as wired
 from functional.test_daemon import FAST, all_live, flow_ages, guests_of, hello
+from support import ovn
 from unit.docs import document, port_id
 from vifd.errors import BridgeTaken
 from vifd.plugin import identity
@@ -44,9 +47,9 @@ def second(first: Vifd, ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     daemon.close()
 
 
-def state(vifd: Vifd) -> tuple[str, str]:
+def state(vifd: Vifd, name: str = "ovs") -> tuple[str, str]:
     vifd.call("POST", "/v1/host/refresh")
-    (plugin,) = [p for p in vifd.get("/v1/plugins")["plugins"] if p["name"] == "ovs"]
+    (plugin,) = [p for p in vifd.get("/v1/plugins")["plugins"] if p["name"] == name]
     return plugin["state"], "; ".join(plugin["reasons"])
 
 
@@ -89,6 +92,34 @@ def test_the_second_is_refused_and_touches_nothing(
         first.start()
         until(lambda: state(first)[0] == "unavailable", "now the other one is the second")
     assert second.unplug(port_id(3))[0] in (200, 204)
+
+
+@pytest.fixture
+def chassis(ovs: PrivateOvs) -> Iterator[wired.Host]:
+    if reason := ovn.lacking():
+        pytest.skip(f"needs ovn: {reason}")
+    with tempfile.TemporaryDirectory(prefix="vo-") as directory:
+        made = wired.Host(ovs, Path(directory))
+        made.start()
+        yield made
+        made.close()
+
+
+@pytest.mark.needs("tun")
+def test_on_the_bridge_of_ovn(chassis: wired.Host, ovs: PrivateOvs, tmp_path: Path) -> None:
+    """Flows are OVN's, yet marks, garbage and statuses are one daemon's."""
+    chassis.plug(1)
+    with Vifd(tmp_path / "b", ovs, wired.OPTIONS) as second:
+        second.configure(chassis.chassis.options())
+        second.start()
+        until(lambda: state(second, "ovn")[0] == "unavailable", "it is noticed")
+        assert str(chassis.vifd.directory / "state") in state(second, "ovn")[1]
+        assert second.get("/v1/ports")["ports"] == []
+        assert second.get("/v1/garbage")["orphans"] == []
+        status, error = second.plug(wired.doc(2))
+        assert status == 409, error
+        assert str(chassis.vifd.directory / "state") in json.dumps(error)
+        assert chassis.status(1) == "ACTIVE"
 
 
 def test_every_way_to_the_bridge_says_the_same(tmp_path: Path) -> None:

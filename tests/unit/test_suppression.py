@@ -10,6 +10,7 @@ from unit.docs import document
 from vifd.engine.job import Job
 from vifd.engine.worker import audit_log
 from vifd.engine.worker.suppression import AGAIN, LogSuppression
+from vifd.errors import BackendError
 from vifd.model import Evidence, PortRecord, Wiring, decode
 from vifd.plugin import Item
 
@@ -48,6 +49,27 @@ def test_a_port_that_is_gone_is_forgotten(told: LogSuppression) -> None:
     told.is_new("a", "one")
     told.forget("a")
     assert told.is_new("a", "one")
+
+
+def test_what_could_not_be_taken_back_is_told_once_with_its_port(
+    told: LogSuppression, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = job(1)
+    facts = {"not_undone": ["flows: Connection refused", "device: busy"]}
+    failing.error = BackendError(facts={"backend": "x", "problem": "y", **facts})
+    for _ in range(3):
+        told.tell(LOG, [failing], {})
+    (line,) = [r.getMessage() for r in caplog.records if "left on the host" in r.getMessage()]
+    instance = failing.item.attachment.instance_id
+    for word in ("tap1", "flows: Connection refused; device: busy", "Next: ", "request=-",
+                 f"port={failing.id}", f"instance={instance}"):  # fmt: skip
+        assert word in line
+    caplog.clear()
+    failing.error = None
+    told.tell(LOG, [failing], {})
+    failing.error = BackendError(facts={"backend": "x", "problem": "y", **facts})
+    told.tell(LOG, [failing], {})
+    assert len([r for r in caplog.records if "left on the host" in r.getMessage()]) == 1, "anew"
 
 
 def job(number: int) -> Job:

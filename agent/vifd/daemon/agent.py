@@ -39,6 +39,8 @@ from vifd.store import Journal
 from vifd.upgrade.guard import Guard, Unguarded
 
 LOG = logging.getLogger(__name__)
+#: So many ports are named in the status.
+_NAMED = 20
 
 
 class Agent:
@@ -110,11 +112,17 @@ class Agent:
             "journal_problem": self._journal.problem or None,
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,
+            "unrecorded": self._unrecorded(),
             "unreadable": sorted(self._journal.unreadable),
             "configuration_problem": self._reading().problem or None,
             "configuration_read_at": self._reading().at,
             "configuration_unknown": self._reading().unknown,
         }
+
+    def _unrecorded(self) -> dict[str, Any]:
+        """Ports that only marks on this host know: how many, and the first of them."""
+        found = self.garbage.unrecorded()
+        return {"count": len(found), "ports": found[:_NAMED]}
 
     def _phases(self, records: Iterable[PortRecord]) -> dict[str, int]:
         """How many ports are in each phase, those among them that cannot be made yet."""

@@ -39,6 +39,9 @@ LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: So many ports are named in a log line.
+_SHOWN = 8
+
 #: At most so long passes between two looks at the clock, in seconds.
 LONGEST_PAUSE = 3600.0
 
@@ -123,10 +126,17 @@ class Collector:
                 order()
 
     def turn(self) -> float:
-        """Look and remove if it is time; returns the seconds until it may be time again."""
+        """Look and remove if it is time; returns the seconds until it may be time again.
+
+        Whatever the interval, the host is looked at once after a start, for what has to be told.
+        """
         interval = self.settings.interval
-        if not interval or self.complete.starting():
-            return 1.0 if interval else LONGEST_PAUSE
+        if self.complete.starting():
+            return 1.0
+        if not interval:
+            if self._looked is None:
+                self.look()
+            return LONGEST_PAUSE
         left = self._due() - self.clock()
         if left > 0:
             return min(left, LONGEST_PAUSE)
@@ -210,8 +220,29 @@ class Collector:
             orphan = tracked.orphan
             LOG.info("orphan %s: %s; %s", orphan.id, ", ".join(map(view.describe, orphan.objects)),
                      view.why(tracked, now, self.settings.grace))  # fmt: skip
+        self._warn(found)
         self._post([_event("orphan-found", s.orphan.port, s.orphan.plugin, s.orphan.id)
                     for s in found], self.wall())  # fmt: skip
+
+    def _warn(self, found: Sequence[Tracked]) -> None:
+        """Ports, and not only remains, that no record stands for: an operator has to know."""
+        ports = sorted({s.orphan.port for s in found if s.orphan.port})
+        if not ports:
+            return
+        by = sorted({s.orphan.plugin for s in found if s.orphan.port})
+        more = f" and {len(ports) - _SHOWN} more" if len(ports) > _SHOWN else ""
+        LOG.warning(
+            "%d ports bear our mark and are in no journal (plugins %s): %s%s; they stay as they "
+            "are until garbage collection may take them. Next: `vifctl port explain ID` tells what "
+            "there is, a plug takes a port over in place, `vifctl gc` shows all",
+            len(ports), ", ".join(by),
+            ", ".join(ports[:_SHOWN]), more,
+        )  # fmt: skip
+
+    def unrecorded(self) -> list[str]:
+        """Ids of the ports whose marks are on this host and that are in no journal, as of the last
+        look; from memory."""
+        return sorted({s.orphan.port for s in self.tracker.all() if s.orphan.port})
 
     def _tell(self) -> GarbageView:
         survey = self.look()

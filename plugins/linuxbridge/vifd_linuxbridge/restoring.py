@@ -6,6 +6,7 @@ filter first; what its device was besides is then put back on it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,8 @@ from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import Plugging
 from vifd_linuxbridge.ruleset import TABLE
+
+LOG = logging.getLogger(__name__)
 
 Failed = dict[Key, VifError]
 
@@ -189,7 +192,10 @@ class Restoring:
         drivers = self.links, self.bridging, self.nft
         Plugging(*drivers, self.settings, self.networks, batch).run()
         for error in batch.failed.values():
-            item.undo.run()
+            if left := item.undo.run():
+                error.facts["not_undone"] = left
+                LOG.warning("left on the host by the return of %s: %s. Next: `vifctl gc` finds it. "
+                            "port=%s", device.name, "; ".join(left), attachment.id)  # fmt: skip
             raise error
         item.undo.keep()
         self._as_it_was(device.name, was)

@@ -17,7 +17,7 @@ from vifd.plugin.tap import Taps
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import marks, tenancy
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.removal import remove_row
 
@@ -29,6 +29,7 @@ class Plugging:
         self.plugin = plugin
         self.drivers: Drivers = host.drivers
         self.settings = settings
+        self._identity = host.identity
         self.batch = Batch.of(items)
         self._taps = Taps(self.drivers.links, self.batch, settings)
 
@@ -50,6 +51,12 @@ class Plugging:
                     hint = "start ovn-controller: it makes its integration bridge"
                     error = BridgeMissing(facts={"bridge": name}, hint=hint)
                     self.batch.fail(work, error, "bridge")
+                continue
+            try:
+                tenancy.claim(self.drivers.ovsdb, name, self._identity)
+            except VifError as error:
+                for work in works:
+                    self.batch.fail(work, error.copy(), "bridge")
 
     def _clashes(self) -> None:
         for work in self.batch:

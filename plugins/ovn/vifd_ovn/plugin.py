@@ -33,7 +33,7 @@ from vifd_ovn.patience import Patience
 from vifd_ovn.plugging import Plugging
 from vifd_ovn.probing import probe
 from vifd_ovn.wiring import OvnWiring
-from vifd_ovs.bridge import numbers
+from vifd_ovs.bridge import numbers, tenancy
 from vifd_ovs.bridge.bridges import unmapped
 from vifd_ovs.bridge.chassis import BRIDGE, Chassis, chassis_of
 from vifd_ovs.bridge.silence import pulse
@@ -83,7 +83,10 @@ class OvnPlugin(VifPlugin):
     # --- before ---
 
     def probe(self) -> Probe:
-        return probe(self.host.drivers, self.settings)
+        found, chassis = probe(self.host.drivers, self.settings), self._chassis()
+        if chassis is None:
+            return found
+        return tenancy.alone(found, self.host.drivers.ovsdb, chassis.bridge, self.host.identity)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """A mapping of the segment's physical network; the guest's queues."""
@@ -152,6 +155,7 @@ class OvnPlugin(VifPlugin):
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:
+        self._sole()
         return observing.observe(self.host.drivers, self.plugin_name, VIF_TYPE)
 
     def leans_on(self, wiring: Wiring) -> Iterable[str]:
@@ -184,18 +188,28 @@ class OvnPlugin(VifPlugin):
     # --- single objects ---
 
     def inventory(self) -> list[Marked]:
+        self._sole()
         return garbage.inventory(self.host.drivers, self.plugin_name)
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         return garbage.expected(self.plugin_name, entries)
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
+        self._sole()
         return garbage.discard(self.host.drivers, objects)
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         return garbage.restore(self.host.drivers, objects)
 
     # --- inside ---
+
+    def _sole(self) -> None:
+        """What bears the mark of vifd is this daemon's only if no other one is at work there.
+
+        :raises VifError: one is
+        """
+        if (chassis := self._chassis()) is not None:
+            tenancy.require(self.host.drivers.ovsdb, chassis.bridge, self.host.identity)
 
     def _chassis(self) -> Chassis | None:
         return chassis_of(self.host.drivers.ovsdb.facts())

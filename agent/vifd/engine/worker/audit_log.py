@@ -62,6 +62,22 @@ def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:
                      extra=extra(job.record))  # fmt: skip
 
 
+def log_left(log: logging.Logger, job: Job) -> None:
+    """What an attempt that failed could not take back."""
+    left = not_undone_of(job)
+    log.warning(
+        "left on the host by %s of %s: %s. Next: nothing; the next attempt takes it up, and "
+        "`vifctl port unplug %s` removes it. %s", job.step, job.item.made.device,
+        "; ".join(left), job.id, tail(job.record), extra=extra(job.record),
+    )  # fmt: skip
+
+
+def not_undone_of(job: Job) -> list[str]:
+    """The ways back of an attempt that failed as well."""
+    facts = job.error.facts if job.error is not None else {}
+    return list(facts.get("not_undone") or ())
+
+
 #: What more ports have in common is told once.
 _ALONE = 3
 #: So many characters of what was found and wanted are told.

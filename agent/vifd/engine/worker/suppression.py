@@ -54,10 +54,15 @@ class LogSuppression:
             if job.deferred:
                 audit_log.log_plugs(log, [job], now - job.begun, spent)
         audit_log.log_roles(log, [j for j in news if j.step is not Step.PLUG])
+        for job in jobs:
+            left = audit_log.not_undone_of(job)
+            if self.is_new(f"{job.id} left", "; ".join(left)) and left:
+                audit_log.log_left(log, job)
 
     def forget(self, port_id: str) -> None:
         """The port is gone."""
         self._failures.pop(port_id, None)
+        self._failures.pop(f"{port_id} left", None)
 
 
 def unreported(job: Job, report: Report, *, repair: bool) -> list[Evidence]:

@@ -127,16 +127,10 @@ class BridgePlugin(VifPlugin, Generic[S]):
         return datapath_fingerprint(sorted(self.settings.mappings.items()), *overlay)
 
     def _alone(self, found: Probe) -> Probe:
-        """Part of ``probe``: whether another daemon is at work on the bridge. The one thing that is
-        written is who has it, after a restart."""
-        ovsdb, bridge, own = self.host.drivers.ovsdb, self.settings.bridge, self.host.identity
-        taken = tenancy.problem(ovsdb, bridge, own) if ovsdb.connected() else None
-        if ovsdb.connected():
-            tenancy.renew(ovsdb, bridge, own)
-        if taken is None:
-            return found
-        reason = f"{taken.message}: {taken.hint}"
-        return replace(found, health=Health.UNAVAILABLE, reasons=[reason, *found.reasons])
+        """Part of ``probe``: whether another daemon is at work on the bridge."""
+        return tenancy.alone(
+            found, self.host.drivers.ovsdb, self.settings.bridge, self.host.identity
+        )
 
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""

@@ -59,9 +59,9 @@ class Straying:
         if not news:
             return
         names = sorted(stray.port.id for stray in news.values())
-        LOG.warning("bridge %s: %d ports bear our mark and are in no journal; their flows stay as "
-                    "they are: %s. Next: plug them, which takes them over, or let garbage go",
-                    self._bridge, len(news), ", ".join(names[:_SHOWN]))  # fmt: skip
+        # that there are such ports, and what to do, garbage collection tells for all plugins
+        LOG.info("bridge %s: the flows of %d ports that no journal knows stay as they are: %s",
+                 self._bridge, len(news), ", ".join(names[:_SHOWN]))  # fmt: skip
 
     def beside(self, ports: Mapping[str, SwitchPort]) -> dict[str, SwitchPort]:
         """The strays beside these ports, by id."""

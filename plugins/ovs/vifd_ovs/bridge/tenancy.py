@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 
 from vifd.drivers import Ovsdb
 from vifd.errors import BridgeTaken, VifError
-from vifd.plugin import identity
+from vifd.plugin import Health, Probe, identity
 from vifd.plugin.identity import Identity
 
 LOG = logging.getLogger(__name__)
@@ -48,6 +49,19 @@ def elsewhere(ovsdb: Ovsdb, own: Identity | None, here: Collection[str]) -> froz
     """
     names = [name for name in ovsdb.bridges() if name not in here]
     return frozenset(n for n in names if (o := _marked(ovsdb, n, own)) and own and o.id != own.id)
+
+
+def alone(found: Probe, ovsdb: Ovsdb, bridge: str, own: Identity | None) -> Probe:
+    """The health of a plugin on a bridge, which it cannot work on beside another daemon. The one
+    thing that is written is who has the bridge, after a restart."""
+    if not ovsdb.connected():
+        return found
+    taken = problem(ovsdb, bridge, own)
+    renew(ovsdb, bridge, own)
+    if taken is None:
+        return found
+    reason = f"{taken.message}: {taken.hint}"
+    return replace(found, health=Health.UNAVAILABLE, reasons=[reason, *found.reasons])
 
 
 def claim(ovsdb: Ovsdb, bridge: str, own: Identity | None) -> None:
