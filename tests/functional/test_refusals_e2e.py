@@ -26,7 +26,8 @@ from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
-SUBNET, HERE, THERE, GROUP = (str(uuid.UUID(int=n)) for n in (7, 8, 9, 10))
+SUBNET, HERE, THERE = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
+LIMIT = {"rules": [{"type": "bandwidth_limit", "max_kbps": 1000}]}
 VIRTIO = names.vif_model("virtio")
 QUEUES = {"hw:vif_multiqueue_enabled": "true"}
 #: A port that is there already.
@@ -91,8 +92,9 @@ CASES = [
          {"flavor_property": "hw:vif_multiqueue_enabled"}, reschedulable=False),
     Case("feature that the document requires", {"required": {"features": ["qos"]}},
          "E_FEATURE_UNENFORCED", 409, {"feature": "qos", "plugin": "ovs"}),
-    Case("feature that nothing enforces", {"port__security_groups": [GROUP]},
-         "E_FEATURE_UNENFORCED", 409, {"feature": "security_groups", "plugin": "ovs"}),
+    Case("feature that nothing enforces", {"port__qos_policy": LIMIT},
+         "E_FEATURE_UNENFORCED", 409,
+         {"feature": "qos.bandwidth_limit.egress", "plugin": "ovs"}),
 ]  # fmt: skip
 
 
@@ -237,7 +239,7 @@ def test_a_plugged_port_is_not_changed_into_what_cannot_be(host: Host) -> None:
         ({"fixed_ips": NEIGHBOUR["fixed_ips"]}, "E_IP_DUPLICATE"),
         ({k: ROUTED[k] for k in ("fixed_ips", "subnets", "network__segment")},
          "E_IP_WRONG_SEGMENT"),
-        ({"port__security_groups": [GROUP]}, "E_FEATURE_UNENFORCED"),
+        ({"port__qos_policy": LIMIT}, "E_FEATURE_UNENFORCED"),
         (guest(QUEUES), "E_CAP_MULTIQUEUE"),
     ):  # fmt: skip
         status, error = host.vifd.plug(document(2, **{**vlan("physnet1"), **changes}))
@@ -294,20 +296,21 @@ def test_what_the_real_qemu_lacks(ovs: PrivateOvs, tmp_path: Path) -> None:
 def test_what_the_report_says_where_it_does_not_refuse(ovs: PrivateOvs, tmp_path: Path) -> None:
     """By default a feature that nothing enforces is reported, and the port is plugged."""
     with Vifd(tmp_path / "v", ovs) as vifd:
-        sent = document(2, port__security_groups=[GROUP])
+        sent = document(2, port__qos_policy=LIMIT)
         status, port = vifd.plug(sent)
         assert status == 201, port
         found = {e["feature"]: e for e in vifd.get(f"/v1/ports/{port_id(2)}")["enforcement"]}
         assert (found["port_security"]["level"], found["port_security"]["enforced_by"]) == (
             "dataplane", "ovs",
         )  # fmt: skip
-        assert found["security_groups"]["level"] == "none"
+        assert found["qos.bandwidth_limit.egress"]["level"] == "none"
         shown = Host(vifd, ovs).vifctl("port", "show", port_id(2)).stdout
-        assert "✗ security_groups" in shown
+        assert "✗ qos.bandwidth_limit.egress" in shown
         # what is only reported may change on a plugged port
-        status, port = vifd.plug(document(2, port__qos_policy={"rules": [
-            {"type": "bandwidth_limit", "max_kbps": 1000}]}))  # fmt: skip
+        more = {"type": "dscp_marking", "dscp_mark": 10}
+        changed = {"rules": [*LIMIT["rules"], more]}
+        status, port = vifd.plug(document(2, port__qos_policy=changed))
         assert status == 200, port
         features = [entry["feature"] for entry in port["enforcement"]]
-        assert "qos.bandwidth_limit.egress" in features
+        assert "qos.dscp_marking.egress" in features
         assert vifd.unplug(port_id(2))[0] == 204

@@ -7,7 +7,7 @@ the same: match fields are kept in one canonical order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vifd.openflow import action as act
@@ -65,6 +65,14 @@ def flow(
 
     :param match: field name to value, or to a (value, mask) pair; addresses as text or integers
     """
+    return entry(table, priority, cookie, match, actions, goto)
+
+
+def entry(
+    table: int, priority: int, cookie: int, match: Mapping[str, mt.Value],
+    actions: Sequence[act.Action] = (), goto: int | None = None,
+) -> Flow:  # fmt: skip
+    """The same from a match that is a mapping already."""
     return Flow(
         table=table,
         priority=priority,

@@ -11,7 +11,7 @@ _IPV4, _IPV6, _ARP, _RARP = 0x0800, 0x86DD, 0x0806, 0x8035
 _TAGS = (0x8100, 0x88A8)
 _FIRST, _LATER = 1, 3
 _NOT_FRAGMENTED = 0
-_PORTS = {6: ("tcp", 20), 17: ("udp", 8)}
+_PORTS = {6: ("tcp", 20), 17: ("udp", 8), 132: ("sctp", 12)}
 #: IPv6 headers that another one follows: hop-by-hop, routing, authentication, options.
 _AUTHENTICATION, _FRAGMENT = 51, 44
 _EXTENSIONS = (0, 43, _AUTHENTICATION, 60)
@@ -104,11 +104,28 @@ def _transport(kind: int, rest: bytes, version: int) -> Key:
         name = _PORTS[kind][0]
         return {f"{name}_src": _number(rest[:2]), f"{name}_dst": _number(rest[2:4])}
     if (kind, version) == (1, 4) and len(rest) >= 8:
-        return {"icmpv4_type": rest[0], "icmpv4_code": rest[1]}
+        return {"icmpv4_type": rest[0], "icmpv4_code": rest[1], **_quoted(rest[8:])}
     if (kind, version) != (58, 6) or len(rest) < 8:
         return {}
-    key = {"icmpv6_type": rest[0], "icmpv6_code": rest[1]}
+    key = {"icmpv6_type": rest[0], "icmpv6_code": rest[1], **_quoted(rest[8:])}
     return key | (_discovery(rest) if rest[0] in _OPTIONS and rest[1] == 0 else {})
+
+
+def _quoted(packet: bytes) -> Key:
+    """The packet that an ICMP error is about, by names of its own: tracking reads it, no flow."""
+    if len(packet) >= 28 and packet[0] >> 4 == 4:
+        protocol, src, dst, rest = packet[9], packet[12:16], packet[16:20], packet[20:]
+    elif len(packet) >= 48 and packet[0] >> 4 == 6:
+        protocol, src, dst, rest = packet[6], packet[8:24], packet[24:40], packet[40:]
+    else:
+        return {}
+    ports = (_number(rest[:2]), _number(rest[2:4])) if protocol in (6, 17) else (0, 0)
+    if protocol in (1, 58):
+        ports = (rest[0], rest[1])
+    return {
+        "quoted_proto": protocol, "quoted_src": _number(src), "quoted_dst": _number(dst),
+        "quoted_sport": ports[0], "quoted_dport": ports[1],
+    }  # fmt: skip
 
 
 def _discovery(message: bytes) -> Key:

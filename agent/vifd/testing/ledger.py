@@ -17,6 +17,7 @@ from vifd.engine import verify
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Wiring
 from vifd.plugin import Entry, Host, Item, Outcomes, VifPlugin
+from vifd.plugin.sets import NoSets, Sets
 
 
 @dataclass
@@ -54,15 +55,17 @@ class Ledger:
     :param factory: makes the plugin from a host
     :param records: by port id; hand over those of an earlier ledger to play a restart
     :param patience: seconds that a port may take to be proven
+    :param sets: the shared sets that plugins see
     """
 
     drivers: Drivers
     factory: Callable[[Host], VifPlugin]
     records: dict[str, Record] = field(default_factory=dict)
     patience: float = 10.0
+    sets: Sets = field(default_factory=NoSets)
 
     def __post_init__(self) -> None:
-        self.host = Host(self.drivers, self.entries)
+        self.host = Host(self.drivers, self.entries, sets=self.sets)
         self.plugin = self.factory(self.host)
 
     def entries(self) -> dict[str, Entry]:
@@ -76,8 +79,9 @@ class Ledger:
         """The daemon ends and comes back: a new plugin on the same records, with no memory."""
         openflow = cast(OpenFlow, _Anew(self.drivers.openflow))
         return Ledger(
-            replace(self.drivers, openflow=openflow), self.factory, self.records, self.patience
-        )
+            replace(self.drivers, openflow=openflow), self.factory, self.records, self.patience,
+            self.sets,
+        )  # fmt: skip
 
     # --- the engine's steps ---
 

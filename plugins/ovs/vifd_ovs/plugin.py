@@ -29,7 +29,7 @@ from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
-from vifd_ovs.bridge.policy_match import CAVEAT
+from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of
 from vifd_ovs.bridge.taps import give_back, remove_devices
@@ -69,9 +69,16 @@ class OvsPlugin(BridgePlugin[Settings]):
             vnic_types=("normal",),
             network_types=("local", "flat", "vlan", *OVERLAYS),
             features=frozenset(
-                {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
+                {
+                    "port_security",
+                    "allowed_address_pairs",
+                    "security_groups",
+                    "multiqueue",
+                    "mtu",
+                    "admin_state",
+                }
             ),
-            caveats={"port_security": CAVEAT},
+            caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             in_place=frozenset(CHANGEABLE),
         )
 

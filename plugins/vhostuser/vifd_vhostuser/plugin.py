@@ -16,7 +16,7 @@ from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requireme
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
-from vifd_ovs.bridge.policy_match import CAVEAT
+from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of, observe_rows
 from vifd_vhostuser import options, sockets
@@ -69,6 +69,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             features=frozenset(
                 {
                     "port_security",
+                    "security_groups",
                     "allowed_address_pairs",
                     "multiqueue",
                     "mtu",
@@ -76,7 +77,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "packed_ring",
                 }
             ),
-            caveats={"port_security": CAVEAT},
+            caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             in_place=frozenset(CHANGEABLE),
         )
 

@@ -23,7 +23,7 @@ from vifd.policy.rule import VLAN_TAGS, Rule, Verdict
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.policy_match import expressible, fields
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.tables import DELIVER, HARDWARE, PROTOCOL, SOURCE, SPOOFED, TAGS
+from vifd_ovs.bridge.tables import DELIVER, EGRESS, HARDWARE, PROTOCOL, SOURCE, SPOOFED, TAGS
 
 #: Priorities in PROTOCOL: of the first rule of each part, and one less for each further one.
 _STILL_TAGGED, _REFUSED, _PROBE, _CLAIM, _UNPROVEN, _UNADDRESSED, _ADDRESSED = (
@@ -88,17 +88,24 @@ def port_flows(port: SwitchPort) -> Iterator[Flow]:
         yield _flow(priority, rule, port.cookie, port.ofport)
     for pair in port.allowed:
         yield from _sources(port, pair)
-        yield flow(HARDWARE, 50, port.cookie, goto=DELIVER, in_port=port.ofport, eth_src=pair.mac)
+        yield flow(
+            HARDWARE, 50, port.cookie, goto=_onward(port), in_port=port.ofport, eth_src=pair.mac
+        )
+
+
+def _onward(port: SwitchPort) -> int:
+    """Where a frame goes on that may come from the port; one without groups skips their tables."""
+    return DELIVER if port.groups is None else EGRESS
 
 
 def _sources(port: SwitchPort, pair: Allowed) -> Iterator[Flow]:
     for prefix in pair.ipv4:
         yield flow(
-            SOURCE, 50, port.cookie, goto=DELIVER, in_port=port.ofport, eth_type=IPV4,
+            SOURCE, 50, port.cookie, goto=_onward(port), in_port=port.ofport, eth_type=IPV4,
             eth_src=pair.mac, ipv4_src=prefix,
         )  # fmt: skip
     for prefix in pair.ipv6:
         yield flow(
-            SOURCE, 50, port.cookie, goto=DELIVER, in_port=port.ofport, eth_type=IPV6,
+            SOURCE, 50, port.cookie, goto=_onward(port), in_port=port.ofport, eth_type=IPV6,
             eth_src=pair.mac, ipv6_src=prefix,
         )  # fmt: skip

@@ -18,7 +18,8 @@ from enum import IntEnum
 from vifd.openflow.mark import MARK, OURS, ours
 
 __all__ = [
-    "BRIDGE", "EXACT", "MARK", "OTHERS", "OURS", "Kind", "describe", "network", "ours", "port",
+    "BRIDGE", "EXACT", "MARK", "OTHERS", "OURS", "Kind", "describe", "group", "network", "ours",
+    "port",
 ]  # fmt: skip
 
 #: Cookies and masks that together stand for everything that is not: one for each bit of the mark.
@@ -33,6 +34,7 @@ class Kind(IntEnum):
     PORT = 1  #: number is the ofport
     NETWORK = 2  #: number is the local VLAN id
     BRIDGE = 3  #: number is 0
+    GROUP = 4  #: number is the security group's, made of its id
 
 
 def _cookie(kind: Kind, generation: int, number: int) -> int:
@@ -47,6 +49,16 @@ def port(generation: int, ofport: int) -> int:
 def network(tag: int) -> int:
     """The cookie of a network's flows on this bridge."""
     return _cookie(Kind.NETWORK, 0, tag)
+
+
+def group(number: int) -> int:
+    """The cookie of a security group's rules on this bridge."""
+    return _cookie(Kind.GROUP, 0, number)
+
+
+def group_number(cookie: int) -> int | None:
+    """The number in the cookie of a security group; ``None`` for any other cookie."""
+    return cookie & 0xFFFF_FFFF if cookie >> 48 == MARK << 8 | Kind.GROUP else None
 
 
 #: The cookie of flows that belong to no port and no network.
@@ -67,4 +79,6 @@ def describe(cookie: int) -> str:
         return f"port {number} of generation {cookie >> 32 & 0xFFFF:#06x}"
     if kind == Kind.NETWORK:
         return f"network with local VLAN {number}"
+    if kind == Kind.GROUP:
+        return f"security group with number {number:#010x}"
     return "bridge" if kind == Kind.BRIDGE else f"unknown cookie {cookie:#x} of ours"

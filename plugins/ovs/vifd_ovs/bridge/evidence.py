@@ -14,12 +14,12 @@ from vifd.openflow.reading import Reading
 from vifd.plugin import packing
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
-from vifd_ovs.bridge.flows import ADMIT, port_flows
+from vifd_ovs.bridge.flows import ADMIT
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.tables import CLASSIFY
-from vifd_ovs.bridge.target import by_cookie, difference, touched
+from vifd_ovs.bridge.target import Difference, by_cookie, difference, touched
 from vifd_ovs.bridge.wiring import OvsWiring
 
 #: So many differing flows are written out in full.
@@ -127,6 +127,8 @@ class FlowReader:
         self._cookies = touched(ports.values())[0]
         self._read: Reading | VifError | None = None
         self._shared: dict[int, Evidence] = {}
+        self._groups = sorted({g for p in ports.values() if p.judged for g in p.groups or ()})
+        self._unlike: dict[str, tuple[int, Difference]] | None = None
         #: ids of the ports that were found open
         self.passing: set[str] = set()
 
@@ -141,12 +143,25 @@ class FlowReader:
         return [
             *self._fragments(port),
             self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge),
-            _compare("flows.port", port.cookie, have, port_flows(port)),
+            _compare("flows.port", port.cookie, have, self._target.port(port)),
             self._once(
                 cookies.network(port.tag), "flows.network",
                 lambda: self._target.network(port.tag),
             ),
+            *self._rules(port),
         ]  # fmt: skip
+
+    def _rules(self, port: SwitchPort) -> list[Evidence]:
+        """The rules of the port's security groups; those of all ports are read once."""
+        if not port.judged:
+            return []
+        if self._unlike is None:
+            self._unlike = self._switch.unlike(self._groups, anew=not self._interim)
+        mine = [self._unlike[group] for group in port.groups or ()]
+        have = sum(count for count, _ in mine)
+        add = [flow for _, todo in mine for flow in todo.add]
+        delete = [flow for _, todo in mine for flow in todo.delete]
+        return [_compared("flows.groups", have, have + len(add) - len(delete), add, delete)]
 
     def _fragments(self, port: SwitchPort) -> list[Evidence]:
         """How the bridge shows fragments, where it matters; read with the flows."""
@@ -177,12 +192,18 @@ class FlowReader:
 
 def _compare(name: str, cookie: int, have: Sequence[Flow], wanted: Sequence[Flow]) -> Evidence:
     todo = difference(by_cookie(have), by_cookie(wanted), [cookie])
-    if not todo:
-        return Evidence(name, have=len(have), wanted=len(wanted), source="openflow")
+    return _compared(name, len(have), len(wanted), todo.add, todo.delete)
+
+
+def _compared(
+    name: str, have: int, wanted: int, missing: list[Flow], unwanted: list[Flow]
+) -> Evidence:
+    if not missing and not unwanted:
+        return Evidence(name, have=have, wanted=wanted, source="openflow")
     return Evidence(
         name,
-        have={"flows": len(have), "not wanted": _texts(todo.delete)},
-        wanted={"flows": len(wanted), "missing": _texts(todo.add)},
+        have={"flows": have, "not wanted": _texts(unwanted)},
+        wanted={"flows": wanted, "missing": _texts(missing)},
         ok=False,
         source="openflow",
     )

@@ -6,7 +6,7 @@ grow stale, and a closed port receives nothing even while it stands on the switc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,13 +14,20 @@ from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
-from vifd_ovs.bridge import antispoof, cookies, tunnelflows
+from vifd_ovs.bridge import admission, antispoof, cookies, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
-from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, LEAST, PROTOCOL, TAGS, TUNNELS
-
-#: The register that holds the local VLAN id from CLASSIFY on.
-NETWORK_REGISTER = "reg6"
+from vifd_ovs.bridge.tables import (
+    CLASSIFY,
+    DELIVER,
+    INGRESS,
+    LEAST,
+    NETWORK_REGISTER,
+    PORT_REGISTER,
+    PROTOCOL,
+    TAGS,
+    TUNNELS,
+)
 
 ADMIT, PRIORITY_TAGGED, GUARD, MISS = 100, 95, LEAST, 0  #: priorities in CLASSIFY
 SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
@@ -29,6 +36,9 @@ SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
 OUTPUTS_PER_FLOW = 4000
 #: Open vSwitch gives a packet up at a table lookup after 64 KiB of datapath actions, 8 bytes each.
 MOST_MEMBERS = 8000
+#: What a member with security groups costs in both: two actions of 16 bytes, and the datapath's for
+#: tracking (ct, recirc). The switch looks a packet up 4096 times at most, too.
+JUDGED_COST = 6
 
 _MULTICAST_BIT = "01:00:00:00:00:00/01:00:00:00:00:00"
 
@@ -69,7 +79,7 @@ def bridge_flows(
     :param uplinks: ofports of our patch ports: of their traffic only known networks come in
     :param tunnels: the same of our tunnel ports
     """
-    flows = list(antispoof.common_flows())
+    flows = [*antispoof.common_flows(), *admission.common_flows()]
     flows += [flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=n) for n in uplinks]
     flows += tunnelflows.bridge_flows(tunnels)
     if ours:
@@ -100,6 +110,8 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
 
 def _admit(port: SwitchPort) -> Iterator[Flow]:
     network = act.set_field(NETWORK_REGISTER, port.tag)
+    if port.groups is not None:
+        network += act.set_field(PORT_REGISTER, port.ofport)
     judged = PROTOCOL if port.secured else TAGS
     yield flow(
         CLASSIFY, ADMIT, port.cookie, [network], goto=judged, in_port=port.ofport,
@@ -112,6 +124,11 @@ def _admit(port: SwitchPort) -> Iterator[Flow]:
 
 
 def _own(port: SwitchPort) -> Flow:
+    if port.groups is not None:
+        return flow(
+            DELIVER, OWN, port.cookie, [act.set_field(PORT_REGISTER, port.ofport)], INGRESS,
+            **{NETWORK_REGISTER: port.tag}, eth_dst=port.mac,
+        )  # fmt: skip
     return flow(
         DELIVER, OWN, port.cookie, [act.output(port.ofport)],
         **{NETWORK_REGISTER: port.tag}, eth_dst=port.mac,
@@ -130,8 +147,11 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     present = sorted((m for m in members if m.receives), key=lambda m: m.ofport)
     if not present:
         return []
-    if len(present) > MOST_MEMBERS:
+    judged = {m.ofport for m in present if m.groups is not None}
+    if len(present) + (JUDGED_COST - 1) * len(judged) > MOST_MEMBERS:
         problem = f"{len(present)} open ports on one network, {MOST_MEMBERS} is the most"
+        if judged:
+            problem += f", and each of {len(judged)} with security groups counts {JUDGED_COST}-fold"
         raise BackendError(facts={"backend": "Open vSwitch", "problem": problem})
     uplink = to_uplink(network)
     others = network.neighbours.without({m.ofport for m in present})
@@ -141,9 +161,9 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     flows = _from_uplink(network)
     for mac, holders in sorted(shared_macs(present).items()):
         # who uses it now may be on another host, or in another program
-        flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, eth_dst=mac)
-    flows += _deliver(network, MULTICAST, everyone, uplink, eth_dst=_MULTICAST_BIT)
-    flows += _deliver(network, UNKNOWN, unsecured, uplink)
+        flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, judged, eth_dst=mac)
+    flows += _deliver(network, MULTICAST, everyone, uplink, judged, eth_dst=_MULTICAST_BIT)
+    flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
     return flows
 
 
@@ -187,19 +207,41 @@ def shared_macs(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
 
 
 def _deliver(
-    network: Network, priority: int, ports: Sequence[int], tail: bytes, **match: str
-) -> list[Flow]:
-    """One flow with all outputs, or a chain of flows where they exceed an OpenFlow message."""
-    chunks = [ports[i : i + OUTPUTS_PER_FLOW] for i in range(0, len(ports), OUTPUTS_PER_FLOW)]
-    chunks = chunks or [()]
+    network: Network, priority: int, ports: Sequence[int], tail: bytes, judged: Container[int],
+    **match: str,
+) -> list[Flow]:  # fmt: skip
+    """One flow with all outputs, or a chain of flows where they exceed an OpenFlow message. A port
+    with security groups is given the frame by its rules.
+    """
+    chunks = [*_chunks(ports, judged)]
     last = len(chunks) - 1
     beyond = TUNNELS if network.beyond else None
     return [
         flow(
             DELIVER + i, priority, cookies.network(network.tag),
-            [*map(act.output, chunk), *([tail] if i == last else [])],
+            [*(_given(n, judged) for n in chunk), *([tail] if i == last else [])],
             goto=beyond if i == last else DELIVER + i + 1,
             **{NETWORK_REGISTER: network.tag}, **match,
         )
         for i, chunk in enumerate(chunks)
     ]  # fmt: skip
+
+
+def _given(number: int, judged: Container[int]) -> bytes:
+    if number in judged:
+        return b"".join(admission.receive(number))
+    return act.output(number)
+
+
+def _chunks(ports: Sequence[int], judged: Container[int]) -> Iterator[list[int]]:
+    """The ports in as many flows as it takes, those without rules first."""
+    chunk: list[int] = []
+    room = OUTPUTS_PER_FLOW
+    for number in sorted(ports, key=lambda n: n in judged):
+        cost = 2 if number in judged else 1
+        if room < cost:
+            yield chunk
+            chunk, room = [], OUTPUTS_PER_FLOW
+        chunk.append(number)
+        room -= cost
+    yield chunk

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from vifd.drivers import PortRow
 from vifd.errors import BackendUnavailable
+from vifd.model.members import groups_of
 from vifd.plugin import Entry, Host
 from vifd.plugin.marked import Key, Kind, Marked, Wanted, is_id
-from vifd_ovs.bridge import cookies, marks, overlay, tenancy, wiring
+from vifd_ovs.bridge import cookies, marks, overlay, rules, tenancy, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.overlay import OVERLAYS, port_name
 from vifd_ovs.bridge.rows import bridges_of
@@ -113,6 +114,9 @@ class Inventory:
             names = wiring.read_if(entry.wiring)
             if names is not None:
                 found |= self._of_port(port_id, entry.wiring.device, names)
+                groups = groups_of(entry.attachment) or ()
+                rules_ = (cookies.group(rules.digest(group)) for group in groups)
+                found |= {_flows_key(names.bridge, cookie): Wanted() for cookie in rules_}
         return found
 
     def _of_port(self, port_id: str, device: str, w: wiring.OvsWiring) -> dict[Key, Wanted]:

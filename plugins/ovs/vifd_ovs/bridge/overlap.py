@@ -12,8 +12,8 @@ from vifd.openflow import match
 from vifd.openflow.field import TAGGED, UNTAGGED, Value
 from vifd.openflow.flow import Flow
 from vifd_ovs.bridge import tables
-from vifd_ovs.bridge.flows import NETWORK_REGISTER
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.tables import NETWORK_REGISTER
 
 _MASK = 0xFFFF_FFFF
 
@@ -41,7 +41,7 @@ def reached(flow: Flow) -> bool:
     """Whether our flows lead there, or stand there below it."""
     if flow.table == tables.CLASSIFY:
         return flow.priority >= tables.LEAST
-    return flow.table in tables.NAMES or flow.table > tables.DELIVER
+    return tables.known(flow.table)
 
 
 def _from_port(flow: Flow, fields: Mapping[str, Value], port: SwitchPort) -> bool:

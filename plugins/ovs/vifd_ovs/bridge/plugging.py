@@ -26,7 +26,7 @@ from vifd_ovs.bridge.marks import kind
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ownership import Ends
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
-from vifd_ovs.bridge.removal import remove_row
+from vifd_ovs.bridge.removal import forget_connections, remove_row
 from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 
@@ -148,6 +148,9 @@ class Ground:
                     back = partial(announce_back, self.drivers.openflow, name, _port(work))
                     work.item.undo.push("announcement", back)
                 work.item.undo.push("flows", partial(switch.apply, before))
+            # of a port that had the number before its unplug was cut short
+            fresh = [w for w in works if w.item.wiring is None and not w.names.adopted]
+            self.batch.together("flows", partial(forget_connections, self.drivers), fresh)
             self.batch.together("flows", step, works)
             alive = [w for w in works if w.id not in self.batch.failed]
             unlike = switch.prove([_port(w) for w in alive])

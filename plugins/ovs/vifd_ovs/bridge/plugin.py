@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence, Wiring
-from vifd.model.sets import SetKind
 from vifd.openflow.monitor import Update
 from vifd.plugin import (
     REPORTED,
@@ -190,19 +189,24 @@ class BridgePlugin(VifPlugin, Generic[S]):
             self._switches[bridge].sync()
 
     def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
-        """One bundle for each bridge that a network concerned is on."""
-        networks = {c.key.id for c in changes if c.key.kind is SetKind.FORWARDING}
-        changed: set[str] = set()
-        for bridge in self._with_networks(networks):
-            changed |= self._switch(bridge).refresh(networks)
-        return changed
+        """The rules of security groups and who is behind tunnels, by the difference, in one bundle
+        for each bridge that ports of this plugin are on."""
+        keys = {change.key for change in changes}
+        ports = {port_id for change in changes for port_id in change.local}
+        concerned: set[str] = set()
+        for bridge in self._bridges_with_ports():
+            concerned |= self._switch(bridge).refresh(keys, ports)
+        entries = self.host.ledger()
+        own = (i for i in concerned if i in entries)
+        return {i for i in own if entries[i].wiring.plugin == self.plugin_name}
 
-    def _with_networks(self, networks: Collection[str]) -> set[str]:
-        """The bridges that ports of these networks are on."""
-        if not networks:
-            return set()
-        all_ = (wiring.read_if(entry.wiring) for entry in self.host.ledger().values())
-        return {n.bridge for n in all_ if n and n.network_id in networks and n.plugged}
+    def _bridges_with_ports(self) -> set[str]:
+        """The bridges that ports of this plugin are on; known once it served any."""
+        if self._switches:
+            return {*self._switches}
+        entries = self.host.ledger().values()
+        mine = (wiring.read_if(e.wiring) for e in entries if e.wiring.plugin == self.plugin_name)
+        return {names.bridge for names in mine if names is not None and names.plugged}
 
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""

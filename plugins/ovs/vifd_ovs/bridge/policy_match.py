@@ -10,6 +10,10 @@ CAVEAT = (
     "IGMP queries to one multicast group look like reports and pass, and the link-layer address in "
     "a router solicitation is not seen: OpenFlow has no fields for them"
 )
+#: The same of security groups.
+PORTS_CAVEAT = (
+    "rules for ports of DCCP and UDP-Lite let nothing pass: OpenFlow has no fields for their ports"
+)
 #: ``ip_frag``: bit 0 says that it is a fragment, bit 1 that it is not the first one.
 _FRAGMENTS: dict[Fragment, Value] = {
     Fragment.WHOLE: 0, Fragment.FIRST: 1, Fragment.LATER: 3, Fragment.SOME: (1, 1),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from vifd.model import Attachment
+from vifd.model.members import groups_of
 from vifd.policy.addresses import Allowed, allowed
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.wiring import OvsWiring
@@ -28,6 +29,7 @@ class SwitchPort:
     :param secured: whether the anti-spoofing rules apply
     :param allowed: the addresses it may use, its own MAC first
     :param network: the id of its network
+    :param groups: the security groups that are enforced; ``None``: none are
     """
 
     id: str
@@ -42,6 +44,7 @@ class SwitchPort:
     gate: Gate
     port_tag: int | None = None
     network: str = ""
+    groups: tuple[str, ...] | None = None
 
     @property
     def cookie(self) -> int:
@@ -50,6 +53,11 @@ class SwitchPort:
     @property
     def is_open(self) -> bool:
         return self.gate is Gate.OPEN
+
+    @property
+    def judged(self) -> bool:
+        """Whether the rules of its security groups are there."""
+        return self.groups is not None and self.gate is not Gate.GUARDED
 
     @property
     def receives(self) -> bool:
@@ -73,4 +81,5 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         gate=Gate.OPEN if passes else Gate.CLOSED,
         port_tag=wiring.port_tag,
         network=wiring.network_id,
+        groups=groups_of(attachment),
     )

@@ -42,6 +42,7 @@ class End(StrEnum):
     NETWORK = "delivered within its network"
     REFUSED = "refused as spoofed"
     CLOSED = "dropped at the closed port"
+    RULES = "refused by the security groups"
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,9 @@ def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
         return f"the switch gave up: {trace.failure}"
     if not hops:
         return f"it never met a flow of bridge {bridge}"
-    return _end(hops[-1], port)
+    # what receivers with security groups do with it comes behind
+    delivered = [hop for hop in hops if tables.DELIVER <= hop.table <= tables.DELIVER_LAST]
+    return _end((delivered or hops)[-1], port)
 
 
 def foreign_text(hop: Hop) -> str:
@@ -183,5 +186,7 @@ def _end(last: Hop, port: SwitchPort) -> str:
         return End.REFUSED
     if last.cookie == cookies.network(port.tag) and last.table >= tables.DELIVER:
         return End.NETWORK
+    if last.cookie == cookies.BRIDGE and last.table == tables.EGRESS_VERDICT:
+        return End.RULES
     where = tables.name(last.table)
     return f"it ended in table {where}, in a flow of {cookies.describe(last.cookie)}"

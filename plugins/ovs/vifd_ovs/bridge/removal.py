@@ -57,7 +57,19 @@ def unplug(
     batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen, ends))
     batch.together("device", rest)
     batch.together("flows", lambda chosen: flows(chosen, gate=None))
+    batch.together("connections", lambda chosen: forget_connections(drivers, chosen))
     return batch.left_over()
+
+
+def forget_connections(drivers: Drivers, works: Sequence[Work]) -> None:
+    """Forget the connections in the zones of ports, which have the ports' numbers: the next port
+    with that number knows nothing of them."""
+    zones: dict[str, list[int]] = {}
+    for work in works:
+        if drivers.ovsdb.bridge(work.names.bridge) is not None:
+            zones.setdefault(work.names.bridge, []).append(work.names.ofport)
+    for bridge, numbers in zones.items():
+        drivers.openflow.flush_zones(bridge, numbers)
 
 
 def _guarded(work: Work, gate: Gate | None) -> SwitchPort | None:

@@ -17,10 +17,10 @@ from vifd.openflow import match
 from vifd.openflow.flow import Flow
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.flows import ADMIT, NETWORK_REGISTER, OWN, SHARED
+from vifd_ovs.bridge.flows import ADMIT, OWN, SHARED
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ports import Gate, SwitchPort
-from vifd_ovs.bridge.tables import CLASSIFY, DELIVER
+from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, NETWORK_REGISTER
 from vifd_ovs.bridge.target import Entries
 
 Segment = tuple[str, str | None, int | None]

@@ -16,21 +16,26 @@ from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
-from vifd.model.sets import Forwarding
+from vifd.model.sets import Forwarding, SetKey, SetKind
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host
+from vifd.policy.groups import Packet, Passes
+from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, marks, tenancy, tunnels, wiring
+from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.rulesets import NOTHING, Made, Rulesets
 from vifd_ovs.bridge.straying import Straying
 from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
 
 LOG = logging.getLogger(__name__)
 
+_NEVER: Entries = {}
 #: How often a change is tried anew when the switch restarts in the middle of it.
 _ATTEMPTS = 3
 #: How many removed ports are remembered before the ledger is asked whether it forgot them too.
@@ -65,6 +70,11 @@ class Switch:
         self._ports = Roster()
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
+        self._rules = Rulesets(host)
+        #: by port: what its groups came to when its flows were made
+        self._policies: dict[str, Policy | None] = {}
+        #: by cookie: the rules that were read back as they shall be, and when
+        self._proven: dict[int, tuple[int, Entries]] = {}
         self._strays = Straying(bridge, host)
         self._seen: int | None = None
         self._loaded = False
@@ -96,6 +106,7 @@ class Switch:
             before = {port_id: self._ports.get(port_id) for port_id in changes}
             former = self._strays.known(changes)
             self._remember(changes)
+            self._rules.members.update(changes)
             try:
                 self._converge([*before.values(), *former, *changes.values()], set(reread))
             except Exception:
@@ -105,6 +116,30 @@ class Switch:
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
 
+    def refresh(self, changes: Collection[SetKey], port_ids: Iterable[str]) -> set[str]:
+        """Bring what shared sets made here to what they are now, in one bundle, at a cost in
+        proportion to the change.
+
+        :param changes: the sets that changed
+        :param port_ids: ports of the host whose membership in groups may have changed
+        :returns: the ports of the bridge that are concerned
+        :raises BackendError: nothing was changed
+        """
+        with self._lock:
+            self._load()
+            networks = {key.id for key in changes if key.kind is SetKind.FORWARDING}
+            changed = {*changes, *self._rules.members.update(port_ids)}
+            present = self._ports.values()
+            groups = self._rules.naming(changed, _groups(p for p in present if p.judged))
+            beyond = [p for p in present if p.network in networks]
+            judged = [p for p in present if p.judged and not groups.isdisjoint(p.groups or ())]
+            anew = [p for p in judged if self._rules.policy(p) != self._policies.get(p.id)]
+            if not (beyond or judged):
+                return set()
+            sent = self._converge([*beyond, *anew], set(), groups)
+            # the rules may have been brought here by another plugin's call, for its ports as well
+            return {p.id for p in (*judged, *(beyond if sent else ()))}
+
     def retag(self, tags: Mapping[str, int | None]) -> None:
         """Bring ports of this bridge to another VLAN; one that is gone is no error."""
         ovsdb = self._drivers.ovsdb
@@ -112,18 +147,6 @@ class Switch:
         specs = [PortSpec(row.name, tag=tags[row.name], type=row.type) for row in rows]
         if specs:
             ovsdb.ensure_ports(self.bridge, specs)
-
-    def refresh(self, networks: Collection[str]) -> set[str]:
-        """Bring what these networks made of shared sets to what they are now, in one bundle.
-
-        :param networks: their ids
-        :returns: the ids of the ports whose network changed
-        """
-        with self._lock:
-            self._load()
-            ports = [p for p in self._ports.values() if p.network in networks]
-            changed = bool(ports) and self._converge(ports, set())
-            return {p.id for p in ports} if changed else set()
 
     def settle(self) -> None:
         """Wait until packets go by the flows that were sent; a switch that cannot tell is not
@@ -159,6 +182,7 @@ class Switch:
             strayed = self._strays.drop(asked)
             everyone = self._ports.changed(self._strays.beside(self._ports))
             alive, tags = touched(everyone.values())
+            alive |= {self._rules.cookie(g) for g in _groups(everyone.values())}
             gone = sorted(asked - (alive if tags else set()))
             if gone:
                 self._sent += 1
@@ -192,6 +216,45 @@ class Switch:
             self._load()
             others = (p for p in self._ports.members(port.tag) if p.is_open)
             return next((p for p in others if p.id != port.id), None)
+
+    # --- security groups ---
+
+    def unlike(self, groups: Iterable[str], *, anew: bool) -> dict[str, tuple[int, Difference]]:
+        """Read the rules of security groups back: how many flows there are of each, and where they
+        are not as they shall be.
+
+        :param anew: also those that were read back as they shall be, and not touched since
+        """
+        with self._lock:
+            generation = self._drivers.openflow.generation(self.bridge)
+            wanted = {self._rules.cookie(g): self._rules.entries(g) for g in groups}
+            names = {self._rules.cookie(g): g for g in groups}
+        found: dict[str, tuple[int, Difference]] = {}
+        for cookie, entries in wanted.items():
+            if not anew and self._stands(cookie, generation, entries):
+                found[names[cookie]] = (len(entries), Difference([], []))
+        stale = [cookie for cookie in wanted if names[cookie] not in found]
+        for cookie, flows in self.installed(stale).flows.items():
+            have = by_cookie(flows).get(cookie, {})
+            todo = difference({cookie: have}, {cookie: wanted[cookie]}, [cookie])
+            found[names[cookie]] = (len(flows), todo)
+            if not todo:
+                self._proven[cookie] = (generation, wanted[cookie])
+        return found
+
+    def _stands(self, cookie: int, generation: int, entries: Entries) -> bool:
+        proven = self._proven.get(cookie)
+        return proven is not None and proven[0] == generation and proven[1] is entries
+
+    def judge(self, port: SwitchPort, packet: Packet) -> Passes | None:
+        """Which rule lets the first packet of a connection of a port pass, if any does."""
+        with self._lock:
+            return self._rules.judge(port, packet)
+
+    def lacking(self, port: SwitchPort, direction: Direction) -> list[SetKey]:
+        """The sets without which a direction of a port is closed."""
+        with self._lock:
+            return self._rules.missing(port, direction)
 
     # --- reading back ---
 
@@ -231,14 +294,19 @@ class Switch:
         state = self._state()
         installed = self.installed(touched(ports)[0] if ports else ())
         self._proof = _Proof(state, installed)
+        rules = self.unlike(sorted(_groups(ports)), anew=False)
         for port in ports:
             have = by_cookie(installed.flows[port.cookie])
-            todo = difference(have, by_cookie(port_flows(port)), [port.cookie])
-            if todo:
-                failed[port.id] = self._unlike(todo)
+            with self._lock:
+                wanted = (*port_flows(port), *self._rules.port_flows(port))
+            todo = difference(have, by_cookie(wanted), [port.cookie])
+            own = [rules[g][1] for g in (port.groups or ()) if port.judged]
+            bad = next(filter(None, (todo, *own)), None)
+            if bad is not None:
+                failed[port.id] = self._not_as_sent(bad)
         return failed
 
-    def _unlike(self, difference: Difference) -> BackendError:
+    def _not_as_sent(self, difference: Difference) -> BackendError:
         return BackendError(
             facts={
                 "backend": f"bridge {self.bridge}",
@@ -301,7 +369,7 @@ class Switch:
         shared = ports.port_tags()
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
-        return Target(ports, ours, uplinks, beside, *self._overlay(ports))
+        return Target(ports, ours, uplinks, beside, *self._overlay(ports), self._rules)
 
     def _overlay(
         self, ports: Roster
@@ -318,8 +386,13 @@ class Switch:
         there = {kind: row.ofport for kind, row in rows.items() if (row.ofport or 0) > 0}
         return {k: n for k, n in there.items() if n is not None}, tuple(own), found
 
-    def _converge(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> bool:
-        """Compare and change; again from the start when the connection broke in between."""
+    def _converge(
+        self, ports: Iterable[SwitchPort | None], reread: set[str], groups: Collection[str] = ()
+    ) -> bool:
+        """Compare and change; again from the start when the connection broke in between.
+
+        :param groups: security groups whose rules changed, besides those of the ports
+        """
         ports = list(ports)
         changed = False
         tenancy.claim(self._drivers.ovsdb, self.bridge, self._identity)
@@ -328,9 +401,9 @@ class Switch:
             whole, careful = generation != self._seen, self._careful()
             try:
                 if whole and careful:
-                    changed |= self._change_with_care(ports)
+                    changed |= self._change_with_care(ports, groups)
                 else:
-                    changed |= self._change(ports, reread, whole=whole)
+                    changed |= self._change(ports, reread, groups, whole=whole)
             except BackendUnavailable:
                 self._seen = None
                 if attempt == _ATTEMPTS - 1 or not self._drivers.ovsdb.connected():
@@ -344,17 +417,20 @@ class Switch:
             facts={"backend": f"bridge {self.bridge}", "problem": "it restarts again and again"}
         )
 
-    def _change_with_care(self, ports: list[SwitchPort | None]) -> bool:
+    def _change_with_care(self, ports: list[SwitchPort | None], groups: Collection[str]) -> bool:
         """Change the flows of these ports, of their networks and of the bridge, as they are on the
         switch; those of others stay, whatever they are."""
         present = [p for p in ports if p is not None]
-        if not present:
+        if not present and not groups:
             return False
         self._look()
-        self._installed = {}
-        return self._change(ports, {p.id for p in present}, whole=False)
+        self._installed = self._read({self._rules.cookie(g) for g in groups})
+        return self._change(ports, {p.id for p in present}, groups, whole=False)
 
-    def _change(self, ports: list[SwitchPort | None], reread: set[str], *, whole: bool) -> bool:
+    def _change(
+        self, ports: list[SwitchPort | None], reread: set[str], groups: Collection[str], *,
+        whole: bool,
+    ) -> bool:  # fmt: skip
         """One comparison and one bundle."""
         if whole or reread:
             self._show_fragments()
@@ -363,29 +439,63 @@ class Switch:
             self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
             self._strays.find(self._installed, self._ports, generation)
             target = self._target(self._ports)
-            wanted = by_cookie(target.all(self._ports))
+            wanted = by_cookie(target.all(self._ports)) | target.groups()
             wanted |= self._strays.flows()
             scope = self._installed.keys() | wanted.keys()
+            deltas: Mapping[int, Made] = {}
         else:
             target = self._target(self._ports)
             scope, tags = touched(ports)
-            for cookie, have in self.installed(self._doubtful(ports, reread)).flows.items():
+            doubtful = self._doubtful(ports, reread)
+            for cookie in doubtful:
                 self._installed.pop(cookie, None)
-                self._installed |= by_cookie(have)
+            self._installed |= self._read(doubtful)
             known = {p.id for p in ports if p is not None and p.id in self._ports}
-            wanted = by_cookie(target.of(known, tags))
-        todo = difference(self._installed, wanted, scope)
+            wanted = by_cookie(target.of(known, tags)) if ports else {}
+            deltas = self._deltas({*groups, *_groups(ports)})
+            wanted |= {cookie: made.entries for cookie, made in deltas.items()}
+            scope = scope | deltas.keys() if ports else {*deltas}
+        todo = self._difference(wanted, scope, deltas)
         if todo:
             LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
                       len(todo.delete))  # fmt: skip
             self._sent += 1
             self._drivers.openflow.apply(self.bridge, add=todo.add, delete=todo.delete)
         for cookie in scope:
-            if cookie in wanted:
+            if wanted.get(cookie):
                 self._installed[cookie] = wanted[cookie]
             else:
                 self._installed.pop(cookie, None)
+        self._note_policies(self._ports.values() if whole else ports)
         return bool(todo)
+
+    def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
+        for port in ports:
+            if port is not None and port.groups is not None:
+                self._policies[port.id] = self._rules.policy(port)
+
+    def _read(self, cookies_: Collection[int]) -> dict[int, Entries]:
+        return by_cookie(f for flows in self.installed(cookies_).flows.values() for f in flows)
+
+    def _deltas(self, groups: Collection[str]) -> dict[int, Made]:
+        """The rules of groups as they shall be: nothing of one that no port has any more."""
+        used = _groups(p for p in self._ports.values() if p.judged)
+        return {
+            self._rules.cookie(g): (self._rules.made(g) if g in used else None) or NOTHING
+            for g in groups
+        }
+
+    def _difference(
+        self, wanted: Mapping[int, Entries], scope: Collection[int], deltas: Mapping[int, Made]
+    ) -> Difference:
+        """What must change; of rules that differ by a known change from those that are there, the
+        others are not looked at."""
+        quick = {c for c, made in deltas.items() if made.base is self._installed.get(c, _NEVER)}
+        todo = difference(self._installed, wanted, [c for c in scope if c not in quick])
+        for cookie in quick:
+            todo.add.extend(deltas[cookie].added)
+            todo.delete.extend(deltas[cookie].removed)
+        return todo
 
     def _show_fragments(self) -> None:
         """Have first fragments show what they hold: without that they pass by no rule that reads a
@@ -396,9 +506,15 @@ class Switch:
             openflow.set_fragments(self.bridge, WHOLE_HEADERS)
             LOG.info("bridge %s: first fragments are shown with their ports", self.bridge)
 
-    @staticmethod
-    def _doubtful(ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
-        return touched(p for p in ports if p is not None and p.id in reread)[0] if reread else set()
+    def _doubtful(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
+        doubtful = [p for p in ports if p is not None and p.id in reread]
+        rules = {self._rules.cookie(g) for g in _groups(doubtful)}
+        return touched(doubtful)[0] | rules if doubtful else set()
+
+
+def _groups(ports: Iterable[SwitchPort | None]) -> set[str]:
+    """The security groups of some ports."""
+    return {group for port in ports if port is not None for group in port.groups or ()}
 
 
 def _less(after: SwitchPort | None, before: SwitchPort | None) -> bool:

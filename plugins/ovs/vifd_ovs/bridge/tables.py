@@ -24,8 +24,39 @@ ANSWER = 200
 SOLICITED = 201
 #: Which tunnel endpoints a frame goes to; long lists of them go on in the tables behind it.
 TUNNELS = 210
+#: What a port with security groups may send: what passes without a connection, the rest tracked.
+EGRESS = 150
+#: The verdict of rules without state.
+EGRESS_STATELESS = 151
+#: The same once the connection is known.
+EGRESS_TRACKED = 152
+#: What becomes of it.
+EGRESS_VERDICT = 154
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
+#: The last one for long lists.
+DELIVER_LAST = 168
+#: What a port with security groups may receive, in the same steps as what it may send.
+INGRESS = 170
+INGRESS_STATELESS = 171
+INGRESS_TRACKED = 172
+INGRESS_VERDICT = 174
+#: A subroutine: the groups of the port in :data:`PORT_REGISTER`.
+POLICY = 180
+#: A subroutine: whether a rule of the group in :data:`GROUP_REGISTER` lets the packet pass.
+RULES = 182
+
+#: The register that holds the local VLAN id from CLASSIFY on.
+NETWORK_REGISTER = "reg6"
+#: The port whose rules are judged: the one that sends, from DELIVER on the one that receives. It is
+#: the zone of its connections as well.
+PORT_REGISTER = "reg4"
+#: Whether the rules for what the port sends or those for what it receives are judged.
+DIRECTION_REGISTER = "reg5"
+#: The group whose rules are judged, with the direction in the lowest bit.
+GROUP_REGISTER = "reg3"
+#: 1 once a rule let the packet pass.
+VERDICT_REGISTER = "reg2"
 
 #: The priority of our lowest flow in CLASSIFY that belongs to a port.
 LEAST = 90
@@ -37,21 +68,37 @@ NAMES = {
     SOURCE: "source",
     HARDWARE: "hardware",
     SPOOFED: "spoofed",
+    EGRESS: "egress",
+    EGRESS_STATELESS: "egress, stateless",
+    EGRESS_TRACKED: "egress, tracked",
+    EGRESS_VERDICT: "egress, verdict",
     DELIVER: "deliver",
     ANSWER: "answer",
     SOLICITED: "solicited",
     TUNNELS: "tunnels",
+    INGRESS: "ingress",
+    INGRESS_STATELESS: "ingress, stateless",
+    INGRESS_TRACKED: "ingress, tracked",
+    INGRESS_VERDICT: "ingress, verdict",
+    POLICY: "policy",
+    RULES: "rules",
 }
 
 
 def concerns(table: int, priority: int) -> bool:
     """Whether a flow of others there may stand between a port's frames and our flows."""
-    return table in NAMES and (table != CLASSIFY or priority >= LEAST)
+    return known(table) and (table != CLASSIFY or priority >= LEAST)
+
+
+def known(table: int) -> bool:
+    """Whether the table is one of ours."""
+    return table in NAMES or DELIVER < table <= DELIVER_LAST or table > TUNNELS
 
 
 def name(table: int) -> str:
     """A table for a reader, e.g. ``160 (deliver)``."""
     if table in NAMES:
         return f"{table} ({NAMES[table]})"
-    before = TUNNELS if table > TUNNELS else DELIVER
-    return f"{table} ({NAMES[before]}, continued)" if table > before else f"{table} (not ours)"
+    if not known(table):
+        return f"{table} (not ours)"
+    return f"{table} ({NAMES[TUNNELS if table > TUNNELS else DELIVER]}, continued)"

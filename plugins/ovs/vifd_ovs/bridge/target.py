@@ -5,19 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from vifd.model.sets import Forwarding
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import cookies, flows, tunnelflows
+from vifd_ovs.bridge import admission, cookies, flows, tunnelflows
+from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.rules import digest
 from vifd_ovs.bridge.tunnelflows import Overlaid
 
 #: The flows of one cookie, by what makes them the same entry of the switch.
 Entries = dict[tuple[int, int, bytes], Flow]
+
+
+class Rules(Protocol):
+    """The rules of security groups, as flows."""
+
+    def port_flows(self, port: SwitchPort) -> tuple[Flow, ...]:
+        """The flows by which a port has its groups."""
+
+    def cookie(self, group_id: str) -> int:
+        """The cookie of a group's flows."""
+
+    def entries(self, group_id: str) -> Entries:
+        """The flows of a group."""
+
+
+class NoRules:
+    """Nothing is known of groups, so that what they would let pass does not."""
+
+    def port_flows(self, port: SwitchPort) -> tuple[Flow, ...]:
+        return admission.port_flows(port.cookie, port.ofport, Policy()) if port.judged else ()
+
+    def cookie(self, group_id: str) -> int:
+        return cookies.group(digest(group_id))
+
+    def entries(self, group_id: str) -> Entries:
+        del group_id
+        return {}
 
 
 @dataclass(frozen=True)
@@ -30,6 +60,7 @@ class Target:
     :param tunnels: ofports of our tunnel ports, by network type and IP version
     :param addresses: of this host, that tunnels leave from
     :param forwarding: by the id of the network
+    :param rulesets: the rules of security groups
     """
 
     ports: Roster
@@ -39,6 +70,7 @@ class Target:
     tunnels: Mapping[Kind, int] = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
     forwarding: Mapping[str, Forwarding] = field(default_factory=dict)
+    rulesets: Rules = field(default_factory=NoRules)
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
@@ -70,6 +102,17 @@ class Target:
         exits = tuple((k.version, n) for k, n in sorted(self.tunnels.items()) if k.type == kind)
         return Overlaid(number, exits, self.addresses, self.forwarding.get(port.network))
 
+    def port(self, port: SwitchPort) -> tuple[Flow, ...]:
+        """The flows of one port."""
+        return (*flows.port_flows(port), *self.rulesets.port_flows(port))
+
+    def groups(self) -> dict[int, Entries]:
+        """The rules of every security group that a port of the bridge has, by cookie."""
+        rulesets = self.rulesets
+        found = {g for p in self.ports.values() if p.judged for g in p.groups or ()}
+        made = {rulesets.cookie(g): rulesets.entries(g) for g in sorted(found)}
+        return {cookie: entries for cookie, entries in made.items() if entries}
+
     def bridge(self) -> list[Flow]:
         """The flows of the bridge itself."""
         uplinks = sorted(self.uplinks.values())
@@ -79,13 +122,13 @@ class Target:
         """The flows of some ports and networks, and of the bridge."""
         for port_id in port_ids:
             if port_id in self.ports:
-                yield from flows.port_flows(self.ports[port_id])
+                yield from self.port(self.ports[port_id])
         for tag in tags:
             yield from self.network(tag)
         yield from self.bridge()
 
     def all(self, port_ids: Iterable[str] | None = None) -> Iterator[Flow]:
-        """Every flow that shall be there.
+        """Every flow that shall be there, but for the rules of :meth:`groups`.
 
         :param port_ids: whose own flows; those of all ports by default
         """
@@ -120,7 +163,7 @@ def difference(
     delete: list[Flow] = []
     for cookie in cookies_:
         have, want = installed.get(cookie, {}), wanted.get(cookie, {})
-        if have == want:
+        if have is want or have == want:
             continue
         add += [flow for key, flow in want.items() if have.get(key) != flow]
         delete += [flow for key, flow in have.items() if key not in want]

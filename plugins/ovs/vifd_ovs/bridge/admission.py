@@ -1,0 +1,167 @@
+"""The stages that security groups pass a frame through, and a port's own flows in them. Pure.
+
+EGRESS and INGRESS do the same for the port in the register: what every guest needs passes, what
+rules without state let pass passes, the rest is tracked in the zone of the port. Then POLICY, a
+subroutine, asks RULES for each group of the port, and the verdict is read. A packet is judged by
+what its connection began with, whichever way it goes: a reply by the rules for the direction in
+which the first packet went. So a rule that goes ends what only it allowed, both ways, with the
+switch's next look at its tables; nobody need find the connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from vifd.openflow import action as act
+from vifd.openflow.field import IPV4, IPV6, Value
+from vifd.openflow.flow import Flow, entry, flow
+from vifd.policy.groups import BASE
+from vifd.policy.rule import Direction
+from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.policy_match import fields
+from vifd_ovs.bridge.tables import (
+    DELIVER,
+    DIRECTION_REGISTER,
+    EGRESS,
+    EGRESS_STATELESS,
+    EGRESS_TRACKED,
+    EGRESS_VERDICT,
+    GROUP_REGISTER,
+    INGRESS,
+    INGRESS_STATELESS,
+    INGRESS_TRACKED,
+    INGRESS_VERDICT,
+    POLICY,
+    PORT_REGISTER,
+    RULES,
+    VERDICT_REGISTER,
+)
+
+EGRESS_RULES, INGRESS_RULES = 1, 2  #: values of :data:`DIRECTION_REGISTER`
+_NUMBERS = {Direction.EGRESS: EGRESS_RULES, Direction.INGRESS: INGRESS_RULES}
+#: Priorities: what every guest needs, rules without state, everything else.
+_BASE, _STATELESS, _TRACK = 100, 50, 10
+_INVALID, _REPLY, _FORWARD = 30, 20, 10
+COMMIT, PASS = 20, 10
+
+#: The action that lets the packet of a rule pass.
+PASSES = act.set_field(VERDICT_REGISTER, 1)
+
+
+class Policy(NamedTuple):
+    """The groups of a port, by their numbers on the bridge: those whose rules count in a direction;
+    none where it stays closed."""
+
+    egress: tuple[int, ...] = ()
+    ingress: tuple[int, ...] = ()
+    stateless_egress: tuple[int, ...] = ()
+    stateless_ingress: tuple[int, ...] = ()
+
+
+def rules_of(number: int, direction: Direction) -> int:
+    """What :data:`GROUP_REGISTER` holds while a direction of a group is judged."""
+    return number << 1 | (direction is Direction.INGRESS)
+
+
+class _Stage(NamedTuple):
+    """One pass: its tables, and how a frame leaves it."""
+
+    direction: Direction
+    first: int
+    stateless: int
+    tracked: int
+    verdict: int
+    out: tuple[act.Action, ...]
+    goto: int | None
+
+
+_STAGES = (
+    _Stage(Direction.EGRESS, EGRESS, EGRESS_STATELESS, EGRESS_TRACKED, EGRESS_VERDICT, (), DELIVER),
+    _Stage(Direction.INGRESS, INGRESS, INGRESS_STATELESS, INGRESS_TRACKED, INGRESS_VERDICT,
+           (act.output_register(PORT_REGISTER),), None),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def common_flows() -> tuple[Flow, ...]:
+    """What is the same for every port: a port without groups leads here by no flow."""
+    return tuple(f for stage in _STAGES for f in _stage(stage))
+
+
+def _stage(stage: _Stage) -> Iterator[Flow]:
+    for rule in BASE[stage.direction]:
+        match: dict[str, Value] = fields(rule.match)
+        yield entry(stage.first, _BASE, cookies.BRIDGE, match, stage.out, stage.goto)
+    track = act.ct(zone=PORT_REGISTER, table=stage.tracked)
+    for table in (stage.first, stage.stateless):
+        for kind in (IPV4, IPV6):
+            yield flow(table, _TRACK, cookies.BRIDGE, [track], eth_type=kind)
+        yield flow(table, 0, cookies.BRIDGE)
+    passed: dict[str, Value] = {VERDICT_REGISTER: 1}
+    yield entry(stage.stateless, PASS + _TRACK, cookies.BRIDGE, passed, stage.out, stage.goto)
+    yield from _tracked(stage)
+    commit = act.ct(commit=True, zone=PORT_REGISTER)
+    for kind in (IPV4, IPV6):
+        match = {"eth_type": kind, "ct_state": "+new+trk", **passed}
+        yield entry(
+            stage.verdict, COMMIT, cookies.BRIDGE, match, [commit, *stage.out], stage.goto
+        )  # fmt: skip
+    yield entry(stage.verdict, PASS, cookies.BRIDGE, passed, stage.out, stage.goto)
+    yield flow(stage.verdict, 0, cookies.BRIDGE)
+
+
+def _tracked(stage: _Stage) -> Iterator[Flow]:
+    """Who began the connection decides which rules are asked: the port, or the other side."""
+    other = Direction.INGRESS if stage.direction is Direction.EGRESS else Direction.EGRESS
+    yield flow(stage.tracked, _INVALID, cookies.BRIDGE, ct_state="+inv")
+    for priority, direction, state in (
+        (_REPLY, other, "+trk+rpl"), (_FORWARD, stage.direction, "+trk-rpl"),
+    ):  # fmt: skip
+        yield flow(
+            stage.tracked, priority, cookies.BRIDGE,
+            [act.set_field(VERDICT_REGISTER, 0),
+             act.set_field(DIRECTION_REGISTER, _NUMBERS[direction]), act.resubmit(table=POLICY)],
+            stage.verdict, ct_state=state,
+        )  # fmt: skip
+    yield flow(stage.tracked, 0, cookies.BRIDGE)
+
+
+# --- a port ---------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2048)
+def port_flows(cookie: int, ofport: int, policy: Policy) -> tuple[Flow, ...]:
+    """The flows of a port with security groups: which groups it has."""
+    return tuple(_port_flows(cookie, ofport, policy))
+
+
+def _port_flows(cookie: int, ofport: int, policy: Policy) -> Iterator[Flow]:
+    by_direction = (policy.egress, policy.ingress)
+    for direction, groups in zip((Direction.EGRESS, Direction.INGRESS), by_direction, strict=True):
+        which: dict[str, Value] = {PORT_REGISTER: ofport, DIRECTION_REGISTER: _NUMBERS[direction]}
+        yield entry(POLICY, PASS, cookie, which, _asked(groups, direction))
+    for stage, groups in zip(
+        _STAGES, (policy.stateless_egress, policy.stateless_ingress), strict=True
+    ):
+        for kind in (IPV4, IPV6) if groups else ():
+            asked = [act.set_field(VERDICT_REGISTER, 0), *_asked(groups, stage.direction)]
+            match = {"eth_type": kind, PORT_REGISTER: ofport}
+            yield entry(stage.first, _STATELESS, cookie, match, asked, stage.stateless)
+
+
+def _asked(groups: Sequence[int], direction: Direction) -> list[act.Action]:
+    """Ask the rules of each group."""
+    return [
+        action
+        for number in groups
+        for action in (
+            act.set_field(GROUP_REGISTER, rules_of(number, direction)), act.resubmit(table=RULES),
+        )
+    ]  # fmt: skip
+
+
+def receive(ofport: int) -> list[act.Action]:
+    """The actions that have a port with security groups judge a frame that it shall receive."""
+    return [act.set_field(PORT_REGISTER, ofport), act.resubmit(table=INGRESS)]

@@ -1,0 +1,135 @@
+"""A host with ports in security groups, on fakes or on a real switch, to which frames are sent."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from contract import ovs as make
+from functional.scene import Scene
+from vifd.model import Attachment
+from vifd.model.sets import SetKind
+from vifd.plugin.sets import SetChange
+from vifd.testing import flowkey
+from vifd.testing import frames as f
+from vifd.testing.guests import Guest, arrivals, equal_to
+from vifd.testing.ledger import Ledger
+from vifd.testing.machines import FakeMachine
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sets import MemorySets
+
+PHYSICAL = ["physnet1:br-phys"]
+_FAR = "02:00:00:00:00:fa"
+
+
+class Rig(contextlib.ExitStack):
+    """Ports by name, and whether a frame that one sends arrives at another. ``wire`` is the other
+    end of the cable of the physical network."""
+
+    sets: MemorySets
+    ledger: Ledger
+    names: dict[str, str]
+
+    def plug(self, **ports: Attachment) -> None:
+        """Plug ports by name, and have their groups know them."""
+        self.names |= {name: a.id for name, a in ports.items()}
+        failed = self.ledger.plug(*ports.values())
+        assert not failed, failed
+        self.tell(*self.sets.told(self.ledger.records))
+
+    def put(self, kind: str, set_id: str, **said: Any) -> None:
+        """Say a set."""
+        self.tell(self.sets.put(SetKind(kind), set_id, **said))
+
+    def say(self, group: str, *rules: dict[str, Any], **said: Any) -> None:
+        """Say a security group."""
+        self.tell(self.sets.group(group, *rules, **said))
+
+    def tell(self, *changes: SetChange) -> None:
+        """Have the plugin do what changed, and wait until it is in force."""
+        self.ledger.plugin.refresh(changes)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until packets go by the flows as they are."""
+
+    def number(self, name: str) -> int:
+        """The OpenFlow number of a port."""
+        return int(self.ledger.records[self.names[name]].names.details["ofport"])
+
+    def forget(self) -> None:
+        """Forget every connection."""
+        zones = [self.number(name) for name in self.names]
+        self.ledger.drivers.openflow.flush_zones("br-int", zones)
+
+    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
+        """Send a frame; whether it arrives."""
+        raise NotImplementedError
+
+
+class FakeRig(Rig):
+    """Fakes that keep state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = FakeMachine()
+        self.machine.add_bridge("br-phys")
+        self.sets, self.names = MemorySets(), {}
+        self.ledger = Ledger(
+            self.machine.drivers, lambda host: make.plugin(host, bridge_mappings=PHYSICAL),
+            sets=self.sets,
+        )  # fmt: skip
+
+    def number(self, name: str) -> int:
+        if name != "wire":
+            return super().number(name)
+        rows = self.machine.ovsdb.ports("br-int")
+        return next(row.ofport or 0 for row in rows if row.type == "patch")
+
+    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
+        openflow = self.machine.openflow
+        packet = {**flowkey.parse(frame), "in_port": self.number(sender)}
+        journey = openflow.pipeline().send("br-int", packet, openflow.connections)
+        assert not journey.failure, journey.failure
+        for visit in journey.ambiguous:
+            same = {(r.actions, r.goto) for r in visit.rivals}
+            assert visit.flow is not None
+            assert same == {(visit.flow.actions, visit.flow.goto)}, visit
+        return self.number(receiver) in {sent.port for sent in journey.sent}
+
+
+class RealRig(Rig):
+    """A private Open vSwitch on the userspace datapath, guests on taps."""
+
+    def __init__(self, ovs: PrivateOvs, wire: Guest) -> None:
+        super().__init__()
+        self.sets, self.names = MemorySets(), {}
+        self.scene = self.enter_context(Scene(ovs, bridge_mappings=PHYSICAL))
+        self.ledger = self.scene.ledger = Ledger(
+            self.scene.machine.drivers, lambda host: make.plugin(host, bridge_mappings=PHYSICAL),
+            sets=self.sets,
+        )  # fmt: skip
+        self.guests: dict[str, Guest] = {"wire": wire}
+        self._count = 0
+
+    def plug(self, **ports: Attachment) -> None:
+        super().plug(**ports)
+        for name, a in ports.items():
+            if name not in self.guests:
+                self.guests[name] = self.scene.guest(a.id)
+
+    def settle(self) -> None:
+        self.scene.settle()
+
+    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
+        """A probe for an address, which passes any rules, tells that nothing else will come."""
+        self._count += 1
+        nobody = f"10.200.{self._count >> 8 & 255}.{self._count & 255}"
+        records = self.ledger.records
+        mac = _FAR if sender == "wire" else records[self.names[sender]].attachment.mac
+        last = f.arp_request(mac, "0.0.0.0", nobody)
+        there = arrivals(
+            self.guests[receiver], sent=[(self.guests[sender], frame)],
+            sentinel=(self.guests[sender], last), expect=equal_to(last[:42]), rounds=1,
+        )  # fmt: skip
+        return any(other[: len(frame)] == frame for other in there)

@@ -1,0 +1,62 @@
+"""The whole table: rules by packets, both ways, IPv4 and IPv6, on fakes and a real switch."""
+
+from __future__ import annotations
+
+import pytest
+
+from functional.groups.playing import play
+from functional.groups.rig import FakeRig, RealRig, Rig
+from functional.groups.table import GROUP, cases, sets
+from vifd.testing.attachments import attachment, flat
+from vifd.testing.guests import PacketGuest
+
+#: So many source ports one case may take.
+_EACH = 16
+
+
+@pytest.fixture
+def wire(ovs, far):
+    """A physical bridge with a cable; its far end."""
+    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+    far.veth("eth-phys", "wire")
+    ovs.vsctl("add-port", "br-phys", "eth-phys")
+    ovs.wait_for_carrier("eth-phys")
+    guest = far.run(PacketGuest, "wire")
+    yield guest
+    guest.close()
+    ovs.vsctl("del-port", "br-phys", "eth-phys")
+
+
+def furnish(rig: Rig) -> None:
+    """The port that is judged, and one beside it that nothing filters."""
+    sets(rig.put)
+    rig.say(GROUP)
+    rig.plug(
+        port=attachment(1, segment=flat(), security_groups=[GROUP]),
+        peer=attachment(2, segment=flat()),
+    )
+
+
+def assert_no_difference(rig: Rig, every: int = 1) -> None:
+    """:param every: of cases that differ by the other side alone, so many play one"""
+    played = list(enumerate(cases()))
+    played = [(n, case) for n, case in played if (n + n // every) % every == 0]
+    wrong = [line for n, case in played for line in play(rig, case, 10000 + n * _EACH)]
+    assert not wrong, "\n".join(wrong)
+    assert not rig.ledger.findings()
+
+
+def test_no_difference_on_fakes():
+    with FakeRig() as rig:
+        furnish(rig)
+        assert_no_difference(rig)
+
+
+def test_no_difference_through_the_switch(ovs, wire):
+    with RealRig(ovs, wire) as rig:
+        furnish(rig)
+        assert_no_difference(rig, every=2)
+
+
+def test_there_are_enough_cases():
+    assert sum(len(case.packets) for case in cases()) // 2 >= 150
