@@ -307,7 +307,8 @@ class FakeNeutron:
         with self.lock:
             for port in (self.ports[i] for i in ids if i in self.ports):
                 binding = port.bindings.get(host)
-                if binding is not None and binding["vif_type"] == "unbound":
+                active = binding is not None and binding["status"] == "ACTIVE"
+                if binding is not None and active and binding["vif_type"] == "unbound":
                     binding["vif_type"] = "ovs"
                     self.changed(port)
 

@@ -213,8 +213,9 @@ class Daemon:
         if self._hosting is not None:
             self._hosting.stop(1.0)
         self._engine.stop(GRACE)
-        self._reporter.stop(2.0)
+        # a call that is under way to a service that is away is not waited for
         self._service.stop()
+        self._reporter.stop(0.3)
         for close in reversed(self._closers):
             close()
         self._journal.close()

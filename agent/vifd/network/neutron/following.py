@@ -262,13 +262,27 @@ class Following:
     def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:
         for port in ports:
             body = translate.part(port, self.known, self._host)
-            if body is None or self._said.get(port["id"]) == body:
+            if body is None:
+                self._in_role(port)
+                continue
+            if self._said.get(port["id"]) == body:
                 continue
             self._said[port["id"]] = body
             part = Part(OWNER, body, revision=revision(port), at=time.time())
             alone = True if self._prewire else None
             said = Said(port["id"], Side.NETWORK, part, revision(port), alone)
             self._inbox.say(said, REQUEST)
+
+    def _in_role(self, port: Mapping[str, Any]) -> None:
+        """Of a port whose binding lost what it was, say whether it is in force: one that went to
+        another host must not stay open here, and one that came back must not wait."""
+        known = translate.given_up(port, self._host) and self._inbox.parts(port["id"])
+        if not known or known.network is None or known.network.owner != OWNER:
+            return
+        role = translate.role(port, self._host)
+        if known.network.body.get("role") != role:
+            self._said.pop(port["id"], None)
+            self._inbox.set_role(port["id"], role, REQUEST)
 
     def _take_away(self, port_id: str) -> None:
         self._said.pop(port_id, None)

@@ -235,6 +235,7 @@ class Service:
         """Read everything; the messages that wait come after it, and say nothing older."""
         began = time.monotonic()
         self._resync.clear()
+        self._synchronised = False
         following.synchronise()
         self._read_at = time.monotonic()
         self._failures, self._synchronised = 0, True
@@ -292,7 +293,7 @@ class Service:
         """Tell statuses; those that were taken. Nothing is before the server was read: what it has
         already need not be said."""
         server, following = self._server, self._following
-        if server is None or following is None or not self._synchronised:
+        if server is None or following is None or not self._synchronised or self._lost:
             return []
         records = {r.id: r for r in self._inbox.ports()}
         unheard = self._unheard(following)
@@ -307,9 +308,11 @@ class Service:
                     [o.port_id for o, works in part if not works],
                     refresh=any(o.network_id in unheard for o, works in part if works),
                 )  # fmt: skip
-            except Exception:
-                if not taken:
-                    raise
+            except Exception as error:  # noqa: BLE001 - the bus raises anything
+                # the next report that is answered has all of it told again
+                self._lost = True
+                LOG.warning("neutron: statuses are not taken (%s: %s). Next: they wait until the "
+                            "server answers", type(error).__name__, str(error)[:300])  # fmt: skip
                 return taken
             taken += [o for o, works in part if o.port_id in (up if works else down)]
             self._refreshed |= {o.network_id for o, works in part if works} & unheard

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vifd.model import DOCUMENT_VERSIONS
+from vifd.model import DOCUMENT_VERSIONS, Role
 from vifd.network.neutron.objects import TYPE, Plain, entries, mac, mapping
 
 #: Who said a part.
@@ -55,12 +55,24 @@ def mine(port: Mapping[str, Any], host: str) -> bool:
 
 
 def unfinished(port: Mapping[str, Any], host: str) -> bool:
-    """Whether the binding to a host has no type or segment: the service gave it up for one on
-    another host, took it back, and binds it anew once somebody asks for the port's details."""
-    found = binding(port, host)
-    if found is None or found.get("vif_type") not in (*OURS, "unbound"):
+    """Whether the binding in force is that to a host and has no type or segment: the service gave
+    it up for one on another host, took it back, and binds it anew once somebody asks for the port's
+    details."""
+    return active_here(port, host) and given_up(port, host)
+
+
+def given_up(port: Mapping[str, Any], host: str) -> bool:
+    """Whether a binding to a host has lost its type or segment: what the port is here is as it
+    was, and all that is said of it is whether it is in force."""
+    if not mine(port, host):
         return False
-    return found.get("vif_type") in _UNBOUND or _level(port, host) is None
+    found = binding(port, host)
+    return found is not None and (found.get("vif_type") in _UNBOUND or _level(port, host) is None)
+
+
+def role(port: Mapping[str, Any], host: str) -> Role:
+    """Whether the binding to a host is in force."""
+    return Role.ACTIVE if active_here(port, host) else Role.INACTIVE
 
 
 def active_here(port: Mapping[str, Any], host: str) -> bool:
@@ -107,7 +119,7 @@ def part(port: Mapping[str, Any], known: Known, host: str) -> Plain | None:
         return None
     body: Plain = {
         "version": DOCUMENT_VERSIONS[0],
-        "role": "ACTIVE" if bound.get("status") == "ACTIVE" else "INACTIVE",
+        "role": role(port, host).value,
         "port": _port(port, bound, known),
         "network": _network(network, segment),
         "fixed_ips": [_ip(ip) for ip in entries(port, "fixed_ips")],
