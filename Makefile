@@ -47,20 +47,38 @@ test-neutron: ready ## vifd and a real Neutron server: RabbitMQ, MariaDB, API, R
 	@tools/neutron-env
 	@$(PY) -m pytest tests/system/neutron $(ARGS)
 
+deb: ready docs ## the Debian packages, into dist/
+	@tools/deb
+
+dist: ready ## wheels and sdists of everything, into dist/
+	@for it in . integrations/nova integrations/neutron; do $(PY) -m build --quiet --outdir dist $$it; done
+	@ls dist
+
+test-host: ready ## a booted Debian with the packages: install, plug, restart, reboot, upgrade, purge
+	@tools/host-image
+	@[ -e dist/.made ] && [ -z "$$(find agent plugins integrations packaging etc setup.cfg -newer dist/.made -print -quit)" ] || { $(MAKE) --no-print-directory deb && touch dist/.made; }
+	@VIFD_TEST_HOST=1 $(PY) -m pytest -v tests/host $(ARGS)
+
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
-	@EXTRAS=test,dev,bench tools/bootstrap
+	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
 
 stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
 	@STATEFUL_RUNS=$(RUNS) STATEFUL_SEED=$(SEED) $(PY) -m pytest -s tests/restart/test_stateful.py $(ARGS)
 
 recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
-	@EXTRAS=test,dev,bench tools/bootstrap
+	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@PYTHONPATH=tests $(PY) bench/recovery.py --keep $(ARGS)
 
 soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.md
-	@EXTRAS=test,dev,bench tools/bootstrap
+	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
+
+.PHONY: docs deb dist test-host
+docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
+	@$(PY) -m sphinx -q -W --keep-going -j auto -b html docs build/docs/html
+	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man
+	@echo "build/docs/html/index.html, and build/docs/man"
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.daemon.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf

@@ -241,6 +241,7 @@ class Watcher:
         """Do what is due; returns the seconds until there may be something again."""
         due = self._engine.tick()
         self._mind_the_clock()
+        self._journal.try_again()
         self._periodic(self._clock())
         self._strange(self._clock())
         self._look()

@@ -8,6 +8,7 @@ they record (devices, flows) does not survive that either, or bears its own mark
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import time
@@ -118,6 +119,13 @@ class Journal:
     def problem(self) -> str:
         """Why the last change could not be written; empty where it was."""
         return self._disk.problem
+
+    def try_again(self) -> None:
+        """Where the last change could not be written, see whether one can be now."""
+        if self.problem:
+            with contextlib.suppress(errors.JournalError):
+                self.remember("last-tried", time.time())
+                LOG.info("journal %s: it can be written again", self._disk.path)
 
     @property
     def set_aside(self) -> Path | None:

@@ -42,6 +42,17 @@ def test_a_full_disk_changes_nothing_on_disk_or_in_memory(journal: Journal) -> N
     again.close()
 
 
+def test_that_there_is_space_again_is_found_without_a_change(journal: Journal) -> None:
+    journal._db.execute("PRAGMA query_only = ON")
+    with pytest.raises(errors.JournalError):
+        journal.commit(new(1))
+    journal.try_again()
+    assert journal.problem
+    journal._db.execute("PRAGMA query_only = OFF")
+    journal.try_again()
+    assert not journal.problem
+
+
 def test_a_file_that_may_not_be_written_fails_every_kind_of_write(journal: Journal) -> None:
     journal.commit(new(1), outgoing=told)
     journal._db.execute("PRAGMA query_only = ON")
