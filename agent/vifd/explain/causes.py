@@ -158,6 +158,9 @@ CAUSES: tuple[Cause, ...] = (
     # --- what another program makes for the port
     *(Cause(Name.WIRING, *row) for row in wired.ROWS),
     # --- the packet filter
+    Cause(Name.FILTER, ("security_groups",), say.awaits_set,
+          "have the network service say it, or `vifctl sg set` it; `vifctl sg list` shows those "
+          "that are here", explains=("trace.*",)),
     Cause(Name.FILTER, ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",
           explains=("nft.*",)),
     Cause(Name.FILTER, ("nft.prerouting", "nft.input", "nft.postrouting"), say.filter_differs,

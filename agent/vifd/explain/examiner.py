@@ -22,7 +22,7 @@ from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Level
 from vifd.drivers import hangs
-from vifd.engine import Engine
+from vifd.engine import Engine, awaiting
 from vifd.explain import unrecorded
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
@@ -220,7 +220,12 @@ class Examiner:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             return self._explained(record, None, f"reading it failed: {error}")
         if report is not None:
-            more = [*self._holder(record, report), *self.engine.extra_evidence(record)]
+            more = [
+                *self._holder(record, report), *self.engine.extra_evidence(record),
+                *awaiting.evidence(
+                    record.doc.attachment, self.engine.adverts.get(record.plugin), self.journal.sets
+                ),
+            ]  # fmt: skip
             report = replace(report, evidence=[*report.evidence, *more])
         return self._explained(record, report, "the plugin gave no report")
 

@@ -197,6 +197,13 @@ def filter_of_others(finding: Evidence, subject: Subject) -> str:
     return f"filters of other software see frames of {subject.device}: {value(finding.have)}"
 
 
+def awaits_set(finding: Evidence, subject: Subject) -> str:
+    return (
+        f"{subject.device} stays closed but for what every guest may do: it {value(finding.have)}, "
+        "which nobody has said on this host"
+    )
+
+
 def port_twin(finding: Evidence, _: Subject) -> str:
     return f"another port bears the same iface-id: {value(finding.have)}"
 

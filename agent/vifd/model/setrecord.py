@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeVar
 
 from vifd.model.sets import (
     AddressGroup,
@@ -24,6 +25,7 @@ from vifd.model.sets import (
 
 #: The pieces of a set by their names in it.
 Pieces = Mapping[str, SetPart]
+T = TypeVar("T")
 _NONE: Pieces = MappingProxyType({})
 
 
@@ -100,6 +102,12 @@ class SetRecord:
     def _named(self) -> frozenset[SetKey]:
         rules = (p for p in self.pieces.values() if type(p) is SecurityGroupRule)
         return frozenset(key for r in rules if (key := r.refers_to) is not None)
+
+    def written(self, revision: int, total: int) -> SetRecord:
+        """The record as it is on disk; what was made of it stays made."""
+        found = replace(self, revision=revision, total=total)
+        vars(found).update({n: v for n, v in vars(self).items() if n in ("body", "_named")})
+        return found
 
     @property
     def refers_to(self) -> frozenset[SetKey]:
@@ -209,8 +217,10 @@ def patched(
     new = {n: piece for n, piece in put.items() if had.get(n) != piece}
     pieces: Pieces = had
     if gone or new:
-        pieces = {n: p for n, p in had.items() if n not in gone} if gone else dict(had)
-        pieces.update(new)
+        pieces = copy = dict(had)
+        for one in gone:
+            del copy[one]
+        copy.update(new)
     after = replace(
         before, pieces=pieces, owner=owner, updated_at=time.time(),
         name=before.name if name is None else name,
@@ -218,4 +228,36 @@ def patched(
         owner_revision=before.owner_revision if owner_revision is None else owner_revision,
         request_id=request_id,
     )  # fmt: skip
-    return SetUpdate(before, after, new, gone)
+    update = SetUpdate(before, after, new, gone)
+    _handed_on(before, after, update)
+    return update
+
+
+def _handed_on(before: SetRecord, after: SetRecord, update: SetUpdate) -> None:
+    """What was made of a record is made of the next one at the cost of the change."""
+    touched = {name.partition("/")[0] for name in (*update.put, *update.drop)}
+    if "rule" not in touched and "_named" in vars(before):
+        vars(after)["_named"] = vars(before)["_named"]
+    body = vars(before).get("body")
+    if isinstance(body, SecurityGroup):
+        rules = body.rules
+        if "rule" in touched:
+            every = after.pieces.values()
+            rules = tuple(p for p in every if type(p) is SecurityGroupRule)
+        members = _without(body.members, update, Member)
+        vars(after)["body"] = SecurityGroup(
+            id=after.key.id, name=after.name, stateful=after.stateful, rules=rules, members=members
+        )
+    elif isinstance(body, AddressGroup):
+        addresses = _without(body.addresses, update, str)
+        vars(after)["body"] = AddressGroup(id=after.key.id, name=after.name, addresses=addresses)
+
+
+def _without(held: tuple[T, ...], update: SetUpdate, kind: type[T]) -> tuple[T, ...]:
+    """Pieces of one kind after a change; their order is that in which they came."""
+    left = list(held)
+    for piece in update.removed:
+        if isinstance(piece, kind):
+            left.remove(piece)
+    left += [piece for piece in update.added if isinstance(piece, kind)]
+    return tuple(left)

@@ -138,7 +138,7 @@ def summed(update: SetUpdate, revision: int) -> SetUpdate:
         packed_piece(key, n, had[n])[1] for n in {*update.drop, *(update.put.keys() & had)}
     )
     total += sum(packed_piece(key, n, p)[1] for n, p in update.put.items())
-    return replace(update, after=replace(update.after, revision=revision, total=total))
+    return replace(update, after=update.after.written(revision, total))
 
 
 def records(found: SetRows, *, strict: bool) -> dict[SetKey, SetRecord]:

@@ -56,6 +56,9 @@ TABLE = {
     "tap deleted": (gone("device"), "device"),
     "tap made anew": ([finding("device.ifindex", 7, 5)], "device"),
     "link down": ([finding("device.up", False, True)], "device"),
+    "a group that is not here": (
+        [finding("security_groups", "waits for security group x"), finding("trace.arp")], "filter",
+    ),
     "mtu": ([finding("device.mtu", 1300, 1450)], "device"),
     "ipv6": ([finding("device.ipv6", True, False)], "device"),
     "port removed": (gone("ovsdb.port"), "port"),

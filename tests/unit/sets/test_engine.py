@@ -356,3 +356,12 @@ def test_a_full_disk_changes_nothing(machine: HeldMachine, monkeypatch: pytest.M
     assert kept.pieces == {}
     assert len(machine.backend.refreshes) == told
     machine.put_set(WEB, members=members)
+
+
+def test_a_port_that_waits_is_explained(machine: HeldMachine) -> None:
+    ticket = machine.put(in_groups(1, WEB))
+    with pytest.raises(errors.SetMissing):
+        ticket.done.result(WAIT)
+    found = machine.agent.explainer.explain(port_id(1)).result(WAIT)
+    assert found.broken == "filter"
+    assert WEB.id in found.sentence

@@ -275,3 +275,28 @@ def test_saying_the_same_again_changes_nothing() -> None:
     assert replaced(update.after, body, key(1), owner="api").idle
     other = replaced(update.after, changed(body, name="x"), key(1), owner="api")
     assert not other.idle
+
+
+@pytest.mark.parametrize("body", ["members", "addresses"])
+def test_what_is_made_of_a_changed_set_is_what_a_new_reading_makes(
+    journal: Journal, body: str
+) -> None:
+    kind = SetKind.SECURITY_GROUP if body == "members" else SetKind.ADDRESS_GROUP
+
+    def pieces(*numbers: int) -> list[object]:
+        texts = [f"10.0.0.{n}" for n in numbers]
+        return [{"ip_address": t} for t in texts] if body == "members" else list(texts)
+
+    said = read_set({body: pieces(1, 2, 3, 4)}, key(1, kind))
+    first = commit(journal, replaced(None, said, key(1, kind), owner="api"))
+    assert first.body == said
+    assert not first.refers_to
+    rules = {"add": {"rules": [remote(key(2))]}} if body == "members" else {}
+    for change in (
+        {"add": {body: pieces(5, 6)}}, {"remove": {body: pieces(1, 5)}}, rules, {"name": "n"},
+        {"add": {body: pieces(2, 7)}, "remove": {body: pieces(2)}},
+    ):  # fmt: skip
+        after = patch(journal, key(1, kind), **change)
+        anew = SetRecord(after.key, after.owner, after.name, after.stateful, after.pieces)
+        assert after.body == anew.body
+        assert after.refers_to == anew.refers_to
