@@ -19,6 +19,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from restart.sets import SaidSets, group_id
 from support import meddler, oracle
 from support.oracle import Wanted
 from unit.docs import document
@@ -42,6 +43,7 @@ roles = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])
 numbers = st.integers(1, 5)
 networks = st.integers(1, 2)
 edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
+groups = st.integers(1, 2)
 moments = st.sampled_from([0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
 
 
@@ -72,6 +74,7 @@ class World:
         if ids:
             self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
             until(lambda: not self.vifd.get("/v1/ports")["ports"], "no port is left")
+        SaidSets(self.vifd).clear()
 
     def defects(self) -> list[str]:
         """What the daemon's log says of its own defects since the last time."""
@@ -115,6 +118,7 @@ class HostMachine(RuleBasedStateMachine):
         self.story: list[str] = []
         self.documents: dict[int, dict[str, Any]] = {}
         self._disguised: set[str] = set()
+        self.sets = SaidSets(self.world.vifd)
         self.began = time.strftime("%H:%M:%S")
         self._start = time.monotonic()
         self.world.clear()
@@ -180,6 +184,30 @@ class HostMachine(RuleBasedStateMachine):
         assert status in (409, 503), f"{method} {path}: {status} {answer}"
         assert answer["retryable"], answer
         return False
+
+    @rule(number=groups, ip=st.sampled_from(["192.0.2.1", "192.0.2.2"]),
+          what=st.sampled_from(["put", "member", "member", "delete"]), at=moments,
+          crash=st.booleans())  # fmt: skip
+    def say_group(self, number: int, ip: str, what: str, at: float, crash: bool) -> None:
+        """A shared set changes, with or without ports in it."""
+        if what == "member":
+            self._tell(self.sets.toggle(number, ip))
+        else:
+            self._tell((self.sets.put if what == "put" else self.sets.delete)(number))
+        if crash:
+            self._crash(at)
+
+    @rule(number=numbers, group=groups)
+    def join_or_leave(self, number: int, group: int) -> None:
+        """A port comes into a group that is there, or leaves its groups."""
+        number = self._pick(number)
+        if number not in self.documents or group_id(group) not in self.sets.members:
+            return
+        wanted = copy.deepcopy(self.documents[number])
+        if wanted["port"].pop("security_groups", None) is None:
+            wanted["port"]["security_groups"] = [group_id(group)]
+        if self._ask("PUT", number, " (groups)", wanted):
+            self.documents[number] = wanted
 
     # --- what happens to the daemon ---
 
@@ -299,7 +327,8 @@ class HostMachine(RuleBasedStateMachine):
         found += [f"{i} is not known" for i in shall - known]
         if found:
             return found
-        return oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
+        found = oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
+        return found + self.sets.astray()
 
     def _findings(self) -> list[str]:
         """What a check of every port finds; it is repaired."""
