@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean
+.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ test-host: ready ## a booted Debian with the packages: install, plug, restart, r
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
+
+test-nova: ready ## nova's own functional tests through the shim (400 MB once, then minutes)
+	@tools/nova-env functional
+	@$(PY) -m pytest -s tests/system/nova/test_upstream.py $(ARGS)
 
 stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
 	@STATEFUL_RUNS=$(RUNS) STATEFUL_SEED=$(SEED) $(PY) -m pytest -s tests/restart/test_stateful.py $(ARGS)

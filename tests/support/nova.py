@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from unit.docs import NETWORK, document, port_id
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv/nova"
 PYTHON = ENVIRONMENT / "bin/python"
+#: With nova's own functional tests and what they need; made by ``make test-nova``.
+FUNCTIONAL = ROOT / ".venv/nova-functional/bin/python"
 OLDEST = ENVIRONMENT / "os-vif-oldest"
+OLDEST_NOVA = ENVIRONMENT / "nova-oldest"
 _DRIVER = ROOT / "tests/system/nova/compute.py"
 
 
@@ -33,13 +37,13 @@ class Compute:
     """
 
     def __init__(
-        self, conf: Path, *words: str, path: Path | None = None, before: tuple[str, ...] = ()
+        self, conf: Path, *words: str, path: Sequence[Path] = (), before: tuple[str, ...] = ()
     ) -> None:
         keep = ("PATH", "HOME", "LANG", "TMPDIR")
         env = {name: os.environ[name] for name in keep if name in os.environ}
         env["PYTHONWARNINGS"] = "ignore"
-        if path is not None:
-            env["PYTHONPATH"] = str(path)
+        if path:
+            env["PYTHONPATH"] = os.pathsep.join(map(str, path))
         self.log = conf.with_suffix(".log")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -77,6 +77,8 @@ COMMANDS = {
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",
     "nova check": "vifd.cli.nova:NovaCheck",
+    "compute compare": "vifd.cli.compare:Compare",
+    "network compare": "vifd.cli.compare:CompareNetwork",
     "reconcile": "vifd.cli.reconcile:Reconcile",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",

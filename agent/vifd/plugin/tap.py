@@ -148,7 +148,7 @@ class Taps(Generic[W]):
         attachment = work.item.attachment
         return Tap(
             work.device, guest.tap_mac(attachment.mac), attachment.network.mtu, alias(work.id),
-            multi_queue=work.names.multi_queue, owner=self._settings.tap_owner,
+            multi_queue=work.names.multi_queue, owner=self._settings.tap_owner, promiscuous=True,
         )  # fmt: skip
 
     def up(self, works: Iterable[W]) -> None:

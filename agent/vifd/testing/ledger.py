@@ -190,6 +190,7 @@ class Ledger:
         failed = self._do(items, self.plugin.activate)
         for port_id in items.keys() - failed.keys():
             self.records[port_id].open = True
+            self.records[port_id].wiring = items[port_id].wiring
         return failed
 
     def deactivate(self, *ids: str) -> dict[str, VifError]:
@@ -198,6 +199,7 @@ class Ledger:
         failed = self._do(items, self.plugin.deactivate)
         for port_id in items.keys() - failed.keys():
             self.records[port_id].open = False
+            self.records[port_id].wiring = items[port_id].wiring
         return failed
 
     def unplug(self, *ids: str) -> dict[str, VifError]:

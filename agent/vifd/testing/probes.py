@@ -123,6 +123,11 @@ def _nova() -> Reason:
     return None if present else "nova is not in .venv/nova; tools/nova-env puts it there"
 
 
+def _nova_functional() -> Reason:
+    present = Path(__file__).parents[3].joinpath(".venv/nova-functional/stamp").exists()
+    return None if present else "nova's own functional tests are not here; make test-nova runs them"
+
+
 def _neutron() -> Reason:
     present = Path(__file__).parents[3].joinpath(".venv/neutron/stamp").exists()
     return None if present else "neutron is not in .venv/neutron; tools/neutron-env puts it there"
@@ -148,6 +153,7 @@ _SIMPLE: dict[str, Callable[[], Reason]] = {
     "libvirt": bootable.lacking,
     "neutron": _neutron,
     "nova": _nova,
+    "nova-functional": _nova_functional,
 }
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
     "kernel": _kernel,

@@ -66,7 +66,7 @@ class VifdPlugin(PluginBase):  # type: ignore[misc]
         return sorted(found)
 
     def describe(self) -> Any:
-        names = ("VIFOpenVSwitch", "VIFVHostUser", "VIFBridge")
+        names = ("VIFOpenVSwitch", "VIFVHostUser")
         info = [
             objects.host_info.HostVIFInfo(
                 vif_object_name=name, min_version="1.0",

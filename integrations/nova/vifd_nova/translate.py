@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 #: The VIF type of vifd by the class of the VIF.
-KINDS = {"VIFOpenVSwitch": "ovs", "VIFVHostUser": "vhostuser", "VIFBridge": "bridge"}
+KINDS = {"VIFOpenVSwitch": "ovs", "VIFVHostUser": "vhostuser"}
 #: Port profiles of a port on Open vSwitch.
 OVS_PROFILES = frozenset(("VIFPortProfileOpenVSwitch",))
 
@@ -27,6 +27,9 @@ def why_not(vif: Any) -> str:
     """Why vifd cannot plug a VIF, so that os-vif's own plugin does; empty where it can."""
     kind, profile = name_of(vif), get(vif, "port_profile")
     on_ovs = profile is not None and profile.obj_name() in OVS_PROFILES
+    if kind == "VIFBridge":
+        where = "a bridge of its own (hybrid plug)" if on_ovs else "the Linux bridge"
+        return f"nova has libvirt make the tap, on {where}, and libvirt takes none that is there"
     if kind not in KINDS:
         return f"{kind} is nothing that vifd plugs"
     if kind == "VIFOpenVSwitch":
@@ -36,9 +39,7 @@ def why_not(vif: Any) -> str:
             "its binding lacks ovs_create_tap, so libvirt makes the tap itself; have the network "
             "service say vif_details ovs_create_tap=True"
         )
-    if kind == "VIFVHostUser":
-        return "" if on_ovs else "its socket belongs to another switch than Open vSwitch"
-    return "hybrid plug: libvirt makes the tap on a bridge of its own" if on_ovs else ""
+    return "" if on_ovs else "its socket belongs to another switch than Open vSwitch"
 
 
 def part_of(vif: Any, instance: Any) -> dict[str, Any]:

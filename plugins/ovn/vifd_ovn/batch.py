@@ -14,6 +14,11 @@ class Work(tap.TapWork):
 
     names: OvnWiring
 
+    @property
+    def named(self) -> bool:
+        """Whether its row tells OVN which logical port it is."""
+        return self.item.open or self.names.held
+
 
 class Batch(batch.Batch[Work]):
     """The ports of one call."""

@@ -74,7 +74,7 @@ class Checking:
                 facts += self._ovn_evidence(work, row, wired.get(work.id))
                 passing = self._passing(row, work, wired.get(work.id))
             elif row is not None:
-                passing = row.external_ids.get(GATE) == work.id
+                passing = row.external_ids.get(GATE) == work.id and not work.names.held
             reports[work.id] = Report(self._silence.judged(facts), at=now, passing=passing)
         return reports
 
@@ -105,7 +105,7 @@ class Checking:
         ]
         if row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
-        gate = work.id if work.item.open else None
+        gate = work.id if work.named else None
         facts.append(fact("ovn.iface_id", row.external_ids.get(GATE), gate, "ovsdb"))
         # a guest need not run yet
         facts.append(Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"))
@@ -147,7 +147,8 @@ class Checking:
             yield from self._southbound(work, chassis)
 
     def _southbound(self, work: Work, chassis: Chassis) -> Iterator[Evidence]:
-        answer = southbound.read(chassis.remote, work.id, self.settings.southbound_timeout)
+        timeout, tls = self.settings.southbound_timeout, self.settings.tls
+        answer = southbound.read(chassis.remote, work.id, timeout, tls)
         if answer.problem:
             yield Evidence("ovn.southbound", answer.problem, source="southbound")
             return
@@ -156,7 +157,7 @@ class Checking:
             yield fact("ovn.logical_port", "missing", work.id, "southbound")
             return
         wanted = [name for name in binding.requested.split(",") if name]
-        if wanted and chassis.name not in wanted:
+        if wanted and not chassis.names & set(wanted):
             yield fact("ovn.requested_chassis", binding.requested, chassis.name, "southbound")
         yield fact("ovn.chassis", binding.chassis or "none", chassis.name, "southbound")
         yield fact("ovn.up", binding.up, True, "southbound")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from vifd.drivers import Ovsdb
 from vifd.errors import BackendError
 from vifd.plugin import Item
@@ -26,6 +28,9 @@ def set_gates(ovsdb: Ovsdb, items: Sequence[Item], *, opened: bool) -> Batch:
         for work in works:
             row = ovsdb.port(work.device)
             wanted = work.id if opened else None
+            if not opened:
+                # whoever closes a port wants it closed, whatever OVN did before
+                work.names = replace(work.names, held=False)
             if row is None or not marks.belongs(row, work.id):
                 continue
             if row.external_ids.get(GATE) != wanted:

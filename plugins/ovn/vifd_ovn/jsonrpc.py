@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,40 @@ class Unanswered(Exception):
     """No answer; ``str()`` says why."""
 
 
-def ask(address: str, method: str, params: Sequence[Any], timeout: float) -> Any:
+@dataclass(frozen=True)
+class Tls:
+    """The files by which a server and this host know each other; empty where none is named."""
+
+    private_key: str = ""
+    certificate: str = ""
+    ca: str = ""
+
+    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
+        """Shake hands. Like Open vSwitch, the authority is trusted and no name is compared.
+
+        :raises OSError: a file cannot be read, or the peer is refused
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(self.ca)
+        context.load_cert_chain(self.certificate, self.private_key)
+        return context.wrap_socket(connection)
+
+
+NO_TLS = Tls()
+
+
+def ask(address: str, method: str, params: Sequence[Any], timeout: float, tls: Tls = NO_TLS) -> Any:
     """The result of a call.
 
-    :param address: ``unix:PATH`` or ``tcp:ADDRESS:PORT``
+    :param address: ``unix:PATH``, ``tcp:ADDRESS:PORT`` or ``ssl:ADDRESS:PORT``
     :param timeout: seconds, for everything together
     :raises Unanswered: it cannot be reached, does not answer in time, or answers with an error
     """
     deadline = time.monotonic() + timeout
     request = json.dumps({"id": 0, "method": method, "params": list(params)})
     try:
-        with _dial(address, timeout) as connection:
+        with _dial(address, timeout, tls) as connection:
             connection.sendall(request.encode())
             answer = _read(connection, deadline)
     except (OSError, ValueError) as error:
@@ -55,7 +80,7 @@ def control_socket(rundir: str, daemon: str) -> str:
     return f"unix:{Path(rundir) / f'{daemon}.{pid}.ctl'}"
 
 
-def _dial(address: str, timeout: float) -> socket.socket:
+def _dial(address: str, timeout: float, tls: Tls) -> socket.socket:
     kind, _, rest = address.partition(":")
     if kind == "unix":
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -66,10 +91,20 @@ def _dial(address: str, timeout: float) -> socket.socket:
             connection.close()
             raise
         return connection
+    if kind not in ("tcp", "ssl"):
+        raise Unanswered(f"{address}: only unix, tcp and ssl are spoken")
+    if kind == "ssl" and not all((tls.private_key, tls.certificate, tls.ca)):
+        options = "southbound_private_key, southbound_certificate and southbound_ca_cert"
+        raise Unanswered(f"{address}: not read: {options} of [ovn] name no files")
+    host, _, port = rest.rpartition(":")
+    connection = socket.create_connection((host.strip("[]"), int(port)), timeout)
     if kind == "tcp":
-        host, _, port = rest.rpartition(":")
-        return socket.create_connection((host.strip("[]"), int(port)), timeout)
-    raise Unanswered(f"{address}: only unix and tcp are spoken")
+        return connection
+    try:
+        return tls.wrap(connection)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _read(connection: socket.socket, deadline: float) -> dict[str, Any]:

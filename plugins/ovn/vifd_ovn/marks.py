@@ -1,7 +1,7 @@
 """What the row of a port bears: what OVN and others read, and our marks.
 
 ``iface-id`` is the gate: ovn-controller wires the port that has it, and takes everything away from
-one that has not. So a closed port is one without it.
+one that has not. So a closed port is one without it, but for one that OVN holds closed by itself.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
+from vifd_ovn.jsonrpc import NO_TLS, Tls
 from vifd_ovs.bridge.options import PORT_TIMEOUT
 
 OPTIONS = (
@@ -30,7 +31,24 @@ OPTIONS = (
         min=0.1,
         max=30.0,
         help="Seconds that OVN's southbound database has to answer when somebody asks why a port "
-        "does not work. Nothing else waits for it.",
+        "does not work, and before a port whose binding is not active is plugged. Nothing else "
+        "waits for it.",
+    ),
+    cfg.StrOpt(
+        "southbound_private_key",
+        default="",
+        help="Private key, a PEM file, for a southbound database at ssl:ADDRESS:PORT. Without the "
+        "three files such a database is not read.",
+    ),
+    cfg.StrOpt(
+        "southbound_certificate",
+        default="",
+        help="The certificate of that key, a PEM file.",
+    ),
+    cfg.StrOpt(
+        "southbound_ca_cert",
+        default="",
+        help="Certificates of the authority that the database's own is signed by, a PEM file.",
     ),
     TAP_OWNER,
     MAX_QUEUES,
@@ -48,6 +66,7 @@ class Settings:
     tap_owner: int | None
     max_queues: int
     port_timeout: float
+    tls: Tls = NO_TLS
 
 
 def settings(conf: Any) -> Settings:
@@ -59,4 +78,5 @@ def settings(conf: Any) -> Settings:
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,
         port_timeout=conf.port_timeout,
+        tls=Tls(conf.southbound_private_key, conf.southbound_certificate, conf.southbound_ca_cert),
     )

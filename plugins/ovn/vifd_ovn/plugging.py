@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from vifd.drivers import Drivers, PortRow, PortSpec
 from vifd.errors import BackendError, BridgeMissing, NameClash, VifError
 from vifd.plugin import Host, Item
 from vifd.plugin.tap import Taps
 from vifd_ovn.batch import Batch, Work
+from vifd_ovn.holding import held_of
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
 from vifd_ovs.bridge import marks, tenancy
+from vifd_ovs.bridge.chassis import chassis_of
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.removal import remove_row
 
@@ -37,6 +41,7 @@ class Plugging:
         """Take all steps."""
         self._bridges()
         self._clashes()
+        self._hold()
         self._taps.make()
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows()
@@ -65,6 +70,14 @@ class Plugging:
                 have = f"a port on bridge {row.bridge} without the mark of this port"
                 facts = {"kind": "port", "name": work.device, "have": have}
                 self.batch.fail(work, NameClash(facts=facts), "ovsdb")
+
+    def _hold(self) -> None:
+        """See ``holding.py``."""
+        chassis = chassis_of(self.drivers.ovsdb.facts())
+        timeout, tls = self.settings.southbound_timeout, self.settings.tls
+        held = held_of(self.batch.works, chassis, timeout, tls)
+        for work in self.batch:
+            work.names = replace(work.names, held=work.id in held)
 
     # --- rows ---
 
@@ -100,7 +113,7 @@ class Plugging:
         gates: dict[str, dict[str, str | None]] = {}
         for work in works:
             row = self.drivers.ovsdb.port(work.device)
-            wanted = work.id if work.item.open else None
+            wanted = work.id if work.named else None
             if row is not None and row.external_ids.get(GATE) != wanted:
                 gates[work.device] = {GATE: wanted}
         if gates:
@@ -128,13 +141,13 @@ class Plugging:
             row is not None
             and row.tag is None
             and self._ids(work).items() <= row.external_ids.items()
-            and (row.external_ids.get(GATE) == work.id) == work.item.open
+            and (row.external_ids.get(GATE) == work.id) == work.named
         )
 
     def _ids(self, work: Work) -> dict[str, str]:
         attachment = work.item.attachment
         ids = external_ids(attachment, work.names, self.plugin) | marks.document_ids(attachment)
-        return ids | ({GATE: work.id} if work.item.open else {})
+        return ids | ({GATE: work.id} if work.named else {})
 
     def _spec(self, work: Work) -> PortSpec:
         return PortSpec(work.device, external_ids=self._ids(work))

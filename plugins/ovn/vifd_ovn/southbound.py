@@ -1,4 +1,5 @@
-"""What OVN's southbound database says of a logical port: asked only when somebody asks why."""
+"""What OVN's southbound database says of a logical port: asked when somebody asks why, and before
+the destination of a live migration is plugged."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vifd_ovn.jsonrpc import Unanswered, ask
+from vifd_ovn.jsonrpc import NO_TLS, Tls, Unanswered, ask
 
 _DATABASE = "OVN_Southbound"
 _NO_ROW = ["set", []]
@@ -19,13 +20,15 @@ class PortBinding:
     :param kind: empty for a plain port of a guest
     :param up: what OVN says of it; ``None`` where it says nothing
     :param chassis: the name of the chassis that has it, or empty
-    :param requested: the chassis that alone may have it, or empty
+    :param requested: the chassis that may have it, separated by commas, or empty
+    :param strategy: by what those but the first are activated, or empty
     """
 
     kind: str
     up: bool | None
     chassis: str
     requested: str
+    strategy: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Answer:
     problem: str = ""
 
 
-def read(remotes: str, port_id: str, timeout: float) -> Answer:
+def read(remotes: str, port_id: str, timeout: float, tls: Tls = NO_TLS) -> Answer:
     """Ask the first database that answers.
 
     :param remotes: the value of ``ovn-remote``: addresses, separated by commas
@@ -51,42 +54,48 @@ def read(remotes: str, port_id: str, timeout: float) -> Answer:
         if not address:
             continue
         try:
-            return Answer(_read(address, port_id, timeout))
+            return Answer(_Database(address, timeout, tls).binding(port_id))
         except Unanswered as error:
             problems.append(str(error))
     return Answer(problem="; ".join(problems) or "no address is set")
 
 
-def _read(address: str, port_id: str, timeout: float) -> PortBinding | None:
-    where = [["logical_port", "==", port_id]]
-    rows = _select(address, "Port_Binding", where, timeout)
-    if not rows:
-        return None
-    row = rows[0]
-    options = _map(row.get("options"))
-    return PortBinding(
-        kind=str(row.get("type") or ""),
-        up=row["up"] if isinstance(row.get("up"), bool) else None,
-        chassis=_chassis(address, row.get("chassis"), timeout),
-        requested=options.get("requested-chassis", ""),
-    )
+@dataclass(frozen=True)
+class _Database:
+    """One address of it."""
 
+    address: str
+    timeout: float
+    tls: Tls
 
-def _chassis(address: str, reference: Any, timeout: float) -> str:
-    """The name of the chassis that a reference stands for."""
-    if not reference or reference == _NO_ROW:
-        return ""
-    rows = _select(address, "Chassis", [["_uuid", "==", reference]], timeout)
-    return str(rows[0].get("name") or "") if rows else ""
+    def binding(self, port_id: str) -> PortBinding | None:
+        rows = self._select("Port_Binding", [["logical_port", "==", port_id]])
+        if not rows:
+            return None
+        row = rows[0]
+        options = _map(row.get("options"))
+        return PortBinding(
+            kind=str(row.get("type") or ""),
+            up=row["up"] if isinstance(row.get("up"), bool) else None,
+            chassis=self._chassis(row.get("chassis")),
+            requested=options.get("requested-chassis", ""),
+            strategy=options.get("activation-strategy", ""),
+        )
 
+    def _chassis(self, reference: Any) -> str:
+        """The name of the chassis that a reference stands for."""
+        if not reference or reference == _NO_ROW:
+            return ""
+        rows = self._select("Chassis", [["_uuid", "==", reference]])
+        return str(rows[0].get("name") or "") if rows else ""
 
-def _select(address: str, table: str, where: list[Any], timeout: float) -> list[dict[str, Any]]:
-    operation = {"op": "select", "table": table, "where": where}
-    answer = ask(address, "transact", [_DATABASE, operation], timeout)
-    result = answer[0] if isinstance(answer, list) and answer else None
-    if not isinstance(result, Mapping) or "rows" not in result:
-        raise Unanswered(f"{address}: {table}: {result}")
-    return list(result["rows"])
+    def _select(self, table: str, where: list[Any]) -> list[dict[str, Any]]:
+        operation = {"op": "select", "table": table, "where": where}
+        answer = ask(self.address, "transact", [_DATABASE, operation], self.timeout, self.tls)
+        result = answer[0] if isinstance(answer, list) and answer else None
+        if not isinstance(result, Mapping) or "rows" not in result:
+            raise Unanswered(f"{self.address}: {table}: {result}")
+        return list(result["rows"])
 
 
 def _map(value: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
 NOBODY = 65534
@@ -92,7 +92,8 @@ def main() -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     hello = {"uid": os.getuid(), "capabilities": capabilities(), "pss": before,
-             "os_vif": {e.name: type(e.obj).__name__ for e in os_vif._EXT_MANAGER}}  # fmt: skip
+             "os_vif": {e.name: type(e.obj).__name__ for e in os_vif._EXT_MANAGER},
+             "versions": {name: metadata.version(name) for name in ("nova", "os-vif")}}  # fmt: skip
     print(json.dumps(hello), flush=True)
     for line in sys.stdin:
         command = json.loads(line)

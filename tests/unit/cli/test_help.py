@@ -49,6 +49,8 @@ SAYS = {
     "gc": "--dry-run",
     "gc undo": "--list",
     "nova check": "--python",
+    "compute compare": "--remove",
+    "network compare": "--remove",
     "reconcile": "--approve",
     "events": "--follow",
     "help": "Print help of a command",

@@ -68,7 +68,7 @@ def test_whether_there_are_several_queues(several: bool, queues: int) -> None:
     assert part_of(ovs_vif(profile=profile), INSTANCE)["queues"] == queues
 
 
-def test_what_is_said_of_a_vhost_user_port_and_of_a_linux_bridge() -> None:
+def test_what_is_said_of_a_vhost_user_port() -> None:
     profile = objects.vif.VIFPortProfileOpenVSwitch(interface_id=uuid(1))
     socket = objects.vif.VIFVHostUser(
         id=uuid(1), plugin="ovs", path="/run/vhu1", mode="server", port_profile=profile
@@ -77,8 +77,6 @@ def test_what_is_said_of_a_vhost_user_port_and_of_a_linux_bridge() -> None:
     said = part_of(socket, INSTANCE)
     assert (said["vif_type"], said["socket_path"]) == ("vhostuser", "/run/vhu1")
     assert "mac_address" not in said, "what is not set is not said"
-    bridge = objects.vif.VIFBridge(id=uuid(1), plugin="linux_bridge", vif_name="tapx")
-    assert (why_not(bridge), part_of(bridge, INSTANCE)["vif_type"]) == ("", "bridge")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +87,7 @@ def test_what_is_said_of_a_vhost_user_port_and_of_a_linux_bridge() -> None:
         (objects.vif.VIFVHostUser(id=uuid(1), plugin="noop"), "another switch"),
         (objects.vif.VIFHostDevice(id=uuid(1), plugin="ovs"), "VIFHostDevice"),
         (objects.vif.VIFGeneric(id=uuid(1), plugin="vrouter"), "VIFGeneric"),
+        (objects.vif.VIFBridge(id=uuid(1), plugin="linux_bridge"), "libvirt make the tap"),
         (
             objects.vif.VIFBridge(
                 id=uuid(1), plugin="ovs",

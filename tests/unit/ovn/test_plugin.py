@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from contract import ovn, ovs
-from vifd.model import Report
+from vifd.model import Report, Role
 from vifd.plugin import Health
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.ledger import Ledger
@@ -97,6 +98,51 @@ def test_a_closed_port_names_no_logical_port_and_has_no_flow(scene: Scene) -> No
     assert scene.machine.openflow.flows(BRIDGE) == []
     assert scene.report().clean
     assert scene.report().passing is False
+
+
+# --- ports that OVN holds closed itself -----------------------------------------------------------
+
+MIGRATING = {"requested-chassis": "there,here", "activation-strategy": "rarp"}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (MIGRATING, True),
+        ({**MIGRATING, "requested-chassis": "here,there"}, False),  # the guest runs here
+        ({**MIGRATING, "requested-chassis": "there"}, False),
+        ({"requested-chassis": "there,here"}, False),  # OVN would send frames to both
+        ({**MIGRATING, "requested-chassis": "there,elsewhere"}, False),
+        ({**MIGRATING, "requested-chassis": "there,here.example"}, True),  # by its host name
+    ],
+)
+def test_a_binding_that_is_not_active_is_named_where_ovn_holds_it(
+    scene: Scene, options: dict[str, str], named: bool
+) -> None:
+    scene.machine.ovsdb.root["external_ids"] |= {"system-id": "here", "hostname": "here.example"}
+    scene.bind(options=["map", list(map(list, options.items()))])
+    waiting = replace(attachment(1), role=Role.INACTIVE)
+    assert not scene.ledger.plug(waiting, opened=False)
+    assert (scene.row.external_ids.get(GATE) == waiting.id) is named
+    report = scene.report()
+    assert (report.clean, report.passing) == (True, False)
+    # Active: the guest spoke, and the network service said so.
+    assert not scene.ledger.activate(waiting.id)
+    assert scene.row.external_ids[GATE] == waiting.id
+    assert scene.report().passing is True
+    # Whoever closes it wants it closed.
+    assert not scene.ledger.deactivate(waiting.id)
+    assert GATE not in scene.row.external_ids
+    assert scene.report().clean
+
+
+def test_a_database_that_is_away_keeps_the_port_closed(scene: Scene) -> None:
+    scene.southbound.close()
+    waiting = replace(attachment(1), role=Role.INACTIVE)
+    assert not scene.ledger.plug(waiting, opened=False)
+    assert GATE not in scene.row.external_ids
+    assert scene.report().clean
+    scene.southbound = Southbound(scene.directory / "sb.sock")
 
 
 def test_an_open_port_is_proven_by_what_ovn_made(scene: Scene) -> None:

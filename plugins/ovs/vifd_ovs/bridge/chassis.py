@@ -24,6 +24,7 @@ class Chassis:
     :param encap_types: the tunnel types, the preferred one first; empty where none is set
     :param encap_ip: the address of the tunnel endpoint, empty where none is set
     :param mappings: physical network to bridge
+    :param hostname: OVN's users may name a chassis by it as well
     """
 
     name: str
@@ -32,6 +33,12 @@ class Chassis:
     encap_types: tuple[str, ...] = ()
     encap_ip: str = ""
     mappings: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What ``requested-chassis`` may call it."""
+        return frozenset(filter(None, (self.name, self.hostname)))
 
 
 def chassis_of(facts: Mapping[str, Any]) -> Chassis | None:
@@ -55,6 +62,7 @@ def chassis_of(facts: Mapping[str, Any]) -> Chassis | None:
         encap_types=_words(told("ovn-encap-type")),
         encap_ip=told("ovn-encap-ip"),
         mappings=_mappings(told("ovn-bridge-mappings")),
+        hostname=told("hostname"),
     )
 
 
