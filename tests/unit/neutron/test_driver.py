@@ -153,6 +153,20 @@ class TestOutages:
         cloud.neutron.refused = set()
         until(lambda: active(ports[0]), "and it is told again")
 
+    def test_a_port_that_makes_no_sense_costs_itself_only(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        bad = [
+            cloud.neutron.port(network, node.name, mac_address="none"),
+            cloud.neutron.port(network, node.name, fixed_ips=[{"ip_address": "10.0.0.1/8"}]),
+            cloud.neutron.port(network, node.name, binding_levels=[{"host": node.name,
+                                                                    "level": "x"}]),
+        ]  # fmt: skip
+        good = cloud.neutron.port(network, node.name)
+        for port in (*bad, good):
+            node.plug(port)
+        until(lambda: active(good), "the good one is active")
+        assert not any(map(node.record, bad))
+
     def test_a_late_message_undoes_nothing(self, cloud: Cloud):
         node, network = cloud.node(), cloud.vlan()
         port = cloud.neutron.port(network, node.name)

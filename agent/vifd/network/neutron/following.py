@@ -14,6 +14,7 @@ from typing import Any
 
 from vifd import errors
 from vifd.model import Part, Side
+from vifd.model.parts import network_said
 from vifd.model.sides import Said
 from vifd.network import Inbox
 from vifd.network.neutron import statuses, translate
@@ -261,7 +262,12 @@ class Following:
 
     def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:
         for port in ports:
-            body = translate.part(port, self.known, self._host)
+            try:
+                body = self._part(port)
+            except errors.VifError as error:
+                LOG.warning("neutron: %s. Next: the port stays as it is here. port=%s",
+                            error.message, port["id"])  # fmt: skip
+                continue
             if body is None:
                 self._in_role(port)
                 continue
@@ -272,6 +278,17 @@ class Following:
             alone = True if self._prewire else None
             said = Said(port["id"], Side.NETWORK, part, revision(port), alone)
             self._inbox.say(said, REQUEST)
+
+    def _part(self, port: Mapping[str, Any]) -> Plain | None:
+        """The network's part of a port; ``None`` where it has none here.
+
+        :raises errors.VifError: what the service says of it makes no sense
+        """
+        try:
+            body = translate.part(port, self.known, self._host)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise errors.BadDocument.at_field("(port)", f"cannot be read: {error!r}") from error
+        return None if body is None else network_said(body, port["id"])
 
     def _in_role(self, port: Mapping[str, Any]) -> None:
         """Of a port whose binding lost what it was, say whether it is in force: one that went to

@@ -84,9 +84,14 @@ def active_here(port: Mapping[str, Any], host: str) -> bool:
 def _level(port: Mapping[str, Any], host: str) -> Plain | None:
     """The segment that the binding to a host came down to."""
     levels = [x for x in entries(port, "binding_levels") if x.get("host") == host]
-    last = max(levels, key=lambda x: int(x.get("level") or 0), default=None)
+    last = max(levels, key=_depth, default=None)
     segment = last.get("segment") if last else None
     return segment if isinstance(segment, dict) else None
+
+
+def _depth(level: Mapping[str, Any]) -> int:
+    number = level.get("level")
+    return number if isinstance(number, int) else 0
 
 
 def segment_of(port: Mapping[str, Any], network: Mapping[str, Any] | None, host: str) -> Plain:
