@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vifd.garbage.reconcile import Plan, plan
-from vifd.plugin.marked import Key, Kind, Marked, Wanted
+from vifd.plugin.marked import NETWORK_DEVICE, Key, Marked, Wanted
+from vifd_ovs.bridge.kinds import Kind
 
 A, B = "aaaaaaaa-port", "bbbbbbbb-port"
 
@@ -75,7 +76,7 @@ def test_what_bears_the_id_of_a_port_is_a_suspect_and_no_orphan():
 
 def test_an_open_device_holds_all_that_belongs_to_its_port():
     row = Marked(kind=Kind.SWITCH_PORT, name="tapa", where="br-int", owner=A)
-    chain = Marked(kind=Kind.CHAIN, name="tapa", where="vifd", owner=A)
+    chain = Marked(kind="chain", name="tapa", where="vifd", owner=A)
     tap = device("tapa", A, holder="it is open")
     found = compare({}, {"ovs": [row, tap], "linuxbridge": [chain]})
     assert [o.holder for o in found.orphans] == ["device tapa: it is open"] * 2
@@ -131,7 +132,7 @@ def test_laws(desired, observed, known, settled, used):
 
 def test_a_network_is_held_as_long_as_a_port_that_stands_on_it():
     tap = device("tapa", A, stands_on=("brq1",), holder="its device is open")
-    networks = [Marked(kind=Kind.NETWORK_DEVICE, name=n, identity="5") for n in ("brq1", "brq2")]
+    networks = [Marked(kind=NETWORK_DEVICE, name=n, identity="5") for n in ("brq1", "brq2")]
     found = compare({}, {"linuxbridge": [tap, *networks]})
     held = {o.objects[0].name: o.holder for o in found.orphans}
     assert held["tapa"]

@@ -1,20 +1,26 @@
 """What a fact that is not as wanted means: the step it breaks, in words, and what follows from it.
 
-One table. The order of its rows is the order of the path, and within a step the graver cause comes
-first. A finding that another one explains is not the first broken step, wherever it stands.
+One table, of the core's rows and of what plugins declare of their own facts. The order of its rows
+is the order of the path, and within a step the graver cause comes first. A finding that another one
+explains is not the first broken step, wherever it stands.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from vifd.explain import phrases as say
-from vifd.explain import wired
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
+from vifd.plugin import VifPlugin
+from vifd.plugin.meanings import Meaning
+
+LOG = logging.getLogger(__name__)
 
 Sentence = Callable[[Evidence, Subject], str]
 
@@ -62,7 +68,7 @@ def _missing(finding: Evidence) -> bool:
 
 _WHO = "find out who did it: the hypervisor's log, the shell history, a configuration manager"
 
-CAUSES: tuple[Cause, ...] = (
+_CORE: tuple[Cause, ...] = (
     # --- names: what vifd itself stored
     Cause(Name.NAMES, ("names.network",), say.names_differ,
           "nothing: the port is plugged anew by what its document calls for",
@@ -155,8 +161,6 @@ CAUSES: tuple[Cause, ...] = (
           f"{_WHO}; until vifd sets it again, the switch refuses first fragments of UDP, TCP and "
           "ICMPv6"),
     Cause(Name.FLOWS, ("flows.*",), say.flows_differ, _WHO, explains=("trace.*",)),
-    # --- what another program makes for the port
-    *(Cause(Name.WIRING, *row) for row in wired.ROWS),
     # --- the packet filter
     Cause(Name.FILTER, ("security_groups",), say.awaits_set,
           "have the network service say it, or `vifctl sg set` it; `vifctl sg list` shows those "
@@ -234,6 +238,44 @@ CAUSES: tuple[Cause, ...] = (
     Cause(Name.GUEST, ("guest*",), say.plain, "look at the guest's console and its XML"),
 )  # fmt: skip
 
+#: By plugin, what its own facts mean.
+_declared: dict[str, tuple[Cause, ...]] = {}
+
+
+def declare(plugin: str, meanings: Iterable[Meaning]) -> None:
+    """Take a plugin's own rows; it is asked once, when it is found.
+
+    :raises ValueError: there is no such step
+    """
+    _declared[plugin] = tuple(_cause(meaning) for meaning in meanings)
+    rows.cache_clear()
+
+
+def learn(name: str, plugin: VifPlugin | type[VifPlugin]) -> None:
+    """Take what a plugin declares; what cannot be used costs its own sentences, and is told."""
+    try:
+        declare(name, plugin.meanings())
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        LOG.warning("plugin %s: what it says its facts mean cannot be used: %s. Next: its facts "
+                    "are explained by their names", name, error)  # fmt: skip
+
+
+def _cause(meaning: Meaning) -> Cause:
+    def sentence(finding: Evidence, _: Subject) -> str:
+        return meaning.sentence(finding)
+
+    step = Name(meaning.step)
+    return Cause(step, meaning.facts, sentence, meaning.hint, meaning.explains)
+
+
+@lru_cache(maxsize=1)
+def rows() -> tuple[Cause, ...]:
+    """All rows in the order of the path; of one step a plugin's own come first, for those of the
+    core end with one for whatever is left."""
+    every = [cause for rows in _declared.values() for cause in rows]
+    return tuple(c for step in Name for c in (*every, *_CORE) if c.step is step)
+
+
 _BY_SOURCE = {
     "netlink": Name.DEVICE,
     "stat": Name.DEVICE,
@@ -248,7 +290,7 @@ _BY_SOURCE = {
 
 def cause_of(finding: Evidence) -> Cause:
     """The row for a finding; plugins that are not of this tree name facts of their own."""
-    for cause in CAUSES:
+    for cause in rows():
         if cause.matches(finding):
             return cause
     step = _BY_SOURCE.get(finding.source, Name.PORT)
@@ -259,7 +301,7 @@ def step_of(fact: Evidence) -> Name:
     """The step that a fact belongs to, right or wrong."""
     if fact.fact in ("device.carrier", "bridge.forwards", "vhost.link_state"):
         return Name.GUEST
-    for cause in CAUSES:
+    for cause in rows():
         if matching(fact.fact, cause.facts) and cause.step is not Name.FLOWS:
             return cause.step
     return Name.FLOWS if fact.fact.startswith("flows") else cause_of(fact).step
@@ -267,12 +309,12 @@ def step_of(fact: Evidence) -> Name:
 
 def rank(finding: Evidence) -> int:
     """Where a finding's row stands: the smaller, the earlier on the path and the graver."""
-    for number, cause in enumerate(CAUSES):
+    for number, cause in enumerate(rows()):
         if cause.matches(finding):
             return number
     steps = list(Name)
     step = cause_of(finding).step
-    after = [n for n, c in enumerate(CAUSES) if steps.index(c.step) <= steps.index(step)]
+    after = [n for n, c in enumerate(rows()) if steps.index(c.step) <= steps.index(step)]
     return max(after, default=0)
 
 

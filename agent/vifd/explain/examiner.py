@@ -23,7 +23,7 @@ from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Level
 from vifd.drivers import hangs
 from vifd.engine import Engine, awaiting
-from vifd.explain import unrecorded
+from vifd.explain import causes, unrecorded
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
@@ -92,6 +92,8 @@ class Examiner:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
+        for name, plugin in self.engine.plugins.items():
+            causes.learn(name, plugin)
         self._lock = threading.RLock()
         #: one reading per port at a time, however many ask
         self._asked: dict[str, Future[Explanation]] = {}

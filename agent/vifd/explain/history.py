@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vifd.explain import phrases as say
 from vifd.explain.explanation import Happening
 from vifd.model import Evidence
 from vifd.model.event import Event
+from vifd.plugin.meanings import value
 
 #: So many are told.
 SHOWN = 5
@@ -40,4 +40,4 @@ def _text(event: Event) -> str:
 
 
 def _finding(finding: Evidence) -> str:
-    return f"{finding.fact} was {say.value(finding.have)}, wanted {say.value(finding.wanted)}"
+    return f"{finding.fact} was {value(finding.have)}, wanted {value(finding.wanted)}"

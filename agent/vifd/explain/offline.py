@@ -19,12 +19,14 @@ import msgspec
 from msgspec.structs import replace
 
 from vifd import errors
+from vifd.explain import causes
 from vifd.explain.explainer import explain
 from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
+from vifd.plugin import GROUP, registry
 from vifd.store import rows, schema
 from vifd.store.rows import COLUMNS, Outgoing
 
@@ -48,6 +50,7 @@ def recall(path: Path, port_id: str, unasked: str = STOPPED) -> Explanation:
         return explain_unmade(port_id, unmade, unasked)
     if record is None:
         raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
+    _learn(record.plugin)
     now = time.time()
     return explain(
         Subject(
@@ -55,6 +58,14 @@ def recall(path: Path, port_id: str, unasked: str = STOPPED) -> Explanation:
             waiting=waiting, events=events, unenforced=_unenforced(record),
         )
     )  # fmt: skip
+
+
+def _learn(plugin: str) -> None:
+    """What the port's plugin says its facts mean, where it is installed."""
+    found = (p for p in registry.installed(GROUP) if p.name == plugin)
+    with contextlib.suppress(Exception):
+        for point in found:
+            causes.learn(plugin, point.load())
 
 
 def _unenforced(record: PortRecord) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from vifd.explain.subject import Subject
 from vifd.model import Evidence
+from vifd.plugin import meanings
+from vifd.plugin.meanings import value
 
 #: How a plugin begins what a trace found when it met a flow of others.
 FOREIGN = "a flow that is not ours took it"
@@ -30,26 +32,9 @@ _PRIORITY = re.compile(r"priority (\d+)")
 Sentence = Callable[[Evidence, Subject], str]
 
 
-def value(item: Any) -> str:
-    """Any JSON value in a few words."""
-    match item:
-        case None:
-            return "nothing"
-        case bool():
-            return "yes" if item else "no"
-        case Mapping():
-            return ", ".join(f"{k} {value(v)}" for k, v in item.items()) or "nothing"
-        case str():
-            return item or "nothing"
-        case Sequence():
-            return "; ".join(map(value, item)) or "nothing"
-        case _:
-            return str(item)
-
-
 def plain(finding: Evidence, _: Subject) -> str:
     """A fact without a sentence of its own."""
-    return f"{finding.fact} is {value(finding.have)}, wanted {value(finding.wanted)}"
+    return meanings.plain(finding)
 
 
 # --- the device -----------------------------------------------------------------------------------

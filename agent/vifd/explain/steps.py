@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vifd.explain import phrases as say
 from vifd.explain.causes import step_of
 from vifd.explain.explanation import Name, State, Step
 from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report, Role
 from vifd.model.status import status_of, wants_open
+from vifd.plugin.meanings import value
 
 #: Steps that every port has; the others are shown where the plugin has facts of them.
 _ALWAYS = (
@@ -147,7 +147,7 @@ def _port(subject: Subject, facts: list[Evidence]) -> _Said:
     have = {f.fact: f.have for f in facts}
     if "ovsdb.ofport" in have:
         text = f"{subject.device} is port {have['ovsdb.ofport']} of {have.get('ovsdb.bridge')}"
-        return State.OK, f"{text}, local VLAN {say.value(have.get('ovsdb.tag'))}"
+        return State.OK, f"{text}, local VLAN {value(have.get('ovsdb.tag'))}"
     if "bridge.port" in have:
         return State.OK, f"{subject.device} is a port of {subject.bridge}"
     if have.get("bridge.closed"):
@@ -183,12 +183,12 @@ def _filter(subject: Subject, facts: list[Evidence]) -> _Said:
 
 def _uplink(subject: Subject, facts: list[Evidence]) -> _Said:
     physnet = subject.record.doc.attachment.network.segment.physical_network
-    state = "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts)
+    state = "; ".join(f"{f.fact} {value(f.have)}" for f in facts)
     return State.OK, f"physical network {physnet}: {state}" if physnet else state
 
 
 def _trace(_: Subject, facts: list[Evidence]) -> _Said:
-    return State.OK, "; ".join(f"{f.fact.partition('.')[2]}: {say.value(f.have)}" for f in facts)
+    return State.OK, "; ".join(f"{f.fact.partition('.')[2]}: {value(f.have)}" for f in facts)
 
 
 def _guest(subject: Subject, facts: list[Evidence]) -> _Said:
@@ -202,7 +202,7 @@ def _guest(subject: Subject, facts: list[Evidence]) -> _Said:
     if carrier is False:
         known = "no guest of the hypervisor uses it" if subject.hypervisor else "no guest runs yet"
         return State.UNKNOWN, f"nobody holds {subject.device} open: {known}"
-    said = "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts if f.have not in (None, ""))
+    said = "; ".join(f"{f.fact} {value(f.have)}" for f in facts if f.have not in (None, ""))
     return (State.OK, said) if said else (State.UNKNOWN, "nothing is known of the guest")
 
 
@@ -225,7 +225,7 @@ def _report(subject: Subject, _: list[Evidence]) -> _Said:
 
 
 def _generic(_: Subject, facts: list[Evidence]) -> _Said:
-    return State.OK, "; ".join(f"{f.fact} {say.value(f.have)}" for f in facts[:6]) or "as wanted"
+    return State.OK, "; ".join(f"{f.fact} {value(f.have)}" for f in facts[:6]) or "as wanted"
 
 
 _SAYS = {

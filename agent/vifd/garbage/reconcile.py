@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from vifd.plugin.marked import Desired, Key, Kind, Marked
+from vifd.plugin.marked import NETWORK_DEVICE, Desired, Key, Marked
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _orphans(strays: Iterable[tuple[str, Marked]], guests: Mapping[str, str]) ->
 def stood_on(orphans: Iterable[Orphan]) -> dict[str, str]:
     """By id, the network devices that objects of these orphans stand on, and which object does."""
     return {
-        _id(orphan.plugin, Key(Kind.NETWORK_DEVICE, "", name)): f"{marked.key} stands on it"
+        _id(orphan.plugin, Key(NETWORK_DEVICE, "", name)): f"{marked.key} stands on it"
         for orphan in orphans
         for marked in orphan.objects
         for name in marked.stands_on

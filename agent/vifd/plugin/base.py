@@ -17,6 +17,7 @@ from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.meanings import Meaning
 from vifd.plugin.sets import SetChange
 
 #: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
@@ -70,6 +71,12 @@ class VifPlugin(abc.ABC):
     @abc.abstractmethod
     def describe(cls) -> Advert:
         """What the plugin can do in principle."""
+
+    @classmethod
+    def meanings(cls) -> Sequence[Meaning]:
+        """What the plugin's own facts mean, where ``port explain`` shall say more than their
+        names. Optional, pure."""
+        return ()
 
     @abc.abstractmethod
     def probe(self) -> Probe:

@@ -70,6 +70,9 @@ class Guarded(VifPlugin):
         rank: object = inner.preference
         own["preference"] = rank if isinstance(rank, int) else 100
 
+    def meanings(self) -> Any:  # type: ignore[override]
+        return self._call("meanings", self.inner.meanings, tuple)
+
     def options(self) -> Any:  # type: ignore[override]
         return self._call("options", self.inner.options, tuple)
 

@@ -21,7 +21,7 @@ from vifd.plain import plain
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Health, Probe, Uplink
 from vifd.plugin.item import Observed, Recalled, Requirement
-from vifd.plugin.marked import Key, Kind, Marked, Wanted
+from vifd.plugin.marked import Key, Marked, Wanted
 
 T = TypeVar("T")
 S = TypeVar("S", Wiring, Vif)
@@ -225,7 +225,7 @@ def sound_observed(answer: object) -> Observed:
 
 def sound_marked(answer: object) -> Marked:
     """:raises TypeError: it is no marked object"""
-    if not isinstance(answer, Marked) or not isinstance(answer.kind, Kind):
+    if not isinstance(answer, Marked) or not isinstance(answer.kind, str):
         raise wrong(answer, "Marked object")
     for text in (answer.name, answer.where, answer.owner, answer.identity, answer.holder):
         _text(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -19,27 +18,20 @@ def is_id(text: str) -> bool:
     return _id.fullmatch(text) is not None
 
 
-class Kind(StrEnum):
-    """What an object is."""
-
-    SWITCH_PORT = "switch port"
-    FLOWS = "flows"  #: all flows of one cookie on one bridge
-    PATCH = "patch port"
-    TUNNEL = "tunnel port"
-    BRIDGE = "bridge"  #: of Open vSwitch
-    DEVICE = "device"  #: a guest's
-    CHAIN = "chain"  #: the filter of a port
-    GUARD = "guard"  #: what cuts a device off that has no filter
-    NETWORK_DEVICE = "network device"  #: what the ports of a network stand on
+#: What a guest opens, of every plugin; and what the ports of a network stand on. All other kinds
+#: are a plugin's own words, for people and for itself: it declares them beside what makes them.
+DEVICE = "device"
+NETWORK_DEVICE = "network device"
 
 
 class Key(NamedTuple):
     """What makes an object the same one.
 
+    :param kind: what it is, in the words of the plugin that makes it
     :param where: the bridge or table that it is in, or the empty string
     """
 
-    kind: Kind
+    kind: str
     where: str
     name: str
 
@@ -50,6 +42,7 @@ class Key(NamedTuple):
 class Marked(Struct, frozen=True, kw_only=True):
     """One object that bears our mark, as it was found.
 
+    :param kind: what it is, in the words of the plugin that makes it
     :param owner: the id of the port in its mark; empty where no single port owns it
     :param identity: what tells it from another one of the same name: an ifindex, a generation
     :param holder: who uses it now, for a reader; empty for nobody
@@ -58,7 +51,7 @@ class Marked(Struct, frozen=True, kw_only=True):
     :param backup: what the plugin needs to put it back; JSON values only
     """
 
-    kind: Kind
+    kind: str
     name: str
     where: str = ""
     owner: str = ""

@@ -10,9 +10,10 @@ from vifd.errors import GarbageChanged, VifError
 from vifd.model import Role, restore
 from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
-from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
+from vifd.plugin.marked import Desired, Key, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring
 from vifd_linuxbridge.antispoof import discovery_chain
+from vifd_linuxbridge.kinds import Kind
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
 
@@ -94,7 +95,7 @@ class Garbage:
     # --- removing, in the order of an unplug ---
 
     def discard(self, objects: Sequence[Marked]) -> Failed:
-        by_kind: dict[Kind, list[Marked]] = {}
+        by_kind: dict[str, list[Marked]] = {}
         for marked in objects:
             by_kind.setdefault(marked.kind, []).append(marked)
         chains = by_kind.get(Kind.CHAIN, [])

@@ -26,9 +26,10 @@ from vifd.drivers import (
 from vifd.errors import NotRestorable, VifError, wrap
 from vifd.model import Attachment, Wiring, restore
 from vifd.plugin import Item
-from vifd.plugin.marked import Key, Kind, Marked
+from vifd.plugin.marked import Key, Marked
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.batch import Batch
+from vifd_linuxbridge.kinds import Kind
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import Plugging
@@ -88,14 +89,14 @@ class Restoring:
         :returns: what is not back, with the reason
         """
         failed: Failed = {}
-        networks = [o for o in objects if o.kind is Kind.NETWORK_DEVICE]
+        networks = [o for o in objects if o.kind == Kind.NETWORK_DEVICE]
         for marked in sorted(networks, key=lambda o: o.backup.get("kind") != "bridge"):
             failed |= _try([marked], partial(self._network, marked))
         ports: dict[str, list[Marked]] = {}
         for marked in objects:
             if marked.kind in (Kind.CHAIN, Kind.DEVICE):
                 ports.setdefault(marked.owner, []).append(marked)
-            elif marked.kind is not Kind.NETWORK_DEVICE:
+            elif marked.kind != Kind.NETWORK_DEVICE:
                 failed[marked.key] = refusal(marked, "without a filter it is of no use")
         for mine in ports.values():
             failed |= _try(mine, partial(self._port, mine))
@@ -155,8 +156,8 @@ class Restoring:
     # --- ports ---
 
     def _port(self, objects: Sequence[Marked]) -> None:
-        chain = next((o for o in objects if o.kind is Kind.CHAIN), None)
-        device = next((o for o in objects if o.kind is Kind.DEVICE), None)
+        chain = next((o for o in objects if o.kind == Kind.CHAIN), None)
+        device = next((o for o in objects if o.kind == Kind.DEVICE), None)
         document = chain.backup.get("document") if chain is not None else None
         if chain is None or document is None:
             problem = "its marks did not tell its document, and without it there is no filter"

@@ -8,12 +8,13 @@ from typing import Any
 from vifd.drivers import Drivers, Link, PortRow, PortSpec, Tap
 from vifd.errors import BackendUnavailable, GarbageChanged, VifError, wrap
 from vifd.plugin import Entry
-from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
+from vifd.plugin.marked import Desired, Key, Marked, Wanted, is_id
 from vifd_ovn.marks import GATE
 from vifd_ovn.observing import rows
 from vifd_ovn.wiring import OvnWiring
 from vifd_ovs.bridge import hearing, marks
 from vifd_ovs.bridge.hearing import Hearing
+from vifd_ovs.bridge.kinds import Kind
 
 OPENED = "its device is open: a guest, or another program, has it"
 
@@ -59,22 +60,22 @@ def discard(drivers: Drivers, objects: Sequence[Marked]) -> Failed:
     """Rows first; a device whose row stays, stays as well."""
     failed: Failed = {}
     for marked in objects:
-        if marked.kind is Kind.SWITCH_PORT:
+        if marked.kind == Kind.SWITCH_PORT:
             try:
                 _discard_row(drivers, marked)
             except VifError as error:
                 failed[marked.key] = error
     kept = {key.name for key in failed}
     for marked in objects:
-        if marked.kind is Kind.DEVICE:
+        if marked.kind == Kind.DEVICE:
             try:
                 _discard_device(drivers, marked, kept)
             except VifError as error:
                 failed[marked.key] = error
-    unheard = [o.name for o in objects if o.kind is Kind.GUARD]
+    unheard = [o.name for o in objects if o.kind == Kind.GUARD]
     there = drivers.links.get(unheard) if unheard else {}
     for marked in objects:
-        if marked.kind is not Kind.GUARD:
+        if marked.kind != Kind.GUARD:
             continue
         if marked.name in there:
             failed[marked.key] = _changed(marked, "the device is there")
@@ -89,13 +90,13 @@ def discard(drivers: Drivers, objects: Sequence[Marked]) -> Failed:
 def restore(drivers: Drivers, objects: Sequence[Marked]) -> Failed:
     """Taps, then rows that name no logical port: closed."""
     failed: Failed = {}
-    taps = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+    taps = {o.name: o for o in objects if o.kind == Kind.DEVICE}
     made = drivers.links.create_taps([Tap(name=o.name, **o.backup) for o in taps.values()])
     for name, result in made.items():
         if isinstance(result, Exception):
             failed[taps[name].key] = wrap(result, stage="garbage", port=taps[name].owner)
     for marked in objects:
-        if marked.kind is not Kind.SWITCH_PORT:
+        if marked.kind != Kind.SWITCH_PORT:
             continue
         spec = PortSpec(marked.name, external_ids=marked.backup["external_ids"])
         try:

@@ -25,10 +25,12 @@ from vifd.plugin import (
     tapverbs,
 )
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.meanings import Meaning
 from vifd_ovn import adopting, garbage, mappings, observing, options, removal
 from vifd_ovn.checking import Checking
 from vifd_ovn.gates import set_gates
 from vifd_ovn.marks import opened
+from vifd_ovn.meanings import MEANINGS
 from vifd_ovn.patience import Patience
 from vifd_ovn.plugging import Plugging
 from vifd_ovn.probing import probe
@@ -79,6 +81,10 @@ class OvnPlugin(VifPlugin):
             in_place=frozenset(CHANGEABLE),
             compute_suffices=True,
         )
+
+    @classmethod
+    def meanings(cls) -> Sequence[Meaning]:
+        return MEANINGS
 
     # --- before ---
 

@@ -8,11 +8,12 @@ from typing import Any
 from vifd.drivers import Drivers, Link, PortRow, Tap
 from vifd.errors import VifError, wrap
 from vifd.plugin import Entry, Host
-from vifd.plugin.marked import Desired, Key, Kind, Marked, Wanted, is_id
+from vifd.plugin.marked import Desired, Key, Marked, Wanted, is_id
 from vifd_ovs.bridge import discarding, hearing, marks, wiring
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.inventory import Inventory
+from vifd_ovs.bridge.kinds import Kind
 from vifd_ovs.observing import enslaved
 
 #: Interface types that are another plugin's.
@@ -51,13 +52,13 @@ class Garbage:
         return self._inventory.expected(entries) | {hearing.key(name): Wanted() for name in taps}
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
-        links = self._drivers.links.get([o.name for o in objects if o.kind is Kind.SWITCH_PORT])
+        links = self._drivers.links.get([o.name for o in objects if o.kind == Kind.SWITCH_PORT])
 
         def holder(row: PortRow) -> str:
             return _held(links.get(row.name))
 
         failed = discarding.discard(self._inventory, objects, holder, self._devices)
-        return failed | self._unheard([o for o in objects if o.kind is Kind.GUARD])
+        return failed | self._unheard([o for o in objects if o.kind == Kind.GUARD])
 
     def _unheard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         """What was said of devices that are gone; of one that is there it stays."""
@@ -76,7 +77,7 @@ class Garbage:
 
     def _devices(self, objects: Iterable[Marked]) -> dict[Key, VifError]:
         """All in one request; each as long as it is the one that was listed."""
-        devices = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+        devices = {o.name: o for o in objects if o.kind == Kind.DEVICE}
         present = self._drivers.links.get(list(devices))
         elsewhere = enslaved(self._drivers, list(present))
         failed: dict[Key, VifError] = {}
@@ -97,7 +98,7 @@ class Garbage:
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         """Taps first, as a switch port without its device would only have an error."""
         failed: dict[Key, VifError] = {}
-        taps = {o.name: o for o in objects if o.kind is Kind.DEVICE}
+        taps = {o.name: o for o in objects if o.kind == Kind.DEVICE}
         made = self._drivers.links.create_taps([_tap(m) for m in taps.values()])
         for name, result in made.items():
             if isinstance(result, Exception):

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.plugin import Entry, Host
-from vifd.plugin.marked import Desired, Key, Kind, Marked
+from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovs.bridge import discarding
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.inventory import Inventory
+from vifd_ovs.bridge.kinds import Kind
 from vifd_vhostuser import sockets
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.sockets import NOBODY
@@ -44,7 +45,7 @@ class Garbage:
         paths = {
             o.backup.get("options", {}).get("vhost-server-path", ""): o
             for o in objects
-            if o.kind is Kind.SWITCH_PORT
+            if o.kind == Kind.SWITCH_PORT
         }
         mine = {path: o for path, o in paths.items() if path.rpartition("/")[2] == o.name}
         table = self._files.table.held(mine)

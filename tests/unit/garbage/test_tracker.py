@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from vifd.garbage.limits import Limits
 from vifd.garbage.reconcile import Orphan
 from vifd.garbage.tracker import OrphanTracker, State
-from vifd.plugin.marked import Kind, Marked
+from vifd.plugin.marked import Marked
+from vifd_ovs.bridge.kinds import Kind
 
 GRACE = 60.0
 

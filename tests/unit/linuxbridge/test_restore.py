@@ -11,11 +11,12 @@ import pytest
 from contract import linuxbridge as make
 from vifd.drivers import Device, Link
 from vifd.errors import NotRestorable
-from vifd.plugin.marked import Kind, Marked
+from vifd.plugin.marked import Marked
 from vifd.testing.attachments import attachment, port_id
 from vifd.testing.contract_garbage import orphaned, strays
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
+from vifd_linuxbridge.kinds import Kind
 from vifd_linuxbridge.ruleset import OPEN, TABLE
 
 PHYSNET: dict[str, Any] = {"physical_interface_mappings": ["physnet1:eth1"]}
@@ -92,8 +93,8 @@ def test_everything_comes_back_closed(scene):
     assert scene.plugin.restore(scene.objects) == {}, "what is back already is no error"
     again = {m.key: m for m in scene.plugin.inventory()}
     assert again.keys() == {m.key for m in scene.objects}
-    (tap,) = [m for m in again.values() if m.kind is Kind.DEVICE]
-    ours = {m.name for m in again.values() if m.kind is Kind.NETWORK_DEVICE}
+    (tap,) = [m for m in again.values() if m.kind == Kind.DEVICE]
+    ours = {m.name for m in again.values() if m.kind == Kind.NETWORK_DEVICE}
     assert set(tap.stands_on) == ours, "held, or kept, with it"
 
 
@@ -135,7 +136,7 @@ def test_an_entry_of_an_earlier_version_comes_back_from_its_document():
     """Only the filter had a backup then, the document."""
     scene = Scene(*NETWORKS["vlan"])
     assert scene.plugin.discard(scene.objects) == {}
-    old = [m if m.kind is Kind.CHAIN else msgspec.structs.replace(m, backup={}, stands_on=())
+    old = [m if m.kind == Kind.CHAIN else msgspec.structs.replace(m, backup={}, stands_on=())
            for m in scene.objects]  # fmt: skip
     failed = scene.plugin.restore([m for m in old if m.owner])
     assert failed == {}

@@ -16,7 +16,6 @@ import pytest
 from vifd.drivers import PortRow
 from vifd.garbage.undo_store import UndoStore
 from vifd.model import Phase, Role, decode
-from vifd.plugin.marked import Kind
 from vifd.store import Journal
 from vifd.testing.attachments import port_id
 from vifd.testing.machines import FakeMachine
@@ -25,6 +24,7 @@ from vifd.testing.running import Running
 from vifd.upgrade.guard import NOTE
 from vifd.upgrade.installed import InstalledVersions
 from vifd_ovs.bridge import marks
+from vifd_ovs.bridge.kinds import Kind
 from vifd_ovs.plugin import OvsPlugin
 
 BEFORE = Path(__file__).with_name("before")

@@ -13,10 +13,11 @@ from typing import Any
 from vifd.drivers import PortRow, PortSpec
 from vifd.errors import GarbageChanged, NotRestorable, VifError, wrap
 from vifd.openflow.flow import flow
-from vifd.plugin.marked import Key, Kind, Marked
+from vifd.plugin.marked import Key, Marked
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.flows import GUARD
 from vifd_ovs.bridge.inventory import Holder, Inventory
+from vifd_ovs.bridge.kinds import Kind
 from vifd_ovs.bridge.switch import switch_of
 from vifd_ovs.bridge.tables import CLASSIFY
 
@@ -24,7 +25,7 @@ LOG = logging.getLogger(__name__)
 
 Failed = dict[Key, VifError]
 #: The marks of ports that belong to no single port.
-_WAYS = {Kind.PATCH: marks.PATCH, Kind.TUNNEL: marks.TUNNEL}
+_WAYS: dict[str, str] = {Kind.PATCH: marks.PATCH, Kind.TUNNEL: marks.TUNNEL}
 #: What takes away the objects that are neither rows nor flows.
 Rest = Callable[[Sequence[Marked]], Failed]
 
@@ -35,7 +36,7 @@ def discard(inventory: Inventory, objects: Sequence[Marked], holder: Holder, res
     ovsdb = inventory.host.drivers.ovsdb
 
     def alive(*kinds: Kind) -> list[Marked]:
-        stays = [o for o in objects if o.kind is Kind.SWITCH_PORT and o.key in failed]
+        stays = [o for o in objects if o.kind == Kind.SWITCH_PORT and o.key in failed]
         lost = {o.owner for o in stays}
         for o in objects:
             if o.kind in kinds and o.owner in lost and o.key not in failed:
@@ -150,7 +151,7 @@ def restore(inventory: Inventory, objects: Sequence[Marked]) -> Failed:
     only with a document, so they are nobody's loss here."""
     failed: Failed = {}
     for marked in objects:
-        if marked.kind is Kind.SWITCH_PORT:
+        if marked.kind == Kind.SWITCH_PORT:
             try:
                 _put_back(inventory, marked)
             except VifError as error:

@@ -18,7 +18,8 @@ from vifd.model import Evidence
 from vifd.model.evidence import fact
 from vifd.nft.objects import TABLE
 from vifd.plugin import Item
-from vifd.plugin.marked import Key, Kind, Marked
+from vifd.plugin.marked import Key, Marked
+from vifd_ovs.bridge.kinds import Kind
 
 #: Where the objects of a listing are.
 WHERE = f"netdev {TABLE}"

@@ -13,9 +13,10 @@ from vifd.drivers import PortRow
 from vifd.errors import BackendUnavailable
 from vifd.model.members import groups_of
 from vifd.plugin import Entry, Host
-from vifd.plugin.marked import Key, Kind, Marked, Wanted, is_id
+from vifd.plugin.marked import Key, Marked, Wanted, is_id
 from vifd_ovs.bridge import cookies, marks, overlay, rules, tenancy, wiring
 from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.kinds import Kind
 from vifd_ovs.bridge.overlay import OVERLAYS, port_name
 from vifd_ovs.bridge.rows import bridges_of
 
