@@ -155,3 +155,29 @@ def test_who_is_at_work(tmp_path: Path) -> None:
     far = replace(own, pids="pid:[1]")
     assert not identity.rivals(far, own), "this state directory in a container before this one"
     assert identity.rivals(replace(far, id="x"), own), "nobody here can tell"
+
+
+def test_what_another_daemon_has_on_its_own_bridges_is_no_orphan(
+    ovs: PrivateOvs, first: Vifd, tmp_path: Path
+) -> None:
+    ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev")
+    own = {"integration_bridge": "br-two", "bridge_mappings": "physnet1:br-phys"}
+    apart: dict[str, dict[str, object]] = {"engine": {"retry_first": 0.05}, "ovs": {**own}}
+    second = Vifd(tmp_path / "b", ovs, apart)
+    try:
+        second.start()
+        second.ready()
+        assert first.plug(document(1))[0] == 201
+        segment = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 7}
+        assert second.plug(document(2, network__segment=segment))[0] == 201
+        for daemon in (first, second):
+            assert daemon.get("/v1/garbage")["orphans"] == []
+        # Not even while it does not run.
+        second.stop()
+        assert first.get("/v1/garbage")["orphans"] == []
+        second.start()
+        second.ready()
+        second.unplug(port_id(2))
+        first.unplug(port_id(1))
+    finally:
+        second.close()

@@ -30,8 +30,9 @@ class VifdHost:
         self.name = name
         self.cloud = cloud
         self.ovs = ovs
-        ovs.vsctl("--may-exist", "add-br", "br-phys", "--", "set", "bridge", "br-phys",
-                  "datapath_type=netdev")  # fmt: skip
+        for bridge in ("br-int", "br-phys"):
+            ovs.vsctl("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge,
+                      "datapath_type=netdev")  # fmt: skip
         given: dict[str, dict[str, object]] = {
             "DEFAULT": {"host": name},
             "ovs": {"bridge_mappings": "physnet1:br-phys"},
