@@ -149,12 +149,17 @@ class Refreshes:
                 self._run(name)
 
     def follow(self, ticket: SetTicket) -> None:
-        """Have a ticket wait for the plugins that have yet to take up what is known of its set."""
+        """Have a ticket wait for the plugins that have yet to take up what is known of its set; one
+        that makes a pause is told at once, because somebody waits."""
         with self._lock:
-            waits = [lane for lane in self._lanes.values()
-                     if ticket.key in lane.owed or ticket.key in lane.telling]  # fmt: skip
-            for lane in waits:
+            waits = {name: lane for name, lane in self._lanes.items()
+                     if ticket.key in lane.owed or ticket.key in lane.telling}  # fmt: skip
+            for lane in waits.values():
                 lane.tickets.append((ticket.key, ticket))
+            paused = [name for name, lane in waits.items() if lane.due]
+            for name in paused:
+                waits[name].due = 0.0
+        self._start(paused)
         if not waits:
             ticket.finish(self._journal.sets.get(ticket.key))
 

@@ -365,3 +365,17 @@ def test_a_port_that_waits_is_explained(machine: HeldMachine) -> None:
     found = machine.agent.explainer.explain(port_id(1)).result(WAIT)
     assert found.broken == "filter"
     assert WEB.id in found.sentence
+
+
+def test_who_waits_need_not_wait_for_a_pause(machine: HeldMachine) -> None:
+    """Also where what is asked for concerns no port any more."""
+    machine.put_set(WEB)
+    machine.plug(in_groups(1, WEB))
+    machine.backend.faults["refresh", "*"] = RuntimeError("away")
+    with pytest.raises(errors.InternalError):
+        machine.put_set(WEB, rules=[ingress()])
+    machine.plug(in_groups(1))
+    machine.backend.faults.clear()
+    assert machine.engine.refreshes.waiting(WEB) == ["fake"]
+    machine.put_set(WEB, rules=[ingress()])
+    assert machine.engine.refreshes.waiting(WEB) == []
