@@ -23,7 +23,9 @@ from vifd.model.setpatch import read_patch
 from vifd.model.setreading import read_set
 from vifd.model.setrecord import SetRecord
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
+from vifd.model.values import Direction
 from vifd.plugin import Advert, Host, Item, SetChange
+from vifd.policy.groups import missing
 from vifd.testing.plugin import FakeBackend, FakePlugin
 
 #: What one port lets pass: a direction and who is at the other side.
@@ -45,13 +47,19 @@ def sentences(attachment: Attachment, host: Host) -> Held:
     if groups is None:
         return frozenset({("any", "any")})
     bodies = [host.sets.security_group(group) for group in groups]
-    if any(body is None for body in bodies):
+    if any(True for _ in missing(groups, Direction.INGRESS, host.sets.security_group,
+                                 lambda key: _known(host, key))):  # fmt: skip
         return frozenset()
     here = [entry.attachment for entry in host.ledger().values()]
     found: set[tuple[str, str]] = set()
     for rule in (rule for body in bodies if body is not None for rule in body.rules):
         found |= {(rule.direction.value, remote) for remote in _remotes(rule, host, here)}
     return frozenset(found)
+
+
+def _known(host: Host, key: SetKey) -> bool:
+    group, addresses = host.sets.security_group, host.sets.address_group
+    return (group if key.kind is SetKind.SECURITY_GROUP else addresses)(key.id) is not None
 
 
 def _remotes(rule: Any, host: Host, here: Sequence[Attachment]) -> set[str]:

@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from vifd import errors
 from vifd.model import Attachment, Evidence, Report
 from vifd.model.members import groups_of
-from vifd.model.sets import SetKey, SetKind
+from vifd.model.sets import SetKey
+from vifd.model.values import Direction
 from vifd.plugin import Advert
+from vifd.policy.groups import missing
 from vifd.store.shared import SharedSets
 
-#: The fact of a port that refers to a set that is not here, and that of rules that do.
-FACT, REMOTE = "security_groups", "security_groups.remote"
+#: The fact of a port that waits for a set both ways; where it waits in one direction alone, that
+#: stands behind a dot.
+FACT = "security_groups"
 #: The feature of plugins that hold a port to its groups.
 FEATURE = "security_groups"
 
 
 def evidence(attachment: Attachment, advert: Advert | None, sets: SharedSets) -> list[Evidence]:
-    """Of a port that is held to its groups: whether these are here.
-
-    A port in a group that is not stays closed both ways; a rule that names a set that is not lets
-    nobody pass but ports of this host.
-    """
+    """Of a port that is held to its groups: whether these, and the sets that their rules name, are
+    here. A direction in which one is missing stays closed."""
     groups = groups_of(attachment)
     if not groups or advert is None or FEATURE not in advert.features:
         return []
-    keys = [SetKey(SetKind.SECURITY_GROUP, group) for group in groups]
-    return [_own(keys, sets), *_remote(keys, sets)]
+    lacking = {d: _lacking(groups, d, sets) for d in Direction}
+    closed = {d: keys for d, keys in lacking.items() if keys}
+    if not closed:
+        return [Evidence(FACT, list(groups), source="journal")]
+    if len(closed) == len(lacking):
+        return [_waits(FACT, dict.fromkeys(k for keys in closed.values() for k in keys))]
+    return [_waits(f"{FACT}.{direction}", keys) for direction, keys in closed.items()]
 
 
-def _own(keys: list[SetKey], sets: SharedSets) -> Evidence:
-    lacking = sets.missing(keys)
-    if not lacking:
-        return Evidence(FACT, [key.id for key in keys], source="journal")
-    have = f"waits for {', '.join(map(str, lacking))}"
-    return Evidence(FACT, have, "every group known on this host", ok=False, source="journal",
+def _lacking(groups: Iterable[str], direction: Direction, sets: SharedSets) -> list[SetKey]:
+    found = missing(groups, direction, sets.security_group, lambda key: sets.get(key) is not None)
+    return list(dict.fromkeys(found))
+
+
+def _waits(fact: str, keys: Iterable[SetKey]) -> Evidence:
+    have = f"waits for {', '.join(map(str, keys))}"
+    return Evidence(fact, have, "every set known on this host", ok=False, source="journal",
                     repairable=False)  # fmt: skip
-
-
-def _remote(keys: list[SetKey], sets: SharedSets) -> Iterator[Evidence]:
-    named = {other for key in keys for other in sets.references.named_by(key)}
-    if lacking := sets.missing(sorted(named)):
-        names = ", ".join(map(str, lacking))
-        yield Evidence(REMOTE, f"rules name {names}, not known on this host: they let nobody of it "
-                       "pass but ports of this host", source="journal")  # fmt: skip
 
 
 def refusal(report: Report | None, port: str) -> errors.SetMissing | None:
     """The error of a port whose first finding is that it waits for a set."""
     finding = report.findings[0] if report and report.findings else None
-    if finding is None or finding.fact != FACT:
+    if finding is None or finding.fact.partition(".")[0] != FACT:
         return None
     return errors.SetMissing(facts={"missing": finding.have}, stage="verify", port=port)

@@ -162,7 +162,7 @@ _CORE: tuple[Cause, ...] = (
           "ICMPv6"),
     Cause(Name.FLOWS, ("flows.*",), say.flows_differ, _WHO, explains=("trace.*",)),
     # --- the packet filter
-    Cause(Name.FILTER, ("security_groups",), say.awaits_set,
+    Cause(Name.FILTER, ("security_groups*",), say.awaits_set,
           "have the network service say it, or `vifctl sg set` it; `vifctl sg list` shows those "
           "that are here", explains=("trace.*",)),
     Cause(Name.FILTER, ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",

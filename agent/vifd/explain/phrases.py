@@ -182,10 +182,17 @@ def filter_of_others(finding: Evidence, subject: Subject) -> str:
     return f"filters of other software see frames of {subject.device}: {value(finding.have)}"
 
 
+_WAYS = {
+    "security_groups.egress": " for what the guest sends",
+    "security_groups.ingress": " for what is sent to the guest",
+}
+
+
 def awaits_set(finding: Evidence, subject: Subject) -> str:
+    way = _WAYS.get(finding.fact, "")
     return (
-        f"{subject.device} stays closed but for what every guest may do: it {value(finding.have)}, "
-        "which nobody has said on this host"
+        f"{subject.device} stays closed{way} but for what every guest may do: it "
+        f"{value(finding.have)}, which nobody has said on this host"
     )
 
 

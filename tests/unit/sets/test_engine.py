@@ -73,8 +73,8 @@ def test_ports_that_depend_on_nothing_of_it_are_left_alone(machine: HeldMachine)
 
 
 def test_changes_that_come_while_the_lane_is_busy_are_one(machine: HeldMachine) -> None:
-    machine.put_set(WEB, rules=[ingress(ADDRESSES)])
     machine.put_set(ADDRESSES, addresses=["10.0.0.1"])
+    machine.put_set(WEB, rules=[ingress(ADDRESSES)])
     machine.plug(in_groups(1, WEB))
     machine.quiet()
     told = len(machine.backend.refreshes)
@@ -130,17 +130,19 @@ def test_a_port_whose_group_is_not_there_waits_closed_and_opens_by_itself(
     assert machine.record(1).error is None
 
 
-def test_a_rule_that_names_an_unknown_group_lets_in_ports_of_this_host(
-    machine: HeldMachine,
-) -> None:
+def test_a_rule_that_names_an_unknown_group_closes_its_direction(machine: HeldMachine) -> None:
     machine.put_set(WEB, rules=[ingress(DB), ingress("192.0.2.1")])
-    machine.plug(in_groups(1, WEB))
-    assert held(machine) == {("ingress", "192.0.2.1")}
+    with pytest.raises(errors.SetMissing) as caught:
+        machine.plug(in_groups(1, WEB))
+    assert DB.id in caught.value.message
+    assert held(machine) == set()
     report = machine.record(1).report
     assert report is not None
-    (note,) = [e for e in report.evidence if e.fact == "security_groups.remote"]
-    assert note.ok
-    assert DB.id in str(note.have)
+    assert [e.fact for e in report.findings] == ["security_groups.ingress"]
+    assert report.severed == ""
+    machine.put_set(DB, members=[{"ip_address": "192.0.2.2"}])
+    until(lambda: machine.record(1).phase is Phase.LIVE)
+    assert held(machine) == {("ingress", "192.0.2.1"), ("ingress", "192.0.2.2")}
 
 
 def test_ports_that_join_and_leave_a_group_are_let_in_and_out(machine: HeldMachine) -> None:

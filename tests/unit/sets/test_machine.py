@@ -184,14 +184,24 @@ class Sets(RuleBasedStateMachine):
         held = self.machine.backend.held.get(port_id(number))
         if record is None or held != self._wanted(number):
             return False
-        if all(key in self.said for key in self.ports[number]):
+        if not self._lacks(number):
             return record.phase is Phase.LIVE and record.error is None
         return record.phase is Phase.DEGRADED and (record.error or {})["code"] == "E_SET_MISSING"
+
+    def _lacks(self, number: int) -> bool:
+        """Whether a group of a port, or a set that a rule of one names, is not there."""
+        groups = self.ports[number]
+        if any(key not in self.said for key in groups):
+            return True
+        bodies = [self.said[key] for key in groups]
+        ids = ("remote_group_id", "remote_address_group_id")
+        named = {r[name] for body in bodies for r in body["rules"] for name in ids if name in r}
+        return not named <= {key.id for key in self.said}
 
     def _wanted(self, number: int) -> Held:
         """By the model alone."""
         groups = self.ports[number]
-        if any(key not in self.said for key in groups):
+        if self._lacks(number):
             return frozenset()
         found: set[tuple[str, str]] = set()
         for one in (r for key in groups for r in self.said[key]["rules"]):
