@@ -17,6 +17,7 @@ from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.sets import MemorySets
+from vifd.testing.wait import until
 
 PHYSICAL = ["physnet1:br-phys"]
 _FAR = "02:00:00:00:00:fa"
@@ -57,6 +58,19 @@ class Rig(contextlib.ExitStack):
         """The OpenFlow number of a port."""
         return int(self.ledger.records[self.names[name]].names.details["ofport"])
 
+    def restart(self) -> None:
+        """The daemon ends and comes back."""
+        self.ledger = self.ledger.restart()
+
+    def bundles(self) -> int:
+        """How many bundles were sent since the last restart."""
+        plugin: Any = self.ledger.plugin
+        return sum(switch._sent for switch in plugin._switches.values())
+
+    def zone(self, number: int) -> list[str]:
+        """The connections in a zone."""
+        raise NotImplementedError
+
     def forget(self) -> None:
         """Forget every connection."""
         zones = [self.number(name) for name in self.names]
@@ -85,6 +99,9 @@ class FakeRig(Rig):
             return super().number(name)
         rows = self.machine.ovsdb.ports("br-int")
         return next(row.ofport or 0 for row in rows if row.type == "patch")
+
+    def zone(self, number: int) -> list[str]:
+        return [str(ends) for ends in self.machine.openflow.connections.zones.get(number, {})]
 
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         openflow = self.machine.openflow
@@ -120,6 +137,18 @@ class RealRig(Rig):
 
     def settle(self) -> None:
         self.scene.settle()
+
+    def restart(self) -> None:
+        super().restart()
+        self.scene.ledger = self.ledger
+
+    def heal(self) -> None:
+        """Plug every port again, as the engine does once the switch is back."""
+        until(lambda: not self.ledger.carry_out([*self.ledger.records]), "every port is back")
+
+    def zone(self, number: int) -> list[str]:
+        lines = self.scene.ovs.appctl("dpctl/dump-conntrack", f"zone={number}").splitlines()
+        return [line for line in lines if line]
 
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         """A probe for an address, which passes any rules, tells that nothing else will come."""

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from functional.groups.playing import play
 from functional.groups.rig import FakeRig, RealRig, Rig
 from functional.groups.table import GROUP, cases, sets
 from vifd.testing.attachments import attachment, flat
-from vifd.testing.guests import PacketGuest
 
 #: So many source ports one case may take.
 _EACH = 16
-
-
-@pytest.fixture
-def wire(ovs, far):
-    """A physical bridge with a cable; its far end."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
-    far.veth("eth-phys", "wire")
-    ovs.vsctl("add-port", "br-phys", "eth-phys")
-    ovs.wait_for_carrier("eth-phys")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    ovs.vsctl("del-port", "br-phys", "eth-phys")
 
 
 def furnish(rig: Rig) -> None:
