@@ -49,9 +49,29 @@ class PortExplain(ApiShow):
         parser.add_argument(
             "--offline", action="store_true", help="read the journal and do not ask the daemon"
         )
+        packet = parser.add_argument_group("which security group rule lets a packet pass")
+        side = packet.add_mutually_exclusive_group()
+        side.add_argument("--to", metavar="ADDRESS", help="a packet that the guest sends there")
+        side.add_argument("--from", metavar="ADDRESS", dest="sender", help="one sent to the guest")
+        packet.add_argument("--proto", default="tcp", help="its protocol (default: tcp)")
+        packet.add_argument("--port", metavar="NUMBER", dest="number",
+                            help="its destination port; of ICMP, the type")  # fmt: skip
         return parser
 
+    def _passes(self, port_id: str) -> dict[str, Any]:
+        """The daemon's answer about one packet; 1 where nothing lets it pass."""
+        args = self.args
+        said = {"to": args.to, "from": args.sender, "proto": args.proto, "port": args.number}
+        params = {name: value for name, value in said.items() if value is not None}
+        path = port_path(finding.one(self.client, port_id), "passes")
+        found: dict[str, Any] = self.client.call("GET", path, params=params)
+        self.code = OK if found["passes"] else FAILED
+        return found
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        if parsed_args.to or parsed_args.sender:
+            self.found = self._passes(parsed_args.port)
+            return tuple(self.found), tuple(self.found.values())
         self.found = self._ask(parsed_args.port)
         return tuple(self.found), tuple(self.found.values())
 
@@ -59,7 +79,10 @@ class PortExplain(ApiShow):
         self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Sequence[Any]
     ) -> int:
         """People get a page; programs get what the API answers."""
-        if not self.for_people or parsed_args.columns:
+        if self.for_people and "passes" in self.found:
+            word = "passes" if self.found["passes"] else "is refused"
+            sys.stdout.write(f"{word}: {report.clean(self.found['why'])}\n")
+        elif not self.for_people or parsed_args.columns:
             super().produce_output(parsed_args, column_names, data)
         else:
             sys.stdout.write(explained.page(self.found, colours=_colours()))

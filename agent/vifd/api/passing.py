@@ -1,0 +1,73 @@
+"""Whether the security groups of a port let a packet pass."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import falcon
+
+from vifd.api import query
+from vifd.api.described import ADDRESSED, Call, Calls, good, parameter
+from vifd.api.resource import Resource, answer, port_id_of
+from vifd.explain.passing import Passing, passing, protocol_number
+from vifd.model.sets import WITH_PORTS
+from vifd.policy.groups import Packet
+from vifd.policy.rule import Direction
+
+_ADDRESS = {"type": "string", "minLength": 2, "maxLength": 45}
+
+
+class PortPassing(Resource):
+    """``/v1/ports/{id}/passes``"""
+
+    calls = Calls(
+        get=Call(
+            "Which rule lets the first packet of a connection pass, if any does; from memory",
+            {200: good("what lets it pass, or that nothing does", Passing)},
+            ADDRESSED,
+            [parameter("to", _ADDRESS, "the address that the guest sends to; or"),
+             parameter("from", _ADDRESS, "the address that sends to the guest"),
+             parameter("proto", {"type": "string", "default": "tcp"}, "a name or a number"),
+             parameter("port", {"type": "integer", "minimum": 1, "maximum": 65535},
+                       "the destination port; of ICMP, the type"),
+             parameter("sport", {"type": "integer", "minimum": 1, "maximum": 65535},
+                       "the source port, where it matters: DHCP")],
+        )
+    )  # fmt: skip
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
+        said = query.params(req, ("to", "from", "proto", "port", "sport"))
+        packet = _packet(said)
+        record = self.backend.port(port_id_of(port_id))
+        everybody = [r.doc.attachment for r in self.backend.ports()]
+        sets = self.backend.sets
+
+        found = passing(
+            record.doc.attachment, packet,
+            lambda key: r.body if (r := sets.get(key)) is not None else None, everybody,
+        )  # fmt: skip
+        answer(resp, 200, found)
+
+
+def _packet(said: dict[str, str]) -> Packet:
+    if ("to" in said) == ("from" in said):
+        raise query.bad("to", "either to or from is required, and not both")
+    name = "to" if "to" in said else "from"
+    try:
+        remote = ipaddress.ip_address(said[name])
+    except ValueError:
+        raise query.bad(name, "is no IP address") from None
+    try:
+        protocol = protocol_number(said.get("proto", "tcp"), remote.version)
+    except ValueError:
+        raise query.bad("proto", "is no protocol's name and no number from 1 to 255") from None
+    number = query.integer("port", said["port"], 0, 65535) if "port" in said else None
+    sport = query.integer("sport", said["sport"], 1, 65535) if "sport" in said else 0
+    ported = protocol in WITH_PORTS
+    if ported and not number:
+        raise query.bad("port", "is required with a protocol that has ports")
+    return Packet(
+        direction=Direction.EGRESS if name == "to" else Direction.INGRESS, remote=str(remote),
+        protocol=protocol, sport=sport, dport=(number or 0) if ported else 0,
+        icmp_type=number if not ported else None,
+    )  # fmt: skip

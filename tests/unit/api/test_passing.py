@@ -1,0 +1,64 @@
+"""``/v1/ports/{id}/passes``: which rule lets a packet pass, or that none does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unit.api.client import Client, document, uuid
+
+GROUP, OTHER = uuid(0x11), uuid(0x12)
+RULE = {"id": uuid(0x21), "direction": "ingress", "protocol": "tcp", "port_range_min": 443,
+        "port_range_max": 444, "remote_group_id": OTHER}  # fmt: skip
+
+
+def plugged(api: Client, **port: Any) -> str:
+    """A port; the path of its answers."""
+    sent = document(7)
+    sent["port"] |= port
+    assert api.call("PUT", f"/v1/ports/{sent['port']['id']}", sent).status in (200, 201, 202)
+    return f"/v1/ports/{sent['port']['id']}/passes"
+
+
+def test_the_rule_is_named(api: Client) -> None:
+    api.call("PUT", f"/v1/security-groups/{GROUP}", {"rules": [RULE]})
+    api.call("PUT", f"/v1/security-groups/{OTHER}", {"members": [{"ip_address": "10.5.0.0/24"}]})
+    path = plugged(api, security_groups=[GROUP])
+    found = api.call("GET", f"{path}?from=10.5.0.9&port=443").json
+    assert (found["passes"], found["rule"], found["group"]) == (True, RULE["id"], GROUP)
+    for query in ("from=10.6.0.9&port=443", "from=10.5.0.9&port=445", "to=10.5.0.9&port=443",
+                  "from=10.5.0.9&port=443&proto=udp", "from=fd00::9&port=443"):  # fmt: skip
+        found = api.call("GET", f"{path}?{query}").json
+        assert (found["passes"], found["rule"]) == (False, None), query
+        assert GROUP in found["why"]
+
+
+def test_what_every_guest_needs_passes(api: Client) -> None:
+    path = plugged(api, security_groups=[])
+    found = api.call("GET", f"{path}?to=255.255.255.255&proto=udp&port=67&sport=68").json
+    assert found["passes"]
+    assert "DHCP" in found["why"]
+    assert not api.call("GET", f"{path}?to=192.0.2.1&port=80").json["passes"]
+
+
+def test_what_is_missing_is_said(api: Client) -> None:
+    path = plugged(api, security_groups=[GROUP])
+    found = api.call("GET", f"{path}?to=192.0.2.1&port=80").json
+    assert (found["passes"], found["missing"]) == (False, [f"security group {GROUP}"])
+    assert "waits for" in found["why"]
+
+
+def test_without_groups_nothing_is_refused(api: Client) -> None:
+    found = api.call("GET", f"{plugged(api)}?to=192.0.2.1&proto=47").json
+    assert (found["passes"], found["rule"]) == (True, None)
+
+
+@pytest.mark.parametrize("query", [
+    "", "to=192.0.2.1&from=192.0.2.1&port=1", "to=nowhere&port=1", "to=192.0.2.1",
+    "to=192.0.2.1&port=x", "to=192.0.2.1&port=0", "to=192.0.2.1&proto=300", "to=192.0.2.1&proto=x",
+    "to=192.0.2.1&port=1&more=1",
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused(api: Client, query: str) -> None:
+    answer = api.call("GET", f"{plugged(api)}?{query}")
+    assert (answer.status, answer.field.partition(".")[0]) == (400, "query"), answer.json
