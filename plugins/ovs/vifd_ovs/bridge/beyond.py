@@ -99,6 +99,8 @@ def _inside(
 def _to(port: SwitchPort, head: str, source: Allowed | None = None) -> str:
     """A packet to a port, from outside or from an address of a neighbour."""
     own = port.allowed[0]
+    if port.groups is not None:
+        return _asking(own, head, port.mac, source)
     four = bool(own.ipv4) and (source is None or bool(source.ipv4))
     kind, prefix = ("udp", "nw") if four else ("udp6", "ipv6")
     if four:
@@ -110,6 +112,23 @@ def _to(port: SwitchPort, head: str, source: Allowed | None = None) -> str:
     return (
         f"{kind},{head},dl_dst={port.mac},{prefix}_src={sender},{prefix}_dst={target},nw_ttl=64,"
         "udp_src=50000,udp_dst=50000"
+    )
+
+
+def _asking(own: Allowed, head: str, mac: str, source: Allowed | None) -> str:
+    """Address resolution, which passes whatever security groups say."""
+    sender = source.mac if source is not None else GATEWAY
+    if own.ipv4 and (source is None or source.ipv4):
+        said = address(source.ipv4[0]) if source is not None else ANY_ADDRESS
+        return (
+            f"arp,{head},dl_dst={mac},arp_op=1,arp_sha={sender},arp_spa={said},"
+            f"arp_tha=00:00:00:00:00:00,arp_tpa={address(own.ipv4[0])}"
+        )
+    said = address6(source.ipv6[0]) if source is not None else "fe80::1"
+    target = address6(own.ipv6[0])
+    return (
+        f"icmp6,{head},dl_dst={mac},ipv6_src={said},ipv6_dst={target},nw_ttl=255,"
+        f"icmpv6_type=135,icmpv6_code=0,nd_target={target}"
     )
 
 

@@ -82,7 +82,8 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
         stranger = next(mac for mac in _STRANGERS if mac not in used)
         source = address(own.ipv4[0]) if own.ipv4 else ANY_ADDRESS
         yield Frame("spoofed", _arp(port.ofport, stranger, source), End.REFUSED)
-    if thorough:
+    if thorough and port.groups is None:
+        # with security groups it depends on rules whether there is one
         yield Frame("connection", _connection(port, own), End.NETWORK)
 
 

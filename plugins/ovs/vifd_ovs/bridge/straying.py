@@ -75,6 +75,10 @@ class Straying:
         """Their own flows, as they were found."""
         return {cookie: stray.flows for cookie, stray in self._strays.items()}
 
+    def rules(self) -> set[int]:
+        """The cookies of the security groups that they have: these stay as well."""
+        return {cookie for stray in self._strays.values() for cookie in strays.rules_of(stray)}
+
     def known(self, changes: Mapping[str, SwitchPort | None]) -> list[SwitchPort]:
         """The strays that these ports are; they are none from now on."""
         numbers = {port.ofport for port in changes.values() if port is not None}

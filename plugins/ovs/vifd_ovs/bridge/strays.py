@@ -20,7 +20,13 @@ from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.flows import ADMIT, OWN, SHARED
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ports import Gate, SwitchPort
-from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, NETWORK_REGISTER
+from vifd_ovs.bridge.tables import (
+    CLASSIFY,
+    DELIVER,
+    GROUP_REGISTER,
+    NETWORK_REGISTER,
+    POLICY,
+)
 from vifd_ovs.bridge.target import Entries
 
 Segment = tuple[str, str | None, int | None]
@@ -99,7 +105,15 @@ def _port(
         gate=Gate.OPEN if (CLASSIFY, ADMIT) in own else Gate.CLOSED,
         port_tag=known.port_tag,
         network=known.network_id,
+        groups=() if POLICY in {table for table, _ in own} else None,
     )
+
+
+def rules_of(stray: Stray) -> set[int]:
+    """The cookies of the security groups that a stray's own flows ask."""
+    steps = (step for flow in stray.flows.values() for step in act.parse(flow.actions))
+    asked = (s for s in steps if isinstance(s, act.SetField) and s.field.name == GROUP_REGISTER)
+    return {cookies.group(step.number >> 1) for step in asked}
 
 
 def _own(flows: Iterable[Flow]) -> tuple[int, str] | None:

@@ -183,6 +183,7 @@ class Switch:
             everyone = self._ports.changed(self._strays.beside(self._ports))
             alive, tags = touched(everyone.values())
             alive |= {self._rules.cookie(g) for g in _groups(everyone.values())}
+            alive |= self._strays.rules()
             gone = sorted(asked - (alive if tags else set()))
             if gone:
                 self._sent += 1
@@ -440,7 +441,8 @@ class Switch:
             self._strays.find(self._installed, self._ports, generation)
             target = self._target(self._ports)
             wanted = by_cookie(target.all(self._ports)) | target.groups()
-            wanted |= self._strays.flows()
+            kept = self._strays.rules() & self._installed.keys() - wanted.keys()
+            wanted |= self._strays.flows() | {cookie: self._installed[cookie] for cookie in kept}
             scope = self._installed.keys() | wanted.keys()
             deltas: Mapping[int, Made] = {}
         else:
@@ -453,6 +455,10 @@ class Switch:
             known = {p.id for p in ports if p is not None and p.id in self._ports}
             wanted = by_cookie(target.of(known, tags)) if ports else {}
             deltas = self._deltas({*groups, *_groups(ports)})
+            strays = self._strays.rules()
+            deltas = {
+                c: made for c, made in deltas.items() if made is not NOTHING or c not in strays
+            }
             wanted |= {cookie: made.entries for cookie, made in deltas.items()}
             scope = scope | deltas.keys() if ports else {*deltas}
         todo = self._difference(wanted, scope, deltas)
