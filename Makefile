@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless
+.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
 
 hitless: ready ## 1000 changes of rules and 500 of members under traffic: lost 0, leaked 0
 	@VIFD_CHANGES=1000 $(PY) -m pytest -s tests/functional/groups/test_hitless.py $(ARGS)
+
+bench/groups: ready ## what a change of a security group costs
+	@PYTHONPATH=tests $(PY) bench/groups.py $(ARGS)
 
 recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
