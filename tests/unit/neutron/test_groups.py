@@ -5,6 +5,8 @@ from __future__ import annotations
 from support.neutron import Port
 from unit.neutron.scene import Cloud, Node
 from vifd.model.sets import AddressGroup, SecurityGroup, SetKey, SetKind
+from vifd.network.neutron.groups import Groups
+from vifd.network.neutron.objects import plain
 from vifd.testing.wait import until
 
 
@@ -105,3 +107,26 @@ class TestGroups:
         node.plug(port)
         until(lambda: port.status == "ACTIVE", "active")
         assert group(node, mine) is None
+
+    def test_members_that_come_and_go_are_gathered(self, cloud: Cloud):
+        node, network = cloud.node(security_groups=False), cloud.vlan()
+        clients = cloud.neutron.group()
+        servers = cloud.neutron.group(tcp(22, remote_group_id=clients))
+        here = cloud.neutron.port(network, node.name, security_group_ids=[servers])
+        service, now = node.service._service, [100.0]
+        assert service is not None
+        assert service._server is not None
+        groups = Groups(service._server, node.agent.sets, 5.0, lambda: now[0])
+        groups.ensure([plain(cloud.neutron.wire(here))])
+        until(lambda: group(node, clients) is not None, "the group is known")
+        several = [cloud.neutron.port(network, "elsewhere", security_group_ids=[clients])
+                   for _ in range(5)]  # fmt: skip
+        for port in several:
+            groups.port(plain(cloud.neutron.wire(port)))
+        groups.port_gone(several.pop().id)
+        groups.flush()
+        assert groups._touched, "it is not time yet"
+        now[0] += 5.0
+        groups.flush()
+        assert not groups._touched
+        until(lambda: members(node, clients) == {p.address for p in several}, "those that stay")

@@ -67,5 +67,5 @@ class NeutronNetworkService(NetworkService):
         )  # fmt: skip
         return Settings(
             reported, conf.plugin, conf.report_interval, conf.resync_interval, conf.prewire,
-            conf.security_groups,
+            conf.security_groups, conf.gather_members,
         )  # fmt: skip

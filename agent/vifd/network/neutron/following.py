@@ -60,14 +60,14 @@ class Following:
 
     def __init__(
         self, server: Server, inbox: Inbox, tunnels: Tunnels, *, prewire: bool = False,
-        groups: bool = True,
+        groups: bool = True, gather: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.cache = Cache()
         self._server = server
         self._inbox = inbox
         self._prewire = prewire
-        self._groups = Groups(server, inbox.sets) if groups else None
+        self._groups = Groups(server, inbox.sets, gather) if groups else None
         self.tunnels = tunnels
         self._clock = clock
         #: by port, the part that was said last
@@ -219,6 +219,12 @@ class Following:
             if network is not None and segment:
                 found[network["id"]] = str(segment["network_type"])
         return found
+
+    def flush(self) -> None:
+        """Say what was gathered of sets."""
+        self.tunnels.flush()
+        if self._groups is not None:
+            self._groups.flush()
 
     # --- those that wait here ---
 

@@ -8,8 +8,10 @@ nothing else.
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vifd import errors
@@ -67,9 +69,20 @@ def rules_of(rules: Iterable[Mapping[str, Any]], group: str) -> tuple[SecurityGr
 
 
 class Groups:
-    """What is known of groups. Not shared between threads."""
+    """What is known of groups. Not shared between threads.
 
-    def __init__(self, server: Server, desk: SetDesk) -> None:
+    :param gather: seconds for which members that come and go are gathered
+    """
+
+    def __init__(
+        self, server: Server, desk: SetDesk, gather: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._gather = gather
+        self._clock = clock
+        #: by group, the members that came or went and were not said yet; when they are to be
+        self._touched: dict[str, set[Member]] = {}
+        self._due = math.inf
         self._server = server
         self._desk = desk
         #: groups of ports here, as the service has them, and their rules by id
@@ -90,6 +103,7 @@ class Groups:
         """
         for known in (self._groups, self._rules, self._members, self._ports, self._addresses):
             known.clear()
+        self._touched.clear()
         self.ensure(ports)
         named = {*self._groups, *self._members}
         lists = {SetKind.SECURITY_GROUP: named, SetKind.ADDRESS_GROUP: self._addresses.keys()}
@@ -227,13 +241,27 @@ class Groups:
             rules=rules_of(self._rules.get(group_id, {}).values(), group_id),
             members=tuple(sorted(self._members.get(group_id, ()), key=name_of)),
         )  # fmt: skip
+        self._touched.pop(group_id, None)
         self._desk.put(body, OWNER, request_id=REQUEST)
 
     def _patch(self, group_id: str, gone: Sequence[Member], new: Sequence[Member]) -> None:
         if gone or new:
-            patch = SetPatch(add=tuple(new), remove=frozenset(map(name_of, gone)))
+            self._touched.setdefault(group_id, set()).update(gone, new)
+            self._due = min(self._due, self._clock() + self._gather)
+
+    def flush(self) -> None:
+        """Say who came and went, once it has been gathered."""
+        if self._clock() < self._due:
+            return
+        touched, self._touched, self._due = self._touched, {}, math.inf
+        for group_id, members in touched.items():
+            present = self._members.get(group_id)
+            if present is None:
+                continue
+            new = tuple(m for m in members if m in present)
+            gone = frozenset(name_of(m) for m in members if m not in present)
             key = SetKey(SetKind.SECURITY_GROUP, group_id)
-            self._desk.patch(key, patch, OWNER, request_id=REQUEST)
+            self._desk.patch(key, SetPatch(add=new, remove=gone), OWNER, request_id=REQUEST)
 
     def _address_group(self, item: Plain) -> None:
         self._addresses[item["id"]] = item

@@ -61,6 +61,15 @@ OPTIONS = [
         help="Whether the groups of ports are in force here. Without them a port is held to its "
         "own addresses and nothing else, as with the firewall driver 'noop'.",
     ),
+    cfg.FloatOpt(
+        "gather_members",
+        default=0.0,
+        min=0.0,
+        max=60.0,
+        help="Seconds for which changes of who is in a security group are gathered before they are "
+        "handed on. 0 hands on at once what has come. Where thousands of ports come and go this "
+        "spares work, and leaves an address in force for so long.",
+    ),
     cfg.BoolOpt(
         "prewire",
         default=False,

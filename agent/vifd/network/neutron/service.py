@@ -61,6 +61,7 @@ class Settings:
     resync: float
     prewire: bool = False
     groups: bool = True
+    gather: float = 0.0
 
 
 class Service:
@@ -91,7 +92,7 @@ class Service:
         self._lost = False
         self._failures = 0
         self._next = 0.0
-        self._read_at = self._looked_at = 0.0
+        self._read_at = self._looked_at = self._flushed_at = 0.0
         self._problem = ""
         self._reports = Steady(self._reporting, "neutron-reports")
         self._follows = Steady(self._following_loop, "neutron-follows")
@@ -163,8 +164,9 @@ class Service:
             populated=reported.l2_population,
         )  # fmt: skip
         self._following = Following(
-            server, self._inbox, tunnels, prewire=settings.prewire, groups=settings.groups
-        )
+            server, self._inbox, tunnels, prewire=settings.prewire, groups=settings.groups,
+            gather=settings.gather,
+        )  # fmt: skip
         self._server = server
         return server
 
@@ -227,9 +229,12 @@ class Service:
         elif self._synchronised and now - self._looked_at >= LOOK:
             self._looked_at = now
             following.tunnels.settle()
-            following.tunnels.flush()
             following.waiting()
             self._agree(following)
+        if self._messages.empty() or now - self._flushed_at >= LOOK:
+            # what many messages say of one set is said once
+            self._flushed_at = now
+            following.flush()
 
     def _read_all(self, following: Following) -> None:
         """Read everything; the messages that wait come after it, and say nothing older."""
@@ -274,8 +279,6 @@ class Service:
             following.push(_kind(primitives), str(arguments.get("event_type")), primitives)
         else:
             following.tunnels.heard(method, arguments)
-        if self._messages.empty():
-            following.tunnels.flush()
 
     def _agree(self, following: Following) -> None:
         """Say once more what the server has otherwise."""
