@@ -52,6 +52,15 @@ def test_a_move_that_is_not_in_the_table_is_a_coded_error(
     assert caught.value.facts["move"] == move
 
 
+def test_the_error_names_what_can_happen_instead() -> None:
+    with pytest.raises(errors.IllegalMove) as waiting:
+        moved(Phase.WAITING, Move.BEGIN)
+    assert waiting.value.facts["legal"] == "none"
+    with pytest.raises(errors.IllegalMove) as going:
+        moved(Phase.UNPLUGGING, Move.OPENED)
+    assert going.value.facts["legal"] == "fail, remove, gone"
+
+
 def test_nothing_comes_back_before_it_is_gone() -> None:
     for move in Move:
         if move in TABLE[Phase.UNPLUGGING].moves and move is not Move.GONE:

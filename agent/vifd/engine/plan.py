@@ -26,7 +26,7 @@ def next_step(record: PortRecord, *, repair: bool = True) -> Step:
     return TABLE[record.phase].steps.of(opened=record.open, wanted=wants_open(record))
 
 
-def only_watched(record: PortRecord, *, repair: bool = True) -> bool:
+def only_watched(record: PortRecord, *, repair: bool) -> bool:
     """Whether the port is only read back: plugging it again would mend nothing of what its last
     report found, or nothing shall be repaired."""
     report = record.report
