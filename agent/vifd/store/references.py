@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 class References:
-    """Kept with the journal's memory; whoever changes that holds its lock."""
+    """Kept with the journal's memory. Whoever changes that holds its lock; who reads does not, and
+    takes a copy of what may change meanwhile before going through it."""
 
     def __init__(self) -> None:
         self._of_port: dict[str, tuple[SetKey, ...]] = {}
@@ -71,8 +72,8 @@ class References:
         """The ports whose frames a set has a say in: those that name it, and those that name a set
         whose rules do."""
         found = set(self._ports.get(key, ()))
-        for other in self._sets.get(key, ()):
-            found |= self._ports.get(other, set())
+        for other in self.sets(key):
+            found |= self.ports(other)
         return frozenset(found)
 
     def held(self, going: Iterable[SetKey], every: Iterable[SetKey]) -> set[SetKey]:

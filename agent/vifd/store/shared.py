@@ -70,13 +70,13 @@ class SharedSets:
 
     def going(self) -> list[SetKey]:
         """Sets that their owners took away and that something may still refer to."""
-        return [key for key, record in self._records.items() if record.going]
+        return [key for key, record in self.all().items() if record.going]
 
     def needless(self) -> list[SetKey]:
         """Those of them that nothing refers to any more."""
         if not (going := self.going()):
             return []
-        held = self.references.held(going, self._records)
+        held = self.references.held(going, self.all())
         return [key for key in going if key not in held]
 
     # --- for the journal ---

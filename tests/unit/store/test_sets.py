@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -300,3 +302,39 @@ def test_what_is_made_of_a_changed_set_is_what_a_new_reading_makes(
         anew = SetRecord(after.key, after.owner, after.name, after.stateful, after.pieces)
         assert after.body == anew.body
         assert after.refers_to == anew.refers_to
+
+
+def test_who_reads_is_not_disturbed_by_who_writes(journal: Journal) -> None:
+    """The lanes ask who depends on a set while requests change sets and ports."""
+    keys = [key(n) for n in range(1, 40)]
+    put(journal, keys[0])
+    done, failed = threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                journal.sets.references.dependents(keys[0])
+                journal.sets.needless()
+                journal.sets.counts()
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for one in keys[1:]:
+            put(journal, one, rules=[remote(keys[0])])
+            first = journal.sets.get(one)
+            assert first is not None
+            commit(journal, SetUpdate(first, replace(first, going=True)))
+            port(journal, 1, one)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+        sys.setswitchinterval(switching)
+    assert failed == []
