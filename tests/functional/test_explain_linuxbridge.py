@@ -20,6 +20,7 @@ from vifd_linuxbridge.testing import quiet_netfilter
 
 NIC, MAPPED = "nic0", "br-own"
 CALLS = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+CALLS_6 = Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables")
 
 
 def run(*command: str) -> None:
@@ -79,6 +80,21 @@ def docker_gone() -> None:
     CALLS.write_text("0")
 
 
+def legacy(program: str, calls: Path, rule: str = "-P FORWARD DROP") -> tuple[Any, Any]:
+    """Without nftables' help: the modules ip_tables and ip6_tables."""
+
+    def make() -> None:
+        calls.write_text("1")
+        run(program, *rule.split())
+
+    def undo() -> None:
+        run(program, "-P", "FORWARD", "ACCEPT")
+        run(program, "-F", "FORWARD")
+        calls.write_text("0")
+
+    return make, undo
+
+
 def tool(make: str, undo: str) -> tuple[Any, Any]:
     return lambda: run(*make.split()), lambda: run(*undo.split())
 
@@ -89,6 +105,13 @@ def bridge_of(host: Host) -> str:
 
 BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
     "FORWARD drops bridged frames": (docker, docker_gone, "filter", "table ip other"),
+    "legacy FORWARD drops bridged frames": (
+        *legacy("iptables-legacy", CALLS), "filter", "table ip filter (iptables-legacy)",
+    ),
+    "a legacy rule for IPv6": (
+        *legacy("ip6tables-legacy", CALLS_6, "-A FORWARD -s 2001:db8::/32 -j DROP"),
+        "filter", "table ip6 filter (iptables-legacy), chain FORWARD (forward): 1 rules",
+    ),
     "bridge table drops": (*of_nft("bridge", "forward"), "filter", "table bridge other"),
     "rule in a bridge table": (
         *of_nft("bridge", "prerouting", "ether saddr fa:16:3e:00:00:01 drop", "accept"),

@@ -3,7 +3,8 @@ is no double of the guest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def switch() -> Iterator[Path]:
     before = path.read_text()
     yield path
     path.write_text(before)
+
+
+def test_it_is_off_again_without_a_carrier(
+    host: Host, switch: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """A device that nobody has open makes no announcement of it. On a host whose setting for all
+    devices was 0 all along, that does not change either: it is written all the same."""
+    taps = [SWITCH / device / "disable_ipv6" for device in host.devices]
+    for round_ in (1, 2):
+        until(host.quiet, "the ports are proven")
+        host.mark()
+        began = time.monotonic()
+        switch.write_text("0")
+        until(lambda: all(tap.read_text().strip() == "1" for tap in taps), "IPv6 is off again")
+        seconds = round(time.monotonic() - began, 2)
+        record_property(f"seconds, round {round_}", seconds)
+        print(f"IPv6 was off again after {seconds} s")
 
 
 def test_it_is_off_again_and_no_frame_has_the_address_of_the_guest(

@@ -25,6 +25,8 @@ _LINGER = 2
 #: So many announcements are taken at once: more than the buffer holds.
 _BURST = 1 << 14
 _DATAGRAM = 0x1_0000
+#: Milliseconds after which it is asked for what is not announced.
+_PERIOD = 400
 
 
 def open_sockets() -> tuple[Any, socket.socket]:
@@ -56,12 +58,17 @@ class LinkEvents:
 
     :param socks: of :func:`open_sockets`
     :param name_of: the name of a device by its index, empty for one that is gone
+    :param unannounced: asked several times a second, whether something changed without a word
     """
 
-    def __init__(self, socks: tuple[Any, socket.socket], name_of: Callable[[int], str]) -> None:
+    def __init__(
+        self, socks: tuple[Any, socket.socket], name_of: Callable[[int], str],
+        unannounced: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._socket, self._belongings = socks
         self._file: socket.socket = self._socket.socket
         self._name_of = name_of
+        self._unannounced = unannounced
         self._callbacks: tuple[Callback, ...] = ()
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = Steady(self._run, "link-events")
@@ -78,9 +85,11 @@ class LinkEvents:
         either.register(self._socket, select.POLLIN)
         either.register(self._belongings, select.POLLIN)
         while True:
-            either.poll()
+            either.poll(_PERIOD)
             if stopped.poll(_LINGER):
                 return
+            if self._unannounced():
+                self._tell("", True)
             for name, exists in (*self._burst(), *self._of_devices()):
                 self._tell(name, exists)
 

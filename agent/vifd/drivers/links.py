@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vifd import limits
 from vifd.drivers import MARK, Link, Tap, rtnl, tap
+from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
 from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
@@ -66,6 +67,7 @@ class Links:
         self._worker = ThreadPoolExecutor(1, "links")
         self._lock = threading.Lock()
         self._events: LinkEvents | None = None
+        self._ipv6 = Ipv6Watch(lambda: self.marked(MARK))
         try:
             self._socket = self._worker.submit(rtnl.LinkSocket).result()
         except BaseException:
@@ -75,7 +77,9 @@ class Links:
     def get(self, names: Sequence[str]) -> dict[str, Link]:
         """See :class:`vifd.drivers.Links`."""
         with self._lock:
-            return self._get(names)
+            found = self._get(names)
+        self._ipv6.note(found.values())
+        return found
 
     def marked(self, prefix: str) -> list[Link]:
         """See :class:`vifd.drivers.Links`."""
@@ -144,7 +148,7 @@ class Links:
         """See :class:`vifd.drivers.Links`."""
         if self._events is None:
             sockets = self._worker.submit(open_sockets).result()
-            self._events = LinkEvents(sockets, self._name_of)
+            self._events = LinkEvents(sockets, self._name_of, self._ipv6.turned_on)
         self._events.add(callback)
 
     def _name_of(self, index: int) -> str:

@@ -24,7 +24,7 @@ _NEWADDR, _DELADDR = 20, 21
 #: RTM_DELQDISC, RTM_DELTFILTER, RTM_DELCHAIN: our own guards are set, and never removed.
 _FILTER_GONE = (37, 45, 101)
 #: RTMGRP_NEIGH, RTMGRP_TC, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_IFINFO. What turns
-#: IPv6 on (``disable_ipv6``) makes no RTM_NEWNETCONF.
+#: IPv6 on (``disable_ipv6``) makes no RTM_NEWNETCONF (see ``ipv6watch.py``).
 _GROUPS = 0x4 | 0x8 | 0x10 | 0x100 | 0x800
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 _BUFFER = 1 << 20

@@ -1,4 +1,5 @@
-"""Filters of other software: base chains of nftables in any family, as far as they refuse anything.
+"""Filters of other software: base chains of nftables in any family, and those of legacy iptables,
+as far as they refuse anything.
 
 Read in two steps: all chains, and the rules of those that stand in a way.
 """
@@ -9,7 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from vifd.drivers import FilterChain, nftnl
+from vifd.drivers import FilterChain, legacytables, nftnl
 from vifd.drivers.netlink import Message, Socket, attributes, string, text
 
 #: After so many seconds it is read anew whatever was told.
@@ -47,10 +48,11 @@ class OtherFilters:
         now, changes = self._clock(), self._changes
         known = self._known
         if known is not None and known[0] == changes and now - known[1] < AGE:
-            return known[2]
+            return (*known[2], *legacytables.read())
         found = tuple(_read(sock, ours))
         self._known = (changes, now, found)
-        return found
+        # of these the kernel tells no changes
+        return (*found, *legacytables.read())
 
 
 def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:

@@ -1,0 +1,46 @@
+"""Which devices are looked at for IPv6 that is turned on, and when it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vifd.drivers.ipv6watch import AGE, PERIOD, Ipv6Watch
+from vifd.drivers.link import MARK, Link
+
+
+def link(name: str, *, carrier: bool = False, ipv6: bool | None = False, ours: bool = True) -> Link:
+    alias = f"{MARK}x" if ours else ""
+    return Link(name, 1, "02:00:00:00:00:01", 1500, True, carrier, alias, ipv6=ipv6)
+
+
+def test_a_change_is_told_once_until_it_is_off_again(tmp_path: Path) -> None:
+    now, there = [0.0], [link("a"), link("b", carrier=True), link("c", ours=False)]
+    watch = Ipv6Watch(lambda: there, setting=f"{tmp_path}/{{}}", clock=lambda: now[0])
+    for name in "abc":
+        (tmp_path / name).write_text("1\n")
+
+    def look(after: float = 2 * PERIOD) -> bool:
+        now[0] += after
+        return watch.turned_on()
+
+    assert not look()
+    (tmp_path / "b").write_text("0\n")
+    (tmp_path / "c").write_text("0\n")
+    assert not look(), "these tell by themselves, or are not ours"
+    (tmp_path / "a").write_text("0\n")
+    assert not look(PERIOD / 2), "not so often"
+    assert look()
+    assert not look()
+    assert look(2.0), "it may have been off in between"
+    assert not look(1.0)
+    (tmp_path / "a").write_text("1\n")
+    assert not look(10.0)
+    (tmp_path / "a").write_text("0\n")
+    assert look()
+    (tmp_path / "a").unlink()
+    (tmp_path / "d").write_text("1\n")
+    there[:] = [link("d")]
+    assert not look()
+    assert not look(AGE), "another one is found"
+    (tmp_path / "d").write_text("0\n")
+    assert look()
