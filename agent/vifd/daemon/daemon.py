@@ -256,6 +256,7 @@ class Daemon:
             api.policy = new.policy
             self._engine.configure(new.settings)
             self._collector.configure(new.garbage)
+            self._service.reload()
         systemd.notify("READY=1\nSTATUS=" + self._state())
 
     def _state(self) -> str:

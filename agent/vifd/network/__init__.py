@@ -105,5 +105,8 @@ class NetworkService(abc.ABC):
         raises, is sent again later with a growing pause. Statuses may repeat (re-assertion).
         """
 
+    def reload(self) -> None:  # noqa: B027 - not every service reads something
+        """The configuration was read again; its options have their new values."""
+
     def stop(self) -> None:  # noqa: B027 - not every service holds something
         """End; called once."""
