@@ -55,7 +55,7 @@ class KillContract:
         self, operation: str, when: str, nursery: Nursery, vifd: Vifd, ovs: PrivateOvs,
         profile: Profile,
     ) -> None:  # fmt: skip
-        scene = _Scene(nursery, vifd, profile)
+        scene = Scene(nursery, vifd, profile)
         prepare, act = scene.operations[operation]
         with scene.running():
             scene.plug()  # what the plugin makes for all ports is there before anything is counted
@@ -83,7 +83,7 @@ class KillContract:
         assert reached >= 1 or not touches, "no effect was interrupted: the test proves nothing"
 
 
-class _Scene:
+class Scene:
     """One port on a daemon that is started, killed and started again."""
 
     def __init__(self, nursery: Nursery, vifd: Vifd, profile: Profile) -> None:

@@ -18,7 +18,8 @@ from vifd.testing.links import FakeLinks
 #: The number of a bridge's own port.
 LOCAL = 65534
 #: Types that stand for no device of the kernel.
-DEVICELESS = ("internal", "patch", "dpdkvhostuser", "dpdkvhostuserclient")
+TUNNELS = ("vxlan", "gre", "ip6gre", "geneve")
+DEVICELESS = ("internal", "patch", "dpdkvhostuser", "dpdkvhostuserclient", *TUNNELS)
 
 LOG = logging.getLogger(__name__)
 
@@ -300,6 +301,9 @@ class FakeOvsdb(Faults):
             ofport = port.ofport if (port.ofport or -1) > 0 else self._number(port)
             columns = {"ofport": ofport, "error": "", "admin_state": "up", **self.vhost(port)}
             return replace(port, **columns)
+        if port.type in TUNNELS and self._alike(port):
+            error = f"could not add network device {port.name} to ofproto (File exists)"
+            return replace(port, ofport=-1, error=error)
         link = self._links.peek(port.name) if self._links else None
         if self._links is not None and link is None and port.type not in DEVICELESS:
             error = f"could not open network device {port.name} (No such device)"
@@ -316,6 +320,15 @@ class FakeOvsdb(Faults):
             admin_state="up" if link is None or link.up else "down",
             link_state=state,
         )
+
+    def _alike(self, port: PortRow) -> bool:
+        """Whether a tunnel runs that packets for this one could not be told from."""
+        same = ("remote_ip", "local_ip", "dst_port")
+        return any(
+            row.type == port.type and row.name != port.name and (row.ofport or -1) > 0
+            and all(row.options.get(o) == port.options.get(o) for o in same)
+            for row in self._ports.values()
+        )  # fmt: skip
 
     def _number(self, port: PortRow) -> int:
         """The number that was asked for, or a free one where that is taken."""

@@ -126,9 +126,9 @@ def test_a_port_that_moves_loses_no_frame(hosts):
     finally:
         done.set()
         thread.join()
+    one.settle()
     first.send(unicast(1, 2, b"the end"))
     arrived = there.collect(20.0, equal_to(unicast(1, 2, b"the end")))
-    first.send(unicast(1, 2, b"the end"))
     one.know(behind(2, 2), behind(3))
     one.settle()
     first.send(unicast(1, 2, b"the end"))
