@@ -18,4 +18,5 @@ CONTENDERS: dict[str, Callable[[Path, PrivateOvs], Contender | contend_nova.Nova
     "os-vif": OsVif,
     "nova-vifd": contend_nova.Vifd,
     "nova-stock": contend_nova.Stock,
+    "nova-prewired": contend_nova.Prewired,
 }

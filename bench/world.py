@@ -43,7 +43,7 @@ class World:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
         try:
-            self.facts: dict[str, Any] = self._read(60.0)
+            self.facts: dict[str, Any] = self._read(180.0)
         except BaseException:
             self.close()
             raise

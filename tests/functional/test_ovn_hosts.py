@@ -16,6 +16,7 @@ from functional.test_ovn import OPTIONS, doc, logical, tap
 from support import ovn
 from unit.docs import port_id
 from vifd.testing import frames
+from vifd.testing.crafted import rarp
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest
 from vifd.testing.netns import Namespace, link_up
@@ -33,6 +34,8 @@ class Node:
     :param number: the last byte of its tunnel endpoint's address
     :param run: makes a call in the node's namespace
     """
+
+    central: ovn.Central
 
     def __init__(self, number: int, ovs: PrivateOvs, remote: str, place: Path, run: Any) -> None:
         self.name, self.address, self.run = f"node{number}", f"{UNDERLAY}.{number}", run
@@ -99,6 +102,7 @@ def nodes(ovs: PrivateOvs, far: Namespace) -> Iterator[tuple[Node, Node]]:
 
         one = Node(1, ovs, central.remote, place / "v1", here)
         two = Node(2, other, central.remote, place / "v2", far.run)
+        one.central = two.central = central
         for node, nic in ((one, "u1"), (two, "u2")):
             stack.callback(node.close)
             node.start(nic)
@@ -147,3 +151,48 @@ def test_an_inactive_binding_does_not_take_the_port_away(nodes: tuple[Node, Node
     until(lambda: two.status(1) == "ACTIVE", "it is active where it was moved to")
     with contextlib.closing(two.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
         asks(first, second, 1)
+
+
+def test_ovn_itself_holds_the_destination_closed_until_the_guest_speaks(
+    nodes: tuple[Node, Node],
+) -> None:
+    """With ``activation-strategy=rarp``: wired before its binding is active, open with the first
+    RARP of the guest, which nobody has to wait for."""
+    one, two = nodes
+    one.plug(1)
+    two.plug(2)
+    one.central.nbctl("lsp-set-options", port_id(1), "requested-chassis=node1,node2",
+                      "activation-strategy=rarp")  # fmt: skip
+    held = f"logical_port={port_id(1)}"
+    until(lambda: "rarp" in one.central.sbctl("find", "Port_Binding", held), "OVN knows of it")
+    path = f"/v1/ports/{port_id(1)}"
+    two.vifd.call("PUT", f"{path}?timeout=60", doc(1, role="INACTIVE"))
+    until(lambda: two.vifd.get(path)["phase"] == "READY", "the destination is ready",
+          told=lambda: two.vifd.get(path))  # fmt: skip
+    named = two.ovs.vsctl("get", "Interface", tap(1), "external_ids:iface-id")
+    assert named.strip().strip('"') == port_id(1)
+    until(
+        lambda: "true" in two.ovs.vsctl("get", "Interface", tap(1), "external_ids"), "it is wired"
+    )
+    assert one.status(1) == "ACTIVE"
+    assert two.status(1) == "DOWN"
+    with (
+        contextlib.closing(one.guest(1)) as source,
+        contextlib.closing(two.guest(1)) as destination,
+        contextlib.closing(two.guest(2)) as neighbour,
+    ):
+        asks(source, neighbour, 1)
+        _, mac, address = logical(1)
+        lie = frames.arp_request(mac, address, "10.0.0.98")
+        destination.send(lie)
+        asks(source, neighbour, 1)
+        assert lie not in neighbour.drain(), "the guest runs elsewhere"
+        assert destination.drain() == []
+        # It has moved: QEMU announces it.
+        destination.send(rarp(3, mac))
+        asks(destination, neighbour, 1)
+        asks(neighbour, destination, 2)
+        two.vifd.call("POST", f"{path}/activate?wait=active&timeout=60")
+        until(lambda: two.status(1) == "ACTIVE", "the network service said so as well",
+              told=lambda: two.vifd.get(path))  # fmt: skip
+        asks(destination, neighbour, 1)
