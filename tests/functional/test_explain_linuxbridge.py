@@ -171,6 +171,20 @@ def test_what_others_did(host: Host) -> None:
               told=lambda: host.explain()["sentence"])  # fmt: skip
 
 
+def test_a_tap_on_another_bridge(host: Host) -> None:
+    run("ip", "link", "add", "brx", "type", "bridge")
+    run("ip", "link", "set", TAP, "master", "brx")
+    found = host.explain()
+    assert (found["healthy"], found["broken"]) == (False, "port"), found["sentence"]
+    until(lambda: host.vifd.get(f"/v1/ports/{PORT}")["status"] == "DOWN", "its status says so")
+    run("ip", "link", "del", "brx")
+    segment = {"network_type": "flat", "physical_network": "physnet1"}
+    body = {**document(1, network__segment=segment, port__name="again"), "plugin": "linuxbridge"}
+    assert host.vifd.plug(body)[0] == 200
+    until(lambda: host.explain()["healthy"], "it is well again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
 def test_snooping_on_the_bridge(host: Host) -> None:
     run("ip", "link", "set", bridge_of(host), "type", "bridge", "mcast_snooping", "1")
     found = host.explain()

@@ -45,6 +45,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         netlink.link("del", index=netlink.link_lookup(ifname=NIC)[0])
 
 
+def foreign_master(_: Host) -> None:
+    subprocess.run(["ip", "link", "add", "brx", "type", "bridge"], check=True, timeout=60)
+    subprocess.run(["ip", "link", "set", TAP, "master", "brx"], check=True, timeout=60)
+
+
+def foreign_master_gone(_: Host) -> None:
+    subprocess.run(["ip", "link", "del", "brx"], check=True, timeout=60)
+
+
 @pytest.fixture
 def host(world: Host) -> Iterator[Host]:
     """A port of a VLAN network, as it shall be."""
@@ -179,6 +188,7 @@ def nothing(_: Host) -> None:
         # the device
         (run("ip link set {tap} txqueuelen 0"), "device", ("txqueuelen 0",),
          run("ip link set {tap} txqueuelen 1000")),
+        (foreign_master, "device", ("a port of a bridge of the kernel",), foreign_master_gone),
         (run("ip address add 10.9.9.9/24 dev {tap}"), "device", ("10.9.9.9",),
          run("ip address del 10.9.9.9/24 dev {tap}")),
         (run("tc qdisc add dev {tap} root tbf rate 8bit burst 10b latency 1ms"), "device",

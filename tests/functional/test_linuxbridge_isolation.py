@@ -242,6 +242,17 @@ def test_a_tap_outside_its_bridge_is_brought_back(scene, oracle):
     assert_reaches(two, one, frame(2, 1))
 
 
+def test_a_tap_that_another_bridge_took_is_brought_back(scene, oracle):
+    one, two = scene.guests(attachment(1), attachment(2))
+    with foreign_bridge(oracle, "other0") as bridge:
+        oracle.link("set", index=oracle.link_lookup(ifname=one.name)[0], master=bridge)
+        assert "bridge.port" in scene.findings()
+        scene.heal()
+        scene.forwards(one.name)
+        assert_reaches(one, two, frame(1, 2))
+        assert_reaches(two, one, frame(2, 1))
+
+
 def test_a_bridge_that_is_deleted_comes_back(scene, oracle):
     one, two = scene.guests(attachment(1), attachment(2))
     oracle.link("del", index=oracle.link_lookup(ifname=scene.bridge(attachment(1).id))[0])

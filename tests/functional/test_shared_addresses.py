@@ -4,6 +4,7 @@ included; on Open vSwitch and on a bridge of the kernel."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +96,12 @@ def announcements() -> list[bytes]:
     ]
 
 
-def soon(sender: Sender, receiver: Guest, frame: bytes) -> None:
-    """Frames arrive: a physical switch that learns goes by an announcement a moment after it."""
+def soon(sender: Sender, receiver: Guest, frame: bytes) -> float:
+    """Frames arrive: a physical switch that learns goes by an announcement a moment after it.
+
+    :returns: after how many seconds the first one did
+    """
+    began = time.monotonic()
 
     def arrives() -> bool:
         sender.send(frame)
@@ -107,9 +112,14 @@ def soon(sender: Sender, receiver: Guest, frame: bytes) -> None:
         return True
 
     until(arrives, f"{sender.name} reaches {receiver.name}")
+    return time.monotonic() - began
 
 
-def test_a_take_over_holds_in_both_directions(place: Place) -> None:
+def test_a_take_over_holds_in_both_directions(
+    place: Place, record_property: Callable[[str, object], None]
+) -> None:
+    here: list[float] = []
+    there: list[float] = []
     for _ in range(2):
         # it comes here
         for frame in announcements():
@@ -117,13 +127,16 @@ def test_a_take_over_holds_in_both_directions(place: Place) -> None:
         for frame in place.client_sends():
             assert_reaches(place.client, place.backup, frame)
         for frame in place.from_far(VIRTUAL, b"in"):
-            soon(place.wire, place.backup, frame)
+            here.append(soon(place.wire, place.backup, frame))
         # and goes to another host
         for frame in announcements():
             tagged = frame if place.vid is None else _tagged(frame, place.vid)
             assert_reaches(place.wire, place.client, tagged, expect=like(frame))
         for frame in place.client_sends():
-            soon(place.client, place.wire, frame)
+            there.append(soon(place.client, place.wire, frame))
+    for way, seconds in (("to here", here), ("away", there)):
+        record_property(f"seconds, {way}", max(seconds))
+        print(f"after a take-over {way} the first frame arrived within {max(seconds):.3f} s")
 
 
 def _tagged(frame: bytes, vid: int) -> bytes:
