@@ -204,10 +204,13 @@ class Agent:
         return self._engine.bus.listen(callback)
 
     def metrics(self) -> bytes:
-        counts = Counter(self._phases(self._journal.records().values()))
-        return self._metrics.render([p.value for p in Phase], counts, self._gauges)
+        return self._metrics.render(self.gauge)
 
-    def _gauges(self) -> None:
+    def gauge(self) -> None:
+        """Bring the gauges up to date."""
+        counts = Counter(self._phases(self._journal.records().values()))
+        for phase in Phase:
+            self._metrics.ports.labels(phase.value).set(counts.get(phase.value, 0))
         for name, lane in self._engine.lanes.items():
             self._metrics.queue.labels(name).set(lane.waiting)
         for thread, number in steady.failures().items():

@@ -17,6 +17,7 @@ from oslo_log import log as oslo_log
 
 from vifd import __version__, network, plugin
 from vifd.capabilities import options as capability_options
+from vifd.daemon import scraping
 from vifd.drivers import options as switch_options
 from vifd.garbage import options as garbage_options
 from vifd.hypervisor import options as libvirt_options
@@ -133,6 +134,13 @@ API = [
     cfg.ListOpt("network_gids", default=[], mutable=True, help="The same for groups."),
     cfg.ListOpt("reader_uids", default=[], mutable=True, help="Users that may read."),
     cfg.ListOpt("reader_gids", default=[], mutable=True, help="Groups that may read."),
+    cfg.StrOpt(
+        "metrics_address",
+        default="",
+        help="Where metrics are served over TCP as well, for a scraper that cannot ask a unix "
+        "socket: an address of loopback with a port, such as 127.0.0.1:9779. Whoever "
+        "can connect there may read them. Empty: nowhere.",
+    ),
 ]
 
 NEGOTIATION = [
@@ -217,6 +225,7 @@ def validate(conf: Any) -> None:
             value = conf[group][option.dest] if group else conf[option.dest]
             if isinstance(value, float) and not math.isfinite(value):
                 raise cfg.ConfigFileValueError(f"[{group}] {option.name}: {value} is no time")
+    scraping.address(conf.api.metrics_address)
 
 
 def register_plugin(conf: Any, cls: type[plugin.VifPlugin]) -> Any:

@@ -17,7 +17,7 @@ from vifd import __version__, steady
 from vifd.api import server
 from vifd.api.app import Api
 from vifd.api.hub import Hub
-from vifd.daemon import config, parts, systemd
+from vifd.daemon import config, parts, scraping, systemd
 from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Configuration
@@ -108,6 +108,8 @@ class Daemon:
             self._guard,
             reading=lambda: self._configuration.reading,
         )
+        at = scraping.address(conf.api.metrics_address)
+        self._scraping = scraping.Scraping(at, metrics.registry, self._agent.gauge)
         self._watcher = self._watching()
         # Without a network service what other programs plug is theirs alone.
         self._hosting = None if parts.settings(conf).alone else Hosting(self._engine, self._journal)
@@ -166,6 +168,7 @@ class Daemon:
         self._service.start(self._agent)
         self._configuration.first()
         self._server.start()
+        self._scraping.start()
         self._readiness = hub.every(0.02, self._announce)
         period = systemd.watchdog_interval()
         if period:
@@ -204,6 +207,7 @@ class Daemon:
         systemd.notify("STOPPING=1")
         LOG.info("stopping; ports stay as they are")
         self._engine.stopping = True
+        self._scraping.stop()
         self._server.stop(GRACE / 2)
         self._guests.stop(1.0)
         self._host.stop(1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -129,11 +129,7 @@ class Metrics:
             if spent is not None:
                 spent[step] = spent.get(step, 0.0) + seconds
 
-    def render(
-        self, phases: Iterable[str], counts: Mapping[str, int], refresh: Callable[[], None]
-    ) -> bytes:
+    def render(self, refresh: Callable[[], None]) -> bytes:
         """The text exposition, with the gauges brought up to date."""
         refresh()
-        for phase in phases:
-            self.ports.labels(phase).set(counts.get(phase, 0))
         return generate_latest(self.registry)
