@@ -57,6 +57,18 @@ def test_the_step_of_every_record(phase: Phase) -> None:
         assert next_step(port) is step, port
 
 
+def test_settled_is_proven_and_as_open_as_it_shall_be() -> None:
+    for phase, role, up, opened, _, _, removing in EVERY:
+        port = record(role, up, phase=phase, open=opened, removing=removing)
+        if removing:
+            at_rest: tuple[Phase, ...] = ()
+        elif role == "ACTIVE" and up:
+            at_rest = (Phase.LIVE, Phase.DEGRADED) if opened else ()
+        else:
+            at_rest = () if opened else (Phase.READY, Phase.QUIESCED)
+        assert settled(port) == (phase in at_rest), port
+
+
 def test_active_is_said_only_of_an_open_and_proven_port() -> None:
     for phase, role, up, opened, *_, removing in EVERY:
         for report in (None, CLEAN):
