@@ -103,7 +103,9 @@ class Batch(Generic[W]):
             yield work
 
     def fail(self, work: W, error: VifError, stage: str) -> None:
-        """Take a port out of the race."""
+        """Take a port out of the race; what is found wrong later does not mask the first error."""
+        if work.id in self.failed:
+            return
         self.failed[work.id] = error.at(stage, work.id)
         self.works.remove(work)
 
@@ -116,9 +118,10 @@ class Batch(Generic[W]):
         """Take a step for all at once; when that fails, in halves, so that the culprit is found by
         few steps: of many ports one each would keep the switch at work for minutes.
 
-        The step must be all or nothing, and repeatable.
+        The step must be all or nothing, and repeatable. It is taken for ports that have not failed.
         """
-        chosen = list(self.works if works is None else works)
+        asked = self.works if works is None else works
+        chosen = [work for work in asked if work.id not in self.failed]
         if not chosen:
             return
         advance()
