@@ -86,6 +86,9 @@ def _one_screen(app: Any, name: str, source: list[str]) -> None:
     if app.builder.name == "man":
         # the builder writes this section itself
         source[0] = re.sub(r"## Name\n.*?(?=\n## )", "", source[0], flags=re.DOTALL)
+    # what lies outside of this directory is in the source, and no page of the site
+    up = r"\.\./" * (name.count("/") + 1)
+    source[0] = re.sub(rf"\[([^\]]+)\]\({up}(?!DESIGN)([^).][^)]*)\)", r"\1 (`\2`)", source[0])
     if name == "design/overview":
         text = (HERE.parent / "DESIGN.md").read_text()
         source[0] = text.replace("](docs/design/", "](").replace("](docs/", "](../")
