@@ -64,6 +64,8 @@ def _served(conf: Any) -> tuple[int, str]:
         return EXIT_RUNNING, str(error)
     except errors.JournalError as error:
         return EXIT_JOURNAL, f"{error.code}: {error.message}. Next: {error.hint}"
+    except cfg.Error as error:
+        return EXIT_CONFIG, f"the configuration cannot be used: {plain(error)}"
     except errors.PluginRefused as error:
         return EXIT_PLUGIN, f"{error.code}: {error.message}. Next: {error.hint}"
 

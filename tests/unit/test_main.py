@@ -70,6 +70,17 @@ def test_a_bad_value_ends_it_with_a_sentence(process: Process) -> None:
     assert not process.state.exists(), "nothing was touched"
 
 
+def test_plugins_that_contradict_each_other_end_it_with_a_sentence(process: Process) -> None:
+    mappings = {"ovs": "physnet1:br-a", "vhostuser": "physnet1:br-b"}
+    code, said = process.run(**{
+        group: {"bridge_mappings": value} for group, value in mappings.items()
+    })  # fmt: skip
+    assert code == main.EXIT_CONFIG
+    assert "the configuration cannot be used: [ovs] bridge_mappings is physnet1:br-a and" in said
+    assert "[vhostuser] bridge_mappings is physnet1:br-b" in said
+    assert not (process.state / "journal.db").exists(), "nothing was touched"
+
+
 def test_a_log_file_that_cannot_be_written_is_a_bad_value(process: Process) -> None:
     code, said = process.run(DEFAULT={"log_file": process.directory / "no" / "vifd.log"})
     assert code == main.EXIT_CONFIG

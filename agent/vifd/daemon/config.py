@@ -21,7 +21,7 @@ from vifd.daemon import scraping
 from vifd.drivers import options as switch_options
 from vifd.garbage import options as garbage_options
 from vifd.hypervisor import options as libvirt_options
-from vifd.plugin import registry, sources
+from vifd.plugin import registry, sharing, sources
 from vifd.plugin.sources import Source
 from vifd.upgrade import options as upgrade_options
 
@@ -228,11 +228,45 @@ def validate(conf: Any) -> None:
     scraping.address(conf.api.metrics_address)
 
 
-def register_plugin(conf: Any, cls: type[plugin.VifPlugin]) -> Any:
-    """Register a plugin's own options and return its group."""
-    conf.register_group(cfg.OptGroup(cls.plugin_name))
-    conf.register_opts(list(cls.options()), group=cls.plugin_name)
-    return conf[cls.plugin_name]
+def register_plugin(
+    conf: Any, cls: type[plugin.VifPlugin], shared: Sequence[sharing.Pair] = ()
+) -> Any:
+    """Register a plugin's own options and return its group.
+
+    :param shared: see :func:`share`
+    """
+    name = cls.plugin_name
+    conf.register_group(cfg.OptGroup(name))
+    conf.register_opts(list(cls.options()), group=name)
+    pair = next((p for p in shared if name in (p.group, p.sharing.plugin)), None)
+    return sharing.SharedGroup(conf, name, pair) if pair is not None else conf[name]
+
+
+def share(conf: Any, classes: Sequence[type[plugin.VifPlugin]]) -> list[sharing.Pair]:
+    """The plugins in use that share options, with the options of both registered.
+
+    :raises cfg.Error: they say different things of one object; the text names the options
+    """
+    found = []
+    by_name = {cls.plugin_name: cls for cls in classes}
+    for pair in sharing.pairs(classes):
+        try:
+            for name in (pair.group, pair.sharing.plugin):
+                register_plugin(conf, by_name[name])
+        except Exception:  # noqa: BLE001, S112 - that plugin is refused when it is made
+            continue
+        found.append(pair)
+    agree(conf, found)
+    return found
+
+
+def agree(conf: Any, shared: Sequence[sharing.Pair]) -> None:
+    """See that groups which share options do not contradict each other.
+
+    :raises cfg.Error: they do; the text names the options
+    """
+    if texts := list(sharing.contradictions(conf, shared)):
+        raise cfg.ConfigFileValueError("; ".join(texts))
 
 
 def register_source(conf: Any, cls: type[Source]) -> Any:

@@ -65,6 +65,7 @@ class Daemon:
         more = partial(sources.find, register)
         found = registry.discover(conf.plugins.enabled_plugins, more=more)
         self._demand(found)
+        self._shared = config.share(conf, [f.cls for f in found if f.cls is not None])
         self._journal = Journal.open(Path(conf.state_path) / "journal.db")
         self._identity = identity.here(Path(conf.state_path))
         self._drivers, self._closers = (make or parts.local_drivers)(conf)
@@ -236,7 +237,7 @@ class Daemon:
             identity=self._identity,
             sets=self._journal.sets,
         )
-        return cls(host, config.register_plugin(self._conf, cls))
+        return cls(host, config.register_plugin(self._conf, cls, self._shared))
 
     def _switch_settled(self) -> bool:
         """Whether the database of the switch answers, or none is running here."""
@@ -254,7 +255,7 @@ class Daemon:
     def _reload(self, api: Api) -> None:
         """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""
         systemd.notify("RELOADING=1")
-        new = self._configuration.again(parts.Changeable.of)
+        new = self._configuration.again(self._judge)
         if new is not None:
             self._changeable = new
             api.policy = new.policy
@@ -262,6 +263,10 @@ class Daemon:
             self._collector.configure(new.garbage)
             self._service.reload()
         systemd.notify("READY=1\nSTATUS=" + self._state())
+
+    def _judge(self, conf: Any) -> parts.Changeable:
+        config.agree(conf, self._shared)
+        return parts.Changeable.of(conf)
 
     def _state(self) -> str:
         """The line that "systemctl status" shows."""

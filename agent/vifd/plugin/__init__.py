@@ -42,6 +42,7 @@ from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry, NamingView
 from vifd.plugin.mappings import mappings
 from vifd.plugin.sets import Behind, NoSets, SetChange, SetPart, Sets
+from vifd.plugin.sharing import Sharing
 
 __all__ = [
     "CONTRACT_VERSION",
@@ -65,6 +66,7 @@ __all__ = [
     "SetChange",
     "SetPart",
     "Sets",
+    "Sharing",
     "Uplink",
     "VifPlugin",
     "mappings",

@@ -19,6 +19,7 @@ from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meaning
 from vifd.plugin.sets import SetChange
+from vifd.plugin.sharing import Sharing
 
 #: Version of this contract, ``major.minor``: a plugin must name the same major, and a minor not
 #: newer than this one.
@@ -41,6 +42,7 @@ class VifPlugin(abc.ABC):
     :cvar contract_version: the version of the contract it was written for
     :cvar plugin_version: its own version
     :cvar preference: where the operator names no order, plugins with a smaller one come first
+    :cvar shares: options that are about an object which another plugin serves as well
     :param host: drivers and the ledger
     :param conf: the plugin's own option group, ``[<name>]`` of agent.conf
     """
@@ -49,6 +51,7 @@ class VifPlugin(abc.ABC):
     contract_version: ClassVar[str] = CONTRACT_VERSION
     plugin_version: ClassVar[str] = "0"
     preference: ClassVar[int] = 100
+    shares: ClassVar[Sharing | None] = None
 
     def __init__(self, host: Host, conf: Any) -> None:
         self.host = host

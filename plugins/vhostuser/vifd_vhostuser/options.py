@@ -10,6 +10,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from vifd.plugin import Sharing
 from vifd.plugin.guest.options import MAX_QUEUES
 from vifd_ovs.bridge import overlay
 from vifd_ovs.bridge.options import (
@@ -17,7 +18,9 @@ from vifd_ovs.bridge.options import (
     CREATE_BRIDGE,
     OFPORT_RANGE,
     PORT_TIMEOUT,
+    SECURE_BRIDGE,
     bridge_mappings,
+    shared,
 )
 from vifd_ovs.bridge.plugin import BridgeSettings
 from vifd_vhostuser.sockets import Access
@@ -27,16 +30,23 @@ CLIENT = "dpdkvhostuserclient"
 #: Open vSwitch makes the socket; a guest is cut off for good when Open vSwitch restarts.
 SERVER = "dpdkvhostuser"
 
+#: What is said of the bridge, whatever is plugged into it.
+SHARED = (CREATE_BRIDGE, SECURE_BRIDGE, BRIDGE_MAPPINGS, OFPORT_RANGE, *overlay.OPTIONS)
+#: Two ranges of port numbers on one bridge do no harm: each plugin gives numbers to its own ports.
+SHARING = Sharing(
+    "ovs", "integration_bridge", frozenset(option.dest for option in SHARED),
+    may_differ=frozenset({OFPORT_RANGE.dest}),
+)  # fmt: skip
+
 OPTIONS = (
     cfg.StrOpt(
         "integration_bridge",
         default="br-int",
         max_length=15,
-        help="The bridge that guests are plugged into; its datapath must be netdev.",
+        help="The bridge that guests are plugged into; its datapath must be netdev. Not set, it is "
+        "that of [ovs], where that plugin is in use.",
     ),
-    CREATE_BRIDGE,
-    BRIDGE_MAPPINGS,
-    OFPORT_RANGE,
+    *(shared(option, "ovs") for option in SHARED),
     cfg.StrOpt(
         "port_type",
         default=CLIENT,
@@ -83,7 +93,6 @@ OPTIONS = (
         "that no flavor needs to ask for large pages.",
     ),
     PORT_TIMEOUT,
-    *overlay.OPTIONS,
 )
 
 
@@ -127,6 +136,7 @@ def settings(conf: Any) -> Settings:
         max_queues=conf.max_queues,
         file_backed_memory=conf.file_backed_memory,
         port_timeout=conf.port_timeout,
+        secure=conf.secure_bridge,
     )
 
 

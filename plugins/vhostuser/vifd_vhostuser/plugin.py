@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, guest
+from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -49,6 +49,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
     prefix: ClassVar[str] = sockets.PREFIX
     #: Where guest and host can have it, it is what the guest was made for.
     preference: ClassVar[int] = 50
+    shares: ClassVar[Sharing | None] = options.SHARING
 
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf, options.settings(conf))

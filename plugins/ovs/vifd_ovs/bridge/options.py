@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from oslo_config import cfg, types
@@ -40,6 +41,13 @@ PORT_TIMEOUT = cfg.FloatOpt(
     min=0.1,
     help="Seconds for Open vSwitch to take a port after it was put into the database.",
 )
+
+
+def shared(option: cfg.Opt, plugin: str) -> cfg.Opt:
+    """The same option in the group of a plugin that shares the bridge with another one."""
+    own = copy.copy(option)
+    own.help = f"{option.help} Said here or in [{plugin}], it holds for both on one bridge."
+    return own
 
 
 def bridge_mappings(conf: Any) -> dict[str, str]:
