@@ -43,7 +43,8 @@ def host(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Host]:
             daemon.resume()
         host.ovs.start()
         host.vifd.start()
-        until(lambda: host.vifd.unplug(OTHER["port"]["id"])[0] == 204, "the other port is gone")
+        gone = (204, 404)
+        until(lambda: host.vifd.unplug(OTHER["port"]["id"])[0] in gone, "the other port is gone")
         unplug(host)
         host.vifd.stop()
 
@@ -114,6 +115,35 @@ def test_a_switch_that_hangs(host: Host) -> None:
         well(course)
         passes()
     assert course.statuses <= {"ACTIVE", "DOWN"}
+
+
+def _closed(port: dict[str, Any]) -> bool:
+    return (port["role"], port["phase"]) == ("INACTIVE", "QUIESCED")
+
+
+def test_requests_while_the_switch_hangs(host: Host) -> None:
+    """Each is answered with what it waits for before its caller gives up, and is carried out once
+    the switch goes on."""
+    course, third = Course(host.vifd), document(3, network__segment=b.VLAN)
+    role, other = f"/v1/ports/{PORT}/deactivate?wait=inactive&timeout=20", OTHER["port"]["id"]
+    with hanging(host.ovs.vswitchd):
+        course.becomes("it is not called ACTIVE", lambda p: p["status"] != "ACTIVE")
+        for status, answer in (
+            host.vifd.plug(third, 20),
+            host.vifd.call("POST", role),
+            host.vifd.unplug(other, 20),
+            host.vifd.unplug(other, 20),
+        ):
+            assert (status, answer.get("code")) == (503, "E_PLUG_BACKEND_DOWN"), answer
+            assert answer["retryable"]
+            assert "its process is stopped" in answer["message"]
+            assert "continue (SIGCONT) or restart" in answer["remediation"]
+        waiting = host.vifd.get(f"/v1/ports/{other}")
+        assert (waiting["phase"], waiting["error"]["code"]) == ("UNPLUGGING", "E_PLUG_BACKEND_DOWN")
+    until(lambda: host.vifd.call("GET", f"/v1/ports/{other}")[0] == 404, "the other port is gone")
+    until(partial(_plugged, host, third), "the new port is there")
+    course.becomes("it is closed", _closed)
+    assert host.vifd.unplug(third["port"]["id"])[0] == 204
 
 
 def test_a_database_that_hangs(host: Host) -> None:

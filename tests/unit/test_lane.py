@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 
-from vifd.engine.lane import PLUG_SLICE, SMALLEST, UNPLUG_SLICE, Lane, slice_after
+from vifd.engine.lane import (
+    PLUG_SLICE,
+    REMOVALS_WAIT,
+    SMALLEST,
+    UNPLUG_SLICE,
+    Lane,
+    slice_after,
+)
 from vifd.testing.wait import until
 
 WAIT = 10.0
@@ -105,6 +112,32 @@ def test_a_plug_that_comes_between_removals_goes_first(lane: Lane, worker: LaneW
 
     worker.serve = spy  # type: ignore[method-assign]
     assert [b[0] for b in served(worker, 4)] == ["first", "gone0", "plug", f"gone{UNPLUG_SLICE}"]
+
+
+def test_removals_have_their_turn_where_plugs_never_cease() -> None:
+    """A port whose attempt takes longer than the pause before the next one always waits."""
+    now = [0.0]
+
+    class Failing(LaneWorker):
+        marked: Callable[[Iterable[str]], None]
+
+        def serve(self, port_ids: Sequence[str]) -> None:
+            now[0] += REMOVALS_WAIT / 2
+            super().serve(port_ids)
+            if "failing" in port_ids and len(self.batches) < 20:
+                self.marked(["failing"])
+
+    worker = Failing()
+    worker.gone = {"going"}
+    lane = Lane("fake", worker, clock=lambda: now[0])
+    worker.marked = lane.mark
+    try:
+        lane.mark(["failing", "going"])
+        lane.start()
+        until(lambda: ("going",) in worker.batches, "the removal had its turn")
+        assert worker.batches.index(("going",)) == 2
+    finally:
+        assert lane.stop(WAIT)
 
 
 def test_a_batch_has_a_largest_size(lane: Lane, worker: LaneWorker) -> None:

@@ -9,7 +9,7 @@ import select
 import socket
 import time
 
-from vifd.drivers.silent import NO_ANSWER, STOPPED, hangs
+from vifd.drivers.silent import NO_ANSWER, STOPPED, hangs, stands_still
 
 _ECHO = json.dumps({"id": "vifd", "method": "echo", "params": []}).encode()
 _VERSION = json.dumps({"id": 0, "method": "version", "params": []}).encode()
@@ -33,16 +33,7 @@ def switch(rundir: str, timeout: float) -> str:
     except (OSError, ValueError) as error:
         return str(error)
     problem = _exchange(os.path.join(rundir, f"ovs-vswitchd.{pid}.ctl"), _VERSION, timeout)
-    return problem + STOPPED if hangs(problem) and _stands_still(pid) else problem
-
-
-def _stands_still(pid: int) -> bool:
-    """Whether a process was stopped, by a signal or a debugger."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] in ("T", "t")
-    except (OSError, IndexError):
-        return False
+    return problem + STOPPED if hangs(problem) and stands_still(pid) else problem
 
 
 def _exchange(path: str, request: bytes, timeout: float) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from vifd.drivers import denied
+from vifd.drivers.silent import LOOK, Watch
 from vifd.openflow import fragments, monitor, portdesc
 from vifd.openflow import message as msg
 from vifd.openflow.message import Message, Type
@@ -204,13 +205,17 @@ class Connection:
     def _wait(self, deadline: float) -> int:
         """The poll events of the socket.
 
-        :raises Silent: nothing happened before the deadline
+        :raises Silent: nothing happened before the deadline, or nothing can
         """
-        left = deadline - time.monotonic()
-        events = self._poll.poll(max(0.0, left) * 1000)
-        if not events:
-            raise Silent("no answer in time")
-        return events[0][1]
+        watch = Watch(self._socket)
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            if events := self._poll.poll(min(left, LOOK) * 1000):
+                return events[0][1]
+            if left <= LOOK:
+                raise Silent("no answer in time")
+            if problem := watch.given_up():
+                raise Silent(problem)
 
     def _receive(self, deadline: float) -> list[Message]:
         """At least one message."""

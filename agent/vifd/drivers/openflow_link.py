@@ -69,8 +69,9 @@ class Link:
                     return self._work(old, work, deadline)
                 except CommitLost:
                     raise
-                except ConnectionLost:
-                    if now() >= deadline:
+                except ConnectionLost as lost:
+                    # a new connection to a process that hangs is waited for as long
+                    if isinstance(lost, Silent) or now() >= deadline:
                         raise
             return self._work(self._connect(deadline), work, deadline)
         finally:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from vifd.drivers import liveness
+from vifd.drivers.silent import LOOK, Watch
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.steady import advance
 
@@ -34,6 +35,10 @@ _DECODER = json.JSONDecoder()
 
 class _Lost(Exception):
     """No connection, or it broke; ``str()`` says why."""
+
+
+class _Silent(_Lost):
+    """The daemon is there and gives no answer."""
 
 
 class LocalTracer:
@@ -112,9 +117,9 @@ class LocalTracer:
         try:
             try:
                 return self._exchange(requests, deadline)
-            except _Lost:
+            except _Lost as lost:
                 self._disconnect()
-                if time.monotonic() >= deadline:
+                if isinstance(lost, _Silent) or time.monotonic() >= deadline:
                     raise
             return self._exchange(requests, deadline)
         except _Lost as lost:
@@ -200,9 +205,7 @@ def _read_objects(connection: socket.socket, deadline: float) -> Iterator[dict[s
     """JSON objects as they come; the stream has no other framing."""
     received = b""
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([connection], [], [], left)[0]:
-            raise _Lost("no answer in time")
+        _wait(connection, deadline)
         chunk = connection.recv(_CHUNK)
         if not chunk:
             raise _Lost("the daemon closed the connection")
@@ -212,6 +215,22 @@ def _read_objects(connection: socket.socket, deadline: float) -> Iterator[dict[s
             objects, rest = _split(received)
             yield from objects
             received = rest
+
+
+def _wait(connection: socket.socket, deadline: float) -> None:
+    """Wait for something to read.
+
+    :raises _Silent: nothing came before the deadline, or nothing can
+    """
+    watch = Watch(connection)
+    while True:
+        left = deadline - time.monotonic()
+        if left > 0 and select.select([connection], [], [], min(left, LOOK))[0]:
+            return
+        if left <= LOOK:
+            raise _Silent("no answer in time")
+        if problem := watch.given_up():
+            raise _Silent(problem)
 
 
 def _split(received: bytes) -> tuple[list[dict[str, object]], bytes]:

@@ -2,8 +2,9 @@
 
 Ports are marked dirty, not queued as jobs: a port that is marked twice before its turn is served
 once, by its latest record. Everything that waits becomes one batch. Removals go last and in small
-slices, because one removal costs the switch as much as several plugs and blocks them. What was set
-deferred, because it takes long, is gone on with beside the others, and by turns with the removals.
+slices, because one removal costs the switch as much as several plugs and blocks them; where others
+do not cease to wait they have their turn all the same. What was set deferred, because it takes
+long, is gone on with beside the others, and by turns with the removals.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ PLUG_SLICE = 256
 BATCH_SECONDS = 15.0
 SMALLEST = 16
 UNPLUG_SLICE = 16
+#: Seconds that removals let others go first; then it is the turn of a slice of them: ports that
+#: fail slowly, again and again, always wait.
+REMOVALS_WAIT = 2.0
 
 
 def slice_after(present: int, ports: int, seconds: float) -> int:
@@ -77,6 +81,8 @@ class Lane:
         self._deferred: dict[str, None] = {}
         self._deferred_next = True
         self._slice = PLUG_SLICE
+        #: since when removals wait while others are served
+        self._passed_over: float | None = None
         self._urgent: dict[str, Callable[[], None]] = {}
         self._idle: deque[tuple[str, Callable[[], None]]] = deque()
         self._stopping = False
@@ -190,17 +196,29 @@ class Lane:
             return batch, self._idle.popleft() if idle and self._idle else None
 
     def _take(self) -> tuple[str, ...]:
-        plugs = [p for p in self._dirty if not self._worker.removing(p)][: self._slice]
-        if plugs or (self._deferred and (self._deferred_next or not self._dirty)):
+        removals = [p for p in self._dirty if self._worker.removing(p)]
+        gone = set(removals)
+        plugs = [p for p in self._dirty if p not in gone][: self._slice]
+        deferred = self._deferred and (self._deferred_next or not self._dirty)
+        if (plugs or deferred) and not self._overdue(removals):
             batch = tuple(dict.fromkeys([*plugs, *self._deferred]))
             self._deferred.clear()
             self._deferred_next = False
         else:
-            batch = tuple(list(self._dirty)[:UNPLUG_SLICE])
-            self._deferred_next = True
+            batch = tuple(removals[:UNPLUG_SLICE])
+            self._deferred_next, self._passed_over = True, None
         for port_id in batch:
             self._dirty.pop(port_id, None)
         return batch
+
+    def _overdue(self, removals: Sequence[str]) -> bool:
+        """Whether it is the turn of removals though others wait."""
+        now = self._clock()
+        if not removals:
+            self._passed_over = None
+        elif self._passed_over is None:
+            self._passed_over = now
+        return self._passed_over is not None and now - self._passed_over >= REMOVALS_WAIT
 
     def _do(self, what: str, ports: tuple[str, ...], work: Callable[[], None]) -> None:
         self.busy = Busy(what, self._clock(), ports)

@@ -22,7 +22,7 @@ from vifd_ovn.options import Settings
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.hearing import Hearing
-from vifd_ovs.bridge.silence import Silence, listen
+from vifd_ovs.bridge.silence import PATIENCE, Silence, listen
 
 #: Of the documentation prefix (RFC 5737).
 _ANY_ADDRESS = "192.0.2.1"
@@ -48,6 +48,7 @@ class Checking:
         self._chassis = chassis_of(self.drivers.ovsdb.facts())
         self._controller = ""
         self._silence = Silence()
+        self.answer_within = PATIENCE
 
     def run(self) -> dict[str, Report]:
         """A report for every port."""
@@ -57,7 +58,7 @@ class Checking:
             for port_id, error in self.batch.failed.items()
         }
         at_rest = all(w.item.settled or w.item.thorough for w in self.batch)
-        self._silence = listen(self.drivers, at_rest=at_rest)
+        self._silence = listen(self.drivers, at_rest=at_rest, patience=self.answer_within)
         links = self.drivers.links.get([w.device for w in self.batch])
         rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
         wired = self._wired(rows)

@@ -38,7 +38,7 @@ from vifd_ovn.wiring import OvnWiring
 from vifd_ovs.bridge import numbers, tenancy
 from vifd_ovs.bridge.bridges import unmapped
 from vifd_ovs.bridge.chassis import BRIDGE, Chassis, chassis_of
-from vifd_ovs.bridge.silence import pulse
+from vifd_ovs.bridge.silence import Answering
 
 VIF_TYPE = "ovs"
 #: Characters of the port's id in the name of its device, as nova has it.
@@ -65,6 +65,7 @@ class OvnPlugin(VifPlugin):
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf)
         self.settings = options.settings(conf)
+        self._answering = Answering(host.drivers)
         self._patience = Patience(self.settings.installed_timeout)
 
     @classmethod
@@ -136,6 +137,7 @@ class OvnPlugin(VifPlugin):
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
+        self._answering.require()
         done = Plugging(self.plugin_name, self.host, self.settings, batch).run()
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
@@ -152,7 +154,9 @@ class OvnPlugin(VifPlugin):
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
-        return Checking(self.plugin_name, self.host, self.settings, batch, self._patience).run()
+        checking = Checking(self.plugin_name, self.host, self.settings, batch, self._patience)
+        checking.answer_within = self._answering.patience
+        return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         for item in batch:
@@ -170,7 +174,7 @@ class OvnPlugin(VifPlugin):
 
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""
-        return pulse(self.host.drivers, timeout)
+        return self._answering.pulse(timeout)
 
     # --- adoption ---
 

@@ -127,7 +127,7 @@ class OvsPlugin(BridgePlugin[Settings]):
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
-        switches = self._switches_for(batch)
+        switches = self._answers_for(batch)
         ours, theirs = hosted.split(batch)
         name, host, bridges = self.plugin_name, self.host, self._bridges
         done: Outcomes = {}
@@ -143,15 +143,20 @@ class OvsPlugin(BridgePlugin[Settings]):
         switches = self._switches_for(batch)
         ours, theirs = hosted.split(batch)
         given = self.plugin_name, self.host, self._bridges, switches, self._strangers
-        found = hosted.HostedChecking(*given, theirs).run() if theirs else {}
+        found: dict[str, Report] = {}
+        if theirs:
+            following = hosted.HostedChecking(*given, theirs)
+            following.answer_within = self._answering.patience
+            found |= following.run()
         if ours:
             checking = Checking(*given, ours)
             checking.max_queues = self.settings.max_queues
+            checking.answer_within = self._answering.patience
             found |= checking.run()
         return found
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        drivers, switches = self.host.drivers, self._switches_for(batch)
+        drivers, switches = self.host.drivers, self._answers_for(batch)
         ours, theirs = hosted.split(batch)
         taps, known = partial(remove_devices, drivers), partial(ends, drivers.links)
         done = unplug(drivers, switches, ours, taps, known).outcomes(self.plugin_name, VIF_TYPE)
@@ -178,7 +183,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         return "" if names.hosted else releasing.hindrance(self.host, item.id, names)
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
-        drivers, switches = self.host.drivers, self._switches_for(batch)
+        drivers, switches = self.host.drivers, self._answers_for(batch)
         ours, theirs = hosted.split(batch)
         taps = partial(give_back, drivers)
         done = releasing.release(drivers, switches, ours, taps)

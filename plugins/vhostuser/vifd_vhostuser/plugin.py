@@ -134,7 +134,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         plugging = Plugging(
             self.plugin_name, self.host, self.settings, self._bridges, self.files, batch
         )
-        return plugging.run(self._switches_for(batch)).outcomes(self.plugin_name, VIF_TYPE)
+        return plugging.run(self._answers_for(batch)).outcomes(self.plugin_name, VIF_TYPE)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
@@ -142,10 +142,11 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
         )
         checking.files, checking.access = self.files, self.settings.access
+        checking.answer_within = self._answering.patience
         return checking.run()
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
-        drivers, switches = self.host.drivers, self._switches_for(batch)
+        drivers, switches = self.host.drivers, self._answers_for(batch)
         rest, known = partial(remove_sockets, self.files), partial(ends, drivers.ovsdb)
         done = unplug(drivers, switches, batch, rest, known)
         return done.outcomes(self.plugin_name, VIF_TYPE)

@@ -1,6 +1,9 @@
 """The OpenFlow driver against a peer that misbehaves on purpose."""
 
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -295,5 +298,37 @@ def test_nobody_there(tmp_path: Path) -> None:
         with pytest.raises(BackendUnavailable, match=r"no socket .*nosuch\.mgmt"):
             driver.dump("nosuch", 1)
         assert driver.generation("nosuch") == 0
+    finally:
+        driver.close()
+
+
+_LISTENER = """
+import signal, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listener.bind(sys.argv[1])
+listener.listen(8)
+print("there", flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Path]:
+    """A directory with the socket of a process that was stopped."""
+    argv = [sys.executable, "-c", _LISTENER, str(tmp_path / "br-int.mgmt")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        yield tmp_path
+        process.kill()
+
+
+def test_a_switch_that_is_stopped_is_not_waited_for(stopped: Path) -> None:
+    """Its answer cannot come: it is given up long before the deadline."""
+    driver = LocalOpenFlow(str(stopped), timeout=600)
+    try:
+        with pytest.raises(BackendUnavailable, match="within 2 s: its process is stopped"):
+            driver.dump("br-int", 1)
     finally:
         driver.close()

@@ -136,3 +136,28 @@ def test_the_pulse(scene: Scene) -> None:
     scene.machine.tracer.silent = BUSY
     scene.machine.ovsdb.stop()
     assert [e.fact for e in plugin.pulse(0.1)] == ["ovsdb.connected", "flows"]
+
+
+def test_no_port_waits_for_a_switch_that_is_known_to_hang(scene: Scene) -> None:
+    """Not a step is taken; each would wait on its own. The first word is enough to go on."""
+    ledger, first, second = scene.ledger, port_id(1), port_id(2)
+    scene.machine.tracer.silent = BUSY
+    ledger.plugin.pulse(0.1)
+    failed = ledger.plug(attachment(2))
+    assert failed[second].code == "E_PLUG_BACKEND_DOWN"
+    assert BUSY in failed[second].message
+    assert "continue (SIGCONT) or restart" in str(failed[second].hint)
+    ovsdb = scene.machine.ovsdb
+    rows = [row.name for bridge in ovsdb.bridges() for row in ovsdb.ports(bridge)]
+    assert not [name for name in rows if second[:8] in name]
+    if scene.plugin != "ovn":  # what it asks of others there, its database takes
+        for verb in (ledger.deactivate, ledger.unplug):
+            assert verb(first)[first].code == "E_PLUG_BACKEND_DOWN"
+    scene.machine.tracer.silent = ""
+    assert not ledger.plug(attachment(2))
+    assert not ledger.unplug(first)
+
+
+def test_a_busy_switch_that_was_never_silent_is_not_asked_first(scene: Scene) -> None:
+    scene.machine.tracer.silent = BUSY
+    assert not scene.ledger.plug(attachment(2))

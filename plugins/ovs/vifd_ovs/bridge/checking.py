@@ -16,7 +16,7 @@ from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.evidence import FlowReader
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
-from vifd_ovs.bridge.silence import Silence, listen
+from vifd_ovs.bridge.silence import PATIENCE, Silence, listen
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch
 
@@ -39,6 +39,8 @@ class PortChecking(abc.ABC):
         self.switches = switches
         self.batch = Batch.of(items)
         self.silence = Silence()
+        #: seconds that the switch has for a word
+        self.answer_within = PATIENCE
 
     #: whether threads of their own move the frames of these ports
     polled: ClassVar[bool] = False
@@ -67,7 +69,7 @@ class PortChecking(abc.ABC):
             for port_id, error in self.batch.failed.items()
         }  # fmt: skip
         at_rest = all(w.item.settled or w.item.thorough for w in self.batch)
-        self.silence = listen(self.drivers, at_rest=at_rest)
+        self.silence = listen(self.drivers, at_rest=at_rest, patience=self.answer_within)
         self.prepare()
         for name, works in self.batch.bridges().items():
             ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)

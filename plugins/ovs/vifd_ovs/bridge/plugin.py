@@ -36,7 +36,7 @@ from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
 from vifd_ovs.bridge.overlay import Overlay
 from vifd_ovs.bridge.recalling import recall
-from vifd_ovs.bridge.silence import pulse
+from vifd_ovs.bridge.silence import Answering
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
 
@@ -114,6 +114,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
         )
         self._naming = Naming(host, self._bridges, settings.ofports, self.prefix)
         self._switches: dict[str, Switch] = {}
+        self._answering = Answering(host.drivers)
         self._strangers = Strangers(host.drivers.openflow)
         self._mtus: dict[str, tuple[str, int]] = {}
         self._underlays: dict[int, tunnels.Underlay] = {}
@@ -176,11 +177,11 @@ class BridgePlugin(VifPlugin, Generic[S]):
     # --- the work ---
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
-        done = set_gates(self._switches_for(batch), batch, opened=True)
+        done = set_gates(self._answers_for(batch), batch, opened=True)
         return done.outcomes(self.plugin_name, self.vif_type)
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
-        done = set_gates(self._switches_for(batch), batch, opened=False)
+        done = set_gates(self._answers_for(batch), batch, opened=False)
         return done.outcomes(self.plugin_name, self.vif_type)
 
     def reconnected(self, bridge: str) -> None:
@@ -210,7 +211,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
 
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""
-        return pulse(self.host.drivers, timeout)
+        return self._answering.pulse(timeout)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""
@@ -227,6 +228,14 @@ class BridgePlugin(VifPlugin, Generic[S]):
             if names is not None:
                 self._switch(names.bridge)
         return self._switches
+
+    def _answers_for(self, batch: Sequence[Item]) -> dict[str, Switch]:
+        """The same, for work that the switch has to answer.
+
+        :raises BackendUnavailable: it is known to hang, and gives no answer now
+        """
+        self._answering.require()
+        return self._switches_for(batch)
 
     def _switch(self, bridge: str) -> Switch:
         if bridge not in self._switches:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vifd.drivers import Drivers, hangs, stopped
+from vifd.errors import BackendUnavailable
 from vifd.model import Evidence
 from vifd.model.evidence import fact
 
@@ -27,6 +28,12 @@ from vifd.model.evidence import fact
 PATIENCE = 3.0
 #: Seconds that a database has for one, whose connection was lost.
 PULSE = 0.3
+#: Seconds that a switch which gave no answer has for one, before a port is worked on: others wait.
+AGAIN = 1.0
+_AFTERWARDS = (
+    "see the log of ovs-vswitchd, and continue (SIGCONT) or restart it: vifd waits for it, and "
+    "goes on by itself once it answers"
+)
 #: Said of what passes nothing: :mod:`vifd.model.severed` reads it.
 NOTHING_FORWARDED = "nothing is forwarded"
 _NEVER = "not known: the database was never read since vifd was started"
@@ -101,20 +108,57 @@ class Silence:
         return not found.ok and (bool(self.switch) or (self.database and told))
 
 
-def listen(drivers: Drivers, *, at_rest: bool) -> Silence:
+def listen(drivers: Drivers, *, at_rest: bool, patience: float = PATIENCE) -> Silence:
     """Find out who gives no answer.
 
     :param at_rest: else nobody is asked: a plug waits within its deadline
+    :param patience: seconds that the switch has
     """
     if not at_rest:
         return Silence()
-    problem = drivers.tracer.ping(PATIENCE)
+    problem = drivers.tracer.ping(patience)
     switch = problem if hangs(problem) else ""
     if drivers.ovsdb.connected():
         return Silence(at_rest, switch=switch)
     why = drivers.ovsdb.ping(PULSE)
     never = not drivers.ovsdb.facts()
     return Silence(at_rest, True, bool(why) and not hangs(why), never, switch)
+
+
+class Answering:
+    """What was last heard of the switch, so that no port waits for a switch that is known to hang:
+    each of its steps would wait on its own, and all others on the lane behind it.
+
+    Used by several threads; a word that is lost costs one question.
+    """
+
+    def __init__(self, drivers: Drivers) -> None:
+        self._drivers = drivers
+        self._hangs = False
+
+    def pulse(self, timeout: float) -> list[Evidence]:
+        """Who gives no answer within so many seconds, as findings."""
+        found = pulse(self._drivers, timeout)
+        self._hangs = any(e.fact == "flows" and hangs(str(e.have)) for e in found)
+        return found
+
+    def require(self) -> None:
+        """Ask a switch that gave no answer once more; one that did is not asked.
+
+        :raises BackendUnavailable: it still gives none
+        """
+        if not self._hangs:
+            return
+        problem = self._drivers.tracer.ping(AGAIN)
+        self._hangs = hangs(problem)
+        if self._hangs:
+            facts = {"backend": "ovs-vswitchd", "problem": problem}
+            raise BackendUnavailable(facts=facts, hint=_AFTERWARDS, stage="switch")
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the switch has for a word before ports at rest are read."""
+        return AGAIN if self._hangs else PATIENCE
 
 
 def pulse(drivers: Drivers, timeout: float) -> list[Evidence]:
