@@ -5,6 +5,7 @@ called ACTIVE."""
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -128,8 +129,12 @@ def test_requests_while_the_switch_hangs(host: Host) -> None:
     role, other = f"/v1/ports/{PORT}/deactivate?wait=inactive&timeout=20", OTHER["port"]["id"]
     with hanging(host.ovs.vswitchd):
         course.becomes("it is not called ACTIVE", lambda p: p["status"] != "ACTIVE")
+        # a new port is refused before that once the plugin was probed
+        refused, answer = host.vifd.plug(third, 20)
+        assert refused in (409, 503), answer
+        assert answer["retryable"], answer
+        assert "its process is stopped" in json.dumps(answer)
         for status, answer in (
-            host.vifd.plug(third, 20),
             host.vifd.call("POST", role),
             host.vifd.unplug(other, 20),
             host.vifd.unplug(other, 20),
