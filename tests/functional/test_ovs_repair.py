@@ -175,7 +175,8 @@ def test_vswitchd_killed_and_restarted(scene, pair):
 
 def test_ovsdb_server_restarted(scene, pair):
     scene.ovs.ovsdb.kill()
-    until(lambda: "ovsdb.connected" in scene.findings(), "the loss of the database is found")
+    connected = scene.machine.drivers.ovsdb.connected
+    until(lambda: not connected(), "the loss of the database is found")
     scene.ovs.ovsdb.start()
     until(lambda: not scene.findings(), "everything is as it was")
     scene.plug(attachment(3))

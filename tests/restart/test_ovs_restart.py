@@ -118,9 +118,10 @@ def test_a_restart_of_the_daemon_touches_no_flow_and_loses_no_frame(
 
 def test_the_flow_monitor_sees_what_the_daemon_does(ovs: PrivateOvs, few: Vifd) -> None:
     """The test above could not fail without."""
+    before = len(oracle.flow_ages(ovs))
     with FlowMonitor(ovs, "br-int") as monitor:
         assert few.plug(WANTED[3].document)[0] == 201
-    assert monitor.events["ADDED"] >= len(oracle.flow_ages(ovs)) / 10
+    assert monitor.events["ADDED"] >= len(oracle.flow_ages(ovs)) - before > 0
 
 
 def test_a_daemon_that_starts_before_the_switch_brings_everything_back(

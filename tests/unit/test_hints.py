@@ -58,6 +58,7 @@ class _Work:
 
     class names:
         adopted = False
+        hosted = False
         plugged = False
         ifindex = None
 

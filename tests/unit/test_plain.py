@@ -196,7 +196,7 @@ def test_a_port_of_hostile_names_forges_no_line(
 # --- every other way out --------------------------------------------------------------------------
 
 #: Modules that may write to a terminal, each through ``vifd.plain`` or what a command lays out.
-WRITERS = {"main.py", "page.py", "config.py", "table.py"}
+WRITERS = {"main.py", "page.py", "lifecycle_page.py", "config.py", "table.py"}
 
 
 def test_nobody_writes_past_the_log() -> None:

@@ -46,7 +46,7 @@ def test_a_first_port_that_fails_fails_the_command(vifctl, held, monkeypatch):
     error = errors.WireTimeout(facts={"seconds": 10, "finding": "flows"}, port=PORT).to_dict()
     failed = UpgradeView("held", ["vifd 1 became 2"], 3, 1, held.upgraded.affected, [], [], PORT,
                          error)  # fmt: skip
-    monkeypatch.setattr(held, "approve", lambda: failed)
+    monkeypatch.setattr(held.upgrades, "approve", lambda: failed)
     done = vifctl("reconcile", "--approve")
     assert done.code == 1
     assert f"port {PORT}, the first, failed" in done.err
