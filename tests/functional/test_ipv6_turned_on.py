@@ -46,14 +46,15 @@ def test_it_is_off_again_without_a_carrier(
     """A device that nobody has open makes no announcement of it. On a host whose setting for all
     devices was 0 all along, that does not change either: it is written all the same."""
     taps = [SWITCH / device / "disable_ipv6" for device in host.devices]
-    until(host.quiet, "the ports are proven")
-    host.mark()
-    began = time.monotonic()
-    switch.write_text("0")
-    until(lambda: all(tap.read_text().strip() == "1" for tap in taps), "IPv6 is off again")
-    seconds = round(time.monotonic() - began, 2)
-    record_property("seconds", seconds)
-    print(f"IPv6 was off again after {seconds} s")
+    for round_ in (1, 2, 3):
+        until(host.quiet, "the ports are proven")
+        host.mark()
+        began = time.monotonic()
+        switch.write_text("0")
+        until(lambda: all(tap.read_text().strip() == "1" for tap in taps), "IPv6 is off again")
+        seconds = round(time.monotonic() - began, 2)
+        record_property(f"seconds, round {round_}", seconds)
+        print(f"IPv6 was off again after {seconds} s")
 
 
 def test_it_is_off_again_and_no_frame_has_the_address_of_the_guest(

@@ -46,7 +46,10 @@ class Ipv6Watch:
         for link in links:
             if link.carrier or not link.alias.startswith(MARK):
                 self._known.pop(link.name, None)
-            elif link.ipv6 is False and (len(self._known) < _FEW or link.name in self._known):
+            elif link.name in self._known:
+                if link.ipv6 is False:
+                    self._known[link.name] = _OFF
+            elif link.ipv6 is not None and len(self._known) < _FEW:
                 self._known[link.name] = _OFF
 
     def turned_on(self) -> bool:

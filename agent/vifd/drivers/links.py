@@ -100,7 +100,9 @@ class Links:
         """
         if len({wanted.name for wanted in taps}) != len(taps):
             raise ValueError("a name occurs twice in one batch of taps")
-        return self._worker.submit(self._create, taps).result()
+        outcome = self._worker.submit(self._create, taps).result()
+        self._ipv6.note(made for made in outcome.values() if isinstance(made, Link))
+        return outcome
 
     def set(
         self,

@@ -44,3 +44,13 @@ def test_a_change_is_told_once_until_it_is_off_again(tmp_path: Path) -> None:
     assert not look(AGE), "another one is found"
     (tmp_path / "d").write_text("0\n")
     assert look()
+
+
+def test_what_is_on_when_it_is_seen_first_is_told(tmp_path: Path) -> None:
+    now = [0.0]
+    watch = Ipv6Watch(tuple, setting=f"{tmp_path}/{{}}", clock=lambda: now[0])
+    (tmp_path / "a").write_text("0\n")
+    assert not watch.turned_on()
+    watch.note([link("a", ipv6=True)])
+    now[0] += PERIOD
+    assert watch.turned_on()
