@@ -422,6 +422,31 @@ def test_a_host_that_lacks_something_still_refuses(machine: Machine) -> None:
         done(machine, NETWORK, network(), alone=True)
 
 
+def test_what_was_refused_is_made_once_the_host_can(machine: Machine) -> None:
+    """Nobody says it again: a network service has no reason to."""
+    machine.backend.health = Probe(Health.UNAVAILABLE, ["no switch"])
+    machine.engine.probed("fake", machine.backend.health)
+    with pytest.raises(errors.VifError, match="no switch"):
+        done(machine, NETWORK, network(), alone=True)
+    machine.backend.health = Probe(Health.READY)
+    machine.engine.probed("fake", machine.backend.health)
+    until(lambda: port_id(1) in machine.journal.records())
+    until(lambda: machine.record(1).phase is Phase.LIVE)
+
+
+def test_what_compute_was_refused_is_not_made_behind_its_back(machine: Machine) -> None:
+    waits = put(machine, COMPUTE, 1, compute())
+    waits.kept.result(WAIT)
+    machine.engine.probed("fake", Probe(Health.UNAVAILABLE, ["no switch"]))
+    put(machine, NETWORK, 1, network())
+    with pytest.raises(errors.VifError, match="no switch"):
+        waits.done.result(WAIT)
+    machine.engine.probed("fake", Probe(Health.READY))
+    machine.plug(document(2))  # decided after what was refused
+    assert port_id(1) not in machine.journal.records()
+    assert machine.plug(document(1)).phase is Phase.LIVE
+
+
 def boot_without_waiting(machine: Machine) -> None:
     """As :meth:`Machine.boot`, for a host that cannot be looked at yet."""
     ready, machine.wait_ready = machine.wait_ready, False

@@ -296,6 +296,8 @@ class Engine:
         self.hooks.health_changed()
         if before.health is not probe.health:
             self._recorder.post(told(plugin, probe))
+        if probe.health is not Health.UNAVAILABLE:
+            self.intake.host_changed()
         if before.health is Health.UNAVAILABLE and probe.health is not Health.UNAVAILABLE:
             self.refreshes.go_on()
             self.again(i for i, r in self.journal.records().items() if r.plugin == plugin)

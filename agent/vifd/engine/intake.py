@@ -21,17 +21,22 @@ from vifd.engine.early import Early
 from vifd.engine.pending import Pending
 from vifd.engine.setintake import Follow, SetIntake
 from vifd.engine.setrequest import SetRequest
+from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind, Tickets
 from vifd.model import Document, Parts, PortRecord, alarming, notes, unread_remarks
 from vifd.model.setrecord import SetUpdate
+from vifd.model.sides import refused
 from vifd.negotiation.secondlook import SecondLook, mendable
 from vifd.steady import Steady
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
 
-#: In the queue: look at what was kept, or at sets that nothing refers to; no port has these ids.
-_WAKE, _SWEEP = "", "sets"
+#: In the queue: look at what was kept, at sets that nothing refers to, or at ports that were
+#: refused while the host was another; no port has these ids.
+_WAKE, _SWEEP, _REFUSED = "", "sets", "refused"
+#: The request id of what is decided anew because the host changed.
+CHANGED = "host-changed"
 
 #: Requests decided in one commit.
 GROUP = 512
@@ -111,6 +116,10 @@ class Intake:
         """Sets may be there that their owners took away and that nothing refers to any more."""
         self._queue.put(_SWEEP)
 
+    def host_changed(self) -> None:
+        """What the sides of ports said, and was refused, may be possible now."""
+        self._queue.put(_REFUSED)
+
     def submit(self, requests: Iterable[Request | SetRequest]) -> None:
         """Queue requests; never blocks."""
         late = []
@@ -133,7 +142,10 @@ class Intake:
             taken: list[Request | SetRequest] = []
             try:
                 with self._thread.turn() if self._thread else nullcontext():
-                    self._decide(group, taken)
+                    self._decide([entry for entry in group if entry != _REFUSED], taken)
+                    if _REFUSED in group:
+                        # what this group kept is on disk by now
+                        self._say_again()
             except BaseException as error:
                 LOG.exception("intake: %d requests failed", len(taken))
                 self._sets.failed(errors.wrap(error, stage="intake"))
@@ -141,6 +153,10 @@ class Intake:
                     request.ticket.fail(errors.wrap(error, stage="intake"))
             if stop:
                 return
+
+    def _say_again(self) -> None:
+        again = refused(self.journal.all_parts(), self.journal.records())
+        self.submit(Request(Kind.PLUG, Ticket(s.port, CHANGED), said=s) for s in again)
 
     def _waiting(
         self, first: Request | SetRequest | str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from vifd.model import Document, Part, Parts, PortRecord, Role, Side
@@ -40,6 +41,19 @@ def known(row: Parts | None, present: PortRecord | None) -> Parts | None:
     if row is not None or present is None or present.removing:
         return row
     return parts_of(present.doc)
+
+
+def refused(parts: Mapping[str, Parts], made: Container[str]) -> list[Said]:
+    """What was kept although the port was refused, to be said again once the host has changed: its
+    owner does not repeat it. Compute was told that its plug failed, and asks again by itself."""
+    found = []
+    for port_id, row in parts.items():
+        if row.error is None or row.compute is not None or port_id in made:
+            continue
+        side = Side.NETWORK if row.hosted is None else Side.HOSTED
+        if (part := row.of(side)) is not None:
+            found.append(Said(port_id, side, part, part.revision))
+    return found
 
 
 def after(before: Parts | None, said: Said) -> Parts:
