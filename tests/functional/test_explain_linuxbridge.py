@@ -203,7 +203,7 @@ def test_a_filter_is_seen_by_the_check_that_its_event_raises(host: Host) -> None
     make()
     try:
         until(lambda: phase() == "DEGRADED", "the port is degraded")
-        assert "nft.others is " in host.vifd.log
+        until(lambda: "nft.others is " in host.vifd.log, "the log says why")
     finally:
         undo()
     until(lambda: phase() == "LIVE", "it is well again")

@@ -124,6 +124,10 @@ def test_killed_it_comes_back(booted: Booted) -> None:
 
 
 def test_stopped_in_its_tracks_the_watchdog_ends_it(booted: Booted) -> None:
+    until(
+        lambda: booted.run("systemctl", "is-active", "vifd", check=False) == "active\n",
+        "systemd counts it as started, and watches it", 60,
+    )  # fmt: skip
     restarts = int(booted.run("systemctl", "show", "-P", "NRestarts", "vifd"))
     booted.run("systemctl", "kill", "-s", "STOP", "vifd")
     until(

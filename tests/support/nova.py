@@ -50,7 +50,11 @@ class Compute:
                 [*before, str(PYTHON), str(_DRIVER), str(conf), *words], text=True, env=env,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd="/",
             )  # fmt: skip
-        self.hello = self._read()
+        try:
+            self.hello = self._read()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:

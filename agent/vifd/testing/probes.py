@@ -119,8 +119,13 @@ def _has_module(name: str) -> Reason:
 
 
 def _nova() -> Reason:
-    present = Path(__file__).parents[3].joinpath(".venv/nova/stamp").exists()
-    return None if present else "nova is not in .venv/nova; tools/nova-env puts it there"
+    tree = Path(__file__).parents[3]
+    if not tree.joinpath(".venv/nova/stamp").exists():
+        return "nova is not in .venv/nova; tools/nova-env puts it there"
+    for directory in (tree, *tree.parents):
+        if not directory.stat().st_mode & 0o001 and os.geteuid() == 0:
+            return f"nova runs as a user of its own, and others cannot enter {directory}"
+    return None
 
 
 def _nova_functional() -> Reason:
