@@ -119,7 +119,7 @@ def test_a_probe_that_began_before_the_question_does_not_answer_it(up, thing):
     second = up.refresh(["thing"])
     thing.gate.set()
     assert value(second.result(5)) == 3
-    assert first.done()
+    assert value(first.result(5)) >= 2
 
 
 class TestHanging:
