@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
 from vifd.openflow.flow import Flow
 from vifd.plugin import Host
+from vifd.plugin.membership import Membership
 from vifd.policy.groups import Packet, Passes, judge, missing, versions
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import admission, cookies, rules
 from vifd_ovs.bridge.admission import Policy
-from vifd_ovs.bridge.membership import Membership
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.rules import Compiler, Piece, Use
 

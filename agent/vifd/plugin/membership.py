@@ -1,4 +1,4 @@
-"""Which addresses are in a set, as the bridges of a host need it: what the owner says of the set,
+"""Which addresses are in a set, as the plugins of a host need it: what the owner says of the set,
 and the ports of this host that are in it. Kept in step with changes, not made anew at each."""
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 from vifd.model import Attachment
 from vifd.model.members import groups_of, members_of
 from vifd.model.sets import AddressGroup, SecurityGroup, SetKey, SetKind
-from vifd.plugin import Entry, Host
+from vifd.plugin.host import Host
+from vifd.plugin.ledger import Entry
 
 #: So many changes of one set are remembered one by one.
 _REMEMBERED = 64
