@@ -4,7 +4,7 @@ and the ports of this host that are in it. Kept in step with changes, not made a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class Membership:
         self._ports: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._loaded = False
 
-    def addresses(self, key: SetKey) -> Iterable[str]:
+    def addresses(self, key: SetKey) -> Collection[str]:
         """The addresses and prefixes of a set."""
         return self._current(key).counts
 

@@ -8,7 +8,7 @@ connection pass; nothing else does. Which rule, if any, that is, :func:`judge` s
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,8 +22,8 @@ _MOST = 65535
 _QUERY, _REPORT_V1, _DONE, _REPORT_V2 = 130, 131, 132, 143
 _NEUTRON = "Neutron 29, OVSFirewallDriver"
 
-#: Addresses and prefixes of a set.
-Lookup = Callable[[SetKey], Iterable[str]]
+#: Addresses and prefixes of a set, as ``ipaddress`` writes them.
+Lookup = Callable[[SetKey], Collection[str]]
 
 
 class Masked(NamedTuple):
@@ -190,9 +190,14 @@ def _meets(rule: SecurityGroupRule, packet: Packet, lookup: Lookup) -> bool:
     near = any(_agrees(clause, packet) for clause in clauses(rule))
     if not near or other is None:
         return near
-    prefixes = (other,) if isinstance(other, str) else lookup(other)
     address = ipaddress.ip_address(packet.remote)
-    return any(address in ipaddress.ip_network(prefix) for prefix in prefixes)
+    if isinstance(other, str):
+        return address in ipaddress.ip_network(other)
+    found = lookup(other)
+    # most entries are single addresses, thousands of them
+    return str(address) in found or any(
+        address in ipaddress.ip_network(entry) for entry in found if "/" in entry
+    )
 
 
 def _agrees(clause: Clause, packet: Packet) -> bool:

@@ -171,7 +171,8 @@ STEPS = {
     Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu uplink.port "
     "uplink.openflow uplink.vlan uplink.leaving uplink.arriving uplink.arriving_unicast",
     Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection "
-    "trace.neighbour",
+    "trace.neighbour trace.ingress_allowed trace.ingress_refused trace.egress_allowed "
+    "trace.egress_refused",
     Name.GUEST: "guest guest.name guest.device guest.memory guest.holder "
     "device.carrier bridge.forwards "
     "vhost.link_state",

@@ -65,6 +65,11 @@ def rules_of(number: int, direction: Direction) -> int:
     return number << 1 | (direction is Direction.INGRESS)
 
 
+def stateless_pass() -> int:
+    """The priority at which the verdict of rules without state is that a packet passes."""
+    return PASS + _TRACK
+
+
 class _Stage(NamedTuple):
     """One pass: its tables, and how a frame leaves it."""
 
@@ -100,7 +105,7 @@ def _stage(stage: _Stage) -> Iterator[Flow]:
             yield flow(table, _TRACK, cookies.BRIDGE, [track], eth_type=kind)
         yield flow(table, 0, cookies.BRIDGE)
     passed: dict[str, Value] = {VERDICT_REGISTER: 1}
-    yield entry(stage.stateless, PASS + _TRACK, cookies.BRIDGE, passed, stage.out, stage.goto)
+    yield entry(stage.stateless, stateless_pass(), cookies.BRIDGE, passed, stage.out, stage.goto)
     yield from _tracked(stage)
     commit = act.ct(commit=True, zone=PORT_REGISTER)
     for kind in (IPV4, IPV6):

@@ -11,7 +11,16 @@ from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.plugin import Host, Item
-from vifd_ovs.bridge import beyond, evidence, marks, proofs, settled, thorough, tunnelchecks
+from vifd_ovs.bridge import (
+    beyond,
+    evidence,
+    marks,
+    proofs,
+    ruleproofs,
+    settled,
+    thorough,
+    tunnelchecks,
+)
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.evidence import FlowReader
@@ -75,9 +84,9 @@ class PortChecking(abc.ABC):
             ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
                      for w in works}  # fmt: skip
             found = self._flows(name, works, ports)
-            traced = [(ports[w.id], w.item.thorough) for w in works
-                      if w.item.deep and found[w.id][1] is not None]  # fmt: skip
-            traces = proofs.traces(self.drivers.tracer, name, traced)
+            traces = self._traces(
+                name, [(ports[w.id], w.item.thorough) for w in works
+                       if w.item.deep and found[w.id][1] is not None])  # fmt: skip
             mode = evidence.mode_evidence(self.bridges, name)
             for work in works:
                 row = self.drivers.ovsdb.port(work.device)
@@ -90,6 +99,23 @@ class PortChecking(abc.ABC):
                     facts += self._beyond(work, ports[work.id])
                 reports[work.id] = Report(self.silence.judged(facts), at=began, passing=passing)
         return reports
+
+    def _traces(
+        self, bridge: str, ports: Sequence[tuple[SwitchPort, bool]]
+    ) -> dict[str, list[Evidence]]:
+        """What the switch itself says of frames of these ports, and of such that their rules are
+        about.
+
+        :param ports: each with whether to be thorough
+        """
+        switch = self.switches[bridge]
+        asked = []
+        for port, thorough_ in ports:
+            of_rules = ruleproofs.frames(port, switch.probes(port) if port.is_open else ())
+            asked.append((port, [*proofs.frames(port, thorough=thorough_), *of_rules]))
+        found = proofs.traces(self.drivers.tracer, bridge, asked)
+        switch.proven(port_id for port_id, facts in found.items() if all(f.ok for f in facts))
+        return found
 
     def _flows(
         self, bridge: str, works: Sequence[Work], ports: Mapping[str, SwitchPort]

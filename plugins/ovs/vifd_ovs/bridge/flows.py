@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from vifd.errors import BackendError
 from vifd.openflow import action as act
-from vifd.openflow.field import PRIORITY_TAG, UNTAGGED, Value
+from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
 from vifd_ovs.bridge import admission, antispoof, cookies, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
@@ -39,6 +39,10 @@ MOST_MEMBERS = 8000
 #: What a member with security groups costs in both: two actions of 16 bytes, and the datapath's for
 #: tracking (ct, recirc). The switch looks a packet up 4096 times at most, too.
 JUDGED_COST = 6
+
+#: Metadata of a frame that no switch port brings, and no controller sends: the question what would
+#: become of a frame that is to be delivered in the network of its register.
+QUESTION = 0x7669_6664
 
 _MULTICAST_BIT = "01:00:00:00:00:00/01:00:00:00:00:00"
 
@@ -80,6 +84,9 @@ def bridge_flows(
     :param tunnels: the same of our tunnel ports
     """
     flows = [*antispoof.common_flows(), *admission.common_flows()]
+    flows.append(
+        flow(CLASSIFY, ADMIT, cookies.BRIDGE, goto=DELIVER, in_port=CONTROLLER, metadata=QUESTION)
+    )
     flows += [flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=n) for n in uplinks]
     flows += tunnelflows.bridge_flows(tunnels)
     if ours:

@@ -6,7 +6,7 @@ out: a flow of others that stands above ours is named, whatever it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
@@ -43,15 +43,22 @@ class End(StrEnum):
     REFUSED = "refused as spoofed"
     CLOSED = "dropped at the closed port"
     RULES = "refused by the security groups"
+    PASSES = "let through by the security groups"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame for the tracer, in the words of ovs-ofctl, and where it shall end when open."""
+    """A frame for the tracer, in the words of ovs-ofctl, and where it shall end when open.
+
+    :param judged: says where it ended; :func:`judge` by default
+    :param about: what it is, told where it ended elsewhere
+    """
 
     name: str
     text: str
     end: End
+    judged: Callable[[Trace, str, SwitchPort], str] | None = None
+    about: str = ""
 
 
 def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
@@ -119,14 +126,14 @@ def address6(prefix: str) -> str:
 
 
 def traces(
-    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, bool]]
+    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, Iterable[Frame]]]
 ) -> dict[str, list[Evidence]]:
     """Trace the frames of ports, all in one exchange, and judge what the switch says of each.
 
-    :param ports: each with whether to be thorough
+    :param ports: each with its frames
     :returns: the evidence by port id
     """
-    asked = [(port, frame) for port, more in ports for frame in frames(port, thorough=more)]
+    asked = [(port, frame) for port, wanted in ports for frame in wanted]
     answers: Sequence[str | VifError]
     try:
         answers = tracer.traces(bridge, [frame.text for _, frame in asked]) if asked else []
@@ -143,9 +150,11 @@ def _prove(bridge: str, port: SwitchPort, frame: Frame, answer: str | VifError) 
     try:
         if isinstance(answer, VifError):
             raise answer
-        have = judge(parse(answer), bridge, port)
+        have = (frame.judged or judge)(parse(answer), bridge, port)
     except (VifError, ValueError) as error:
         have = f"no trace: {error}"
+    if have != wanted and frame.about:
+        have = f"{have} ({frame.about})"
     return Evidence(
         f"trace.{frame.name}", have=str(have), wanted=str(wanted), ok=have == wanted,
         source="trace",

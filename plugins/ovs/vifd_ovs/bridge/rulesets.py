@@ -9,11 +9,13 @@ from vifd.model.sets import SecurityGroup, SetKey, SetKind
 from vifd.openflow.flow import Flow
 from vifd.plugin import Host
 from vifd.plugin.membership import Membership
+from vifd.policy import witness
 from vifd.policy.groups import Packet, Passes, judge, missing, versions
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import admission, cookies, rules
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rules import Compiler, Piece, Use
 
 #: The flows of one cookie, by what makes them the same entry of the switch.
@@ -103,9 +105,31 @@ class Rulesets:
 
     def judge(self, port: SwitchPort, packet: Packet) -> Passes | None:
         """Which rule lets the first packet of a connection pass, if any does."""
-        closed = self.missing(port, packet.direction)
+        return judge(self._asked(port, packet.direction), packet, self.members.addresses)
+
+    def _asked(self, port: SwitchPort, direction: Direction) -> list[SecurityGroup]:
+        """The groups whose rules count in a direction."""
+        closed = self.missing(port, direction)
         bodies = [] if closed else map(self._host.sets.security_group, port.groups or ())
-        return judge((b for b in bodies if b is not None), packet, self.members.addresses)
+        return [body for body in bodies if body is not None]
+
+    def probes(self, port: SwitchPort, turn: int) -> list[Probe]:
+        """In each direction a packet that passes and one that does not, where there are such.
+
+        :param turn: which of the rules are tried
+        """
+        if not port.judged:
+            return []
+        own = port.allowed[0]
+        versions_ = [v for v, there in ((4, own.ipv4), (6, own.ipv6)) if there]
+        found = []
+        for direction in Direction:
+            said = (self._asked(port, direction), direction, versions_, self.members.addresses,
+                    rules.enforceable, turn)  # fmt: skip
+            packets = (witness.passing(*said), witness.refused(*said))
+            for packet, passes in zip(packets, (True, False), strict=True):
+                found += [Probe(packet, passes)] if packet is not None else []
+        return found
 
     def naming(self, changed: Collection[SetKey], groups: Iterable[str]) -> set[str]:
         """Those of some groups that are among these sets, or have rules that name one."""

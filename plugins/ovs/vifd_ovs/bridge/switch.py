@@ -29,6 +29,7 @@ from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rulesets import NOTHING, Made, Rulesets
 from vifd_ovs.bridge.straying import Straying
 from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
@@ -75,6 +76,8 @@ class Switch:
         self._policies: dict[str, Policy | None] = {}
         #: by cookie: the rules that were read back as they shall be, and when
         self._proven: dict[int, tuple[int, Entries]] = {}
+        #: by port: which of its rules are tried at the next look
+        self._turns: dict[str, int] = {}
         self._strays = Straying(bridge, host)
         self._seen: int | None = None
         self._loaded = False
@@ -252,6 +255,19 @@ class Switch:
         with self._lock:
             return self._rules.judge(port, packet)
 
+    def probes(self, port: SwitchPort) -> list[Probe]:
+        """Packets that tell whether the port's rules have their effect: of another rule each time
+        that they were found to have it."""
+        with self._lock:
+            self._load()
+            return self._rules.probes(port, self._turns.get(port.id, 0))
+
+    def proven(self, port_ids: Iterable[str]) -> None:
+        """The rules that were tried have their effect."""
+        with self._lock:
+            for port_id in port_ids:
+                self._turns[port_id] = self._turns.get(port_id, 0) + 1
+
     def lacking(self, port: SwitchPort, direction: Direction) -> list[SetKey]:
         """The sets without which a direction of a port is closed."""
         with self._lock:
@@ -335,7 +351,10 @@ class Switch:
 
     def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
         self._ports = self._ports.changed(changes)
-        self._removed |= {port_id for port_id, port in changes.items() if port is None}
+        gone = {port_id for port_id, port in changes.items() if port is None}
+        for port_id in gone:
+            self._turns.pop(port_id, None)
+        self._removed |= gone
         self._removed -= {port_id for port_id, port in changes.items() if port is not None}
         if len(self._removed) > _REMEMBERED:
             self._removed &= self._ledger().keys()
