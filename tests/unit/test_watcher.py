@@ -172,6 +172,30 @@ def test_what_a_port_leans_on_marks_it(scene: Scene) -> None:
     assert scene.marked() == set()
 
 
+def test_the_device_of_a_port_that_went_is_nothing_to_ask_all_ports_about(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    backend = scene.engine.plugins["fake"]
+
+    def leans_on(wiring: Wiring) -> list[str]:
+        asked.append(wiring.device)
+        return ["eth0"]
+
+    monkeypatch.setattr(backend, "leans_on", leans_on)
+    stays, gone = scene.port(1), scene.port(2)
+    scene.now += 1
+    scene.link("tap2")
+    assert scene.marked() == {gone}
+    scene.journal.commit({gone: lambda _: None})
+    scene.link("tap2")
+    assert scene.marked() == set()
+    assert asked == []
+    scene.link("eth0")
+    assert scene.marked() == {stays}
+    assert asked == ["tap1"]
+
+
 def test_a_bridge_that_comes_back_is_used_at_once_by_ports_that_wait(scene: Scene) -> None:
     port = scene.port(1, at=START - 1, phase=Phase.FAILED, error={"code": "E"})
     plugin: Any = scene.engine.plugins["fake"]

@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from vifd.drivers import Drivers
 from vifd.engine import Engine
@@ -33,6 +33,8 @@ PATIENCE = 3.0
 #: Seconds after which a turn will not end any more.
 STUCK = 120.0
 
+#: So many seconds the device of a port that went may still make events.
+LEFT_BEHIND = 30.0
 #: Seconds at least between two looks at every port because of flows of others.
 STRANGERS = 10.0
 #: Phases of ports that are about to be proven anyhow.
@@ -75,6 +77,9 @@ class Watcher:
         self._spread = random.random() / 4
         #: device: when its first and its last event came that were not looked at yet
         self._suspects: dict[str, tuple[float, float]] = {}
+        #: of the ports that were there at the last look, and of those that went since, and when
+        self._devices: Set[str] = frozenset()
+        self._gone: dict[str, float] = {}
         self._bridge_of: Callable[[str], str | None] = lambda name: None
         self._bridge_there: Callable[[str], bool] = lambda name: True
         self._returning = Returning()
@@ -291,9 +296,14 @@ class Watcher:
         self._tell_changes()
         everybody, returned = ripe.get(_ALL, 0.0), self._returning.take(ripe)
         records = self._journal.records()
-        elsewhere = ripe.keys() - {_ALL, *map(_device, records.values())}
+        devices: dict[str, list[PortRecord]] = {}
+        for record in records.values():
+            devices.setdefault(_device(record), []).append(record)
+        elsewhere = ripe.keys() - {_ALL} - devices.keys() - self._left_behind(devices.keys())
+        several = [record for name in ripe for record in devices.get(name, ())]
         marked = []
-        for port_id, record in records.items():
+        for record in records.values() if elsewhere or everybody else several:
+            port_id = record.id
             device, below = _device(record), self._below(record) if elsewhere else ()
             at = max(everybody, *(ripe.get(name, 0.0) for name in (device, *below) if name), 0.0)
             if record.phase in _IN_WORK:
@@ -306,6 +316,20 @@ class Watcher:
             elif _older(record, at) and not record.removing:
                 marked.append(port_id)
         self._engine.again(marked)
+
+    def _left_behind(self, devices: Set[str]) -> Set[str]:
+        """Devices of ports that went lately: nothing that others stand on, and no reason to ask all
+        of them.
+
+        :param devices: of the ports that are there
+        """
+        now = self._clock()
+        self._gone.update(dict.fromkeys(self._devices - devices, now))
+        self._gone = {
+            n: at for n, at in self._gone.items() if now - at < LEFT_BEHIND and n not in devices
+        }
+        self._devices = frozenset(devices)
+        return self._gone.keys()
 
     def _below(self, record: PortRecord) -> Sequence[str]:
         """What a port stands on besides its own device."""

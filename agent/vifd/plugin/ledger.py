@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vifd.model import Attachment, Wiring
@@ -11,11 +11,16 @@ from vifd.model import Attachment, Wiring
 
 @dataclass(frozen=True)
 class Entry:
-    """A port of the journal as plugins may see it."""
+    """A port of the journal as plugins may see it.
+
+    :ivar derived: what a plugin made of it, under a key of its own: an entry lives as long as the
+        port does not change
+    """
 
     attachment: Attachment
     wiring: Wiring
     open: bool
+    derived: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class NamingView(dict[str, Entry]):

@@ -64,6 +64,9 @@ class Journal:
         self.rebuilt: Callable[[], None] = lambda: None
         self._disk = Disk(path, opened, self._refill, self._anew_told)
         self._records: dict[str, PortRecord] = {}
+        self._snapshot: Mapping[str, PortRecord] | None = None
+        #: how often ports changed; whoever keeps what he made of them looks at it first
+        self.version = 0
         self._parts: dict[str, Parts] = {}
         self.sets = SharedSets()
         self._floor = 0
@@ -156,7 +159,9 @@ class Journal:
     def records(self) -> Mapping[str, PortRecord]:
         """A snapshot of all ports by id."""
         with self._disk.lock:
-            return MappingProxyType(dict(self._records))
+            if self._snapshot is None:
+                self._snapshot = MappingProxyType(dict(self._records))
+            return self._snapshot
 
     def get(self, port_id: str) -> PortRecord | None:
         return self._records.get(port_id)
@@ -260,6 +265,8 @@ class Journal:
                 else:
                     self._records[port_id] = record
                     self.unreadable.pop(port_id, None)
+            self._snapshot = None if new else self._snapshot
+            self.version += bool(new)
             self._keep(parts)
             self.sets.keep(updates)
             released = self.sets.ports(new)
@@ -405,4 +412,5 @@ class Journal:
             tables.write_notes(saved.notes)
             self._fill(tables, kept, floor, event)
         self._records, self._floor, self._last_event = kept, floor, event
+        self._snapshot = None
         return len(kept)

@@ -137,6 +137,18 @@ def test_flow_stats_come_back_equal() -> None:
     assert msg.more(only(stats_reply([], flags=1)))
 
 
+def test_counters_are_those_of_each_reply() -> None:
+    quiet = entry()[:32] + bytes(8) + entry()[40:]
+    told = [*msg.flows(only(stats_reply([entry(), quiet, entry()])))]
+    assert [flow.packets for flow in told] == [8, 0, 8]
+    assert {*told} == {FLOW}
+
+
+def test_a_flow_that_was_read_before_is_not_decoded_anew() -> None:
+    one, two = (next(iter(msg.flows(only(stats_reply([entry(table=62)]))))) for _ in range(2))
+    assert one.match is two.match
+
+
 def test_timeouts_make_a_difference() -> None:
     (seen,) = msg.flows(only(stats_reply([entry(idle=5)])))
     assert seen != FLOW

@@ -11,7 +11,7 @@ from vifd.testing.attachments import attachment
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.ports import Gate, SwitchPort
 from vifd_ovs.bridge.roster import Roster
-from vifd_ovs.bridge.target import Target
+from vifd_ovs.bridge.target import Target, by_cookie
 
 PORTS = [
     port(attachment(number), tag=tag, gate=gate)
@@ -76,3 +76,21 @@ def test_what_does_not_differ_is_no_change() -> None:
     one = attachment(1)
     roster = Roster({one.id: port(one)})
     assert roster.changed({one.id: port(one), "other": None}) is roster
+
+
+@given(changes)
+def test_flows_by_cookie_are_those_of_the_ports_networks_and_bridge(
+    steps: list[dict[str, SwitchPort | None]],
+) -> None:
+    roster = Roster()
+    for change in steps:
+        roster = roster.changed(change)
+        wanted = target(roster)
+        assert wanted.entries(roster, roster.networks) == by_cookie(wanted.all())
+
+
+def test_what_did_not_change_is_not_sorted_again() -> None:
+    roster = Roster({PORTS[0].id: PORTS[0]})
+    once = target(roster).network_entries(PORTS[0].tag)
+    assert target(roster).network_entries(PORTS[0].tag) is once
+    assert target(roster).bridge_entries() is target(Roster()).bridge_entries()

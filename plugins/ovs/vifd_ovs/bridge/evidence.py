@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vifd.drivers import PortRow
 from vifd.errors import VifError
@@ -19,7 +19,7 @@ from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.tables import CLASSIFY
-from vifd_ovs.bridge.target import Difference, by_cookie, difference, touched
+from vifd_ovs.bridge.target import Difference, Entries, difference, touched
 from vifd_ovs.bridge.wiring import OvsWiring
 
 #: So many differing flows are written out in full.
@@ -142,11 +142,11 @@ class FlowReader:
             self.passing.add(port.id)
         return [
             *self._fragments(port),
-            self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge),
-            _compare("flows.port", port.cookie, have, self._target.port(port)),
+            self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge_entries),
+            _compare("flows.port", have, {f.key: f for f in self._target.port(port)}),
             self._once(
                 cookies.network(port.tag), "flows.network",
-                lambda: self._target.network(port.tag),
+                lambda: self._target.network_entries(port.tag),
             ),
             *self._rules(port),
         ]  # fmt: skip
@@ -183,15 +183,15 @@ class FlowReader:
             raise self._read
         return self._read
 
-    def _once(self, cookie: int, name: str, wanted: Callable[[], Iterable[Flow]]) -> Evidence:
+    def _once(self, cookie: int, name: str, wanted: Callable[[], Entries]) -> Evidence:
         if cookie not in self._shared:
-            have = self._installed(cookie)
-            self._shared[cookie] = _compare(name, cookie, have, list(wanted()))
+            self._shared[cookie] = _compare(name, self._installed(cookie), wanted())
         return self._shared[cookie]
 
 
-def _compare(name: str, cookie: int, have: Sequence[Flow], wanted: Sequence[Flow]) -> Evidence:
-    todo = difference(by_cookie(have), by_cookie(wanted), [cookie])
+def _compare(name: str, have: Sequence[Flow], wanted: Entries) -> Evidence:
+    """Flows of one cookie held against those that shall be there."""
+    todo = difference({0: {f.key: f for f in have}}, {0: wanted}, [0])
     return _compared(name, len(have), len(wanted), todo.add, todo.delete)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vifd.drivers import Ovsdb, PortRow
 from vifd_ovs.bridge import marks
@@ -24,13 +26,28 @@ class Numbers:
     marked: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Row(NamedTuple):
+    """What one port of a bridge says of itself.
+
+    :param port: the id in its mark, if it bears one
+    :param network: of a marked port: network and segment, where it says a VLAN
+    """
+
+    row: PortRow
+    ofports: tuple[int, ...]
+    port: str | None
+    network: tuple[object, ...] | None
+    tag: int
+
+
 class ForeignNumbers:
-    """Reads the bridge's ports, and again only when one changed: names are asked for port by port,
-    and a bridge has many."""
+    """Reads the bridge's ports, and again only when one changed, and then only that one: names are
+    asked for port by port, and a bridge has many."""
 
     def __init__(self, ovsdb: Ovsdb) -> None:
         self._ovsdb = ovsdb
         self._known: dict[str, Numbers] = {}
+        self._rows: dict[str, dict[str, _Row]] = {}
         ovsdb.subscribe(self._changed)
 
     def _changed(self, _kind: str, _name: str) -> None:
@@ -47,26 +64,31 @@ class ForeignNumbers:
     def _read(self, bridge: str) -> Numbers:
         if self._ovsdb.bridge(bridge) is None:
             return Numbers()
-        rows = self._ovsdb.ports(bridge)
-        ofports = {n for r in rows for n in (r.ofport, r.ofport_request) if n is not None}
-        tags = {r.tag for r in rows if r.tag is not None}
-        marked = {r.external_ids[marks.PORT]: r.name for r in rows if marks.PORT in r.external_ids}
-        return Numbers(frozenset(ofports), frozenset(tags), _networks(rows), marked)
+        before = self._rows.get(bridge, {})
+        rows: dict[str, _Row] = {}
+        for row in self._ovsdb.ports(bridge):
+            known = before.get(row.name)
+            rows[row.name] = known if known is not None and known.row is row else _read(row)
+        self._rows[bridge] = rows
+        found = rows.values()
+        ofports = frozenset(number for one in found for number in one.ofports)
+        tags = frozenset(one.row.tag for one in found if one.row.tag is not None)
+        marked = {one.port: one.row.name for one in found if one.port is not None}
+        return Numbers(ofports, tags, _networks(found), marked)
 
 
-def _networks(rows: Iterable[PortRow]) -> dict[tuple[object, ...], int]:
+def _read(row: PortRow) -> _Row:
+    ofports = tuple(n for n in (row.ofport, row.ofport_request) if n is not None)
+    if marks.PORT not in row.external_ids:
+        return _Row(row, ofports, None, None, 0)
+    network, tag = marks.network_of(row)
+    there = bool(network[0]) and 0 < tag < NOWHERE
+    return _Row(row, ofports, row.external_ids[marks.PORT], network if there else None, tag)
+
+
+def _networks(rows: Iterable[_Row]) -> dict[tuple[object, ...], int]:
     """Local VLAN ids that belong to one network alone, as far as marks tell."""
-    found: dict[tuple[object, ...], set[int]] = {}
-    holders: dict[int, set[tuple[object, ...]]] = {}
-    for row in rows:
-        if marks.PORT not in row.external_ids:
-            continue
-        network, tag = marks.network_of(row)
-        if network[0] and 0 < tag < NOWHERE:
-            found.setdefault(network, set()).add(tag)
-            holders.setdefault(tag, set()).add(network)
-    return {
-        network: tag
-        for network, tags in found.items()
-        if len(tags) == 1 and len(holders[tag := next(iter(tags))]) == 1
-    }
+    pairs = {(one.network, one.tag) for one in rows if one.network is not None}
+    of_network = Counter(network for network, _ in pairs)
+    of_tag = Counter(tag for _, tag in pairs)
+    return {network: tag for network, tag in pairs if of_network[network] == 1 and of_tag[tag] == 1}

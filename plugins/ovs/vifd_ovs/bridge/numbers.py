@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from vifd.errors import BackendError, DuplicateAddress, NameClash, NoLocalVlan
 from vifd.model import Attachment
@@ -42,21 +43,49 @@ class Taken:
 
     def add(self, port_id: str, entry: Entry) -> None:
         """One port more."""
-        self.devices[entry.wiring.device] = port_id
-        self.macs.setdefault((entry.attachment.network.id, entry.attachment.mac), port_id)
-        details = entry.wiring.details
-        if details.get("bridge") == self.bridge and "ofport" in details:
-            self.ofports.add(details["ofport"])
-            network = (
-                details.get("network_id", ""),
-                details.get("network_type", "local"),
-                details.get("physical_network"),
-                details.get("segmentation_id"),
-            )
-            self.tags[details["tag"]] = network
-            self.networks.setdefault(network, details["tag"])
-            if details.get("port_tag") is not None:
-                self.shared[details["tag"]] = details["port_tag"]
+        holding = entry.derived.get(Holding)
+        if holding is None:
+            holding = entry.derived[Holding] = _holding(entry)
+        self.devices[holding.device] = port_id
+        self.macs.setdefault(holding.mac, port_id)
+        if holding.bridge == self.bridge:
+            self.ofports.add(holding.ofport)
+            if holding.tag is None:
+                return
+            self.tags[holding.tag] = holding.network
+            self.networks.setdefault(holding.network, holding.tag)
+            if holding.port_tag is not None:
+                self.shared[holding.tag] = holding.port_tag
+
+
+class Holding(NamedTuple):
+    """What one port holds.
+
+    :param bridge: empty where it has no number on one
+    """
+
+    device: str
+    mac: tuple[str, str]
+    bridge: str
+    ofport: int
+    tag: int | None
+    network: tuple[object, ...]
+    port_tag: int | None
+
+
+def _holding(entry: Entry) -> Holding:
+    details, attachment = entry.wiring.details, entry.attachment
+    network = (
+        details.get("network_id", ""),
+        details.get("network_type", "local"),
+        details.get("physical_network"),
+        details.get("segmentation_id"),
+    )
+    bridge = (details.get("bridge") or "") if "ofport" in details else ""
+    return Holding(
+        entry.wiring.device, (attachment.network.id, attachment.mac), bridge,
+        details.get("ofport", 0), details.get("tag"), network, details.get("port_tag"),
+    )  # fmt: skip
 
 
 def survey(attachment: Attachment, bridge: str, ledger: Mapping[str, Entry]) -> Taken:

@@ -7,6 +7,7 @@ So who reads while another lane changes a port reads what was true when it began
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -52,6 +53,18 @@ class Members:
         tags = (port.port_tag for port in ports.values())
         self.port_tag = next((tag for tag in tags if tag is not None), None)
         self._tunnelled: tuple[tuple[object, ...], list[Flow]] | None = None
+        self._sorted: tuple[tuple[list[Flow], ...], dict[Any, Flow]] | None = None
+
+    def sorted(
+        self, parts: tuple[list[Flow], ...],
+        make: Callable[[tuple[list[Flow], ...]], dict[Any, Flow]],
+    ) -> dict[Any, Flow]:  # fmt: skip
+        """What ``make`` makes of the network's flows; made once, as long as the parts are the same
+        objects."""
+        known = self._sorted
+        if known is None or [*map(id, known[0])] != [*map(id, parts)]:
+            known = self._sorted = parts, make(parts)
+        return known[1]
 
     def tunnelled(self, beside: tuple[object, ...], make: Callable[[], list[Flow]]) -> list[Flow]:
         """The flows of the network's tunnels; made once. They depend on its closed ports as well.

@@ -472,7 +472,7 @@ class Switch:
                 self._installed.pop(cookie, None)
             self._installed |= self._read(doubtful)
             known = {p.id for p in ports if p is not None and p.id in self._ports}
-            wanted = by_cookie(target.of(known, tags)) if ports else {}
+            wanted = target.entries(known, tags) if ports else {}
             deltas = self._deltas({*groups, *_groups(ports)})
             strays = self._strays.rules()
             deltas = {

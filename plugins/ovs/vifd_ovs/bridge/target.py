@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 from vifd.model.sets import Forwarding
@@ -74,9 +74,20 @@ class Target:
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
+        return [flow for part in self._network(tag) for flow in part]
+
+    def network_entries(self, tag: int) -> Entries:
+        """The same as they stand under the network's cookie; not to be changed."""
         members = self.ports.networks.get(tag)
         if members is None:
-            return []
+            return {}
+        return members.sorted(self._network(tag), partial(_entries, cookies.network(tag)))
+
+    def _network(self, tag: int) -> tuple[list[Flow], ...]:
+        """The flows in parts, each the same object as long as it is the same."""
+        members = self.ports.networks.get(tag)
+        if members is None:
+            return ()
         first, shared = next(iter(members.ports.values())), members.port_tag
         others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
         if others:
@@ -87,9 +98,9 @@ class Target:
         # A change of one port asks for these flows five times, and changes them once.
         made = members.flood.flows(network, partial(flows.network_flows, network))
         if overlaid is None or not made:
-            return made
+            return (made,)
         present, everyone = members.flood.ports, list(members.ports.values())
-        return made + members.tunnelled(
+        return made, members.tunnelled(
             overlaid.key, lambda: list(tunnelflows.network_flows(
                 tag, overlaid, everyone, flows.shared_macs(present).keys()
             )),
@@ -113,10 +124,24 @@ class Target:
         made = {rulesets.cookie(g): rulesets.entries(g) for g in sorted(found)}
         return {cookie: entries for cookie, entries in made.items() if entries}
 
-    def bridge(self) -> list[Flow]:
+    def bridge(self) -> Sequence[Flow]:
         """The flows of the bridge itself."""
-        uplinks = sorted(self.uplinks.values())
-        return flows.bridge_flows(ours=self.ours, uplinks=uplinks, tunnels=self.tunnels.values())
+        return _bridge(self.ours, *self._exits())[0]
+
+    def bridge_entries(self) -> Entries:
+        """The same as they stand under the bridge's cookie; not to be changed."""
+        return _bridge(self.ours, *self._exits())[1]
+
+    def _exits(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return tuple(sorted(self.uplinks.values())), tuple(self.tunnels.values())
+
+    def entries(self, port_ids: Iterable[str], tags: Iterable[int]) -> dict[int, Entries]:
+        """The flows of some ports and networks, and of the bridge, by cookie; not to be changed."""
+        known = [self.ports[port_id] for port_id in port_ids if port_id in self.ports]
+        made = by_cookie(flow for port in known for flow in self.port(port))
+        made |= {cookies.network(tag): self.network_entries(tag) for tag in tags}
+        made[cookies.BRIDGE] = self.bridge_entries()
+        return {cookie: entries for cookie, entries in made.items() if entries}
 
     def of(self, port_ids: Iterable[str], tags: Iterable[int]) -> Iterator[Flow]:
         """The flows of some ports and networks, and of the bridge."""
@@ -142,6 +167,18 @@ def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
     for flow in flows:
         sorted_.setdefault(flow.cookie, {})[flow.key] = flow
     return sorted_
+
+
+def _entries(cookie: int, parts: Iterable[Iterable[Flow]]) -> Entries:
+    return {flow.key: flow for part in parts for flow in part if flow.cookie == cookie}
+
+
+@lru_cache(maxsize=64)
+def _bridge(
+    ours: bool, uplinks: tuple[int, ...], tunnels: tuple[int, ...]
+) -> tuple[Sequence[Flow], Entries]:  # fmt: skip
+    made = flows.bridge_flows(ours=ours, uplinks=uplinks, tunnels=tunnels)
+    return tuple(made), _entries(cookies.BRIDGE, [made])
 
 
 @dataclass(frozen=True)
