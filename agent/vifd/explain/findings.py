@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vifd.explain import phrases as say
-from vifd.explain.causes import cause_of, explanation_of, foreign, rank, roots
+from vifd.explain import causes
 from vifd.explain.explanation import Name
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report
@@ -67,21 +66,23 @@ def judge(subject: Subject) -> Judgement:
 
 def _of_report(subject: Subject, report: Report) -> Iterator[Break]:
     findings = [f for f in report.findings if not _of_no_concern(f, subject)]
-    leading = roots(findings)
-    for finding in sorted(findings, key=rank):
-        cause = cause_of(finding)
-        because = explanation_of(finding, findings)
+    table = causes.of(subject.record.plugin)
+    leading = table.roots(findings)
+    for finding in sorted(findings, key=table.rank):
+        row, also = table.of(finding), table.also_of(finding)
+        because = table.explanation_of(finding, findings)
         # what is not explained and stands behind a root of its step is another break of that step
         yield Break(
-            cause.step,
-            cause.sentence(finding, subject),
-            cause.hint,
-            None if finding in leading or because is None else cause_of(because).step,
+            Name(row.step),
+            causes.said(row, finding, subject),
+            row.hint,
+            None if finding in leading or because is None else Name(table.of(because).step),
             finding.repairable,
             finding.source == "pulse",
         )
-        if foreign(finding):
-            yield Break(Name.TRACE, say.traced(finding, subject), say.TRACE_BY_HAND, Name.FLOWS)
+        if also is not None:
+            sentence = causes.said(also, finding, subject)
+            yield Break(Name(also.step), sentence, also.hint, Name(row.step))
 
 
 def _of_no_concern(finding: Evidence, subject: Subject) -> bool:
@@ -143,19 +144,6 @@ def _of_service(subject: Subject) -> Iterator[Break]:
 
 # --- the last attempt -----------------------------------------------------------------------------
 
-_BY_STAGE = {
-    "name": Name.NAMES, "names": Name.NAMES,
-    "device": Name.DEVICE, "tap": Name.DEVICE, "device settings": Name.DEVICE,
-    "socket": Name.DEVICE,
-    "bridge": Name.SWITCH,
-    "ovsdb": Name.PORT, "ofport": Name.PORT, "switch port": Name.PORT, "bridge port": Name.PORT,
-    "flows": Name.FLOWS, "open": Name.FLOWS, "close": Name.FLOWS, "activate": Name.FLOWS,
-    "deactivate": Name.FLOWS,
-    "filter": Name.FILTER, "forwarding": Name.FILTER,
-    "patch": Name.UPLINK, "tunnel": Name.UPLINK, "network": Name.UPLINK, "uplink": Name.UPLINK,
-    "verify": Name.TRACE, "wait": Name.STATUS,
-    "journal": Name.STATUS,
-}  # fmt: skip
 _BY_CLASS = {"segment": Name.UPLINK, "journal": Name.STATUS}
 
 
@@ -165,20 +153,19 @@ def _of_attempt(subject: Subject) -> Break | None:
     if not error:
         return None
     text = f"the last attempt failed: {error.get('code')}: {error.get('message')}"
-    return Break(step_of_error(error), text, str(error.get("remediation") or ""),
-                 repairable=bool(error.get("retryable")))  # fmt: skip
+    step, hint = _step_of_error(subject.record.plugin, error), str(error.get("remediation") or "")
+    return Break(step, text, hint, repairable=bool(error.get("retryable")))
 
 
-def step_of_error(error: dict[str, Any]) -> Name:
+def _step_of_error(plugin: str, error: dict[str, Any]) -> Name:
     """The step at which an attempt ended; a proof that failed ended at what it found."""
-    stage = str(error.get("stage") or "")
+    table, stage = causes.of(plugin), str(error.get("stage") or "")
     facts = error.get("facts") or {}
     if stage == "verify" and facts.get("findings"):
         found = Evidence(str(facts["findings"][0]), have=facts.get("finding"), ok=False)
-        return cause_of(found).step
-    if stage in _BY_STAGE:
-        return _BY_STAGE[stage]
-    return _BY_CLASS.get(str(error.get("class") or ""), Name.CHOICE)
+        return Name(table.of(found).step)
+    step = table.step_of_stage(stage)
+    return step or _BY_CLASS.get(str(error.get("class") or ""), Name.CHOICE)
 
 
 def fact_of(subject: Subject, name: str) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vifd.explain.causes import step_of
+from vifd.explain import causes
 from vifd.explain.explanation import Name, State, Step
 from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report, Role
 from vifd.model.status import status_of, wants_open
-from vifd.plugin.meanings import value
+from vifd.plugin.meanings import Unsure, gate, value
 
 #: Steps that every port has; the others are shown where the plugin has facts of them.
 _ALWAYS = (
@@ -30,8 +30,9 @@ _REASON = 110
 
 def steps(subject: Subject, judgement: Judgement) -> Iterator[Step]:
     """Every step that this port has, in the order of the path."""
-    facts = _by_step(subject.report)
-    has = {*_ALWAYS, *facts, *_by_step(subject.record.report), *judgement.breaks}
+    table = causes.of(subject.record.plugin)
+    facts = _by_step(table, subject.report)
+    has = {*_ALWAYS, *facts, *_by_step(table, subject.record.report), *judgement.breaks}
     order = list(Name)
     root = judgement.root
     for name in Name:
@@ -41,10 +42,10 @@ def steps(subject: Subject, judgement: Judgement) -> Iterator[Step]:
         yield _step(name, subject, judgement, facts.get(name, []), behind=behind)
 
 
-def _by_step(report: Report | None) -> dict[Name, list[Evidence]]:
+def _by_step(table: causes.Causes, report: Report | None) -> dict[Name, list[Evidence]]:
     found: dict[Name, list[Evidence]] = {}
     for fact in report.evidence if report else []:
-        found.setdefault(step_of(fact), []).append(fact)
+        found.setdefault(table.step_of(fact), []).append(fact)
     return found
 
 
@@ -63,6 +64,10 @@ def _step(
         state = State.SKIPPED if behind or _unmade(subject) else State.UNKNOWN
         text = "nothing was made yet" if _unmade(subject) else "nothing was read of it"
         return Step(name=name, state=state, sentence=text)
+    own = causes.of(subject.record.plugin).told(name, subject, facts)
+    if own is not None:
+        state = State.UNKNOWN if isinstance(own, Unsure) else State.OK
+        return Step(name=name, state=state, sentence=own, facts=facts)
     state, sentence = _SAYS[name](subject, facts)
     return Step(name=name, state=state, sentence=sentence, facts=facts)
 
@@ -119,7 +124,7 @@ def _lost(refused: Mapping[str, Any]) -> str:
 def _names(subject: Subject, _: list[Evidence]) -> _Said:
     if not subject.device and not subject.details:
         return State.UNKNOWN, "none were chosen yet"
-    shown = ("bridge", "ofport", "tag", "uplink", "patch", "socket")
+    shown = causes.of(subject.record.plugin).names
     parts = [f"{k} {subject.details[k]}" for k in shown if subject.details.get(k)]
     return State.OK, ", ".join([f"device {subject.device or '-'}", *parts])
 
@@ -129,56 +134,16 @@ def _device(subject: Subject, facts: list[Evidence]) -> _Said:
     have = {f.fact: f.have for f in facts}
     parts = [f"{word} {have[k]}" for k, word in shown.items() if k in have]
     up = ["up"] if have.get("device.up") else []
-    there = subject.device or subject.details.get("socket") or "-"
-    text = " ".join([str(there), ", ".join([*up, *parts])]).strip()
-    if have.get("socket") != "missing":
-        return State.OK, text
-    if str(fact_of(subject, "guest")).startswith("connected"):
-        lost = "its socket was deleted; the guest goes on until the switch restarts"
-        return State.UNKNOWN, f"{text}: {lost}"
-    return State.OK, f"{text}: the guest makes its socket when it comes"
+    there = subject.device or "-"
+    return State.OK, " ".join([there, ", ".join([*up, *parts])]).strip()
 
 
 def _switch(subject: Subject, _: list[Evidence]) -> _Said:
     return State.OK, f"{subject.bridge} answers"
 
 
-def _port(subject: Subject, facts: list[Evidence]) -> _Said:
-    have = {f.fact: f.have for f in facts}
-    if "ovsdb.ofport" in have:
-        text = f"{subject.device} is port {have['ovsdb.ofport']} of {have.get('ovsdb.bridge')}"
-        return State.OK, f"{text}, local VLAN {value(have.get('ovsdb.tag'))}"
-    if "bridge.port" in have:
-        return State.OK, f"{subject.device} is a port of {subject.bridge}"
-    if have.get("bridge.closed"):
-        return State.OK, f"{subject.device} is closed, and a port of no bridge"
-    return _generic(subject, facts)
-
-
-def _flows(subject: Subject, facts: list[Evidence]) -> _Said:
-    words = {"flows.port": "its own", "flows.network": "of its network", "flows.bridge": "shared"}
-    have = {f.fact: f.have for f in facts}
-    counts = [f"{have[name]} {word}" for name, word in words.items() if name in have]
-    passing = subject.report.passing if subject.report else None
-    gate = {True: "open", False: "closed", None: ""}[passing]
-    text = f"{', '.join(counts)}: as wanted" + (f"; {gate}" if gate else "")
-    frames = have.get("flows.frames")
-    if frames:
-        # a count in words: "12 let in, 0 dropped, 3 refused as spoofed"
-        text += f"; frames of it: {', '.join(f'{n} {word}' for word, n in frames.items())}"
-    foreign = have.get("flows.foreign")
-    if foreign:
-        # so an earlier version reported them: whether they take what they should not is not known
-        return State.UNKNOWN, f"{text}; flows that are not vifd's stand above: {'; '.join(foreign)}"
-    return State.OK, text
-
-
-def _filter(subject: Subject, facts: list[Evidence]) -> _Said:
-    rules = next((f.have for f in facts if f.fact == "nft.rules"), None)
-    passing = subject.report.passing if subject.report else None
-    gate = {True: "open", False: "closed", None: "not known whether open"}[passing]
-    own = f"{rules} rules in chain {subject.device}" if rules is not None else "rules"
-    return State.OK, f"{own}: as wanted; {gate}"
+def _filter(subject: Subject, _: list[Evidence]) -> _Said:
+    return State.OK, f"rules: as wanted; {gate(subject, 'not known whether open')}"
 
 
 def _uplink(subject: Subject, facts: list[Evidence]) -> _Said:
@@ -234,8 +199,8 @@ _SAYS = {
     Name.NAMES: _names,
     Name.DEVICE: _device,
     Name.SWITCH: _switch,
-    Name.PORT: _port,
-    Name.FLOWS: _flows,
+    Name.PORT: _generic,
+    Name.FLOWS: _generic,
     Name.WIRING: _generic,
     Name.FILTER: _filter,
     Name.UPLINK: _uplink,

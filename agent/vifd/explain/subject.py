@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vifd.hypervisor import GuestInterface
-from vifd.model import PortRecord, Report
+from vifd.model import Attachment, PortRecord, Report
 from vifd.model.event import Event
 
 
@@ -65,6 +65,16 @@ class Subject:
     unreachable: str = ""
     service: str = ""
     events: Sequence[Event] = ()
+
+    @property
+    def attachment(self) -> Attachment:
+        """What is wanted of it."""
+        return self.record.doc.attachment
+
+    @property
+    def passing(self) -> bool | None:
+        """Whether traffic passes; ``None`` where that is not known."""
+        return self.report.passing if self.report else None
 
     @property
     def device(self) -> str:

@@ -17,7 +17,7 @@ from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd.plugin.meanings import Meaning
+from vifd.plugin.meanings import Meanings
 from vifd.plugin.sets import SetChange
 from vifd.plugin.sharing import Sharing
 
@@ -76,10 +76,10 @@ class VifPlugin(abc.ABC):
         """What the plugin can do in principle."""
 
     @classmethod
-    def meanings(cls) -> Sequence[Meaning]:
+    def meanings(cls) -> Meanings:
         """What the plugin's own facts mean, where ``port explain`` shall say more than their
         names. Optional, pure."""
-        return ()
+        return Meanings()
 
     @abc.abstractmethod
     def probe(self) -> Probe:

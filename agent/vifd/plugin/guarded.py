@@ -22,6 +22,7 @@ from vifd.plugin.health import Probe
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.meanings import Meanings
 from vifd.plugin.sets import SetChange
 from vifd.steady import advance
 
@@ -70,8 +71,8 @@ class Guarded(VifPlugin):
         rank: object = inner.preference
         own["preference"] = rank if isinstance(rank, int) else 100
 
-    def meanings(self) -> Any:  # type: ignore[override]
-        return self._call("meanings", self.inner.meanings, tuple)
+    def meanings(self) -> Meanings:  # type: ignore[override]
+        return self._call("meanings", self.inner.meanings, judging.sound_meanings)
 
     def options(self) -> Any:  # type: ignore[override]
         return self._call("options", self.inner.options, tuple)

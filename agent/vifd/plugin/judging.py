@@ -22,6 +22,7 @@ from vifd.plugin.advert import Advert
 from vifd.plugin.health import Health, Probe, Uplink
 from vifd.plugin.item import Observed, Recalled, Requirement
 from vifd.plugin.marked import Key, Marked, Wanted
+from vifd.plugin.meanings import Meaning, Meanings
 
 T = TypeVar("T")
 S = TypeVar("S", Wiring, Vif)
@@ -38,6 +39,16 @@ _strictly = msgspec.json.Encoder().encode
 def wrong(answer: object, wanted: str) -> TypeError:
     """An answer of another type than the contract's."""
     return TypeError(f"{type(answer).__name__} is no {wanted}")
+
+
+def sound_meanings(answer: object) -> Meanings:
+    """What a plugin says its facts mean, every row of which is one."""
+    if not isinstance(answer, Meanings):
+        raise wrong(answer, "Meanings")
+    for row in answer.rows:
+        if not isinstance(row, Meaning):
+            raise wrong(row, "Meaning")
+    return answer
 
 
 def sound_error(error: BaseException) -> Exception:

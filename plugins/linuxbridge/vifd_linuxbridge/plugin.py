@@ -38,11 +38,13 @@ from vifd.plugin import (
 )
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.plugin.meanings import Meanings
 from vifd_linuxbridge import garbage, options, probing, ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
 from vifd_linuxbridge.guarding import guard
+from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
@@ -119,6 +121,10 @@ class LinuxBridgePlugin(VifPlugin):
             caveats={"port_security": CAVEAT},
             in_place=frozenset(IN_PLACE),
         )
+
+    @classmethod
+    def meanings(cls) -> Meanings:
+        return MEANINGS
 
     # --- before ---
 

@@ -25,7 +25,7 @@ from vifd.plugin import (
     tapverbs,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd.plugin.meanings import Meaning
+from vifd.plugin.meanings import Meanings
 from vifd_ovn import adopting, garbage, mappings, observing, options, removal
 from vifd_ovn.checking import Checking
 from vifd_ovn.gates import set_gates
@@ -84,7 +84,7 @@ class OvnPlugin(VifPlugin):
         )
 
     @classmethod
-    def meanings(cls) -> Sequence[Meaning]:
+    def meanings(cls) -> Meanings:
         return MEANINGS
 
     # --- before ---

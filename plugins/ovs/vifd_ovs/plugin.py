@@ -24,9 +24,11 @@ from vifd.plugin import (
     tapverbs,
 )
 from vifd.plugin.fingerprint import fingerprint
+from vifd.plugin.meanings import Meanings
 from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import releasing, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
+from vifd_ovs.bridge.meanings import MEANINGS
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
@@ -81,6 +83,10 @@ class OvsPlugin(BridgePlugin[Settings]):
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             in_place=frozenset(CHANGEABLE),
         )
+
+    @classmethod
+    def meanings(cls) -> Meanings:
+        return MEANINGS
 
     # --- before ---
 

@@ -13,6 +13,7 @@ from oslo_config import cfg
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
+from vifd.plugin.meanings import Meanings
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -23,6 +24,7 @@ from vifd_vhostuser import options, sockets
 from vifd_vhostuser.checking import Checking
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.garbage import Garbage
+from vifd_vhostuser.meanings import MEANINGS
 from vifd_vhostuser.needs import MODEL, guest_needs, unknown_guest
 from vifd_vhostuser.options import CLIENT, Settings
 from vifd_vhostuser.plugging import Plugging, ends, remove_sockets
@@ -81,6 +83,10 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             in_place=frozenset(CHANGEABLE),
         )
+
+    @classmethod
+    def meanings(cls) -> Meanings:
+        return MEANINGS
 
     # --- before ---
 

@@ -6,15 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unit.docs import document
-from vifd.explain import Subject, explain, phrases
-from vifd.explain.causes import cause_of, rank, roots, rows, step_of
+from unit.explain.conftest import PLUGINS
+from vifd.explain import Subject, explain
+from vifd.explain.causes import Causes, said
 from vifd.explain.explanation import Name, State
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
-from vifd_ovs.bridge import flows
+from vifd.plugin.meanings import Meaning
+from vifd_ovs.bridge.flows import ADMIT
+from vifd_ovs.bridge.phrases import foreign_above
 
 FOREIGN = "a flow that is not ours took it: br-int table 0: udp, priority 5000, cookie 0xbad"
 #: What stands below ours, and shows because ours are gone.
@@ -45,9 +48,27 @@ def record(**changes: object) -> PortRecord:
     return PortRecord(**{**values, **changes})
 
 
+#: Whose facts begin so; the rest are of every port on a switch.
+_OF_PLUGIN = {"nft": "linuxbridge", "bridge": "linuxbridge", "vhost": "vhostuser",
+              "socket": "vhostuser", "guest": "vhostuser"}  # fmt: skip
+_TABLES = {name: Causes(plugin.meanings()) for name, plugin in PLUGINS.items()}
+
+
+def plugin_of(*facts: str) -> str:
+    """The plugin that has such facts."""
+    kinds = (_OF_PLUGIN.get(fact.partition(".")[0]) for fact in facts)
+    return next(filter(None, kinds), "ovs")
+
+
 def subject(findings: list[Evidence], **changes: object) -> Subject:
     report = Report(findings, at=99.0, passing=True)
-    values: dict[str, Any] = {"record": record(), "now": 100.0, "report": report, "asked": True}
+    plugin = plugin_of(*(f.fact for f in findings))
+    values: dict[str, Any] = {
+        "record": record(plugin=plugin),
+        "now": 100.0,
+        "report": report,
+        "asked": True,
+    }
     return Subject(**{**values, **changes})
 
 
@@ -184,7 +205,8 @@ STEPS = {
 )
 def test_the_step_of_a_fact_that_is_as_wanted(fact, step):
     source = _SOURCES.get(fact.partition(".")[0], "")
-    assert step_of(Evidence(fact, have="x", source=source)) is step
+    table = _TABLES[plugin_of(fact)]
+    assert table.step_of(Evidence(fact, have="x", source=source)) is step
 
 
 def test_what_follows_says_so():
@@ -200,42 +222,65 @@ def test_the_sentence_of_a_chain_tells_that_it_is_gone():
     assert "chain tap1 of table vifd is gone" in explain(subject(findings)).sentence
 
 
-def test_every_row_is_reached():
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_every_row_is_reached(plugin):
     """A row that stands behind a wider one would never be used."""
-    for row in rows():
+    for row in _TABLES[plugin].rows:
         names = [f.replace("*", ".x" if not f.endswith(".*") else "x") for f in row.facts]
-        haves = ("missing", FOREIGN, "other")
+        haves = ("missing", FOREIGN, BELOW, "other")
         found = [finding(n, h) for n in names for h in haves]
         found += [msgspec.structs.replace(f, repairable=False) for f in found]
-        assert any(cause_of(f) is row for f in found), row.facts
+        table = _TABLES[plugin]
+        assert any(row in (table.of(f), table.also_of(f)) for f in found), row.facts
 
 
-def test_rows_stand_in_the_order_of_the_path():
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_rows_stand_in_the_order_of_the_path(plugin):
     steps = list(Name)
-    order = [steps.index(row.step) for row in rows()]
+    order = [steps.index(Name(row.step)) for row in _TABLES[plugin].rows]
     assert order == sorted(order)
 
 
-_NAMES = st.sampled_from(
-    sorted({f.replace("*", "x") for row in rows() for f in (*row.facts, *row.explains)})
-)
+_NAMES = {
+    name: sorted({f.replace("*", "x") for r in table.rows for f in (*r.facts, *r.explains)})
+    for name, table in _TABLES.items()
+}
 _HAVES = st.sampled_from(
     ["missing", FOREIGN, BELOW, "other", False, ["missing"], [], 7, None, {"a": [1]}]
 )
 
 
-@given(st.lists(st.builds(finding, _NAMES, _HAVES), min_size=1, max_size=12))
-def test_something_is_always_first(findings):
-    leading = roots(findings)
+@st.composite
+def _reports(draw: st.DrawFn) -> tuple[str, list[Evidence]]:
+    plugin = draw(st.sampled_from(sorted(PLUGINS)))
+    one = st.builds(finding, st.sampled_from(_NAMES[plugin]), _HAVES)
+    return plugin, draw(st.lists(one, min_size=1, max_size=12))
+
+
+@given(_reports())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_something_is_always_first(report):
+    plugin, findings = report
+    table = _TABLES[plugin]
+    leading = table.roots(findings)
     assert leading
-    assert [rank(f) for f in leading] == sorted(rank(f) for f in leading)
-    found = explain(subject(findings))
+    assert [table.rank(f) for f in leading] == sorted(table.rank(f) for f in leading)
+    found = explain(subject(findings, record=record(plugin=plugin)))
     assert found.broken is not None
     order = [s.name for s in found.steps]
     before = found.steps[: order.index(found.broken)]
     assert all(s.because is not None for s in before if s.state is State.BROKEN)
 
 
-def test_what_comes_before_our_flows_is_told_by_the_priority_that_they_have():
-    """The core does not import the pipeline; the number that it knows of it is the same."""
-    assert phrases.ADMIT == flows.ADMIT
+@pytest.mark.parametrize(("priority", "above"), [(ADMIT - 1, False), (ADMIT, False),
+                                                 (ADMIT + 1, True)])  # fmt: skip
+def test_what_comes_before_our_flows_is_told_by_the_priority_that_they_have(priority, above):
+    met = f"a flow that is not ours took it: br-int table 0: priority {priority}"
+    assert foreign_above(finding("trace.arp", met)) is above
+
+
+def test_a_sentence_that_raises_costs_itself_alone(caplog):
+    row = Meaning("port", ("ovsdb.tag",), lambda f, _: f.have["no"], "")
+    found = finding("ovsdb.tag", 3, 4)
+    assert said(row, found, subject([found])) == "ovsdb.tag is 3, wanted 4"
+    assert "plugin ovs has no sentence for ovsdb.tag" in caplog.text

@@ -28,8 +28,10 @@ from vifd.plugin import (
     VifPlugin,
     guest,
 )
+from vifd.plugin.meanings import Meanings
 from vifd.plugin.osvif import naming, objects, observing, privileges, trouble
 from vifd.plugin.osvif.loading import Hosted
+from vifd.plugin.osvif.meanings import MEANINGS
 from vifd.plugin.osvif.naming import Names
 from vifd.plugin.osvif.options import Settings
 
@@ -75,6 +77,10 @@ class OsVifPlugin(VifPlugin):
             },
             installed=cls.hosted.description.versions,
         )
+
+    @classmethod
+    def meanings(cls) -> Meanings:
+        return MEANINGS
 
     def probe(self) -> Probe:
         """It was loaded; a classic plugin cannot be asked for more."""

@@ -30,6 +30,8 @@ _ANY_ADDRESS6 = "2001:db8::1"
 GATEWAY = "02:00:76:69:66:67"
 
 
+#: How it is told that a flow of others took a frame.
+FOREIGN = "a flow that is not ours took it"
 #: What the switch lets pass by no flow: told by ``ovs-ofctl show``, in its words.
 BLOCKED = "the switch takes nothing from the port: NO_RECV is set, or spanning tree blocks it"
 #: The priority of the switch's own flow that passes everything then; no flow of others has it.
@@ -184,7 +186,7 @@ def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
 
 def foreign_text(hop: Hop) -> str:
     """What is said of a flow of others that took a frame."""
-    return f"a flow that is not ours took it: {hop}"
+    return f"{FOREIGN}: {hop}"
 
 
 def _end(last: Hop, port: SwitchPort) -> str:

@@ -1,0 +1,44 @@
+"""What the facts of a port on a bridge of the kernel mean, the graver first. Pure."""
+
+from __future__ import annotations
+
+from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
+from vifd_linuxbridge import phrases as say
+
+_SWITCH = (
+    Meaning("switch", ("bridge.up",), say.mapped_down, "set it up: `ip link set BRIDGE up`",
+            ("bridge.stops",)),
+    Meaning("switch", ("bridge.snooping",), say.snooping,
+            "turn it off (`ip link set BRIDGE type bridge mcast_snooping 0`), or have a querier on "
+            "the network"),
+    Meaning("switch", ("bridge",), say.linux_bridge, WHO, ("bridge.*", "uplink*")),
+)  # fmt: skip
+_PORT = (
+    Meaning("port", ("bridge.port",), say.not_enslaved, WHO, ("bridge.*", "device.carrier")),
+    Meaning("port", ("bridge.stops",), say.port_stops,
+            "`bridge link set dev DEVICE state 3`, `locked off` or `neigh_suppress off` takes it "
+            "back"),
+    Meaning("port", ("bridge.*",), plain, WHO),
+)  # fmt: skip
+_FLUSHED = f"{WHO}; another program may flush the whole rule set"
+_FILTER = (
+    Meaning("filter", ("nft",), say.filter_silent, "`nft list table bridge vifd` says the same",
+            ("nft.*",)),
+    Meaning("filter", ("nft.prerouting", "nft.input", "nft.postrouting"), say.filter_differs,
+            _FLUSHED, ("nft.*",), missing),
+    Meaning("filter", ("nft.others",), say.filter_of_others,
+            "have that software accept bridged frames, or keep its filters from them: "
+            "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables)"),
+    Meaning("filter", ("nft.rules", "nft.targets"), say.filter_differs, WHO, ("nft.from",)),
+    Meaning("filter", ("nft.*",), say.filter_differs, _FLUSHED),
+)  # fmt: skip
+
+MEANINGS = Meanings(
+    (*_SWITCH, *_PORT, *_FILTER),
+    follows={"device": ("bridge.*",), "device.ifindex": ("bridge.*",),
+             "device.up": ("bridge.forward*",)},
+    sound={"port": say.port_sound, "filter": say.filter_sound},
+    shown={"bridge.forwards": "guest"},
+    stages={"forwarding": "filter", "nft": "filter"},
+    names=("bridge", "uplink"),
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""What the facts of a port on a bridge of the kernel say in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vifd.model import Evidence
+from vifd.plugin.meanings import About, gate, listed, value
+
+
+def linux_bridge(finding: Evidence, port: About) -> str:
+    return f"bridge {port.bridge}: {value(finding.have)}"
+
+
+def port_stops(finding: Evidence, port: About) -> str:
+    return f"{port.device} passes nothing as a port of {port.bridge}: {value(finding.have)}"
+
+
+def mapped_down(_: Evidence, port: About) -> str:
+    return f"bridge {port.bridge} is down"
+
+
+def snooping(_: Evidence, port: About) -> str:
+    return (
+        f"bridge {port.bridge} snoops on multicast: frames to groups, of IPv6 neighbour "
+        "discovery among them, may be lost"
+    )
+
+
+def filter_of_others(finding: Evidence, port: About) -> str:
+    return f"filters of other software see frames of {port.device}: {value(finding.have)}"
+
+
+def not_enslaved(_: Evidence, port: About) -> str:
+    return f"{port.device} is not a port of bridge {port.bridge}"
+
+
+def filter_silent(finding: Evidence, _: About) -> str:
+    return f"the packet filter cannot be read: {value(finding.have)}"
+
+
+def filter_differs(finding: Evidence, port: About) -> str:
+    part = finding.fact.partition(".")[2]
+    if isinstance(finding.have, bool):
+        there = "is" if finding.have else "is not"
+        wanted = "should be" if finding.wanted else "should not be"
+        return f"{port.device} {there} in the set {part!r} of table vifd, and {wanted}"
+    own = {"rules": f"chain {port.device}", "targets": f"chain {port.device}-nd"}
+    name = own.get(part, f"chain {part}")
+    have = finding.have if isinstance(finding.have, list) else [finding.have]
+    if have == ["missing"]:
+        return f"{name} of table vifd is gone"
+    return f"{name} of table vifd is not as wanted: {listed([value(h) for h in have] or ['empty'])}"
+
+
+def port_sound(have: Mapping[str, Any], port: About) -> str:
+    if "bridge.port" in have:
+        return f"{port.device} is a port of {port.bridge}"
+    return f"{port.device} is closed, and a port of no bridge"
+
+
+def filter_sound(have: Mapping[str, Any], port: About) -> str:
+    rules = have.get("nft.rules")
+    own = f"{rules} rules in chain {port.device}" if rules is not None else "rules"
+    return f"{own}: as wanted; {gate(port, 'not known whether open')}"

@@ -1,0 +1,127 @@
+"""What the facts of a port on a bridge of Open vSwitch mean, the graver first. Pure."""
+
+from __future__ import annotations
+
+from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
+from vifd_ovs.bridge import phrases as say
+
+_OF_SWITCH = (
+    "ovsdb.*", "switch.*", "flows*", "patch", "tunnel.*", "uplink*", "trace.*", "vhost.*",
+    "device.unheard",
+)  # fmt: skip
+_OF_WAY_OUT = ("flows.network", "flows.bridge")
+
+_NAMES = (
+    Meaning("names", ("names.network",), say.names_differ,
+            "nothing: the port is plugged anew by what its document calls for",
+            ("patch", "uplink", "ovsdb.external_ids", "flows.network", "trace.*")),
+)  # fmt: skip
+_SWITCH = (
+    Meaning("switch", ("ovsdb.connected",), say.database, say.START_DATABASE, _OF_SWITCH),
+    Meaning("switch", ("switch.bridge",), say.bridge_missing,
+            f"{WHO}; vifd makes its integration bridge anew unless `create_bridge` is false",
+            _OF_SWITCH),
+    Meaning("switch", ("switch.fail_mode",), plain,
+            f"{WHO}; a bridge that is not `secure` passes everything once its controller is lost",
+            ("flows*", "trace.*")),
+    Meaning("switch", ("flows",), say.switch_silent, say.START_SWITCH,
+            ("flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state",
+             "ovsdb.ifindex", "patch", "uplink.*", "vhost.*")),
+)  # fmt: skip
+_PORT = (
+    Meaning("port", ("ovsdb.port",), say.port_missing, WHO, ("trace.*", "vhost.*", "ovsdb.*"),
+            missing),
+    Meaning("port", ("ovsdb.bridge",), say.port_elsewhere, WHO, ("trace.*",)),
+    Meaning("port", ("ovsdb.error",), say.port_error,
+            "the switch's own words say why; ovs-vswitchd's log has more",
+            ("ovsdb.ofport", "trace.*", "vhost.*")),
+    Meaning("port", ("ovsdb.ofport_request",), say.port_number, WHO, ("ovsdb.ofport", "trace.*")),
+    Meaning("port", ("ovsdb.ofport",), say.port_number,
+            "another port may hold the number: `ovs-vsctl --columns=name,ofport list Interface`",
+            ("trace.*",)),
+    Meaning("port", ("ovsdb.tag",), say.port_tag, WHO, ("trace.*",)),
+    Meaning("port", ("ovsdb.vlans",), say.port_vlans, WHO),
+    Meaning("port", ("ovsdb.openflow",), say.port_stopped,
+            "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back",
+            ("trace.*",)),
+    Meaning("port", ("ovsdb.iface_id",), say.port_twin,
+            "remove the id from the other port, or the port"),
+    Meaning("port", ("ovsdb.external_ids",), say.port_ids, WHO),
+    Meaning("port", ("ovsdb.ifindex",), say.port_device, WHO, ("trace.*",)),
+    Meaning("port", ("ovsdb.admin_state",), say.port_down, WHO),
+    Meaning("port", ("ovsdb.*",), plain, WHO),
+)  # fmt: skip
+_FLOWS = (
+    # it takes frames whatever else is wrong, as long as there is a switch
+    Meaning("flows", ("trace.*",), say.foreign_flow, say.KEEP_OFF, applies=say.foreign_above,
+            breaks="trace", only_by=("switch",)),
+    Meaning("flows", ("trace.*",), say.foreign_flow, say.KEEP_OFF, applies=say.foreign,
+            breaks="trace"),
+    Meaning("flows", ("flows.foreign",), say.foreign_flows,
+            "remove them, or have their owner keep off the tables and ports of vifd: it never "
+            "touches flows that do not bear its cookie", ("trace.*",)),
+    Meaning("flows", ("flows.fragments",), plain,
+            f"{WHO}; until vifd sets it again, the switch refuses first fragments of UDP, TCP and "
+            "ICMPv6"),
+    Meaning("flows", ("flows.*",), say.flows_differ, WHO, ("trace.*",)),
+)  # fmt: skip
+_TUNNEL = (
+    Meaning("uplink", ("tunnel.type",), say.no_tunnel,
+            "set `local_ip` and `tunnel_types` in agent.conf, then restart vifd",
+            ("tunnel.*", *_OF_WAY_OUT, "trace.*")),
+    Meaning("uplink", ("tunnel.port",), say.tunnel_port, WHO,
+            ("tunnel.leaving", "tunnel.arriving", *_OF_WAY_OUT, "trace.*")),
+    Meaning("uplink", ("tunnel.local_ip",), say.no_local_ip,
+            "give the address to the interface that leads to the other hosts, or correct "
+            "`local_ip`", ("tunnel.carrier", "tunnel.route", "tunnel.leaving")),
+    Meaning("uplink", ("tunnel.carrier",), say.tunnel_down,
+            "bring the interface up; look at its cable", ("tunnel.route", "tunnel.leaving")),
+    Meaning("uplink", ("tunnel.version",), say.unreachable_endpoints,
+            "add an address of that IP version to `local_ip`", ("tunnel.leaving",)),
+    Meaning("uplink", ("tunnel.route",), say.unreachable_endpoints,
+            "add the route: `ip route get ENDPOINT` and `ovs-appctl ovs/route/lookup ENDPOINT` "
+            "shall name an interface", ("tunnel.leaving",)),
+    Meaning("uplink", ("tunnel.mtu",), say.tunnel_mtu,
+            "raise the MTU of the underlay, or lower that of the network"),
+    Meaning("uplink", ("tunnel.*",), say.tunnelled,
+            "look at the tunnel port and its neighbours: `ovs-appctl tnl/neigh/show`"),
+)  # fmt: skip
+_UPLINK = (
+    Meaning("uplink", ("uplink.bridge",), say.physical_missing,
+            "make the bridge, or correct `bridge_mappings`",
+            ("patch", "uplink.*", *_OF_WAY_OUT)),
+    Meaning("uplink", ("patch",), say.patch, WHO, (*_OF_WAY_OUT, "trace.*")),
+    *_TUNNEL,
+    Meaning("uplink", ("uplink.port",), say.uplink_gone,
+            "put the interface back on the bridge (`ovs-vsctl add-port`); if the bridge shall lead "
+            "nowhere, remove `vifd-uplinks` from the external ids of the patch port on it",
+            ("uplink.*",)),
+    Meaning("uplink", ("uplink.openflow",), say.port_stopped,
+            "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back; a spanning "
+            "tree is seen by `ovs-appctl stp/show`",
+            ("uplink.leaving", "uplink.arriving*", "uplink.carrier")),
+    Meaning("uplink", ("uplink.vlan",), say.uplink_vlan,
+            "correct tag, trunks and vlan_mode of that port in the switch's database",
+            ("uplink.leaving", "uplink.arriving*")),
+    Meaning("uplink", ("uplink.leaving", "uplink.arriving*"), say.lost_outside,
+            "look at the flows, port settings and spanning tree of that bridge: `ovs-ofctl "
+            "dump-flows`, `ovs-ofctl show`; they are not vifd's"),
+)  # fmt: skip
+_TRACE = (Meaning("trace", ("trace.*",), say.traced, say.TRACE_BY_HAND),)
+
+MEANINGS = Meanings(
+    (*_NAMES, *_SWITCH, *_PORT, *_FLOWS, *_UPLINK, *_TRACE),
+    follows={
+        "device": ("ovsdb.*", "trace.*"),
+        "device.ifindex": ("ovsdb.ifindex", "ovsdb.error", "ovsdb.ofport", "ovsdb.admin_state",
+                           "trace.*"),
+        "device.up": ("ovsdb.admin_state", "ovsdb.link_state"),
+        "security_groups*": ("trace.*",),
+        "uplink.mapping": ("patch", *_OF_WAY_OUT),
+    },
+    sound={"port": say.port_sound, "flows": say.flows_sound},
+    stages={"ovsdb": "port", "ofport": "port", "flows": "flows", "open": "flows",
+            "close": "flows", "activate": "flows", "deactivate": "flows", "patch": "uplink",
+            "tunnel": "uplink"},
+    names=("bridge", "ofport", "tag", "uplink", "patch"),
+)  # fmt: skip

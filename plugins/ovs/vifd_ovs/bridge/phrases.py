@@ -1,0 +1,241 @@
+"""What the facts of a port on a bridge of Open vSwitch say in words. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vifd.model import Evidence
+from vifd.plugin.meanings import About, Unsure, gate, listed, plain, value
+from vifd_ovs.bridge.flows import ADMIT
+from vifd_ovs.bridge.proofs import FOREIGN
+
+START_SWITCH = (
+    "start it (`systemctl status ovs-vswitchd` or `openvswitch-switch`); its log says why it "
+    "ended. vifd puts every flow back once it answers"
+)
+
+
+START_DATABASE = "start it (`systemctl status ovsdb-server` or `openvswitch-switch`)"
+
+
+KEEP_OFF = (
+    "remove that flow, or have its owner keep off this bridge: vifd never touches flows that do "
+    "not bear its cookie"
+)
+
+
+TRACE_BY_HAND = "`ovs-appctl ofproto/trace` with the same frame shows every table it goes through"
+
+
+_PRIORITY = re.compile(r"priority (\d+)")
+
+
+def database(finding: Evidence, _: About) -> str:
+    why = f" ({finding.have})" if isinstance(finding.have, str) else ""
+    return (
+        f"the database of the switch (ovsdb-server) does not answer{why}; what is said of it is old"
+    )
+
+
+def bridge_missing(_: Evidence, port: About) -> str:
+    return f"bridge {port.bridge} does not exist"
+
+
+def switch_silent(finding: Evidence, port: About) -> str:
+    return (
+        f"the switch (ovs-vswitchd) does not answer for bridge {port.bridge}: {value(finding.have)}"
+    )
+
+
+def port_missing(_: Evidence, port: About) -> str:
+    return f"the switch has no port {port.device}: it is not in its database"
+
+
+def port_elsewhere(finding: Evidence, port: About) -> str:
+    have, wanted = value(finding.have), value(finding.wanted)
+    return f"port {port.device} is on bridge {have}, wanted {wanted}"
+
+
+def port_error(finding: Evidence, port: About) -> str:
+    return f"the switch cannot use port {port.device}: {value(finding.have)}"
+
+
+def port_number(finding: Evidence, port: About) -> str:
+    have, wanted = value(finding.have), value(finding.wanted)
+    kind = "is asked to have" if finding.fact.endswith("request") else "has"
+    return (
+        f"port {port.device} {kind} the OpenFlow number {have}, wanted {wanted}: no flow is for "
+        "that number"
+    )
+
+
+def port_tag(finding: Evidence, port: About) -> str:
+    have, wanted = value(finding.have), value(finding.wanted)
+    return f"the VLAN tag of port {port.device} is {have}, wanted {wanted}"
+
+
+def port_vlans(finding: Evidence, port: About) -> str:
+    return f"port {port.device} does not treat VLANs {value(finding.wanted)}: {finding.have}"
+
+
+def port_stopped(finding: Evidence, _: About) -> str:
+    return f"an OpenFlow setting stops frames at a switch port: {value(finding.have)}"
+
+
+def port_twin(finding: Evidence, _: About) -> str:
+    return f"another port bears the same iface-id: {value(finding.have)}"
+
+
+def port_ids(finding: Evidence, port: About) -> str:
+    have, wanted = finding.have, finding.wanted
+    if not isinstance(have, Mapping) or not isinstance(wanted, Mapping):
+        return plain(finding, port)
+    differing = [k for k in wanted if have.get(k) != wanted[k]]
+    texts = [f"{k} is {value(have.get(k))}, wanted {value(wanted[k])}" for k in differing]
+    return f"external_ids of port {port.device}: {'; '.join(texts[:3])}"
+
+
+def port_device(finding: Evidence, port: About) -> str:
+    return (
+        f"the switch holds interface {value(finding.have)} as {port.device}, the device is "
+        f"{value(finding.wanted)}: frames go to a device that is no more"
+    )
+
+
+def port_down(finding: Evidence, port: About) -> str:
+    return f"the switch sees {port.device} as {value(finding.have)}, wanted up"
+
+
+_SET = {"flows.port": "of this port", "flows.network": "of its network",
+        "flows.bridge": "that all ports share"}  # fmt: skip
+
+
+def flows_differ(finding: Evidence, port: About) -> str:
+    whose = _SET.get(finding.fact, finding.fact)
+    missing = _listed(finding.wanted, "missing")
+    extra = _listed(finding.have, "not wanted")
+    parts = [f"missing: {listed(missing)}"] if missing else []
+    parts += [f"not wanted: {listed(extra)}"] if extra else []
+    said = "; ".join(parts) or plain(finding, port)
+    return f"the flows {whose} on {port.bridge} are not as wanted; {said}"
+
+
+def _listed(side: Any, key: str) -> list[str]:
+    found = side.get(key) if isinstance(side, Mapping) else None
+    return [str(text) for text in found or ()]
+
+
+def foreign_flow(finding: Evidence, port: About) -> str:
+    what = str(finding.have).partition(": ")[2]
+    kind = finding.fact.partition(".")[2].replace("_", " ")
+    return f"a flow that is not vifd's stands above the flows of this port: {what}; it takes {kind}"
+
+
+def foreign_above(finding: Evidence) -> bool:
+    """Whether a trace met a foreign flow that takes frames before any of ours could."""
+    if not foreign(finding):
+        return False
+    found = _PRIORITY.search(str(finding.have))
+    return found is not None and int(found[1]) > ADMIT
+
+
+def physical_missing(finding: Evidence, _: About) -> str:
+    return f"bridge {value(finding.wanted)} of the physical network does not exist"
+
+
+def names_differ(finding: Evidence, _: About) -> str:
+    have, wanted = (v if isinstance(v, dict) else {} for v in (finding.have, finding.wanted))
+    told = [f"{k} {value(have.get(k) or 'nothing')}, not {value(v)}" for k, v in wanted.items()]
+    return f"what was stored of its network is not what its document says: {'; '.join(told)}"
+
+
+def patch(finding: Evidence, port: About) -> str:
+    return f"the way from {port.bridge} to the physical network: {value(finding.have)}"
+
+
+def no_tunnel(finding: Evidence, _: About) -> str:
+    return (
+        f"networks of type {value(finding.wanted)} have no tunnel on this host "
+        f"(have: {value(finding.have)})"
+    )
+
+
+def tunnel_port(finding: Evidence, port: About) -> str:
+    return f"the tunnel from {port.bridge} to other hosts: {value(finding.have)}"
+
+
+def no_local_ip(finding: Evidence, _: About) -> str:
+    return f"{value(finding.have)}, the local_ip that tunnels leave from"
+
+
+def tunnel_down(finding: Evidence, _: About) -> str:
+    return f"the interface that tunnels leave by: {value(finding.have)}"
+
+
+def unreachable_endpoints(finding: Evidence, _: About) -> str:
+    return f"other hosts of the network cannot be reached: {value(finding.have)}"
+
+
+def tunnel_mtu(finding: Evidence, _: About) -> str:
+    have, wanted = value(finding.have), value(finding.wanted)
+    return (
+        f"the underlay carries networks of {have} bytes through the tunnel, this one has {wanted}"
+    )
+
+
+def tunnelled(finding: Evidence, _: About) -> str:
+    kind = "to" if finding.fact == "tunnel.leaving" else "from"
+    return f"a frame {kind} another host: {value(finding.have)}; wanted: {value(finding.wanted)}"
+
+
+def uplink_gone(finding: Evidence, _: About) -> str:
+    return f"{value(finding.have)}; it was {value(finding.wanted)}"
+
+
+def uplink_vlan(finding: Evidence, _: About) -> str:
+    return f"the way out does not carry {value(finding.wanted)}: {value(finding.have)}"
+
+
+def lost_outside(finding: Evidence, _: About) -> str:
+    kind = "from the guest" if finding.fact == "uplink.leaving" else "for the guest"
+    return f"a frame {kind} is {value(finding.have)}"
+
+
+def foreign_flows(finding: Evidence, port: About) -> str:
+    return (
+        f"flows that are not vifd's take frames of {port.device}, which are lost or pass "
+        f"unfiltered: {value(finding.have)}"
+    )
+
+
+def traced(finding: Evidence, _: About) -> str:
+    kind = finding.fact.partition(".")[2].replace("_", " ")
+    return f"a trace of a frame ({kind}): {value(finding.have)}; wanted: {value(finding.wanted)}"
+
+
+def foreign(finding: Evidence) -> bool:
+    """Whether a trace met a flow that is not ours."""
+    return FOREIGN in str(finding.have)
+
+
+def port_sound(have: Mapping[str, Any], port: About) -> str:
+    text = f"{port.device} is port {have.get('ovsdb.ofport')} of {have.get('ovsdb.bridge')}"
+    return f"{text}, local VLAN {value(have.get('ovsdb.tag'))}"
+
+
+def flows_sound(have: Mapping[str, Any], port: About) -> str:
+    words = {"flows.port": "its own", "flows.network": "of its network", "flows.bridge": "shared"}
+    counts = [f"{have[name]} {word}" for name, word in words.items() if name in have]
+    text = f"{', '.join(counts)}: as wanted"
+    if port.passing is not None:
+        text += f"; {gate(port, '')}"
+    if frames := have.get("flows.frames"):
+        # a count in words: "12 let in, 0 dropped, 3 refused as spoofed"
+        text += f"; frames of it: {', '.join(f'{n} {word}' for word, n in frames.items())}"
+    if stand_above := have.get("flows.foreign"):
+        # so an earlier version told of them: whether they take what they should not is not known
+        above = "; ".join(stand_above)
+        return Unsure(f"{text}; flows that are not vifd's stand above: {above}")
+    return text
