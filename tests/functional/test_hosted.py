@@ -114,6 +114,19 @@ def test_frames_pass_whichever_comes_first(
     assert [columns(ovs, n) for n in (1, 2, 3)] == before
 
 
+def test_a_port_is_begun_once_the_switch_has_it(ovs: PrivateOvs, vifd: Vifd) -> None:
+    """Its row is told before its number: who takes it then fails, and waits for its next turn."""
+    words: list[str] = []
+    for number in range(1, 9):
+        bind(vifd, number)
+        words += ["--", "add-port", "br-int", f"in{number}", "--", "set", "Interface",
+                  f"in{number}", "type=internal",
+                  f"external_ids:iface-id={port_id(number)}"]  # fmt: skip
+    ovs.vsctl("--no-wait", *words[1:])
+    live(vifd, *range(1, 9))
+    assert "the switch has not taken it" not in vifd.log
+
+
 def test_a_restart_without_the_bus_changes_no_flow(
     ovs: PrivateOvs, machine: RealMachine, vifd: Vifd, taps: list[str]
 ) -> None:

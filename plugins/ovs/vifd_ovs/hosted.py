@@ -39,14 +39,18 @@ def split(batch: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     return ours, theirs
 
 
-def found(ovsdb: Ovsdb, bridge: str) -> dict[str, str]:
+def found(ovsdb: Ovsdb, bridge: str, before: Mapping[str, str]) -> dict[str, str]:
     """Ports of other programs on a bridge, by the id that they bear: the name of the switch port.
 
-    Of several with one id the one that the switch has, and then the first by name.
+    Of several with one id the one that the switch has, and then the first by name. A row that was
+    just added is no port before the switch has decided on it, which it tells within milliseconds:
+    who begins earlier fails, and begins again a second later.
+
+    :param before: what was found last: a port whose row was made anew is still the same
     """
     if ovsdb.bridge(bridge) is None:
         return {}
-    rows = [row for row in ovsdb.ports(bridge) if _theirs(row)]
+    rows = [row for row in ovsdb.ports(bridge) if _theirs(row) and _counts(row, before)]
     rows.sort(key=lambda row: (not _there(row), row.name))
     names: dict[str, str] = {}
     for row in rows:
@@ -57,6 +61,12 @@ def found(ovsdb: Ovsdb, bridge: str) -> dict[str, str]:
 def _theirs(row: PortRow) -> bool:
     ids = row.external_ids
     return is_id(ids.get("iface-id", "")) and not marks.is_ours(ids)
+
+
+def _counts(row: PortRow, before: Mapping[str, str]) -> bool:
+    """Whether the switch has decided on the row, or had on the one before it."""
+    decided = row.ofport is not None or bool(row.error)
+    return decided or before.get(row.external_ids["iface-id"]) == row.name
 
 
 def _there(row: PortRow | None) -> bool:

@@ -59,6 +59,8 @@ class OvsPlugin(BridgePlugin[Settings]):
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf, options.settings(conf))
         self.objects = Garbage(host, self._bridges)
+        #: ports of others as they were found last
+        self._hosted: Mapping[str, str] = {}
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
@@ -112,7 +114,8 @@ class OvsPlugin(BridgePlugin[Settings]):
         ovsdb, bridge = self.host.drivers.ovsdb, self.settings.bridge
         if not ovsdb.connected() or taken_by_ovn(ovsdb.facts(), bridge):
             return None
-        return hosted.found(ovsdb, bridge)
+        self._hosted = hosted.found(ovsdb, bridge, self._hosted)
+        return self._hosted
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The segment's physical network, its bridge, and its MTU; the guest's queues."""
