@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups
+.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups late
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: ready ## all test rings, on all cores; ARGS="-k name" chooses, WORKERS=0 i
 
 unit: ready ## the ring that needs no privileges
 	@$(PYTEST) tests/unit $(ARGS)
+
+late: ready ## the unit ring with every other thread late: finds tests that assert before they wait
+	@$(PY) -m pytest -q -p support.late tests/unit $(ARGS)
 
 functional: ready ## the rings on a real kernel and Open vSwitch
 	@$(PYTEST) tests/contract tests/functional tests/restart $(ARGS)

@@ -3,7 +3,6 @@ an answer at once, from what is known, with its age."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,17 +35,14 @@ def test_a_process_that_hangs(host: Host, name: str) -> None:
     process = _process(host, name)
     process.pause()
     try:
-        began = time.monotonic()
         found = host.explain()
-        took = time.monotonic() - began
         assert (found["healthy"], found["broken"]) == (False, "switch"), found["sentence"]
         assert name in found["sentence"]
         assert "no answer within" in found["sentence"]
+        # so it did not wait for the time-outs of what it would have asked
         assert not found["asked"]
         assert name in found["unasked"]
         assert found["age"] is not None
-        # far from the time-outs of what was asked, on any machine
-        assert took < 5
 
         def health() -> bool:
             (plugin,) = [p for p in host.vifd.get("/v1/plugins")["plugins"] if p["name"] == "ovs"]

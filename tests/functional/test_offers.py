@@ -15,7 +15,7 @@ import pytest
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 7}
 PORT = f"/v1/ports/{port_id(1)}"
@@ -34,7 +34,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     try:
         daemon.start()
         daemon.ready()
-        until(lambda: _mapped(daemon), "the daemon has seen the physical network", 20)
+        until(lambda: _mapped(daemon), "the daemon has seen the physical network", PATIENCE)
         yield daemon
         ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
         if ids:
@@ -138,7 +138,7 @@ def test_other_ports_make_no_token_stale(vifd: Vifd) -> None:
 def test_a_host_that_has_changed_says_what_has(vifd: Vifd, ovs: PrivateOvs) -> None:
     token = ask(vifd, wanted())[1]["token"]
     ovs.vsctl("del-br", "br-out")
-    until(lambda: not _mapped(vifd), "the daemon has seen it", 20)
+    until(lambda: not _mapped(vifd), "the daemon has seen it", PATIENCE)
     status, error = vifd.call("PUT", f"{PORT}?token={token}", wanted())
     assert (status, error["code"]) == (409, "E_NEG_TOKEN_STALE")
     changed = {c["fact"]: c["is"] for c in error["facts"]["changed"]}

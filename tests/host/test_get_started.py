@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from host.booted import PACKAGES, Booted, host
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 PAGE = Path(__file__).parents[2] / "docs/get-started.md"
 GUIDED = re.compile(r"<!-- test: guided -->\n```console\n(.*?)```", re.DOTALL)
@@ -35,7 +35,9 @@ def test_every_step_does_what_the_page_says(booted: Booted) -> None:
     assert "nothing is broken" in said, said
     for command in broken:
         booted.run("sh", "-c", command)
-    until(lambda: "tap00000002-5e" in booted.run("ip", "-br", "link"), "the device is back", 30)
+    until(
+        lambda: "tap00000002-5e" in booted.run("ip", "-br", "link"), "the device is back", PATIENCE
+    )
     until(lambda: booted.run("vifctl", "port", "list").count("ACTIVE") == 2, "and active", 60)
     said = "".join(booted.run("sh", "-c", command) for command in gone)
     assert "left" not in said.splitlines()[-1]

@@ -13,6 +13,7 @@ from vifd.api.auth import Policy
 from vifd.api.backend import Backend
 from vifd.api.hub import Hub
 from vifd.api.server import Limits, Server, listen
+from vifd.testing.wait import PATIENCE
 
 
 @dataclass
@@ -63,11 +64,11 @@ def serve(
 
     thread = threading.Thread(target=run, name="api", daemon=True)
     thread.start()
-    ready.result(timeout=30)
+    ready.result(timeout=PATIENCE)
     try:
         yield served
     finally:
         served.hub.stop()
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
         if thread.is_alive():
             raise RuntimeError("the API server did not stop")

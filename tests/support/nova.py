@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unit.docs import NETWORK, document, port_id
+from vifd.testing.wait import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv/nova"
@@ -93,7 +94,7 @@ class Compute:
         """End it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(PATIENCE)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

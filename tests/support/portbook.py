@@ -30,6 +30,7 @@ from vifd.model import (
 from vifd.model.event import Event
 from vifd.model.status import settled, wants_open
 from vifd.negotiation.token import Claims
+from vifd.testing.wait import PATIENCE
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class _Thread:
     def stop(self) -> None:
         """Do what is queued, then end."""
         self.put(None)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=PATIENCE)
 
 
 class PortBook:

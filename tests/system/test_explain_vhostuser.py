@@ -12,7 +12,7 @@ import pytest
 
 from system.test_vhostuser import LARGE, World
 from unit.docs import document, port_id
-from vifd.testing.wait import Expired, until
+from vifd.testing.wait import PATIENCE, Expired, until
 
 pytestmark = pytest.mark.needs("dpdk", "vm", "tun")
 
@@ -41,7 +41,7 @@ class Frozen(World):
         """Wait for the guest. A switch that restarts may miss a guest that connects meanwhile; a
         daemon that repairs adds the port once more, this one does not."""
         try:
-            until(self.is_connected, "the guest is connected", 20)
+            until(self.is_connected, "the guest is connected", PATIENCE)
         except Expired:
             self.vsctl("del-port", DEVICE)
             self.heal()

@@ -18,7 +18,7 @@ from vifd.model import PortRecord, decode
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 @dataclass

@@ -22,7 +22,7 @@ from vifd_ovs.bridge.announcing import announcement
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Scene:

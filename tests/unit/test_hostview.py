@@ -18,6 +18,7 @@ from vifd.engine.metrics import Metrics
 from vifd.plugin import Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
+from vifd.testing.wait import PATIENCE
 
 
 @dataclass
@@ -57,7 +58,7 @@ def network(mtu: int) -> Probe:
 def test_a_refresh_probes_the_plugins_first(scene):
     for mtu in (1500, 9000):
         scene.answer = network(mtu)
-        shown = scene.view.refresh().result(5)
+        shown = scene.view.refresh().result(PATIENCE)
         assert shown["plugins"]["fake"]["physical_networks"]["one"]["mtu"] == mtu
         found = {c.name: c for c in shown["inventory"].capabilities}
         assert found[names.physnet("one")].value["fake"]["mtu"] == mtu
@@ -66,11 +67,11 @@ def test_a_refresh_probes_the_plugins_first(scene):
 
 def test_a_plugin_that_hangs_is_not_waited_for(scene):
     scene.answer = network(1500)
-    scene.view.refresh().result(5)
+    scene.view.refresh().result(PATIENCE)
     go = threading.Event()
-    scene.before = lambda: go.wait(10)
+    scene.before = lambda: go.wait(PATIENCE)
     scene.answer = network(9000)
-    shown = scene.view.refresh().result(5)
+    shown = scene.view.refresh().result(PATIENCE)
     go.set()
     assert shown["plugins"]["fake"]["physical_networks"]["one"]["mtu"] == 1500
 

@@ -16,9 +16,9 @@ from vifd.engine.lane import (
     Lane,
     slice_after,
 )
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class LaneWorker:
@@ -233,18 +233,18 @@ def test_an_idle_task_waits_until_no_port_does():
 
         def serve(self, port_ids) -> None:
             entered.set()
-            release.wait(10)
+            release.wait(PATIENCE)
             done.extend(port_ids)
 
     lane = Lane("test", LaneWorker())
     lane.start()
     lane.mark(["a"])
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE)
     finished = threading.Event()
     lane.idle("late", lambda: done.append("idle task"))
     lane.idle("last", finished.set)
     lane.mark(["b"])
     release.set()
-    assert finished.wait(10)
+    assert finished.wait(PATIENCE)
     assert lane.stop(10)
     assert done == ["a", "b", "idle task"]

@@ -16,6 +16,7 @@ from support.backend import FakeDaemon
 from unit.api.client import Client, uuid
 from vifd import errors
 from vifd.testing.bootable import HOOK
+from vifd.testing.wait import PATIENCE
 
 GUEST = "0d1e0000-0000-4000-8000-0000000000aa"
 BEGIN = ("vm", "prepare", "begin", "-")
@@ -128,7 +129,7 @@ def test_nonsense_in_place_of_a_daemon_stops_no_guest(tmp_path, answer):
         thread = threading.Thread(target=serve_once)
         thread.start()
         code, text = said(hook(path, definition(DEVICE)))
-        thread.join(10)
+        thread.join(PATIENCE)
     assert code == 0
     assert "starts without it" in text
 

@@ -19,7 +19,7 @@ from vifd.network.reporter import CHUNK, StatusReporter
 from vifd.store import Journal, Outgoing, Records
 from vifd.testing.wait import until
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Service(NetworkService):

@@ -12,6 +12,7 @@ from unit.machine import until
 from vifd import steady
 from vifd.daemon import daemon, systemd
 from vifd.steady import OFTEN, Steady
+from vifd.testing.wait import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +36,8 @@ def failing(times: int, error: Callable[[], BaseException]) -> tuple[Steady, thr
 def test_a_thread_that_fails_is_begun_anew(error: type[BaseException], caplog) -> None:
     thread, through = failing(2, error)
     thread.start()
-    assert through.wait(10)
-    thread.join(10)
+    assert through.wait(PATIENCE)
+    thread.join(PATIENCE)
     assert thread.failures == 2
     assert not thread.stuck
     assert steady.failures()["test-thread"] == 2
@@ -48,7 +49,7 @@ def test_a_thread_that_fails_is_begun_anew(error: type[BaseException], caplog) -
 def test_one_that_fails_again_and_again_is_a_problem() -> None:
     thread, through = failing(OFTEN, ValueError)
     thread.start()
-    assert through.wait(10)
+    assert through.wait(PATIENCE)
     assert any("test-thread fails again and again (ValueError)" in p for p in steady.problems())
     assert not any("test-thread" in p for p in steady.stuck())
 
@@ -60,17 +61,17 @@ def test_a_turn_that_does_not_end_is_a_problem() -> None:
     def work() -> None:
         with thread.turn():
             inside.set()
-            leave.wait(10)
+            leave.wait(PATIENCE)
 
     thread = Steady(work, "slow-thread", patience=5.0, clock=lambda: now[0])
     thread.start()
-    assert inside.wait(10)
+    assert inside.wait(PATIENCE)
     now[0] = 4.0
     assert not thread.stuck
     now[0] = 6.0
     assert "slow-thread has been at one piece of work for 6 s" in thread.stuck
     leave.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.stuck
 
 
@@ -79,7 +80,7 @@ def test_a_thread_that_is_gone_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> 
     # as if C code had ended it
     monkeypatch.setattr(thread, "run", lambda: None)
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     until(lambda: not thread.is_alive())
     assert thread.stuck == "thread gone-thread is gone"
 
@@ -104,6 +105,6 @@ def test_other_threads_that_end_are_told(caplog) -> None:
     with steady.watched():
         thread = threading.Thread(target=fail, name="passer-by")
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
     assert "thread passer-by ended by OSError" in caplog.text
     assert threading.excepthook is before

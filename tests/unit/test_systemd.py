@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from vifd.daemon import systemd
+from vifd.testing.wait import PATIENCE
 
 
 def listen(address: str | bytes) -> socket.socket:
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(address)
-    manager.settimeout(5)
+    manager.settimeout(PATIENCE)
     return manager
 
 

@@ -199,7 +199,7 @@ class HostCapabilities:
         try:
             state.thread.start()
         except RuntimeError as error:  # the system has no thread left
-            state.since, state.thread = None, None
+            state.since, state.thread, state.ended = None, None, state.ended + 1
             state.due, state.problem = now + _AGAIN, f"it cannot be read: {error}"
             LOG.warning("host capabilities: %s: %s", name, state.problem)
             self._publish(now)

@@ -8,6 +8,8 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
+from vifd.testing.wait import PATIENCE
+
 
 def uuid(n: int) -> str:
     return f"{n:08x}-0000-4000-8000-000000000000"
@@ -87,7 +89,7 @@ class Client(http.client.HTTPConnection):
 def send_raw(path: str, data: bytes) -> bytes:
     """What comes back on a connection of its own for these bytes, until it is closed."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE)
         sock.connect(path)
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)

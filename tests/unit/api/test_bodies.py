@@ -17,7 +17,7 @@ from vifd.api.bodies import PLACES, Bodies
 from vifd.api.body import MAX_KEY, MAX_KEYS, MAX_VALUES, SMALL, parse
 from vifd.model import decode, restore
 from vifd.model.unread import MAX_DOCUMENT, unread
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 PUT = f"/v1/ports/{uuid(1)}"
 
@@ -70,7 +70,7 @@ def held(monkeypatch: pytest.MonkeyPatch):
     def slow(data: bytes) -> Any:
         if len(data) > SMALL:
             inside.set()
-            assert gate.wait(30)
+            assert gate.wait(PATIENCE)
         return parse(data)
 
     monkeypatch.setattr(body, "parse", slow)
@@ -99,13 +99,13 @@ def test_others_are_answered_meanwhile(served, held, call: str) -> None:
 
     thread = threading.Thread(target=send)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(PATIENCE)
     other = Client(served.path)
     assert other.call("GET", "/v1/status").status == 200
     assert other.plug(7).status == 201
     other.close()
     gate.set()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert answers[0].status < 300, answers[0].body
 
 
@@ -137,13 +137,13 @@ def test_one_too_many_is_asked_to_come_again(served, held, monkeypatch) -> None:
 
     thread = threading.Thread(target=send)
     thread.start()
-    assert inside.wait(30)
+    assert inside.wait(PATIENCE)
     other = Client(served.path)
     answer = other.call("PUT", f"/v1/ports/{uuid(2)}", large(2))
     assert (answer.status, answer.code) == (503, "E_API_BUSY")
     assert answer.headers["Retry-After"] == "1"
     gate.set()
-    thread.join(30)
+    thread.join(PATIENCE)
     assert first[0] < 300
     until(lambda: other.call("PUT", f"/v1/ports/{uuid(2)}", large(2)).status < 300, "served")
     other.close()

@@ -14,6 +14,7 @@ from unit.api.client import Client, uuid
 from vifd import errors
 from vifd.api.server import Limits
 from vifd.model.event import Event
+from vifd.testing.wait import PATIENCE
 
 
 class Stream:
@@ -155,7 +156,7 @@ def test_a_reader_that_does_not_read_is_dropped(backend, tmp_path: Path):
     path = str(tmp_path / "s")
     with serve(backend, path, limits=Limits(stall=0.05)) as served:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(30)
+            sock.settimeout(PATIENCE)
             sock.connect(path)
             sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
             assert sock.recv(16).startswith(b"HTTP/1.1 200")

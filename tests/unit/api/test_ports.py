@@ -8,6 +8,7 @@ import pytest
 
 from unit.api.client import Client, document, uuid
 from vifd import errors
+from vifd.testing.wait import PATIENCE
 
 PORT = f"/v1/ports/{uuid(1)}"
 
@@ -139,7 +140,7 @@ def test_waiting_does_not_block_others(api, served, backend):
         other.call("GET", "/v1/ports")
     assert other.call("GET", "/v1/status").status == 200
     backend.release()
-    waiting.join(timeout=10)
+    waiting.join(timeout=PATIENCE)
     assert not waiting.is_alive()
     one.close()
     other.close()

@@ -19,6 +19,7 @@ from support.api import serve
 from unit.api.client import Client, document, send_raw, uuid
 from vifd.api.body import MAX_BODY
 from vifd.api.server import Limits, SocketError, listen
+from vifd.testing.wait import PATIENCE
 
 # --- the socket -----------------------------------------------------------------------------------
 
@@ -291,7 +292,7 @@ def test_the_answer_survives_a_body_that_nobody_read(served):
 def test_expect_100_continue(served):
     body = json.dumps(document()).encode()
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE)
         sock.connect(served.path)
         head = b"PUT %s HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         sock.sendall(head % (URL.encode(), len(body)))
@@ -305,7 +306,7 @@ def test_a_client_that_stalls_is_dropped(backend, tmp_path):
     with serve(backend, path, limits=Limits(stall=0.05, idle=0.05)):
         for sent in (b"", b"GET", b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"):
             with socket.socket(socket.AF_UNIX) as sock:
-                sock.settimeout(30)
+                sock.settimeout(PATIENCE)
                 sock.connect(path)
                 sock.sendall(sent)
                 while sock.recv(1000):
@@ -343,10 +344,10 @@ def test_those_who_wait_are_told(backend, tmp_path):
         while not served.api.waits._open or not backend.effects:
             other.call("GET", "/v1/status")
         other.close()
-    answer = answers.result(timeout=10)
+    answer = answers.result(timeout=PATIENCE)
     assert (answer.status, answer.code) == (503, "E_AGENT_STOPPING")
     assert backend.port(uuid(1)).phase == "BOUND"
-    waiting.join(timeout=10)
+    waiting.join(timeout=PATIENCE)
     client.close()
 
 

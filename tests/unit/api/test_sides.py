@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from unit.api.client import Client, document, uuid
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 PORT = f"/v1/ports/{uuid(1)}"
 INSTANCE, NETWORK = f"{PORT}/instance", f"{PORT}/network"
@@ -50,7 +50,7 @@ def test_the_other_part_ends_the_wait(api: Client, served: Any) -> None:
     while api.call("GET", PORT).status == 404:
         pass
     assert api.call("PUT", f"{NETWORK}?wait=active", network()).json["phase"] == "LIVE"
-    thread.join(30)
+    thread.join(PATIENCE)
     (answer,) = answers
     assert answer.status in (200, 201)
     assert answer.json["phase"] == "LIVE"

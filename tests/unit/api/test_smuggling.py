@@ -10,6 +10,7 @@ import pytest
 
 from unit.api.client import Client, document, send_raw, uuid
 from vifd.api import head
+from vifd.testing.wait import PATIENCE
 
 URL = f"/v1/ports/{uuid(1)}".encode()
 #: What an attacker would have run as a request of its own.
@@ -176,7 +177,7 @@ def test_the_problem_is_named() -> None:
 
 def test_a_head_that_does_not_end_is_no_request(served, backend) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(PATIENCE)
         sock.connect(served.path)
         sock.sendall(b"DELETE " + URL + b" HTTP/1.1\r\nHost: x\r\n")
         sock.shutdown(socket.SHUT_WR)

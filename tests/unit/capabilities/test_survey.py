@@ -13,6 +13,7 @@ from vifd.capabilities import names, survey
 from vifd.capabilities.host import HostCapabilities
 from vifd.plugin import Health, Probe
 from vifd.testing.machines import FakeMachine
+from vifd.testing.wait import PATIENCE
 
 
 class Listener(HostCapabilities):
@@ -78,7 +79,7 @@ def test_every_source_reads_a_host_of_fakes(machine, tmp_path):
     )  # fmt: skip
     host = HostCapabilities(found)
     host.start()
-    inventory = host.refresh().result(10)
+    inventory = host.refresh().result(PATIENCE)
     host.stop(5)
     assert {c.source for c in inventory} >= {source.name for source in found} - {"plugins"}
     assert inventory.has(names.OVS_CONNTRACK)

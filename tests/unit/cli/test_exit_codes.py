@@ -10,6 +10,7 @@ import pytest
 from unit.api.client import document, uuid
 from unit.cli.documents import plug
 from vifd import errors
+from vifd.testing.wait import PATIENCE
 
 
 def test_1_refused(vifctl, backend):
@@ -114,7 +115,7 @@ def test_3_a_daemon_that_hangs_up(vifctl, tmp_path):
         thread = threading.Thread(target=hang_up)
         thread.start()
         done = vifctl("status", "--socket", path)
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE)
     assert (done.code, "Traceback" in done.err) == (3, False)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from unit.api.client import document
 from unit.cli.conftest import ARGV, environment
+from vifd.testing.wait import PATIENCE
 
 
 def test_broken_pipe_is_silent(backend, served):
@@ -54,7 +55,7 @@ def test_progress_bar_on_a_terminal_only(served, backend, tmp_path):
         check=True,
     )
     os.close(theirs)
-    reader.join(timeout=10)
+    reader.join(timeout=PATIENCE)
     os.close(ours)
     text = b"".join(seen).decode()
     for done in (0, 50, 100, 120):

@@ -15,6 +15,7 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow import message as msg
 from vifd.openflow.flow import flow
 from vifd.openflow.message import Message, Type
+from vifd.testing.wait import PATIENCE
 
 HELLO_13 = bytes([4, 0, 0, 8, 0, 0, 0, 1])
 
@@ -34,7 +35,7 @@ class Peer:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen(8)
-        self._listener.settimeout(10)
+        self._listener.settimeout(PATIENCE)
         self._threads: list[threading.Thread] = []
         self.failures: list[BaseException] = []
 
@@ -48,14 +49,14 @@ class Peer:
             for script in scripts:
                 connection, _ = self._listener.accept()
                 with connection:
-                    connection.settimeout(10)
+                    connection.settimeout(PATIENCE)
                     script(Talk(connection))
         except BaseException as error:
             self.failures.append(error)
 
     def close(self) -> None:
         for thread in self._threads:
-            thread.join(20)
+            thread.join(PATIENCE)
         self._listener.close()
         if self.failures:
             raise self.failures[0]
@@ -132,7 +133,7 @@ def test_an_idle_connection_answers_echo_requests(peer: Peer, openflow: LocalOpe
 
     peer.serve(script)
     assert openflow.dump("br", 1) == []
-    assert answered.wait(10)
+    assert answered.wait(PATIENCE)
 
 
 def test_echo_requests_within_an_exchange(peer: Peer, openflow: LocalOpenFlow) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vifd.drivers.ovsdb_replica import Change, Replica
+from vifd.testing.wait import PATIENCE
 
 ROOT, BRIDGE, PORT, INTERFACE, OTHER = (UUID(int=n) for n in range(1, 6))
 
@@ -95,12 +96,12 @@ def test_a_waiter_wakes_on_the_change_and_not_before() -> None:
         return True if looks[-1] == 9 else None
 
     def change() -> None:
-        looked.wait(10)
+        looked.wait(PATIENCE)
         replica.apply([("Interface", INTERFACE, {"ofport": 9})])
 
     thread = threading.Thread(target=change)
     thread.start()
-    assert replica.wait(look, 10) is True
+    assert replica.wait(look, PATIENCE) is True
     thread.join()
     assert looks == [1, 9]
 

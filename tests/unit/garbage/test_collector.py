@@ -25,7 +25,7 @@ from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
 
 GRACE = 60.0
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Scene:

@@ -8,7 +8,7 @@ import pytest
 
 from vifd.guests.pool import Pool
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 def test_results_and_exceptions_are_the_callers():

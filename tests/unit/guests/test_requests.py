@@ -12,7 +12,7 @@ from vifd.guests.repairing import Repairer
 from vifd.hypervisor import GuestInterface
 from vifd.model import Phase
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 @pytest.fixture

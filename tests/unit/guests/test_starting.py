@@ -15,6 +15,7 @@ from vifd import errors
 from vifd.guests.booting import seconds_since_first_start
 from vifd.guests.starting import GRACE, PAUSE, GuestStarter, StartPolicy, startable
 from vifd.hypervisor import Rest
+from vifd.testing.wait import PATIENCE
 
 
 def starter(world, **policy):
@@ -30,7 +31,7 @@ def starter(world, **policy):
 
 def turn(made):
     made.turn()
-    made._pool.submit(lambda: None).result(10)
+    made._pool.submit(lambda: None).result(PATIENCE)
     made.stop(5)
 
 
@@ -123,7 +124,7 @@ def test_a_start_that_fails_is_tried_again_three_times(world, caplog):
     made = starter(world, parallel=1)
     for _ in range(6):
         made.turn()
-        made._pool.submit(lambda: None).result(10)
+        made._pool.submit(lambda: None).result(PATIENCE)
         world.clock.now += PAUSE
     made.stop(5)
     assert world.hypervisor.effects == ["start 00000001-aaaa"] * 3

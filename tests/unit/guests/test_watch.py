@@ -10,6 +10,7 @@ from vifd.guests.matching import interface_of, ports_of
 from vifd.guests.watch import CONFIRM, ROUND
 from vifd.hypervisor import GuestInterface
 from vifd.model import Evidence, Phase, Report, Role
+from vifd.testing.wait import PATIENCE
 from vifd_vhostuser.health import WAITING
 
 
@@ -103,7 +104,7 @@ def test_a_device_that_is_missing_or_down_is_the_ports_own_finding(world):
 
 def test_a_closed_port_is_not_degraded_by_it(world):
     device = world.guest()
-    world.machine.agent.set_role(port_id(1), Role.INACTIVE, "req").done.result(10)
+    world.machine.agent.set_role(port_id(1), Role.INACTIVE, "req").done.result(PATIENCE)
     phase = world.record().phase
     world.taps.make(device, carrier=False)
     world.watch.look_again(port_id(1))
@@ -178,6 +179,6 @@ def test_ports_are_known_by_device_or_by_id(world, known_as):
 def test_a_port_on_its_way_out_is_nobodys(world):
     device = world.guest()
     world.machine.backend.gate.clear()
-    world.machine.drop(1).accepted.result(10)
+    world.machine.drop(1).accepted.result(PATIENCE)
     assert ports_of([GuestInterface(device, "g")], world.machine.journal.records()) == {}
     assert interface_of(world.record(), world.hypervisor.interfaces()) is not None

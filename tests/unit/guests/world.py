@@ -13,6 +13,7 @@ from vifd.drivers import Link
 from vifd.engine import Settings
 from vifd.guests.watch import GuestWatch
 from vifd.testing.plugin import FakeBackend
+from vifd.testing.wait import PATIENCE
 
 
 class Clock:
@@ -71,7 +72,7 @@ class World:
         return self.machine.record(number)
 
     def checked(self, number: int = 1):
-        self.machine.agent.check(port_id(number), "req-c").result(10)
+        self.machine.agent.check(port_id(number), "req-c").result(PATIENCE)
         return self.record(number)
 
     def halt(self) -> None:

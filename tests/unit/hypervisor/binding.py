@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vifd.testing.wait import PATIENCE
+
 
 class libvirtError(Exception):
     def __init__(self, text: str, code: int = 1) -> None:
@@ -194,7 +196,7 @@ class Binding:
 
     def called(self, what: str) -> None:
         self.calls.append(what)
-        self.gate.wait(20)
+        self.gate.wait(PATIENCE)
         if not self.up:
             raise libvirtError("End of file while reading data", 38)
 

@@ -15,7 +15,7 @@ from vifd.hypervisor.libvirt import LibvirtHypervisor
 from vifd.hypervisor.swap import Owed
 from vifd.testing.wait import until
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from support.api import serve
 from support.backend import FakeDaemon
 from unit.api.client import document, uuid
 from vifd import errors
+from vifd.testing.wait import PATIENCE
 
 # What os-vif imports warns of its own imports.
 with warnings.catch_warnings():
@@ -178,7 +179,7 @@ def bind(backend: FakeDaemon, number: int = 1) -> None:
     from vifd.model.sides import Said
 
     body = {k: v for k, v in document(number).items() if k != "instance"}
-    backend.say(Said(uuid(number), Side.NETWORK, Part("neutron", body)), "r").kept.result(10)
+    backend.say(Said(uuid(number), Side.NETWORK, Part("neutron", body)), "r").kept.result(PATIENCE)
 
 
 def test_plug_and_unplug_and_again(backend: FakeDaemon, tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_a_daemon_that_comes_in_time_and_an_unplug_that_is_owed(
     thread = threading.Thread(target=vifd.plug, args=(ovs_vif(2), INSTANCE))
     thread.start()
     with serve(backend, str(path)):
-        thread.join(30)
+        thread.join(PATIENCE)
         assert [p.id for p in backend.ports()] == [uuid(2)], "what was owed is paid"
 
 

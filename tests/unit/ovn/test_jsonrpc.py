@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from vifd.testing.wait import PATIENCE
 from vifd_ovn.jsonrpc import Tls, Unanswered, ask
 
 pytestmark = pytest.mark.needs("program:openssl")
@@ -57,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Tls]]:
     yield f"ssl:127.0.0.1:{listening.getsockname()[1]}", Tls(str(own_key), str(own), str(cert))
     listening.shutdown(socket.SHUT_RDWR)
     listening.close()
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def test_an_answer_over_tls(server: tuple[str, Tls]) -> None:

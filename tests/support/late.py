@@ -1,0 +1,70 @@
+"""Every thread but the test's own is late: a test that asserts what another one did just now fails.
+
+A pytest plugin (``make late``). A thread begins late, goes on late after it has told a waiter, and
+is put off at random where it comes out of a function of the agent. Limits are not shortened: a
+test that waits for what it wants to see passes as ever, only later.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import vifd
+
+_OURS = str(Path(vifd.__file__).parent)
+#: Seconds between telling a waiter and going on.
+_TOLD = 0.03
+#: How often, and for how many seconds, a thread is put off at the end of a function.
+_SHARE, _PAUSE = 0.002, 0.02
+_sleep = time.sleep
+
+
+def _others() -> bool:
+    return threading.get_ident() != threading.main_thread().ident
+
+
+def _after(owner: type, name: str) -> None:
+    """Let the method return late on any thread but the test's."""
+    method: Callable[..., Any] = getattr(owner, name)
+
+    def late(self: Any, *args: Any, **more: Any) -> Any:
+        answer = method(self, *args, **more)
+        if _others():
+            _sleep(_TOLD)
+        return answer
+
+    setattr(owner, name, late)
+
+
+def _profile(frame: FrameType, event: str, _: object) -> None:
+    ours = event == "return" and frame.f_code.co_filename.startswith(_OURS)
+    if ours and random.random() < _SHARE:
+        _sleep(_PAUSE)
+
+
+def _begin(thread: threading.Thread, run: Callable[[], None]) -> None:
+    _sleep(_TOLD)
+    sys.setprofile(_profile)
+    run()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From the first test on."""
+    for owner, name in (
+        (Future, "set_result"),
+        (Future, "set_exception"),
+        (threading.Event, "set"),
+    ):
+        _after(owner, name)
+    run = threading.Thread.run
+    threading.Thread.run = lambda self: _begin(self, lambda: run(self))  # type: ignore[method-assign]
