@@ -64,6 +64,7 @@ class FakeNeutron:
     :ivar told: every ``update_device_list`` as (up, down)
     :ivar reports: the states that agents reported
     :ivar refused: ids of ports whose status cannot be set
+    :ivar slow: seconds that it takes for each status
     """
 
     def __init__(self, url: str = "fake://") -> None:
@@ -73,6 +74,7 @@ class FakeNeutron:
         self.reports: list[Plain] = []
         self.told: list[tuple[list[str], list[str]]] = []
         self.refused: set[str] = set()
+        self.slow = 0.0
         self.calls: list[str] = []
         #: by type, the endpoints by host
         self.tunnels: dict[str, dict[str, str]] = {}
@@ -352,6 +354,8 @@ class _Endpoint:
         if refresh_tunnels:
             for network in {server.ports[i].network for i in devices_up if i in server.ports}:
                 server.fdb("add", server.networks[network], server.behind.get(network, {}))
+        if server.slow:
+            threading.Event().wait(server.slow * len([*devices_up, *devices_down]))
         return server.take(devices_up, devices_down, host)
 
     def tunnel_sync(self, _context: Plain, tunnel_ip: str, tunnel_type: str, host: str) -> Plain:

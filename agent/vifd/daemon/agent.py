@@ -324,6 +324,10 @@ class Agent:
         """See :meth:`vifd.network.Inbox.notify`."""
         self._engine.hooks.outbox_changed()
 
+    def untold(self) -> set[str]:
+        """See :meth:`vifd.network.Inbox.untold`."""
+        return {status.port_id for status in self._journal.outbox()}
+
     def reassert(self) -> None:
         """Put every status into the outbox again."""
         self._journal.reassert(notifications.outgoing)

@@ -76,6 +76,9 @@ class Inbox(Protocol):
     def notify(self) -> None:
         """The service may take now what waits in the outbox."""
 
+    def untold(self) -> set[str]:
+        """The ports of which a status waits in the outbox, or is just being told."""
+
 
 class NetworkService(abc.ABC):
     """A driver of one network service.

@@ -34,9 +34,6 @@ def main() -> None:
     groups["api"] = {"socket": str(state / "s")}
     groups["libvirt"] = {"enabled": "false"}
     groups["plugins"] = {"enabled_plugins": "ovs"}
-    # test_securitygroup pings from an address right after it has left the group that lets it pass
-    # and wants one answer: it counts on an agent that looks at its messages every 2 s.
-    groups["network_neutron"]["gather_members"] = "2"
     groups["garbage"] = {"automatic": "false"}
     # The suite makes the bridges before the agent, with the datapath of this kernel.
     groups["ovs"] |= {"create_bridge": "false", "datapath_type": os.environ["FULLSTACK_DATAPATH"]}

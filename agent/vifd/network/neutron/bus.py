@@ -34,7 +34,8 @@ class Bus(Protocol):
         """Ask the service.
 
         :raises Refused: it answered with an error
-        :raises Exception: it did not answer in time, or the bus is not there
+        :raises Unanswered: it did not answer in time; whether it does what was asked is not known
+        :raises Exception: the bus is not there
         """
 
     def listen(self, topics: Sequence[str], handler: Handler) -> None:
@@ -54,6 +55,10 @@ class Refused(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"{kind}: {text}")
         self.kind = kind
+
+
+class Unanswered(Exception):
+    """The service has not answered in time."""
 
 
 @dataclass
@@ -84,6 +89,8 @@ class MessageBus:
             return prepared.call(_context(), method, **arguments)
         except self._messaging.RemoteError as error:
             raise Refused(str(error.exc_type), str(error.value)) from error
+        except self._messaging.MessagingTimeout as error:
+            raise Unanswered(f"{method}: nothing within {timeout:g} s") from error
 
     def listen(self, topics: Sequence[str], handler: Handler) -> None:
         endpoint = _endpoint(self._messaging, handler)

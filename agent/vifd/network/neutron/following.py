@@ -264,6 +264,12 @@ class Following:
         self._doubts = doubts
         return found
 
+    def doubted(self, ports: Iterable[str]) -> None:
+        """Whether these were told is not known: they are again, if they stand for a while more."""
+        for port_id in ports:
+            if (doubt := self._doubts.get(port_id)) is not None:
+                doubt.since, doubt.answered = self._clock(), False
+
     # --- what is said ---
 
     def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:

@@ -71,7 +71,7 @@ def rules_of(rules: Iterable[Mapping[str, Any]], group: str) -> tuple[SecurityGr
 class Groups:
     """What is known of groups. Not shared between threads.
 
-    :param gather: seconds for which members that come and go are gathered
+    :param gather: seconds for which members that go are gathered; those that come are said at once
     """
 
     def __init__(
@@ -80,8 +80,10 @@ class Groups:
     ) -> None:  # fmt: skip
         self._gather = gather
         self._clock = clock
-        #: by group, the members that came or went and were not said yet; when they are to be
-        self._touched: dict[str, set[Member]] = {}
+        #: by group, the members that came, and those that went, and were not said yet
+        self._came: dict[str, set[Member]] = {}
+        self._went: dict[str, set[Member]] = {}
+        #: when those that went are to be said
         self._due = math.inf
         self._server = server
         self._desk = desk
@@ -103,7 +105,8 @@ class Groups:
         """
         for known in (self._groups, self._rules, self._members, self._ports, self._addresses):
             known.clear()
-        self._touched.clear()
+        self._came.clear()
+        self._went.clear()
         self.ensure(ports)
         named = {*self._groups, *self._members}
         lists = {SetKind.SECURITY_GROUP: named, SetKind.ADDRESS_GROUP: self._addresses.keys()}
@@ -241,27 +244,32 @@ class Groups:
             rules=rules_of(self._rules.get(group_id, {}).values(), group_id),
             members=tuple(sorted(self._members.get(group_id, ()), key=name_of)),
         )  # fmt: skip
-        self._touched.pop(group_id, None)
+        self._came.pop(group_id, None)
+        self._went.pop(group_id, None)
         self._desk.put(body, OWNER, request_id=REQUEST)
 
     def _patch(self, group_id: str, gone: Sequence[Member], new: Sequence[Member]) -> None:
-        if gone or new:
-            self._touched.setdefault(group_id, set()).update(gone, new)
+        if new:
+            self._came.setdefault(group_id, set()).update(new)
+        if gone:
+            self._went.setdefault(group_id, set()).update(gone)
             self._due = min(self._due, self._clock() + self._gather)
 
     def flush(self) -> None:
-        """Say who came and went, once it has been gathered."""
-        if self._clock() < self._due:
-            return
-        touched, self._touched, self._due = self._touched, {}, math.inf
-        for group_id, members in touched.items():
+        """Say who came; and who went, once that has been gathered."""
+        came, self._came = self._came, {}
+        went: dict[str, set[Member]] = {}
+        if self._clock() >= self._due:
+            went, self._went, self._due = self._went, {}, math.inf
+        for group_id in sorted(came.keys() | went.keys()):
             present = self._members.get(group_id)
             if present is None:
                 continue
-            new = tuple(m for m in members if m in present)
-            gone = frozenset(name_of(m) for m in members if m not in present)
-            key = SetKey(SetKind.SECURITY_GROUP, group_id)
-            self._desk.patch(key, SetPatch(add=new, remove=gone), OWNER, request_id=REQUEST)
+            new = tuple(m for m in came.get(group_id, ()) if m in present)
+            gone = frozenset(name_of(m) for m in went.get(group_id, ()) if m not in present)
+            if new or gone:
+                key = SetKey(SetKind.SECURITY_GROUP, group_id)
+                self._desk.patch(key, SetPatch(add=new, remove=gone), OWNER, request_id=REQUEST)
 
     def _address_group(self, item: Plain) -> None:
         self._addresses[item["id"]] = item

@@ -63,12 +63,14 @@ OPTIONS = [
     ),
     cfg.FloatOpt(
         "gather_members",
-        default=0.0,
+        default=2.0,
         min=0.0,
         max=60.0,
-        help="Seconds for which changes of who is in a security group are gathered before they are "
-        "handed on. 0 hands on at once what has come. Where thousands of ports come and go this "
-        "spares work, and leaves an address in force for so long.",
+        help="Seconds for which those who leave a security group are gathered before they are "
+        "taken out of the rules of others together, as Neutron's own agent does every 2 seconds. "
+        "For so long such an address is still let in by rules that name the group. Who joins is "
+        "let in at once, and changes of rules, and of a port's own groups, hold at once. 0 takes "
+        "everybody out at once.",
     ),
     cfg.BoolOpt(
         "prewire",

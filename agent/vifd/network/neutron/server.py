@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from vifd.network.neutron.bus import Bus
+from vifd.network.neutron.bus import Bus, Unanswered
 from vifd.network.neutron.objects import VERSIONS, Plain, objects
+from vifd.network.neutron.pace import Pace
 
 #: Topics of the server.
 PLUGIN, REPORTS = "q-plugin", "q-reports-plugin"
@@ -18,7 +21,7 @@ NEW, ALIVE, REVIVED = "new", "alive", "revived"
 _TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """The server as this host sees it; every call may raise whatever the bus raises.
 
@@ -32,6 +35,11 @@ class Server:
     agent: str
     timeout: float
     step: int
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How many ports are to be told of in one call."""
+        return Pace(self.step, self.timeout)
 
     def report(self, state: Plain) -> str:
         """Say that this host is alive; its standing with the server, empty where that did not take
@@ -77,7 +85,13 @@ class Server:
         :returns: those that were taken as up, and as down
         """
         told = {"devices_up": list(up), "devices_down": list(down), "refresh_tunnels": refresh}
-        answer = self._ask("update_device_list", "1.8", {**told, **self._self})
+        began, ports = time.monotonic(), len(up) + len(down)
+        try:
+            answer = self._ask("update_device_list", "1.8", {**told, **self._self})
+        except Unanswered:
+            self.pace.unanswered(ports)
+            raise
+        self.pace.answered(ports, time.monotonic() - began)
         failed = answer if isinstance(answer, dict) else {}
         return (
             set(up) - set(map(str, failed.get("failed_devices_up", ()))),

@@ -18,12 +18,13 @@ from typing import Any
 
 from vifd.engine import plan
 from vifd.network import Inbox
-from vifd.network.neutron import reporting, statuses, translate
+from vifd.network.neutron import reporting
 from vifd.network.neutron.bus import Bus
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.objects import VERSIONS, Plain, topic
 from vifd.network.neutron.server import REVIVED, Server
-from vifd.network.neutron.tunnels import OVERLAYS, Tunnels
+from vifd.network.neutron.teller import Teller
+from vifd.network.neutron.tunnels import Tunnels
 from vifd.steady import Steady
 from vifd.store import Outgoing
 
@@ -81,14 +82,13 @@ class Service:
         self._bus: Bus | None = None
         self._server: Server | None = None
         self._following: Following | None = None
+        self._teller: Teller | None = None
         self._messages: queue.Queue[Message] = queue.Queue(BACKLOG)
         self._stopping = threading.Event()
         #: everything is to be read anew
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
         self._synchronised = False
-        #: networks of which the service has been asked for everything since it was last away
-        self._refreshed: set[str] = set()
         self._lost = False
         self._failures = 0
         self._next = 0.0
@@ -163,10 +163,11 @@ class Service:
             server, self._inbox.sets, reported.tunnel_types, reported.local_ip,
             populated=reported.l2_population,
         )  # fmt: skip
-        self._following = Following(
+        following = Following(
             server, self._inbox, tunnels, prewire=settings.prewire, groups=settings.groups,
             gather=settings.gather,
         )  # fmt: skip
+        self._teller, self._following = Teller(server, self._inbox, following), following
         self._server = server
         return server
 
@@ -230,7 +231,8 @@ class Service:
             self._looked_at = now
             following.tunnels.settle()
             following.waiting()
-            self._agree(following)
+            if self._teller is not None:
+                self._teller.agree()
         if self._messages.empty() or now - self._flushed_at >= LOOK:
             # what many messages say of one set is said once
             self._flushed_at = now
@@ -245,33 +247,11 @@ class Service:
         self._read_at = time.monotonic()
         self._failures, self._synchronised = 0, True
         ports = following.cache.all("Port")
-        self._refreshed.clear()
-        self._ask_behind(following)
+        if self._teller is not None:
+            self._teller.ask_behind()
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
                  self._read_at - began)  # fmt: skip
         self._inbox.notify()
-
-    def _ask_behind(self, following: Following) -> None:
-        """Have the service tell who is behind the tunnels of each network that has a port which
-        works; where none does yet, the first that does has that told."""
-        server, works = self._server, {r.id for r in self._inbox.ports() if r.open}
-        networks: dict[str, str] = {}
-        for port_id, port in following.cache.all("Port").items():
-            if port_id in works and translate.active_here(port, self._inbox.hostname):
-                networks.setdefault(str(port.get("network_id")), port_id)
-        wanted = {n: p for n, p in networks.items() if n in self._unheard(following)}
-        if server is not None and wanted:
-            following.tunnels.asked(wanted)
-            for chunk in _chunks(list(wanted.values()), server.step):
-                server.tell(chunk, [], refresh=True)
-            self._refreshed |= wanted.keys()
-
-    def _unheard(self, following: Following) -> set[str]:
-        """The networks that the service is to be asked about."""
-        if not following.tunnels.populated:
-            return set()
-        overlays = {n for n, kind in following.networks().items() if kind in OVERLAYS}
-        return overlays - self._refreshed
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
         if method == "push":
@@ -280,45 +260,22 @@ class Service:
         else:
             following.tunnels.heard(method, arguments)
 
-    def _agree(self, following: Following) -> None:
-        """Say once more what the server has otherwise."""
-        server = self._server
-        if server is None:
-            return
-        verdicts = following.disagreements()
-        for chunk in _chunks(list(verdicts), server.step):
-            up = [i for i in chunk if verdicts[i]]
-            server.tell(up, [i for i in chunk if not verdicts[i]])
-
     # --- what the server is told ---
 
     def report(self, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
         """Tell statuses; those that were taken. Nothing is before the server was read: what it has
         already need not be said."""
-        server, following = self._server, self._following
-        if server is None or following is None or not self._synchronised or self._lost:
+        teller = self._teller
+        if teller is None or not self._synchronised or self._lost:
             return []
-        records = {r.id: r for r in self._inbox.ports()}
-        unheard = self._unheard(following)
-        telling = statuses.sorted_out(outgoing, records, following.cache.all("Port"), unheard)
-        taken = list(telling.silent)
-        todo = [*((o, True) for o in telling.up), *((o, False) for o in telling.down)]
-        for start in range(0, len(todo), server.step):
-            part = todo[start : start + server.step]
-            try:
-                up, down = server.tell(
-                    [o.port_id for o, works in part if works],
-                    [o.port_id for o, works in part if not works],
-                    refresh=any(o.network_id in unheard for o, works in part if works),
-                )  # fmt: skip
-            except Exception as error:  # noqa: BLE001 - the bus raises anything
-                # the next report that is answered has all of it told again
-                self._lost = True
-                LOG.warning("neutron: statuses are not taken (%s: %s). Next: they wait until the "
-                            "server answers", type(error).__name__, str(error)[:300])  # fmt: skip
-                return taken
-            taken += [o for o, works in part if o.port_id in (up if works else down)]
-            self._refreshed |= {o.network_id for o, works in part if works} & unheard
+        taken: list[Outgoing] = []
+        try:
+            taken.extend(teller.report(outgoing))
+        except Exception as error:  # noqa: BLE001 - the bus raises anything
+            # the next report that is answered has all of it told again
+            self._lost = True
+            LOG.warning("neutron: statuses are not taken (%s: %s). Next: they wait until the "
+                        "server answers", type(error).__name__, str(error)[:300])  # fmt: skip
         return taken
 
 
@@ -327,10 +284,6 @@ def _kind(primitives: Any) -> str:
     first = primitives[0] if isinstance(primitives, list) and primitives else {}
     kind = first.get("versioned_object.name", "") if isinstance(first, dict) else ""
     return kind if kind in VERSIONS else "Port"
-
-
-def _chunks(items: Sequence[str], step: int) -> list[Sequence[str]]:
-    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 def _close(bus: Bus) -> None:
