@@ -69,8 +69,9 @@ def netlink() -> tuple[float, float]:
         parsed.decode()
         return parsed.get_attr("IFLA_IFNAME"), parsed.get_attr("IFLA_MTU")
 
-    assert linkmessage.link(reply).name == "tap00000001-00"
-    return best(lambda: linkmessage.link(reply)), best(general)
+    payload = reply[16:]
+    assert linkmessage.link(payload).name == "tap00000001-00"
+    return best(lambda: linkmessage.link(payload)), best(general)
 
 
 def writing() -> tuple[float, float]:

@@ -6,9 +6,8 @@ import errno
 import os
 import struct
 
-from vifd.drivers.netlink import Message, Socket, attributes, text
+from vifd.drivers.netlink import GENERIC, Message, Socket, attributes, text
 
-_GENERIC = 16
 #: Of the controller of generic netlink.
 _CONTROLLER, _GET_FAMILY = 16, 3
 _FAMILY_ID, _FAMILY_NAME = 1, 2
@@ -27,7 +26,7 @@ class Devlink:
     """
 
     def __init__(self) -> None:
-        self._socket = Socket(_GENERIC)
+        self._socket = Socket(GENERIC)
         self._family: int | None = None
 
     def close(self) -> None:

@@ -1,11 +1,15 @@
-"""Numbers of rtnetlink: those of ``linux/if_link.h``, ``neighbour.h``, ``if_bridge.h`` and
-``if_addr.h``."""
+"""Numbers of rtnetlink: the messages' as pyroute2 has them; of attributes, many of which it does
+not have, those of ``linux/if_link.h``, ``neighbour.h``, ``if_bridge.h`` and ``if_addr.h``."""
 
 import struct
 
-NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
-GETADDR = 22
-NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
+from pyroute2.netlink import rtnl
+
+NEWLINK, DELLINK = rtnl.RTM_NEWLINK, rtnl.RTM_DELLINK
+GETLINK, SETLINK = rtnl.RTM_GETLINK, rtnl.RTM_SETLINK
+GETADDR = rtnl.RTM_GETADDR
+NEWNEIGH, DELNEIGH, GETNEIGH = rtnl.RTM_NEWNEIGH, rtnl.RTM_DELNEIGH, rtnl.RTM_GETNEIGH
+
 AF_BRIDGE, AF_INET6 = 7, 10
 INET6_CONF, DISABLE_IPV6 = 2, 26
 TUN_OWNER, TUN_GROUP, TUN_MULTI_QUEUE = 1, 2, 7

@@ -10,7 +10,9 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from vifd.drivers import neighevents, rtnl
+from pyroute2.netlink.rtnl import RTMGRP_LINK
+
+from vifd.drivers import neighevents, netlink, rtnl
 from vifd.steady import Steady
 
 LOG = logging.getLogger(__name__)
@@ -29,10 +31,11 @@ _DATAGRAM = 0x1_0000
 _PERIOD = 400
 
 
-def open_sockets() -> tuple[Any, socket.socket]:
+def open_sockets() -> tuple[Any, Any]:
     """Sockets that hear of devices, and of what belongs to them, in the calling thread's network
     namespace."""
-    links = rtnl.event_socket(_BUFFER)
+    links = netlink.open_socket(netlink.ROUTE, groups=RTMGRP_LINK, buffer=_BUFFER)
+    links.socket.setblocking(False)
     try:
         return links, neighevents.open_socket()
     except BaseException:
@@ -62,7 +65,7 @@ class LinkEvents:
     """
 
     def __init__(
-        self, socks: tuple[Any, socket.socket], name_of: Callable[[int], str],
+        self, socks: tuple[Any, Any], name_of: Callable[[int], str],
         unannounced: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._socket, self._belongings = socks
@@ -119,7 +122,7 @@ class LinkEvents:
         indices: set[int] = set()
         for _ in range(_BURST):
             try:
-                indices |= neighevents.devices(self._belongings.recv(_DATAGRAM))
+                indices |= neighevents.devices(self._belongings.socket.recv(_DATAGRAM))
             except BlockingIOError:
                 break
             except OSError as error:

@@ -13,17 +13,16 @@ from functools import lru_cache
 from typing import Any
 
 from pyroute2.netlink import NLA_F_NESTED, NLA_F_NET_BYTEORDER, nlmsg
+from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from vifd.drivers import Link
+from vifd.drivers.netlink import pack
 
-__all__ = ["HEADER", "LinkRequest", "attributes", "link", "link_in_full", "name_in"]
+__all__ = ["LinkRequest", "attributes", "link", "link_in_full", "name_in"]
 
-#: Length, type, flags, sequence number, port of a message.
-HEADER = struct.Struct("IHHII")
 #: Family, type of hardware, index, flags, changed flags of a device.
 _DEVICE = struct.Struct("BxHiII")
-_BEGIN = HEADER.size + _DEVICE.size
 _ATTRIBUTE = struct.Struct("HH")
 _TYPE_MASK = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER)
 _S32, _U32 = struct.Struct("i"), struct.Struct("I")
@@ -95,10 +94,10 @@ def attributes(data: bytes, offset: int, wanted: Collection[int]) -> dict[int, b
     return found
 
 
-def link(message: bytes) -> Link:
+def link(payload: bytes) -> Link:
     """The device that an RTM_NEWLINK message describes."""
-    _, _, index, flags, _ = _DEVICE.unpack_from(message, HEADER.size)
-    found = attributes(message, _BEGIN, _LINK)
+    _, _, index, flags, _ = _DEVICE.unpack_from(payload)
+    found = attributes(payload, _DEVICE.size, _LINK)
     kind, multi_queue, owner, group = _info(found.get(_LINKINFO, b""))
     return Link(
         name=_text(found[_IFNAME]),
@@ -143,22 +142,22 @@ def _text(value: bytes) -> str:
     return value.rstrip(b"\0").decode(errors="replace")
 
 
-def name_in(message: bytes) -> tuple[int, str | None]:
+def name_in(payload: bytes) -> tuple[int, str | None]:
     """Family and name in a message about a device, and nothing else.
 
     :raises struct.error: it is too short for one
     """
-    family = _DEVICE.unpack_from(message, HEADER.size)[0]
-    name = attributes(message, _BEGIN, (_IFNAME,)).get(_IFNAME)
+    family = _DEVICE.unpack_from(payload)[0]
+    name = attributes(payload, _DEVICE.size, (_IFNAME,)).get(_IFNAME)
     return family, None if name is None else _text(name)
 
 
 # --- read by pyroute2 -----------------------------------------------------------------------------
 
 
-def link_in_full(message: bytes) -> Link:
+def link_in_full(payload: bytes) -> Link:
     """As :func:`link`, by pyroute2's own decoding, which writes addresses of four bytes as IPv4."""
-    told = ifinfmsg(message)
+    told = ifinfmsg(pack(0, RTM_NEWLINK, 0, payload))
     told.decode()
     tun = told.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA")
     families = told.get_attr("IFLA_AF_SPEC")

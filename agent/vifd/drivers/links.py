@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from vifd import limits
-from vifd.drivers import MARK, Link, Tap, rtnl, tap
+from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
 from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
+from vifd.drivers.netlink import Message
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
 
 _GONE = (errno.ENODEV, errno.ENXIO)
@@ -69,7 +70,7 @@ class Links:
         self._events: LinkEvents | None = None
         self._ipv6 = Ipv6Watch(lambda: self.marked(MARK))
         try:
-            self._socket = self._worker.submit(rtnl.LinkSocket).result()
+            self._socket = self._worker.submit(netlink.Socket, netlink.ROUTE).result()
         except BaseException:
             self._worker.shutdown()
             raise
@@ -84,9 +85,9 @@ class Links:
     def marked(self, prefix: str) -> list[Link]:
         """See :class:`vifd.drivers.Links`."""
         with self._lock:
-            messages = self._socket.dump()
+            found = self._socket.dump(rtnl.ALL, settled=False)
         wanted = prefix.encode()
-        links = (rtnl.link(message) for message in messages if wanted in message)
+        links = (rtnl.link(payload) for payload in found if wanted in payload)
         return [link for link in links if link.alias.startswith(prefix)]
 
     def tap_problem(self) -> str:
@@ -169,7 +170,7 @@ class Links:
     def _get(self, names: Sequence[str]) -> dict[str, Link]:
         asked = [name for name in names if refusal(name) is None]
         found = {}
-        answers = self._socket.talk([rtnl.get(name) for name in asked])
+        answers = self._socket.ask([rtnl.get(name) for name in asked])
         for name, answer in zip(asked, answers, strict=True):
             if isinstance(answer, bytes):
                 found[name] = rtnl.link(answer)
@@ -177,8 +178,8 @@ class Links:
                 raise device_error(name, answer, "read")
         return found
 
-    def _set(self, name: str, request: rtnl.Request) -> Link | None:
-        (answer,) = self._socket.talk([request])
+    def _set(self, name: str, request: Message) -> Link | None:
+        (answer,) = self._socket.ask([request])
         if answer:
             raise device_error(name, int(answer), "change")
         return self._get([name]).get(name)
@@ -197,12 +198,12 @@ class Links:
         last = rtnl.delete(links[0].ifindex)
         if len(links) > 1:
             group = secrets.randbits(30) | 1 << 30
-            marks = self._socket.talk([rtnl.set_group(link.ifindex, group) for link in links])
+            marks = self._socket.ask([rtnl.set_group(link.ifindex, group) for link in links])
             for link, answer in zip(links, marks, strict=True):
                 if answer and answer not in _GONE:
                     raise device_error(link.name, int(answer), "delete")
             last = rtnl.delete_group(group)
-        (answer,) = self._socket.talk([last])
+        (answer,) = self._socket.ask([last])
         if answer and answer not in _GONE:
             raise device_error(links[0].name, int(answer), "delete")
 
@@ -281,9 +282,9 @@ class Links:
         self._request(taps, requests, outcome, doing)
 
     def _request(
-        self, taps: Sequence[Tap], requests: Sequence[rtnl.Request], outcome: Outcome, doing: str
+        self, taps: Sequence[Tap], requests: Sequence[Message], outcome: Outcome, doing: str
     ) -> None:
-        for wanted, answer in zip(taps, self._socket.talk(requests), strict=True):
+        for wanted, answer in zip(taps, self._socket.ask(requests), strict=True):
             if answer:
                 outcome[wanted.name] = device_error(wanted.name, int(answer), doing)
 

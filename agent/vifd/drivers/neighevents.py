@@ -7,15 +7,15 @@ itself leaves that out, by a filter on the socket (``bpf``, classic).
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import socket
 import struct
 import sys
+from typing import Any
 
-from vifd.drivers import ifla
+from vifd.drivers import ifla, netlink
+from vifd.drivers.netlink import HEADER, messages
 
-_HEADER = struct.Struct("IHHII")
 _NEIGHBOUR = struct.Struct("BxxxiHBB")
 _ADDRESS = struct.Struct("BBBBI")
 #: What ``struct ifinfomsg`` and ``struct tcmsg`` begin with.
@@ -26,7 +26,7 @@ _FILTER_GONE = (37, 45, 101)
 #: RTMGRP_NEIGH, RTMGRP_TC, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_IFINFO. What turns
 #: IPv6 on (``disable_ipv6``) makes no RTM_NEWNETCONF (see ``ipv6watch.py``).
 _GROUPS = 0x4 | 0x8 | 0x10 | 0x100 | 0x800
-_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+_SO_ATTACH_FILTER = 26
 _BUFFER = 1 << 20
 
 _INSTRUCTION = struct.Struct("HBBI")
@@ -38,43 +38,39 @@ _FILTER = (
     (_LOAD_BYTE, 0, 0, 4 + _LOW),
     (_EQUAL, 1, 0, ifla.NEWNEIGH),
     (_EQUAL, 0, 4, ifla.DELNEIGH),
-    (_LOAD_BYTE, 0, 0, _HEADER.size),
+    (_LOAD_BYTE, 0, 0, HEADER.size),
     (_EQUAL, 0, 3, ifla.AF_BRIDGE),
-    (_LOAD_BYTE, 0, 0, _HEADER.size + 8 + _LOW),
+    (_LOAD_BYTE, 0, 0, HEADER.size + 8 + _LOW),
     (_ANY_BIT, 0, 1, _STATIC),
     (_RETURN, 0, 0, 0xFFFF_FFFF),
     (_RETURN, 0, 0, 0),
 )
 
 
-def open_socket() -> socket.socket:
+def open_socket() -> Any:
     """A socket that hears of them in the calling thread's network namespace."""
-    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    sock = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-    with contextlib.suppress(PermissionError):
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    made = netlink.open_socket(
+        netlink.ROUTE, groups=_GROUPS, buffer=_BUFFER, prepare=_leave_out_what_is_learned
+    )
+    made.socket.setblocking(False)
+    return made
+
+
+def _leave_out_what_is_learned(sock: Any) -> None:
     program = b"".join(_INSTRUCTION.pack(*step) for step in _FILTER)
     code = ctypes.create_string_buffer(program)
     head = struct.pack("HL", len(_FILTER), ctypes.addressof(code))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
-    sock.bind((0, _GROUPS))
-    return sock
 
 
 def devices(data: bytes) -> set[int]:
     """The ifindexes of the devices that a datagram tells of."""
     found = set()
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        size, kind, *_ = _HEADER.unpack_from(data, offset)
-        if size < _HEADER.size:
-            break
-        body = offset + _HEADER.size
-        if kind in (ifla.NEWNEIGH, ifla.DELNEIGH) and size >= _HEADER.size + _NEIGHBOUR.size:
-            found.add(_NEIGHBOUR.unpack_from(data, body)[1])
-        elif kind in (_NEWADDR, _DELADDR) and size >= _HEADER.size + _ADDRESS.size:
-            found.add(_ADDRESS.unpack_from(data, body)[4])
-        elif kind in (ifla.NEWLINK, *_FILTER_GONE) and size >= _HEADER.size + _INDEXED.size:
-            found.add(_INDEXED.unpack_from(data, body)[0])
-        offset += (size + 3) & ~3
+    for kind, _, _, payload in messages(data):
+        if kind in (ifla.NEWNEIGH, ifla.DELNEIGH) and len(payload) >= _NEIGHBOUR.size:
+            found.add(_NEIGHBOUR.unpack_from(payload)[1])
+        elif kind in (_NEWADDR, _DELADDR) and len(payload) >= _ADDRESS.size:
+            found.add(_ADDRESS.unpack_from(payload)[4])
+        elif kind in (ifla.NEWLINK, *_FILTER_GONE) and len(payload) >= _INDEXED.size:
+            found.add(_INDEXED.unpack_from(payload)[0])
     return found

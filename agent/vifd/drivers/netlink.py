@@ -1,7 +1,8 @@
-"""A netlink socket and attributes, for messages that are packed here and not by a library.
+"""The socket that everything of netlink is asked by, and the attributes of its messages.
 
-A batch needs it: a device's message takes a library ten times as long to decode as the kernel needs
-to write it.
+pyroute2 opens the sockets of rtnetlink and has the numbers. Its own exchange decodes every answer
+whole, which takes ten times as long as the kernel needs to write it (``bench/codec_costs.py``), and
+it knows no transaction of nf_tables: batches, and what is read of an answer, are packed here.
 """
 
 from __future__ import annotations
@@ -11,16 +12,33 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from pyroute2 import IPRSocket
+from pyroute2.netlink import NETLINK_GENERIC as GENERIC
+from pyroute2.netlink import NETLINK_NETFILTER as NETFILTER
+from pyroute2.netlink import NETLINK_ROUTE as ROUTE
+from pyroute2.netlink import NLM_F_ACK as ACK
+from pyroute2.netlink import NLM_F_APPEND as APPEND
+from pyroute2.netlink import NLM_F_CREATE as CREATE
+from pyroute2.netlink import NLM_F_DUMP as DUMP
+from pyroute2.netlink import NLM_F_DUMP_INTR as DUMP_INTERRUPTED
+from pyroute2.netlink import NLM_F_EXCL as EXCL
+from pyroute2.netlink import NLM_F_REPLACE as REPLACE
+from pyroute2.netlink import NLM_F_REQUEST as REQUEST
+from pyroute2.netlink import NLMSG_DONE as DONE
+from pyroute2.netlink import NLMSG_ERROR as ERROR
 
 from vifd.steady import advance
 
-ROUTE, NETFILTER = 0, 12
+__all__ = [
+    "ACK", "APPEND", "CREATE", "DONE", "DUMP", "ERROR", "EXCL", "GENERIC", "HEADER", "NETFILTER",
+    "REPLACE", "REQUEST", "ROUTE", "Answer", "Message", "Socket", "attribute", "attributes",
+    "failure", "messages", "nest", "open_socket", "pack", "pick", "string", "text",
+]  # fmt: skip
 
-ERROR, DONE = 2, 3
-REQUEST, ACK, DUMP_INTERRUPTED = 0x1, 0x4, 0x10
-REPLACE, EXCL, CREATE, APPEND, DUMP = 0x100, 0x200, 0x400, 0x800, 0x300
 
 HEADER = struct.Struct("IHHII")
 _ATTR = struct.Struct("HH")
@@ -30,7 +48,7 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 #: Seconds after which an answer is given up; the kernel answers before ``send`` returns.
 _TIMEOUT = 10.0
 #: Questions per datagram: their answers must fit the socket's buffer.
-_CHUNK = 64
+_CHUNK = 32
 _RECEIVE = 1 << 16
 
 #: Type, flags, sequence number and payload.
@@ -48,6 +66,10 @@ class Message:
     flags: int
     body: bytes
     what: str = ""
+
+    def pack(self, sequence: int) -> bytes:
+        """The bytes of the request with this sequence number."""
+        return pack(sequence, self.type, REQUEST | self.flags, self.body)
 
 
 # --- attributes -----------------------------------------------------------------------------------
@@ -107,16 +129,40 @@ def failure(payload: bytes) -> int:
 # --- the socket -----------------------------------------------------------------------------------
 
 
+def open_socket(
+    protocol: int, *, groups: int = 0, buffer: int = 4 << 20,
+    prepare: Callable[[Any], object] = lambda _: None,
+) -> Any:  # fmt: skip
+    """A socket of the network namespace of the calling thread, to be closed.
+
+    :param groups: whose announcements it hears
+    :param buffer: bytes that it may hold; for those without CAP_NET_ADMIN the system's limit
+        applies
+    :param prepare: called before it hears anything
+    :returns: for rtnetlink one of pyroute2's, which has one file and no event loop; its socket is
+        its ``socket``
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+    route = protocol == ROUTE
+    made: Any = IPRSocket() if route else socket.socket(socket.AF_NETLINK, kind, protocol)
+    try:
+        with contextlib.suppress(PermissionError):
+            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
+        prepare(made)
+        made.bind(groups=groups) if route else made.bind((0, groups))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
 class Socket:
     """A socket of the network namespace of the thread that makes it; use it on one at a time."""
 
     def __init__(self, protocol: int) -> None:
-        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_NETLINK, kind, protocol)
+        self._owner = open_socket(protocol)
+        self._socket: socket.socket = getattr(self._owner, "socket", self._owner)
         self._socket.settimeout(_TIMEOUT)
-        with contextlib.suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
-        self._socket.bind((0, 0))
         #: The socket's netlink address.
         self.address: int = self._socket.getsockname()[0]
         self._sequence = 0
@@ -124,7 +170,7 @@ class Socket:
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self._owner.close()
 
     def numbers(self, count: int) -> int:
         """Reserve sequence numbers; the first of them."""
@@ -144,11 +190,7 @@ class Socket:
 
     def _ask(self, messages: Sequence[Message]) -> list[bytes | int]:
         first = self.numbers(len(messages))
-        packed = [
-            pack(number, message.type, REQUEST | message.flags, message.body)
-            for number, message in enumerate(messages, first)
-        ]
-        self.send(b"".join(packed))
+        self.send(b"".join(m.pack(number) for number, m in enumerate(messages, first)))
         answers: dict[int, bytes | int] = {}
         for kind, _, sequence, payload in self.receive():
             if sequence >= first:
@@ -157,14 +199,16 @@ class Socket:
                 break
         return [answers[i] for i in range(len(messages))]
 
-    def dump(self, message: Message) -> list[bytes]:
+    def dump(self, message: Message, *, settled: bool = True) -> list[bytes]:
         """The payloads of all answers; begun anew when something changed meanwhile.
 
+        :param settled: whether it fails where that does not end; else the last answers are good
+            enough
         :raises OSError: the kernel refuses
         """
-        for _ in range(8):
+        for again in reversed(range(8 if settled else 3)):
             found, consistent = self._dump(message)
-            if consistent:
+            if consistent or not (settled or again):
                 return found
         raise OSError(errno.EINTR, "what is asked for does not stop changing")
 
@@ -199,14 +243,18 @@ class Socket:
     def receive(self) -> Iterator[Answer]:
         """Answers, without end."""
         while True:
-            data = self._socket.recv(_RECEIVE)
-            offset = 0
-            while offset + HEADER.size <= len(data):
-                size, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)
-                if size < HEADER.size:
-                    break
-                yield kind, flags, sequence, data[offset + HEADER.size : offset + size]
-                offset += (size + 3) & ~3
+            yield from messages(self._socket.recv(_RECEIVE))
+
+
+def messages(data: bytes) -> Iterator[Answer]:
+    """The messages of a datagram."""
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        size, kind, flags, sequence, _ = HEADER.unpack_from(data, offset)
+        if size < HEADER.size:
+            break
+        yield kind, flags, sequence, data[offset + HEADER.size : offset + size]
+        offset += (size + 3) & ~3
 
 
 def pack(sequence: int, kind: int, flags: int, body: bytes) -> bytes:

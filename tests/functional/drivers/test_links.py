@@ -20,7 +20,7 @@ from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC
 
 from support.links_suite import LinksContract, a_tap, made
-from vifd.drivers import MARK, Tap, rtnl, tap
+from vifd.drivers import MARK, Tap, netlink, rtnl, tap
 from vifd.drivers.links import Links
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing
 from vifd.testing.guests import guests
@@ -164,8 +164,8 @@ def test_both_readers_see_the_same_in_every_kind_of_device(oracle: IPRoute, kind
         pytest.skip(f"this kernel makes no {kind}: {error}")
     try:
         oracle.link("set", index=oracle.link_lookup(ifname="kind0")[0], state="up")
-        with contextlib.closing(rtnl.LinkSocket()) as kernel:
-            (message,) = kernel.talk([rtnl.get("kind0")])
+        with contextlib.closing(netlink.Socket(netlink.ROUTE)) as kernel:
+            (message,) = kernel.ask([rtnl.get("kind0")])
         assert isinstance(message, bytes)
         link = rtnl.link(message)
         assert (link.name, link.kind, link.up) == ("kind0", kind, True)

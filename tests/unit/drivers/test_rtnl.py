@@ -90,7 +90,7 @@ def test_an_answer_is_read_whole(
         if disable_ipv6 is None
         else nested(10, nested(2, struct.pack("60i", *[0] * 26, disable_ipv6, *[0] * 33)))
     )
-    data = whole(data + nested(26, conf))
+    data = (data + nested(26, conf))[16:]
     assert rtnl.link(data) == rtnl.link_in_full(data)
     assert rtnl.link(data) == Link(
         name=name,
@@ -105,10 +105,6 @@ def test_an_answer_is_read_whole(
         ipv6=disable_ipv6 is False,
         owner=owner,
     )
-
-
-def whole(data: bytes) -> bytes:
-    return struct.pack("I", len(data)) + data[4:]
 
 
 def nested(number: int, value: bytes) -> bytes:
@@ -150,8 +146,7 @@ def test_an_announcement_cut_short_counts_as_lost() -> None:
 
 def test_an_answer_may_hold_what_is_no_text_and_no_mac() -> None:
     attributes = nested(3, b"a\xff\0") + nested(1, bytes(range(20))) + nested(4, b"\0\1\0\0")
-    message = whole(struct.pack("IHHIIBxHiII", 0, 16, 0, 1, 0, 0, 32, 5, 0, 0) + attributes)
-    link = rtnl.link(message)
+    link = rtnl.link(struct.pack("BxHiII", 0, 32, 5, 0, 0) + attributes)
     assert (link.name, link.mac, link.mtu) == ("a\ufffd", bytes(range(20)).hex(":"), 256)
     assert (link.alias, link.kind, link.ipv6) == ("", "", None)
 
