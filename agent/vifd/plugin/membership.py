@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from vifd.model import Attachment
 from vifd.model.members import groups_of, members_of
-from vifd.model.sets import AddressGroup, SecurityGroup, SetKey, SetKind
+from vifd.model.sets import AddressGroup, Member, SecurityGroup, SetKey, SetKind, SetPart
 from vifd.plugin.host import Host
 from vifd.plugin.ledger import Entry
+from vifd.plugin.sets import SetChange
 
 #: So many changes of one set are remembered one by one.
 _REMEMBERED = 64
@@ -87,6 +88,17 @@ class Membership:
         """Whether the owner's part of a set is there."""
         return self._body(key) is not None
 
+    def told(self, changes: Iterable[SetChange]) -> None:
+        """Take changes as they are told, at their own cost; a set that is not as it was before the
+        change, or not as it is after it, is compared whole when it is next asked for."""
+        for change in changes:
+            found, after = self._sets.get(change.key), change.after
+            if found is None or not isinstance(after, SecurityGroup | AddressGroup):
+                continue
+            if found.body is change.before and self._body(change.key) is after:
+                found.count(_addresses(change.added), _addresses(change.removed))
+                found.body = after
+
     def update(self, port_ids: Iterable[str]) -> set[SetKey]:
         """Take these ports as the ledger has them now.
 
@@ -143,6 +155,11 @@ def _of(attachment: Attachment) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not groups:
         return (), ()
     return groups, tuple(dict.fromkeys(m.ip_address for m in members_of(attachment)))
+
+
+def _addresses(parts: Iterable[SetPart]) -> list[str]:
+    """The addresses among the pieces of a set."""
+    return [_address(part) for part in parts if isinstance(part, Member | str)]
 
 
 def _named(body: SecurityGroup | AddressGroup | None) -> tuple[object, ...]:

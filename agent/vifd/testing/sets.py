@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from vifd.model.setreading import read_set
+from vifd.model.setrecord import pieces_of
 from vifd.model.sets import (
     AddressGroup,
     Forwarding,
@@ -38,7 +39,12 @@ class MemorySets:
         before = self.bodies.pop(key, None)
         if after is not None:
             self.bodies[key] = after
-        return SetChange(key=key, before=before, after=after)
+        had, has = (pieces_of(body) if body is not None else {} for body in (before, after))
+        return SetChange(
+            key=key, before=before, after=after,
+            added=tuple(piece for name, piece in has.items() if had.get(name) != piece),
+            removed=tuple(piece for name, piece in had.items() if has.get(name) != piece),
+        )  # fmt: skip
 
     def told(self, local: Iterable[str]) -> list[SetChange]:
         """What the engine tells once ports came, changed or went: their groups may have others."""

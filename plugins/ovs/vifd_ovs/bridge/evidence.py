@@ -14,12 +14,13 @@ from vifd.openflow.reading import Reading
 from vifd.plugin import packing
 from vifd_ovs.bridge import cookies, marks
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
+from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.flows import ADMIT
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.standing import completed
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.tables import CLASSIFY
-from vifd_ovs.bridge.target import Difference, Entries, difference, touched
+from vifd_ovs.bridge.target import Difference, difference, touched
 from vifd_ovs.bridge.wiring import OvsWiring
 
 #: So many differing flows are written out in full.

@@ -192,11 +192,9 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
         """The rules of security groups and who is behind tunnels, by the difference, in one bundle
         for each bridge that ports of this plugin are on."""
-        keys = {change.key for change in changes}
-        ports = {port_id for change in changes for port_id in change.local}
         concerned: set[str] = set()
         for bridge in self._bridges_with_ports():
-            concerned |= self._switch(bridge).refresh(keys, ports)
+            concerned |= self._switch(bridge).refresh(changes)
         entries = self.host.ledger()
         own = (i for i in concerned if i in entries)
         return {i for i in own if entries[i].wiring.plugin == self.plugin_name}

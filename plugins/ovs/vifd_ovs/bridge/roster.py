@@ -53,12 +53,12 @@ class Members:
         tags = (port.port_tag for port in ports.values())
         self.port_tag = next((tag for tag in tags if tag is not None), None)
         self._tunnelled: tuple[tuple[object, ...], list[Flow]] | None = None
-        self._sorted: tuple[tuple[list[Flow], ...], dict[Any, Flow]] | None = None
+        self._sorted: tuple[tuple[list[Flow], ...], Mapping[Any, Flow]] | None = None
 
     def sorted(
         self, parts: tuple[list[Flow], ...],
-        make: Callable[[tuple[list[Flow], ...]], dict[Any, Flow]],
-    ) -> dict[Any, Flow]:  # fmt: skip
+        make: Callable[[tuple[list[Flow], ...]], Mapping[Any, Flow]],
+    ) -> Mapping[Any, Flow]:  # fmt: skip
         """What ``make`` makes of the network's flows; made once, as long as the parts are the same
         objects."""
         known = self._sorted

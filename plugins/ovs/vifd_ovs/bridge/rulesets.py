@@ -14,12 +14,11 @@ from vifd.policy.groups import Packet, Passes, judge, missing, versions
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import admission, cookies, rules
 from vifd_ovs.bridge.admission import Policy
+from vifd_ovs.bridge.entries import Entries, changed
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rules import Compiler, Piece, Use
 
-#: The flows of one cookie, by what makes them the same entry of the switch.
-Entries = dict[tuple[int, int, bytes], Flow]
 _NOBODY: Entries = {}
 
 
@@ -230,15 +229,13 @@ class Rulesets:
         self, before: Made, body: SecurityGroup, found: frozenset[Piece],
         priorities: Mapping[tuple[Direction, SetKey], int], added: list[Flow], removed: list[Flow],
     ) -> Made:  # fmt: skip
-        entries = before.entries.copy()
-        for flow in removed:
-            entries.pop(flow.key, None)
-        came = [flow for flow in added if before.entries.get(flow.key) != flow]
-        entries.update((flow.key, flow) for flow in came)
-        went = [flow for flow in removed if flow.key in before.entries]
+        had, coming = before.entries, {flow.key: flow for flow in added}
+        came = tuple(flow for key, flow in coming.items() if had.get(key) != flow)
+        going = {flow.key: flow for flow in removed if flow.key not in coming}
+        went = tuple(flow for key, flow in going.items() if key in had)
         return Made(
-            body, found, priorities, self._versions(found), entries, before.entries,
-            tuple(came), tuple(flow for flow in went if flow.key not in entries),
+            body, found, priorities, self._versions(found), changed(had, went, came), had, came,
+            went,
         )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from vifd.drivers import PortRow
 from vifd.plugin import Entry, Host
 from vifd_ovs.bridge import cookies, strays, wiring
+from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.strays import Stray
-from vifd_ovs.bridge.target import Entries
 
 LOG = logging.getLogger(__name__)
 

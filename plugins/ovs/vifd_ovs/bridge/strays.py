@@ -17,6 +17,7 @@ from vifd.openflow import match
 from vifd.openflow.flow import Flow
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.flows import ADMIT, OWN, SHARED
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.ports import Gate, SwitchPort
@@ -27,7 +28,6 @@ from vifd_ovs.bridge.tables import (
     NETWORK_REGISTER,
     POLICY,
 )
-from vifd_ovs.bridge.target import Entries
 
 Segment = tuple[str, str | None, int | None]
 

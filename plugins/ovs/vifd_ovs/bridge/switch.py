@@ -19,11 +19,12 @@ from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.model.sets import Forwarding, SetKey, SetKind
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.reading import Reading
-from vifd.plugin import Host
+from vifd.plugin import Host, SetChange
 from vifd.policy.groups import Packet, Passes
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, marks, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
+from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
@@ -32,7 +33,7 @@ from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rulesets import NOTHING, Made, Rulesets
 from vifd_ovs.bridge.straying import Straying
-from vifd_ovs.bridge.target import Difference, Entries, Target, by_cookie, difference, touched
+from vifd_ovs.bridge.target import Difference, Target, by_cookie, difference, touched
 
 LOG = logging.getLogger(__name__)
 
@@ -119,19 +120,20 @@ class Switch:
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
 
-    def refresh(self, changes: Collection[SetKey], port_ids: Iterable[str]) -> set[str]:
+    def refresh(self, changes: Collection[SetChange]) -> set[str]:
         """Bring what shared sets made here to what they are now, in one bundle, at a cost in
         proportion to the change.
 
-        :param changes: the sets that changed
-        :param port_ids: ports of the host whose membership in groups may have changed
         :returns: the ports of the bridge that are concerned
         :raises BackendError: nothing was changed
         """
         with self._lock:
             self._load()
-            networks = {key.id for key in changes if key.kind is SetKind.FORWARDING}
-            changed = {*changes, *self._rules.members.update(port_ids)}
+            keys = {change.key for change in changes}
+            networks = {key.id for key in keys if key.kind is SetKind.FORWARDING}
+            port_ids = {port_id for change in changes for port_id in change.local}
+            self._rules.members.told(changes)
+            changed = {*keys, *self._rules.members.update(port_ids)}
             present = self._ports.values()
             groups = self._rules.naming(changed, _groups(p for p in present if p.judged))
             beyond = [p for p in present if p.network in networks]

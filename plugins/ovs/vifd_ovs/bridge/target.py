@@ -11,6 +11,7 @@ from vifd.model.sets import Forwarding
 from vifd.openflow.flow import Flow
 from vifd_ovs.bridge import admission, cookies, flows, tunnelflows
 from vifd_ovs.bridge.admission import Policy
+from vifd_ovs.bridge.entries import Entries, Key
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
@@ -18,9 +19,6 @@ from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.rules import digest
 from vifd_ovs.bridge.tunnelflows import Overlaid
-
-#: The flows of one cookie, by what makes them the same entry of the switch.
-Entries = dict[tuple[int, int, bytes], Flow]
 
 
 class Rules(Protocol):
@@ -163,10 +161,10 @@ class Target:
 
 def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
     """Flows sorted by whose they are."""
-    sorted_: dict[int, Entries] = {}
+    sorted_: dict[int, dict[Key, Flow]] = {}
     for flow in flows:
         sorted_.setdefault(flow.cookie, {})[flow.key] = flow
-    return sorted_
+    return {**sorted_}
 
 
 def _entries(cookie: int, parts: Iterable[Iterable[Flow]]) -> Entries:
