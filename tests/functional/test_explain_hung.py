@@ -56,4 +56,4 @@ def test_a_process_that_hangs(host: Host, name: str) -> None:
         process.resume()
     until(lambda: host.explain()["healthy"], "it is well again",
           told=lambda: host.explain()["sentence"])  # fmt: skip
-    assert host.vifd.get(f"/v1/ports/{PORT}")["status"] == "ACTIVE"
+    until(lambda: host.vifd.get(f"/v1/ports/{PORT}")["status"] == "ACTIVE", "it is ACTIVE again")
