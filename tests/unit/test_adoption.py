@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 
 import msgspec
 import pytest
@@ -120,6 +121,19 @@ def test_a_document_of_its_own_is_adopted_once(scene):
     assert scene.adopt(attachment(1)).revision == scene.adopt(attachment(1)).revision
     with pytest.raises(errors.StateConflict):
         scene.adopt(attachment(1, mtu=1500))
+
+
+def test_who_asks_at_the_same_time_is_answered_too(scene):
+    """The second waits on the lane beside the first, and not in its place."""
+    scene.place("theirs", 1)
+    agent, free = scene.running.agent, threading.Event()
+    agent.adoption.engine.lanes["ovs"].urgent("hold", lambda: free.wait(WAIT) and None)
+    doc = decode(msgspec.to_builtins(attachment(1)))
+    asked = [agent.adoption.take_over(doc, f"req-{n}") for n in range(2)]
+    free.set()
+    assert asked[0].done.result(WAIT).wiring is not None
+    done, late = wait([ticket.done for ticket in asked], WAIT)
+    assert len(done) == 2, late
 
 
 @pytest.mark.parametrize(

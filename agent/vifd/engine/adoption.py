@@ -101,16 +101,10 @@ class Adoption:
         name, *others = names
 
         def find() -> None:
-            try:
-                if not self._begin(name, doc, ticket):
-                    self._ask(others, doc, ticket, pauses, absent)
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-                refusal = errors.wrap(error, stage="adopt", port=doc.id)
-                LOG.warning("refused: %s: %s. Next: %s. port=%s", refusal.code, refusal.message,
-                            refusal.hint, doc.id)  # fmt: skip
-                ticket.fail(refusal)
+            if not self._begin(name, doc, ticket):
+                self._ask(others, doc, ticket, pauses, absent)
 
-        self.engine.lanes[name].urgent(f"adopt {doc.id}", find)
+        self.engine.lanes.serve(name, "adopt", ticket, find)
 
     def _absent(self, doc: Document, ticket: Ticket, pauses: Sequence[float]) -> None:
         """Nobody found it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vifd import errors
 from vifd.model import PortRecord, Report, Wiring
@@ -37,10 +37,11 @@ class Job:
     again_at: float = math.inf
     opening: bool = False
     deferred: bool = False
+    #: The port's.
+    id: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        return self.record.id
+    def __post_init__(self) -> None:
+        self.id = self.record.id
 
     @property
     def unproven(self) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from vifd import errors
 from vifd.engine.lane import Lane
+from vifd.engine.ticket import Ticket
 from vifd.engine.worker import Limits, Worker
 from vifd.model import PortRecord
 from vifd.plugin.inspection import Inspection, inspect
 from vifd.store import Journal
+
+LOG = logging.getLogger(__name__)
 
 
 def lane_settled(lane: Lane, settled: Callable[[], bool], patience: float) -> None:
@@ -69,6 +74,24 @@ class Lanes(dict[str, Lane]):
                 done(self._journal.get(port_id))
 
         self[record.plugin].urgent(f"plug {port_id}", work)
+
+    def serve(self, plugin: str, stage: str, ticket: Ticket, work: Callable[[], None]) -> None:
+        """Do something for a caller on a plugin's lane, before its next batch; what is raised ends
+        his ticket.
+
+        :param stage: what it is, for the task and the error
+        """
+
+        def surely() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+                refusal = errors.wrap(error, stage=stage, port=ticket.port_id)
+                LOG.warning("refused: %s: %s. Next: %s. port=%s", refusal.code, refusal.message,
+                            refusal.hint, ticket.port_id)  # fmt: skip
+                ticket.fail(refusal)
+
+        self[plugin].urgent(f"{stage} {ticket.port_id} {id(ticket)}", surely)
 
     def inspect(self, plugin: str) -> Future[Inspection]:
         """Have a plugin held against its contract, without touching a port."""

@@ -6,8 +6,8 @@ stays open, with its status, until it is gone. Killed anywhere, the next start t
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -18,8 +18,6 @@ from vifd.engine.tickets import Kind
 from vifd.model import PortRecord
 from vifd.plugin import Item, VifPlugin
 from vifd.store import Journal
-
-LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Release:
         except errors.VifError as error:
             ticket.fail(error.at("release", port_id))
             return ticket
-        lane = self.engine.lanes[present.plugin]
-        lane.urgent(f"release {port_id} {id(ticket)}", lambda: self._surely(ticket, force=force))
+        begin = partial(self._begin, ticket, force=force)
+        self.engine.lanes.serve(present.plugin, "release", ticket, begin)
         return ticket
 
     def _served(self, port_id: str) -> PortRecord:
@@ -72,15 +70,6 @@ class Release:
             raise errors.Superseded(facts={"by": "unplug"})
         ticket.accept(present)
         self._await(present.id, present, ticket)
-
-    def _surely(self, ticket: Ticket, *, force: bool) -> None:
-        try:
-            self._begin(ticket, force=force)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            refusal = errors.wrap(error, stage="release", port=ticket.port_id)
-            LOG.warning("refused: %s: %s. Next: %s. port=%s", refusal.code, refusal.message,
-                        refusal.hint, ticket.port_id)  # fmt: skip
-            ticket.fail(refusal)
 
     def _begin(self, ticket: Ticket, *, force: bool) -> None:
         """On the lane: look at the port, put on disk that it is to go, and have the lane do it."""

@@ -45,7 +45,7 @@ class Document(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        return self.attachment.id
+        return self.attachment.port.id
 
     def text(self) -> bytes:
         """The canonical JSON: equal documents have equal text."""

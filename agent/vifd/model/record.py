@@ -104,7 +104,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
 
     @property
     def id(self) -> str:
-        return self.doc.attachment.id
+        return self.doc.attachment.port.id
 
     @property
     def role(self) -> Role:

@@ -7,6 +7,7 @@ order here: what was sent and what is read back compare as bytes. Numbers are th
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 from dataclasses import dataclass
@@ -69,9 +70,11 @@ class Field:
 
     :param rank: its place in a canonical match
     :param header: the OXM header without mask: class, field, payload length
-    :param bits: significant bits; the payload is ``size`` bytes long
+    :param bits: significant bits
     :param needs: the prerequisite, a key of :data:`vifd.openflow.match.PREREQUISITES`, or nothing
     :param word: its name in the output of ovs-ofctl
+    :ivar size: length of the payload in bytes
+    :ivar full: the mask of an exact match
     """
 
     name: str
@@ -82,16 +85,12 @@ class Field:
     maskable: bool
     needs: str
     word: str
+    size: int = dataclasses.field(init=False)
+    full: int = dataclasses.field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Length of the payload in bytes."""
-        return self.header & 0xFF
-
-    @property
-    def full(self) -> int:
-        """The mask of an exact match."""
-        return (1 << self.bits) - 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", self.header & 0xFF)
+        object.__setattr__(self, "full", (1 << self.bits) - 1)
 
 
 def _table() -> tuple[Field, ...]:

@@ -53,14 +53,12 @@ class Work:
 
     item: Item
     names: Names
+    #: The port's, and its guest-facing device, planned or made.
+    id: str = field(init=False)
+    device: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        return self.item.id
-
-    @property
-    def device(self) -> str:
-        return self.item.made.device
+    def __post_init__(self) -> None:
+        self.id, self.device = self.item.id, self.item.made.device
 
 
 W = TypeVar("W", bound=Work)

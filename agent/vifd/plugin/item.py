@@ -54,7 +54,7 @@ class Item:
 
     @property
     def id(self) -> str:
-        return self.attachment.id
+        return self.attachment.port.id
 
     @property
     def made(self) -> Wiring:

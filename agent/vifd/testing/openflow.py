@@ -67,7 +67,9 @@ class FakeOpenFlow:
             return
         with self._held():
             table = dict(self._table(bridge))
-            self._fail("apply", refused(bridge, str([*add, *delete][:1]), "OFPFMFC_UNKNOWN"))
+            self._fail(
+                "apply", lambda: refused(bridge, str([*add, *delete][:1]), "OFPFMFC_UNKNOWN")
+            )
             for flow in [*delete, *add]:
                 _accept(bridge, flow)
             for cookie, mask in delete_cookies:
@@ -77,13 +79,13 @@ class FakeOpenFlow:
                     table.pop(flow.key, None)
             table |= {flow.key: flow for flow in add}
             self._flows[bridge] = table
-            self._fail("commit", unavailable(bridge, "lost in the commit", unknown=True))
+            self._fail("commit", lambda: unavailable(bridge, "lost in the commit", unknown=True))
 
     def dump(self, bridge: str, cookie: int, mask: int = EXACT) -> list[Flow]:
         """The flows with this cookie under this mask."""
         with self._held():
             table = self._table(bridge)
-            self._fail("dump", unavailable(bridge, "no answer in time"))
+            self._fail("dump", lambda: unavailable(bridge, "no answer in time"))
             return [flow for flow in table.values() if (flow.cookie ^ cookie) & mask == 0]
 
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
@@ -118,7 +120,7 @@ class FakeOpenFlow:
         """Remember the frame in :attr:`sent`."""
         with self._held():
             self._table(bridge)
-            self._fail("packet_out", refused(bridge, "packet out", "OFPBRC_BAD_PORT"))
+            self._fail("packet_out", lambda: refused(bridge, "packet out", "OFPBRC_BAD_PORT"))
             self.sent.append((bridge, frame, in_port, actions))
 
     def flush_zones(self, bridge: str, zones: Sequence[int]) -> None:
@@ -127,7 +129,7 @@ class FakeOpenFlow:
             return
         with self._held():
             self._table(bridge)
-            self._fail("flush", unavailable(bridge, "no answer in time"))
+            self._fail("flush", lambda: unavailable(bridge, "no answer in time"))
             for zone in zones:
                 self.connections.flush(zone)
 
@@ -251,9 +253,9 @@ class FakeOpenFlow:
 
     # --- how --------------------------------------------------------------------------------------
 
-    def _fail(self, step: str, usual: VifError) -> None:
+    def _fail(self, step: str, usual: Callable[[], VifError]) -> None:
         if self._faults.get(step):
-            raise self._faults[step].pop(0) or usual
+            raise self._faults[step].pop(0) or usual()
 
     def _table(self, bridge: str) -> dict[Key, Flow]:
         problem = self.problem(bridge)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from vifd.model import Attachment
@@ -45,10 +45,11 @@ class SwitchPort:
     port_tag: int | None = None
     network: str = ""
     groups: tuple[str, ...] | None = None
+    #: Of its own flows.
+    cookie: int = field(init=False)
 
-    @property
-    def cookie(self) -> int:
-        return cookies.port(self.generation, self.ofport)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cookie", cookies.port(self.generation, self.ofport))
 
     @property
     def is_open(self) -> bool:
