@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import alone
 import report
 import scene
+import way
 from report import Figure, Scenario
 from vifd.testing import sandbox
 from world import World
@@ -264,10 +265,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: a minute")
     parser.add_argument("--only", action="append", choices=parts, help="these parts alone")
+    parser.add_argument(
+        "--profile", action="store_true", help="the way of one plug, step by step; nothing is kept"
+    )
     parser.add_argument("--without", action="append", choices=[*NAMES, *ALONE], default=[])
     options = parser.parse_args(arguments)
     if lacking := sandbox.missing():
         parser.error(f"not installed: {', '.join(lacking)}; run tools/bootstrap")
+    if options.profile:
+        print(way.profile((10,) if options.quick else (10, 100, 500), 20 if options.quick else 40))
+        return 0
     start = time.monotonic()
     bench = Bench(QUICK if options.quick else FULL, options.without)
     run(bench, [name for name in options.only or parts if name not in options.without])

@@ -129,18 +129,18 @@ class Server:
 
 def main(arguments: Sequence[str]) -> int:
     """The child's life."""
-    from contenders import CONTENDERS
+    from contenders import contender
 
     name, directory = arguments[0], Path(arguments[1])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     netns.enter_private_netns()
     with sandbox.PrivateOvs(directory / "ovs") as ovs:
-        contender = CONTENDERS[name](directory, ovs)
+        competing = contender(name, directory, ovs)
         try:
-            Server(contender).serve(answers)
+            Server(competing).serve(answers)
         finally:
-            contender.close()
+            competing.close()
     return 0
 
 
