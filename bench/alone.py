@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from report import Figure, Scenario
+from report import Figure, Scenario, aims
 
 #: What a neighbour that waits for ever may add to a plug, in milliseconds.
 HANG = 10.0
 #: What an offer may take, in milliseconds.
-OFFER = 2.0
+OFFER = 1.0
 #: The longest that a program may take, in seconds.
 _TIMEOUT = 180.0
 
@@ -45,7 +45,9 @@ def linuxbridge(
     for rank, cost in enumerate(costs):
         for kind, what in (("one", "one plug"), ("batch", f"{cost['size']} at once")):
             title = f"Linux bridge: {what}, {cost['present']} ports present"
-            scenario = Scenario(title, rank=20_000 + rank + (100 if kind == "batch" else 0))
+            scenario = Scenario(
+                title, *aims(title), rank=20_000 + rank + (100 if kind == "batch" else 0)
+            )
             for name, key in (("vifd", kind), ("floor", f"floor_{kind}")):
                 if name not in without:
                     scenario.add(name, *(value / 1e3 for value in cost[key]))
@@ -76,9 +78,9 @@ def hang(rounds: int) -> list[Figure]:
 def offer(rounds: int) -> list[Figure]:
     """What an offer takes at the socket of a daemon with so many ports, and what others wait."""
     found = ask("offer.py", "--rounds", rounds)
-    aims = {name: OFFER for name in found if name.endswith("in the journal")}
+    limits = {name: OFFER for name in found if name.endswith("in the journal")}
     return [
-        Figure(f"{name}, p50", _p50(values) * 1e3, "ms", aims.get(name))
+        Figure(f"{name}, p50", _p50(values) * 1e3, "ms", limits.get(name))
         for name, values in found.items()
     ]
 

@@ -2,9 +2,9 @@
 
 Beside that: plugs on Linux bridges with their floor, what a plugin that hangs costs another's, and
 offers.
-``python bench/plug.py`` takes five minutes and needs root (or unprivileged user namespaces) and an
-installed Open vSwitch; nothing of the host's is touched. It prints a table and keeps it in
-bench/RESULTS.md.
+``python bench/plug.py`` takes a quarter of an hour and needs root (or unprivileged user namespaces)
+and an installed Open vSwitch; nothing of the host's is touched. It prints a table and keeps it in
+bench/RESULTS.md, and draws docs/plug-time.svg.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import alone
+import picture
 import report
 import scene
 import way
-from report import Figure, Scenario
+from report import Figure, Scenario, aims
 from vifd.testing import sandbox
 from world import World
 
 #: The first number of ports that come and go; below are those that are present.
-FIRST = 600
+FIRST = 3000
 NAMES = ("vifd", "floor", "os-vif")
 
 
@@ -53,8 +55,13 @@ class Effort:
     offers: int
 
 
-FULL = Effort({10: 100, 100: 60, 500: 20}, 25.0, 5, 20.0, (1000, 50), (60, 7), 40, 400)
-QUICK = Effort({10: 12, 100: 6, 500: 2}, 4.0, 1, 5.0, (1000,), (12, 3), 8, 50)
+FULL = Effort(
+    {10: 100, 50: 40, 100: 60, 200: 30, 500: 20, 1000: 8, 2000: 4}, 25.0, 5, 20.0, (1000, 50),
+    (60, 7), 40, 400,
+)  # fmt: skip
+QUICK = Effort(
+    {10: 12, 50: 6, 100: 6, 200: 4, 500: 2, 1000: 2, 2000: 2}, 4.0, 1, 5.0, (1000,), (12, 3), 8, 50
+)
 
 
 class Bench:
@@ -76,10 +83,10 @@ class Bench:
             start = number % len(self.worlds)
             yield [*self.worlds[start:], *self.worlds[:start]]
 
-    def scenario(self, title: str, aim: float | None = None, *, rank: int = 9999) -> Scenario:
+    def scenario(self, title: str, *, rank: int = 9999) -> Scenario:
         """Begin a line of the table."""
         say(title)
-        scenario = Scenario(title, aim=aim, rank=rank)
+        scenario = Scenario(title, *aims(title), rank=rank)
         self.scenarios.append(scenario)
         return scenario
 
@@ -98,7 +105,7 @@ class Bench:
     def at_once(self, count: int) -> None:
         """Many ports from an empty bridge, and away again; those of the last round stay."""
         self.fill(0)
-        plug = self.scenario(f"{count} at once, from empty", 1.5)
+        plug = self.scenario(f"{count} at once, from empty")
         unplug = self.scenario("unplug of 100") if count == 100 else Scenario("")
         pieces: dict[int, Scenario] = {size: Scenario("") for size in self.effort.pieces}
         numbers = list(range(count))
@@ -132,17 +139,24 @@ class Bench:
                 unplug.add("floor", world.call("unplug", numbers))
         world.call("chunk", 1000)
 
-    def singly(self, present: int) -> None:
+    def singly(self, present: int, where: str = "", *, rank: int = 0) -> None:
         """One plug at a time beside ports that are there."""
-        aim = 1.3 if present == 10 else None
-        scenario = self.scenario(f"one plug, {present} ports present", aim, rank=present)
+        scenario = self.scenario(f"one plug, {present} ports present{where}", rank=rank + present)
+        used = 0.0
         for world in self.worlds:
             warm_up(world, [FIRST])
         for worlds in self.turns(self.effort.rounds[present]):
             for world in worlds:
                 number = FIRST + len(scenario.times.get(world.name, ())) % 300
+                before = world.call("cpu") if world.name == "vifd" else 0.0
                 note(scenario, world, world.call("one", number))
+                used += world.call("cpu") - before if world.name == "vifd" else 0.0
                 world.call("unplug", [number])
+        took = sum(scenario.times.get("vifd", ()))
+        if took:
+            title = f"CPU of vifd per plug, {present} ports present{where}, of the plug's time"
+            limit = {10: 0.4, 500: 0.1}.get(present) if not where else None
+            self.figures.append(Figure(title, used / took, "", limit))
 
     def together(self, present: int) -> None:
         """Eight callers, four plugs each."""
@@ -158,33 +172,52 @@ class Bench:
                 share.add(world.name, whole / len(numbers))
                 world.call("unplug", numbers)
 
-    def footprint(self) -> None:
-        """What the daemon itself needs, with 100 ports."""
+    def footprint(self, present: int) -> None:
+        """What the daemon itself needs, with so many ports."""
         world = self.world("vifd")
         if world is None:
             return
-        say("memory, idle CPU and start with 100 ports")
-        world.call("fill", 100)
+        say(f"memory, idle CPU and start with {present} ports")
+        world.call("fill", present)
         worn = world.call("memory")
         restart = world.call("restart")
         start, before = time.monotonic(), world.call("cpu")
         time.sleep(self.effort.idle)
         share = (world.call("cpu") - before) / (time.monotonic() - start) * 100
         fresh = world.call("memory")
-        self.figures += [
-            Figure("resident memory with 100 ports", fresh["rss"], "MiB", 90.0),
-            Figure("its proportional share", fresh["pss"], "MiB"),
-            Figure("resident memory at the end of the run, 100 ports", worn["rss"], "MiB"),
-            Figure("idle CPU with 100 ports", share, "% of a core", 0.5),
-            Figure("start until ready, no ports", world.facts["started"], "s"),
-            Figure("restart until 100 ports are proven", restart, "s"),
-        ]
+        ports = f"{present} ports"
+        memory = {100: 70.0, 1000: 120.0}.get(present)
+        ready = {0: 0.5, 200: 0.6, 1000: 1.0}.get(present)
+        if present != 200:
+            self.figures += [
+                Figure(f"resident memory with {ports}", fresh["rss"], "MiB", memory),
+                Figure("its proportional share", fresh["pss"], "MiB"),
+                Figure(f"resident memory before that restart, {ports}", worn["rss"], "MiB"),
+                Figure(f"idle CPU with {ports}", share, "% of a core", 0.2),
+            ]
+        self.figures.append(Figure(f"restart until {ports} are proven", restart, "s", ready))
+
+    def footprints(self, *presents: int) -> None:
+        """The same with several numbers of ports."""
+        for present in presents:
+            self.footprint(present)
 
     def beside(self, present: int) -> None:
         """Plugs beside so many ports that are there."""
         self.fill(present)
         self.singly(present)
         self.together(present)
+
+    def many(self, present: int) -> None:
+        """One plug beside more ports than a host usually has."""
+        self.fill(present)
+        self.singly(present)
+
+    def one_network(self, *presents: int) -> None:
+        """One plug beside ports of the same network, which all hear of it."""
+        for present in presents:
+            self.fill(present)
+            self.singly(present, " on one network", rank=3000)
 
     # --- without worlds ---
 
@@ -211,10 +244,20 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "at-once-100": lambda bench: bench.at_once(100),
     "at-once-500": lambda bench: bench.at_once(500),
     "500": lambda bench: bench.beside(500),
+    "at-once-1000": lambda bench: bench.at_once(1000),
+    "1000": lambda bench: bench.many(1000),
+    "2000": lambda bench: bench.many(2000),
+    "footprint": lambda bench: bench.footprints(1000, 200, 100, 0),
     "100": lambda bench: bench.beside(100),
-    "footprint": Bench.footprint,
     "10": lambda bench: bench.beside(10),
 }
+#: Parts with all ports on one network, in worlds of their own.
+ONE_NETWORK: dict[str, Callable[[Bench], None]] = {
+    "one-network": lambda bench: bench.one_network(50, 200),
+    "one-network-1000": lambda bench: bench.one_network(1000),
+}
+#: What a quick run leaves out.
+LONG = ("at-once-1000", "1000", "2000", "one-network-1000")
 #: Parts that need none; they run when the worlds are gone.
 ALONE: dict[str, Callable[[Bench], None]] = {
     "linuxbridge": Bench.linuxbridge,
@@ -246,24 +289,34 @@ def say(text: str) -> None:
 
 def run(bench: Bench, chosen: Sequence[str]) -> None:
     """Run these parts."""
-    with contextlib.ExitStack() as stack:
-        compared = [name for name in PARTS if name in chosen]
-        for name in NAMES if compared else ():
-            if name not in bench.without:
-                bench.worlds.append(World(name))
-                stack.callback(bench.worlds[-1].close)
-        for name in compared:
-            PARTS[name](bench)
+    compare(bench, PARTS, chosen, scene.NETWORKS)
+    compare(bench, ONE_NETWORK, chosen, 1)
     for name, part in ALONE.items():
         if name in chosen:
             part(bench)
 
 
+def compare(
+    bench: Bench, parts: dict[str, Callable[[Bench], None]], chosen: Sequence[str], networks: int
+) -> None:
+    """Run these parts in worlds whose ports are on so many networks."""
+    compared = [name for name in parts if name in chosen]
+    with contextlib.ExitStack() as stack:
+        stack.callback(bench.worlds.clear)
+        for name in NAMES if compared else ():
+            if name not in bench.without:
+                bench.worlds.append(World(name, networks))
+                stack.callback(bench.worlds[-1].close)
+        for name in compared:
+            parts[name](bench)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 0 if it ran, whatever the figures are."""
-    parts = [*PARTS, *ALONE]
+    parts = [*PARTS, *ONE_NETWORK, *ALONE]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: a minute")
+    parser.add_argument("--ratios", type=Path, help="add the ratios to this file, a line of JSON")
     parser.add_argument("--only", action="append", choices=parts, help="these parts alone")
     parser.add_argument(
         "--profile", action="store_true", help="the way of one plug, step by step; nothing is kept"
@@ -277,13 +330,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     start = time.monotonic()
     bench = Bench(QUICK if options.quick else FULL, options.without)
-    run(bench, [name for name in options.only or parts if name not in options.without])
+    left_out = (*options.without, *(LONG if options.quick else ()))
+    run(bench, options.only or [name for name in parts if name not in left_out])
     scenarios = sorted(bench.scenarios, key=lambda scenario: scenario.rank)
     text = report.render(scenarios, bench.figures, time.monotonic() - start)
     say("")
     print(text)
+    if options.ratios:
+        report.keep_ratios(options.ratios, scenarios)
     if not (options.quick or options.only or options.without):
         report.keep(text)
+        picture.keep(scenarios)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -18,7 +19,7 @@ MTU = 1450
 CALLERS = 8
 #: A multiple of the callers: caller ``n % CALLERS`` plugs port ``n``, so that no two callers ever
 #: change the flows of one network at the same time.
-NETWORKS = 24
+NETWORKS = int(os.environ.get("BENCH_NETWORKS", "24"))
 
 
 def network_of(number: int) -> int:

@@ -30,9 +30,12 @@ class WorldError(RuntimeError):
 
 
 class World:
-    """The parent's end of a world. Every method waits for its result."""
+    """The parent's end of a world. Every method waits for its result.
 
-    def __init__(self, name: str) -> None:
+    :param networks: how many networks its ports are on; 0 for as many as usual
+    """
+
+    def __init__(self, name: str, networks: int = 0) -> None:
         self.name = name
         self._directory = Path(tempfile.mkdtemp(prefix="vifd-bench-"))
         self._output = self._directory / "out"
@@ -40,7 +43,10 @@ class World:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, name, str(self._directory)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    **({"BENCH_NETWORKS": str(networks)} if networks else {}),
+                },
             )  # fmt: skip
         try:
             self.facts: dict[str, Any] = self._read(180.0)
