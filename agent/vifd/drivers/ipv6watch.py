@@ -16,6 +16,8 @@ from vifd.drivers.link import MARK, Link
 _FEW = 4
 #: Seconds between two looks, which cost some ten microseconds, and between two readings of all.
 PERIOD, AGE = 0.4, 30.0
+#: The latter where none was found.
+SELDOM = 300.0
 #: Seconds after which what is still on is told again.
 _FIRST, _LONGEST = 1.0, 60.0
 _OFF = (0.0, 0.0)
@@ -37,6 +39,7 @@ class Ipv6Watch:
         self._setting = setting
         self._clock = clock
         self._read_at = self._looked_at = -AGE
+        self._age = AGE
         #: by name, when it is told next that IPv6 is on there, and the pause after that; 0 where it
         #: was off
         self._known: dict[str, tuple[float, float]] = {}
@@ -59,9 +62,12 @@ class Ipv6Watch:
         if now - self._looked_at < PERIOD:
             return False
         self._looked_at = now
-        if now - self._read_at >= AGE:
+        # Reading a thousand takes a tenth of a second: not where there are enough already, and
+        # seldom where all had a carrier. One that loses it is read by whoever minds its port.
+        if len(self._known) < _FEW and now - self._read_at >= self._age:
             self._read_at = now
             self.note(self._every())
+            self._age = AGE if self._known else SELDOM
         for name, (due, pause) in list(self._known.items()):
             found = self._read(name)
             if found is None:

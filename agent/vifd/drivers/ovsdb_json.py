@@ -1,9 +1,10 @@
 """A fast parser for what ovsdb-server sends, where the ``ovs`` package lacks its C extension.
 
-The package's own parser in Python takes each character by itself, 8 ms for 20 KB. This one finds
-the end of a message by its brackets, with one match of a regular expression per bracket, and has
-the standard library parse the message as a whole: 1.2 ms. Whatever is malformed, or unusual enough
-that the two could differ, goes through the package's parser, so that results and errors are its.
+The package's own parser in Python takes each character by itself, 8 ms for 20 KB. This one has the
+standard library parse a message as a whole and say where it ends, where all of it is there: 0.2 ms;
+else it finds the end by the brackets, with one match of a regular expression per bracket: 1.2 ms.
+Whatever is malformed, or unusual enough that the two could differ, goes through the package's
+parser, so that results and errors are its.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ class StreamParser(_SlowParser):  # type: ignore[misc]
         self._started = False
         self._broken = False
         self._done = False
+        #: whether the message was parsed already, and what it is then
+        self._parsed = False
+        self._value: Any = None
 
     def is_done(self) -> bool:
         """Whether the message is complete, or cannot become one."""
@@ -76,9 +80,22 @@ class StreamParser(_SlowParser):  # type: ignore[misc]
         """Take text up to the end of the message, and return how many characters were taken."""
         if self._done:
             return 0
-        end = self._scan(text)
+        end = self._scan(text) if self._started or self._pieces else self._whole(text)
         self._pieces.append(text[:end])
         return end
+
+    def _whole(self, text: str) -> int:
+        """Take a message that is there as a whole, as most are; the end is where it parses to."""
+        at = _space_end(text)
+        if text[at : at + 1] in ("{", "["):
+            try:
+                self._value, end = _decoder.raw_decode(text, at)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                self._started = self._done = self._parsed = True
+                return end
+        return self._scan(text)
 
     def _scan(self, text: str) -> int:
         at = 0
@@ -131,6 +148,8 @@ class StreamParser(_SlowParser):  # type: ignore[misc]
     def finish(self) -> Any:
         """The message, or an error as text."""
         text = "".join(self._pieces)
+        if self._parsed and _UNUSUAL.search(text) is None:
+            return self._value
         if self._depth == 0 and not self._broken and _UNUSUAL.search(text) is None:
             try:
                 return _decoder.decode(text)

@@ -276,22 +276,21 @@ def flows(message: Message) -> Iterator[Flow]:
     body = message.body
     if message.type != Type.MULTIPART_REPLY or _MULTIPART.unpack_from(body)[0] != _FLOW:
         raise ValueError(f"message of type {message.type} is no flow-stats reply")
-    offset = _MULTIPART.size
-    while offset < len(body):
+    offset, end = _MULTIPART.size, len(body)
+    while offset < end:
         size = int.from_bytes(body[offset : offset + 2], "big")
-        if size < 56 or offset + size > len(body):
+        after = offset + size
+        if size < 56 or after > end:
             raise ValueError(f"flow entry with the impossible length {size}")
-        yield _flow(body, offset, offset + size)
-        offset += size
+        # all but its age and its counters is mostly what was read before
+        decode = _known if size <= _SMALL else _known.__wrapped__
+        known = decode(body[offset + 2], body[offset + 12 : offset + 32], body[offset + 48 : after])
+        packets = body[offset + 32 : offset + 40]
+        yield known if packets == _NONE else _counted(known, packets)
+        offset = after
 
 
-def _flow(body: bytes, offset: int, end: int) -> Flow:
-    """An entry: all but its age and its counters is mostly what was read before."""
-    decode = _known if end - offset <= _SMALL else _known.__wrapped__
-    known = decode(body[offset + 2], body[offset + 12 : offset + 32], body[offset + 48 : end])
-    packets = body[offset + 32 : offset + 40]
-    if packets == _NONE:
-        return known
+def _counted(known: Flow, packets: bytes) -> Flow:
     return Flow(
         known.table, known.priority, known.cookie, known.match, known.actions, known.goto,
         known.idle_timeout, known.hard_timeout, known.instructions, int.from_bytes(packets, "big"),

@@ -208,11 +208,14 @@ def sound_report(answer: object) -> Report:
     if not isinstance(answer, Report):
         raise wrong(answer, "Report")
     _typed(answer, passing=bool | None, at=int | float, evidence=list)
-    some: list[object] = [*answer.evidence]
+    some: list[Any] = [*answer.evidence]
     for one in some:
         if not isinstance(one, Evidence):
             raise wrong(one, "Evidence")
-        _typed(one, fact=str, source=str, ok=bool, repairable=bool)
+        # a plug's reports have sixty of them, so they are looked at without a loop over names first
+        if not (type(one.fact) is type(one.source) is str
+                and type(one.ok) is type(one.repairable) is bool):  # fmt: skip
+            _typed(one, fact=str, source=str, ok=bool, repairable=bool)
     try:
         size = len(_encode(answer))
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:

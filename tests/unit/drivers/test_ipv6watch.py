@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vifd.drivers.ipv6watch import AGE, PERIOD, Ipv6Watch
+from vifd.drivers.ipv6watch import AGE, PERIOD, SELDOM, Ipv6Watch
 from vifd.drivers.link import MARK, Link
 
 
@@ -54,3 +54,33 @@ def test_what_is_on_when_it_is_seen_first_is_told(tmp_path: Path) -> None:
     watch.note([link("a", ipv6=True)])
     now[0] += PERIOD
     assert watch.turned_on()
+
+
+def test_all_devices_are_read_only_where_some_may_be_found(tmp_path: Path) -> None:
+    now, read, there = [0.0], [0], [link(name) for name in "abcdef"]
+
+    def every() -> list[Link]:
+        read[0] += 1
+        return there
+
+    watch = Ipv6Watch(every, setting=f"{tmp_path}/{{}}", clock=lambda: now[0])
+    for name in "abcdef":
+        (tmp_path / name).write_text("1\n")
+
+    def reads(after: float) -> int:
+        before = read[0]
+        now[0] += after
+        watch.turned_on()
+        return read[0] - before
+
+    assert reads(2 * PERIOD) == 1
+    assert reads(10 * AGE) == 0, "enough are known"
+    watch.note([link(name, carrier=True) for name in "abcdef"])
+    there[:] = [link(name, carrier=True) for name in "abcdef"]
+    assert reads(AGE) == 1
+    assert reads(AGE) == 0, "all had a carrier"
+    watch.note([link("f")])
+    (tmp_path / "f").write_text("0\n")
+    now[0] += 2 * PERIOD
+    assert watch.turned_on(), "one that lost it is known at once"
+    assert reads(SELDOM) == 1

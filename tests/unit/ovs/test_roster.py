@@ -44,8 +44,9 @@ def test_a_roster_that_changed_is_like_one_made_anew(
             plain.pop(gone, None)
         assert dict(roster) == plain
         anew = Roster(plain)
-        assert roster.patches() == anew.patches()
-        assert roster.port_tags() == anew.port_tags()
+        assert roster.patches == anew.patches
+        assert roster.port_tags == anew.port_tags
+        assert roster.kinds == anew.kinds
         assert roster.networks.keys() == anew.networks.keys()
         assert set(target(roster).all()) == set(target(anew).all())
 

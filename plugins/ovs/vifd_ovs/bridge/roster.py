@@ -7,6 +7,7 @@ So who reads while another lane changes a port reads what was true when it began
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -44,6 +45,7 @@ class Members:
     :ivar flood: those that receive; the same object as long as these are the same
     :ivar patches: the ways to its physical network
     :ivar port_tag: the VLAN of the bridge that it shares with ports of others, if any
+    :ivar id: its id, and its type in ``kind``
     """
 
     def __init__(self, ports: dict[str, SwitchPort], flood: Flood | None = None) -> None:
@@ -52,6 +54,8 @@ class Members:
         self.patches = frozenset(port.patch for port in ports.values())
         tags = (port.port_tag for port in ports.values())
         self.port_tag = next((tag for tag in tags if tag is not None), None)
+        first = next(iter(ports.values()), None)
+        self.id, self.kind = ("", "") if first is None else (first.network, first.segment[0])
         self._tunnelled: tuple[tuple[object, ...], list[Flow]] | None = None
         self._sorted: tuple[tuple[list[Flow], ...], Mapping[Any, Flow]] | None = None
 
@@ -134,14 +138,24 @@ class Roster(Mapping[str, SwitchPort]):
         known = self.networks.get(tag)
         return known.ports.values() if known is not None else ()
 
-    def patches(self) -> set[str]:
+    @cached_property
+    def patches(self) -> frozenset[str]:
         """The ways to physical networks that any port takes."""
-        return {name for network in self.networks.values() for name in network.patches if name}
+        return frozenset(n for network in self.networks.values() for n in network.patches if n)
 
-    def port_tags(self) -> set[int]:
+    @cached_property
+    def port_tags(self) -> frozenset[int]:
         """The VLANs of the bridge that ports share with those of others."""
         tags = (network.port_tag for network in self.networks.values())
-        return {tag for tag in tags if tag is not None}
+        return frozenset(tag for tag in tags if tag is not None)
+
+    @cached_property
+    def kinds(self) -> Mapping[str, frozenset[str]]:
+        """The ids of the networks of each type."""
+        found: dict[str, set[str]] = {}
+        for network in self.networks.values():
+            found.setdefault(network.kind, set()).add(network.id)
+        return {kind: frozenset(ids) for kind, ids in found.items()}
 
     def _put(self, changes: Mapping[str, SwitchPort | None]) -> None:
         by_tag: dict[int, dict[str, SwitchPort | None]] = {}

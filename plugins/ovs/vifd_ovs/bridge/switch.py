@@ -383,12 +383,12 @@ class Switch:
         if bridge is None:
             return Target(ports)
         uplinks = {}
-        for name in ports.patches():
+        for name in ports.patches:
             row = ovsdb.port(name)
             if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
                 uplinks[name] = row.ofport or 0
         ours = marks.BRIDGE in bridge.external_ids
-        shared = ports.port_tags()
+        shared = ports.port_tags
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
         return Target(ports, ours, uplinks, beside, *self._overlay(ports), self._rules)
@@ -398,8 +398,7 @@ class Switch:
     ) -> tuple[dict[Kind, int], tuple[str, ...], dict[str, Forwarding]]:
         """The tunnel ports that are there, this host's addresses, and who is behind the tunnels of
         the networks of these ports."""
-        firsts = (next(iter(m.ports.values())) for m in ports.networks.values())
-        networks = {p.network for p in firsts if p.segment[0] in OVERLAYS}
+        networks = {n for kind, ids in ports.kinds.items() if kind in OVERLAYS for n in ids}
         if not networks:
             return {}, (), {}
         rows = tunnels.rows(self._drivers.ovsdb, self.bridge)
