@@ -47,7 +47,7 @@ test-fullstack: ready ## Neutron's own suite with vifd as the agent; TESTS="word
 	@PYTHONPATH=tests $(PY) -m fullstack.run --agent $(or $(AGENT),vifd) --jobs $(or $(JOBS),1) --tests "$$TESTS"
 
 test-neutron: ready ## vifd and a real Neutron server: RabbitMQ, MariaDB, API, RPC; ARGS="-k bus"
-	@tools/neutron-env
+	@tools/neutron-env old
 	@$(PY) -m pytest tests/system/neutron $(ARGS)
 
 deb: ready docs ## the Debian packages, into dist/

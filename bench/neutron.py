@@ -2,14 +2,13 @@
 
 A port is an internal port of the switch with an ``iface-id``, as DHCP and L3 agents make them: both
 agents find it by themselves. ``bench/neutron.py --rounds 10 --bursts 20 100``; it takes
-.venv/neutron (tools/neutron-env), and writes bench/NEUTRON.md with ``--keep``.
+.venv/neutron (tools/neutron-env), and writes bench/NEUTRON.md and the picture with ``--keep``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -17,133 +16,40 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
 
 import psutil
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "bench")]
 
+import neutron_picture  # noqa: E402
+from neutron_agents import FIREWALLS, Contender, FlowWatch, Stock, Vifd  # noqa: E402
 from support.cloud import places  # noqa: E402
 from support.cloud.server import NAME, Cloud  # noqa: E402
-from support.cloud.stockagent import StockAgent  # noqa: E402
-from support.cloud.vifdhost import VifdHost  # noqa: E402
+from vifd.drivers import PortSpec  # noqa: E402
+from vifd.drivers.ovsdb import Ovsdb  # noqa: E402
 from vifd.testing import netns  # noqa: E402
 from vifd.testing.sandbox import PrivateOvs  # noqa: E402
 from vifd.testing.wait import until  # noqa: E402
 
-PATIENCE = 600.0
+PATIENCE = 900.0
+#: Seconds without a change of a flow after which a change is taken to be carried out.
+QUIET = 6.0
 HEAD = """\
 # One Neutron 29 server: vifd and the stock agent
 
-{where}; medians of {rounds} in turns for one port; a VLAN network, no groups (`noop`); both on one
-switch, each with its own bridges. A port is an internal port of it, found by its `iface-id`.
-`flows`: from adding the ports to a flow of each; `ACTIVE`: in Neutron's database, which takes
-one status after the other; `CPU`: of the agent; `restart`: after SIGKILL, until every port is
-proven (vifd), until stale flows are cleaned (stock).
+{where}; medians of {rounds} in turns for one port; a VLAN network; both on one switch, each with
+its own bridges, both hear all that the server says. A port is an internal port of it, found by
+its `iface-id`, bound before. `first flow`: from writing its row to its first flow (of several: of
+the last one); `all flows`: to the last change of a flow; `ACTIVE`: in Neutron's database, which
+takes one status after the other, some 0.2 s of the server's time each; `rule`: a rule more in the
+group of all ports, from the request to the last change of a flow; `CPU`: of the agent; `restart`:
+after SIGKILL, until every port is proven (vifd), until stale flows are cleaned (stock). `noop`:
+no groups; `openvswitch`: every port in the default group.
 
 """
 #: Seconds (of ``PSS``: MiB) by what was done.
 Times = dict[str, list[float]]
-
-
-class Contender(Protocol):
-    """An agent on a host of its own; both hosts' devices lie in one network namespace.
-
-    :ivar bridge: the integration bridge
-    """
-
-    name: str
-    bridge: str
-    host: str
-    ovs: PrivateOvs
-
-    def start(self) -> None:
-        """Start it, and wait until Neutron knows it and it has looked at its host."""
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-
-    def root(self) -> int:
-        """The process that began it."""
-
-    def settled(self, ports: int) -> bool:
-        """Whether what stood on the host when it was started is as wanted again."""
-
-
-class Stock:
-    """neutron-openvswitch-agent with the firewall driver noop."""
-
-    name = host = "stock"
-    bridge, physical = "br-int-s", "br-phys-s"
-
-    def __init__(self, home: Path, cloud: Cloud, ovs: PrivateOvs) -> None:
-        self.ovs = ovs
-        bridges(ovs, self.bridge, self.physical)
-        self._agent = StockAgent(home, cloud, ovs, self.host, {"ovs": named(self)})
-        self._read = 0
-
-    def start(self) -> None:
-        self._read = len(self._agent.log)
-        self._agent.start()
-
-    def kill(self) -> None:
-        self._agent.kill()
-
-    def root(self) -> int:
-        return self._agent.pid
-
-    def settled(self, ports: int) -> bool:
-        # Stale flows are looked for where there are ports, after all of them were wired.
-        last = "cleanup stale flows" if ports else "iteration:0 completed"
-        return last in self._agent.log[self._read :]
-
-
-class Vifd:
-    """The daemon, without groups."""
-
-    name = host = "vifd"
-    bridge, physical = "br-int-v", "br-phys-v"
-
-    def __init__(self, home: Path, cloud: Cloud, ovs: PrivateOvs) -> None:
-        self.ovs = ovs
-        bridges(ovs, self.bridge, self.physical)
-        self._host = VifdHost(home, cloud, ovs, self.host, {
-            "network_neutron": {"security_groups": "false"},
-            "ovs": {"create_bridge": "false", **named(self)},
-        })  # fmt: skip
-
-    def start(self) -> None:
-        self._host.vifd.start()
-
-    def kill(self) -> None:
-        self._host.vifd.kill()
-
-    def root(self) -> int:
-        pid = self._host.vifd.process.pid
-        assert pid is not None
-        return pid
-
-    def settled(self, ports: int) -> bool:
-        found = self._host.vifd.call("GET", "/v1/status")[1]
-        if not found.get("ready"):
-            return False
-        known = self._host.vifd.get("/v1/ports")["ports"]
-        return bool(sum(port["phase"] == "LIVE" for port in known) >= ports)
-
-
-def named(contender: Stock | Vifd) -> dict[str, object]:
-    """The same two options in the same words for both."""
-    return {
-        "integration_bridge": contender.bridge,
-        "bridge_mappings": f"physnet1:{contender.physical}",
-    }
-
-
-def bridges(ovs: PrivateOvs, *names: str) -> None:
-    """Both bridges, as a deployment tool leaves them."""
-    for name in names:
-        ovs.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
 
 
 class Bench:
@@ -156,6 +62,13 @@ class Bench:
         self._network = network
         self._made = 0
         self._macs: dict[str, str] = {}
+        self.database = Ovsdb(contender.ovs.db, timeout=120.0)
+        until(self.database.connected, "the database is read")
+        self.flows = FlowWatch(contender.ovs, contender.bridge)
+
+    def close(self) -> None:
+        self.flows.stop()
+        self.database.close()
 
     def note(self, what: str, value: float) -> None:
         self.times.setdefault(what, []).append(value)
@@ -166,34 +79,40 @@ class Bench:
             "network_id": self._network, "device_owner": "compute:x", "device_id": "x",
             "binding:host_id": self.contender.host,
         }  # fmt: skip
-        found = []
-        for port in self.cloud.call("POST", "ports", {"ports": [wish] * number})["ports"]:
-            self._made += 1
-            device = f"{self.contender.name[:1]}{self._made}"
-            self._macs[device] = port["mac_address"]
-            found.append((port["id"], device))
+        found: list[tuple[str, str]] = []
+        for _ in range(0, number, 20):
+            wishes = {"ports": [wish] * min(20, number - len(found))}
+            for port in self.cloud.call("POST", "ports", wishes)["ports"]:
+                self._made += 1
+                device = f"{self.contender.host.replace('-', '')[:7]}{self._made}"
+                self._macs[device] = port["mac_address"]
+                found.append((port["id"], device))
         return found
 
     def plug(self, ports: list[tuple[str, str]]) -> float:
         """Put the devices on the switch at once; the time when that was asked."""
-        words: list[str] = []
-        for port, device in ports:
-            words += [
-                "--", "add-port", self.contender.bridge, device,
-                "--", "set", "Interface", device, "type=internal",
-                f"external_ids:iface-id={port}", "external_ids:iface-status=active",
-                f'external_ids:attached-mac="{self._macs[device]}"',
-            ]  # fmt: skip
+        specs = [
+            PortSpec(
+                device,
+                type="internal",
+                external_ids={
+                    "iface-id": port,
+                    "iface-status": "active",
+                    "attached-mac": self._macs[device],
+                },
+            )
+            for port, device in ports
+        ]
+        self.flows.forget()
         began = monotonic()
-        self.contender.ovs.vsctl(*words[1:])
+        self.database.ensure_ports(self.contender.bridge, specs)
         return began
 
     def unplug(self, ports: list[tuple[str, str]]) -> None:
-        """Take them off the switch, and wait until no flow is left; Neutron keeps them."""
-        numbers = self._numbers(ports)
-        words = [w for _, d in ports for w in ("--", "del-port", self.contender.bridge, d)]
-        self.contender.ovs.vsctl(*words[1:])
-        self._until(lambda: not numbers & self._wired(), "the flows are gone")
+        """Take them off the switch, and wait until all is quiet; Neutron keeps them."""
+        self.database.delete_ports(self.contender.bridge, [device for _, device in ports])
+        began = monotonic()
+        self._until(lambda: monotonic() - max(began, self.flows.last) > QUIET, "it is quiet")
 
     def measured(self, what: str, number: int) -> list[tuple[str, str]]:
         """Plug so many at once, and note when they had flows and when Neutron said ACTIVE."""
@@ -201,12 +120,26 @@ class Bench:
         busy = self.cpu()
         began = self.plug(ports)
         numbers = self._numbers(ports)
-        self._until(lambda: numbers <= self._wired(), "every port has flows")
-        self.note(f"{what}: flows", monotonic() - began)
+        self._until(lambda: self.flows.lives() and numbers <= self.flows.first.keys(), "flows")
+        self.note(f"{what}: first flow", max(self.flows.first[n] for n in numbers) - began)
         self._until(lambda: self._active(ports) == number, "every port is ACTIVE")
         self.note(f"{what}: ACTIVE", monotonic() - began)
+        self.note(f"{what}: all flows", self.flows.last - began)
         self.note(f"{what}: CPU", self.cpu() - busy)
         return ports
+
+    def ruled(self, what: str, ports: list[tuple[str, str]], number: int) -> None:
+        """Add a rule to the group of all ports."""
+        group = self.cloud.show("port", ports[0][0])["security_groups"][0]
+        began, busy = monotonic(), self.cpu()
+        self.cloud.call("POST", "security-group-rules", {"security_group_rule": {
+            "security_group_id": group, "direction": "ingress", "ethertype": "IPv4",
+            "protocol": "tcp", "port_range_min": number, "port_range_max": number,
+            "remote_ip_prefix": "192.0.2.0/24"}})  # fmt: skip
+        self._until(lambda: self.flows.last > began, "a flow changed")
+        self._until(lambda: monotonic() - self.flows.last > QUIET, "it is quiet")
+        self.note(what, self.flows.last - began)
+        self.note(f"{what}: CPU", self.cpu() - busy)
 
     def restarted(self, what: str, ports: int) -> None:
         """Kill it and start it anew under so many ports."""
@@ -230,14 +163,13 @@ class Bench:
         return [root, *root.children(recursive=True)]
 
     def _numbers(self, ports: list[tuple[str, str]]) -> set[int]:
-        names = [device for _, device in ports]
-        words = [w for name in names for w in ("--", "get", "Interface", name, "ofport")]
-        return {int(number) for number in self.contender.ovs.vsctl(*words[1:]).split()}
+        def known() -> set[int]:
+            rows = [self.database.port(device) for _, device in ports]
+            numbers = {row.ofport or 0 for row in rows if row is not None}
+            return {number for number in numbers if number > 0}
 
-    def _wired(self) -> set[int]:
-        """The numbers of ports from which something is done with frames."""
-        text = self.contender.ovs.ofctl("dump-flows", self.contender.bridge, "--no-names")
-        return {int(number) for number in re.findall(r"in_port=(\d+)", text)}
+        self._until(lambda: len(known()) == len(ports), "the switch has all ports")
+        return known()
 
     def _active(self, ports: list[tuple[str, str]]) -> int:
         # Not by the API: who asks for a hundred ports again and again measures himself.
@@ -249,45 +181,75 @@ class Bench:
         until(condition, f"{self.contender.name}: {what}", PATIENCE)
 
 
-def measure(benches: list[Bench], rounds: int, bursts: list[int]) -> None:
+def measure(benches: list[Bench], rounds: int, bursts: list[int], *, groups: bool) -> None:
     """Single ports in turns, bursts one after the other."""
     for number in range(rounds + 1):
         for bench in benches if number % 2 else benches[::-1]:
-            if number == 0:  # the first pays for what is loaded late
-                bench.unplug(bench.measured("first port", 1))
-            else:
-                bench.unplug(bench.measured("one port", 1))
+            # the first pays for what is loaded late
+            bench.unplug(bench.measured("one port" if number else "first port", 1))
     for bench in benches:
         for burst in bursts:
             ports = bench.measured(f"{burst} at once", burst)
             if burst == bursts[-1]:
+                if groups:
+                    for change in range(3):
+                        bench.ruled(f"rule with {burst}", ports, 4000 + bench._made + change)
                 bench.note(f"PSS with {burst}", bench.memory())
                 bench.restarted(f"restart with {burst}", burst)
                 bench.note(f"CPU of that start, {burst}", bench.cpu())
             bench.unplug(ports)
 
 
-def table(benches: list[Bench]) -> str:
+def table(firewall: str, benches: list[Bench]) -> str:
     """The medians side by side, and how many times as much stock takes."""
     ours, theirs = ({b.contender.name: b.times for b in benches}[n] for n in ("vifd", "stock"))
-    lines = ["| | vifd | stock | stock / vifd |", "|---|---|---|---|"]
+    lines = [f"| {firewall} | vifd | stock | stock / vifd |", "|---|---|---|---|"]
     for what, values in ours.items():
         unit = "MiB" if what.startswith("PSS") else "s"
         mine, other = statistics.median(values), statistics.median(theirs[what])
-        lines.append(f"| {what} | {mine:.2f} {unit} | {other:.2f} {unit} | {other / mine:.1f} |")
+        ratio = f"{other / mine:.1f}" if mine else ""
+        lines.append(f"| {what} | {mine:.3f} {unit} | {other:.3f} {unit} | {ratio} |")
     return "\n".join(lines)
+
+
+def ready(cloud: Cloud, contender: Contender) -> None:
+    """Wait until Neutron knows the host, and it has looked at itself."""
+    until(lambda: cloud.agent(contender.host), f"{contender.host} is known", PATIENCE)
+    until(lambda: contender.settled(0), f"{contender.host} is ready", PATIENCE)
+
+
+def contest(
+    cloud: Cloud, ovs: PrivateOvs, home: Path, network: str, firewall: str,
+    given: argparse.Namespace,
+) -> list[Bench]:  # fmt: skip
+    """Both with one kind of firewall."""
+    benches = []
+    with ExitStack() as stack:
+        for kind in (Vifd, Stock):
+            contender: Contender = kind(home / f"{kind.name}-{firewall}", cloud, ovs, firewall)
+            stack.callback(contender.kill)
+            contender.start()
+            ready(cloud, contender)
+            # Not earlier: what an agent sets of its bridge cuts off who listens to it.
+            bench = Bench(cloud, network, contender)
+            stack.callback(bench.close)
+            benches.append(bench)
+        measure(benches, given.rounds, given.bursts, groups=firewall != "noop")
+    return benches
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="single ports (10)")
     parser.add_argument("--bursts", type=int, nargs="+", default=[20, 100])
-    parser.add_argument("--keep", action="store_true", help="write bench/NEUTRON.md")
+    parser.add_argument("--firewalls", nargs="+", default=list(FIREWALLS), choices=FIREWALLS)
+    parser.add_argument("--keep", action="store_true", help="write bench/NEUTRON.md, the picture")
     args = parser.parse_args()
     if lacking := places.lacking():
         raise SystemExit(lacking)
     netns.enter_private_netns()
-    load = os.getloadavg()[0]
+    loads = [os.getloadavg()[0]]
+    tables: dict[str, list[Bench]] = {}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nb")))
         cloud = Cloud(scratch / "c")
@@ -298,25 +260,20 @@ def main() -> None:
         cloud.make(
             "subnet", network_id=network, cidr="10.8.0.0/21", ip_version=4, enable_dhcp=False
         )
-        benches = []
         ovs = stack.enter_context(PrivateOvs())
-        for kind in (Vifd, Stock):
-            contender: Contender = kind(scratch / kind.name, cloud, ovs)
-            stack.callback(contender.kill)
-            contender.start()
-            benches.append(Bench(cloud, network, contender))
-        for bench in benches:
-            host = bench.contender.host
-            until(lambda: cloud.agent(host), f"{host} is known", PATIENCE)  # noqa: B023
-            until(lambda: bench.contender.settled(0), f"{host} is ready", PATIENCE)  # noqa: B023
-        measure(benches, args.rounds, args.bursts)
-        text = table(benches)
-    print(text)
+        for firewall in args.firewalls:
+            tables[firewall] = contest(cloud, ovs, scratch, network, firewall, args)
+            loads.append(os.getloadavg()[0])
+            print(table(firewall, tables[firewall]), flush=True)
     if args.keep:
-        where = f"{os.cpu_count()} cores, load {load:.1f} at the beginning"
+        said = ", ".join(f"{load:.1f}" for load in loads)
+        where = f"{os.cpu_count()} cores, load {said} at the beginning and after each half"
+        text = "\n\n".join(table(f, b) for f, b in tables.items())
         (ROOT / "bench/NEUTRON.md").write_text(
             HEAD.format(where=where, rounds=args.rounds) + text + "\n"
         )
+        rows = {f: {b.contender.name: b.times for b in found} for f, found in tables.items()}
+        (ROOT / "docs/neutron.svg").write_text(neutron_picture.drawn(rows, said))
 
 
 if __name__ == "__main__":

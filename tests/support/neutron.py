@@ -17,7 +17,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.network.neutron.bus import library
-from vifd.network.neutron.objects import topic
+from vifd.network.neutron.objects import SERVED, topic_of
 
 oslo_messaging = library()
 
@@ -82,10 +82,14 @@ class FakeNeutron:
         self.behind: dict[str, dict[str, list[list[str]]]] = {}
         #: how often a message is sent, by its method; 0 loses it
         self.copies: dict[str, int] = {}
+        #: by type, the version that this release has; older ones are served, newer ones are not
+        self.has = {kind: versions[0] for kind, versions in SERVED.items()}
         self.groups: dict[str, dict[str, Plain]] = {}
         self.address_groups: dict[str, list[str]] = {}
         self.lock = threading.RLock()
         self._standing: dict[str, str] = {}
+        #: by host, the versions that its agent reported
+        self._speak: dict[str, dict[str, str]] = {}
         self._transport = oslo_messaging.get_rpc_transport(cfg.CONF, url=url)
         self._servers: list[Any] = []
 
@@ -114,8 +118,18 @@ class FakeNeutron:
             client.prepare().cast({}, method, **arguments)
 
     def push(self, kind: str, objects: Sequence[Plain], event: str = "updated") -> None:
-        """Tell of objects as they are."""
-        self.cast(topic(kind), "push", resource_list=list(objects), event_type=event)
+        """Tell of objects as they are, in this release's version and in those that agents reported;
+        where one of these is not served nobody is told."""
+        with self.lock:
+            said = {v[kind] for v in self._speak.values() if kind in v}
+        if all(self.serves(kind, version) for version in said):
+            for version in sorted({self.has[kind], *said}):
+                told = {"resource_list": list(objects), "event_type": event}
+                self.cast(topic_of(kind, version), "push", **told)
+
+    def serves(self, kind: str, version: str) -> bool:
+        """Whether objects can be had in a version."""
+        return _numbers(version) <= _numbers(self.has[kind])
 
     # --- what users do ---
 
@@ -283,6 +297,8 @@ class FakeNeutron:
         with self.lock:
             self.reports.append(state)
             host = state["host"]
+            if "resource_versions" in state:
+                self._speak[host] = state["resource_versions"]
             known = host in self._standing
             self._standing[host] = "alive"
             return "alive" if known else "new"
@@ -342,8 +358,10 @@ class _Endpoint:
     def bulk_pull(
         self, _context: Plain, resource_type: str, version: str, filter_kwargs: Plain
     ) -> list[Plain]:
-        assert version
-        return self._server.found(resource_type, **filter_kwargs)
+        found = self._server.found(resource_type, **filter_kwargs)
+        if found and not self._server.serves(resource_type, version):
+            raise oslo_messaging.RemoteError("InvalidTargetVersion", version)
+        return found
 
     def update_device_list(
         self, _context: Plain, devices_up: list[str], devices_down: list[str], agent_id: str,
@@ -371,6 +389,10 @@ class _Endpoint:
         del agent_id
         self._server.finish(devices, host)
         return {"devices": [], "failed_devices": []}
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def _subnet(network: str) -> str:

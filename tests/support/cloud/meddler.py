@@ -40,12 +40,8 @@ class Meddler:
 
     def __enter__(self) -> Meddler:
         self._channel: Any = self._connection.channel()
-        words = self._broker.ctl("list_bindings", "source_name", "destination_name").splitlines()
-        pairs = [line.split("\t") for line in words if line.startswith(self._prefix)]
-        exchanges = {pair[0] for pair in pairs if pair[0].endswith("_fanout")}
-        assert len(exchanges) == 1, f"listened to: {sorted(exchanges)}"
-        (self._exchange,) = exchanges
-        self._victims = [pair[1] for pair in pairs if pair[0] == self._exchange]
+        until(lambda: len(self._heard()) == 1, "one version is listened to", 120, self._heard)
+        ((self._exchange, self._victims),) = self._heard().items()
         self._channel.queue_declare(self._queue, auto_delete=False)
         self._channel.queue_bind(self._queue, self._exchange)
         for victim in self._victims:
@@ -80,6 +76,17 @@ class Meddler:
         )
         for victim in self._victims:
             self._channel.basic_publish(told, exchange="", routing_key=victim)
+
+    def _heard(self) -> dict[str, list[str]]:
+        """By exchange of the topic, the queues that somebody takes messages from."""
+        lines = self._broker.ctl("list_queues", "name", "consumers").splitlines()
+        taken = {name for name, number in (line.split("\t") for line in lines) if number != "0"}
+        words = self._broker.ctl("list_bindings", "source_name", "destination_name").splitlines()
+        found: dict[str, list[str]] = {}
+        for source, queue in (line.split("\t") for line in words if line.startswith(self._prefix)):
+            if source.endswith("_fanout") and queue in taken:
+                found.setdefault(source, []).append(queue)
+        return found
 
     def _take(self) -> bool:
         while (found := self._channel.basic_get(self._queue, no_ack=True)) is not None:

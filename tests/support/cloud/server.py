@@ -19,8 +19,6 @@ from vifd.testing.wait import until
 #: Seconds in which API and RPC server are up on a busy machine; alone it takes 15 to 30.
 PATIENCE = 240.0
 NAME = "neutron"
-#: The schema of this version, dumped once: making it by its migrations takes half a minute.
-SCHEMA = places.VENV / "schema.sql"
 
 _POLICY = """\
 create_port:binding:host_id: ""
@@ -40,6 +38,9 @@ class Cloud:
 
     :param home: a directory with a short name, for the sockets in it
     :param options: by group, added to the server's own
+    :param port: of the API
+    :param shift: added to the ports of broker and database, for one beside another
+    :param venv: the environment of the release that is to run
     """
 
     def __init__(
@@ -47,11 +48,14 @@ class Cloud:
         home: Path,
         options: Mapping[str, Mapping[str, object]] | None = None,
         port: int = 9696,
+        shift: int = 0,
+        venv: Path = places.VENV,
     ) -> None:
         self.home = home
         self.port = port
-        self.broker = Broker(home / "q")
-        self.database = Database(home / "d")
+        self.venv = venv
+        self.broker = Broker(home / "q", 5672 + shift)
+        self.database = Database(home / "d", 3306 + shift)
         self.conf = home / "neutron.conf"
         self._options = options or {}
         self._child: Child | None = None
@@ -71,8 +75,8 @@ class Cloud:
     def start_server(self) -> None:
         """Start API and RPC server alone."""
         argv: list[str | Path] = [
-            places.PYTHON, Path(__file__).with_name("neutron_server.py"), "--log-dir", self.home,
-            "--log-file", "neutron-server.log", "--config-file", self.conf,
+            self.venv / "bin/python", Path(__file__).with_name("neutron_server.py"),
+            "--log-dir", self.home, "--log-file", "neutron-server.log", "--config-file", self.conf,
         ]  # fmt: skip
         self._child = Child(argv, self.home / "server.out", {"PYTHONWARNINGS": "ignore"})
         until(self._is_up, "the API answers and RPC is served", PATIENCE, self.told)
@@ -160,7 +164,10 @@ class Cloud:
         return "q-plugin" in self.broker.ctl("list_consumers", "queue_name").split()
 
     def _write(self) -> None:
-        paste = places.SUITE / "etc/neutron/api-paste.ini"
+        paste = next(
+            p for p in (self.venv / f"{d}/neutron/api-paste.ini" for d in ("suite/etc", "etc"))
+            if p.exists()
+        )  # fmt: skip
         policy = self.home / "policy.yaml"
         policy.write_text(_POLICY)
         groups: dict[str, dict[str, object]] = {
@@ -194,25 +201,30 @@ class Cloud:
     def _schema(self) -> None:
         if self.database.sql(f"show tables in {NAME}"):
             return
-        if not SCHEMA.exists():
+        if not self._dump.exists():
             self._make_schema()
-        with SCHEMA.open("rb") as dump:
+        with self._dump.open("rb") as dump:
             argv = ["mariadb", "--no-defaults", "-uroot", "-S", str(self.database.socket), NAME]
             subprocess.run(argv, stdin=dump, check=True, timeout=PATIENCE)
 
     def _make_schema(self) -> None:
         """By the migrations, and kept for the next time."""
         done = subprocess.run(
-            [places.VENV / "bin/neutron-db-manage", "--config-file", self.conf, "upgrade", "heads"],
+            [self.venv / "bin/neutron-db-manage", "--config-file", self.conf, "upgrade", "heads"],
             capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         dump = ["mariadb-dump", "--no-defaults", "-uroot", "-S", str(self.database.socket), NAME]
         text = subprocess.run(dump, capture_output=True, check=True, timeout=PATIENCE).stdout
         self.database.sql(f"drop database {NAME}; create database {NAME}")
-        scratch = SCHEMA.with_suffix(".new")
+        scratch = self._dump.with_suffix(".new")
         scratch.write_bytes(text)
-        scratch.rename(SCHEMA)
+        scratch.rename(self._dump)
+
+    @property
+    def _dump(self) -> Path:
+        """The schema of the release, kept: making it by its migrations takes half a minute."""
+        return self.venv / "schema.sql"
 
 
 def written(groups: Mapping[str, Mapping[str, object]]) -> str:

@@ -59,11 +59,14 @@ class VifdHost:
         return bool(agent and agent["alive"])
 
     def bind(self, network_id: str, **fields: Any) -> str:
-        """A port that is bound to this host; its id."""
+        """A port that is bound to this host; its id. Neutron binds nothing to a host that it takes
+        for dead, as it does for a while after the bus was away."""
+        until(self.is_known, f"{self.name} is alive for Neutron", PATIENCE)
         return str(self.cloud.make("port", **self._wish(network_id, fields))["id"])
 
     def bind_many(self, network_id: str, number: int) -> list[str]:
         """So many ports that are bound to this host; their ids."""
+        until(self.is_known, f"{self.name} is alive for Neutron", PATIENCE)
         wishes = [self._wish(network_id, {}) for _ in range(number)]
         return [str(p["id"]) for p in self.cloud.call("POST", "ports", {"ports": wishes})["ports"]]
 

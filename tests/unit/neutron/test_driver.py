@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unit.neutron.scene import Cloud
-from vifd.network.neutron.objects import VERSIONS
+from vifd.network.neutron.objects import SERVED, VERSIONS
 from vifd.testing.wait import until
 
 
@@ -23,6 +23,66 @@ class TestReports:
         assert "start_flag" not in again
         assert again["configurations"]["bridge_mappings"] == {"physnet1": "br-eth"}
         assert again["configurations"]["integration_bridge"] == "br-int"
+
+
+class TestVersions:
+    def spoken(self, cloud: Cloud, node) -> dict[str, str]:
+        """What the host said last of the versions that it speaks."""
+        said = [r for r in cloud.neutron.reports
+                if r["host"] == node.name and "resource_versions" in r]  # fmt: skip
+        return said[-1]["resource_versions"]
+
+    def test_without_an_object_to_ask_for_the_oldest_are_spoken(self, cloud: Cloud):
+        node = cloud.node()
+        assert self.spoken(cloud, node) == VERSIONS
+
+    def test_the_newest_that_the_server_has_are_agreed_on(self, cloud: Cloud):
+        network = cloud.vlan()
+        port = cloud.neutron.port(network, "host-new")
+        node = cloud.node("host-new")
+        newest = {kind: SERVED[kind][0] for kind in ("Port", "Network")}
+        until(lambda: self.spoken(cloud, node) == {**VERSIONS, **newest}, "the newest are spoken")
+        node.plug(port)
+        until(lambda: active(port), "active")
+        cloud.neutron.resegment(network, 300)
+        until(lambda: [f for f in node.flows() if "300" in f], "changes are heard of")
+
+    def test_they_are_agreed_on_once_there_is_an_object(self, cloud: Cloud):
+        node = cloud.node()
+        port = cloud.neutron.port(cloud.vlan(), node.name)
+        newest = {kind: SERVED[kind][0] for kind in ("Port", "Network")}
+        until(lambda: self.spoken(cloud, node) == {**VERSIONS, **newest}, "the newest are spoken")
+        node.plug(port)
+        until(lambda: active(port), "active")
+
+    def test_an_older_server_is_spoken_with_in_its_own(self, cloud: Cloud):
+        cloud.neutron.has = dict(VERSIONS)
+        network = cloud.vlan()
+        port = cloud.neutron.port(network, "host-old")
+        node = cloud.node("host-old")
+        node.plug(port)
+        until(lambda: active(port), "active")
+        cloud.neutron.resegment(network, 301)
+        until(lambda: [f for f in node.flows() if "301" in f], "changes are heard of")
+        assert self.spoken(cloud, node) == VERSIONS
+
+    def test_a_server_that_was_upgraded_and_taken_back(self, cloud: Cloud):
+        cloud.neutron.has = dict(VERSIONS)
+        network = cloud.vlan()
+        port = cloud.neutron.port(network, "host-both")
+        node = cloud.node("host-both", rpc_timeout=0.5)
+        node.plug(port)
+        until(lambda: active(port), "active")
+        service = node.service._service
+        assert service is not None
+        for served in ({kind: versions[0] for kind, versions in SERVED.items()}, dict(VERSIONS)):
+            cloud.neutron.stop()
+            until(lambda: service._lost, "the host has noticed")
+            cloud.neutron.has = served
+            cloud.neutron.start()
+            until(lambda: self.spoken(cloud, node) == cloud.neutron.has, "it is spoken with")
+        cloud.neutron.resegment(network, 302)
+        until(lambda: [f for f in node.flows() if "302" in f], "changes are heard of")
 
 
 class TestPorts:

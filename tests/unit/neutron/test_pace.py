@@ -57,6 +57,9 @@ class LateBus:
     def listen(self, topics: Sequence[str], handler: Handler) -> None:
         raise AssertionError
 
+    def leave(self, topics: Sequence[str]) -> None:
+        raise AssertionError
+
     def close(self) -> None:
         pass
 

@@ -42,6 +42,9 @@ class Bus(Protocol):
         """Have what is told under these topics handed over, on threads of the bus; blocks until the
         bus is there."""
 
+    def leave(self, topics: Sequence[str]) -> None:
+        """Have nothing of these topics handed over any more."""
+
     def close(self) -> None:
         """Let go of it, without waiting for anybody."""
 
@@ -77,7 +80,8 @@ class MessageBus:
     def __post_init__(self) -> None:
         self._messaging = library()
         self._transport = self._messaging.get_rpc_transport(self.conf, url=self.url or None)
-        self._servers: list[Any] = []
+        #: by topic, what listens to it
+        self._servers: dict[str, Any] = {}
 
     def call(
         self, topic: str, method: str, version: str, timeout: float, arguments: Mapping[str, Any]
@@ -101,11 +105,18 @@ class MessageBus:
             server = self._messaging.get_rpc_server(self._transport, target, [endpoint])
             # an option that comes with the first server: one after the other, in their order
             self.conf.set_override("executor_thread_pool_size", 1)
-            self._servers.append(server)
+            self._servers[topic] = server
             server.start()
 
+    def leave(self, topics: Sequence[str]) -> None:
+        for topic in topics:
+            server = self._servers.pop(topic, None)
+            if server is not None:
+                server.stop()
+                server.wait()
+
     def close(self) -> None:
-        for server in self._servers:
+        for server in list(self._servers.values()):
             server.stop()
         self._servers.clear()
 

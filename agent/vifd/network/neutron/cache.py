@@ -28,6 +28,10 @@ class Cache:
         """Everything of a type."""
         return self._kept[kind]
 
+    def some(self) -> dict[str, str]:
+        """The id of one object of each type of which there is any."""
+        return {kind: next(iter(kept)) for kind, kept in self._kept.items() if kept}
+
     def get(self, kind: str, object_id: str) -> Plain | None:
         return self._kept[kind].get(object_id)
 

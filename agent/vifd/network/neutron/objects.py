@@ -1,8 +1,6 @@
 """Neutron's versioned objects as they come over the bus, as plain values. Pure.
 
-The service publishes an object in every version that some agent reports, and where it cannot, no
-agent hears of the change. So what is asked for is the oldest version that has all that is read
-here: those of the releases 27 and 28, which 29 converts to.
+Which version of each type is spoken is agreed on with the servers (``versions.py``).
 """
 
 from __future__ import annotations
@@ -11,16 +9,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-#: The version of each type of object that is asked for, listened to and reported.
-VERSIONS = {
-    "Port": "1.10",
-    "Network": "1.2",
-    "Subnet": "1.2",
-    "SecurityGroup": "1.6",
-    "SecurityGroupRule": "1.3",
-    "AddressGroup": "1.2",
-    "QosPolicy": "1.10",
+#: The versions of each type of object that are understood, the newest first: of Neutron 29, and
+#: of 27 and 28 where they differ.
+SERVED = {
+    "Port": ("1.11", "1.10"),
+    "Network": ("1.3", "1.2"),
+    "Subnet": ("1.2",),
+    "SecurityGroup": ("1.6",),
+    "SecurityGroupRule": ("1.3",),
+    "AddressGroup": ("1.2",),
+    "QosPolicy": ("1.10",),
 }
+#: The oldest of each, which every release that is supported serves.
+VERSIONS = {kind: versions[-1] for kind, versions in SERVED.items()}
 
 #: Of a plain object: the name of its type, where several may stand in one place.
 TYPE = "__type__"
@@ -28,9 +29,9 @@ TYPE = "__type__"
 Plain = dict[str, Any]
 
 
-def topic(kind: str) -> str:
-    """Where changes of a type of object are told."""
-    return f"neutron-vo-{kind}-{VERSIONS[kind]}"
+def topic_of(kind: str, version: str) -> str:
+    """Where changes of a type of object are told in one version."""
+    return f"neutron-vo-{kind}-{version}"
 
 
 def plain(value: Any) -> Any:

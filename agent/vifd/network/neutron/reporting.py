@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vifd import __version__
-from vifd.network.neutron.objects import VERSIONS, Plain
+from vifd.network.neutron.objects import Plain
 
 #: The service keeps the configurations in a column of this many characters.
 LIMIT = 4095
@@ -81,7 +81,12 @@ def state(options: Options, host: str, plugins: Sequence[Plain], plugin: str, po
 
 def first(reported: Plain) -> Plain:
     """The same as the first report of a life says it."""
-    return {**reported, "start_flag": True, "resource_versions": dict(VERSIONS)}
+    return {**reported, "start_flag": True}
+
+
+def speaking(reported: Plain, versions: Mapping[str, str]) -> Plain:
+    """The same with the versions of objects, by type, that are spoken from now on."""
+    return {**reported, "resource_versions": dict(versions)}
 
 
 def usable(plugins: Sequence[Plain], plugin: str) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from vifd.network.neutron.bus import Bus, Unanswered
-from vifd.network.neutron.objects import VERSIONS, Plain, objects
+from vifd.network.neutron.objects import Plain, objects
 from vifd.network.neutron.pace import Pace
+from vifd.network.neutron.versions import Versions
 
 #: Topics of the server.
 PLUGIN, REPORTS = "q-plugin", "q-reports-plugin"
@@ -35,6 +36,7 @@ class Server:
     agent: str
     timeout: float
     step: int
+    versions: Versions = field(default_factory=Versions)
 
     @cached_property
     def pace(self) -> Pace:
@@ -66,8 +68,20 @@ class Server:
 
     def where(self, kind: str, **filters: Sequence[str]) -> list[Plain]:
         """Objects by what their fields hold."""
+        return self._where(kind, self.versions.chosen[kind], filters)
+
+    def agree(self, known: Mapping[str, str]) -> bool:
+        """Agree on the versions of objects that are spoken; whether they are others than before.
+
+        :param known: by type, the id of an object that is there
+        """
+        return self.versions.agree(lambda k, i, v: self._where(k, v, {"id": [i]}), known)
+
+    def _where(
+        self, kind: str, version: str, filters: Mapping[str, Sequence[str]]
+    ) -> list[Plain]:  # fmt: skip
         wanted = {name: list(values) for name, values in filters.items()}
-        sent = {"resource_type": kind, "version": VERSIONS[kind], "filter_kwargs": wanted}
+        sent = {"resource_type": kind, "version": version, "filter_kwargs": wanted}
         return objects(self._ask("bulk_pull", "1.1", sent))
 
     def details(self, port_ids: Sequence[str]) -> None:

@@ -19,12 +19,14 @@ from typing import Any
 from vifd.engine import plan
 from vifd.network import Inbox
 from vifd.network.neutron import reporting
-from vifd.network.neutron.bus import Bus
+from vifd.network.neutron.bus import Bus, Refused
 from vifd.network.neutron.following import Following
-from vifd.network.neutron.objects import VERSIONS, Plain, topic
+from vifd.network.neutron.listening import Listening
+from vifd.network.neutron.objects import SERVED, Plain
 from vifd.network.neutron.server import REVIVED, Server
 from vifd.network.neutron.teller import Teller
 from vifd.network.neutron.tunnels import Tunnels
+from vifd.network.neutron.versions import refuses
 from vifd.steady import Steady
 from vifd.store import Outgoing
 
@@ -83,8 +85,11 @@ class Service:
         self._server: Server | None = None
         self._following: Following | None = None
         self._teller: Teller | None = None
+        self._listening: Listening | None = None
         self._messages: queue.Queue[Message] = queue.Queue(BACKLOG)
         self._stopping = threading.Event()
+        #: there is something to report earlier than it is due
+        self._hurry = threading.Event()
         #: everything is to be read anew
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
@@ -106,6 +111,7 @@ class Service:
     def stop(self) -> None:
         """End; a call that is under way is not waited for."""
         self._stopping.set()
+        self._hurry.set()
         bus, self._bus = self._bus, None
         if bus is not None:
             closing = threading.Thread(target=_close, args=(bus,), daemon=True)
@@ -115,7 +121,6 @@ class Service:
     # --- reports ---
 
     def _reporting(self) -> None:
-        state_of = self._state
         started = False
         failures = 0
         while not self._stopping.is_set():
@@ -125,9 +130,7 @@ class Service:
                 self._stopping.wait(FIRST_LOOK if not started else min(pause, 1.0))
                 continue
             try:
-                server = self._connected()
-                state = state_of()
-                answer = server.report(state if started else reporting.first(state))
+                answer = self._report(started=started)
             except Exception as error:  # noqa: BLE001 - the bus raises anything
                 failures += 1
                 self._away(error, failures)
@@ -142,7 +145,21 @@ class Service:
                 failures, self._lost, self._problem = 0, False, ""
                 if not answer:
                     pause = min(pause, 1.0)
-            self._stopping.wait(pause)
+            self._hurry.wait(pause)
+            self._hurry.clear()
+
+    def _report(self, *, started: bool) -> str:
+        """Say that this host is alive, and which versions it speaks where that is news."""
+        server = self._connected()
+        state, listening, versions = self._state(), self._listening, server.versions.chosen
+        if not started:
+            state = reporting.first(state)
+        if listening is None or not listening.unsaid:
+            return server.report(state)
+        answer = server.report(reporting.speaking(state, versions))
+        if answer:
+            listening.said(versions)
+        return answer
 
     def _state(self) -> Plain:
         settings, inbox = self._settings, self._inbox
@@ -155,8 +172,8 @@ class Service:
         if self._server is not None:
             return self._server
         bus = self._bus = self._make()
-        bus.listen([*map(topic, VERSIONS), *TOPICS], self._heard)
         server = self._serve(bus)
+        self._listening = Listening(bus, server, TOPICS, self._heard)
         settings = self._settings
         reported = settings.reported
         tunnels = Tunnels(
@@ -231,6 +248,7 @@ class Service:
             self._looked_at = now
             following.tunnels.settle()
             following.waiting()
+            self._agree(following, anew=False)
             if self._teller is not None:
                 self._teller.agree()
         if self._messages.empty() or now - self._flushed_at >= LOOK:
@@ -243,15 +261,28 @@ class Service:
         began = time.monotonic()
         self._resync.clear()
         self._synchronised = False
-        following.synchronise()
+        try:
+            following.synchronise()
+        except Refused as error:
+            if self._listening is None or not refuses(error):
+                raise
+            self._listening.forget()
+            self._hurry.set()
+            following.synchronise()
         self._read_at = time.monotonic()
         self._failures, self._synchronised = 0, True
         ports = following.cache.all("Port")
+        self._agree(following, anew=True)
         if self._teller is not None:
             self._teller.ask_behind()
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
                  self._read_at - began)  # fmt: skip
         self._inbox.notify()
+
+    def _agree(self, following: Following, *, anew: bool) -> None:
+        """Agree with the server on the versions of objects."""
+        if self._listening is not None and self._listening.agree(following.cache.some(), anew=anew):
+            self._hurry.set()
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
         if method == "push":
@@ -283,7 +314,7 @@ def _kind(primitives: Any) -> str:
     """The type of the objects in a message: all are of one."""
     first = primitives[0] if isinstance(primitives, list) and primitives else {}
     kind = first.get("versioned_object.name", "") if isinstance(first, dict) else ""
-    return kind if kind in VERSIONS else "Port"
+    return kind if kind in SERVED else "Port"
 
 
 def _close(bus: Bus) -> None:
