@@ -34,7 +34,7 @@ from vifd.testing.wait import until  # noqa: E402
 
 PATIENCE = 900.0
 #: Seconds without a change of a flow after which a change is taken to be carried out.
-QUIET = 6.0
+QUIET = 4.0
 HEAD = """\
 # One Neutron 29 server: vifd and the stock agent
 
@@ -265,15 +265,19 @@ def main() -> None:
             tables[firewall] = contest(cloud, ovs, scratch, network, firewall, args)
             loads.append(os.getloadavg()[0])
             print(table(firewall, tables[firewall]), flush=True)
-    if args.keep:
-        said = ", ".join(f"{load:.1f}" for load in loads)
-        where = f"{os.cpu_count()} cores, load {said} at the beginning and after each half"
-        text = "\n\n".join(table(f, b) for f, b in tables.items())
-        (ROOT / "bench/NEUTRON.md").write_text(
-            HEAD.format(where=where, rounds=args.rounds) + text + "\n"
-        )
-        rows = {f: {b.contender.name: b.times for b in found} for f, found in tables.items()}
-        (ROOT / "docs/neutron.svg").write_text(neutron_picture.drawn(rows, said))
+            if args.keep:
+                keep(tables, args.rounds, loads)
+
+
+def keep(tables: dict[str, list[Bench]], rounds: int, loads: list[float]) -> None:
+    """Write what was measured so far."""
+    said = ", ".join(f"{load:.1f}" for load in loads)
+    where = f"{os.cpu_count()} cores, load {said} at the beginning and after each part"
+    text = "\n\n".join(table(f, b) for f, b in tables.items())
+    head = HEAD.format(where=where, rounds=rounds)
+    (ROOT / "bench/NEUTRON.md").write_text(head + text + "\n")
+    rows = {f: {b.contender.name: b.times for b in found} for f, found in tables.items()}
+    (ROOT / "docs/neutron.svg").write_text(neutron_picture.drawn(rows, said))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Machines in namespaces of their own on a host's bridge, and a ping between two of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass, field
+
+from vifd.testing.netns import Namespace
+from vifd.testing.sandbox import PrivateOvs
+
+_COUNT = re.compile(r"(\d+) packets transmitted, (\d+) received")
+
+
+@dataclass
+class Machine:
+    """An internal port of a bridge that bears a port's id, inside a namespace."""
+
+    ovs: PrivateOvs
+    bridge: str
+    port: str
+    device: str
+    mac: str
+    address: str
+    space: Namespace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.space = Namespace(self.device)
+        self.ovs.vsctl(
+            "add-port", self.bridge, self.device, "--", "set", "Interface", self.device,
+            "type=internal", f"external_ids:iface-id={self.port}",
+            f'external_ids:attached-mac="{self.mac}"', "external_ids:iface-status=active",
+        )  # fmt: skip
+        from pyroute2 import IPRoute
+
+        with IPRoute() as netlink:
+            index = netlink.link_lookup(ifname=self.device)[0]
+            netlink.link("set", index=index, net_ns_fd=self.space.fd)
+        for words in (
+            ["link", "set", self.device, "address", self.mac],
+            ["addr", "add", f"{self.address}/24", "dev", self.device],
+            ["link", "set", self.device, "up"],
+        ):
+            self.space.command(["ip", *words])
+
+    def reaches(self, other: Machine) -> bool:
+        """Whether one ping of this moment is answered."""
+        argv = ["ping", "-c", "1", "-W", "1", other.address]
+        done = self.space.run(subprocess.run, argv, capture_output=True, check=False)
+        return bool(done.returncode == 0)
+
+    def close(self) -> None:
+        """Take it off the bridge."""
+        self.ovs.vsctl("--if-exists", "del-port", self.device)
+        self.space.close()
+
+
+class Ping:
+    """Pings from one machine to another, 20 a second, from its making to :meth:`stop`."""
+
+    def __init__(self, one: Machine, two: Machine) -> None:
+        def call() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                ["ping", "-i", "0.05", "-W", "5", two.address],
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+
+        self._process = one.space.run(call)
+
+    def stop(self) -> tuple[int, int]:
+        """End it; how many were sent, and how many of them nobody answered."""
+        self._process.send_signal(2)
+        said, _ = self._process.communicate(timeout=30)
+        found = _COUNT.search(said)
+        assert found is not None, said[-500:]
+        sent, received = map(int, found.groups())
+        return sent, sent - received
