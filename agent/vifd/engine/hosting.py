@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from vifd.drivers import Drivers
 from vifd.engine.decision import Request
@@ -46,6 +46,9 @@ class Hosting:
         self._thread = Steady(self._run, "hosting", patience=STUCK)
         #: ids of ports whose like was told to be somebody's else
         self._told: set[str] = set()
+        #: switch ports that changed since the last look
+        self._touched: set[str] = set()
+        self._lock = threading.Lock()
 
     def subscribe(self, drivers: Drivers) -> None:
         """Look whenever the switch's ports change."""
@@ -59,7 +62,10 @@ class Hosting:
         self._wake.set()
         self._thread.join(timeout)
 
-    def _changed(self, kind: str, _name: str) -> None:
+    def _changed(self, kind: str, name: str) -> None:
+        if kind == "port":
+            with self._lock:
+                self._touched.add(name)
         if kind != "disconnected":
             self._wake.set()
 
@@ -72,6 +78,8 @@ class Hosting:
 
     def look(self) -> None:
         """Say what came, changed or went since the last look."""
+        with self._lock:
+            touched, self._touched = self._touched, set()
         for plugin in self._engine.plugins:
             try:
                 found = self._engine.plugins[plugin].ports_of_others()
@@ -80,6 +88,15 @@ class Hosting:
                 continue
             if found is not None:
                 self._compare(plugin, {i: (plugin, device) for i, device in found.items()})
+                self._again(i for i, device in found.items() if device in touched)
+
+    def _again(self, ports: Iterable[str]) -> None:
+        """Try ports that failed at once where their row is another one now: a device that was not
+        there came, as after a reboot. No attempt of ours writes such a row, so this ends."""
+        records = [r for i in ports if (r := self._journal.get(i)) is not None]
+        failed = [r.id for r in records if r.error is not None and not r.removing]
+        if failed:
+            self._engine.again(failed)
 
     def _compare(self, plugin: str, found: Found) -> None:
         parts = self._journal.all_parts()

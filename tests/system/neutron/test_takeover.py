@@ -18,7 +18,7 @@ from support.cloud.walker import Machine, Ping
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
-pytestmark = pytest.mark.needs("neutron", "module:kombu")
+pytestmark = [pytest.mark.needs("neutron", "module:kombu"), pytest.mark.timeout(1200)]
 
 HOST = "both"
 OURS = re.compile(r"cookie=0x76[0-9a-f]{14}\b")

@@ -37,8 +37,11 @@ BRIDGE, PHYSICAL = "br-int", "br-eth"
 class Node:
     """One host; its switch and its journal outlive the daemon."""
 
-    def __init__(self, directory: Path, name: str, **given: object) -> None:
+    def __init__(
+        self, directory: Path, name: str, retry: float = 0.05, **given: object
+    ) -> None:  # fmt: skip
         self.name = name
+        self.retry = retry
         self.directory = directory
         self.given = given
         self.machine = FakeMachine()
@@ -52,7 +55,10 @@ class Node:
         self.journal = Journal.open(self.directory / f"{self.name}.db")
         host = Host(self.machine.drivers, lambda: ledger(self.journal), hostname=self.name)
         plugin = ovs.plugin(host, bridge_mappings=[f"physnet1:{PHYSICAL}"])
-        settings = Settings(hostname=self.name, alone=False, retry_first=0.05, retry_longest=0.2)
+        first, longest = self.retry, max(0.2, self.retry)
+        settings = Settings(
+            hostname=self.name, alone=False, retry_first=first, retry_longest=longest
+        )  # fmt: skip
         self.engine = Engine({"ovs": plugin}, self.journal, Metrics(), settings)
         found = [Found("ovs", "vifd", "vifd_ovs.plugin:OvsPlugin", OvsPlugin)]
         self.agent = Agent(self.engine, self.journal, self.engine.metrics, found)
@@ -162,10 +168,13 @@ class Cloud(contextlib.ExitStack):
         self.neutron.start()
         self.callback(self.neutron.stop)
 
-    def node(self, name: str = "", **given: object) -> Node:
-        """A host whose daemon runs."""
+    def node(self, name: str = "", retry: float = 0.05, **given: object) -> Node:
+        """A host whose daemon runs.
+
+        :param retry: seconds before a port that failed is tried again
+        """
         name = name or f"host-{os.urandom(3).hex()}"
-        node = Node(self.directory, name, **given)
+        node = Node(self.directory, name, retry, **given)
         node.start()
         self.callback(node.stop)
         self.synchronised(node)

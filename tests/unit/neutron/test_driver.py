@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unit.neutron.scene import Cloud
+from unit.neutron.scene import BRIDGE, Cloud
+from vifd.drivers import PortSpec
 from vifd.network.neutron.objects import SERVED, VERSIONS
 from vifd.testing.wait import until
 
@@ -147,6 +148,16 @@ class TestHosted:
         row = node.row(row_first)
         assert not [k for k in row.external_ids if k.startswith("vifd")]
         assert (row.tag, row.ofport_request) == (None, None)
+
+    def test_a_row_whose_device_comes_later_waits_for_no_turn(self, cloud: Cloud):
+        """As after a reboot, where rows are there before the guests."""
+        node, network = cloud.node(retry=3600.0), cloud.vlan()
+        port = cloud.neutron.port(network, node.name)
+        ids = {"iface-id": port.id, "attached-mac": port.mac, "iface-status": "active"}
+        node.machine.ovsdb.ensure_ports(BRIDGE, [PortSpec("tap1", external_ids=ids)])
+        until(lambda: (found := node.record(port)) is not None and found.error, "it has failed")
+        node.machine.links.place("tap1", kind="tun")
+        until(lambda: active(port), "active")
 
     def test_it_goes_with_its_row_and_comes_back_with_it(self, cloud: Cloud):
         node, network = cloud.node(), cloud.vlan()
