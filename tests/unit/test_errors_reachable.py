@@ -77,6 +77,16 @@ SHOWN = {
     "E_GC_NOT_FOUND": "unit/garbage/test_collector.py",
     "E_GUEST_HYPERVISOR": "unit/guests/test_requests.py",
     "E_GUEST_NOT_RUNNING": "unit/guests/test_requests.py",
+    **dict.fromkeys(
+        (
+            "E_GUEST_UNKNOWN",
+            "E_GUEST_RUNNING",
+            "E_GUEST_UNFIT",
+            "E_GUEST_NETWORK",
+            "E_GUEST_NOT_WIRED",
+        ),
+        "unit/cli/test_wire.py",
+    ),
     "E_GUEST_REPAIR": "unit/guests/test_requests.py",
     "E_PLUGIN_LOAD": "packaging/test_example_plugin.py",
     "E_PLUGIN_NOT_ASKED": "functional/test_offers.py",

@@ -73,6 +73,8 @@ COMMANDS = {
     "network delete": "vifd.cli.setcommands:NetworkDelete",
     "document from-neutron": "vifd.cli.document:FromNeutron",
     "config from-neutron": "vifd.cli.config:FromNeutron",
+    "guest wire": "vifd.cli.guest:Wire",
+    "guest unwire": "vifd.cli.guest:Unwire",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",

@@ -36,6 +36,13 @@ from vifd.errors.capability import (
     VifModelUnsupported,
     ViommuUnsupported,
 )
+from vifd.errors.domains import (
+    GuestNetworkUnknown,
+    GuestNotWired,
+    GuestRunning,
+    GuestUnfit,
+    GuestUnknown,
+)
 from vifd.errors.feature import FeatureUnenforced
 from vifd.errors.garbage import (
     GarbageChanged,
@@ -143,8 +150,13 @@ __all__ = [
     "GarbageIncomplete",
     "GarbageLimit",
     "GarbageUnknown",
+    "GuestNetworkUnknown",
     "GuestNotRunning",
+    "GuestNotWired",
     "GuestRepairFailed",
+    "GuestRunning",
+    "GuestUnfit",
+    "GuestUnknown",
     "HypervisorError",
     "IllegalMove",
     "InternalError",

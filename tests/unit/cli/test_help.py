@@ -45,6 +45,8 @@ SAYS = {
     "network delete": "--later",
     "document from-neutron": "--physical-network",
     "config from-neutron": "openvswitch_agent.ini",
+    "guest wire": "--network",
+    "guest unwire": "Put back",
     "adopt": "iface-id",
     "gc": "--dry-run",
     "gc undo": "--list",
