@@ -48,6 +48,8 @@ COMMANDS = {
     "port explain": "vifd.cli.explain:PortExplain",
     "port activate": "vifd.cli.port:PortActivate",
     "port deactivate": "vifd.cli.port:PortDeactivate",
+    "port top": "vifd.cli.top:PortTop",
+    "port capture": "vifd.cli.capture:PortCapture",
     "port repair": "vifd.cli.repair:PortRepair",
     "port example": "vifd.cli.example:PortExample",
     "port plug": "vifd.cli.plug:PortPlug",
@@ -82,6 +84,7 @@ COMMANDS = {
     "compute compare": "vifd.cli.compare:Compare",
     "network compare": "vifd.cli.compare:CompareNetwork",
     "reconcile": "vifd.cli.reconcile:Reconcile",
+    "bundle": "vifd.cli.bundle:Bundle",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",
     "complete": "vifd.cli.builtin:Complete",
@@ -131,6 +134,9 @@ class Vifctl(App):
         }
         parser = super().build_option_parser(description, version, shape)
         parser.add_argument("--socket", metavar="PATH", help="the daemon's socket")
+        parser.add_argument(
+            "--bundle", metavar="FILE", help="read a support bundle, and not the daemon"
+        )
         add_wait_options(parser)
         return parser
 

@@ -70,8 +70,11 @@ class Api(Plain):
     def _once(self, parsed_args: argparse.Namespace) -> int:
         """Run the command and turn what may go wrong into its exit code."""
         self.args = parsed_args
-        self.client = Client(socket_path(self.option("socket")))
         self.code = OK
+        try:
+            self.client = self._answering()
+        except Unreachable as error:
+            return _say(error, UNREACHABLE)
         try:
             return super().run(parsed_args) or self.code
         except Refused as refused:
@@ -87,6 +90,15 @@ class Api(Plain):
             return _say(error, USAGE)
         finally:
             self.client.close()
+
+    def _answering(self) -> Any:
+        """Who is asked: the daemon, or a bundle that was made of one."""
+        bundle = self.option("bundle")
+        if bundle is None:
+            return Client(socket_path(self.option("socket")))
+        from vifd.cli.recorded import Recorded  # only where it is needed
+
+        return Recorded(bundle)
 
     def option(self, name: str) -> Any:
         """An option given after the command's name, else before it."""

@@ -82,7 +82,13 @@ class Client:
         :raises Unreachable: nobody is there
         :raises TimedOut: no answer in time
         """
-        params = params or {}
+        return _parse(self._call(method, path, body, params or {}))
+
+    def text(self, path: str) -> str:
+        """What is answered as text, the metrics; fails as :meth:`call` does."""
+        return self._call("GET", path, None, {}).decode("utf-8", "replace")
+
+    def _call(self, method: str, path: str, body: Any, params: Params) -> bytes:
         patience = float(params.get("timeout") or 0) + self.margin
         try:
             response = self._send(method, target(path, params), body, patience)
@@ -93,10 +99,10 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Unreachable(self._why(error)) from error
-        value = _parse(data)
         if response.status >= 400:
+            value = _parse(data)
             raise Refused(response.status, value if isinstance(value, dict) else {})
-        return value
+        return data
 
     def events(self, after: str, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
         """The event stream as (id, event) pairs, until it ends.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -39,3 +40,10 @@ def _seconds(text: str) -> float:
     if not 0.1 <= value <= 3600:
         raise argparse.ArgumentTypeError("must be seconds from 0.1 to 3600")
     return value
+
+
+def rows_that_fit(most: int = 1000) -> int:
+    """Lines of a table that a terminal has room for; elsewhere all."""
+    if not sys.stdout.isatty():
+        return most
+    return max(3, shutil.get_terminal_size().lines - 5)
