@@ -28,8 +28,6 @@ BACK_END = re.compile(
 NAMED = {
     "engine/watcher.py": "hears the drivers' events, which are the agent's own",
     "engine/hosting.py": "hears of rows that other programs make",
-    "engine/heartbeat.py": "says who gives no answer",
-    "explain/examiner.py": "says who gives no answer",
     "explain/causes.py": "the drivers, as where a fact of a plugin without meanings was read",
     "model/severed.py": "which facts keep everything from passing",
     "model/parts.py": "who derived a part, as it is shown",

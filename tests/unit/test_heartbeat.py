@@ -13,6 +13,7 @@ from unit.machine import Machine
 from vifd.engine import Settings
 from vifd.engine.heartbeat import Heartbeat
 from vifd.model import Evidence
+from vifd.plugin.meanings import Meanings
 from vifd.testing.plugin import FakeBackend, FakePlugin
 
 
@@ -20,6 +21,10 @@ class Felt(FakePlugin):
     """A plugin whose means fall silent when a test says so."""
 
     problem = ""
+
+    @classmethod
+    def meanings(cls) -> Meanings:
+        return Meanings(through={"flows": "the switch"})
 
     def pulse(self, timeout: float) -> list[Evidence]:
         if self.problem == "raises":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from vifd.engine.engine import Engine
 from vifd.steady import Steady
@@ -79,14 +79,21 @@ class Heartbeat:
             LOG.debug("plugin %s: its pulse cannot be felt: %s", name, error)
             return {}
 
-    @staticmethod
-    def _tell(name: str, before: dict[str, str], now: dict[str, str]) -> None:
+    def _tell(self, name: str, before: dict[str, str], now: dict[str, str]) -> None:
+        if before.keys() == now.keys():
+            return
+        who = self._who(name)
         for fact in now.keys() - before.keys():
             LOG.warning("plugin %s: %s gives no answer: %s; its ports are looked at, and nothing "
                         "that needs an answer is repaired until there is one", name,
-                        _WHO.get(fact, fact), now[fact])  # fmt: skip
+                        who.get(fact, fact), now[fact])  # fmt: skip
         for fact in before.keys() - now.keys():
-            LOG.info("plugin %s: %s answers again", name, _WHO.get(fact, fact))
+            LOG.info("plugin %s: %s answers again", name, who.get(fact, fact))
 
-
-_WHO = {"ovsdb.connected": "the switch's database", "flows": "the switch"}
+    def _who(self, name: str) -> Mapping[str, str]:
+        """By fact, who it is that answers, as the plugin calls it."""
+        try:
+            return self._engine.plugins[name].meanings().through
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything, or be gone
+            LOG.debug("plugin %s: what it works through has no name: %r", name, error)
+            return {}

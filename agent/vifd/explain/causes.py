@@ -30,9 +30,9 @@ _CORE: tuple[Meaning, ...] = (
             ("device.*", "guest.device")),
     Meaning("device", ("device.alias",), say.device_mark, WHO),
     Meaning("device", ("device.up",), say.device_down, WHO, ("device.carrier", "guest.device")),
-    Meaning("device", ("device.mtu",), say.device_value("the MTU", "bytes"),
+    Meaning("device", ("device.mtu",), say.device_mtu,
             f"{WHO}; `mtu_request` in the switch's database sets it too"),
-    Meaning("device", ("device.mac",), say.device_value("the MAC address"), WHO),
+    Meaning("device", ("device.mac",), say.device_mac, WHO),
     Meaning("device", ("device.ipv6",), say.device_ipv6, WHO),
     Meaning("device", ("device.others",), say.put_on_device,
             "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
@@ -87,6 +87,7 @@ class Causes:
         core = [_with_what_follows(row, declared.follows) for row in _CORE]
         self.rows = [row for step in Name for row in (*own, *core) if row.step == step]
         self.names = declared.names
+        self._through = declared.through
         self._shown = {"device.carrier": Name.GUEST} | _steps(declared.shown)
         self._stages = _steps({**_STAGES, **declared.stages})
         self._sound = {Name(step): told for step, told in declared.sound.items()}
@@ -114,6 +115,10 @@ class Causes:
     def step_of_stage(self, stage: str) -> Name | None:
         """The step at which an attempt ended."""
         return self._stages.get(stage)
+
+    def who(self, silence: Evidence) -> str:
+        """Who it is that gives no answer, as a fact of the plugin's pulse tells."""
+        return self._through.get(silence.fact, silence.fact)
 
     def told(self, step: Name, port: Subject, facts: Sequence[Evidence]) -> str | None:
         """What the plugin has to say of a step none of whose facts differs; ``None``: nothing."""

@@ -155,8 +155,7 @@ class Examiner:
         last = record.report
         rest = [e for e in last.evidence if e.fact not in told] if last is not None else []
         report = Report([*silent, *rest], at=last.at if last is not None else 0.0)
-        names = {"ovsdb.connected": "ovsdb-server", "flows": "ovs-vswitchd"}
-        who = " and ".join(names.get(e.fact, e.fact) for e in silent)
+        who = " and ".join(map(causes.of(record.plugin).who, silent))
         subject = self._subject(record, None, f"{who}: {silent[0].have}")
         return explain(dataclasses.replace(subject, report=report))
 

@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 from vifd.model import Evidence
-from vifd.plugin.meanings import About, Sentence, value
+from vifd.plugin.meanings import About, value, words
 
 MAP_AND_RESTART = (
     "add the physical network to the mappings in the plugin's group of agent.conf "
     "(`bridge_mappings`) and restart vifd, or unplug the port"
 )
-
-
-def device_missing(_: Evidence, port: About) -> str:
-    return f"the device {port.device} does not exist"
-
-
-def device_anew(finding: Evidence, port: About) -> str:
-    return (
-        f"{port.device} was deleted and made anew by another program: it is interface "
-        f"{value(finding.have)}, and {value(finding.wanted)} was plugged; what holds the old one "
-        "passes nothing"
-    )
-
-
-def device_mark(finding: Evidence, port: About) -> str:
-    return (
-        f"{port.device} does not bear the mark of this port: its alias is "
-        f"{value(finding.have)!r}, wanted {value(finding.wanted)!r}"
-    )
-
-
-def device_down(_: Evidence, port: About) -> str:
-    return f"{port.device} is down, wanted up"
-
-
-def device_ipv6(_: Evidence, port: About) -> str:
-    return (
-        f"IPv6 is on for {port.device}, wanted off: the host would speak with the guest's MAC "
-        "address"
-    )
+device_missing = words("the device {device} does not exist")
+device_anew = words(
+    "{device} was deleted and made anew by another program: it is interface {have}, and "
+    "{wanted} was plugged; what holds the old one passes nothing"
+)
+device_mark = words(
+    "{device} does not bear the mark of this port: its alias is {have!r}, wanted {wanted!r}"
+)
+device_mtu = words("the MTU of {device} is {have}, wanted {wanted} bytes")
+device_mac = words("the MAC address of {device} is {have}, wanted {wanted}")
+device_down = words("{device} is down, wanted up")
+device_ipv6 = words(
+    "IPv6 is on for {device}, wanted off: the host would speak with the guest's MAC address"
+)
 
 
 def device_queues(finding: Evidence, port: About) -> str:
@@ -47,18 +31,7 @@ def device_queues(finding: Evidence, port: About) -> str:
     return f"{port.device} is a device for {have}, wanted {wanted}"
 
 
-def device_value(what: str, unit: str = "") -> Sentence:
-    """A sentence for a property of the device."""
-
-    def sentence(finding: Evidence, port: About) -> str:
-        have, wanted = value(finding.have), value(finding.wanted)
-        return f"{what} of {port.device} is {have}, wanted {wanted} {unit}".rstrip()
-
-    return sentence
-
-
-def put_on_device(finding: Evidence, _: About) -> str:
-    return f"other software put something on the device: {value(finding.have)}"
+put_on_device = words("other software put something on the device: {have}")
 
 
 _WAYS = {
@@ -75,12 +48,8 @@ def awaits_set(finding: Evidence, port: About) -> str:
     )
 
 
-def held_by_stranger(finding: Evidence, port: About) -> str:
-    return f"{port.device} is held open by {finding.have}, which is no guest of this port"
-
-
-def guest_lost(finding: Evidence, _: About) -> str:
-    return f"guest {value(finding.have)}: it holds one that is no more"
+held_by_stranger = words("{device} is held open by {have}, which is no guest of this port")
+guest_lost = words("guest {have}: it holds one that is no more")
 
 
 def unmapped(finding: Evidence, port: About) -> str:
@@ -91,13 +60,10 @@ def unmapped(finding: Evidence, port: About) -> str:
     )
 
 
-def uplink_down(finding: Evidence, _: About) -> str:
-    return f"the interface to the physical network has no carrier: {value(finding.have)}"
-
-
-def uplink_mtu(finding: Evidence, _: About) -> str:
-    have, wanted = value(finding.have), value(finding.wanted)
-    return f"the interface to the physical network carries {have} bytes, the network has {wanted}"
+uplink_down = words("the interface to the physical network has no carrier: {have}")
+uplink_mtu = words(
+    "the interface to the physical network carries {have} bytes, the network has {wanted}"
+)
 
 
 def uplink(finding: Evidence, port: About) -> str:

@@ -69,6 +69,19 @@ def plain(finding: Evidence, _: About) -> str:
     return f"{finding.fact} is {value(finding.have)}, wanted {value(finding.wanted)}"
 
 
+def words(template: str) -> Sentence:
+    """A sentence with these in their places: ``{device}``, ``{bridge}``, ``{have}``, ``{wanted}``,
+    and ``{kind}``, which is the fact's name behind its first dot."""
+
+    def sentence(finding: Evidence, port: About) -> str:
+        return template.format(
+            device=port.device, bridge=port.bridge, have=value(finding.have),
+            wanted=value(finding.wanted), kind=finding.fact.partition(".")[2].replace("_", " "),
+        )  # fmt: skip
+
+    return sentence
+
+
 def gate(port: About, unknown: str) -> str:
     """Whether traffic passes, in a word.
 
@@ -129,6 +142,7 @@ class Meanings:
     :param sound: by step, what it is where nothing differs
     :param shown: facts that tell of another step than the one they break
     :param stages: by the stage of an error, the step at which an attempt ended
+    :param through: by a fact of its pulse, who it is that gives no answer
     :param names: which of the port's details are worth telling, in this order
     """
 
@@ -137,6 +151,7 @@ class Meanings:
     sound: Mapping[str, Sound] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
     stages: Mapping[str, str] = field(default_factory=dict)
+    through: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
     def besides(self, other: Meanings) -> Meanings:
@@ -148,5 +163,6 @@ class Meanings:
             {**other.sound, **self.sound},
             {**other.shown, **self.shown},
             {**other.stages, **self.stages},
+            {**other.through, **self.through},
             (*self.names, *other.names),
         )

@@ -6,38 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from vifd.model import Evidence
-from vifd.plugin.meanings import About, gate, listed, value
+from vifd.plugin.meanings import About, gate, listed, value, words
 
-
-def linux_bridge(finding: Evidence, port: About) -> str:
-    return f"bridge {port.bridge}: {value(finding.have)}"
-
-
-def port_stops(finding: Evidence, port: About) -> str:
-    return f"{port.device} passes nothing as a port of {port.bridge}: {value(finding.have)}"
-
-
-def mapped_down(_: Evidence, port: About) -> str:
-    return f"bridge {port.bridge} is down"
-
-
-def snooping(_: Evidence, port: About) -> str:
-    return (
-        f"bridge {port.bridge} snoops on multicast: frames to groups, of IPv6 neighbour "
-        "discovery among them, may be lost"
-    )
-
-
-def filter_of_others(finding: Evidence, port: About) -> str:
-    return f"filters of other software see frames of {port.device}: {value(finding.have)}"
-
-
-def not_enslaved(_: Evidence, port: About) -> str:
-    return f"{port.device} is not a port of bridge {port.bridge}"
-
-
-def filter_silent(finding: Evidence, _: About) -> str:
-    return f"the packet filter cannot be read: {value(finding.have)}"
+linux_bridge = words("bridge {bridge}: {have}")
+port_stops = words("{device} passes nothing as a port of {bridge}: {have}")
+mapped_down = words("bridge {bridge} is down")
+snooping = words(
+    "bridge {bridge} snoops on multicast: frames to groups, of IPv6 neighbour discovery among"
+    " them, may be lost"
+)
+filter_of_others = words("filters of other software see frames of {device}: {have}")
+not_enslaved = words("{device} is not a port of bridge {bridge}")
+filter_silent = words("the packet filter cannot be read: {have}")
 
 
 def filter_differs(finding: Evidence, port: About) -> str:

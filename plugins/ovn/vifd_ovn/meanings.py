@@ -6,65 +6,24 @@ whatever its database says.
 
 from __future__ import annotations
 
-from vifd.model import Evidence
-from vifd.plugin.meanings import About, Meaning, Meanings, plain, value
+from vifd.plugin.meanings import Meaning, Meanings, plain, words
 from vifd_ovs.bridge.meanings import MEANINGS as OF_BRIDGE
 
 _EFFECTS = ("ovn.installed", "ovn.flows", "ovn.up", "ovn.chassis")
 
-
-def _encapsulation(_: Evidence, __: About) -> str:
-    return (
-        "this chassis has no tunnel endpoint, and without one ovn-controller wires no port at all"
-    )
-
-
-def _bridge(finding: Evidence, _: About) -> str:
-    return (
-        f"ovn-controller works on bridge {value(finding.have)} now, the port stands on "
-        f"{value(finding.wanted)}"
-    )
-
-
-def _controller(finding: Evidence, _: About) -> str:
-    return f"ovn-controller: {value(finding.have)}; device and switch port are made and wait"
-
-
-def _not_set(_: Evidence, __: About) -> str:
-    return "this host is no OVN chassis any more: external_ids:ovn-remote is not set"
-
-
-def _logical_port(finding: Evidence, _: About) -> str:
-    return f"OVN's southbound database knows no logical port {value(finding.wanted)}"
-
-
-def _requested(finding: Evidence, _: About) -> str:
-    return (
-        f"OVN was told to have the port on {value(finding.have)} alone, this chassis is "
-        f"{value(finding.wanted)}"
-    )
-
-
-def _chassis(finding: Evidence, _: About) -> str:
-    return f"OVN has the port on chassis {value(finding.have)}, this one is {value(finding.wanted)}"
-
-
-def _up(_: Evidence, __: About) -> str:
-    return "OVN's southbound database does not say that the port is up"
-
-
-def _installed(_: Evidence, __: About) -> str:
-    return "ovn-controller has not said that the port is installed"
-
-
-def _flows(finding: Evidence, _: About) -> str:
-    have = value(finding.have)
-    return f"OVN has put no flow of the port into the switch: {have}"
-
-
-def _gate(finding: Evidence, _: About) -> str:
-    have, wanted = value(finding.have), value(finding.wanted)
-    return f"the row names logical port {have}, it should name {wanted}"
+_encapsulation = words(
+    "this chassis has no tunnel endpoint, and without one ovn-controller wires no port at all"
+)
+_bridge = words("ovn-controller works on bridge {have} now, the port stands on {wanted}")
+_controller = words("ovn-controller: {have}; device and switch port are made and wait")
+_not_set = words("this host is no OVN chassis any more: external_ids:ovn-remote is not set")
+_logical_port = words("OVN's southbound database knows no logical port {wanted}")
+_requested = words("OVN was told to have the port on {have} alone, this chassis is {wanted}")
+_chassis = words("OVN has the port on chassis {have}, this one is {wanted}")
+_up = words("OVN's southbound database does not say that the port is up")
+_installed = words("ovn-controller has not said that the port is installed")
+_flows = words("OVN has put no flow of the port into the switch: {have}")
+_gate = words("the row names logical port {have}, it should name {wanted}")
 
 
 _LOG = "ovn-controller's log says what it waits for"

@@ -123,5 +123,6 @@ MEANINGS = Meanings(
     stages={"ovsdb": "port", "ofport": "port", "flows": "flows", "open": "flows",
             "close": "flows", "activate": "flows", "deactivate": "flows", "patch": "uplink",
             "tunnel": "uplink"},
+    through={"ovsdb.connected": "ovsdb-server", "flows": "ovs-vswitchd"},
     names=("bridge", "ofport", "tag", "uplink", "patch"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vifd.model import Evidence
-from vifd.plugin.meanings import About, Unsure, gate, listed, plain, value
+from vifd.plugin.meanings import About, Unsure, gate, listed, plain, value, words
 from vifd_ovs.bridge.flows import ADMIT
 from vifd_ovs.bridge.proofs import FOREIGN
 
@@ -39,27 +39,11 @@ def database(finding: Evidence, _: About) -> str:
     )
 
 
-def bridge_missing(_: Evidence, port: About) -> str:
-    return f"bridge {port.bridge} does not exist"
-
-
-def switch_silent(finding: Evidence, port: About) -> str:
-    return (
-        f"the switch (ovs-vswitchd) does not answer for bridge {port.bridge}: {value(finding.have)}"
-    )
-
-
-def port_missing(_: Evidence, port: About) -> str:
-    return f"the switch has no port {port.device}: it is not in its database"
-
-
-def port_elsewhere(finding: Evidence, port: About) -> str:
-    have, wanted = value(finding.have), value(finding.wanted)
-    return f"port {port.device} is on bridge {have}, wanted {wanted}"
-
-
-def port_error(finding: Evidence, port: About) -> str:
-    return f"the switch cannot use port {port.device}: {value(finding.have)}"
+bridge_missing = words("bridge {bridge} does not exist")
+switch_silent = words("the switch (ovs-vswitchd) does not answer for bridge {bridge}: {have}")
+port_missing = words("the switch has no port {device}: it is not in its database")
+port_elsewhere = words("port {device} is on bridge {have}, wanted {wanted}")
+port_error = words("the switch cannot use port {device}: {have}")
 
 
 def port_number(finding: Evidence, port: About) -> str:
@@ -71,21 +55,10 @@ def port_number(finding: Evidence, port: About) -> str:
     )
 
 
-def port_tag(finding: Evidence, port: About) -> str:
-    have, wanted = value(finding.have), value(finding.wanted)
-    return f"the VLAN tag of port {port.device} is {have}, wanted {wanted}"
-
-
-def port_vlans(finding: Evidence, port: About) -> str:
-    return f"port {port.device} does not treat VLANs {value(finding.wanted)}: {finding.have}"
-
-
-def port_stopped(finding: Evidence, _: About) -> str:
-    return f"an OpenFlow setting stops frames at a switch port: {value(finding.have)}"
-
-
-def port_twin(finding: Evidence, _: About) -> str:
-    return f"another port bears the same iface-id: {value(finding.have)}"
+port_tag = words("the VLAN tag of port {device} is {have}, wanted {wanted}")
+port_vlans = words("port {device} does not treat VLANs {wanted}: {have}")
+port_stopped = words("an OpenFlow setting stops frames at a switch port: {have}")
+port_twin = words("another port bears the same iface-id: {have}")
 
 
 def port_ids(finding: Evidence, port: About) -> str:
@@ -97,15 +70,11 @@ def port_ids(finding: Evidence, port: About) -> str:
     return f"external_ids of port {port.device}: {'; '.join(texts[:3])}"
 
 
-def port_device(finding: Evidence, port: About) -> str:
-    return (
-        f"the switch holds interface {value(finding.have)} as {port.device}, the device is "
-        f"{value(finding.wanted)}: frames go to a device that is no more"
-    )
-
-
-def port_down(finding: Evidence, port: About) -> str:
-    return f"the switch sees {port.device} as {value(finding.have)}, wanted up"
+port_device = words(
+    "the switch holds interface {have} as {device}, the device is {wanted}: frames go to a "
+    "device that is no more"
+)
+port_down = words("the switch sees {device} as {have}, wanted up")
 
 
 _SET = {"flows.port": "of this port", "flows.network": "of its network",
@@ -141,8 +110,7 @@ def foreign_above(finding: Evidence) -> bool:
     return found is not None and int(found[1]) > ADMIT
 
 
-def physical_missing(finding: Evidence, _: About) -> str:
-    return f"bridge {value(finding.wanted)} of the physical network does not exist"
+physical_missing = words("bridge {wanted} of the physical network does not exist")
 
 
 def names_differ(finding: Evidence, _: About) -> str:
@@ -151,38 +119,15 @@ def names_differ(finding: Evidence, _: About) -> str:
     return f"what was stored of its network is not what its document says: {'; '.join(told)}"
 
 
-def patch(finding: Evidence, port: About) -> str:
-    return f"the way from {port.bridge} to the physical network: {value(finding.have)}"
-
-
-def no_tunnel(finding: Evidence, _: About) -> str:
-    return (
-        f"networks of type {value(finding.wanted)} have no tunnel on this host "
-        f"(have: {value(finding.have)})"
-    )
-
-
-def tunnel_port(finding: Evidence, port: About) -> str:
-    return f"the tunnel from {port.bridge} to other hosts: {value(finding.have)}"
-
-
-def no_local_ip(finding: Evidence, _: About) -> str:
-    return f"{value(finding.have)}, the local_ip that tunnels leave from"
-
-
-def tunnel_down(finding: Evidence, _: About) -> str:
-    return f"the interface that tunnels leave by: {value(finding.have)}"
-
-
-def unreachable_endpoints(finding: Evidence, _: About) -> str:
-    return f"other hosts of the network cannot be reached: {value(finding.have)}"
-
-
-def tunnel_mtu(finding: Evidence, _: About) -> str:
-    have, wanted = value(finding.have), value(finding.wanted)
-    return (
-        f"the underlay carries networks of {have} bytes through the tunnel, this one has {wanted}"
-    )
+patch = words("the way from {bridge} to the physical network: {have}")
+no_tunnel = words("networks of type {wanted} have no tunnel on this host (have: {have})")
+tunnel_port = words("the tunnel from {bridge} to other hosts: {have}")
+no_local_ip = words("{have}, the local_ip that tunnels leave from")
+tunnel_down = words("the interface that tunnels leave by: {have}")
+unreachable_endpoints = words("other hosts of the network cannot be reached: {have}")
+tunnel_mtu = words(
+    "the underlay carries networks of {have} bytes through the tunnel, this one has {wanted}"
+)
 
 
 def tunnelled(finding: Evidence, _: About) -> str:
@@ -190,12 +135,8 @@ def tunnelled(finding: Evidence, _: About) -> str:
     return f"a frame {kind} another host: {value(finding.have)}; wanted: {value(finding.wanted)}"
 
 
-def uplink_gone(finding: Evidence, _: About) -> str:
-    return f"{value(finding.have)}; it was {value(finding.wanted)}"
-
-
-def uplink_vlan(finding: Evidence, _: About) -> str:
-    return f"the way out does not carry {value(finding.wanted)}: {value(finding.have)}"
+uplink_gone = words("{have}; it was {wanted}")
+uplink_vlan = words("the way out does not carry {wanted}: {have}")
 
 
 def lost_outside(finding: Evidence, _: About) -> str:
@@ -203,16 +144,10 @@ def lost_outside(finding: Evidence, _: About) -> str:
     return f"a frame {kind} is {value(finding.have)}"
 
 
-def foreign_flows(finding: Evidence, port: About) -> str:
-    return (
-        f"flows that are not vifd's take frames of {port.device}, which are lost or pass "
-        f"unfiltered: {value(finding.have)}"
-    )
-
-
-def traced(finding: Evidence, _: About) -> str:
-    kind = finding.fact.partition(".")[2].replace("_", " ")
-    return f"a trace of a frame ({kind}): {value(finding.have)}; wanted: {value(finding.wanted)}"
+foreign_flows = words(
+    "flows that are not vifd's take frames of {device}, which are lost or pass unfiltered: {have}"
+)
+traced = words("a trace of a frame ({kind}): {have}; wanted: {wanted}")
 
 
 def foreign(finding: Evidence) -> bool:
@@ -226,8 +161,8 @@ def port_sound(have: Mapping[str, Any], port: About) -> str:
 
 
 def flows_sound(have: Mapping[str, Any], port: About) -> str:
-    words = {"flows.port": "its own", "flows.network": "of its network", "flows.bridge": "shared"}
-    counts = [f"{have[name]} {word}" for name, word in words.items() if name in have]
+    whose = {"flows.port": "its own", "flows.network": "of its network", "flows.bridge": "shared"}
+    counts = [f"{have[name]} {word}" for name, word in whose.items() if name in have]
     text = f"{', '.join(counts)}: as wanted"
     if port.passing is not None:
         text += f"; {gate(port, '')}"
