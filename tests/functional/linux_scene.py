@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from contract import linuxbridge as make
+from functional.plugged import PluggedPorts
 from vifd.errors import VifError
 from vifd.model import Attachment
 from vifd.testing.guests import TapGuest
@@ -18,7 +18,7 @@ from vifd_linuxbridge.ruleset import TABLE
 from vifd_linuxbridge.testing import quiet_netfilter
 
 
-class LinuxScene(contextlib.ExitStack):
+class LinuxScene(PluggedPorts):
     """Ports and guests on one host; everything goes when it closes.
 
     :param space: the namespace that is the host; the test's own by default
@@ -40,32 +40,11 @@ class LinuxScene(contextlib.ExitStack):
         self.callback(self._remove_ports)
         self.ledger.plugin.probe()
 
-    def _remove_ports(self) -> None:
-        if self.ledger.records:
-            failed = self.ledger.unplug()
-            assert not failed, failed
-
-    def plug(self, *attachments: Attachment, opened: bool = True) -> list[str]:
-        """Plug ports that must succeed; their ids."""
-        failed = self.ledger.plug(*attachments, opened=opened)
-        assert not failed, failed
-        return [a.id for a in attachments]
-
-    def refused(self, attachment: Attachment) -> VifError:
-        """Plug a port that must fail; its error. Nothing of it is kept."""
-        (error,) = self.ledger.plug(attachment).values()
-        self.ledger.records.pop(attachment.id, None)
-        return error
-
     def unmet(self, attachment: Attachment) -> list[VifError]:
         """What this host lacks for a port, before anything is made."""
         self.ledger.plugin.probe()
         requirements = self.ledger.plugin.requires(attachment)
         return [r.error for r in requirements if not r.met and r.error is not None]
-
-    def device(self, port_id: str) -> str:
-        """The name of a port's tap."""
-        return self.ledger.records[port_id].names.device
 
     def bridge(self, port_id: str) -> str:
         """The name of a port's bridge."""
@@ -87,12 +66,3 @@ class LinuxScene(contextlib.ExitStack):
     def guests(self, *attachments: Attachment, opened: bool = True) -> list[TapGuest]:
         """Plug ports and switch their guests on."""
         return [self.guest(port_id) for port_id in self.plug(*attachments, opened=opened)]
-
-    def findings(self, *ids: str) -> dict[str, Any]:
-        """What a check finds."""
-        return self.ledger.findings(*ids)
-
-    def heal(self) -> None:
-        """Plug every port again, as the engine does with what has drifted."""
-        assert not self.ledger.carry_out([*self.ledger.records])
-        assert not self.findings()

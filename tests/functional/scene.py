@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from contract import ovs as make
-from vifd.errors import VifError
+from functional.plugged import PluggedPorts
 from vifd.model import Attachment
 from vifd.testing.guests import TapGuest
 from vifd.testing.ledger import Ledger
@@ -14,7 +13,7 @@ from vifd.testing.machines import RealMachine
 from vifd.testing.sandbox import PrivateOvs
 
 
-class Scene(contextlib.ExitStack):
+class Scene(PluggedPorts):
     """Ports, guests and the switch that joins them; everything goes when it closes.
 
     :param options: of the plugin's group
@@ -28,27 +27,6 @@ class Scene(contextlib.ExitStack):
         self.ledger = Ledger(self.machine.drivers, lambda host: make.plugin(host, **options))
         self.callback(self.machine.close)
         self.callback(self._remove_ports)
-
-    def _remove_ports(self) -> None:
-        if self.ledger.records:
-            failed = self.ledger.unplug()
-            assert not failed, failed
-
-    def plug(self, *attachments: Attachment, opened: bool = True) -> list[str]:
-        """Plug ports that must succeed; their ids."""
-        failed = self.ledger.plug(*attachments, opened=opened)
-        assert not failed, failed
-        return [a.id for a in attachments]
-
-    def refused(self, attachment: Attachment) -> VifError:
-        """Plug a port that must fail; its error. Nothing of it is kept."""
-        (error,) = self.ledger.plug(attachment).values()
-        self.ledger.records.pop(attachment.id, None)
-        return error
-
-    def device(self, port_id: str) -> str:
-        """The name of a port's tap."""
-        return self.ledger.records[port_id].names.device
 
     def number(self, port_id: str) -> int:
         """A port's OpenFlow number."""
@@ -69,16 +47,6 @@ class Scene(contextlib.ExitStack):
         """Wait until the datapath has forgotten what it learned from earlier flows: it follows a
         change of the flow tables within milliseconds, not at once."""
         self.ovs.appctl("revalidator/wait")
-
-    def findings(self, *ids: str) -> dict[str, Any]:
-        """What a check finds."""
-        return self.ledger.findings(*ids)
-
-    def heal(self) -> None:
-        """Plug every port again, as the engine does with what has drifted."""
-        ids = [*self.ledger.records]
-        assert not self.ledger.carry_out(ids)
-        assert not self.findings()
 
     def counted(self, port_id: str) -> int:
         """Packets that ended in the port's flow for spoofed ones."""

@@ -39,12 +39,6 @@ def definition(*devices: str, head: str = "") -> str:
 
 
 @pytest.fixture
-def backend() -> Iterator[FakeDaemon]:
-    with FakeDaemon() as made:
-        yield made
-
-
-@pytest.fixture
 def served(backend: FakeDaemon, tmp_path: Path) -> Iterator[Served]:
     with serve(backend, str(tmp_path / "vifd.sock")) as running:
         client = Client(running.path)

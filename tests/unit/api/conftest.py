@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from support.api import Served, serve
-from support.backend import FakeDaemon
+from support.api import Served
 from unit.api.client import Client
-
-
-@pytest.fixture
-def backend() -> Iterator[FakeDaemon]:
-    with FakeDaemon() as made:
-        yield made
-
-
-@pytest.fixture
-def served(backend: FakeDaemon, tmp_path: Path) -> Iterator[Served]:
-    with serve(backend, str(tmp_path / "vifd.sock")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from support.api import Served, serve
-from support.backend import FakeDaemon
+from support.api import Served
 
 AGENT = str(Path(sys.modules["vifd"].__file__ or "").parents[1])
 ARGV = [sys.executable, "-m", "vifd.cli.main"]
@@ -56,6 +55,21 @@ def environment(path: str) -> dict[str, str]:
     }
 
 
+def asked(path: str, *argv: str, typed: bytes) -> tuple[int, str]:
+    """Exit code and messages of vifctl with somebody at a terminal who types this."""
+    main, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*ARGV, *argv], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(path),
+    )  # fmt: skip
+    os.close(theirs)
+    if typed:
+        os.write(main, typed)
+    _, err = process.communicate(timeout=60)
+    os.close(main)
+    return process.returncode, err
+
+
 def terminal(*argv: str, env: dict[str, str], columns: int = 0) -> str:
     """What vifctl writes to a terminal.
 
@@ -76,18 +90,6 @@ def terminal(*argv: str, env: dict[str, str], columns: int = 0) -> str:
         pass
     os.close(ours)
     return text.decode()
-
-
-@pytest.fixture
-def backend() -> Iterator[FakeDaemon]:
-    with FakeDaemon() as made:
-        yield made
-
-
-@pytest.fixture
-def served(backend: FakeDaemon, tmp_path: Path) -> Iterator[Served]:
-    with serve(backend, str(tmp_path / "vifd.sock")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-
 import pytest
 
 from unit.api.client import Client, uuid
-from unit.cli.conftest import ARGV, environment
+from unit.cli.conftest import asked
 from vifd import errors
 
 
@@ -50,16 +46,7 @@ def test_one_that_is_refused_is_no_reason_to_leave_the_next(vifctl, backend, plu
     [((), b"n\n", False), ((), b"\n", False), ((), b"y\n", True), (("--yes",), b"", True)],
 )
 def test_at_a_terminal_it_asks_first(served, backend, plugged, options, typed, released):
-    main, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [*ARGV, "port", "release", plugged[0], "--force", *options], stdin=terminal,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(served.path),
-    )  # fmt: skip
-    os.close(terminal)
-    if typed:
-        os.write(main, typed)
-    _, err = process.communicate(timeout=60)
-    os.close(main)
+    code, err = asked(served.path, "port", "release", plugged[0], "--force", *options, typed=typed)
     assert (f"release {plugged[0]}" in backend.effects) is released
-    assert process.returncode == (0 if released else 1)
+    assert code == (0 if released else 1)
     assert ("PASSES NOTHING" in err and "Go on? [y/N]" in err) is bool(typed)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-
 import pytest
 
 from unit.api.client import Client, uuid
-from unit.cli.conftest import ARGV, environment
+from unit.cli.conftest import asked
 from vifd import errors
 
 
@@ -43,16 +39,7 @@ def test_a_refusal_is_explained(vifctl, backend, plugged):
     [((), b"n\n", False), ((), b"\n", False), ((), b"y\n", True), (("--yes",), b"", True)],
 )
 def test_at_a_terminal_it_asks_first(served, backend, plugged, options, typed, repaired):
-    main, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [*ARGV, "port", "repair", plugged, *options], stdin=terminal, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env=environment(served.path),
-    )  # fmt: skip
-    os.close(terminal)
-    if typed:
-        os.write(main, typed)
-    _, err = process.communicate(timeout=60)
-    os.close(main)
+    code, err = asked(served.path, "port", "repair", plugged, *options, typed=typed)
     assert (f"repair {plugged}" in backend.effects) is repaired
-    assert process.returncode == (0 if repaired else 1)
+    assert code == (0 if repaired else 1)
     assert ("Go on? [y/N]" in err) is bool(typed)

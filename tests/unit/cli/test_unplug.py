@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-
 import pytest
 
 from unit.api.client import Client, document, uuid
-from unit.cli.conftest import ARGV, environment
+from unit.cli.conftest import asked
 from vifd.cli import inuse
 
 
@@ -31,18 +27,9 @@ def plugged(served, backend):
 def test_at_a_terminal_it_asks_and_names_ports_whose_guest_runs(
     served, backend, plugged, options, typed, gone
 ):
-    main, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [*ARGV, "port", "unplug", "--all", *options], stdin=terminal,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(served.path),
-    )  # fmt: skip
-    os.close(terminal)
-    if typed:
-        os.write(main, typed)
-    _, err = process.communicate(timeout=60)
-    os.close(main)
+    code, err = asked(served.path, "port", "unplug", "--all", *options, typed=typed)
     assert (backend.ports() == []) is gone
-    assert process.returncode == (0 if gone else 1)
+    assert code == (0 if gone else 1)
     if typed:
         named, question = err.splitlines()[0], err.splitlines()[1]
         assert named.startswith(f"port {uuid(2)} ")
