@@ -12,7 +12,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-BASES = ("agent", "plugins/ovs", "plugins/vhostuser", "plugins/linuxbridge", "plugins/noop")
+BASES = (
+    "agent",
+    "plugins/ovs",
+    "plugins/vhostuser",
+    "plugins/linuxbridge",
+    "plugins/ovn",
+    "plugins/noop",
+)
 TESTS = ("tests", "bench", "agent/vifd/testing")
 
 Graph = Mapping[str, set[str]]

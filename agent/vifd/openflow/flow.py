@@ -7,7 +7,7 @@ the same: match fields are kept in one canonical order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vifd.openflow import action as act
@@ -51,6 +51,11 @@ class Flow:
             actions += f",instructions:{self.instructions.hex()}"
         head = f"cookie={self.cookie:#x}, table={self.table}, priority={self.priority}"
         return f"{head}{',' + match if match else ''} actions={actions}"
+
+
+def by_key(flows: Iterable[Flow]) -> dict[tuple[int, int, bytes], Flow]:
+    """Flows by what makes each the same entry of the switch; of two such the later one."""
+    return {(f.table, f.priority, f.match): f for f in flows}
 
 
 def flow(

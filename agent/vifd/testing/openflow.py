@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from vifd.drivers.openflow_errors import refused, unavailable
 from vifd.errors import VifError
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
 from vifd.openflow.monitor import Event, Update
@@ -77,7 +77,7 @@ class FakeOpenFlow:
             for flow in delete:
                 if table.get(flow.key, flow).cookie == flow.cookie:
                     table.pop(flow.key, None)
-            table |= {flow.key: flow for flow in add}
+            table |= by_key(add)
             self._flows[bridge] = table
             self._fail("commit", lambda: unavailable(bridge, "lost in the commit", unknown=True))
 
@@ -194,7 +194,7 @@ class FakeOpenFlow:
     def install(self, bridge: str, *flows: Flow) -> None:
         """Put flows there as another program would, without a connection."""
         with self._held():
-            self._flows.setdefault(bridge, {}).update({flow.key: flow for flow in flows})
+            self._flows.setdefault(bridge, {}).update(by_key(flows))
         self._observed(bridge, Event.ADDED, flows)
 
     def wipe(self, bridge: str) -> None:

@@ -8,7 +8,7 @@ from vifd.drivers import PortRow
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
 from vifd.model.evidence import fact
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.reading import Reading
 from vifd.plugin import packing
@@ -144,7 +144,7 @@ class FlowReader:
         return [
             *self._fragments(port),
             self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge_entries),
-            _compare("flows.port", have, {f.key: f for f in self._target.port(port)}),
+            _compare("flows.port", have, by_key(self._target.port(port))),
             self._once(
                 cookies.network(port.tag), "flows.network",
                 lambda: self._target.network_entries(port.tag),
@@ -192,7 +192,7 @@ class FlowReader:
 
 def _compare(name: str, have: Sequence[Flow], wanted: Entries) -> Evidence:
     """Flows of one cookie held against those that shall be there."""
-    todo = difference({0: {f.key: f for f in have}}, {0: wanted}, [0])
+    todo = difference({0: by_key(have)}, {0: wanted}, [0])
     return _compared(name, len(have), len(wanted), todo.add, todo.delete)
 
 

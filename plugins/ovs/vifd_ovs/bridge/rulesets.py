@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
 from vifd.plugin import Host
 from vifd.plugin.membership import Membership
 from vifd.policy import witness
@@ -195,7 +195,7 @@ class Rulesets:
         found = frozenset(rules.pieces(body))
         priorities = rules.priorities(found)
         compiler = self._compiler(body, priorities)
-        entries = {flow.key: flow for flow in self._flows(compiler, found)}
+        entries = by_key(self._flows(compiler, found))
         return Made(body, found, priorities, self._versions(found), entries, _NOBODY)
 
     def _changed(self, before: Made, body: SecurityGroup) -> Made | None:
@@ -229,7 +229,7 @@ class Rulesets:
         self, before: Made, body: SecurityGroup, found: frozenset[Piece],
         priorities: Mapping[tuple[Direction, SetKey], int], added: list[Flow], removed: list[Flow],
     ) -> Made:  # fmt: skip
-        had, coming = before.entries, {flow.key: flow for flow in added}
+        had, coming = before.entries, by_key(added)
         came = tuple(flow for key, flow in coming.items() if had.get(key) != flow)
         going = {flow.key: flow for flow in removed if flow.key not in coming}
         went = tuple(flow for key, flow in going.items() if key in had)

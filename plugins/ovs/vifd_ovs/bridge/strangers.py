@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from vifd.drivers import OpenFlow
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.monitor import Update
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.overlap import reached
@@ -61,6 +61,6 @@ class Strangers:
     def _read(self, bridge: str) -> list[Flow]:
         found: dict[tuple[int, int, bytes], Flow] = {}
         for cookie, mask in cookies.OTHERS:
-            found |= {flow.key: flow for flow in self._openflow.dump(bridge, cookie, mask)}
+            found |= by_key(self._openflow.dump(bridge, cookie, mask))
         # most flows of an agent that shares the bridge stand below ours, and are looked at once
         return [flow for flow in found.values() if reached(flow)]

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from typing import Protocol
 
 from vifd.model.sets import Forwarding
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
 from vifd_ovs.bridge import admission, cookies, flows, tunnelflows
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Key
@@ -168,7 +168,7 @@ def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
 
 
 def _entries(cookie: int, parts: Iterable[Iterable[Flow]]) -> Entries:
-    return {flow.key: flow for part in parts for flow in part if flow.cookie == cookie}
+    return by_key(flow for part in parts for flow in part if flow.cookie == cookie)
 
 
 @lru_cache(maxsize=64)
