@@ -9,7 +9,7 @@ import pytest
 from unit.docs import document
 from vifd.engine import outcome
 from vifd.model import Evidence, Phase, PortRecord, Report, Status, Wiring, decode
-from vifd.model.severed import severed
+from vifd.model.severed import severed, unanswered
 from vifd.model.status import status_of
 
 
@@ -28,6 +28,7 @@ CUT = {
     "linux uplink gone": [finding("uplink", "missing")],
     "linux uplink elsewhere": [finding("uplink", "not a port of the bridge")],
     "policy of others": [finding("nft.others", ["chain c: drops what no rule accepts"])],
+    "a bridge port that is blocked": [finding("bridge.stops", ["state is blocking, wanted x"])],
     "a switch that is stopped": [finding("flows", "ovs-vswitchd: x; nothing is forwarded: y")],
     "all traces lost": [finding("trace.dhcp"), finding("trace.arp")],
 }
@@ -38,6 +39,7 @@ PASSING = {
     "one trace lost": [finding("trace.dhcp"), Evidence("trace.arp", "x", "x")],
     "no trace to be had": [finding("trace.dhcp", "no trace: no answer in time")],
     "the database does not answer": [finding("ovsdb.connected", False)],
+    "a bridge port that is locked": [finding("bridge.stops", ["locked is on, wanted off"])],
     "one rule of others": [finding("nft.others", ["table bridge x, chain c: 1 rules refuse"])],
 }
 
@@ -50,6 +52,15 @@ def test_nothing_passes(case: str) -> None:
 @pytest.mark.parametrize("case", PASSING)
 def test_something_passes(case: str) -> None:
     assert severed(Report(PASSING[case])) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "alone"),
+    [(["ovsdb.connected"], True), (["ovsdb.connected", "flows"], False), (["flows"], False),
+     ([], False)],
+)  # fmt: skip
+def test_a_database_without_answer_is_all_that_differs(facts: list[str], *, alone: bool) -> None:
+    assert unanswered(Report([finding(fact, False) for fact in facts])) is alone
 
 
 def port() -> PortRecord:
