@@ -7,6 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.plugin import Host
+from vifd.testing.sets import MemorySets
 from vifd_linuxbridge import options
 from vifd_linuxbridge.plugin import LinuxBridgePlugin
 
@@ -19,6 +20,24 @@ def conf(**values: Any) -> Any:
     for name, value in values.items():
         parsed.set_override(name, value, group="linuxbridge")
     return parsed.linuxbridge
+
+
+#: The group of ports that are held to one, and one that its rules name.
+GROUP, OTHER = "11111111-0000-4000-8000-0000000000a1", "11111111-0000-4000-8000-0000000000a2"
+
+
+def groups() -> MemorySets:
+    """Sets with a rule of every kind."""
+    sets = MemorySets()
+    sets.group(
+        GROUP, {"direction": "ingress", "protocol": "tcp", "port_range_min": 22,
+                "port_range_max": 23},
+        {"direction": "ingress", "remote_group_id": GROUP},
+        {"direction": "egress", "remote_group_id": OTHER}, {"direction": "egress"},
+    )  # fmt: skip
+    members = [{"ip_address": "192.0.2.0/24"}, {"ip_address": "fd07::9"}]
+    sets.group(OTHER, members=members, stateful=False)
+    return sets
 
 
 def plugin(host: Host, **values: Any) -> LinuxBridgePlugin:

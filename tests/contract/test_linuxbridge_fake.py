@@ -68,6 +68,25 @@ class TestFlatOnTheBridgeOfOthers(OnFakes):
         return attachment(number, segment=flat())
 
 
+class TestSecurityGroups(TestFlat):
+    sets = linuxbridge.groups()
+
+    def attachment(self, number):
+        return attachment(number, segment=flat(), security_groups=[linuxbridge.GROUP])
+
+
+class TestSecurityGroupsOnAVlanAwareBridge(OnFakes):
+    __test__ = True
+    sets = linuxbridge.groups()
+
+    def factory(self, host):
+        options = {"physical_interface_mappings": ["physnet1:eth1"], "vlan_aware": True}
+        return linuxbridge.plugin(host, **options)
+
+    def attachment(self, number):
+        return attachment(number, segment=vlan(101), security_groups=[linuxbridge.GROUP])
+
+
 class TestVlanAware(OnFakes):
     __test__ = True
 

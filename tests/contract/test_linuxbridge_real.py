@@ -58,6 +58,14 @@ class TestFlat(OnTheRealThing):
         assert all("VLAN" in reason for reason in reasons)
 
 
+@pytest.mark.needs("bridge_tracking")
+class TestSecurityGroups(TestFlat):
+    sets = linuxbridge.groups()
+
+    def attachment(self, number):
+        return attachment(number, segment=flat(), security_groups=[linuxbridge.GROUP])
+
+
 FLAT = {"physical_interface_mappings": ["physnet1:eth1"]}
 
 

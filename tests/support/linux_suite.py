@@ -16,13 +16,20 @@ from vifd.nft.expr import (
     ACCEPT,
     DROP,
     Base,
+    Bound,
     Code,
     Compare,
+    Connection,
     Counter,
     Key,
+    Load,
     Lookup,
+    Mask,
     Meta,
+    Note,
     Payload,
+    Tracked,
+    Untracked,
     Verdict,
     mac,
     prefix,
@@ -125,6 +132,57 @@ class NftContract:
         assert len(nft.list_elements(TABLE, "to")) == 500
         nft.apply(TABLE, Change(delete=add, delete_chains=[c.name for c in chains]))
         assert list(nft.list_chains(TABLE)) == ["first"]
+
+    def test_sets_of_addresses(self, nft: Nft) -> None:
+        four, six = Set("four", version=4), Set("six", version=6)
+        members = [Element("four", f"10.0.{n >> 8}.{n & 255}", address=True) for n in range(900)]
+        more = [Element("six", f"fd00::{n:x}", address=True) for n in range(1, 5)]
+        rule = Rule((Payload(Base.NETWORK, 12, 4), Mask(b"\xff\xff\xff\0"), Lookup("four"), DROP))
+        chain = Chain("port", (rule, Rule((Payload(Base.NETWORK, 8, 16), Lookup("six"), ACCEPT))))
+        nft.apply(TABLE, Change(sets=[four, six], chains=[chain], add=[*members, *more]))
+        assert nft.chains(TABLE, ["port"]) == {"port": chain}
+        assert nft.addresses(TABLE, ["four", "six", "no"]) == {
+            "four": {e.name for e in members}, "six": {e.name for e in more},
+        }  # fmt: skip
+        one = Element("four", "192.0.2.1", address=True)
+        nft.apply(TABLE, Change(add=[one], delete=[*members[1:], one][:-1]))
+        assert nft.addresses(TABLE, ["four"]) == {"four": {"10.0.0.0", "192.0.2.1"}}
+        assert sorted(nft.list_sets(TABLE)) == ["four", "six"]
+        with pytest.raises(BackendError):
+            nft.apply(TABLE, Change(delete_sets=["four"]))
+        nft.apply(TABLE, Change(delete_chains=["port"], delete_sets=["four", "six", "no"]))
+        assert nft.list_sets(TABLE) == []
+        assert nft.addresses(TABLE, ["four"]) == {}
+
+    def test_ranges(self, nft: Nft) -> None:
+        port = Payload(Base.TRANSPORT, 2, 2)
+        within = (port, Bound(b"\0\x50", least=True), Bound(b"\0\x60", least=False), ACCEPT)
+        chain = Chain("port", (Rule(within), Rule((Load(b"\1\2\3\4"), DROP))))
+        nft.apply(TABLE, Change(chains=[chain]))
+        assert nft.chains(TABLE, ["port"]) == {"port": chain}
+
+
+class TrackingContract:
+    """Fixture: ``nft``, of a kernel that follows connections across its bridges."""
+
+    def test_what_is_said_of_connections_is_read_back(self, nft: Nft) -> None:
+        assert nft.untracked() is None
+        began = tuple(Rule((Connection(key), Compare(bytes(size)), ACCEPT)) for key, size in (
+            (Tracked.DIRECTION, 1), (Tracked.MARK, 4), (Tracked.PROTOCOL, 1), (Tracked.PORT, 2),
+            (Tracked.SOURCE4, 4), (Tracked.TARGET4, 4), (Tracked.SOURCE6, 16),
+            (Tracked.TARGET6, 16),
+        ))  # fmt: skip
+        ports = Rule((Connection(Tracked.PORT), Bound(b"\0\x50", least=True), DROP))
+        notes = (Rule((Load(b"\1\2\3\4"), Note(Tracked.MARK))), Rule((Untracked(),)),
+                 Rule((Load(b"\1\2"), Note(Tracked.ZONE))))  # fmt: skip
+        bridge = Rule((Meta(Key.BRIDGE), Lookup("to", vmap=True)))
+        vlan = Rule((Meta(Key.VLAN), Compare(b"\7\0"), DROP))
+        chain = Chain("first", (*began, ports, *notes, bridge, vlan), Hook.PREROUTING, -250)
+        nft.apply(TABLE, Change(sets=SETS, chains=[chain]))
+        assert nft.chains(TABLE, ["first"]) == {"first": chain}
+
+    def test_forgetting_where_nothing_is_known(self, nft: Nft) -> None:
+        assert nft.forget(7, ["10.0.0.1", "fd00::1"], [5]) == 0
 
 
 NAME = "br-suite"

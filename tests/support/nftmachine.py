@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Protocol
 
 from vifd.nft.expr import (
+    NAME_BYTES,
     Base,
+    Bound,
     Code,
     Compare,
+    Connection,
     Counter,
     Expr,
     Extension,
     Key,
+    Load,
     Lookup,
     Mask,
     Meta,
+    Note,
     Payload,
     Unknown,
+    Untracked,
     Verdict,
     interface,
 )
@@ -31,7 +39,19 @@ from vifd.nft.objects import Chain, Element, Hook, Rule
 _AUTHENTICATION = 51
 _EXTENSIONS = (0, 43, 60)
 _FRAGMENT, _NOTHING = 44, 59
+#: Connections are looked up before chains of a higher priority.
+TRACKING = -200
 _TAGS = (b"\x81\x00", b"\x88\xa8")
+
+
+class Passage(Protocol):
+    """The way of one frame through a bridge, as far as connection tracking is about it."""
+
+    def look_up(self) -> None:
+        """Find its connection, once."""
+
+    def step(self, expr: Expr, value: bytes) -> bytes | None:
+        """The register after an expression."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,8 @@ class Frame:
     raw: bytes
     iif: str = ""
     oif: str = ""
+    bridge: str = ""
+    passage: Passage | None = None
 
     def load(self, base: Base, offset: int, length: int) -> bytes | None:
         """Bytes of the frame, ``None`` where it has none there."""
@@ -128,7 +150,12 @@ class Machine:
         """Whether the base chains of a hook let a frame through."""
         bases = [chain for chain in self.chains.values() if chain.hook is hook]
         ordered = sorted(bases, key=lambda chain: chain.priority)
-        return all(self._judge(chain, frame) is not Code.DROP for chain in ordered)
+        for chain in ordered:
+            if frame.passage is not None and hook is Hook.PREROUTING and chain.priority > TRACKING:
+                frame.passage.look_up()
+            if self._judge(chain, frame) is Code.DROP:
+                return False
+        return True
 
     def forwards(self, raw: bytes, iif: str, oif: str) -> bool:
         """Whether a frame gets from one port of a bridge to another."""
@@ -181,6 +208,13 @@ class Machine:
                 return bytes(a & b for a, b in zip(value, expr.mask, strict=True))
             case Compare():
                 return value if (value == expr.value) is expr.equal else None
+            case Bound():
+                within = value >= expr.value if expr.least else value <= expr.value
+                return value if within else None
+            case Load():
+                return expr.value
+            case Connection() | Note() | Untracked() if frame.passage is not None:
+                return frame.passage.step(expr, value)
             case Lookup():
                 return value if self._find(expr.set, value) else None
             case Counter():
@@ -190,11 +224,21 @@ class Machine:
         raise ValueError(f"a verdict inside a row: {expr}")
 
     def _find(self, name: str, key: bytes) -> Element | None:
-        return self.elements.get((name, key.rstrip(b"\0").decode()))
+        if len(key) == NAME_BYTES and (found := self.elements.get((name, _name(key)))):
+            return found
+        return self.elements.get((name, str(ip_address(key)))) if len(key) in (4, 16) else None
+
+
+def _name(key: bytes) -> str:
+    return key.rstrip(b"\0").decode(errors="replace")
 
 
 def _meta(key: Key, frame: Frame) -> bytes | None:
     match key:
+        case Key.BRIDGE:
+            return interface(frame.bridge)
+        case Key.VLAN:
+            return None
         case Key.PROTOCOL:
             return frame.protocol
         case Key.IIFNAME:

@@ -123,7 +123,7 @@ class _By:
 
     def __init__(self, advert: Advert, plugin: str, vif_type: str) -> None:
         self.features, self.plugin, self.vif_type = advert.features, plugin, vif_type
-        self.caveats = advert.caveats
+        self.caveats, self.lacking = advert.caveats, advert.lacking
 
     def told(self, entry: Enforcement) -> Enforcement:
         """With what the plugin does not do of a feature that it enforces."""
@@ -143,6 +143,8 @@ class _By:
         if feature in self.features:
             return Enforcement(name or feature, requested, self.plugin, Level.DATAPLANE, note)
         lacking = lacking or f"plugin {self.plugin} does not enforce it"
+        if reason := self.lacking.get(feature):
+            lacking = f"{lacking} ({reason})"
         return Enforcement(name or feature, requested, note=f"{lacking}{note and f'; {note}'}")
 
 

@@ -5,7 +5,7 @@ Plugins import them from :mod:`vifd.drivers`, which says what holds for all driv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -272,6 +272,23 @@ class Nft(Protocol):
 
     def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
         """All elements of a set (a dump); none where there is no such set."""
+
+    def addresses(self, table: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
+        """The elements of sets of addresses that exist, by the name of the set."""
+
+    def list_sets(self, table: str) -> list[str]:
+        """The names of all sets of the table (a dump)."""
+
+    def untracked(self) -> str | None:
+        """Why the kernel cannot follow connections across its bridges; ``None`` where it can. Makes
+        nothing.
+
+        :raises VifError: it cannot be told now
+        """
+
+    def forget(self, zone: int, addresses: Collection[str] | None, marks: Collection[int]) -> int:
+        """Forget the connections of a zone that have one of these addresses at an end, or one of
+        these marks; without addresses all of them. How many those were."""
 
     def deafen(self, table: str, devices: Sequence[str]) -> None:
         """Have the host's own stack hear nothing from devices; packet sockets hear them still, and

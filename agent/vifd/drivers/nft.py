@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from vifd import limits
-from vifd.drivers import FilterChain, nftdeaf, nftfamilies, nfthold, nftnl
+from vifd.drivers import (
+    FilterChain,
+    conntrack,
+    nftdeaf,
+    nftfamilies,
+    nfthold,
+    nftnl,
+    nfttracking,
+)
 from vifd.drivers.netlink import APPEND, CREATE, Message
 from vifd.drivers.nftevents import NftEvents, open_socket
 from vifd.drivers.nftsocket import NftSocket, Refused
@@ -56,6 +65,8 @@ class Nft:
         self._known = Known()
         #: whether this kernel has tables with an owner; unknown until it was asked
         self._holding: bool | None = None
+        #: whether this kernel was found to follow connections across bridges
+        self._tracks = False
         #: families that this kernel was found to take chains of
         self._able: set[str] = set()
         self._filters, self._minding = OtherFilters(), False
@@ -122,11 +133,13 @@ class Nft:
             return
         before = self._generation()
         self._known.at(before)
-        self._known.forget(table, [*(c.name for c in change.chains), *change.delete_chains])
+        if not dry:
+            self._known.forget(table, [*(c.name for c in change.chains), *change.delete_chains])
         self._talk.commit(messages, dry=dry)
         if not dry and self._generation() == before + 1:
             # nobody else changed anything in between
             self._known.generation = before + 1
+            self._known.change(table, change)
 
     def _generation(self) -> int:
         """The number of the ruleset."""
@@ -155,6 +168,8 @@ class Nft:
             if name in there:
                 body = nftnl.chain_name(table, name)
                 yield Message(nftnl.DELCHAIN, 0, body, f"remove chain {name}")
+        for name in self._sets(table, change.delete_sets):
+            yield Message(nftnl.DELSET, 0, nftnl.set_name(table, name), f"remove set {name}")
 
     def _flags(self, table: str, family: int) -> bytes:
         """What makes a table ours alone; nothing for one that was made without an owner."""
@@ -213,7 +228,64 @@ class Nft:
         )
         return [e for e, answer in zip(wanted, answers, strict=True) if isinstance(answer, bytes)]
 
+    def _sets(self, table: str, names: Sequence[str]) -> list[str]:
+        """Those that are there."""
+        asked = [Message(nftnl.GETSET, 0, nftnl.set_name(table, name)) for name in names]
+        answers = self._talk.ask(asked)
+        return [n for n, answer in zip(names, answers, strict=True) if isinstance(answer, bytes)]
+
     # --- questions ---
+
+    def addresses(self, table: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            self._known.at(self._generation())
+            known = self._known.addresses
+            missing = [n for n in names if (table, n) not in known]
+            for name in self._sets(table, missing):
+                known[table, name] = self._addresses(table, name)
+            return {n: frozenset(known[table, n]) for n in names if (table, n) in known}
+
+    def _addresses(self, table: str, name: str) -> set[str]:
+        try:
+            bodies = self._talk.dump(Message(nftnl.GETELEM, 0, nftnl.set_name(table, name)))
+        except OSError as error:
+            raise failure(error.errno or 0, f"read set {name}") from error
+        return {address for body in bodies for address in nftnl.parse_addresses(body)}
+
+    def list_sets(self, table: str) -> list[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            try:
+                bodies = self._talk.dump(Message(nftnl.GETSET, 0, nftnl.head()))
+            except OSError as error:
+                raise failure(error.errno or 0, f"read table {table}") from error
+        return [nftnl.parse_set(body) for body in bodies if nftnl.table_of(body) == table]
+
+    def untracked(self) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        if not self._tracks:
+            with self._lock:
+                try:
+                    problem = nfttracking.lacking(self._talk)
+                except OSError as error:
+                    raise failure(error.errno or 0, "ask for connection tracking") from error
+            if problem is not None:
+                return problem
+            self._tracks = True
+        return None
+
+    def forget(self, zone: int, addresses: Collection[str] | None, marks: Collection[int]) -> int:
+        """See :class:`vifd.drivers.Nft`."""
+        ends = None
+        if addresses is not None:
+            ends = {ipaddress.ip_address(address).packed for address in addresses}
+        with self._lock:
+            try:
+                return conntrack.forget(self._talk, zone, ends, marks)
+            except OSError as error:
+                what = f"forget connections of zone {zone}"
+                raise failure(error.errno or 0, what) from error
 
     def chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
         """See :class:`vifd.drivers.Nft`."""
@@ -382,11 +454,14 @@ class Known:
     def __init__(self) -> None:
         self.generation = -1
         self.chains: dict[tuple[str, str], Chain] = {}
+        #: the elements of sets of addresses
+        self.addresses: dict[tuple[str, str], set[str]] = {}
 
     def at(self, generation: int) -> None:
         """The number is this now."""
         if generation != self.generation:
             self.chains.clear()
+            self.addresses.clear()
             self.generation = generation
 
     def forget(self, table: str, names: Sequence[str]) -> None:
@@ -394,10 +469,21 @@ class Known:
         for name in names:
             self.chains.pop((table, name), None)
 
+    def change(self, table: str, change: Change) -> None:
+        """A change was made, and nothing else."""
+        for name in change.delete_sets:
+            self.addresses.pop((table, name), None)
+        for element in change.add:
+            if (found := self.addresses.get((table, element.set))) is not None:
+                found.add(element.name)
+        for element in change.delete:
+            if (found := self.addresses.get((table, element.set))) is not None:
+                found.discard(element.name)
+
 
 def _bare(element: Element) -> Element:
     """Without its verdict: elements are named by their key."""
-    return Element(element.set, element.name)
+    return Element(element.set, element.name, address=element.address)
 
 
 def _rules(table: str, chain: Chain) -> Iterator[Message]:

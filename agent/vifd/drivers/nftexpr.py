@@ -12,23 +12,32 @@ from functools import lru_cache
 from vifd.drivers.netlink import attribute, attributes, nest, string, text
 from vifd.nft.expr import (
     Base,
+    Bound,
     Code,
     Compare,
+    Connection,
     Counter,
     Expr,
     Extension,
     Key,
+    Load,
     Lookup,
     Mask,
     Meta,
+    Note,
     Payload,
+    Tracked,
     Unknown,
+    Untracked,
     Verdict,
     canonical,
 )
 
 _REGISTER, _VERDICT_REGISTER = 1, 0
 _BE32 = struct.Struct("!I")
+_AT_MOST, _AT_LEAST = 3, 5
+#: Facts of a connection that are not of one of its directions.
+_OF_BOTH = frozenset((Tracked.DIRECTION, Tracked.MARK, Tracked.ZONE))
 
 
 def u32(number: int, value: int) -> bytes:
@@ -69,6 +78,16 @@ def _compare(e: Compare) -> tuple[str, bytes]:
     return "cmp", data + nest(3, attribute(1, e.value))
 
 
+def _bound(e: Bound) -> tuple[str, bytes]:
+    data = u32(1, _REGISTER) + u32(2, _AT_LEAST if e.least else _AT_MOST)
+    return "cmp", data + nest(3, attribute(1, e.value))
+
+
+def _connection(e: Connection) -> tuple[str, bytes]:
+    data = u32(1, _REGISTER) + u32(2, e.key)
+    return "ct", data + (b"" if e.key in _OF_BOTH else attribute(3, b"\0"))
+
+
 def _lookup(e: Lookup) -> tuple[str, bytes]:
     data = text(1, e.set) + u32(2, _REGISTER)
     return "lookup", data + (u32(3, _VERDICT_REGISTER) if e.vmap else b"")
@@ -88,6 +107,16 @@ def _parts(e: Expr) -> tuple[str, bytes]:
             return _compare(e)
         case Lookup():
             return _lookup(e)
+        case Bound():
+            return _bound(e)
+        case Connection():
+            return _connection(e)
+        case Note():
+            return "ct", u32(2, e.key) + u32(4, _REGISTER)
+        case Load():
+            return "immediate", u32(1, _REGISTER) + nest(2, attribute(1, e.value))
+        case Untracked():
+            return "notrack", b""
         case Verdict():
             return "immediate", u32(1, _VERDICT_REGISTER) + nest(2, verdict_data(e))
         case Counter():
@@ -114,10 +143,13 @@ def parse_expression(name: str, data: bytes) -> Expr:
 def _parse(name: str, data: bytes) -> Expr | None:
     if name == "counter":
         return Counter()
+    if name == "notrack":
+        return Untracked()
     found = dict(attributes(data))
     if name == "immediate":
-        ours = number_(found[1]) == _VERDICT_REGISTER
-        return parse_verdict(found[2]) if ours else None
+        return _parse_immediate(found)
+    if name == "ct" and 4 in found:
+        return Note(Tracked(number_(found[2]))) if number_(found[4]) == _REGISTER else None
     if number_(found[2 if name == "lookup" else 1]) != _REGISTER:
         return None
     match name:
@@ -128,6 +160,8 @@ def _parse(name: str, data: bytes) -> Expr | None:
             return _parse_extension(found)
         case "meta":
             return Meta(Key(number_(found[2])))
+        case "ct":
+            return _parse_connection(found)
         case "cmp":
             return _parse_compare(found)
         case "bitwise":
@@ -144,9 +178,24 @@ def _parse_extension(found: dict[int, bytes]) -> Expr | None:
     return Extension(found[2][0], number_(found[3]), number_(found[4])) if plain else None
 
 
+def _parse_immediate(found: dict[int, bytes]) -> Expr | None:
+    register = number_(found[1])
+    if register == _REGISTER:
+        return Load(dict(attributes(found[2]))[1])
+    return parse_verdict(found[2]) if register == _VERDICT_REGISTER else None
+
+
+def _parse_connection(found: dict[int, bytes]) -> Expr | None:
+    """What is known of a connection by its first packet; not what an answer to that would have."""
+    key, answer = Tracked(number_(found[2])), 3 in found and found[3][0] != 0
+    return None if answer else Connection(key)
+
+
 def _parse_compare(found: dict[int, bytes]) -> Expr | None:
     operator = number_(found[2])
     value = dict(attributes(found[3]))[1]
+    if operator in (_AT_LEAST, _AT_MOST):
+        return Bound(value, least=operator == _AT_LEAST)
     return Compare(value, equal=operator == 0) if operator in (0, 1) else None
 
 

@@ -6,6 +6,7 @@ rules are made of is in :mod:`vifd.drivers.nftexpr`.
 
 from __future__ import annotations
 
+import ipaddress
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -39,6 +40,8 @@ NOTE_BYTES = 254
 _COMMENT = 0
 
 _IFNAME_TYPE = 41
+#: Type and length of the keys of sets of addresses, by IP version.
+_ADDRESS_TYPES = {4: (7, 4), 6: (8, 16)}
 _VERDICT_TYPE = 0xFFFFFF00
 _SET_IS_MAP = 8
 _GENMSG = struct.Struct("!BBH")
@@ -116,14 +119,21 @@ def rule(table_: str, name: str, wanted: Rule) -> bytes:
 
 def set_(table_: str, wanted: Set, number: int) -> bytes:
     """The body that makes a set; ``number`` is its own within the batch."""
-    body = head() + text(1, table_) + text(2, wanted.name)
+    body = set_name(table_, wanted.name)
     body += u32(3, _SET_IS_MAP if wanted.vmap else 0)
-    body += u32(4, _IFNAME_TYPE) + u32(5, NAME_BYTES)
-    user = b"\0\4\1\0\0\0"  # the key is in host order, as the tools want to know it
+    kind, size = _ADDRESS_TYPES.get(wanted.version, (_IFNAME_TYPE, NAME_BYTES))
+    body += u32(4, kind) + u32(5, size)
+    # the byte order of the key, as the tools want to know it: the host's, or the network's
+    user = b"\0\4\2\0\0\0" if wanted.version else b"\0\4\1\0\0\0"
     if wanted.vmap:
         body += u32(6, _VERDICT_TYPE) + u32(7, 0)
         user += b"\1\4\0\0\0\0\6\4\0\0\0\0"
     return body + u32(10, number) + attribute(13, user)
+
+
+def set_name(table_: str, name: str) -> bytes:
+    """The body that names a set, for asking and removing."""
+    return head() + text(1, table_) + text(2, name)
 
 
 def _element(element: Element) -> bytes:
@@ -135,7 +145,7 @@ def _element(element: Element) -> bytes:
 
 def elements(table_: str, name: str, wanted: list[Element]) -> bytes:
     """The body that adds, removes or asks for elements of one set."""
-    body = head() + text(1, table_) + text(2, name)
+    body = set_name(table_, name)
     return body + (nest(3, b"".join(map(_element, wanted))) if wanted else b"")
 
 
@@ -177,3 +187,21 @@ def parse_elements(message: bytes) -> Iterator[tuple[str, Verdict | None]]:
         parts = dict(attributes(item))
         name = string(dict(attributes(parts[1]))[1])
         yield name, parse_verdict(parts[2]) if 2 in parts else None
+
+
+def parse_addresses(message: bytes) -> Iterator[str]:
+    """The IP address of each element in a message body."""
+    found = dict(attributes(message, 4))
+    for _, item in attributes(found.get(3, b"")):
+        key = dict(attributes(dict(attributes(item))[1]))[1]
+        yield _address(key)
+
+
+@lru_cache(maxsize=65536)
+def _address(key: bytes) -> str:
+    return str(ipaddress.ip_address(key))
+
+
+def parse_set(message: bytes) -> str:
+    """The name of a set."""
+    return string(dict(attributes(message, 4))[2])

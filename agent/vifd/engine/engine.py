@@ -286,6 +286,7 @@ class Engine:
         """Take a plugin's health; a change is an event and starts its ports anew."""
         before = self.probes[plugin]
         self.probes[plugin] = probe
+        self.adverts[plugin] = self.plugins[plugin].describe().on(probe.unenforced)
         if self.probes.complete:
             self.intake.early.end()
         self.metrics.healthy.labels(plugin).set(probe.health is not Health.UNAVAILABLE)

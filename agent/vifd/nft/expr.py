@@ -30,6 +30,22 @@ class Key(IntEnum):
     IIFNAME = 6
     OIFNAME = 7
     L4PROTO = 16
+    BRIDGE = 17  #: the name of the bridge that the frame came in by
+    VLAN = 28  #: the VLAN of untagged frames there, in the byte order of the host
+
+
+class Tracked(IntEnum):
+    """What connection tracking knows; a row ends where a frame belongs to no connection."""
+
+    DIRECTION = 1  #: 0 for a packet of the side that began, 1 for one of the other side
+    MARK = 3  #: in the byte order of the host
+    PROTOCOL = 10
+    PORT = 12  #: the destination port of the first packet; of ICMP, type and code
+    ZONE = 17  #: to be said before tracking, in the byte order of the host
+    SOURCE4 = 19  #: of the first packet, as are the three that follow
+    TARGET4 = 20
+    SOURCE6 = 21
+    TARGET6 = 22
 
 
 class Code(IntEnum):
@@ -100,6 +116,55 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Bound:
+    """Go on if what was loaded is at least a value, or at most."""
+
+    value: bytes
+    least: bool
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.least else '<='} {_value(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Load what tracking knows of the connection that the frame belongs to."""
+
+    key: Tracked
+
+    def __str__(self) -> str:
+        return f"ct {self.key.name.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Set a fact of the connection to what was loaded: its mark, or the zone that it is in."""
+
+    key: Tracked
+
+    def __str__(self) -> str:
+        return f"-> ct {self.key.name.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load a value."""
+
+    value: bytes
+
+    def __str__(self) -> str:
+        return _value(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Untracked:
+    """Have the frame belong to no connection; to be said before tracking."""
+
+    def __str__(self) -> str:
+        return "notrack"
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Go on if what was loaded is in a set; with a verdict map, do what it says there."""
 
@@ -140,7 +205,10 @@ class Unknown:
         return f"{self.name}({self.data.hex()})"
 
 
-Expr = Payload | Extension | Meta | Mask | Compare | Lookup | Verdict | Counter | Unknown
+Expr = (
+    Payload | Extension | Meta | Mask | Compare | Bound | Connection | Note | Load | Untracked
+    | Lookup | Verdict | Counter | Unknown
+)  # fmt: skip
 
 
 @lru_cache(maxsize=65536)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from vifd.nft.expr import Expr, Verdict, interface
 
@@ -55,23 +57,36 @@ class Chain:
 
 @dataclass(frozen=True)
 class Set:
-    """A set keyed by interface names, or a map from interface names to verdicts."""
+    """A set keyed by interface names, or a map from interface names to verdicts.
+
+    :param version: of a set of addresses, their IP version; 0 for interface names
+    """
 
     name: str
     vmap: bool = False
+    version: int = 0
 
 
 @dataclass(frozen=True)
 class Element:
-    """An interface name in a set; with its verdict in a map."""
+    """An interface name in a set; with its verdict in a map.
+
+    :param address: it is an IP address instead
+    """
 
     set: str
     name: str
     verdict: Verdict | None = None
+    address: bool = False
 
     @property
     def key(self) -> bytes:
-        return interface(self.name)
+        return _packed(self.name) if self.address else interface(self.name)
+
+
+@lru_cache(maxsize=65536)
+def _packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,7 @@ class Change:
     :param add: elements to add; one that is there already is no error
     :param delete: elements to remove; those that are gone are no error
     :param delete_chains: chains to remove with their rules; those that are gone are no error
+    :param delete_sets: sets to remove with their elements; those that are gone are no error
     """
 
     sets: Sequence[Set] = ()
@@ -91,6 +107,16 @@ class Change:
     add: Sequence[Element] = ()
     delete: Sequence[Element] = ()
     delete_chains: Sequence[str] = ()
+    delete_sets: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return any((self.sets, self.chains, self.add, self.delete, self.delete_chains))
+        return any((self.sets, self.chains, self.add, self.delete, self.delete_chains,
+                    self.delete_sets))  # fmt: skip
+
+    def __or__(self, other: Change) -> Change:
+        """Both, as one transaction."""
+        return Change(
+            [*self.sets, *other.sets], [*self.chains, *other.chains], [*self.add, *other.add],
+            [*self.delete, *other.delete], [*self.delete_chains, *other.delete_chains],
+            [*self.delete_sets, *other.delete_sets],
+        )  # fmt: skip

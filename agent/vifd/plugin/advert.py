@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vifd.plugin.vifs.kinds import Kind, kind_of
 
@@ -17,6 +17,7 @@ class Advert:
     :param network_types: served values of ``network.segment.network_type``
     :param features: what it enforces: ``port_security``, ``allowed_address_pairs``, ``multiqueue``…
     :param caveats: by feature, what it does not do of it; the enforcement report says so
+    :param lacking: by feature that would be enforced elsewhere, why it is not on this host
     :param in_place: paths of the document that may change on a plugged port; a parent covers what
         is below it. ``plug`` is then called again with the old wiring in the item.
     :param on_request: it serves only documents that ask for it by name, and is never chosen for
@@ -35,12 +36,22 @@ class Advert:
     network_types: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
     caveats: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, str] = field(default_factory=dict)
     in_place: frozenset[str] = frozenset()
     on_request: bool = False
     compute_suffices: bool = False
     connectivity: str = "l2"
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     installed: Mapping[str, str] = field(default_factory=dict)
+
+    def on(self, unenforced: Mapping[str, str]) -> Advert:
+        """As it stands on a host that cannot enforce some features.
+
+        :param unenforced: see :attr:`vifd.plugin.Probe.unenforced`
+        """
+        if not unenforced:
+            return self
+        return replace(self, features=self.features - unenforced.keys(), lacking=unenforced)
 
     def kind(self, vif_type: str) -> Kind:
         """The classes and versions in which it serves a VIF type; made from the classes."""

@@ -46,6 +46,7 @@ class Probe:
     :param tunnels: by network type (``vxlan``…), those for which there is an endpoint
     :param applies: whether this is a host of the plugin's kind at all. Where it is not, nobody
         waits for the plugin to get well, and its refusal says the least about why a port has none
+    :param unenforced: features of the advert that this host cannot enforce, each with the reason
     """
 
     health: Health
@@ -54,6 +55,7 @@ class Probe:
     physical_networks: Mapping[str, Uplink] = field(default_factory=dict)
     tunnels: Mapping[str, Uplink] = field(default_factory=dict)
     applies: bool = True
+    unenforced: Mapping[str, str] = field(default_factory=dict)
 
 
 #: The health of a plugin before its first probe.

@@ -181,6 +181,8 @@ def sound_probe(answer: object) -> Probe:
         for name, way in sound_mapping(ways, "mapping of uplinks").items():
             _sound_uplink(_text(name), way)
     sound_mapping(answer.facts, "mapping of facts")
+    for feature, reason in sound_mapping(answer.unenforced, "mapping of reasons").items():
+        _text(feature), _text(reason)
     _encode(answer)
     return replace(answer, reasons=reasons)
 

@@ -100,13 +100,14 @@ class Membership:
                 found.body = after
 
     def update(self, port_ids: Iterable[str]) -> set[SetKey]:
-        """Take these ports as the ledger has them now.
+        """Take these ports as the ledger has them now, and those that it has no more as gone.
 
         :returns: the groups whose addresses may differ by that
         """
         self._load()
-        ids = list(port_ids)
+        ids = {*port_ids}
         entries = self._host.ledger() if ids else {}
+        ids |= {*self._ports} - {*entries} if ids else ids
         return {key for port_id in ids for key in self._take(port_id, entries.get(port_id))}
 
     # --- how ---

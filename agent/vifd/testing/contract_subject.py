@@ -9,7 +9,7 @@ import pytest
 
 from vifd.drivers import Drivers
 from vifd.model import Attachment
-from vifd.plugin import Host, VifPlugin
+from vifd.plugin import Host, NoSets, Sets, VifPlugin
 from vifd.testing.attachments import attachment
 from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
@@ -21,6 +21,8 @@ class Subject:
 
     #: Bridges whose ports and flows are counted.
     bridges: tuple[str, ...] = ("br-int",)
+    #: The shared sets that its ports refer to.
+    sets: Sets = NoSets()
 
     @pytest.fixture
     def drivers(self) -> Drivers:
@@ -53,7 +55,7 @@ class Subject:
     def ledger(self, injector: Injector) -> Iterator[Ledger]:
         """A journal with the plugin, on a host that once had a port: what a plugin makes for all
         ports is there. In the end every port is removed again."""
-        ledger = Ledger(injector.drivers, self.factory)
+        ledger = Ledger(injector.drivers, self.factory, sets=self.sets)
         ledger.plugin.probe()
         assert not ledger.plug(self.attachment(99))
         assert not ledger.unplug()

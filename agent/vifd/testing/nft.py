@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vifd.drivers import FilterChain
@@ -32,6 +32,12 @@ class FakeNft(Faults):
         self.missing: set[str] = set()
         self._tables: dict[str, _Table] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        #: why connections cannot be followed across bridges
+        self.no_tracking = ""
+        #: what is asked to be forgotten: zone, addresses, marks
+        self.on_forget: Callable[[int, Collection[str] | None, Collection[int]], int] = (
+            lambda _zone, _addresses, _marks: 0
+        )
         #: base chains of other software that refuse something
         self.of_others: list[FilterChain] = []
 
@@ -51,6 +57,10 @@ class FakeNft(Faults):
         self._tables.setdefault(table, _Table()).chains[chain.name] = chain
         for callback in self._callbacks:
             callback(table)
+
+    def table(self, name: str) -> _Table:
+        """A table as it stands."""
+        return self._tables.get(name, _Table())
 
     # The driver.
 
@@ -93,6 +103,30 @@ class FakeNft(Faults):
         with self._call("list_elements"):
             there = self._tables.get(table, _Table()).elements
             return {e.name: e.verdict for (set_, _), e in there.items() if set_ == name}
+
+    def addresses(self, table: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("addresses"):
+            there = self._tables.get(table, _Table())
+            return {
+                name: frozenset(e.name for (at, _), e in there.elements.items() if at == name)
+                for name in names
+                if name in there.sets
+            }
+
+    def list_sets(self, table: str) -> list[str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("list_sets"):
+            return [*self._tables.get(table, _Table()).sets]
+
+    def untracked(self) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        return self.no_tracking or None
+
+    def forget(self, zone: int, addresses: Collection[str] | None, marks: Collection[int]) -> int:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("forget"):
+            return self.on_forget(zone, addresses, marks)
 
     def deafen(self, table: str, devices: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Nft`."""
@@ -152,7 +186,8 @@ def _carry_out(table: _Table, change: Change) -> None:
     for element in change.add:
         if element.set not in table.sets:
             raise _refused(f"add to set {element.set}", "No such file or directory")
-        if table.sets[element.set].vmap != (element.verdict is not None):
+        set_ = table.sets[element.set]
+        if set_.vmap != (element.verdict is not None) or bool(set_.version) != element.address:
             raise _refused(f"add to set {element.set}", "Invalid argument")
         old_element = table.elements.setdefault((element.set, element.name), element)
         if old_element != element:
@@ -161,6 +196,10 @@ def _carry_out(table: _Table, change: Change) -> None:
         table.elements.pop((element.set, element.name), None)
     for name in change.delete_chains:
         table.chains.pop(name, None)
+    for name in change.delete_sets:
+        table.sets.pop(name, None)
+        for key in [key for key in table.elements if key[0] == name]:
+            del table.elements[key]
     _complete(table)
 
 

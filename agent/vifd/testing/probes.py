@@ -24,9 +24,9 @@ def lacking(name: str) -> Reason:
     """Why something is not to be had here, ``None`` when it is.
 
     :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``held_tables`` (of
-        nftables), ``vm`` (QEMU guests), ``libvirt`` (guests on a host of one's own),
-        ``nova``, ``kernel:<link kind or module>``, ``bridge:vlan_filtering``, ``program:<name>`` or
-        ``module:<python module>``
+        nftables), ``bridge_tracking`` (connections across bridges), ``vm`` (QEMU guests),
+        ``libvirt`` (guests on a host of one's own), ``nova``, ``kernel:<link kind or module>``,
+        ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
     kind, _, detail = name.partition(":")
@@ -148,11 +148,20 @@ def _held_tables() -> Reason:
     return "the kernel's nftables has no tables that have an owner and outlive it"
 
 
+def _bridge_tracking() -> Reason:
+    from vifd.drivers import nfttracking
+    from vifd.drivers.nftsocket import NftSocket
+
+    with contextlib.closing(NftSocket()) as sock:
+        return nfttracking.lacking(sock)
+
+
 _SIMPLE: dict[str, Callable[[], Reason]] = {
     "netns": _netns,
     "tun": _tun,
     "kvm": _kvm,
     "held_tables": _held_tables,
+    "bridge_tracking": _bridge_tracking,
     "dpdk": dpdkovs.lacking,
     "vm": vm.lacking,
     "libvirt": bootable.lacking,

@@ -25,6 +25,10 @@ FIELDS = (
 )  # fmt: skip
 
 
+#: Protocols that have ports; the userspace datapath knows those of no other.
+_PORTED = {fd.TCP: "tcp", fd.UDP: "udp"}
+
+
 class Ends(NamedTuple):
     """Who speaks to whom, and how."""
 
@@ -47,11 +51,19 @@ class Ends(NamedTuple):
 
 
 class Connections:
-    """The connections of all zones."""
+    """The connections of all zones.
 
-    def __init__(self) -> None:
+    :param ported: the protocols whose ports are known, by number, with the names of their fields
+    """
+
+    def __init__(self, ported: Mapping[int, str] = _PORTED) -> None:
+        self._ported = ported
         #: by zone: how each began, and whether it was answered
         self.zones: dict[int, dict[Ends, bool]] = {}
+
+    def ends(self, packet: Packet) -> Ends:
+        """Who sends a packet to whom."""
+        return _ends(packet, self._ported)
 
     def flush(self, zone: int) -> None:
         """Forget those of a zone."""
@@ -63,7 +75,7 @@ class Connections:
 
     def commit(self, zone: int, packet: Packet) -> None:
         """Remember the connection that a packet begins."""
-        ends = _ends(packet)
+        ends = self.ends(packet)
         known = self.zones.setdefault(zone, {})
         if ends not in known and ends.back not in known:
             known[ends] = False
@@ -71,7 +83,7 @@ class Connections:
     def track(self, zone: int, packet: Packet) -> dict[str, int]:
         """What is known of a packet: the fields that tracking writes."""
         known = self.zones.setdefault(zone, {})
-        ends = _ends(packet)
+        ends = self.ends(packet)
         if ends.protocol in _ERRORS and ends.sport in _ERRORS[ends.protocol]:
             return _error(zone, known, packet, ends)
         if ends in known:
@@ -108,11 +120,10 @@ def _told(zone: int, state: int, began: Ends) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _ends(packet: Packet) -> Ends:
+def _ends(packet: Packet, ported: Mapping[int, str]) -> Ends:
     kind, protocol = packet.get("eth_type", 0), packet.get("ip_proto", 0)
     version = "ipv4" if kind == fd.IPV4 else "ipv6"
-    # the userspace datapath knows no ports of other protocols
-    name = {fd.TCP: "tcp", fd.UDP: "udp"}.get(protocol)
+    name = ported.get(protocol)
     sport, dport = f"{name}_src", f"{name}_dst"
     if protocol in _ECHOES:
         of = "icmpv4" if kind == fd.IPV4 else "icmpv6"

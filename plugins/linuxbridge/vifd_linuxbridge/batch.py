@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from vifd.plugin import Item, batch, tap
 from vifd_linuxbridge import wiring
+from vifd_linuxbridge.groupbase import Judged
 from vifd_linuxbridge.ruleset import Filter, port_filter
 from vifd_linuxbridge.wiring import LinuxWiring
 
@@ -15,6 +16,9 @@ class Work(tap.TapWork):
     """One port on its way through a call."""
 
     names: LinuxWiring
+    #: by which security groups it is judged; and whether this kernel can do that at all
+    judged: Judged | None = None
+    tracked: bool = False
     _filters: dict[bool, Filter] = field(default_factory=dict)
 
     @property
@@ -25,7 +29,10 @@ class Work(tap.TapWork):
         """The port's filter, by default open or closed as the item says."""
         wanted = self.item.open if opened is None else opened
         if wanted not in self._filters:
-            found = port_filter(self.item.attachment, self.device, opened=wanted)
+            found = port_filter(
+                self.item.attachment, self.device, opened=wanted, judged=self.judged,
+                tracked=self.tracked,
+            )  # fmt: skip
             self._filters[wanted] = found
         return self._filters[wanted]
 

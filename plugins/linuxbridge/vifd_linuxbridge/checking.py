@@ -10,9 +10,11 @@ from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.nft.objects import Chain, Rule
 from vifd.plugin import tap
-from vifd_linuxbridge import ruleset, wiring
+from vifd_linuxbridge import groupbase, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
+from vifd_linuxbridge.groupchecks import GroupReader
+from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import SHUT, guard
 from vifd_linuxbridge.networks import bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
@@ -29,7 +31,9 @@ class Checking:
     def __init__(
         self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
         batch: Batch, *, guarding: bool, ways: Mapping[str, Sequence[str]],
+        grouping: Grouping | None = None,
     ) -> None:  # fmt: skip
+        self.grouping = grouping
         self.bridging = bridging
         self.nft = nft
         self.settings = settings
@@ -54,6 +58,7 @@ class Checking:
         filters = self._filters(works)
         entries = self._entries(works)
         guards = self._guards(works)
+        groups = GroupReader(self.nft, self.grouping)
         resting = [w for w in works if w.item.settled or w.item.thorough]
         beside = Beside(self.bridging, self.nft, self.ways, resting)
         for work in works:
@@ -62,7 +67,7 @@ class Checking:
             link = device.link if device is not None else None
             facts = tap.evidence(work, link, self.settings.max_queues)
             facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
-            facts += [*base, *judged]
+            facts += [*base, *judged, *groups.evidence(work)]
             facts += network_evidence(work, devices, self.settings)
             facts += entries.get(work.id, [])
             if work.item.settled or work.item.thorough:
@@ -208,9 +213,11 @@ def mapping_evidence(physnet: str | None, settings: Settings) -> list[Evidence]:
 
 def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]:
     """The port's own chains, rule by rule."""
-    facts = []
+    facts, device = [], filter_.device
+    labels = {device: "nft.rules", groupbase.egress_chain(device): "nft.sent",
+              groupbase.ingress_chain(device): "nft.received"}  # fmt: skip
     for name, wanted in filter_.rules.items():
-        label = "nft.rules" if name == filter_.device else "nft.targets"
+        label = labels.get(name, "nft.targets")
         have = found.get(name)
         if have is not None and ruleset.same(have.rules, wanted):
             count = len(wanted)

@@ -12,10 +12,9 @@ from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
 from vifd.plugin.marked import Desired, Key, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring
-from vifd_linuxbridge.antispoof import discovery_chain
 from vifd_linuxbridge.kinds import Kind
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+from vifd_linuxbridge.ruleset import OF_PORTS, OPEN, TABLE
 
 OPENED = "its device is open: a guest, or another program, has it"
 
@@ -46,9 +45,8 @@ class Garbage:
         below = _grounds({n: there[n] for n in marked if n in there})
         chains = self.nft.list_chains(TABLE)
         owners = {n: port for n, c in chains.items() if (port := marks.port_of(c.comment))}
-        found = [
-            _chain(chains[n], port, marked) for n, port in owners.items() if not _second(n, owners)
-        ]
+        further = ruleset.further(owners)
+        found = [_chain(chains[n], p, marked) for n, p in owners.items() if n not in further]
         found += self._guards(owners)
         indices = {name: index for index, name in names.items()}
         ground = {
@@ -73,7 +71,7 @@ class Garbage:
 
     def _guards(self, chains: Mapping[str, str]) -> Iterator[Marked]:
         """Elements of our sets for devices that have no chain."""
-        names = {n for s in (PORTS, SECURED, OPEN, FROM) for n in self.nft.list_elements(TABLE, s)}
+        names = {n for s in OF_PORTS for n in self.nft.list_elements(TABLE, s)}
         for name in sorted(names - chains.keys()):
             yield Marked(kind=Kind.GUARD, name=name, where=TABLE)
 
@@ -192,11 +190,6 @@ def expected(plugin: str, entries: Mapping[str, Entry]) -> Desired:
             if name:
                 found[Key(Kind.NETWORK_DEVICE, "", name)] = Wanted()
     return found
-
-
-def _second(name: str, chains: Mapping[str, str]) -> bool:
-    """Whether a chain is the second one of a port, which goes with the first."""
-    return any(name == discovery_chain(other) for other in chains if other != name)
 
 
 def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:

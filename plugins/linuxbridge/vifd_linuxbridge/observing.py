@@ -9,7 +9,7 @@ from vifd.errors import VifError
 from vifd.model import Role, Wiring, restore
 from vifd.nft.objects import Chain
 from vifd.plugin import Observed
-from vifd_linuxbridge import marks, wiring
+from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.ruleset import OPEN, TABLE
 from vifd_linuxbridge.wiring import LinuxWiring
@@ -32,10 +32,10 @@ class Observing:
             return []
         opened = self.nft.list_elements(TABLE, OPEN)
         marked = {link.name: link for link in self.links.marked(MARK)}
-        found = []
+        found, further = [], ruleset.further(chains)
         for name, chain in chains.items():
             port_id = marks.port_of(chain.comment)
-            if port_id is None or name.endswith("-nd"):
+            if port_id is None or name in further:
                 continue
             role = Role.ACTIVE if name in opened else Role.INACTIVE
             found.append(self._port(port_id, chain, role, marked, (plugin, vif_type)))

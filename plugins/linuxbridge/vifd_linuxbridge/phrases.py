@@ -26,7 +26,12 @@ def filter_differs(finding: Evidence, port: About) -> str:
         there = "is" if finding.have else "is not"
         wanted = "should be" if finding.wanted else "should not be"
         return f"{port.device} {there} in the set {part!r} of table vifd, and {wanted}"
-    own = {"rules": f"chain {port.device}", "targets": f"chain {port.device}-nd"}
+    own = {
+        "rules": f"chain {port.device}", "targets": f"chain {port.device}-nd",
+        "sent": f"chain {port.device}-out", "received": f"chain {port.device}-in",
+        "groups": "what the rules of its security groups are", "zone": "the zone of its network",
+        "tracking": "what ports with security groups share",
+    }  # fmt: skip
     name = own.get(part, f"chain {part}")
     have = finding.have if isinstance(finding.have, list) else [finding.have]
     if have == ["missing"]:

@@ -21,23 +21,26 @@ from vifd.plugin import tap
 from vifd.plugin.identity import Identity
 from vifd_linuxbridge import ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+from vifd_linuxbridge.ruleset import OF_PORTS, TABLE
 
 
 class Plugging:
     """One ``plug`` call.
 
     :param own: who makes it, for the mark that one daemon alone does
+    :param grouping: what holds ports to security groups, where this kernel can do that
     """
 
     def __init__(
         self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, networks: Networks,
-        batch: Batch, *, own: Identity | None = None,
+        batch: Batch, *, own: Identity | None = None, grouping: Grouping | None = None,
     ) -> None:  # fmt: skip
         self.own = own
+        self.grouping = grouping
         self.links = links
         self.bridging = bridging
         self.nft = nft
@@ -67,20 +70,28 @@ class Plugging:
         self.batch.together("filter", lambda _: tenancy.require(self.nft, self.own))
         missing = self._foundation() if self.batch.works else ()
         for work in self.batch:
+            if self.grouping is not None and not _there_before(work):
+                # the filter goes first: its chains jump to those of groups
+                gone = partial(self.grouping.forget, self.nft, [work])
+                work.item.undo.push("groups", gone)
             work.item.undo.push("filter", self._filter_undo[work.id])
-        self.batch.together(
-            "filter",
-            lambda chosen: self.nft.apply(
-                TABLE, ruleset.install([w.filter() for w in chosen], missing)
-            ),
-        )
+        self.batch.together("filter", lambda chosen: self._install(chosen, missing))
+
+    def _install(self, works: Sequence[Work], missing: Sequence[Chain]) -> None:
+        fresh = [w.filter() for w in works if w.item.wiring is None]
+        again = [w.filter() for w in works if w.item.wiring is not None]
+        change = ruleset.install(fresh, missing) | differing(self.nft, ruleset.install(again))
+        if self.grouping is not None:
+            # in one transaction: what a chain jumps to must be there
+            change = self.grouping.needed(self.nft, works) | change
+        if change:
+            self.nft.apply(TABLE, change)
 
     def _register_filters(self, works: Sequence[Work]) -> None:
         """How to take the filters back: remove new ones, restore others as they were."""
         for work in works:
-            # one that is open already was there before this attempt, whoever remembers it
-            fresh = work.item.wiring is None and not work.item.open
-            former = ruleset.remove([work.device]) if fresh else snapshot(self.nft, work.device)
+            there = _there_before(work)
+            former = snapshot(self.nft, work.device) if there else ruleset.remove([work.device])
             self._filter_undo[work.id] = partial(self.nft.apply, TABLE, former)
 
     def _foundation(self) -> Sequence[Chain]:
@@ -140,6 +151,11 @@ class Plugging:
         self.batch.together("forwarding", lambda chosen: forward(self.bridging, chosen), opened)
 
 
+def _there_before(work: Work) -> bool:
+    """Whether the port was made before this attempt: one that is open was, whoever remembers it."""
+    return work.item.wiring is not None or work.item.open
+
+
 def _unlike(work: Work, have: Mapping[str, Program | None]) -> bool:
     return have.get(work.device) != guard(work.filter())
 
@@ -176,13 +192,27 @@ def leave(bridging: Bridging, works: Sequence[Work]) -> None:
 def snapshot(nft: Nft, device: str) -> Change:
     """The change that brings a port's filter back to what it is now."""
     chains = nft.chains(TABLE, ruleset.chain_names(device))
-    wanted = [Element(name, device) for name in (PORTS, SECURED, FROM, OPEN)]
+    wanted = [Element(name, device) for name in OF_PORTS]
     present = nft.elements(TABLE, wanted)
     return Change(
         chains=list(chains.values()),
         add=[e for e in present if e is not None],
         delete=[e for e, have in zip(wanted, present, strict=True) if have is None],
         delete_chains=[n for n in ruleset.chain_names(device) if n not in chains],
+    )
+
+
+def differing(nft: Nft, change: Change) -> Change:
+    """What of a change is not there already."""
+    if not change:
+        return change
+    there = nft.chains(TABLE, [*(c.name for c in change.chains), *change.delete_chains])
+    present = iter(nft.elements(TABLE, [*change.add, *change.delete]))
+    return Change(
+        chains=[c for c in change.chains if there.get(c.name) != c],
+        add=[e for e in change.add if next(present) != e],
+        delete=[e for e in change.delete if next(present) is not None],
+        delete_chains=[name for name in change.delete_chains if name in there],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -32,6 +32,7 @@ from vifd.plugin import (
     Probe,
     Recalled,
     Requirement,
+    SetChange,
     VifPlugin,
     guest,
     tapverbs,
@@ -39,10 +40,11 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
-from vifd_linuxbridge import garbage, options, probing, ruleset, tenancy, wiring
+from vifd_linuxbridge import garbage, groupbase, options, probing, ruleset, tenancy, wiring
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
+from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
@@ -58,6 +60,12 @@ from vifd_linuxbridge.restoring import Restoring
 LOG = logging.getLogger(__name__)
 
 VIF_TYPE = "bridge"
+#: What is not done of security groups, for the enforcement report.
+GROUPS_CAVEAT = (
+    "ports of DCCP and UDP-Lite are not told apart, so that a rule about them lets nothing pass; "
+    "frames of this host itself are judged by the connections that it follows itself; where the "
+    "rule set can be flushed (before Linux 6.9), rules hold again once the flush was noticed"
+)
 
 #: What a plugged port may change in its document without being unplugged.
 IN_PLACE = (
@@ -82,6 +90,7 @@ class LinuxBridgePlugin(VifPlugin):
         super().__init__(host, conf)
         self.settings = options.settings(conf)
         self._ground = Ground()
+        self._groups = Grouping(host, self.plugin_name)
 
     @property
     def _bridging(self) -> Bridging:
@@ -102,6 +111,21 @@ class LinuxBridgePlugin(VifPlugin):
         return Networks(self._bridging, links, self.settings, ledger, guarding=guarding)
 
     @property
+    def _grouping(self) -> Grouping | None:
+        """What holds ports to security groups, where this kernel can do that."""
+        if self._ground.untracked is None:
+            self._ground = replace(self._ground, untracked=self._nft.untracked() or "")
+        return None if self._ground.untracked else self._groups
+
+    def _batch(self, batch: Sequence[Item]) -> Batch:
+        """The ports of a call, with the groups that they are held to."""
+        found, grouping = Batch.of(batch), self._grouping
+        for work in found if grouping is not None else ():
+            work.tracked = True
+            work.judged = self._groups.judged(work.item.attachment)
+        return found
+
+    @property
     def _guarding(self) -> bool:
         return "guard" not in self._ground.lacking
 
@@ -116,9 +140,16 @@ class LinuxBridgePlugin(VifPlugin):
             vnic_types=("normal",),
             network_types=("local", "flat", "vlan", "vxlan"),
             features=frozenset(
-                {"port_security", "allowed_address_pairs", "multiqueue", "mtu", "admin_state"}
+                {
+                    "port_security",
+                    "allowed_address_pairs",
+                    "security_groups",
+                    "multiqueue",
+                    "mtu",
+                    "admin_state",
+                }
             ),
-            caveats={"port_security": CAVEAT},
+            caveats={"port_security": CAVEAT, "security_groups": GROUPS_CAVEAT},
             in_place=frozenset(IN_PLACE),
         )
 
@@ -132,7 +163,7 @@ class LinuxBridgePlugin(VifPlugin):
         """The rules of a sample, and where the networks leave the host."""
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
-        base = ruleset.base(self.settings.guests_reach_host)
+        base = (ruleset.base(self.settings.guests_reach_host), groupbase.base())
         parts = [repr((f.chains(), f.elements, guard(f))) for f in filters]
         return fingerprint(repr(base), *parts, repr(self.settings), "addresses stay")
 
@@ -261,37 +292,48 @@ class LinuxBridgePlugin(VifPlugin):
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
         links = self.host.drivers.links
-        work = Batch.of(batch)
+        work = self._batch(batch)
         plugging = Plugging(
             links, self._bridging, self._nft, self.settings, self._networks, work,
-            own=self.host.identity,
+            own=self.host.identity, grouping=self._grouping,
         )  # fmt: skip
         return plugging.run().outcomes(self.plugin_name, VIF_TYPE)
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        chosen = Batch.of(batch)
+        chosen = self._batch(batch)
         done = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        chosen = Batch.of(batch)
+        chosen = self._batch(batch)
         done = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         checking = Checking(
-            self._bridging, self._nft, self.settings, self.host.clock, Batch.of(batch),
+            self._bridging, self._nft, self.settings, self.host.clock, self._batch(batch),
             guarding=self._guarding,
             ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
+            grouping=self._grouping,
         )  # fmt: skip
         return checking.run()
+
+    def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
+        """The rules of security groups and the members of sets, by the difference, in one
+        transaction."""
+        grouping = self._grouping
+        if grouping is None:
+            return ()
+        self._sole()
+        return grouping.refresh(self._nft, changes)
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
         links = self.host.drivers.links
-        done = unplug(links, self._bridging, self._nft, self._networks, Batch.of(batch))
+        done = unplug(links, self._bridging, self._nft, self._networks, self._batch(batch),
+                      self._grouping)  # fmt: skip
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
@@ -325,7 +367,10 @@ class LinuxBridgePlugin(VifPlugin):
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         self._sole()
-        return self._garbage.discard(objects)
+        failed = self._garbage.discard(objects)
+        if self._grouping is not None:
+            self._grouping.tidy(self._nft)
+        return failed
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         self._sole()

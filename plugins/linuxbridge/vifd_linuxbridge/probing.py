@@ -43,6 +43,8 @@ class Ground:
     :param tunnel_mtu: the MTU of the device that tunnels leave by
     :param tunnel_up: whether it is up, and its link as well
     :param filtered: the settings by which the host's IP filters see bridged frames
+    :param untracked: why no port can be held to security groups, or the empty string; ``None``:
+        it was not asked
     """
 
     lacking: dict[str, str] = field(default_factory=dict)
@@ -53,23 +55,35 @@ class Ground:
     tunnel_mtu: int | None = None
     tunnel_up: bool = False
     filtered: tuple[str, ...] = ()
+    untracked: str | None = None
 
 
 def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
     """Read the host."""
     reasons = {feature: bridging.lacking(feature) for feature in _FEATURES}
     holder = bridging.holder(settings.local_ip) if settings.local_ip else None
+    problem, untracked = _filters(nft)
     return Ground(
         taps=links.tap_problem(),
         lacking={feature: reason for feature, reason in reasons.items() if reason},
-        nft=_rehearse(nft),
+        nft=problem,
         interfaces={physnet: _interface(bridging, settings, physnet)
                     for physnet in settings.physnets},
         tunnel_device=holder.link.name if holder else "",
         tunnel_mtu=holder.link.mtu if holder else None,
         tunnel_up=bool(holder and holder.link.up and holder.link.carrier),
         filtered=tuple(bridging.filtered()),
+        untracked=untracked,
     )  # fmt: skip
+
+
+def _filters(nft: Nft) -> tuple[str, str]:
+    """Why no filter can be installed, and why no port can be held to security groups. What cannot
+    be told is no reason to do without groups."""
+    try:
+        return _rehearse(nft), nft.untracked() or ""
+    except VifError as error:
+        return error.message, ""
 
 
 def _rehearse(nft: Nft) -> str:
@@ -130,6 +144,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
     facts = {
         "kernel": {f: ground.lacking.get(f, "available") for f in _FEATURES},
         "nftables": ground.nft or "available",
+        "connection_tracking": ground.untracked or "available",
         "bridge_netfilter": list(ground.filtered),
         "physical_networks": {
             physnet: {"device": i.name, "mtu": i.mtu, "up": i.up, "problem": i.problem or None}
@@ -139,7 +154,11 @@ def probe(ground: Ground, settings: Settings) -> Probe:
                     "mtu": ground.tunnel_mtu},
         "vlan_aware": settings.vlan_aware,
     }  # fmt: skip
-    return Probe(health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings))
+    unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
+    return Probe(
+        health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings),
+        unenforced=unenforced,
+    )  # fmt: skip
 
 
 def _physical(ground: Ground) -> dict[str, Uplink]:

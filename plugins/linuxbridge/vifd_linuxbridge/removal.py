@@ -8,13 +8,18 @@ from vifd.drivers import Bridging, Links, Nft
 from vifd.plugin import tap
 from vifd_linuxbridge import ruleset
 from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.ruleset import TABLE
 from vifd_linuxbridge.wiring import LinuxWiring
 
 
-def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch: Batch) -> Batch:
-    """Close, remove the taps, what nobody stands on any more, and the filters at last."""
+def unplug(
+    links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch: Batch,
+    grouping: Grouping | None = None,
+) -> Batch:  # fmt: skip
+    """Close, remove the taps, what nobody stands on any more, and the filters at last, with the
+    connections that they let begin."""
 
     def close(works: Sequence[Work]) -> None:
         bridging.release([w.device for w in works])
@@ -22,6 +27,8 @@ def unplug(links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch
 
     def filters(works: Sequence[Work]) -> None:
         nft.apply(TABLE, ruleset.remove([w.device for w in works]))
+        if grouping is not None:
+            grouping.forget(nft, works)
 
     batch.together("filter", close)
     batch.together("device", lambda works: tap.remove_all(links, works))

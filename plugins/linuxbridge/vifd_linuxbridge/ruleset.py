@@ -15,7 +15,7 @@ Sets are hash tables, so a frame costs the same with one port and with a thousan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,7 +36,7 @@ from vifd.nft.expr import (
 )
 from vifd.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
 from vifd.policy.addresses import Allowed, allowed
-from vifd_linuxbridge import marks
+from vifd_linuxbridge import groupbase, marks
 from vifd_linuxbridge.antispoof import (
     AUTHENTICATED,
     BROKEN,
@@ -53,11 +53,14 @@ from vifd_linuxbridge.antispoof import (
     tagged,
     without_address,
 )
+from vifd_linuxbridge.groupbase import Judged
 
 __all__ = ["FROM", "OPEN", "PORTS", "SECURED", "SETS", "TABLE", "Filter", "base", "port_filter"]
 
 PORTS, SECURED, OPEN, FROM = GUARDED, "secured", "open", "from"
 SETS = (Set(PORTS), Set(SECURED), Set(OPEN), Set(FROM, vmap=True))
+#: Every set and map that a port can be in; it is taken out of them in this order.
+OF_PORTS = (OPEN, FROM, SECURED, groupbase.SENDS, groupbase.RECEIVES, PORTS)
 #: Before the tables of others: what is dropped here concerns nobody.
 PRIORITY = -350
 
@@ -106,12 +109,16 @@ class Filter:
 
     :param pairs: the addresses it may use; ``None`` for a port that is not secured
     :param opened: whether traffic shall pass
+    :param judged: by its security groups; ``None`` for none
+    :param tracked: whether this kernel can hold ports to such groups at all
     """
 
     attachment: Attachment
     device: str
     pairs: tuple[Allowed, ...] | None
     opened: bool
+    judged: Judged | None = None
+    tracked: bool = False
 
     @property
     def plain(self) -> bool:
@@ -123,7 +130,8 @@ class Filter:
         """The rules by chain; the first chain has the device's name."""
         if self.pairs is None:
             return {self.device: (Rule((ACCEPT,)),)}
-        return port_rules(self.device, self.pairs)
+        groups = {} if self.judged is None else groupbase.port_rules(self.device, self.judged)
+        return {**port_rules(self.device, self.pairs), **groups}
 
     def chains(self) -> tuple[Chain, ...]:
         """The chains as they are installed, with the document in the notes of the first one."""
@@ -143,9 +151,14 @@ class Filter:
         return (
             (Element(PORTS, self.device), True),
             (Element(SECURED, self.device), self.pairs is not None),
+            *((e, self.judged is not None) for e in self._groups),
             (self.judge, True),
             (self.gate, self.opened),
         )
+
+    @property
+    def _groups(self) -> tuple[Element, ...]:
+        return groupbase.elements(self.device) if self.tracked else ()
 
     @property
     def judge(self) -> Element:
@@ -158,11 +171,15 @@ class Filter:
         return Element(OPEN, self.device)
 
 
-def port_filter(attachment: Attachment, device: str, *, opened: bool) -> Filter:
+def port_filter(
+    attachment: Attachment, device: str, *, opened: bool, judged: Judged | None = None,
+    tracked: bool = False,
+) -> Filter:  # fmt: skip
     """The filter as it shall be: a port whose ``admin_state_up`` is false is never open."""
     secured = attachment.port.port_security_enabled
     passes = opened and attachment.port.admin_state_up
-    return Filter(attachment, device, allowed(attachment) if secured else None, passes)
+    pairs = allowed(attachment) if secured else None
+    return Filter(attachment, device, pairs, passes, judged, tracked)
 
 
 def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Change:
@@ -181,15 +198,21 @@ def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Chan
     )
 
 
-def chain_names(device: str) -> tuple[str, str]:
-    """Every chain that a port can have."""
-    return device, discovery_chain(device)
+def chain_names(device: str) -> tuple[str, ...]:
+    """Every chain that a port can have; the first one has the device's name."""
+    groups = groupbase.egress_chain(device), groupbase.ingress_chain(device)
+    return (device, discovery_chain(device), *groups)
+
+
+def further(names: Iterable[str]) -> set[str]:
+    """Of the names of chains, those that would be another one of a port that has a first one."""
+    return {more for name in names for more in chain_names(name)[1:]}
 
 
 def remove(devices: Sequence[str]) -> Change:
     """Take ports out: gate, judge and guard in the same instant."""
     return Change(
-        delete=[Element(name, d) for d in devices for name in (OPEN, FROM, SECURED, PORTS)],
+        delete=[Element(name, d) for d in devices for name in OF_PORTS],
         delete_chains=[name for d in devices for name in chain_names(d)],
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from vifd.drivers import Drivers
 from vifd.testing.links import FakeLinks
 from vifd.testing.profile import Profile as Base
-from vifd_linuxbridge.ruleset import FROM, OPEN, PORTS, SECURED, TABLE
+from vifd_linuxbridge import groupbase, grouprules
+from vifd_linuxbridge.ruleset import OF_PORTS, TABLE
 
 _BRIDGE_NETFILTER = Path("/proc/sys/net/bridge")
 
@@ -36,10 +37,13 @@ def rules(drivers: Drivers) -> set[str]:
         return set()
     found = set()
     for chain in drivers.nft.list_chains(TABLE).values():
-        if chain.comment:
-            found |= {f"rule {chain.name} {rule}" for rule in chain.rules}
-    for name in (PORTS, SECURED, OPEN, FROM):
+        if chain.comment or chain.name.startswith((grouprules.PREFIX, "zone-")):
+            found |= {f"chain {chain.name}", *(f"rule {chain.name} {r}" for r in chain.rules)}
+    for name in (*OF_PORTS, groupbase.ZONES):
         found |= {f"{key} in {name}" for key in drivers.nft.list_elements(TABLE, name)}
+    names = [n for n in drivers.nft.list_sets(TABLE) if n.startswith(grouprules.SETS)]
+    for name, members in drivers.nft.addresses(TABLE, names).items():
+        found |= {f"set {name}", *(f"{address} in {name}" for address in members)}
     return found
 
 

@@ -10,7 +10,15 @@ import pytest
 from pyroute2 import IPRoute
 
 from support.links_suite import a_tap
-from support.linux_suite import INSTALL, PORT, SPEC, TABLE, BridgingContract, NftContract
+from support.linux_suite import (
+    INSTALL,
+    PORT,
+    SPEC,
+    TABLE,
+    BridgingContract,
+    NftContract,
+    TrackingContract,
+)
 from vifd.drivers import MARK, brdevice, brnl, netlink
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.links import Links
@@ -61,6 +69,11 @@ def foreign(oracle):
 
 
 class TestNft(NftContract):
+    pass
+
+
+@pytest.mark.needs("bridge_tracking")
+class TestTracking(TrackingContract):
     pass
 
 

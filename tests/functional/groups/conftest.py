@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from pyroute2 import IPRoute
 
 from functional.groups.rig import FakeRig, RealRig
+from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
 from vifd.testing.guests import PacketGuest
 
 
@@ -21,11 +23,30 @@ def wire(ovs, far):
     ovs.vsctl("del-port", "br-phys", "eth-phys")
 
 
-@pytest.fixture(params=["fakes", "switch"])
+@pytest.fixture
+def cable(far):
+    """A cable to another host; its far end."""
+    far.veth("eth-phys", "wire")
+    guest = far.run(PacketGuest, "wire")
+    yield guest
+    guest.close()
+    with IPRoute() as netlink:
+        for index in netlink.link_lookup(ifname="eth-phys"):
+            netlink.link("del", index=index)
+
+
+@pytest.fixture(params=[
+    "fakes", "switch", "bridge on fakes",
+    pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking")),
+])  # fmt: skip
 def rig(request):
-    """The same on fakes and on a real switch."""
-    if request.param == "fakes":
-        with FakeRig() as rig:
+    """The same on fakes and for real, on Open vSwitch and on the kernel's bridge."""
+    if request.param.endswith("fakes"):
+        with FakeRig() if request.param == "fakes" else FakeBridgeRig() as rig:
+            yield rig
+        return
+    if request.param == "bridge":
+        with RealBridgeRig(request.getfixturevalue("cable")) as rig:
             yield rig
         return
     ovs, cable = request.getfixturevalue("ovs"), request.getfixturevalue("wire")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from functional.groups.playing import play
 from functional.groups.rig import FakeRig, RealRig, Rig
+from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
 from functional.groups.table import GROUP, cases, sets
 from vifd.testing.attachments import attachment, flat
 
@@ -40,6 +43,19 @@ def test_no_difference_through_the_switch(ovs, wire):
     with RealRig(ovs, wire) as rig:
         furnish(rig)
         assert_no_difference(rig, every=2)
+
+
+def test_no_difference_on_fakes_of_the_kernels_bridge():
+    with FakeBridgeRig() as rig:
+        furnish(rig)
+        assert_no_difference(rig)
+
+
+@pytest.mark.needs("bridge_tracking")
+def test_no_difference_through_the_kernels_bridge(cable):
+    with RealBridgeRig(cable) as rig:
+        furnish(rig)
+        assert_no_difference(rig)
 
 
 def test_there_are_enough_cases():

@@ -42,6 +42,14 @@ def test_a_plugin_that_enforces_nothing_says_so():
     assert all("noop" in e.note for e in entries.values())
 
 
+def test_what_a_host_cannot_enforce_is_not_enforced_there():
+    able_ = able("security_groups").on({"security_groups": "the kernel follows no connections"})
+    entry = of(asking(security_groups=[GROUP]), able_)["security_groups"]
+    assert entry.level is Level.NONE
+    assert "the kernel follows no connections" in entry.note
+    assert able("mtu").on({}) == able("mtu")
+
+
 #: what is asked for on the port, the feature's name, what an advert says that has it
 FEATURES = [
     ({"security_groups": [GROUP]}, "security_groups", "security_groups", [GROUP]),

@@ -2,13 +2,19 @@
 
 import pytest
 
-from support.linux_suite import INSTALL, BridgingContract, NftContract
+from support.linux_suite import INSTALL, BridgingContract, NftContract, TrackingContract
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
 from vifd.testing.nft import FakeNft
 
 
 class TestFakeNft(NftContract):
+    @pytest.fixture
+    def nft(self):
+        return FakeNft()
+
+
+class TestFakeTracking(TrackingContract):
     @pytest.fixture
     def nft(self):
         return FakeNft()

@@ -93,7 +93,7 @@ def test_a_router_advertisement_behind_extension_headers():
 def test_very_many_prefixes_get_a_chain_of_their_own():
     pairs = [{"ip_address": f"fd{n:02x}::/64"} for n in range(ONE_RULE + 10)]
     filter_ = ruleset.port_filter(attachment(1, allowed_address_pairs=pairs), TAP, opened=True)
-    assert set(filter_.rules) == set(ruleset.chain_names(TAP))
+    assert set(filter_.rules) == set(ruleset.chain_names(TAP)[:2])
     table = machine(allowed_address_pairs=pairs)
     last = f"fd{ONE_RULE + 9:02x}::7"
     assert table.forwards(f.neighbour_advertisement(ME, last, last), TAP, OTHER)

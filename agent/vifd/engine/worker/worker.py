@@ -76,6 +76,7 @@ class Worker:
             answer = self.plugin.probe()
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             answer = outcome.broken_probe(error)
+        self._advert = self.plugin.describe().on(answer.unenforced)
         self.sink.probed(self.name, answer)
 
     def reconnected(self, bridge: str) -> None:
