@@ -92,6 +92,10 @@ class Bridging:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._fdb, wanted)
 
+    def tunnels(self, device: str) -> frozenset[FdbEntry]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._tunnels, device)
+
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """See :class:`vifd.drivers.Bridging`."""
         self._do(self._change_fdb, add, delete)
@@ -258,6 +262,18 @@ class Bridging:
             elif answer not in (errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP, *_GONE):
                 raise device_error(entry.device, answer, "read the forwarding table of")
         return [found.get(entry) for entry in wanted]
+
+    def _tunnels(self, device: str) -> frozenset[FdbEntry]:
+        index = _index(device)
+        if not index:
+            return frozenset()
+        try:
+            answers = self._socket.dump(brnl.ask_tunnels(index))
+        except OSError as error:
+            what = "read the forwarding table of"
+            raise device_error(device, error.errno or 0, what) from error
+        found = (brnl.tunnel_entry(answer, index) for answer in answers)
+        return frozenset(FdbEntry(device, mac, remote) for mac, remote in filter(None, found))
 
     def _change_fdb(self, add: Sequence[FdbEntry], delete: Sequence[FdbEntry]) -> None:
         indices = self._indices([*add, *delete])

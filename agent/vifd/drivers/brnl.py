@@ -33,6 +33,8 @@ from vifd.drivers.netlink import (
 )
 
 _NDMSG = struct.Struct("BxxxiHBB")
+#: In the table of a VXLAN device, frames to all and to whom it does not know.
+NOBODY = "00:00:00:00:00:00"
 _U16, _U32 = struct.Struct("H"), struct.Struct("I")
 _BE16 = struct.Struct("!H")
 
@@ -215,8 +217,9 @@ def _entry(entry: FdbEntry, index: int) -> bytes:
 
 
 def add_entry(entry: FdbEntry, index: int) -> Message:
-    """Add a static entry; an address may have several tunnel endpoints, but only one port."""
-    more = APPEND if entry.remote else REPLACE
+    """Add a static entry; frames to all may go to several tunnel endpoints, an address is behind
+    one, or one port."""
+    more = APPEND if entry.remote and entry.mac == NOBODY else REPLACE
     return Message(ifla.NEWNEIGH, ACK | CREATE | more, _entry(entry, index))
 
 
@@ -233,6 +236,22 @@ def get_entry(entry: FdbEntry, index: int) -> Message:
     if entry.vlan is not None:
         body += attribute(ifla.VLAN, _U16.pack(entry.vlan))
     return Message(ifla.GETNEIGH, 0, body)
+
+
+def ask_tunnels(index: int) -> Message:
+    """Ask for the entries of a device's own table (a dump)."""
+    return Message(ifla.GETNEIGH, 0, _link(ifla.AF_BRIDGE, index))
+
+
+def tunnel_entry(message: bytes, wanted: int) -> tuple[str, str] | None:
+    """Address and tunnel endpoint of a static entry of this device's own table."""
+    _, index, state, flags, _ = _NDMSG.unpack_from(message)
+    if index != wanted or not flags & ifla.SELF or not state & (ifla.NOARP | ifla.PERMANENT):
+        return None
+    found = pick(message, _NDMSG.size, (ifla.DST, ifla.LLADDR))
+    if ifla.DST not in found or ifla.LLADDR not in found:
+        return None
+    return found[ifla.LLADDR].hex(":"), str(ipaddress.ip_address(found[ifla.DST]))
 
 
 def entry_place(message: bytes) -> tuple[int, bool, bool]:

@@ -193,8 +193,14 @@ class Bridging(Protocol):
         """For each entry the one that its bridge has for the address, on whatever port; ``None``
         where it has none. Only for entries of bridges."""
 
+    def tunnels(self, device: str) -> frozenset[FdbEntry]:
+        """The static entries of a VXLAN device, with their endpoints (a dump); none where there is
+        no such device."""
+
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
-        """Add and remove static entries; what is there, or gone, already is no error."""
+        """Add and remove static entries; what is there, or gone, already is no error. One of a
+        VXLAN device takes the place of another for the same address, but for that of frames to
+        all (``00:00:00:00:00:00``), which go to each endpoint."""
 
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """Have programs judge what comes from devices, before their bridge and the host do; one

@@ -17,6 +17,7 @@ from vifd.drivers import (
     VxlanSpec,
 )
 from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew, taken
+from vifd.drivers.brnl import NOBODY
 from vifd.errors import DeviceError
 from vifd.testing.faults import Faults
 from vifd.testing.links import FakeLinks
@@ -34,6 +35,7 @@ class _State:
     port: BridgePort | None = None
     addresses: list[str] = field(default_factory=list)
     guard: Program | None = None
+    tunnels: set[FdbEntry] = field(default_factory=set)
 
 
 class FakeBridging(Faults):
@@ -112,6 +114,8 @@ class FakeBridging(Faults):
             settings["mac"] = spec.mac
         link = self._links.place(spec.name, kind=kind_of(spec), alias=spec.alias, **settings)
         self._state(link).spec = spec
+        for remote in spec.remotes if isinstance(spec, VxlanSpec) else ():
+            self._tunnel(FdbEntry(spec.name, NOBODY, remote))
         return self._device(link)
 
     def enslave(self, ports: Sequence[BridgePort]) -> dict[str, Exception]:
@@ -167,21 +171,38 @@ class FakeBridging(Faults):
         place = self._fdb.get((master or 0, wanted.mac, wanted.vlan))
         return place if place is not None and self._links.peek(place.device) else None
 
+    def tunnels(self, device: str) -> frozenset[FdbEntry]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("tunnels"):
+            link = self._links.peek(device)
+            return frozenset(self._state(link).tunnels) if link else frozenset()
+
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """See :class:`vifd.drivers.Bridging`."""
         with self._call("change_fdb"):
             for entry in add:
                 self._link(entry.device)
-            for entry in delete:
+            for entry in (e for e in delete if e.remote):
+                if (link := self._links.peek(entry.device)) is not None:
+                    self._state(link).tunnels.discard(entry)
+            for entry in (e for e in delete if not e.remote):
                 link = self._links.peek(entry.device)
                 key = (self._state(link).master or 0 if link else 0, entry.mac, entry.vlan)
                 there = self._fdb.get(key)
                 if there is not None and there.device == entry.device:
                     del self._fdb[key]
             for entry in add:
-                if not entry.remote:
+                if entry.remote:
+                    self._tunnel(entry)
+                else:
                     master = self._state(self._link(entry.device)).master
                     self._fdb[master or 0, entry.mac, entry.vlan] = entry
+
+    def _tunnel(self, entry: FdbEntry) -> None:
+        there = self._state(self._link(entry.device)).tunnels
+        if entry.mac != NOBODY:
+            there -= {old for old in there if old.mac == entry.mac}
+        there.add(entry)
 
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """See :class:`vifd.drivers.Bridging`."""

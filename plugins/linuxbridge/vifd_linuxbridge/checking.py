@@ -10,13 +10,13 @@ from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.nft.objects import Chain, Rule
 from vifd.plugin import tap
-from vifd_linuxbridge import groupbase, ruleset, wiring
+from vifd_linuxbridge import groupbase, overlay, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.groupchecks import GroupReader
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import SHUT, guard
-from vifd_linuxbridge.networks import bridge_problem, uplink_problem
+from vifd_linuxbridge.networks import Networks, bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import bridge_port, entry
 from vifd_linuxbridge.ruleset import TABLE, Filter
@@ -31,8 +31,9 @@ class Checking:
     def __init__(
         self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
         batch: Batch, *, guarding: bool, ways: Mapping[str, Sequence[str]],
-        grouping: Grouping | None = None,
+        grouping: Grouping | None = None, networks: Networks | None = None,
     ) -> None:  # fmt: skip
+        self.networks = networks
         self.grouping = grouping
         self.bridging = bridging
         self.nft = nft
@@ -41,6 +42,7 @@ class Checking:
         self.batch = batch
         self.guarding = guarding
         self.ways = ways
+        self._tunnels: dict[str, frozenset[FdbEntry]] = {}
 
     def run(self) -> dict[str, Report]:
         """A report for every port, of the time at which the reading began: what changes meanwhile
@@ -68,13 +70,30 @@ class Checking:
             facts = tap.evidence(work, link, self.settings.max_queues)
             facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
             facts += [*base, *judged, *groups.evidence(work)]
-            facts += network_evidence(work, devices, self.settings)
+            facts += network_evidence(work, devices, self._settings_of(work))
+            facts += self._tunnel(work)
             facts += entries.get(work.id, [])
             if work.item.settled or work.item.thorough:
                 facts += beside.evidence(work, device)
             passing = gate and device is not None and device.master is not None
             reports[work.id] = Report(facts, at=began, passing=passing)
         return reports
+
+    def _settings_of(self, work: Work) -> Settings:
+        networks = self.networks
+        return self.settings if networks is None else networks.settings_of(work.names)
+
+    def _tunnel(self, work: Work) -> list[Evidence]:
+        """Who is behind which tunnel endpoint of the port's network, where that is known."""
+        networks, uplink = self.networks, work.names.uplink
+        known = networks.forwarding(work.names) if networks is not None else None
+        if known is None or work.names.network_type != "vxlan":
+            return []
+        if uplink not in self._tunnels:
+            self._tunnels[uplink] = self.bridging.tunnels(uplink)
+        wanted = overlay.entries(uplink, known, self.settings)
+        texts = overlay.difference(self._tunnels[uplink], wanted)
+        return [fact("uplink.forwarding", texts or "as wanted", "as wanted", "netlink")]
 
     def _devices(self, works: Sequence[Work]) -> dict[str, Device]:
         names = [n for w in works for n in (w.device, w.names.bridge, w.names.uplink) if n]

@@ -7,7 +7,7 @@ changed one after another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from vifd.drivers import (
     MARK,
@@ -20,8 +20,9 @@ from vifd.drivers import (
     VxlanSpec,
 )
 from vifd.errors import BridgeMissing, DeviceError, MtuTooLarge, NameClash, VifError
-from vifd.plugin import Entry
-from vifd_linuxbridge import marks, wiring
+from vifd.model.sets import Forwarding, SetKind
+from vifd.plugin import Entry, NoSets, SetChange, Sets
+from vifd_linuxbridge import marks, overlay, wiring
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.wiring import LinuxWiring
 
@@ -31,12 +32,14 @@ class Networks:
 
     :param ledger: every port of this host that has names: closed ports are on no bridge
     :param guarding: whether this kernel guards devices
+    :param sets: who is behind which tunnel endpoint
     """
 
     def __init__(
         self, bridging: Bridging, links: Links, settings: Settings,
-        ledger: Callable[[], Mapping[str, Entry]], *, guarding: bool,
+        ledger: Callable[[], Mapping[str, Entry]], *, guarding: bool, sets: Sets | None = None,
     ) -> None:  # fmt: skip
+        self._sets = sets or NoSets()
         self._bridging = bridging
         self._links = links
         self._settings = settings
@@ -68,17 +71,56 @@ class Networks:
         index = bridge.link.ifindex
         if names.uplink == names.parent:
             self._admit(names, uplink, index, mtu)
-        elif uplink_problem(names, uplink, index, mtu, self._settings):
+        elif uplink_problem(names, uplink, index, mtu, self.settings_of(names)):
             lower = self._lower(names)
-            spec = uplink_spec(names, self._settings, lower, _at_least(uplink, mtu))
+            spec = uplink_spec(names, self.settings_of(names), lower, _at_least(uplink, mtu))
             uplink = self._bridging.make(spec)
+        if names.network_type == "vxlan" and self.forwarding(names) is not None:
+            self.forward(names)
         as_it_is = uplink is not None and uplink.master == index and uplink.link.up
         if uplink is None or not as_it_is or names.vlan or port_problem(uplink):
             self._enslave_uplink(names)
 
+    def forwarding(self, names: LinuxWiring) -> Forwarding | None:
+        """Who is behind which tunnel endpoint of a port's network; ``None`` where nobody said."""
+        return self._sets.forwarding(names.network_id)
+
+    def settings_of(self, names: LinuxWiring) -> Settings:
+        """The options as they count for a port's network."""
+        return overlay.settings_of(self._settings, self.forwarding(names))
+
+    def forward(self, names: LinuxWiring) -> bool:
+        """Bring the entries of a network's VXLAN device to what they shall be, by the difference.
+
+        :returns: whether there was one
+        """
+        have = self._bridging.tunnels(names.uplink)
+        wanted = overlay.entries(names.uplink, self.forwarding(names), self._settings)
+        add, delete = overlay.moves(have, wanted)
+        if add or delete:
+            self._bridging.change_fdb(add=add, delete=delete)
+        return bool(add or delete)
+
+    def refresh(self, changes: Sequence[SetChange], plugin: str) -> set[str]:
+        """Bring the networks whose forwarding changed to it.
+
+        :returns: the ports on them
+        """
+        changed = {c.key.id for c in changes if c.key.kind is SetKind.FORWARDING}
+        ports: dict[str, list[str]] = {}
+        places: dict[str, LinuxWiring] = {}
+        for port_id, entry in (self._ledger() if changed else {}).items():
+            if entry.wiring.plugin == plugin and entry.attachment.network.id in changed:
+                names = wiring.read(entry.wiring)
+                places[names.uplink] = names
+                ports.setdefault(names.uplink, []).append(port_id)
+        tunnels = [n for n, names in places.items() if names.network_type == "vxlan"]
+        there = self._bridging.get(tunnels) if tunnels else {}
+        return {p for n in there if self.forward(places[n]) for p in ports[n]}
+
     def _lower(self, names: LinuxWiring) -> str:
         """The device below the way out; a tunnel needs one only to join a group on it."""
-        if names.network_type != "vxlan" or not self._settings.group:
+        if names.network_type != "vxlan" or not self.settings_of(names).group:
             return names.parent
         holder = self._bridging.holder(self._settings.local_ip)
         if holder is None:

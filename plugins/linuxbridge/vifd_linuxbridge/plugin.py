@@ -108,7 +108,9 @@ class LinuxBridgePlugin(VifPlugin):
     def _networks(self) -> Networks:
         links, ledger = self.host.drivers.links, self.host.ledger
         guarding = self._guarding
-        return Networks(self._bridging, links, self.settings, ledger, guarding=guarding)
+        return Networks(
+            self._bridging, links, self.settings, ledger, guarding=guarding, sets=self.host.sets
+        )
 
     @property
     def _grouping(self) -> Grouping | None:
@@ -316,18 +318,17 @@ class LinuxBridgePlugin(VifPlugin):
             self._bridging, self._nft, self.settings, self.host.clock, self._batch(batch),
             guarding=self._guarding,
             ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
-            grouping=self._grouping,
+            grouping=self._grouping, networks=self._networks,
         )  # fmt: skip
         return checking.run()
 
     def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
-        """The rules of security groups and the members of sets, by the difference, in one
-        transaction."""
-        grouping = self._grouping
-        if grouping is None:
-            return ()
+        """The rules of security groups and the members of sets, in one transaction, and who is
+        behind which tunnel endpoint: by the difference."""
         self._sole()
-        return grouping.refresh(self._nft, changes)
+        grouping = self._grouping
+        held = grouping.refresh(self._nft, changes) if grouping is not None else set()
+        return held | self._networks.refresh(changes, self.plugin_name)
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
