@@ -270,31 +270,30 @@ class Grouping:
         them, and the chains and sets of groups that no port has. What a port is held to that the
         journal lost stays, because it is in use."""
         self._load(nft)
-        present = self._present(nft)
+        devices = nft.list_elements(TABLE, GUARDED)
+        present = {i: e for i, e in self._entries().items() if e.wiring.device in devices}
+        if devices.keys() <= {e.wiring.device for e in present.values()}:
+            self._tidy_zones(nft, present)
+        self.sweep(nft, present)
+
+    def _tidy_zones(self, nft: Nft, present: Mapping[str, Entry]) -> None:
         tracked = _tracked(present.values())
         used = {wiring.read(e.wiring).bridge for e in present.values()}
         for network in self.zones.networks() - tracked:
-            self._leave(nft, network, tracked, used=network[0] in used)
-        self.sweep(nft, present)
+            if network[0] in used:
+                rest = {other for other in tracked if other[0] == network[0]}
+                nft.apply(TABLE, Change(chains=[self.zones.chain(network[0], rest)]))
+            nft.forget(self.zones.number(network), None, ())
+            self.zones.free(network)
+        for bridge in self.zones.bridges - used:
+            gone = groupbase.zone_element(bridge), groupbase.zone_chain_name(bridge)
+            nft.apply(TABLE, Change(delete=[gone[0]], delete_chains=[gone[1]]))
+            self.zones.bridges.discard(bridge)
 
     def _present(self, nft: Nft) -> dict[str, Entry]:
         """The ports that are in the table."""
         devices = nft.list_elements(TABLE, GUARDED)
         return {i: e for i, e in self._entries().items() if e.wiring.device in devices}
-
-    def _leave(
-        self, nft: Nft, network: Place, tracked: frozenset[Place], *, used: bool
-    ) -> None:  # fmt: skip
-        bridge, zone = network[0], self.zones.known(network)
-        rest = {other for other in tracked if other[0] == bridge}
-        if used or rest:
-            nft.apply(TABLE, Change(chains=[self.zones.chain(bridge, rest)]))
-        else:
-            gone = groupbase.zone_element(bridge), groupbase.zone_chain_name(bridge)
-            nft.apply(TABLE, Change(delete=[gone[0]], delete_chains=[gone[1]]))
-        if zone is not None:
-            nft.forget(zone, None, ())
-        self.zones.free(network)
 
     def sweep(self, nft: Nft, present: Mapping[str, Entry]) -> None:
         """Remove the chains and sets of groups that no port has.

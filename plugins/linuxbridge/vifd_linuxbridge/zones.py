@@ -29,13 +29,18 @@ class Zones:
 
     def __init__(self) -> None:
         self._numbers: dict[Place, int] = {}
+        #: bridges of which something is said
+        self.bridges: set[str] = set()
 
     def learn(self, chains: Iterable[Chain]) -> None:
         """Take what stands in the table."""
         for chain in chains:
             told = groupbase.zones_of(chain)
-            for vlan, number in told[1].items() if told is not None else ():
-                self._numbers.setdefault((told[0] if told else "", vlan), number)
+            if told is not None:
+                bridge, zones = told
+                self.bridges.add(bridge)
+                for vlan, number in zones.items():
+                    self._numbers.setdefault((bridge, vlan), number)
 
     def number(self, network: Place) -> int:
         """The zone of a network, its own alone.
@@ -71,6 +76,7 @@ class Zones:
 
     def chain(self, bridge: str, tracked: Iterable[Place]) -> Chain:
         """What says the zones of a bridge."""
+        self.bridges.add(bridge)
         own: Mapping[int | None, int] = {
             vlan: self.number((at, vlan)) for at, vlan in tracked if at == bridge
         }

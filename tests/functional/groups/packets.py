@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from vifd.testing import frames as f
 
 SYN, ACK = 0x02, 0x10
+#: Sequence and acknowledgement of each step of the handshake.
+_NUMBERS = {SYN: (1000, 0), SYN | ACK: (2000, 1001), ACK: (1001, 2001)}
+_SCTP, _INIT, _INIT_ACK = 132, 1, 2
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,8 @@ def transport(src: Station, dst: Station, version: int, protocol: int, segment: 
 
 
 def tcp(src: Station, dst: Station, version: int, sport: int, dport: int, flags: int) -> bytes:
-    """A TCP segment without data (RFC 9293)."""
-    head = struct.pack("!HHIIBBHHH", sport, dport, 1000, 2000, 0x50, flags, 8192, 0, 0)
+    """A TCP segment without data (RFC 9293), with the numbers that it has in a handshake."""
+    head = struct.pack("!HHIIBBHHH", sport, dport, *_NUMBERS[flags], 0x50, flags, 8192, 0, 0)
     pseudo = f.ip_bytes(src.ip(version)) + f.ip_bytes(dst.ip(version))
     pseudo += struct.pack("!BBH", 0, f.TCP, 20) if version == 4 else struct.pack("!II", 20, f.TCP)
     head = head[:16] + struct.pack("!H", f.checksum(pseudo + head)) + head[18:]
@@ -64,7 +67,8 @@ def first(name: str, src: Station, dst: Station, version: int, sport: int) -> by
             asked = {8: 128}.get(asked, asked)
         return icmp(src, dst, version, asked, code, struct.pack("!HH", sport, 1) + b"vifd")
     protocol, _, port = number.partition("/")
-    return transport(src, dst, version, int(protocol), _other(int(protocol), sport, int(port or 0)))
+    body = _other(int(protocol), sport, int(port or 0), _INIT)
+    return transport(src, dst, version, int(protocol), body)
 
 
 def answer(name: str, src: Station, dst: Station, version: int, sport: int) -> bytes:
@@ -83,14 +87,37 @@ def answer(name: str, src: Station, dst: Station, version: int, sport: int) -> b
         told = {8: 0, 13: 14}[asked] if version == 4 else {8: 129}[asked]
         return icmp(src, dst, version, told, 0, struct.pack("!HH", sport, 1) + b"vifd")
     protocol, _, port = number.partition("/")
-    body = _other(int(protocol), int(port or 0), sport) if port else _other(int(protocol), 0, 0)
+    ports = (int(port), sport) if port else (0, 0)
+    body = _other(int(protocol), *ports, _INIT_ACK)
     return transport(src, dst, version, int(protocol), body)
 
 
-def _other(protocol: int, sport: int, dport: int) -> bytes:
-    if protocol in (132, 33, 136):
+def _other(protocol: int, sport: int, dport: int, step: int) -> bytes:
+    """:param step: of the handshake, where the protocol has one: an SCTP chunk"""
+    if protocol == _SCTP:
+        return _sctp(sport, dport, step)
+    if protocol in (33, 136):
         return struct.pack("!HH", sport, dport) + bytes(20)
     return bytes((0, 0, 8, 0)) + bytes(20)
+
+
+def _sctp(sport: int, dport: int, step: int) -> bytes:
+    """An SCTP packet with one chunk, INIT or INIT ACK (RFC 9260, 3)."""
+    tag = 0 if step == _INIT else 7
+    head = struct.pack("!HHI", sport, dport, tag)
+    chunk = struct.pack("!BBHIIHHI", step, 0, 20, 7 if step == _INIT else 9, 65535, 1, 1, 1)
+    check = _crc32c(head + bytes(4) + chunk).to_bytes(4, "little")
+    return head + check + chunk
+
+
+def _crc32c(data: bytes) -> int:
+    """The checksum of SCTP (RFC 9260, appendix A)."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
 
 
 def unreachable(quoted: bytes, src: Station, dst: Station, version: int) -> bytes:

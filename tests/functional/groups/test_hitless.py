@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import pytest
+
 from functional.groups.packets import Station
 from functional.groups.rig import RealRig
+from functional.groups.rig_bridge import RealBridgeRig
 from functional.groups.table import GROUP, HAS, PEER, PORT
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat
@@ -105,30 +108,40 @@ def _udp(port: int, **more: Any) -> dict[str, Any]:
 
 def test_no_packet_is_lost_and_none_leaks(ovs, wire):
     with RealRig(ovs, wire) as rig:
-        base = [_udp(_ALLOWED), _udp(_MEMBERS, remote_group_id=HAS)]
-        rig.say(GROUP, *base)
-        rig.put("security-group", HAS, members=[{"ip_address": PEER.ip4}])
-        rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
-                 peer=attachment(2, segment=flat()))  # fmt: skip
-        port, peer = rig.guests["port"], rig.guests["peer"]
-        allowed = Stream(peer, PEER, PORT, _SPORT, _ALLOWED)
-        members = Stream(peer, PEER, PORT, _SPORT, _MEMBERS)
-        refused = Stream(peer, PEER, PORT, _SPORT, _REFUSED, paced=False)
-        answers = Stream(port, PORT, PEER, _ALLOWED, _SPORT)
-        with Traffic([allowed], [port]):
-            until(lambda: len(allowed.got) > 1, "the connection is there")
-        streams = [allowed, members, refused, answers]
-        with Traffic(streams, [port, peer]) as traffic:
-            _change(rig, base, traffic)
-            traffic.sending.clear()
-            until(lambda: all(len(s.got) == s.sent for s in (allowed, members, answers)),
-                  "every allowed packet arrived")  # fmt: skip
-        assert not refused.got
-        assert refused.sent > RULES
-        assert not rig.ledger.findings()
+        _loses_and_leaks_nothing(rig)
 
 
-def _change(rig: RealRig, base: list[dict[str, Any]], traffic: Traffic) -> None:
+@pytest.mark.needs("bridge_tracking")
+def test_none_on_the_kernels_bridge(cable):
+    with RealBridgeRig(cable) as rig:
+        _loses_and_leaks_nothing(rig)
+
+
+def _loses_and_leaks_nothing(rig: RealRig | RealBridgeRig) -> None:
+    base = [_udp(_ALLOWED), _udp(_MEMBERS, remote_group_id=HAS)]
+    rig.say(GROUP, *base)
+    rig.put("security-group", HAS, members=[{"ip_address": PEER.ip4}])
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
+             peer=attachment(2, segment=flat()))  # fmt: skip
+    port, peer = rig.guests["port"], rig.guests["peer"]
+    allowed = Stream(peer, PEER, PORT, _SPORT, _ALLOWED)
+    members = Stream(peer, PEER, PORT, _SPORT, _MEMBERS)
+    refused = Stream(peer, PEER, PORT, _SPORT, _REFUSED, paced=False)
+    answers = Stream(port, PORT, PEER, _ALLOWED, _SPORT)
+    with Traffic([allowed], [port]):
+        until(lambda: len(allowed.got) > 1, "the connection is there")
+    streams = [allowed, members, refused, answers]
+    with Traffic(streams, [port, peer]) as traffic:
+        _change(rig, base, traffic)
+        traffic.sending.clear()
+        until(lambda: all(len(s.got) == s.sent for s in (allowed, members, answers)),
+              "every allowed packet arrived")  # fmt: skip
+    assert not refused.got
+    assert refused.sent > RULES
+    assert not rig.ledger.findings()
+
+
+def _change(rig: RealRig | RealBridgeRig, base: list[dict[str, Any]], traffic: Traffic) -> None:
     """Rules come and go that are none of theirs, then members; all streams go on meanwhile."""
     for number in range(RULES):
         more = [_udp(7000 + (number + n) % 50) for n in range(number % 7)]

@@ -1,0 +1,117 @@
+"""What is the kernel's bridge alone: marks, zones, elements, and a kernel that follows nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from functional.groups.packets import answer, first
+from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
+from functional.groups.table import GROUP, HAS, PEER, PORT, WIRE
+from functional.groups.test_changes import ALL_OUT, IN, udp_in
+from vifd.nft.objects import TABLE, Change, Element
+from vifd.testing.attachments import attachment, flat, vlan
+from vifd_linuxbridge import groupbase
+from vifd_linuxbridge.testing import rules
+
+
+@pytest.fixture(
+    params=["fakes", pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking"))]
+)
+def rig(request):
+    """The same on fakes and on a real bridge."""
+    made = FakeBridgeRig() if request.param == "fakes" else None
+    with made or RealBridgeRig(request.getfixturevalue("cable")) as rig:
+        yield rig
+
+
+def test_who_forges_an_address_of_a_port_opens_it_for_nobody(rig):
+    rig.say(GROUP, *ALL_OUT)
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
+             peer=attachment(2, segment=flat(), port_security_enabled=False))  # fmt: skip
+    forged = first("udp:53", PORT, WIRE, 4, 900)
+    assert rig.arrives("peer", forged, "wire")
+    assert not rig.arrives("wire", answer("udp:53", WIRE, PORT, 4, 900), "port")
+    assert rig.arrives("port", forged, "wire")
+    assert rig.arrives("wire", answer("udp:53", WIRE, PORT, 4, 900), "port")
+
+
+def test_one_more_member_is_one_element(rig):
+    rig.say(GROUP, {**IN, "remote_group_id": HAS, "protocol": "tcp"},
+            {**IN, "remote_group_id": HAS, "protocol": "udp"})  # fmt: skip
+    members = [{"ip_address": f"10.1.{n >> 8}.{n & 255}"} for n in range(1, 400)]
+    rig.put("security-group", HAS, members=members[:-1])
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]))
+    before = rules(rig.ledger.drivers)
+    rig.put("security-group", HAS, members=members)
+    after = rules(rig.ledger.drivers)
+    assert not before - after
+    assert len(after - before) == 1
+    rig.put("security-group", HAS, members=[*members, {"ip_address": "10.7.0.0/16"}])
+    assert not rig.ledger.findings()
+
+
+def test_a_member_that_another_hand_took_away_is_found_and_mended(rig):
+    rig.say(GROUP, {**IN, "remote_group_id": HAS})
+    rig.put("security-group", HAS, members=[{"ip_address": PEER.ip4}, {"ip_address": WIRE.ip4}])
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
+             peer=attachment(2, segment=flat()))  # fmt: skip
+    gone = Element(f"sg-{HAS}-4-32", PEER.ip4, address=True)
+    rig.nft.apply(TABLE, Change(delete=[gone]))
+    assert set(rig.ledger.findings()) == {"nft.groups"}
+    assert not rig.ledger.carry_out([rig.names["port"]])
+    assert not rig.ledger.findings()
+    assert rig.arrives("peer", first("udp:53", PEER, PORT, 4, 900), "port")
+
+
+def test_networks_have_zones_of_their_own_and_the_others_none():
+    with FakeBridgeRig() as rig:
+        rig.say(GROUP, udp_in(53))
+        local = {"network_type": "local"}
+        ports = [
+            attachment(1, segment=flat(), security_groups=[GROUP]),
+            attachment(2, network=7 << 96, segment=local, security_groups=[GROUP]),
+            attachment(3, network=8 << 96, segment=local),
+        ]
+        assert not rig.ledger.plug(*ports)
+        chains = rig.nft.list_chains(TABLE).values()
+        told = [found for chain in chains if (found := groupbase.zones_of(chain)) is not None]
+        zones = [number for _, by_vlan in told for number in by_vlan.values()]
+        assert len(told) == 3
+        assert len(zones) == len({*zones}) == 2
+        assert not rig.ledger.findings()
+        assert not rig.ledger.unplug()
+        assert not rules(rig.ledger.drivers)
+
+
+def test_vlans_of_one_bridge_have_zones_of_their_own():
+    with FakeBridgeRig(vlan_aware=True) as rig:
+        rig.say(GROUP, udp_in(53))
+        for number in (1, 2):
+            wanted = attachment(number, network=number, segment=vlan(100 + number),
+                                security_groups=[GROUP])  # fmt: skip
+            assert not rig.ledger.plug(wanted)
+        (chain,) = (c for c in rig.nft.list_chains(TABLE).values() if groupbase.zones_of(c))
+        _, zones = groupbase.zones_of(chain) or ("", {})
+        assert set(zones) == {101, 102}
+        assert len({*zones.values()}) == 2
+        before = {*zones.items()}
+        rig.restart()
+        assert not rig.ledger.findings()
+        assert rig.changes() == 0
+        (chain,) = (c for c in rig.nft.list_chains(TABLE).values() if groupbase.zones_of(c))
+        assert {*(groupbase.zones_of(chain) or ("", {}))[1].items()} == before
+
+
+def test_where_the_kernel_follows_nothing_the_host_says_so_and_the_port_has_no_groups():
+    with FakeBridgeRig() as rig:
+        rig.machine.nft.no_tracking = "the kernel has no connection tracking on bridges"
+        rig.restart()
+        probe = rig.ledger.plugin.probe()
+        assert "no connection tracking" in probe.unenforced["security_groups"]
+        assert "no connection tracking" in probe.facts["connection_tracking"]
+        rig.say(GROUP)
+        rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
+                 peer=attachment(2, segment=flat()))  # fmt: skip
+        assert rig.arrives("peer", first("udp:53", PEER, PORT, 4, 900), "port")
+        assert not [n for n in rig.nft.list_chains(TABLE) if n.startswith(("sg-", "zone-"))]
+        assert not rig.ledger.findings()
