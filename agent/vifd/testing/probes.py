@@ -152,8 +152,11 @@ def _bridge_tracking() -> Reason:
     from vifd.drivers import nfttracking
     from vifd.drivers.nftsocket import NftSocket
 
-    with contextlib.closing(NftSocket()) as sock:
-        return nfttracking.lacking(sock)
+    try:
+        with contextlib.closing(NftSocket()) as sock:
+            return nfttracking.lacking(sock)
+    except OSError as error:
+        return f"nftables cannot be asked: {error}"
 
 
 _SIMPLE: dict[str, Callable[[], Reason]] = {
