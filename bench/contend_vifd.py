@@ -26,7 +26,12 @@ class Client:
         """One call; anything but success raises."""
         text = json.dumps(body) if body is not None else None
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        self._connection.request(method, path, text, headers)
+        try:
+            self._connection.request(method, path, text, headers)
+        except ConnectionError:
+            # the daemon closes what was idle for long, while the others had their turns
+            self._connection.close()
+            self._connection.request(method, path, text, headers)
         answer = self._connection.getresponse()
         raw = answer.read()
         if answer.status not in (200, 201, 204):

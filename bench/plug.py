@@ -29,6 +29,8 @@ from world import World
 #: The first number of ports that come and go; below are those that are present.
 FIRST = 3000
 NAMES = ("vifd", "floor", "os-vif")
+#: Seconds after which nothing is done any more about ports that came or went.
+_SETTLED = 5.0
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,12 @@ class Bench:
             return
         say(f"memory, idle CPU and start with {present} ports")
         world.call("fill", present)
+        time.sleep(_SETTLED)
         worn = world.call("memory")
-        restart = world.call("restart")
         start, before = time.monotonic(), world.call("cpu")
         time.sleep(self.effort.idle)
         share = (world.call("cpu") - before) / (time.monotonic() - start) * 100
+        restart = world.call("restart")
         fresh = world.call("memory")
         ports = f"{present} ports"
         memory = {100: 70.0, 1000: 120.0}.get(present)
@@ -316,6 +319,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = [*PARTS, *ONE_NETWORK, *ALONE]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="few rounds: a minute")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep table and picture, whatever was left out"
+    )
     parser.add_argument("--ratios", type=Path, help="add the ratios to this file, a line of JSON")
     parser.add_argument("--only", action="append", choices=parts, help="these parts alone")
     parser.add_argument(
@@ -338,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text)
     if options.ratios:
         report.keep_ratios(options.ratios, scenarios)
-    if not (options.quick or options.only or options.without):
+    if options.keep or not (options.quick or options.only or options.without):
         report.keep(text)
         picture.keep(scenarios)
     return 0
