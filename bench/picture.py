@@ -1,6 +1,7 @@
 """The picture of the bench: one plug beside more and more ports, on two logarithmic scales.
 
-Written as SVG by hand: a dozen lines and their names are no reason for a plotting library.
+``python bench/picture.py`` draws it anew. Written as SVG by hand: a dozen lines and their names are
+no reason for a plotting library.
 """
 
 from __future__ import annotations
@@ -10,27 +11,29 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from report import Scenario
+from report import RESULTS
 
 PICTURE = Path(__file__).parent.parent / "docs" / "plug-time.svg"
 COLOURS = {"vifd": "#1f5fbf", "floor": "#7a7a7a", "os-vif": "#c25b1a"}
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 420, 64, 150, 44, 52
 _TITLE = re.compile(r"one plug, (\d+) ports present( on one network)?$")
+#: Where the medians stand in a row of the table.
+_COLUMNS = {"vifd": 3, "floor": 5, "os-vif": 7}
 
 #: By who plugs, and whether all ports are on one network: (ports present, milliseconds).
 Lines = Mapping[tuple[str, bool], Sequence[tuple[int, float]]]
 
 
-def lines(scenarios: Iterable[Scenario]) -> dict[tuple[str, bool], list[tuple[int, float]]]:
-    """What the picture is drawn from."""
+def lines(table: str) -> dict[tuple[str, bool], list[tuple[int, float]]]:
+    """What the picture is drawn from: the lines of bench/RESULTS.md about one plug."""
     found: dict[tuple[str, bool], list[tuple[int, float]]] = {}
-    for scenario in scenarios:
-        match = _TITLE.match(scenario.title)
-        for name in COLOURS if match else ():
-            took = scenario.p50(name)
-            if match is not None and took is not None:
+    for row in table.splitlines():
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        match = _TITLE.match(cells[0])
+        for name, column in _COLUMNS.items() if match else ():
+            if match is not None and cells[column] not in ("", "-"):
                 key = name, match[2] is not None
-                found.setdefault(key, []).append((int(match[1]), took))
+                found.setdefault(key, []).append((int(match[1]), float(cells[column])))
     return {key: sorted(points) for key, points in found.items()}
 
 
@@ -124,8 +127,10 @@ def _text(x: float, y: float, text: str, more: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" {more} fill="#222222">{text}</text>'
 
 
-def keep(scenarios: Iterable[Scenario]) -> None:
-    """Write docs/plug-time.svg; nothing where there is nothing to draw."""
-    found = lines(scenarios)
-    if found:
-        PICTURE.write_text(svg(found))
+def keep() -> None:
+    """Draw docs/plug-time.svg from bench/RESULTS.md."""
+    PICTURE.write_text(svg(lines(RESULTS.read_text())))
+
+
+if __name__ == "__main__":
+    keep()

@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.keep_ratios(options.ratios, scenarios)
     if options.keep or not (options.quick or options.only or options.without):
         report.keep(text)
-        picture.keep(scenarios)
+        picture.keep()
     return 0
 
 

@@ -34,7 +34,7 @@ def test_the_picture_has_a_line_for_each_who_plugs(modules: tuple[Any, Any]) -> 
         scenario(report, 50, " on one network", vifd=0.04, os_vif=0.02),
         report.Scenario("100 at once, from empty"),
     ]
-    found = picture.lines(scenarios)
+    found = picture.lines(report.render(scenarios, [], 1.0))
     assert found["vifd", False] == [(10, 10.0), (100, 20.0)]
     assert found["vifd", True] == [(50, 40.0)]
     drawn = ElementTree.fromstring(picture.svg(found))
@@ -42,6 +42,12 @@ def test_the_picture_has_a_line_for_each_who_plugs(modules: tuple[Any, Any]) -> 
     assert len(lines) == len(found) == 5
     words = {one.text for one in drawn.iter() if one.tag.endswith("text")}
     assert {"vifd", "floor", "os-vif", "vifd, one net", "10", "100"} <= words
+
+
+def test_the_picture_that_is_kept_shows_the_table_that_is_kept(modules: tuple[Any, Any]) -> None:
+    picture, report = modules
+    drawn = picture.svg(picture.lines(report.RESULTS.read_text()))
+    assert picture.PICTURE.read_text() == drawn, "run: python bench/picture.py"
 
 
 def test_more_is_further_right_and_higher(modules: tuple[Any, Any]) -> None:
