@@ -87,11 +87,17 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
-.PHONY: docs deb dist test-host
+.PHONY: docs deb dist test-host test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
 	@$(PY) -m sphinx -q -W --keep-going -j auto -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man
 	@echo "build/docs/html/index.html, and build/docs/man"
+
+test-ui: ready ## vifctl ui in a headless Chromium (package chromium)
+	@VIFD_TEST_UI=1 $(PY) -m pytest -v tests/functional/test_ui.py $(ARGS)
+
+docs/screenshots: ready ## write docs/images/ui-*.png anew, by the test of the page; needs chromium
+	@VIFD_SCREENSHOTS=$(CURDIR)/docs/images $(PY) -m pytest -q tests/functional/test_ui.py
 
 docs/config: ready ## write etc/agent.conf anew from the options in the code
 	@$(PY) -m vifd.daemon.config sample > etc/agent.conf.new && mv etc/agent.conf.new etc/agent.conf

@@ -47,12 +47,14 @@ def run(*argv: str | Path, cwd: Path) -> str:
 
 
 def tree() -> set[str]:
-    """Every module and marker file of the packages, as the wheel names them."""
+    """Every module, marker file and file of the page, as the wheel names them."""
     return {
         str(path.relative_to(source))
         for package, source in SOURCES.items()
         for path in (source / package).rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix == ".py"
+        or path.name == "py.typed"
+        or (path.parent.name == "page" and path.is_file())
     }
 
 

@@ -84,6 +84,7 @@ COMMANDS = {
     "compute compare": "vifd.cli.compare:Compare",
     "network compare": "vifd.cli.compare:CompareNetwork",
     "reconcile": "vifd.cli.reconcile:Reconcile",
+    "ui": "vifd.cli.ui:Ui",
     "bundle": "vifd.cli.bundle:Bundle",
     "events": "vifd.cli.events:Events",
     "help": "vifd.cli.builtin:Help",

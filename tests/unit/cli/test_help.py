@@ -56,6 +56,7 @@ SAYS = {
     "compute compare": "--remove",
     "network compare": "--remove",
     "reconcile": "--approve",
+    "ui": "--write",
     "bundle": "--limit",
     "events": "--follow",
     "help": "Print help of a command",
