@@ -1,4 +1,5 @@
-"""What a change of a security group costs on Open vSwitch: ``make bench/groups``.
+"""What a change of a security group costs on Open vSwitch: ``make bench/groups``; beside neutron's
+``openvswitch`` firewall driver, and what a packet costs, where ``tools/neutron-env`` was called.
 
 The plugin on a private switch (userspace datapath), in a network namespace of its own; no daemon,
 so that what is measured is a rule's way to the switch: from the changed set in memory to the
@@ -9,7 +10,6 @@ writes the table there as well.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import groups_beside as beside
 from contract import ovs as make
 from functional.groups.rig import Rig
 from functional.scene import Scene
@@ -30,8 +31,9 @@ from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.sets import MemorySets
 
 GROUP = "11111111-0000-4000-8000-000000000001"
-TIMES = 15
-_TICKS = os.sysconf("SC_CLK_TCK")
+TIMES = 60
+#: Seconds of CPU in a fifth of a second that are no work.
+_IDLE = 0.02
 
 
 @dataclass
@@ -59,20 +61,30 @@ class Bench(Rig):
         return len(self.ledger.drivers.openflow.dump("br-int", 0, 0))
 
     def switch_cpu(self) -> float:
-        fields = Path(f"/proc/{self.ovs.vswitchd.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return beside.cpu(self.ovs.vswitchd.pid)
+
+    def rest(self) -> None:
+        """Wait until the switch has worked off what it was given before."""
+        self.scene.settle()
+        for _ in range(100):
+            before = self.switch_cpu()
+            time.sleep(0.2)
+            if self.switch_cpu() - before <= _IDLE:
+                return
 
     def cost(self, change: Callable[[int], SetChange]) -> Cost:
         """Of a change, again and again; each is one of its own."""
-        took, cpu, before = [], time.process_time(), self.switch_cpu()
+        self.rest()
+        took, cpu, before = [], [], self.switch_cpu()
         for number in range(TIMES):
             told = change(number)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             self.ledger.plugin.refresh([told])
             took.append(time.perf_counter() - start)
+            cpu.append(time.process_time() - used)
         self.scene.settle()
-        daemon, switch = time.process_time() - cpu, self.switch_cpu() - before
-        return Cost(statistics.median(took), daemon / TIMES, switch / TIMES)
+        switch = (self.switch_cpu() - before) / TIMES
+        return Cost(statistics.median(took), statistics.median(cpu), switch)
 
 
 def rule(port: int, **more: Any) -> dict[str, Any]:
@@ -80,8 +92,7 @@ def rule(port: int, **more: Any) -> dict[str, Any]:
             "port_range_max": port, **more}  # fmt: skip
 
 
-def member(number: int) -> str:
-    return f"10.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+member = beside.member
 
 
 def of_rules(bench: Bench, count: int) -> Cost:
@@ -98,14 +109,16 @@ def of_rules(bench: Bench, count: int) -> Cost:
 def of_members(bench: Bench) -> Cost:
     """One member more, one member less, of a set that is there; as the journal tells it."""
     key = SetKey(SetKind.SECURITY_GROUP, GROUP)
-    came = Member(ip_address="10.250.0.1")
+    came_ = Member(ip_address="10.250.0.1")
 
     def change(number: int) -> SetChange:
         body = bench.sets.security_group(GROUP)
         assert isinstance(body, SecurityGroup)
-        members = body.members[:-1] if number % 2 else (*body.members, came)
+        members = body.members[:-1] if number % 2 else (*body.members, came_)
         after = SecurityGroup(id=GROUP, rules=body.rules, members=members)
-        return bench.sets.change(key, after)
+        bench.sets.bodies[key] = after
+        came, went = ((), (came_,)) if number % 2 else ((came_,), ())
+        return SetChange(key=key, before=body, after=after, added=came, removed=went)
 
     return bench.cost(change)
 
@@ -141,13 +154,95 @@ def ours(ovs: PrivateOvs) -> list[str]:
     return out
 
 
+def compared(ovs: PrivateOvs, python: str) -> list[str]:
+    """vifd, neutron's driver, and no filter at all, on bridges of one switch."""
+    out = ["| what | vifd | neutron | ratio |", "|---|---|---|---|"]
+    with Bench(ovs) as bench, beside.peer(ovs, python) as peer:
+        bench.say(GROUP, *beside.DEFAULT, members=[{"ip_address": member(n)} for n in range(10)])
+        peer.tell(rules={GROUP: beside.DEFAULT}, members={GROUP: beside.pairs_of(10)})
+        bench.plug(p1=attachment(1, security_groups=[GROUP]))
+        peer.plug(1)
+        counts = []
+        for number in (2, 3):
+            before = bench.flows(), len(ovs.ofctl("dump-flows", beside.PEER).splitlines())
+            bench.plug(**{f"p{number}": attachment(number, security_groups=[GROUP])})
+            peer.plug(number)
+            after = bench.flows(), len(ovs.ofctl("dump-flows", beside.PEER).splitlines())
+            counts.append((after[0] - before[0], after[1] - before[1]))
+        mine, theirs = counts[-1]
+        out.append(line("flows of one port more, default group", mine, theirs,
+                        f"{mine / theirs:.2f}"))  # fmt: skip
+        names = {
+            "vifd": (bench.scene.device(bench.names["p1"]), bench.scene.device(bench.names["p2"])),
+            "neutron": ("peer1", "peer2"), "NORMAL, no filter": ("plain1", "plain2"),
+        }  # fmt: skip
+        beside.plain(ovs, (1, 2))
+        packets = packets_of(ovs, names)
+        for ports in (3, 20):
+            for number in range(len(bench.names) + 1, ports + 1):
+                bench.plug(**{f"p{number}": attachment(number, security_groups=[GROUP])})
+                peer.plug(number)
+            for count in (10, 100):
+                out += [*rule_changes(bench, peer, count), *member_changes(bench, peer, count * 10)]
+    return [*out, "", *packets]
+
+
+def rule_changes(bench: Bench, peer: beside.Peer, count: int) -> list[str]:
+    """One rule more or less."""
+    rules = beside.rules(count)
+    more = [*rules, beside.rules(count + 1)[-1]]
+    bench.say(GROUP, *rules, members=[{"ip_address": member(n)} for n in range(10)])
+    peer.tell(rules={GROUP: rules}, members={GROUP: beside.pairs_of(10)})
+    members = bench.sets.bodies[SetKey(SetKind.SECURITY_GROUP, GROUP)]
+    assert isinstance(members, SecurityGroup)
+    said = [{"ip_address": m.ip_address} for m in members.members]
+    cost = bench.cost(
+        lambda n: bench.sets.group(GROUP, *(rules if n % 2 else more), members=said)
+    )  # fmt: skip
+    theirs = [peer.tell(rules={GROUP: more if n % 2 else rules}) for n in range(6)]
+    return [_row(f"a rule of {count}, {len(bench.names)} ports", cost, theirs)]
+
+
+def member_changes(bench: Bench, peer: beside.Peer, count: int) -> list[str]:
+    """One member more or less."""
+    bench.say(GROUP, *beside.DEFAULT, members=[{"ip_address": member(n)} for n in range(count)])
+    peer.tell(rules={GROUP: beside.DEFAULT}, members={GROUP: beside.pairs_of(count)})
+    cost = of_members(bench)
+    theirs = [peer.tell(members={GROUP: beside.pairs_of(count + n % 2)}) for n in range(1, 7)]
+    return [_row(f"a member of {count}, {len(bench.names)} ports", cost, theirs)]
+
+
+def _row(what: str, mine: Cost, theirs: list[dict[str, float]]) -> str:
+    other = statistics.median(t["seconds"] for t in theirs)
+    return line(f"{what}, ms", f"{mine.seconds * 1000:.2f}", f"{other * 1000:.1f}",
+                f"{other / mine.seconds:.0f}x sooner")  # fmt: skip
+
+
+def packets_of(ovs: PrivateOvs, names: dict[str, tuple[str, str]]) -> list[str]:
+    """What a packet of an established connection costs."""
+    out = ["| packets of an established connection | bytes | per second | latency, us | "
+           "cycles of the switch each |", "|---|---|---|---|---|"]  # fmt: skip
+    for size in (18, 1358):
+        for who, found in beside.traffic(ovs, names, size).items():
+            rate, latency, cycles = found
+            out.append(line(who, size + 42, f"{rate:.0f}", f"{latency:.0f}", f"{cycles:.0f}"))
+    return out
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    default = ".venv/neutron/bin/python"
+    parser.add_argument("--neutron", default=default, help="a Python that has Neutron")
     parser.add_argument("--keep", metavar="FILE", help="write the table there as well")
     args = parser.parse_args()
     netns.enter_private_netns()
     with PrivateOvs() as ovs:
         text = "\n".join(ours(ovs))
+    if Path(args.neutron).exists():
+        with PrivateOvs() as ovs:
+            text += "\n\n" + "\n".join(compared(ovs, args.neutron))
+    else:
+        sys.stderr.write(f"no {args.neutron}: not compared; tools/neutron-env makes it\n")
     sys.stdout.write(text + "\n")
     if args.keep:
         Path(args.keep).write_text(text + "\n")

@@ -15,6 +15,8 @@ _PORTS = {6: ("tcp", 20), 17: ("udp", 8), 132: ("sctp", 12)}
 #: IPv6 headers that another one follows: hop-by-hop, routing, authentication, options.
 _AUTHENTICATION, _FRAGMENT = 51, 44
 _EXTENSIONS = (0, 43, _AUTHENTICATION, 60)
+#: The flags of TCP, by a name of its own: tracking reads them, no flow.
+FLAGS, _TCP = "tracked_flags", 6
 _OPTIONS = {135: ("nd_sll", 1), 136: ("nd_tll", 2)}
 
 Key = dict[str, int]
@@ -102,7 +104,8 @@ def _follow(kind: int, rest: bytes) -> tuple[int, bytes, int] | None:
 def _transport(kind: int, rest: bytes, version: int) -> Key:
     if kind in _PORTS and len(rest) >= _PORTS[kind][1]:
         name = _PORTS[kind][0]
-        return {f"{name}_src": _number(rest[:2]), f"{name}_dst": _number(rest[2:4])}
+        key = {f"{name}_src": _number(rest[:2]), f"{name}_dst": _number(rest[2:4])}
+        return key | ({FLAGS: rest[13]} if kind == _TCP else {})
     if (kind, version) == (1, 4) and len(rest) >= 8:
         return {"icmpv4_type": rest[0], "icmpv4_code": rest[1], **_quoted(rest[8:])}
     if (kind, version) != (58, 6) or len(rest) < 8:

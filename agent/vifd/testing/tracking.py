@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from vifd.openflow import field as fd
+from vifd.testing.flowkey import FLAGS
 
 Packet = Mapping[str, int]
 
 #: What cannot begin a connection unless it asks for something: type asked, type answered.
 _ECHOES = {fd.ICMP: {8: 0, 13: 14, 15: 16, 17: 18}, fd.ICMPV6: {128: 129}}
 _ERRORS = {fd.ICMP: {3, 4, 5, 11, 12}, fd.ICMPV6: {1, 2, 3, 4}}
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: Fields of a packet that tell its tracking, in the order in which they are cleared.
 FIELDS = (
     "ct_state", "ct_zone", "ct_mark", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst",
@@ -93,9 +95,16 @@ class Connections:
             known[ends.back] = True
             return _told(zone, fd.CT_ESTABLISHED | fd.CT_REPLY, ends.back)
         echoes = _ECHOES.get(ends.protocol)
-        if echoes is not None and ends.sport not in echoes:
+        if (echoes is not None and ends.sport not in echoes) or _begins_nothing(packet):
             return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}
         return _told(zone, fd.CT_NEW, ends)
+
+
+def _begins_nothing(packet: Packet) -> bool:
+    """Whether a TCP segment without a connection is none that could begin one, or go on in one that
+    began elsewhere: it answers, or its flags contradict each other."""
+    flags = packet.get(FLAGS, 0)
+    return bool(flags & _SYN and flags & (_ACK | _FIN | _RST))
 
 
 def _error(zone: int, known: Mapping[Ends, bool], packet: Packet, ends: Ends) -> dict[str, int]:

@@ -6,6 +6,11 @@ from functional.groups import packets as p
 from functional.groups.rig import Rig
 from functional.groups.table import GROUP, OTHERS, PORT, Case
 
+#: TCP segments that belong to no connection and begin none (RFC 9293, 3.10.7), by what they are.
+STRAY = {"an answer to nothing": p.SYN | p.ACK, "it begins and ends": p.SYN | p.FIN}
+#: From the source ports of connections that there are.
+_APART = 8
+
 
 def play(rig: Rig, case: Case, start: int) -> list[str]:
     """Cases that came out otherwise than they should.
@@ -33,6 +38,9 @@ def play(rig: Rig, case: Case, start: int) -> list[str]:
                begins, right=False) if name.startswith("icmp") else None  # fmt: skip
         judged(f"{name}, an error about nothing", answers,
                p.unreachable(new, b, a, case.version), begins, right=False)  # fmt: skip
+        for what, flags in STRAY.items() if name.startswith("tcp") else ():
+            stray = p.tcp(a, b, case.version, sport + _APART, int(name[4:]), flags)
+            judged(f"{name}, invalid: {what}", begins, stray, answers, right=False)
         judged(f"{name}, new", begins, new, answers, right=right)
         if not right:
             continue

@@ -1,0 +1,219 @@
+"""vifd beside neutron's ``openvswitch`` firewall driver and beside NORMAL without a filter: bridges
+of one switch, measured by turns. Flows of a port, seconds of a change, packets and latency."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vifd.testing import frames as f
+from vifd.testing.attachments import ipv4, ipv6, mac
+from vifd.testing.guests import TapGuest
+from vifd.testing.sandbox import PrivateOvs
+
+PEER, PLAIN = "br-neutron", "br-plain"
+GROUP = "11111111-0000-4000-8000-000000000001"
+#: Rounds of each measure; the three take turns.
+ROUNDS, BURST, ECHOES = 30, 512, 100
+_TICKS = os.sysconf("SC_CLK_TCK")
+#: What Neutron makes for a project, and SSH.
+DEFAULT: list[dict[str, Any]] = [
+    {"direction": "egress", "ethertype": "IPv4"},
+    {"direction": "egress", "ethertype": "IPv6"},
+    {"direction": "ingress", "ethertype": "IPv4", "remote_group_id": GROUP},
+    {"direction": "ingress", "ethertype": "IPv6", "remote_group_id": GROUP},
+]
+
+
+def cpu(pid: int | None) -> float:
+    """Seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class Peer:
+    """neutron's driver on a bridge of its own, in a process of its own."""
+
+    def __init__(self, ovs: PrivateOvs, python: str) -> None:
+        self._ovs = ovs
+        bridge = ["set", "Bridge", PEER, "datapath_type=netdev", "fail_mode=secure"]
+        ovs.vsctl("add-br", PEER, "--", *bridge)
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | ovs.env
+        self._process = subprocess.Popen(
+            # isolated: this directory has a neutron.py
+            [python, "-I", str(Path(__file__).with_name("groups_neutron.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=env | {"OVS_RUNDIR": str(ovs.rundir), "OVS_DATABASE": str(ovs.socket)},
+        )  # fmt: skip
+        self._answer()
+        self.ports: list[dict[str, Any]] = []
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("neutron's driver ended")
+        found: dict[str, float] = json.loads(line)
+        return found
+
+    def tell(self, **said: Any) -> dict[str, float]:
+        """One change; seconds and CPU of the driver and of the tools that it runs."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(said) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def plug(self, number: int) -> None:
+        """A port as the agent finds it, with its rules."""
+        name = f"peer{number}"
+        subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        self._ovs.vsctl(
+            "add-port", PEER, name, "tag=1", "--", "set", "Interface", name,
+            f"external_ids:iface-id={name}", f'external_ids:attached-mac="{mac(number)}"',
+            "--", "set", "Port", name, "other_config:tag=1", "other_config:segmentation_id=1",
+            "other_config:physical_network=p", "other_config:network_type=vlan",
+        )  # fmt: skip
+        port = {
+            "device": name, "mac_address": mac(number), "network_id": "n",
+            "fixed_ips": [ipv4(number), ipv6(number)], "allowed_address_pairs": [],
+            "security_groups": [GROUP], "port_security_enabled": True,
+        }  # fmt: skip
+        self.ports.append(port)
+        self.tell(ports=[port])
+
+    def close(self) -> None:
+        """End the driver."""
+        self._process.kill()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def peer(ovs: PrivateOvs, python: str) -> Iterator[Peer]:
+    """neutron's driver while it lasts."""
+    found = Peer(ovs, python)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def plain(ovs: PrivateOvs, numbers: tuple[int, ...]) -> None:
+    """A bridge that learns and filters nothing."""
+    ovs.vsctl("add-br", PLAIN, "--", "set", "Bridge", PLAIN, "datapath_type=netdev")
+    for number in numbers:
+        name = f"plain{number}"
+        subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        ovs.vsctl("add-port", PLAIN, name)
+
+
+# --- traffic --------------------------------------------------------------------------------------
+
+
+class Pair:
+    """Two guests between whom a connection is established."""
+
+    def __init__(self, ovs: PrivateOvs, names: tuple[str, str], size: int) -> None:
+        for name in names:
+            ovs.wait_for_no_carrier(name)
+        self.one, self.two = (TapGuest(name) for name in names)
+        for guest in (self.one, self.two):
+            ovs.wait_for_carrier(guest.name)
+        pad = b"x" * size
+        self.frame = f.udp(mac(1), mac(2), ipv4(1), ipv4(2), pad, sport=4000, dport=5000)
+        self.back = f.udp(mac(2), mac(1), ipv4(2), ipv4(1), pad, sport=5000, dport=4000)
+
+    def begin(self) -> None:
+        """Have the connection established, both ways."""
+        for _ in range(3):
+            self.one.send(self.frame)
+            self.two.recv(predicate=lambda got: got[:42] == self.frame[:42])
+            self.two.send(self.back)
+            self.one.recv(predicate=lambda got: got[:42] == self.back[:42])
+
+    def burst(self) -> float:
+        """Packets per second, until the last one arrived or none comes any more."""
+        self.two.drain()
+        start, sent, there = time.perf_counter(), 0, 0
+        last = start
+        while there < BURST and time.perf_counter() - last < 1.0:
+            for _ in range(min(32, BURST - sent)):
+                self.one.send(self.frame)
+                sent += 1
+            there += len(self.two.drain())
+            last = last if sent == BURST else time.perf_counter()
+        return there / (time.perf_counter() - start)
+
+    def echo(self) -> list[float]:
+        """Seconds from one guest to the other, one packet at a time."""
+        found = []
+        for _ in range(ECHOES):
+            start = time.perf_counter()
+            self.one.send(self.frame)
+            self.two.recv(predicate=lambda got: got == self.frame)
+            found.append(time.perf_counter() - start)
+        return found
+
+    def close(self) -> None:
+        """Switch both off."""
+        self.one.close()
+        self.two.close()
+
+
+def traffic(
+    ovs: PrivateOvs, names: dict[str, tuple[str, str]], size: int
+) -> dict[str, list[float]]:
+    """By name: packets per second, microseconds of latency, cycles of the switch per packet; the
+    medians of rounds taken by turns."""
+    with contextlib.ExitStack() as stack:
+        pairs = {who: Pair(ovs, both, size) for who, both in names.items()}
+        for pair in pairs.values():
+            stack.callback(pair.close)
+            pair.begin()
+        rates: dict[str, list[float]] = {who: [] for who in names}
+        waits: dict[str, list[float]] = {who: [] for who in names}
+        cycles: dict[str, list[float]] = {who: [] for who in names}
+        for _ in range(ROUNDS):
+            for who, pair in pairs.items():
+                ovs.appctl("dpif-netdev/pmd-stats-clear")
+                rates[who].append(pair.burst())
+                cycles[who].append(_cycles(ovs.appctl("dpif-netdev/pmd-stats-show")))
+                waits[who].append(statistics.median(pair.echo()) * 1e6)
+    return {who: [statistics.median(found[who]) for found in (rates, waits, cycles)]
+            for who in names}  # fmt: skip
+
+
+def _cycles(text: str) -> float:
+    """What the switch spent on a packet."""
+    lines = [line for line in text.splitlines() if "avg processing cycles per packet" in line]
+    return float(lines[0].split(":")[1].split()[0]) if lines else 0.0
+
+
+def rules(count: int) -> list[dict[str, Any]]:
+    """The default group's, and so many more."""
+    return DEFAULT + [
+        {"direction": "ingress", "ethertype": "IPv4", "protocol": "tcp",
+         "port_range_min": 1 + n, "port_range_max": 1 + n}
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def member(number: int) -> str:
+    """The address of a member elsewhere."""
+    return f"10.{100 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
+
+
+def pairs_of(count: int) -> dict[str, Any]:
+    """Members in the words of neutron's driver, which is told of the ports of the host as well."""
+    found = [[ipv4(n), mac(n)] for n in range(1, 21)]
+    found += [[member(n), f"fa:16:3f:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}"]
+             for n in range(count)]  # fmt: skip
+    return {"IPv4": found, "IPv6": []}

@@ -1,0 +1,121 @@
+"""SIGKILL before and after every effect of the first port with security groups on a network with
+tunnels, of a change of rules and members, and of a port that comes into a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from restart.test_kill_tunnels import OvsTunnels, address, ovs
+from vifd.model import Attachment
+from vifd.testing.contract_kill import MOST, Scene
+from vifd.testing.daemon import Vifd
+from vifd.testing.nursery import Nursery
+from vifd.testing.profile import Profile
+from vifd.testing.sandbox import PrivateOvs, answers
+from vifd.testing.wait import until
+from vifd_ovs.plugin import OvsPlugin
+
+__all__ = ["address", "ovs"]
+GROUP = "11111111-0000-4000-8000-000000000001"
+PATH = f"/v1/security-groups/{GROUP}"
+RULES = 182
+
+
+class OvsGroups(OvsTunnels):
+    """Ports of a VXLAN network in a security group."""
+
+    def attachment(self, number: int) -> Attachment:
+        made = super().attachment(number)
+        return msgspec.structs.replace(
+            made, port=msgspec.structs.replace(made.port, security_groups=[GROUP])
+        )
+
+
+def rule(port: int, **more: Any) -> dict[str, Any]:
+    return {"id": f"22222222-0000-4000-8000-{port:012}", "direction": "ingress",
+            "protocol": "udp", "port_range_min": port, "port_range_max": port, **more}  # fmt: skip
+
+
+def say(vifd: Vifd, port: int, *members: str) -> None:
+    """A rule for everybody, one for the group's own members, and those."""
+    rules = [rule(port), rule(99, remote_group_id=GROUP)]
+    said = {"name": "g", "rules": rules, "members": [{"ip_address": ip} for ip in members]}
+    status, answer = vifd.call("PUT", PATH, said)
+    assert status in (200, 201, 202), answer
+
+
+class TestOvsGroupsKilled:
+    @pytest.fixture
+    def profile(self) -> Profile:
+        return OvsGroups(OvsPlugin)
+
+    @pytest.fixture
+    def vifd(self, ovs: PrivateOvs, profile: Profile, tmp_path: Path) -> Iterator[Vifd]:
+        options = {"engine": {"retry_first": 0.05, "check_interval": 0}, "ovs": profile.options}
+        daemon = Vifd(tmp_path / "v", ovs, options)
+        yield daemon
+        daemon.close()
+
+    @pytest.fixture
+    def scene(self, nursery: Nursery, vifd: Vifd, profile: Profile) -> Scene:
+        return Scene(nursery, vifd, profile)
+
+    def rules(self, ovs: PrivateOvs) -> str:
+        return ovs.ofctl("dump-flows", "br-int", f"table={RULES}")
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_while_the_first_port_is_plugged(
+        self, when: str, scene: Scene, vifd: Vifd, ovs: PrivateOvs
+    ) -> None:
+        with scene.running():
+            say(vifd, 53, "10.9.0.1", "fd09::1")
+            scene.plug()
+            scene.unplug()
+            assert "ct_tp_dst=53" not in self.rules(ovs)
+        for fatal in range(1, MOST):
+            killed = scene.interrupt(scene.plug, fatal, when)
+            with scene.running():
+                scene.converge(f"a port with groups converges after a kill at effect {fatal}")
+                if killed:
+                    assert vifd.get(scene.path)["status"] == "ACTIVE"
+                found = self.rules(ovs)
+                assert "ct_tp_dst=53" in found
+                assert "ct_nw_src=10.9.0.1" in found
+                scene.unplug()
+                assert "ct_tp_dst" not in self.rules(ovs)
+            if not killed:
+                break
+        assert fatal > 2, "no effect was interrupted: the test proves nothing"
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_while_rules_and_members_change(
+        self, when: str, scene: Scene, vifd: Vifd, ovs: PrivateOvs
+    ) -> None:
+        def changed() -> bool:
+            found = self.rules(ovs)
+            there = "ct_tp_dst=54" in found and "ct_nw_src=10.9.0.2" in found
+            return there and "ct_tp_dst=53" not in found and "ct_nw_src=10.9.0.1" not in found
+
+        def change() -> None:
+            say(vifd, 54, "10.9.0.2")
+            until(lambda: changed() or not answers(vifd.socket), "the change is there, or died")
+
+        for fatal in range(1, MOST):
+            with scene.running():
+                say(vifd, 53, "10.9.0.1")
+                scene.plug()
+                until(lambda: not changed(), "the change is not there yet")
+            killed = scene.interrupt(change, fatal, when)
+            with scene.running():
+                until(changed, "the change is there")
+                scene.converge(f"a change of a group after a kill at effect {fatal}")
+                assert vifd.get(scene.path)["status"] == "ACTIVE"
+                scene.unplug()
+            if not killed:
+                break
+        assert fatal > 1, "no effect was interrupted: the test proves nothing"

@@ -1,0 +1,67 @@
+"""``vifctl port explain PORT --to ADDRESS``: which rule lets a packet pass, for people and scripts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from unit.api.client import document, uuid
+from unit.cli.documents import plug
+
+GROUP, RULE = uuid(0x11), uuid(0x21)
+PORT = uuid(7)
+
+
+@pytest.fixture
+def port(vifctl, tmp_path):
+    """A port that may be asked for HTTPS by one network, and asks nobody."""
+    rule = {"id": RULE, "direction": "ingress", "protocol": "tcp", "port_range_min": 443,
+            "port_range_max": 443, "remote_ip_prefix": "10.5.0.0/24"}  # fmt: skip
+    path = tmp_path / "group.json"
+    path.write_text(json.dumps({"name": "web", "rules": [rule]}))
+    done = vifctl("sg", "set", GROUP, "--file", str(path))
+    assert done.code == 0, done.err
+    sent = document(7)
+    sent["port"]["security_groups"] = [GROUP]
+    plug(vifctl, sent)
+    return PORT
+
+
+def test_the_rule_is_named_and_the_code_is_0(vifctl, port):
+    done = vifctl("port", "explain", port, "--from", "10.5.0.9", "--proto", "tcp", "--port", "443")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"passes: rule {RULE} of security group {GROUP}\n"
+
+
+@pytest.mark.parametrize("packet", [
+    ("--from", "10.6.0.9", "--proto", "tcp", "--port", "443"),
+    ("--from", "10.5.0.9", "--proto", "udp", "--port", "443"),
+    ("--from", "10.5.0.9", "--port", "444"),
+    ("--to", "10.5.0.9", "--port", "443"),
+    ("--to", "10.5.0.9", "--proto", "icmp", "--port", "8"),
+])  # fmt: skip
+def test_that_none_does_is_said_and_the_code_is_1(vifctl, port, packet):
+    done = vifctl("port", "explain", port, *packet)
+    assert done.code == 1
+    assert done.out.startswith("is refused: no ")
+    assert GROUP in done.out
+
+
+def test_scripts_get_what_the_api_answers(vifctl, port):
+    done = vifctl("port", "explain", port, "--from", "10.5.0.9", "--port", "443", "-f", "json")
+    assert (done.code, done.json["passes"], done.json["rule"]) == (0, True, RULE)
+    done = vifctl("port", "explain", port, "--to", "10.5.0.9", "--port", "443", "-f", "value",
+                  "-c", "passes")  # fmt: skip
+    assert (done.code, done.out) == (1, "False\n")
+
+
+@pytest.mark.parametrize("packet", [
+    ("--to", "10.5.0.9", "--from", "10.5.0.9"), ("--to", "nowhere", "--port", "1"),
+    ("--to", "10.5.0.9"), ("--to", "10.5.0.9", "--proto", "http"),
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused(vifctl, port, packet):
+    done = vifctl("port", "explain", port, *packet)
+    assert done.code != 0
+    assert done.err
+    assert not done.out
