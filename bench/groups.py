@@ -221,11 +221,11 @@ def _row(what: str, mine: Cost, theirs: list[dict[str, float]]) -> str:
 def packets_of(ovs: PrivateOvs, names: dict[str, tuple[str, str]]) -> list[str]:
     """What a packet of an established connection costs."""
     out = ["| packets of an established connection | bytes | per second | latency, us | "
-           "cycles of the switch each |", "|---|---|---|---|---|"]  # fmt: skip
+           "CPU of the switch, us |", "|---|---|---|---|---|"]  # fmt: skip
     for size in (18, 1358):
         for who, found in beside.traffic(ovs, names, size).items():
-            rate, latency, cycles = found
-            out.append(line(who, size + 42, f"{rate:.0f}", f"{latency:.0f}", f"{cycles:.0f}"))
+            rate, latency, used = found
+            out.append(line(who, size + 42, f"{rate:.0f}", f"{latency:.0f}", f"{used:.2f}"))
     return out
 
 
