@@ -15,7 +15,7 @@ from vifd.drivers import Drivers
 from vifd.drivers.bridging import Bridging
 from vifd.errors import VifError
 from vifd.model import Attachment
-from vifd.model.sets import Endpoint, Forwarding, Reachable, SetKey, SetKind
+from vifd.model.sets import Endpoint, Forwarding, Reachable, SecurityGroup, SetKey, SetKind
 from vifd.plugin import Host, NoSets, SetChange
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 from vifd.testing.guests import PacketGuest, TapGuest
@@ -38,10 +38,14 @@ class Switch(PrivateOvs):
 
 
 class Sets(NoSets):
-    """The forwarding that a test says."""
+    """The forwarding and the security groups that a test says."""
 
     def __init__(self) -> None:
         self.all: dict[str, Forwarding] = {}
+        self.groups: dict[str, SecurityGroup] = {}
+
+    def security_group(self, group_id: str) -> SecurityGroup | None:
+        return self.groups.get(group_id)
 
     def forwarding(self, network_id: str) -> Forwarding | None:
         return self.all.get(network_id)

@@ -1,4 +1,4 @@
-"""``vifctl port explain PORT --to ADDRESS``: which rule lets a packet pass, for people and scripts."""
+"""``vifctl port explain PORT --to ADDRESS``: which rule lets a packet pass, for people, scripts."""
 
 from __future__ import annotations
 
