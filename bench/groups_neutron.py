@@ -26,6 +26,8 @@ from oslo_config import cfg
 from neutron import privileged  # type: ignore[attr-defined]
 
 BRIDGE = "br-neutron"
+#: Looks for a port, a tenth of a second apart.
+_TRIES = 300
 
 
 def settle_in(database: str) -> None:
@@ -75,11 +77,22 @@ class Driver:
             pairs = {kind: [tuple(pair) for pair in found] for kind, found in said.items()}
             self.firewall.update_security_group_members(group, pairs)
 
+    def wait_for(self, device: str) -> None:
+        """The driver leaves out a port that the database has not told it of."""
+        for _ in range(_TRIES):
+            found = self.bridge.get_vif_port_by_id(device)
+            if found and found.ofport > 0:
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"no port {device}")
+
     def update(
         self, ports: Any = (), rules: dict[str, Any] | None = None,
         members: dict[str, Any] | None = None,
     ) -> dict[str, float]:  # fmt: skip
         """One change: what the agent does for one message of the server."""
+        for port in ports:
+            self.wait_for(port["device"])
         before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         with self.firewall.defer_apply():
