@@ -33,7 +33,9 @@ def transport(src: Station, dst: Station, version: int, protocol: int, segment: 
 
 def tcp(src: Station, dst: Station, version: int, sport: int, dport: int, flags: int) -> bytes:
     """A TCP segment without data (RFC 9293), with the numbers that it has in a handshake."""
-    head = struct.pack("!HHIIBBHHH", sport, dport, *_NUMBERS.get(flags, (1000, 0)), 0x50, flags, 8192, 0, 0)
+    head = struct.pack(
+        "!HHIIBBHHH", sport, dport, *_NUMBERS.get(flags, (1000, 0)), 0x50, flags, 8192, 0, 0
+    )
     pseudo = f.ip_bytes(src.ip(version)) + f.ip_bytes(dst.ip(version))
     pseudo += struct.pack("!BBH", 0, f.TCP, 20) if version == 4 else struct.pack("!II", 20, f.TCP)
     head = head[:16] + struct.pack("!H", f.checksum(pseudo + head)) + head[18:]
