@@ -141,6 +141,10 @@ class Bench:
         self.note(what, self.flows.last - began)
         self.note(f"{what}: CPU", self.cpu() - busy)
 
+    def free(self, change: int) -> int:
+        """A port number of which the group that both share has no rule yet."""
+        return 4000 + 100 * (self.contender.name == "vifd") + change
+
     def restarted(self, what: str, ports: int) -> None:
         """Kill it and start it anew under so many ports."""
         self.contender.kill()
@@ -193,7 +197,7 @@ def measure(benches: list[Bench], rounds: int, bursts: list[int], *, groups: boo
             if burst == bursts[-1]:
                 if groups:
                     for change in range(3):
-                        bench.ruled(f"rule with {burst}", ports, 4000 + bench._made + change)
+                        bench.ruled(f"rule with {burst}", ports, bench.free(change))
                 bench.note(f"PSS with {burst}", bench.memory())
                 bench.restarted(f"restart with {burst}", burst)
                 bench.note(f"CPU of that start, {burst}", bench.cpu())

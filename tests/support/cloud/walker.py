@@ -14,7 +14,10 @@ _COUNT = re.compile(r"(\d+) packets transmitted, (\d+) received")
 
 @dataclass
 class Machine:
-    """An internal port of a bridge that bears a port's id, inside a namespace."""
+    """An internal port of a bridge that bears a port's id, inside a namespace.
+
+    :param prefix: the length of its subnet's
+    """
 
     ovs: PrivateOvs
     bridge: str
@@ -22,6 +25,7 @@ class Machine:
     device: str
     mac: str
     address: str
+    prefix: int = 24
     space: Namespace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +42,7 @@ class Machine:
             netlink.link("set", index=index, net_ns_fd=self.space.fd)
         for words in (
             ["link", "set", self.device, "address", self.mac],
-            ["addr", "add", f"{self.address}/24", "dev", self.device],
+            ["addr", "add", f"{self.address}/{self.prefix}", "dev", self.device],
             ["link", "set", self.device, "up"],
         ):
             self.space.command(["ip", *words])

@@ -14,7 +14,7 @@ from support.cloud.vifdhost import PATIENCE, VifdHost
 from vifd.testing import sandbox
 from vifd.testing.wait import until
 
-pytestmark = [pytest.mark.needs("neutron", "module:kombu"), pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.needs("neutron", "module:kombu")
 
 
 @pytest.fixture
