@@ -19,7 +19,7 @@ from unit.docs import document, port_id
 from vifd.drivers.nft import Nft
 from vifd.nft.objects import Change, Element
 from vifd.testing.census import Census
-from vifd.testing.guests import assert_reaches, guests
+from vifd.testing.guests import PacketGuest, assert_reaches, guests
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.ruleset import OPEN, PORTS, TABLE, chain_names
@@ -45,6 +45,8 @@ SWITCH_FACTS = {
     "MTU requested": ["device.mtu"],
 }
 ROW_FACTS = {
+    "VLAN mode changed": ["ovsdb.vlans"],
+    "trunks changed": ["ovsdb.vlans"],
     "type changed": ["ovsdb.type"],
     "moved to another bridge": ["ovsdb.bridge"],
     "external ids cleared": ["ovsdb.external_ids"],
@@ -138,6 +140,24 @@ def test_a_flow_of_others_above_ours_is_named_and_left_alone(
         until(host.quiet, "it is tried again and again")
 
 
+def test_a_tap_that_another_program_made_a_port_of_its_bridge(
+    ovs: PrivateOvs, tmp_path: Path
+) -> None:
+    """The switch reads a copy, so all looks well from there, and the guest's frames go there as
+    well, whatever they are."""
+    host = Host(tmp_path / "v", ovs, DOCUMENTS, plugin="ovs")
+    with host.running():
+        with meddler.bridge() as bridge, guests(*host.devices) as (one, two):
+            host.mark()
+            meddler.enslave(host.devices[1], bridge)
+            found = f"drift on {host.devices[1]}: device.master is 'bridge'"
+            until(lambda: found in host.news and host.quiet(), "it is found and mended")
+            with PacketGuest(bridge) as there:
+                assert_reaches(two, one, host.hello())
+                assert host.hello() not in there.drain()
+        assert oracle.frames_go_astray(ovs, [Wanted(d) for d in DOCUMENTS]) == []
+
+
 def test_a_port_whose_name_somebody_took_waits_and_holds_up_nobody(
     ovs: PrivateOvs, tmp_path: Path
 ) -> None:
@@ -198,6 +218,15 @@ def _nft(act: Callable[[Nft], object]) -> None:
 
 def _off_its_bridge() -> None:
     meddler.release(DEVICE)
+
+
+def test_on_another_bridge_of_the_kernel(bridged: Host) -> None:
+    with meddler.bridge() as bridge:
+        bridged.mark()
+        meddler.enslave(DEVICE, bridge)
+        bridged.healed("bridge.port")
+        with guests(*bridged.devices) as (one, two):
+            until(lambda: _heard(two, one, bridged.hello()), "frames pass")
 
 
 BRIDGE_EDITS: dict[str, tuple[Callable[[], object], list[str]]] = {

@@ -118,6 +118,23 @@ def test_a_switch_that_hangs(host: Host) -> None:
     assert course.statuses <= {"ACTIVE", "DOWN"}
 
 
+def test_a_switch_that_was_killed(host: Host) -> None:
+    """The same: nothing of a port is wrong but that there is no switch, and no plug mends that."""
+    course = Course(host.vifd)
+    with guests(host) as passes:
+        host.ovs.vswitchd.kill()
+        found = course.becomes("it is not called ACTIVE", lambda p: p["status"] != "ACTIVE")
+        assert (found["status"], findings(found)) == ("DOWN", ["flows"])
+        host.vifd.call("POST", f"/v1/ports/{PORT}/check")
+        found = course.port()
+        assert (found["status"], found["error"]) == ("DOWN", None)
+        host.ovs.start()
+        well(course)
+        host.ovs.wait_for_carrier(TAP, TAP.replace("00000001", "00000002"))
+        passes()
+    assert "ERROR" not in course.statuses
+
+
 def _closed(port: dict[str, Any]) -> bool:
     return (port["role"], port["phase"]) == ("INACTIVE", "QUIESCED")
 

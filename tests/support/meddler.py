@@ -94,6 +94,23 @@ def release(device: str) -> None:
     _set(device, master=0)
 
 
+@contextlib.contextmanager
+def bridge(name: str = "brx") -> Iterator[str]:
+    """``ip link add … type bridge``: somebody's bridge, up, while it is wanted"""
+    with _netlink() as netlink:
+        netlink.link("add", ifname=name, kind="bridge")
+        netlink.link("set", index=links()[name], state="up")
+        try:
+            yield name
+        finally:
+            netlink.link("delete", index=links()[name])
+
+
+def enslave(device: str, master: str) -> None:
+    """``ip link set … master …``"""
+    _set(device, master=links()[master])
+
+
 def isolate(device: str) -> None:
     """``bridge link set dev … isolated on``"""
     _set_as_port(device, isolated=1)
@@ -146,6 +163,16 @@ def take_name(ovs: PrivateOvs, device: str) -> None:
 def change_tag(ovs: PrivateOvs, device: str) -> None:
     """``ovs-vsctl set port tag``"""
     ovs.vsctl("set", "Port", device, "tag=77")
+
+
+def change_vlan_mode(ovs: PrivateOvs, device: str) -> None:
+    """``ovs-vsctl set port vlan_mode``"""
+    ovs.vsctl("set", "Port", device, "vlan_mode=dot1q-tunnel")
+
+
+def change_trunks(ovs: PrivateOvs, device: str) -> None:
+    """``ovs-vsctl set port trunks``"""
+    ovs.vsctl("set", "Port", device, "vlan_mode=trunk", "trunks=8,9")
 
 
 def change_ids(ovs: PrivateOvs, device: str) -> None:
@@ -229,6 +256,8 @@ SWITCH: dict[str, Callable[[PrivateOvs, str], None]] = {
 
 #: What else can be done to the rows of a port that nobody else touches at the same time.
 ROWS: dict[str, Callable[[PrivateOvs, str], None]] = {
+    "VLAN mode changed": change_vlan_mode,
+    "trunks changed": change_trunks,
     "type changed": change_type,
     "moved to another bridge": move_row,
     "external ids cleared": clear_ids,

@@ -94,7 +94,8 @@ class SideBook(PortBook):
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
         ticket = Ticket(port_id, request_id)
         if port_id in self._records:
-            self._lane.put(lambda: ticket.finish(self.port(port_id)))
+            # by the same way as the plug before it, or it would be answered first
+            self._disk.put(lambda: self._lane.put(lambda: ticket.finish(self.port(port_id))))
         else:
             self._waiters.setdefault(port_id, []).append(ticket)
         return ticket

@@ -111,6 +111,47 @@ def test_a_directory_of_files(files: Files, tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_read_at_the_start_alone_is_named(
+    files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert files.again("[engine]\ncheck_interval = 7\n[tapper]\nmax_queues = 2\n") is not None
+    said = "[tapper] max_queues needs a restart: 8 is in force, 2 stands in the files"
+    assert files.configuration.reading.pending == [said]
+    assert said in caplog.text
+    assert files.again("[tapper]\nmax_queues = many\n") is None
+    assert files.configuration.reading.pending == [said]
+    assert files.again("[tapper]\nmax_queues = 8\n") is not None
+    assert files.configuration.reading.pending == []
+
+
+def test_every_option_is_of_one_kind_or_the_other(files: Files) -> None:
+    """What cannot be taken up is said, whichever it is: of all that this daemon has."""
+    changed = {}
+    for name, group in [(None, files.conf), *((g, files.conf[g]) for g in files.conf._groups)]:
+        for option in group if name else ():
+            opt = files.conf._groups[name]._opts[option]["opt"]
+            if isinstance(opt, cfg.BoolOpt) and not opt.mutable:
+                changed[f"[{name}] {opt.name}"] = (name, opt.name, not group[option])
+    assert changed
+    text = "".join(f"[{g}]\n{name} = {new}\n" for g, name, new in changed.values())
+    assert files.again(text) is not None
+    told = files.configuration.reading.pending
+    assert {text.partition(" needs")[0] for text in told} == changed.keys()
+
+
+def test_secrets_are_not_told_and_the_command_line_goes_first(tmp_path: Path) -> None:
+    path = tmp_path / "agent.conf"
+    path.write_text("[bus]\nurl = rabbit://a:b@c\n")
+    conf: Any = config.load(["--config-file", str(path), "--debug"], cfg.ConfigOpts())
+    conf.register_opts([cfg.StrOpt("url", secret=True)], group="bus")
+    configuration = Configuration(conf)
+    assert conf.bus.url == "rabbit://a:b@c"
+    path.write_text("[bus]\nurl = rabbit://x:y@z\n")
+    assert configuration.again(parts.Changeable.of) is not None
+    (text,) = configuration.reading.pending
+    assert text == "[bus] url needs a restart: a secret is in force, a secret stands in the files"
+
+
 UNKNOWN = [
     ("[engine]\ncheck_intervall = 3\n",
      "[engine] check_intervall is no option; did you mean check_interval?"),

@@ -117,6 +117,7 @@ class Agent:
             "configuration_problem": self._reading().problem or None,
             "configuration_read_at": self._reading().at,
             "configuration_unknown": self._reading().unknown,
+            "configuration_pending": self._reading().pending,
         }
 
     def _unrecorded(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from oslo_config import cfg
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 #: Options that say where options are.
 _FILES = frozenset(("config_file", "config_dir", "config_source"))
+#: Where values of files come from.
+_OF_FILES = (cfg.Locations.user, cfg.Locations.opt_default)
 #: Characters of a problem that are told; a file can hold anything.
 _LONGEST = 2000
 
@@ -37,15 +40,18 @@ class Reading(Struct, frozen=True):
     :param at: when the configuration in force was read, seconds since the epoch
     :param problem: why the files as they are now are not in force; empty where they are
     :param unknown: what stands in them and is no option, with what may have been meant
+    :param pending: options that a restart is needed for, with the value in force and the one that
+        stands in the files
     """
 
     at: float
     problem: str = ""
     unknown: list[str] = []
+    pending: list[str] = []
 
     def failed(self, problem: str) -> Reading:
         """The same, after files that cannot be used."""
-        return Reading(self.at, problem[:_LONGEST], self.unknown)
+        return replace(self, problem=problem[:_LONGEST])
 
 
 class Configuration:
@@ -70,7 +76,8 @@ class Configuration:
         :returns: what ``judge`` made of the new one, ``None`` where the old one stays
         """
         try:
-            made = judge(fresh(self._conf))
+            files = fresh(self._conf)
+            made = judge(files)
             changed = self._conf.mutate_config_files()
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the daemon goes on
             text = str(error) or type(error).__name__
@@ -80,9 +87,14 @@ class Configuration:
                 "Next: correct it and reload again (systemctl reload vifd)", self.reading.problem,
             )  # fmt: skip
             return None
-        self.reading = Reading(time.time(), unknown=self._unknown())
+        pending = list(_pending(self._conf, files))
+        self.reading = Reading(time.time(), unknown=self._unknown(), pending=pending)
         names = [".".join(filter(None, key)) for key in changed]
         LOG.info("configuration read again; changed: %s", ", ".join(names) or "nothing")
+        for text in pending:
+            LOG.warning(
+                "configuration: %s. Next: systemctl restart vifd, guests do not notice", text
+            )
         return made
 
     def _unknown(self) -> list[str]:
@@ -126,6 +138,20 @@ def _registered(conf: Any) -> Iterator[_Option]:
     for info, group in conf._all_opt_infos():
         if info["opt"].dest not in _FILES:
             yield _Option(group.name if group is not None else "", info["opt"])
+
+
+def _pending(conf: Any, files: Any) -> Iterator[str]:
+    """Options whose values in the files are not in force: they are read at the start alone."""
+    for option in _registered(conf):
+        group, opt = option.group or None, option.opt
+        source = conf.get_location(opt.dest, group)
+        if source is not None and source.location not in _OF_FILES:
+            continue  # what was said on the command line, or by the program, goes first
+        old, new = ((c[group][opt.dest] if group else c[opt.dest]) for c in (conf, files))
+        if old != new:
+            was, now = ("a secret",) * 2 if opt.secret else (repr(old), repr(new))
+            name = f"[{option.group or 'DEFAULT'}] {opt.name}"
+            yield f"{name} needs a restart: {was} is in force, {now} stands in the files"
 
 
 def _problem(conf: Any, option: _Option) -> str:

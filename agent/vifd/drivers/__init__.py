@@ -25,7 +25,7 @@ from vifd.drivers.linux import (
     VlanSpec,
     VxlanSpec,
 )
-from vifd.drivers.silent import hangs, stopped
+from vifd.drivers.silent import absent, hangs, stopped
 from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
@@ -35,7 +35,7 @@ __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
     "FilterChain",
     "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
-    "Tap", "Tracer", "VlanSpec", "VxlanSpec", "hangs", "stopped",
+    "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "stopped",
 ]  # fmt: skip
 
 # --- OVSDB ----------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def device(message: bytes) -> Device:
         ipv6=_ipv6(found.get(ifla.AF_SPEC)),
         owner=_number(tun.get(ifla.TUN_OWNER)),
         group=_number(tun.get(ifla.TUN_GROUP)),
+        within=string(info.get(ifla.SLAVE_KIND, b"")),
     )
     plain = Device(
         link,

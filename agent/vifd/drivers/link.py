@@ -41,6 +41,7 @@ class Link:
     :param owner: of a tap, the uid that may open it; ``None`` for any with CAP_NET_ADMIN
     :param group: of a tap, the gid that may open it
     :param ipv6: whether the kernel runs IPv6 on it; ``None`` where that cannot be read
+    :param within: kind of the device that it is a port of: ``bridge``, ``bond``, ``openvswitch``, …
     """
 
     name: str
@@ -55,6 +56,7 @@ class Link:
     ipv6: bool | None = None
     owner: int | None = None
     group: int | None = None
+    within: str = ""
 
 
 class Links(Protocol):

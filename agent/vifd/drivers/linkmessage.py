@@ -44,7 +44,9 @@ _LINK = _ADDRESS, _IFNAME, _MTU, _LINKINFO, _IFALIAS, _AF_SPEC, _CARRIER = _numb
     "IFLA_AF_SPEC",
     "IFLA_CARRIER",
 )
-_INFO = _KIND, _DATA = _numbers(ifinfmsg.ifinfo.nla_map, "IFLA_INFO_KIND", "IFLA_INFO_DATA")
+_INFO = _KIND, _DATA, _SLAVE_KIND = _numbers(
+    ifinfmsg.ifinfo.nla_map, "IFLA_INFO_KIND", "IFLA_INFO_DATA", "IFLA_INFO_SLAVE_KIND"
+)
 _TUN = _OWNER, _GROUP, _MULTI_QUEUE = _numbers(
     ifinfmsg.ifinfo.data_map["tun"].nla_map,
     "IFLA_TUN_OWNER",
@@ -98,7 +100,7 @@ def link(payload: bytes) -> Link:
     """The device that an RTM_NEWLINK message describes."""
     _, _, index, flags, _ = _DEVICE.unpack_from(payload)
     found = attributes(payload, _DEVICE.size, _LINK)
-    kind, multi_queue, owner, group = _info(found.get(_LINKINFO, b""))
+    kind, multi_queue, owner, group, within = _info(found.get(_LINKINFO, b""))
     return Link(
         name=_text(found[_IFNAME]),
         ifindex=index,
@@ -112,19 +114,22 @@ def link(payload: bytes) -> Link:
         ipv6=_ipv6(found.get(_AF_SPEC)),
         owner=owner,
         group=group,
+        within=within,
     )
 
 
 @lru_cache(maxsize=64)
-def _info(raw: bytes) -> tuple[str, bool, int | None, int | None]:
-    """Kind, and of a tap queue flag, owner and group. Remembered: taps differ in little."""
+def _info(raw: bytes) -> tuple[str, bool, int | None, int | None, str]:
+    """Kind, of a tap queue flag, owner and group, and the kind of what it is a port of.
+    Remembered: taps differ in little."""
     found = attributes(raw, 0, _INFO)
     kind = _text(found.get(_KIND, b""))
     tun = attributes(found.get(_DATA, b""), 0, _TUN) if kind == "tun" else {}
     owner, group = (
         None if number not in tun else _U32.unpack(tun[number])[0] for number in (_OWNER, _GROUP)
     )
-    return kind, tun.get(_MULTI_QUEUE) == b"\1", owner, group
+    within = _text(found.get(_SLAVE_KIND, b""))
+    return kind, tun.get(_MULTI_QUEUE) == b"\1", owner, group, within
 
 
 def _ipv6(families: bytes | None) -> bool | None:
@@ -177,4 +182,5 @@ def link_in_full(payload: bytes) -> Link:
         ipv6=None if families is None else conf is not None and not conf["disable_ipv6"],
         owner=of_tun("IFLA_TUN_OWNER"),
         group=of_tun("IFLA_TUN_GROUP"),
+        within=told.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") or "",
     )

@@ -8,8 +8,9 @@ import os
 import select
 import socket
 import time
+from pathlib import Path
 
-from vifd.drivers.silent import NO_ANSWER, STOPPED, hangs, stands_still
+from vifd.drivers.silent import ABSENT, NO_ANSWER, STOPPED, hangs, stands_still
 
 _ECHO = json.dumps({"id": "vifd", "method": "echo", "params": []}).encode()
 _VERSION = json.dumps({"id": 0, "method": "version", "params": []}).encode()
@@ -31,9 +32,30 @@ def switch(rundir: str, timeout: float) -> str:
         with open(os.path.join(rundir, "ovs-vswitchd.pid"), encoding="ascii") as file:
             pid = int(file.read())
     except (OSError, ValueError) as error:
-        return str(error)
+        return _of_none(str(error), rundir)
     problem = _exchange(os.path.join(rundir, f"ovs-vswitchd.{pid}.ctl"), _VERSION, timeout)
-    return problem + STOPPED if hangs(problem) and stands_still(pid) else problem
+    if hangs(problem):
+        return problem + STOPPED if stands_still(pid) else problem
+    return _of_none(problem, rundir) if problem else ""
+
+
+def _of_none(problem: str, rundir: str) -> str:
+    """With that it does not run, where nobody is at any bridge's socket either: a control socket
+    or a pid file may be missing of one that forwards as ever."""
+    there = any(_listens(path) for path in Path(rundir).glob("*.mgmt"))
+    return problem if there else f"{problem}; {ABSENT}"
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _exchange(path: str, request: bytes, timeout: float) -> str:

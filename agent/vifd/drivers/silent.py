@@ -7,6 +7,7 @@ import struct
 
 NO_ANSWER = "no answer within"
 STOPPED = ": its process is stopped"
+ABSENT = "it does not run"
 #: Seconds after which it is looked whether a peer that says nothing was stopped; seen so twice in a
 #: row, it is not waited for any more.
 LOOK = 1.0
@@ -21,6 +22,11 @@ def hangs(problem: str) -> bool:
 def stopped(problem: str) -> bool:
     """Whether the process does nothing at all."""
     return problem.endswith(STOPPED)
+
+
+def absent(problem: str) -> bool:
+    """Whether there is no process at all, which is more than a socket that is missing."""
+    return problem.endswith(ABSENT)
 
 
 def stands_still(pid: int) -> bool:

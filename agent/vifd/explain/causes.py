@@ -34,6 +34,7 @@ _CORE: tuple[Meaning, ...] = (
             f"{WHO}; `mtu_request` in the switch's database sets it too"),
     Meaning("device", ("device.mac",), say.device_mac, WHO),
     Meaning("device", ("device.ipv6",), say.device_ipv6, WHO),
+    Meaning("device", ("device.master",), say.device_elsewhere, WHO, ("device.others",)),
     Meaning("device", ("device.others",), say.put_on_device,
             "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
     Meaning("device", ("device.multi_queue",), say.device_queues,

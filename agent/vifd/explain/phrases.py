@@ -25,6 +25,11 @@ device_ipv6 = words(
 )
 
 
+def device_elsewhere(finding: Evidence, port: About) -> str:
+    what = "a bridge of the kernel" if finding.have == "bridge" else f"a {value(finding.have)}"
+    return f"{port.device} is a port of {what}: what the guest sends goes there as well"
+
+
 def device_queues(finding: Evidence, port: About) -> str:
     have, wanted = ("several queues" if side else "one queue"
                     for side in (finding.have, finding.wanted))  # fmt: skip

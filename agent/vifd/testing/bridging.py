@@ -130,8 +130,8 @@ class FakeBridging(Faults):
                     failed[port.name] = fault.error if fault else gone
                     continue
                 link = self._links.place(
-                    port.name, kind=link.kind, alias=link.alias, up=True
-                )  # fmt: skip
+                    port.name, kind=link.kind, alias=link.alias, up=True, within="bridge"
+                )
                 state = self._state(link)
                 state.master, state.port = bridge.ifindex, port
         return failed
@@ -142,6 +142,7 @@ class FakeBridging(Faults):
             for name in names:
                 link = self._links.peek(name)
                 if link is not None:
+                    self._links.place(name, kind=link.kind, alias=link.alias, within="")
                     self._state(link).master = self._state(link).port = None
                     self._fdb = {key: at for key, at in self._fdb.items() if at.device != name}
 

@@ -19,7 +19,7 @@ from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
 from vifd_ovn.options import Settings
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import marks, masters
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.silence import PATIENCE, Silence, listen
@@ -65,7 +65,8 @@ class Checking:
         heard = Hearing(self.drivers).evidence([w for w in self.batch if w.device in links])
         for work in self.batch:
             row, link = rows[work.id], links.get(work.device)
-            facts = tap.evidence(work, link, self.settings.max_queues) + heard.get(work.id, [])
+            facts = tap.evidence(work, link, self.settings.max_queues) + masters.evidence(link)
+            facts += heard.get(work.id, [])
             facts += self._row_evidence(work, row, link)
             passing: bool | None = False
             if self._silence.unread:

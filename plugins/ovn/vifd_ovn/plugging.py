@@ -20,7 +20,7 @@ from vifd_ovn.batch import Batch, Work
 from vifd_ovn.holding import held_of
 from vifd_ovn.marks import GATE, external_ids
 from vifd_ovn.options import Settings
-from vifd_ovs.bridge import marks, tenancy
+from vifd_ovs.bridge import marks, masters, tenancy
 from vifd_ovs.bridge.chassis import chassis_of
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.removal import remove_row
@@ -43,6 +43,7 @@ class Plugging:
         self._clashes()
         self._hold()
         self._taps.make()
+        self.batch.together("device", partial(masters.leave, self.drivers))
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows()
         self._settle()
@@ -140,6 +141,7 @@ class Plugging:
         return (
             row is not None
             and row.tag is None
+            and not (row.vlan_mode or row.trunks)
             and self._ids(work).items() <= row.external_ids.items()
             and (row.external_ids.get(GATE) == work.id) == work.named
         )

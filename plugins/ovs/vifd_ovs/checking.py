@@ -8,6 +8,7 @@ from vifd.model import Evidence
 from vifd.model.evidence import fact
 from vifd.nft.objects import TABLE
 from vifd.plugin import tap
+from vifd_ovs.bridge import masters
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
 from vifd_ovs.bridge.hearing import Hearing
@@ -32,7 +33,8 @@ class Checking(PortChecking):
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The tap device, and whether the switch holds that one."""
         link = self._links.get(work.device)
-        facts = tap.evidence(work, link, self.max_queues) + self._unheard.get(work.id, [])
+        facts = tap.evidence(work, link, self.max_queues) + masters.evidence(link)
+        facts += self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
         return facts + (self._put_on(work) if link is not None and work.item.thorough else [])

@@ -8,7 +8,7 @@ from functools import partial
 from vifd.drivers import PortRow, PortSpec
 from vifd.plugin import Host, Item
 from vifd.plugin.tap import Taps
-from vifd_ovs.bridge import marks
+from vifd_ovs.bridge import marks, masters
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.hearing import Hearing
@@ -39,6 +39,7 @@ class Plugging:
         self._rows.bring_home()
         self._overrule_mtus()
         self._taps.make()
+        self.batch.together("device", partial(masters.leave, self.drivers))
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows.ensure()
         self._rows.numbers()

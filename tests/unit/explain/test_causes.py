@@ -177,7 +177,7 @@ def test_the_order_of_findings_does_not_matter(case):
 STEPS = {
     Name.NAMES: "wiring",
     Name.DEVICE: "device device.exists device.ifindex device.up device.mac device.mtu device.alias "
-    "device.ipv6 device.others device.multi_queue socket socket.mode socket.exists",
+    "device.ipv6 device.master device.others device.multi_queue socket socket.mode socket.exists",
     Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows bridge.up "
     "bridge.snooping",
     Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "

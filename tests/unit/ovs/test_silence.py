@@ -73,6 +73,20 @@ def test_a_switch_that_is_stopped(scene: Scene) -> None:
     assert findings(scene.at_rest()) == before
 
 
+def test_a_switch_that_does_not_run(scene: Scene) -> None:
+    """Nothing of a port is wrong but that: it is no error, and mends itself when the switch is
+    back."""
+    before = findings(scene.at_rest())
+    scene.machine.openflow.stop()
+    report = scene.at_rest()
+    assert findings(report).keys() - before.keys() == {"flows"}
+    have, repairable = findings(report)["flows"]
+    assert "nothing is forwarded" in str(have)
+    assert not repairable
+    assert report.beyond_repair
+    scene.machine.openflow.start()
+
+
 def test_a_switch_that_is_busy_is_not_said_to_forward_nothing(scene: Scene) -> None:
     scene.machine.tracer.silent = BUSY
     assert findings(scene.at_rest())["flows"] == (f"ovs-vswitchd: {BUSY}", False)

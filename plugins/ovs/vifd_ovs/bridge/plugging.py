@@ -281,6 +281,7 @@ class Rows:
         return row is not None and (
             (row.ofport_request, row.tag, kind(row.type))
             == (spec.ofport, spec.tag, kind(spec.type))
+            and not (row.vlan_mode or row.trunks)
             and spec.external_ids.items() <= row.external_ids.items()
             and spec.options.items() <= row.options.items()
             and spec.mtu in (None, row.mtu_request)

@@ -9,7 +9,8 @@ waits for the switch or its database is not kept waiting by every port.
   change them. The kernel's datapath and polling threads go on; ports that the switch's main thread
   serves, all taps of the userspace datapath, pass nothing.
 * A switch that hangs moves nothing that is new to it, and nothing at all where the datapath is in
-  its process.
+  its process. Nor does one that does not run: what it owes is made with one bundle when it is
+  back, and until then there is nothing to mend anything with.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from vifd.drivers import Drivers, hangs, stopped
+from vifd.drivers import Drivers, absent, hangs, stopped
 from vifd.errors import BackendUnavailable
 from vifd.model import Evidence
 from vifd.model.evidence import fact
@@ -53,7 +54,7 @@ class Silence:
     :param database: the database cannot be reached
     :param gone: nobody is at its socket, so that the switch is without it as well
     :param never: nothing of it was read in this life of the daemon
-    :param switch: why the switch says nothing, of one that is there; else empty
+    :param switch: why the switch says nothing; else empty
     """
 
     at_rest: bool = False
@@ -83,7 +84,7 @@ class Silence:
         there = drivers.ovsdb.bridge(bridge)
         inside = there is not None and there.datapath_type == "netdev"
         if self.switch:
-            still = inside and stopped(self.switch)
+            still = inside and (stopped(self.switch) or absent(self.switch))
             have = f"ovs-vswitchd: {self.switch}"
             if still:
                 have += f"; {NOTHING_FORWARDED}: the datapath is in that process"
@@ -117,7 +118,7 @@ def listen(drivers: Drivers, *, at_rest: bool, patience: float = PATIENCE) -> Si
     if not at_rest:
         return Silence()
     problem = drivers.tracer.ping(patience)
-    switch = problem if hangs(problem) else ""
+    switch = problem if hangs(problem) or absent(problem) else ""
     if drivers.ovsdb.connected():
         return Silence(at_rest, switch=switch)
     why = drivers.ovsdb.ping(PULSE)
