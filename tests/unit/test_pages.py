@@ -54,3 +54,19 @@ def test_the_manual_that_the_unit_names_is_there() -> None:
     unit = (DOCS.parent / "etc/systemd/vifd.service").read_text()
     for name, section in re.findall(r"man:([\w.]+)\((\d)\)", unit):
         assert (DOCS / f"{name}.{section}.md").exists()
+
+
+def test_every_kind_of_fault_has_its_tests() -> None:
+    """Of each row the named files exist, and hold tests."""
+    rows = re.findall(
+        r"^\| ([^|]+) \| (.+) \|$", (DOCS / "design/faults.md").read_text(), re.MULTILINE
+    )
+    kinds = {kind: re.findall(r"`([\w/]+(?:\.py)?)`", shown) for kind, shown in rows[1:]}
+    assert len(kinds) >= 25
+    for kind, places in kinds.items():
+        assert places, kind
+        for place in places:
+            path = DOCS.parent / "tests" / place
+            files = [path] if path.suffix else list(path.rglob("test_*.py"))
+            assert files, place
+            assert all("def test_" in file.read_text() for file in files), place

@@ -12,6 +12,7 @@ from support.api import serve
 from support.backend import FakeDaemon
 from unit.api.client import Client, uuid
 from vifd import errors
+from vifd.api.auth import Access, Peer, Policy
 from vifd.api.server import Limits
 from vifd.model.event import Event
 from vifd.testing.wait import PATIENCE
@@ -141,6 +142,21 @@ def test_keep_alive(backend, tmp_path: Path):
         backend.emit("x")
         assert reader.ids(1) == [1]
         reader.close()
+
+
+class Nobody(Policy):
+    """After a reload that took everybody's rights away."""
+
+    def access(self, peer: Peer) -> Access:
+        return Access.NONE
+
+
+def test_a_reader_whose_right_was_taken_away_is_let_go(backend, served, stream):
+    reader = stream()
+    assert reader.frame() == {"retry": "1000"}
+    served.hub.call_soon(lambda: setattr(served.api, "policy", Nobody()))
+    assert reader.frame() == {"": "no longer allowed"}
+    assert reader.frame() == {}, "the stream has ended"
 
 
 def test_many_readers_see_everything(backend, stream):
