@@ -189,7 +189,8 @@ def test_a_way_back_that_raises_does_not_keep_the_others(machine: Two, raised: s
     machine.bad.plug = plug  # type: ignore[method-assign]
     before = threads(machine)
     assert machine.bad_port(1).done.exception(WAIT) is not None
-    assert gone == ["first"]
+    # once for each attempt, and there may have been another one
+    assert set(gone) == {"first"}
     unharmed(machine, before)
 
 
