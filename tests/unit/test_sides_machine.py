@@ -180,7 +180,9 @@ class Sides(RuleBasedStateMachine):
         self.machine.engine.tick()
         lanes = self.machine.engine.lanes.values()
         busy = any(lane.busy is not None or lane.waiting for lane in lanes)
-        return not busy and not self.machine.engine.retries.pending
+        # between what is on disk and the lane that is told of it, nobody is busy
+        at_rest = all(map(settled, self.machine.journal.records().values()))
+        return not busy and at_rest and not self.machine.engine.retries.pending
 
     def taken(self, ticket: Ticket) -> bool:
         """Whether what was said is on disk; one that waits for the end of a removal will be."""
