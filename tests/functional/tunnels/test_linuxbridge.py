@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from functional.tunnels.bridgehost import BridgeHost
-from functional.tunnels.hosts import Fabric, behind, underlay_ip
+from functional.tunnels.hosts import Fabric, VifdHost, behind, underlay_ip
 from functional.tunnels.traffic import broadcast, segment, unicast
 from vifd.drivers import FdbEntry
 from vifd.testing.attachments import attachment, mac
@@ -87,3 +87,23 @@ def test_an_entry_that_another_hand_changed_is_found_and_mended(leaks):
         assert set(here.scene.findings()) == {"uplink.forwarding"}
         here.scene.heal()
         assert_reaches(one, two, unicast(1, 2))
+
+
+def test_a_switch_on_the_other_side(leaks):
+    with Fabric() as fabric:
+        switch = VifdHost(fabric, 2)
+        fabric.host(switch)
+        here = fabric.enter_context(BridgeHost(fabric, 1))
+        # its address is that of the bridge, and not of the cable as well
+        switch.ip("link", "set", "dev", "up", "arp", "off")
+        address = here.scene.bridging.get(["up"])["up"].link.mac
+        switch.ovs.appctl("tnl/neigh/set", "br-und", underlay_ip(1), address)
+        here.know(behind(2, 2))
+        switch.know(behind(1, 1))
+        (one,), (two,) = here.guests(port(1)), switch.guests(port(2))
+        assert_reaches(one, two, unicast(1, 2))
+        assert_reaches(two, one, unicast(2, 1))
+        assert_reaches(one, two, broadcast(1))
+        assert_reaches(two, one, broadcast(2))
+        assert not here.scene.findings()
+        assert not switch.findings()
