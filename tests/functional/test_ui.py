@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,20 @@ def test_it_only_reads_unless_it_is_asked_for(fake: tuple[FakeDaemon, str]) -> N
             assert ask(address, unplug, "POST", Cookie=cookie, X_Vifd_Ui="1")[0] == 403
             if expected == 403:
                 assert backend.effects == before
+
+
+def test_an_interrupt_ends_it_without_a_word(fake: tuple[FakeDaemon, str]) -> None:
+    path = os.pathsep.join(filter(None, sys.path))
+    env = {**os.environ, "PYTHONPATH": path, "VIFD_SOCKET": fake[1]}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vifd.cli.main", "ui", "--no-open"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=env,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("http://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
 
 
 # --- what is seen ---

@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import * as detail from "./detail.js";
 import * as picture from "./picture.js";
 import * as table from "./table.js";
-import { changed, counted, forget, health, onChange, pick, put, replace, state, step } from "./state.js";
+import { changed, counted, forget, health, onChange, pick, put, replace, select, state, step } from "./state.js";
 
 const at = (id) => document.getElementById(id);
 const KEYS = [["j k ↑ ↓", "the next or last port"], ["b", "the next broken port"], ["/", "filter"],
@@ -158,7 +158,7 @@ document.addEventListener("keydown", (event) => {
   act();
   requestAnimationFrame(() => requestAnimationFrame(table.reveal));
 });
-at("filter").addEventListener("input", (event) => { state.filter = event.target.value; changed(); });
+at("filter").addEventListener("input", (event) => { state.filter = event.target.value; select(); changed(); });
 at("theme").addEventListener("click", dark);
 at("help").addEventListener("click", help);
 try { const kept = localStorage.getItem("theme"); if (kept) document.documentElement.dataset.theme = kept; } catch { /* none */ }

@@ -65,7 +65,8 @@ export function forget(id) {
   changed();
 }
 
-function select() {
+// What is shown, and of it what is picked. A filter holds at once, before it is drawn.
+export function select() {
   const wanted = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
   const all = [...state.ports.values()];
   all.sort((a, b) => RANK[health(a)] - RANK[health(b)] || named(a).localeCompare(named(b), "en", { numeric: true })
