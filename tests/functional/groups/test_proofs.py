@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functional.groups.rig import FakeRig, Rig
+from functional.groups.rig import FakeRig, RealRig, Rig
 from functional.groups.table import GROUP, HAS
 from vifd.model import Evidence
 from vifd.openflow import action as act
@@ -18,6 +18,18 @@ EVERY = {"trace.ingress_allowed", "trace.ingress_refused", "trace.egress_allowed
          "trace.egress_refused"}  # fmt: skip
 WEB = {"direction": "ingress", "protocol": "tcp", "port_range_min": 80, "port_range_max": 80}
 DNS = {"direction": "egress", "protocol": "udp", "port_range_min": 53, "port_range_max": 53}
+
+
+@pytest.fixture(params=["fakes", "switch"])
+def rig(request):
+    """On Open vSwitch alone: the kernel's bridge has nobody who could be asked."""
+    if request.param == "fakes":
+        with FakeRig() as rig:
+            yield rig
+        return
+    ovs, wire = request.getfixturevalue("ovs"), request.getfixturevalue("wire")
+    with RealRig(ovs, wire) as rig:
+        yield rig
 
 
 def facts(rig: Rig) -> dict[str, Evidence]:
