@@ -126,7 +126,7 @@ def test_exposure_is_low(unit: Path) -> None:
 @pytest.mark.needs("program:systemd-analyze")
 def test_the_drop_in_for_a_switch_of_roots_adds_one_capability(unit: Path) -> None:
     assert "CAP_DAC_OVERRIDE" not in unit.read_text()
-    drop_in = next((DIRECTORY / "vifd.service.d").glob("*.conf"))
+    drop_in = DIRECTORY / "vifd.service.d" / "openvswitch-as-root.conf"
     assert f"vifd.service.d/{drop_in.name}" in unit.read_text()
     unit.write_text(f"{unit.read_text()}\n{drop_in.read_text()}")
     done = analyze("security", "--offline=yes", f"--threshold={EXPOSURE}", str(unit))

@@ -13,13 +13,13 @@ from vifd import errors
 from vifd.drivers import PortSpec
 from vifd.model import Attachment, PortRecord, decode
 from vifd.openflow import action as act
+from vifd.policy.announcing import announcement
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
 from vifd.testing.machines import FakeMachine
 from vifd.testing.running import Running
 from vifd.testing.wait import until
 from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.announcing import announcement
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile
 

@@ -17,13 +17,13 @@ from vifd.engine import Settings
 from vifd.model import PortRecord
 from vifd.openflow import action as act
 from vifd.openflow.flow import flow
+from vifd.policy.announcing import announcement
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
 from vifd.testing.plugin import FakeBackend
 from vifd.testing.running import Running
 from vifd.testing.wait import until
 from vifd_ovs.bridge import cookies, marks
-from vifd_ovs.bridge.announcing import announcement
 from vifd_ovs.bridge.wiring import NOWHERE
 from vifd_ovs.plugin import OvsPlugin
 from vifd_ovs.testing import Profile

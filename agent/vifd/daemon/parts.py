@@ -68,6 +68,7 @@ def settings(conf: Any) -> Settings:
         repair=conf.engine.repair,
         hostname=conf.host or os.uname().nodename,
         alone=conf.network.service == "local",
+        intents=Path(conf.state_path) / "opening",
     )
 
 

@@ -100,6 +100,10 @@ class Bridging:
         """See :class:`vifd.drivers.Bridging`."""
         self._do(self._change_fdb, add, delete)
 
+    def say(self, device: str, frames: Sequence[bytes]) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        self._do(_say, device, frames)
+
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._guard, programs)
@@ -367,3 +371,14 @@ def _index(name: str) -> int:
         return socket.if_nametoindex(name)
     except OSError:
         return 0
+
+
+def _say(device: str, frames: Sequence[bytes]) -> None:
+    """By a packet socket that hears nothing; it takes CAP_NET_RAW."""
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+            out.bind((device, 0))
+            for frame in frames:
+                out.send(frame)
+    except OSError as error:
+        raise device_error(device, error.errno or errno.EIO, "send frames out of it") from error

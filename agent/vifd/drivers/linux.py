@@ -197,6 +197,12 @@ class Bridging(Protocol):
         """The static entries of a VXLAN device, with their endpoints (a dump); none where there is
         no such device."""
 
+    def say(self, device: str, frames: Sequence[bytes]) -> None:
+        """Send whole Ethernet frames out of a device; out of a bridge they go to all its ports.
+
+        :raises VifError: they were not sent, or not all of them
+        """
+
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """Add and remove static entries; what is there, or gone, already is no error. One of a
         VXLAN device takes the place of another for the same address, but for that of frames to

@@ -15,6 +15,7 @@ from vifd.engine.bus import Bus
 from vifd.engine.decision import Request
 from vifd.engine.hooks import Hooks
 from vifd.engine.intake import Intake
+from vifd.engine.intents import Intents
 from vifd.engine.lanes import Lanes, lane_settled
 from vifd.engine.metrics import Metrics
 from vifd.engine.probes import Probes, told
@@ -25,12 +26,15 @@ from vifd.engine.refreshes import Refreshes
 from vifd.engine.retries import Retries
 from vifd.engine.setrequest import SetRequest
 from vifd.engine.settings import Settings
-from vifd.engine.tickets import Tickets
+from vifd.engine.ticket import Ticket
+from vifd.engine.tickets import Kind, Tickets
 from vifd.engine.unsettled import Unsettled, unserved
 from vifd.engine.unwritten import Unwritten
 from vifd.engine.worker import Worker, ledger
-from vifd.model import Document, Evidence, Parts, PortRecord
+from vifd.engine.worker.ahead import opens
+from vifd.model import Document, Evidence, Parts, PortRecord, Role
 from vifd.model.setrecord import SetUpdate
+from vifd.model.status import wants_open
 from vifd.negotiation import Choice
 from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.secondlook import SecondLook
@@ -88,7 +92,9 @@ class Engine:
         #: the daemon ends: nothing new is taken
         self.stopping = False
         self._limits = self.settings.limits
+        self.intents = Intents(self.settings.intents)
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
+        self.tickets.held = self.lanes.held
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
         self.unsettled = Unsettled(
             lambda report: self._limits.repairs(report), lambda: self.hooks.wake()
@@ -115,6 +121,8 @@ class Engine:
     def _worker_for(self, plugin: VifPlugin) -> Worker:
         worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
         worker.may = lambda step, record: self.hooks.may(step, record)
+        worker.noted = lambda port_id, step, at: self.hooks.noted(port_id, step, at)
+        worker.ahead.intents = self.intents
         return worker
 
     # --- life ---
@@ -136,9 +144,24 @@ class Engine:
                 self.recovery.want([name])
                 lane.urgent("recover", partial(self.recovery.run, name))
             self.lanes.probe(name)
+        # before anything is read back
+        self._open_on(records)
+        for lane in self.lanes.values():
             lane.start()
         self.intake.start(self.settings.patience + FIRST_LOOK)
         self.again(records)
+
+    def _open_on(self, records: Mapping[str, PortRecord]) -> None:
+        """Go on with what was being opened when the daemon died."""
+        left = self.intents.left()
+        for port_id, request_id in left.items():
+            if (record := records.get(port_id)) is None or wants_open(record):
+                self.intents.done(port_id)
+                continue
+            LOG.warning("it was being opened when vifd died: opened now. port=%s request=%s",
+                        port_id, request_id)  # fmt: skip
+            ticket = Ticket(port_id, request_id)
+            self.submit([Request(Kind.PLUG, ticket, role=Role.ACTIVE)])
 
     def stop(self, timeout: float) -> None:
         """Finish what runs and end; ports are left as they are."""
@@ -192,6 +215,11 @@ class Engine:
                 request.ticket.fail(errors.Stopping())
             return
         self.retries.afresh(request.ticket.port_id for request in requests)
+        for request in requests:
+            port_id = request.ticket.port_id
+            if opens(request, self.journal.get(port_id), self.journal.parts(port_id)):
+                self.hooks.noted(port_id, "asked", time.time())
+                self.lanes.open_first(request.ticket)
         self.intake.submit(requests)
 
     def serving(self) -> None:

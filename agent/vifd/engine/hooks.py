@@ -22,6 +22,7 @@ class Hooks:
     :param inventory: the capabilities of the host; from memory
     :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
+    :param noted: told of each step of an activation: port, step, seconds since the epoch
     :param adopt: takes over what another program plugged, or has the port made
     """
 
@@ -32,4 +33,5 @@ class Hooks:
     inventory: Callable[[], Inventory] = Inventory
     extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
+    noted: Callable[[str, str, float], None] = lambda _port, _step, _at: None
     adopt: Callable[[Request, Document], None] = lambda _request, _doc: None

@@ -54,6 +54,26 @@ class Lanes(dict[str, Lane]):
         for name, ids in by_lane.items():
             self[name].mark(ids)
 
+    def open_first(self, ticket: Ticket) -> None:
+        """Open a port that is ready, while the request of this ticket is being written; where that
+        comes to nothing, it is closed again."""
+        port_id = ticket.port_id
+        record = self._journal.get(port_id)
+        if record is None or record.plugin not in self or record.removing:
+            return
+        lane, worker = self[record.plugin], self._workers[record.plugin]
+
+        def refused(done: Future[PortRecord]) -> None:
+            if (error := done.exception()) is not None:
+                lane.urgent(f"close {port_id}", partial(worker.close_again, port_id, error))
+
+        lane.urgent(f"open {port_id}", partial(worker.open_first, port_id, ticket))
+        ticket.accepted.add_done_callback(refused)
+
+    def held(self, port_id: str) -> bool:
+        """Whether a port may be open although its record says that it is closed."""
+        return any(worker.ahead.holds(port_id) for worker in self._workers.values())
+
     def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
         """Bring one port to its document, whatever is restrained.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vifd.engine.worker import Limits
 from vifd.negotiation.offering import Terms
@@ -20,6 +21,7 @@ class Settings:
     :param hostname: the name by which the network service knows this host
     :param alone: whether no network service is reported to
     :param terms: of offers
+    :param intents: the directory that remembers what is being opened; ``None``: nothing is
     """
 
     verify: float = 10.0
@@ -31,6 +33,7 @@ class Settings:
     hostname: str = ""
     alone: bool = True
     terms: Terms = field(default_factory=Terms)
+    intents: Path | None = None
 
     @property
     def limits(self) -> Limits:

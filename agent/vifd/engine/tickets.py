@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from vifd import errors
@@ -27,6 +27,8 @@ class Tickets:
         self._lock = threading.Lock()
         self._open: dict[str, list[tuple[Kind, Ticket]]] = {}
         self._closed: errors.VifError | None = None
+        #: whether a port may be open although its record says that it is closed
+        self.held: Callable[[str], bool] = lambda _port: False
 
     def add(self, kind: Kind, ticket: Ticket) -> None:
         """Keep a ticket until the port's record ends it."""
@@ -48,6 +50,10 @@ class Tickets:
 
         :param error: what ended the attempt whose record this is
         """
+        held = new is not None and not new.removing and not new.open and self.held(port_id)
+        if held and error is None:
+            # whoever is told that it is closed must be able to rely on it
+            return
         with self._lock:
             mine = self._open.pop(port_id, [])
             ended = [(k, t, _answer(k, t, old, new, error)) for k, t in mine]

@@ -156,6 +156,12 @@ class VifPlugin(abc.ABC):
         del changes
         return ()
 
+    def announce(self, batch: Sequence[Item]) -> None:  # noqa: B027 - most have nobody to tell
+        """Tell the networks of these open ports where their addresses are now, on every way that a
+        frame of theirs would go (``vifd.policy.announcing``): they may have been elsewhere before.
+        Best effort, and quick: traffic passes already, and what is not told is learned from the
+        guest's next frame."""
+
     def reconnected(self, bridge: str) -> None:  # noqa: B027 - most plugins have nothing to do
         """The switch of this bridge restarted under ports that were proven: bring back at once what
         it lost with that, as the ledger has it; every port is checked afterwards."""

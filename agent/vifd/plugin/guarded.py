@@ -150,6 +150,10 @@ class Guarded(VifPlugin):
     def refresh(self, changes: Sequence[SetChange]) -> list[str]:
         return self._each("refresh", lambda: self.inner.refresh(changes), _text)
 
+    def announce(self, batch: Sequence[Item]) -> None:
+        with _kept(batch):
+            self._call("announce", lambda: self.inner.announce(batch), lambda _: None)
+
     def reconnected(self, bridge: str) -> None:
         self._call("reconnected", lambda: self.inner.reconnected(bridge), lambda _: None)
 

@@ -53,6 +53,8 @@ class FakeBridging(Faults):
         self.netfilter: list[str] = []
         #: what other software put on devices, in words
         self.put_on: dict[str, list[str]] = {}
+        #: frames that were sent: device, frame
+        self.said: list[tuple[str, bytes]] = []
         self._fdb: dict[tuple[int, str, int | None], FdbEntry] = {}
 
     # What a test does to the host, past the driver.
@@ -177,6 +179,12 @@ class FakeBridging(Faults):
         with self._call("tunnels"):
             link = self._links.peek(device)
             return frozenset(self._state(link).tunnels) if link else frozenset()
+
+    def say(self, device: str, frames: Sequence[bytes]) -> None:
+        """Remember the frames in :attr:`said`."""
+        with self._call("say"):
+            self._link(device)
+            self.said += [(device, frame) for frame in frames]
 
     def change_fdb(self, *, add: Sequence[FdbEntry] = (), delete: Sequence[FdbEntry] = ()) -> None:
         """See :class:`vifd.drivers.Bridging`."""

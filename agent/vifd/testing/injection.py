@@ -19,7 +19,7 @@ WRITES = frozenset(
         "ovsdb.ensure_ports", "ovsdb.delete_ports", "ovsdb.set_external_ids",
         "openflow.apply", "openflow.set_fragments", "openflow.packet_out",
         "bridging.make", "bridging.enslave", "bridging.release", "bridging.change_fdb",
-        "bridging.guard",
+        "bridging.guard", "bridging.say",
         "nft.apply", "nft.delete_table", "nft.deafen", "nft.undeafen",
     }
 )  # fmt: skip

@@ -50,6 +50,8 @@ class FakeBackend:
     #: one entry per call of a verb: (verb, port ids)
     calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     health: Probe = field(default_factory=lambda: Probe(Health.READY))
+    #: ports that were announced
+    announced: list[str] = field(default_factory=list)
     #: called at the start of each verb
     spy: Callable[[str], None] = lambda verb: None
 
@@ -121,6 +123,10 @@ class FakePlugin(VifPlugin):
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         return self._each("deactivate", batch, lambda item: self._gate(item, opened=False))
+
+    def announce(self, batch: Sequence[Item]) -> None:
+        self._raise("announce", "*")
+        self.backend.announced += [item.id for item in batch]
 
     def _gate(self, item: Item, *, opened: bool) -> Wiring:
         made = self.backend.ports.get(item.id)

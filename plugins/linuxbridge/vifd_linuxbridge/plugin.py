@@ -41,6 +41,7 @@ from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
 from vifd_linuxbridge import garbage, groupbase, options, probing, ruleset, tenancy, wiring
+from vifd_linuxbridge.announcing import announce
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
@@ -91,6 +92,8 @@ class LinuxBridgePlugin(VifPlugin):
         self.settings = options.settings(conf)
         self._ground = Ground()
         self._groups = Grouping(host, self.plugin_name)
+        #: announcements may not be made; told once
+        self._mute = False
 
     @property
     def _bridging(self) -> Bridging:
@@ -306,6 +309,15 @@ class LinuxBridgePlugin(VifPlugin):
         chosen = self._batch(batch)
         done = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         return done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def announce(self, batch: Sequence[Item]) -> None:
+        problem = announce(self._bridging, Batch.of(batch), self.host.ledger)
+        if problem is not None and not self._mute:
+            LOG.warning(
+                "%s: %s. Ports that are opened here after a migration are not announced by vifd. "
+                "Next: the drop-in announce-on-linux-bridges.conf", problem.code, problem.message,
+            )  # fmt: skip
+        self._mute = problem is not None
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()

@@ -7,9 +7,10 @@ import pytest
 from unit.ovs.world import BRIDGE, UPLINK, port
 from vifd import errors
 from vifd.openflow import action as act
+from vifd.policy.announcing import announcement
 from vifd.testing.attachments import attachment
 from vifd.testing.machines import FakeMachine
-from vifd_ovs.bridge.announcing import announce, announce_back, announcement
+from vifd_ovs.bridge.announcing import announce, announce_back
 
 MAC = "fa:16:3e:00:00:01"
 

@@ -47,6 +47,7 @@ class Attempt:
     :param changed: set by drivers that saw the host change
     :param others: whether somebody waits for the lane
     :param witnessed: a report with what is known of an open port besides what its plugin reads
+    :param announce: told of ports that were just opened
     """
 
     plugin: VifPlugin
@@ -55,6 +56,7 @@ class Attempt:
     clock: Callable[[], float]
     others: Callable[[], bool] = lambda: False
     witnessed: Callable[[Job, Report], Report] = lambda _job, report: report
+    announce: Callable[[Sequence[Job]], None] = lambda _jobs: None
 
     def carry_out(self, jobs: Sequence[Job], verb: Callable[[Sequence[Item]], Outcomes]) -> None:
         """Call a verb for the jobs that have no error yet, and note what came of each."""
@@ -151,15 +153,22 @@ class Attempt:
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Let traffic pass, unless it does already, and prove that it may."""
-        closed = [job for job in jobs if not job.opening]
-        self.carry_out(closed, self.plugin.activate)
-        for job in closed:
-            if job.error is None:
-                job.item.open = job.opened = job.opening = True
-                job.item.interim = False
-                job.report, job.since = None, math.inf
-                job.item.undo.push("open", self._closer(job))
+        self._let_pass([job for job in jobs if not job.opening])
         self.prove([job for job in jobs if job.error is None], deep=True)
+
+    def open_now(self, job: Job) -> None:
+        """Let traffic pass; the proof comes later."""
+        self._let_pass([job])
+
+    def _let_pass(self, jobs: Sequence[Job]) -> None:
+        self.carry_out(jobs, self.plugin.activate)
+        opened = [job for job in jobs if job.error is None]
+        for job in opened:
+            job.item.open = job.opened = job.opening = True
+            job.item.interim = False
+            job.report, job.since = None, math.inf
+            job.item.undo.push("open", self._closer(job))
+        self.announce(opened)
 
     def close(self, jobs: Sequence[Job]) -> None:
         """Let no traffic pass."""

@@ -19,7 +19,9 @@ from vifd.engine import awaiting, outcome
 from vifd.engine.job import Job, job_of
 from vifd.engine.metrics import Metrics
 from vifd.engine.plan import next_step
+from vifd.engine.ticket import Ticket
 from vifd.engine.worker import audit_log
+from vifd.engine.worker.ahead import Ahead, Noted
 from vifd.engine.worker.attempt import Attempt, traced
 from vifd.engine.worker.deferred import Deferred
 from vifd.engine.worker.limits import Limits
@@ -53,6 +55,10 @@ class Worker:
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
     #: whether somebody waits for the lane
     others: Callable[[], bool] = lambda: False
+    #: told of each step of an activation
+    noted: Noted = lambda _port, _step, _at: None
+    #: ports that are open and not on record yet
+    ahead: Ahead = field(default_factory=Ahead)
     #: has the lane serve ports again, behind those that wait
     later: Callable[[Iterable[str]], None] = lambda _ids: None
 
@@ -99,6 +105,10 @@ class Worker:
                 step = next_step(record, repair=self.limits.repairs(record.report))
                 if self.may(step, record):
                     step = self._deferred.step(record, step)
+                    chosen = self.ahead.step(record, step)
+                    if chosen is None:
+                        continue
+                    step = chosen
                 else:
                     self._deferred.drop([record])
                     if record.wiring is None:
@@ -132,8 +142,9 @@ class Worker:
     def _attempt(self, *, patient: bool = False) -> Attempt:
         others = self.others if not patient else lambda: False
         return Attempt(
-            self.plugin, self._wanted_open, self.changed, self.clock, others, self._held_to_sets
-        )
+            self.plugin, self._wanted_open, self.changed, self.clock, others, self._held_to_sets,
+            self._announce,
+        )  # fmt: skip
 
     def _held_to_sets(self, job: Job, report: Report) -> Report:
         """An open port is not proven before the sets are there that it is held to."""
@@ -164,6 +175,8 @@ class Worker:
             jobs = self._names.named(records)
         for job in jobs:
             self._deferred.inherit(job)
+            if self.ahead.resumed(job.record) is not None:
+                job.item.open = job.opened = True
         with self.metrics.timed(self.name, "plug", spent):
             attempt.carry_out(jobs, self.plugin.plug)
         for job in jobs:
@@ -208,14 +221,61 @@ class Worker:
         now = time.time()
         changes = {j.id: outcome.plugged(j, vifs[j.id], now) for j in jobs}
         failures = {j.id: j.error for j in jobs if j.error is not None}
+        # who waits for a port to be closed is told by this commit
+        self.ahead.release([j for j in jobs if not j.opened])
         present = self.sink.record(changes, failures)
+        self.ahead.release(jobs)
+        for job in jobs:
+            if job.id in present:
+                self.ahead.intents.done(job.id)
+                self.noted(job.id, "recorded", time.time())
         self._go_on(present)
+
+    def open_first(self, port_id: str, ticket: Ticket) -> None:
+        """Open a port that is ready, before its record says so; see :mod:`.ahead`."""
+        record = self.journal.get(port_id)
+        if record is None or ticket.done.done() or not self.may(Step.ACTIVATE, record):
+            return
+        self.noted(port_id, "begun", time.time())
+        job = self.ahead.begin(record, ticket)
+        if job is None:
+            return
+        job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
+        self._attempt().open_now(job)
+        if job.error is not None:
+            # the usual path reads it back, and says what is wrong
+            self.ahead.undo(port_id)
+            return
+        self.ahead.put(job, ticket)
+
+    def close_again(self, port_id: str, error: BaseException) -> None:
+        """What a port was opened for was refused, or cannot be written: it is closed again."""
+        record = self.journal.get(port_id)
+        if record is None or (job := self.ahead.resumed(record)) is None:
+            return
+        LOG.warning("closed again: what it was opened for came to nothing: %s. port=%s", error,
+                    port_id)  # fmt: skip
+        self._attempt().close([job])
+        if job.error is None:
+            self.ahead.drop([record])
+        self.later([port_id])
+
+    def _announce(self, jobs: Sequence[Job]) -> None:
+        """Say of open ports that they are open, to those who watch and to their networks."""
+        for job in jobs:
+            self.noted(job.id, "opened", time.time())
+        for job in self.ahead.announce(self.plugin, jobs):
+            self.noted(job.id, "announced", time.time())
 
     def open(self, records: Sequence[PortRecord]) -> None:
         """Prove closed ports once more, open them, and prove that."""
-        jobs = [job_of(r) for r in records]
-        for job in jobs:
-            job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
+        self.ahead.hold(records)
+        jobs = []
+        for record in records:
+            job = self.ahead.resumed(record) or job_of(record)
+            if not job.opening:
+                job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
+            jobs.append(job)
         self._finish(self._attempt(), jobs, {})
 
     def close(self, records: Sequence[PortRecord]) -> None:
@@ -223,6 +283,7 @@ class Worker:
         attempt, jobs = self._attempt(), [job_of(r) for r in records]
         with self.metrics.timed(self.name, "close"):
             attempt.close(jobs)
+        self.ahead.drop(records)
         for job in jobs:
             job.make(Step.DEACTIVATE, self.clock(), self.limits.verify)
             # what is closed stays closed, whatever its proof
@@ -276,7 +337,9 @@ class Worker:
 
     def _give_up(self, jobs: Iterable[Job | PortRecord], failure: errors.VifError) -> None:
         """The same error for each of these ports."""
-        failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
+        given_up = list(jobs)
+        self.ahead.release(given_up)
+        failures = {j.id: failure.copy().at(port=j.id) for j in given_up}
         self.sink.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
 
     def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
@@ -304,6 +367,7 @@ class Worker:
 
     def unplug(self, records: Sequence[PortRecord]) -> None:
         """Remove ports; DOWN was reported when the removal was accepted."""
+        self.ahead.drop(records)
         never_made = [r for r in records if r.names is None and r.wiring is None]
         jobs = [job_of(r) for r in records if r not in never_made]
         self._deferred.drop(records)

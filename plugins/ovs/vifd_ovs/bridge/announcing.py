@@ -9,29 +9,17 @@ ARP request (RFC 903), which says nothing but a MAC.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from vifd.drivers import OpenFlow
 from vifd.errors import VifError
+from vifd.model import Attachment
 from vifd.openflow import action as act
+from vifd.policy.announcing import announcement, frames
 from vifd_ovs.bridge.flows import Network, to_uplink
 from vifd_ovs.bridge.ports import SwitchPort
 
 LOG = logging.getLogger(__name__)
-
-_BROADCAST = bytes.fromhex("ffffffffffff")
-_RARP = bytes.fromhex("8035")
-#: Ethernet and IPv4, with addresses of 6 and 4 bytes: "who is this?"
-_REQUEST = bytes.fromhex("0001 0800 06 04 0003")
-_NO_ADDRESS = bytes(4)
-#: Bytes of the shortest frame, without its checksum.
-_SHORTEST = 60
-
-
-def announcement(mac: str) -> bytes:
-    """The frame by which a MAC is announced."""
-    source = bytes.fromhex(mac.replace(":", ""))
-    body = _REQUEST + (source + _NO_ADDRESS) * 2
-    return (_BROADCAST + source + _RARP + body).ljust(_SHORTEST, b"\0")
 
 
 def announce(openflow: OpenFlow, bridge: str, port: SwitchPort, uplink: int) -> None:
@@ -48,12 +36,31 @@ def announce_back(openflow: OpenFlow, bridge: str, port: SwitchPort) -> None:
     _send(openflow, bridge, port, act.normal())
 
 
-def _send(openflow: OpenFlow, bridge: str, port: SwitchPort, actions: bytes) -> None:
-    """Best effort: what is not told is learned from the port's next frame."""
+def announce_opened(
+    openflow: OpenFlow, bridge: str, port: SwitchPort, attachment: Attachment,
+    others: Iterable[Attachment],
+) -> None:  # fmt: skip
+    """Speak for a port that was opened, as if it had sent the frames itself: they go through its
+    own flows, and so on every way that a frame of its guest would go."""
+    for frame in frames(attachment, others):
+        if not _send(openflow, bridge, port, act.resubmit(table=0), frame):
+            return
+
+
+def _send(
+    openflow: OpenFlow, bridge: str, port: SwitchPort, actions: bytes, frame: bytes = b""
+) -> bool:
+    """Best effort: what is not told is learned from the port's next frame.
+
+    :returns: whether the switch took it
+    """
     try:
-        openflow.packet_out(bridge, announcement(port.mac), in_port=port.ofport, actions=actions)
+        frame = frame or announcement(port.mac)
+        openflow.packet_out(bridge, frame, in_port=port.ofport, actions=actions)
     except VifError as error:
         LOG.warning(
             "bridge %s: %s could not be announced: %s. Next: others learn where it is from the "
             "guest's next frame. port=%s", bridge, port.mac, error.message, port.id
         )  # fmt: skip
+        return False
+    return True

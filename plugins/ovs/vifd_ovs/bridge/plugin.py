@@ -29,12 +29,15 @@ from vifd.plugin import (
 )
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd_ovs.bridge import tables, tenancy, tunnels, wiring
+from vifd_ovs.bridge.announcing import announce_opened
+from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
 from vifd_ovs.bridge.overlay import Overlay
+from vifd_ovs.bridge.ports import switch_port
 from vifd_ovs.bridge.recalling import recall
 from vifd_ovs.bridge.silence import Answering
 from vifd_ovs.bridge.strangers import Strangers
@@ -183,6 +186,16 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         done = set_gates(self._answers_for(batch), batch, opened=False)
         return done.outcomes(self.plugin_name, self.vif_type)
+
+    def announce(self, batch: Sequence[Item]) -> None:
+        """Through the flows of each port, one port after the other."""
+        openflow, ledger = self.host.drivers.openflow, self.host.ledger
+        for work in Batch.of(batch):
+            item, names = work.item, work.names
+            port = switch_port(item.attachment, names, opened=True)
+            others = (entry.attachment for entry in ledger().values())
+            if port.is_open:
+                announce_opened(openflow, names.bridge, port, item.attachment, others)
 
     def reconnected(self, bridge: str) -> None:
         """All flows in one bundle."""

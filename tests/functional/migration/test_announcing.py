@@ -1,0 +1,123 @@
+"""Frames by which others learn where a port is, as they leave a real switch and a real bridge."""
+
+from __future__ import annotations
+
+import pytest
+from pyroute2 import IPRoute
+
+from functional.linux_scene import LinuxScene
+from functional.scene import Scene
+from functional.tunnels.hosts import VifdHost, behind, joined
+from functional.tunnels.traffic import segment as segment_of
+from vifd.model import Attachment
+from vifd.policy.announcing import frames
+from vifd.testing.attachments import attachment, flat, vlan
+from vifd.testing.guests import PacketGuest, TapGuest
+from vifd.testing.wait import until
+
+PAIRS = [{"ip_address": "10.0.0.77"}, {"ip_address": "fd00::77"}]
+
+
+def hears(receiver: TapGuest | PacketGuest, wanted: list[bytes]) -> None:
+    """All of these arrive; padding does not matter."""
+    left = list(wanted)
+
+    def come() -> bool:
+        for got in receiver.drain():
+            left[:] = [frame for frame in left if got[: len(frame)] != frame]
+        return not left
+
+    until(come, f"{len(wanted)} announcements arrive")
+
+
+@pytest.fixture
+def wire(ovs, far):
+    """A physical bridge of the switch with a cable; its far end."""
+    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+    far.veth("eth-phys", "wire")
+    ovs.vsctl("add-port", "br-phys", "eth-phys")
+    ovs.wait_for_carrier("eth-phys")
+    guest = far.run(PacketGuest, "wire")
+    yield guest
+    guest.close()
+    ovs.vsctl("del-port", "br-phys", "eth-phys")
+
+
+def opened(scene: Scene | LinuxScene, one: Attachment) -> None:
+    """A closed port is opened and announced, as at the end of a migration."""
+    (port_id,) = scene.plug(one, opened=False)
+    speak(scene, port_id)
+
+
+def speak(scene: Scene | LinuxScene | VifdHost, port_id: str) -> None:
+    """Open a port, and announce it."""
+    item = scene.ledger.records[port_id].item()
+    scene.ledger.plugin.activate([item])
+    item.open = scene.ledger.records[port_id].open = True
+    scene.ledger.plugin.announce([item])
+
+
+@pytest.mark.parametrize("segment", [vlan(101), flat()], ids=["vlan", "flat"])
+@pytest.mark.parametrize("secured", [True, False], ids=["secured", "unsecured"])
+def test_open_vswitch_says_it_as_the_guest_would(ovs, wire, segment, secured) -> None:
+    with Scene(ovs, bridge_mappings=["physnet1:br-phys"]) as scene:
+        (neighbour,) = scene.guests(attachment(2, segment=segment))
+        one = attachment(
+            1, segment=segment, allowed_address_pairs=PAIRS, port_security_enabled=secured
+        )
+        wire.drain()
+        opened(scene, one)
+        said = frames(one)
+        tag = bytes.fromhex("81000065") if "segmentation_id" in segment else b""
+        hears(wire, [frame[:12] + tag + frame[12:] for frame in said])
+        hears(neighbour, said)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_hosts_behind_a_tunnel_hear_it(leaks, version) -> None:
+    with joined(1, 2, version=version) as (here, there):
+        here.know(behind(2, 2, version=version))
+        there.know(behind(1, version=version))
+        (neighbour,) = there.guests(attachment(2, segment=segment_of("vxlan"), mtu=1400))
+        one = attachment(1, segment=segment_of("vxlan"), mtu=1400, allowed_address_pairs=PAIRS)
+        (port_id,) = here.plug(one, opened=False)
+        here.space.run(speak, here, port_id)
+        hears(neighbour, frames(one))
+
+
+def test_a_closed_port_says_nothing(ovs, wire) -> None:
+    with Scene(ovs, bridge_mappings=["physnet1:br-phys"]) as scene:
+        (port_id,) = scene.plug(attachment(1, segment=flat(), admin_state_up=False), opened=False)
+        (other,) = scene.plug(attachment(2, segment=flat()), opened=False)
+        wire.drain()
+        for one in (port_id, other):
+            item = scene.ledger.records[one].item()
+            if one == other:
+                scene.ledger.plugin.activate([item])
+            scene.ledger.plugin.announce([item])
+        seen = wire.collect(20.0, lambda got: got[:60] == frames(attachment(2))[0])
+        assert [got for got in seen if got[6:12] == frames(attachment(1))[0][6:12]] == []
+
+
+@pytest.fixture
+def cable(far, leaks):
+    """A cable to another host: ``eth1`` here, ``far1`` there."""
+    far.veth("eth1", "far1")
+    guest = far.run(PacketGuest, "far1")
+    yield guest
+    guest.close()
+    with IPRoute() as netlink:
+        for index in netlink.link_lookup(ifname="eth1"):
+            netlink.link("del", index=index)
+
+
+def test_a_linux_bridge_says_it_to_all_its_ports(cable) -> None:
+    options = {"physical_interface_mappings": ["physnet1:eth1"]}
+    with LinuxScene(**options) as scene:
+        (neighbour,) = scene.guests(attachment(2, segment=flat()))
+        scene.forwards("eth1")
+        one = attachment(1, segment=flat(), allowed_address_pairs=PAIRS)
+        cable.drain()
+        opened(scene, one)
+        hears(cable, frames(one))
+        hears(neighbour, frames(one))
