@@ -23,6 +23,7 @@ from vifd.guests import Prepared, Repaired
 from vifd.guests.matching import ports_of
 from vifd.guests.preparing import PreparedPort
 from vifd.hypervisor import GuestInterface
+from vifd.migration.timeline import Migration
 from vifd.model import Document, Evidence, PortRecord
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
@@ -73,6 +74,19 @@ class FakeGuests:
 
         self._daemon._lane.put(do)
         return future
+
+
+class FakeMigrations:
+    """Migrations that a test says."""
+
+    def __init__(self) -> None:
+        self.known: list[Migration] = []
+
+    def all(self) -> list[Migration]:
+        return self.known
+
+    def get(self, number: int) -> Migration | None:
+        return next((m for m in self.known if m.id == number), None)
 
 
 class FakeExplainer:
@@ -165,6 +179,7 @@ class FakeDaemon(SideBook):
         self.machine = self.host = FakeHost()
         self.garbage = self.recycling
         self.guests, self.explainer = FakeGuests(self), FakeExplainer(self)
+        self.migrations = FakeMigrations()
         self.upgrades = FakeUpgrades(self)
         self.adoption, self.releases = FakeAdoption(self), FakeRelease(self)
         self.inspected: list[Check] = []

@@ -27,6 +27,7 @@ class FakeHypervisor:
         self.on_reattach: Callable[[GuestInterface], None] = lambda _interface: None
         self._guests: dict[str, Guest] = {}
         self._callbacks: list[Callable[[str], None]] = []
+        self._lives: list[Callable[[str, str, float], None]] = []
 
     # --- what tests set up ------------------------------------------------------------------------
 
@@ -53,6 +54,14 @@ class FakeHypervisor:
         interfaces = tuple(replace(i, running=running) for i in old.interfaces)
         self._guests[guest] = replace(old, running=running, interfaces=interfaces, rest=Rest.OFF)
         self._tell(old)
+
+    def happen(self, guest: str, what: str, at: float = 1.0) -> None:
+        """Something befell a guest."""
+        for callback in self._lives:
+            callback(guest, what, at)
+
+    def on_life(self, callback: Callable[[str, str, float], None]) -> None:
+        self._lives.append(callback)
 
     def undefine(self, guest: str) -> None:
         """Forget a guest."""

@@ -14,6 +14,7 @@ from vifd.explain import Explanation
 from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
+from vifd.migration.timeline import Migration
 from vifd.model import Attachment, Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared
 from vifd.model.event import Event
@@ -53,6 +54,16 @@ class Offers(Protocol):
         :param contract: the version of the contract to answer in
         :raises vifd.errors.NoCommonVif: in the future: nothing can serve it
         """
+
+
+class Migrations(Protocol):
+    """Arrivals of guests at ports of this host."""
+
+    def all(self) -> list[Migration]:
+        """Those that are remembered, the oldest first."""
+
+    def get(self, number: int) -> Migration | None:
+        """One of them."""
 
 
 class Explainer(Protocol):
@@ -137,6 +148,9 @@ class Backend(Protocol):
 
     @property
     def host(self) -> HostFacts: ...
+
+    @property
+    def migrations(self) -> Migrations: ...
 
     @property
     def offers(self) -> Offers: ...

@@ -37,6 +37,7 @@ PLACEHOLDERS: Mapping[str, Schema] = {
     "port_id": in_path("port_id", UUID_SCHEMA, "the port's id"),
     "set_id": in_path("set_id", UUID_SCHEMA, "the set's id; of forwarding, the network's"),
     "name": in_path("name", TEXT, "the plugin's name"),
+    "number": in_path("number", TEXT, "the migration's number"),
 }
 _REQUEST_ID = header(
     "X-Request-ID", TEXT,

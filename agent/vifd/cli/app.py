@@ -77,6 +77,8 @@ COMMANDS = {
     "config from-neutron": "vifd.cli.config:FromNeutron",
     "guest wire": "vifd.cli.guest:Wire",
     "guest unwire": "vifd.cli.guest:Unwire",
+    "migration list": "vifd.cli.migration:MigrationList",
+    "migration show": "vifd.cli.migration:MigrationShow",
     "adopt": "vifd.cli.adopt:Adopt",
     "gc": "vifd.cli.garbage:Gc",
     "gc undo": "vifd.cli.garbage:GcUndo",

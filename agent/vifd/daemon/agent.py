@@ -26,6 +26,9 @@ from vifd.engine.tickets import Kind
 from vifd.explain.examiner import Examiner
 from vifd.garbage.collector import Collector
 from vifd.guests import Guests
+from vifd.migration.book import Book, Watched
+from vifd.migration.telling import tell
+from vifd.migration.timeline import Migration
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
 from vifd.model.comparison import Compared, compared
 from vifd.model.event import Event
@@ -54,6 +57,7 @@ class Agent:
     :param guard: holds back what an upgrade would change
     :param reading: what came of reading the configuration
     :param examiner: answers why a port works or does not
+    :param budget: seconds that the opening of a port may take in a migration; 0 for no limit
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Agent:
         collector: Collector | None = None,
         guard: Guard | None = None,
         reading: Callable[[], Reading] = lambda: Reading(0.0),
+        budget: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -84,6 +89,8 @@ class Agent:
         self.offers = engine.offering
         #: shared sets
         self.sets = SetDesk(engine.submit_sets, journal.sets, engine.refreshes.waiting)
+        #: arrivals of guests
+        self.migrations = Book(Watched(journal.get, self._arrived), budget=budget)
         self._started = time.time()
 
     # --- questions ---
@@ -206,6 +213,10 @@ class Agent:
 
     def metrics(self) -> bytes:
         return self._metrics.render(self.gauge)
+
+    def _arrived(self, one: Migration) -> None:
+        """A migration has ended: count it, and say so."""
+        tell(one, self._metrics, self._engine.post, journal=self._journal)
 
     def gauge(self) -> None:
         """Bring the gauges up to date."""

@@ -21,6 +21,7 @@ from vifd.daemon import scraping
 from vifd.drivers import options as switch_options
 from vifd.garbage import options as garbage_options
 from vifd.hypervisor import options as libvirt_options
+from vifd.migration import options as migration_options
 from vifd.plugin import registry, sharing, sources
 from vifd.plugin.sources import Source
 from vifd.upgrade import options as upgrade_options
@@ -193,6 +194,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     "garbage": garbage_options.OPTIONS,
     "upgrade": upgrade_options.OPTIONS,
     "libvirt": libvirt_options.OPTIONS,
+    "migration": migration_options.OPTIONS,
     "capabilities": capability_options.OPTIONS,
 }
 

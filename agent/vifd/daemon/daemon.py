@@ -34,6 +34,8 @@ from vifd.garbage import options as garbage_options
 from vifd.garbage.collector import Collector
 from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
+from vifd.migration.arrivals import Arrivals
+from vifd.model import Role
 from vifd.network.reporter import StatusReporter
 from vifd.plugin import Host, VifPlugin, identity, registry, sources
 from vifd.store import Journal
@@ -108,7 +110,16 @@ class Daemon:
             self._collector,
             self._guard,
             reading=lambda: self._configuration.reading,
+            budget=lambda: self._changeable.budget,
         )
+        self._arrivals = Arrivals(
+            self._agent.migrations, self._journal.records,
+            lambda: self._hypervisor.interfaces().values(),
+            lambda: self._hypervisor.guests().values(), self._open_for_guest,
+            enabled=lambda: self._changeable.arrivals,
+        )  # fmt: skip
+        self._hypervisor.on_life(self._arrivals.happened)
+        self._hypervisor.subscribe(self._arrivals.changed)
         at = scraping.address(conf.api.metrics_address)
         self._scraping = scraping.Scraping(at, metrics.registry, self._agent.gauge)
         self._watcher = self._watching()
@@ -120,6 +131,9 @@ class Daemon:
             self._engine, self._agent, guard=self._guard, reporter=self._reporter, view=self._host,
             watcher=self._watcher,
         )  # fmt: skip
+
+    def _open_for_guest(self, port_id: str, request_id: str) -> None:
+        self._agent.set_role(port_id, Role.ACTIVE, request_id)
 
     def _watching(self) -> Watcher:
         """Its intervals are read each time, so that a reload changes them."""
@@ -163,6 +177,7 @@ class Daemon:
             self._hosting.start()
         self._heartbeat.start()
         self._host.start()
+        self._arrivals.start()
         self._guests.start()
         self._collector.start()
         self._reporter.start()
@@ -211,6 +226,7 @@ class Daemon:
         self._scraping.stop()
         self._server.stop(GRACE / 2)
         self._guests.stop(1.0)
+        self._arrivals.stop(1.0)
         self._host.stop(1.0)
         self._collector.stop(5.0)
         self._heartbeat.stop(0.1)

@@ -79,6 +79,8 @@ class Changeable:
     :param policy: who may do what at the API
     :param check_interval: seconds; 0 for never
     :param reassert_interval: seconds; 0 for never
+    :param budget: seconds that a port may take to be opened in a migration; 0 for no limit
+    :param arrivals: whether ports are opened on the hypervisor's word
     """
 
     settings: Settings
@@ -86,6 +88,8 @@ class Changeable:
     garbage: garbage_options.Settings
     check_interval: float
     reassert_interval: float
+    budget: float
+    arrivals: bool
 
     @classmethod
     def of(cls, conf: Any) -> Changeable:
@@ -96,6 +100,8 @@ class Changeable:
             garbage_options.settings(conf.garbage),
             float(conf.engine.check_interval),
             float(conf.network.reassert_interval),
+            conf.migration.budget_ms / 1000,
+            bool(conf.migration.libvirt),
         )
 
 

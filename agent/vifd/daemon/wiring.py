@@ -22,6 +22,7 @@ def wire(
 ) -> None:
     """Tell the engine whom it calls; who is not given is not called."""
     hooks = Hooks(adopt=agent.adoption.requested, extra_evidence=agent.guests.evidence)
+    hooks.noted = agent.migrations.noted
     if guard is not None:
         hooks.may, hooks.on_tick = guard.may, guard.turn
     if reporter is not None:

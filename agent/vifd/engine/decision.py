@@ -137,6 +137,8 @@ class Decider:
         present = self._journal.get(request.ticket.port_id)
         row = self._journal.parts(request.ticket.port_id)
         if request.doc is None and present is None and row is not None:
+            if request.role is Role.ACTIVE and row.network is None:
+                raise errors.BindingUnbound(facts={"port": request.ticket.port_id})
             return Decision(parts=Kept(sides.in_role(row, request.role)), kick=False)
         doc, parts = self._whole(request, present, row)
         self._room(doc, request)

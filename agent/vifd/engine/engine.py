@@ -33,6 +33,7 @@ from vifd.engine.unwritten import Unwritten
 from vifd.engine.worker import Worker, ledger
 from vifd.engine.worker.ahead import opens
 from vifd.model import Document, Evidence, Parts, PortRecord, Role
+from vifd.model.event import Event
 from vifd.model.setrecord import SetUpdate
 from vifd.model.status import wants_open
 from vifd.negotiation import Choice
@@ -121,7 +122,7 @@ class Engine:
     def _worker_for(self, plugin: VifPlugin) -> Worker:
         worker = Worker(plugin, self.journal, self, self.metrics, self._limits, naming=self.naming)
         worker.may = lambda step, record: self.hooks.may(step, record)
-        worker.noted = lambda port_id, step, at: self.hooks.noted(port_id, step, at)
+        worker.noted = lambda *note: self.hooks.noted(*note)
         worker.ahead.intents = self.intents
         return worker
 
@@ -217,8 +218,10 @@ class Engine:
         self.retries.afresh(request.ticket.port_id for request in requests)
         for request in requests:
             port_id = request.ticket.port_id
-            if opens(request, self.journal.get(port_id), self.journal.parts(port_id)):
-                self.hooks.noted(port_id, "asked", time.time())
+            opening = opens(request, self.journal.get(port_id), self.journal.parts(port_id))
+            if opening or request.role is Role.ACTIVE:
+                self.hooks.noted(port_id, "asked", time.time(), request.ticket.request_id)
+            if opening:
                 self.lanes.open_first(request.ticket)
         self.intake.submit(requests)
 
@@ -302,6 +305,10 @@ class Engine:
         ports are tried again later; the answer is then empty.
         """
         return self._recorder.record(changes, errors_by_port, durable=durable)
+
+    def post(self, event: Event) -> None:
+        """Tell the event stream of something that is no change of a record."""
+        self._recorder.post(event)
 
     def _later(self, port_id: str) -> None:
         if self.journal.get(port_id) is None:

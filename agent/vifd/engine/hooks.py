@@ -22,7 +22,8 @@ class Hooks:
     :param inventory: the capabilities of the host; from memory
     :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
-    :param noted: told of each step of an activation: port, step, seconds since the epoch
+    :param noted: told of each step of an activation: port, step, seconds since the epoch, and the
+        request's id where it is asked for, or the error where it failed
     :param adopt: takes over what another program plugged, or has the port made
     """
 
@@ -33,5 +34,5 @@ class Hooks:
     inventory: Callable[[], Inventory] = Inventory
     extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
-    noted: Callable[[str, str, float], None] = lambda _port, _step, _at: None
+    noted: Callable[[str, str, float, str], None] = lambda _port, _step, _at, _more: None
     adopt: Callable[[Request, Document], None] = lambda _request, _doc: None

@@ -65,6 +65,7 @@ class Lanes(dict[str, Lane]):
 
         def refused(done: Future[PortRecord]) -> None:
             if (error := done.exception()) is not None:
+                worker.noted(port_id, "failed", time.time(), str(error))
                 lane.urgent(f"close {port_id}", partial(worker.close_again, port_id, error))
 
         lane.urgent(f"open {port_id}", partial(worker.open_first, port_id, ticket))

@@ -84,6 +84,21 @@ class Metrics:
             ["action", "result"], registry=r,
         )  # fmt: skip
 
+        self.opening = Histogram(
+            "vifd_migration_opening_seconds",
+            "From the first word that a guest has arrived until its port is open and announced",
+            ["trigger"], buckets=_BUCKETS, registry=r,
+        )  # fmt: skip
+        self.added = Histogram(
+            "vifd_migration_added_seconds",
+            "How long a guest that arrived ran without its port", ["trigger"],
+            buckets=(0, *_BUCKETS), registry=r,
+        )  # fmt: skip
+        self.migrations = Counter(
+            "vifd_migrations", "Arrivals of guests at ports, by outcome", ["trigger", "result"],
+            registry=r,
+        )  # fmt: skip
+
         self.config_good = Gauge(
             "vifd_config_last_reload_successful",
             "0 where the files of the configuration cannot be used and the one before is in force",

@@ -54,6 +54,7 @@ from vifd.errors.garbage import (
 from vifd.errors.guests import GuestNotRunning, GuestRepairFailed, HypervisorError
 from vifd.errors.host import ResourcesExhausted
 from vifd.errors.journal import JournalDamaged, JournalError, JournalTooNew
+from vifd.errors.migration import BindingUnbound, MigrationUnknown
 from vifd.errors.negotiation import (
     ContractVersion,
     NoCommonVersion,
@@ -134,6 +135,7 @@ __all__ = [
     "BackendUnavailable",
     "BadDocument",
     "BadHttp",
+    "BindingUnbound",
     "BodyTooLarge",
     "BridgeMissing",
     "BridgeTaken",
@@ -168,6 +170,7 @@ __all__ = [
     "MediaTypeUnsupported",
     "MemoryEncrypted",
     "MethodNotAllowed",
+    "MigrationUnknown",
     "MtuTooLarge",
     "MultiqueueUnsupported",
     "NameClash",

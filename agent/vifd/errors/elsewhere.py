@@ -4,10 +4,6 @@ from __future__ import annotations
 
 #: code: who decides it, and what vifd does instead
 ELSEWHERE: dict[str, str] = {
-    "E_ACT_BINDING_UNBOUND": (
-        "decided by the network service, which knows the bindings of all hosts. A document says "
-        "the role of this host's binding, and that is carried out"
-    ),
     "E_AGENT_ABSENT": "decided by the network service, which keeps the list of hosts",
     "E_AGENT_DEAD": "decided by the network service, which counts heartbeats",
     "E_DRV_EXCEPTION": (

@@ -55,6 +55,7 @@ class Guest:
     :param running: it has a process; it may be paused
     :param autostart: the hypervisor shall start it with the host
     :param rest: why it does not run; meaningless while it does
+    :param arrived: it runs, and is not paused, since a migration brought it here
     """
 
     id: str
@@ -63,6 +64,7 @@ class Guest:
     autostart: bool = False
     rest: Rest = Rest.UNKNOWN
     interfaces: tuple[GuestInterface, ...] = ()
+    arrived: bool = False
 
 
 class Hypervisor(Protocol):
@@ -86,6 +88,10 @@ class Hypervisor(Protocol):
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """Have ``callback(device)`` called on a native thread when a guest's use of it changes;
         the empty string stands for all."""
+
+    def on_life(self, callback: Callable[[str, str, float], None]) -> None:
+        """Have ``callback(guest, what, at)`` called when something befell a guest in a migration
+        (``resumed: migrated``…), on a thread that may neither block nor log."""
 
     def refresh(self, guest: str) -> Future[None]:
         """Read a guest anew; done when the answers above are as fresh."""
@@ -133,6 +139,9 @@ class NoHypervisor:
         return {"connected": False, "problem": self._reason}
 
     def subscribe(self, callback: Callable[[str], None]) -> None:
+        del callback
+
+    def on_life(self, callback: Callable[[str, str, float], None]) -> None:
         del callback
 
     def refresh(self, guest: str) -> Future[None]:

@@ -58,26 +58,35 @@ class Subscription:
     """The events of one connection that tell of a change of a guest's interfaces.
 
     :param changed: called with a guest's UUID, on the event thread
+    :param happened: called there with the UUID and what befell a guest: ``resumed: migrated``…
     :param closed: called once the connection is lost, on the event thread
     """
 
     def __init__(
         self, libvirt: Any, connection: Any, changed: Callable[[str], None],
-        closed: Callable[[], None],
+        closed: Callable[[], None], happened: Callable[[str, str], None] = lambda _g, _w: None,
     ) -> None:  # fmt: skip
         self._libvirt = libvirt
         self._connection = connection
+        words = _words(libvirt)
+
+        def on_life(_connection: Any, domain: Any, event: int, detail: int, *_: Any) -> None:
+            guest = domain.UUIDString()
+            if (what := words.get((event, detail))) is not None:
+                happened(guest, what)
+            changed(guest)
 
         def on_event(_connection: Any, domain: Any, *_: Any) -> None:
             changed(domain.UUIDString())
 
         kinds = (
-            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
             libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
             libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
         )
         connection.registerCloseCallback(lambda *_: closed(), None)
-        self._ids = [connection.domainEventRegisterAny(None, k, on_event, None) for k in kinds]
+        life = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+        self._ids = [connection.domainEventRegisterAny(None, life, on_life, None)]
+        self._ids += [connection.domainEventRegisterAny(None, k, on_event, None) for k in kinds]
 
     def end(self) -> None:
         """Give the events up and close the connection, as far as it still can be."""
@@ -88,3 +97,24 @@ class Subscription:
             self._connection.unregisterCloseCallback()
         with contextlib.suppress(self._libvirt.libvirtError):
             self._connection.close()
+
+
+#: What befalls a guest in a migration, by libvirt's names of event and detail.
+_LIFE = {
+    "STARTED": ("MIGRATED",),
+    "SUSPENDED": ("MIGRATED", "POSTCOPY", "POSTCOPY_FAILED"),
+    "RESUMED": ("MIGRATED", "POSTCOPY", "POSTCOPY_FAILED"),
+    "STOPPED": ("MIGRATED", "FAILED"),
+}
+
+
+def _words(libvirt: Any) -> dict[tuple[int, int], str]:
+    """By event and detail, in words; a libvirt that lacks one of them is none the worse."""
+    found = {}
+    for event, details in _LIFE.items():
+        number = getattr(libvirt, f"VIR_DOMAIN_EVENT_{event}", None)
+        for detail in details:
+            which = getattr(libvirt, f"VIR_DOMAIN_EVENT_{event}_{detail}", None)
+            if number is not None and which is not None:
+                found[number, which] = f"{event}: {detail}".lower().replace("_", " ")
+    return found

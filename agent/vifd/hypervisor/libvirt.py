@@ -63,6 +63,7 @@ class LibvirtHypervisor:
         self._notes = notes
         self._swaps = Swaps(self._present, self._roster, self._keep)
         self._session: Session | None = None
+        self._lives: list[Callable[[str, str, float], None]] = []
         #: of the present connection, in messages
         self._name = object()
         self._capabilities: dict[str, Any] = {}
@@ -124,6 +125,14 @@ class LibvirtHypervisor:
     def subscribe(self, callback: Callable[[str], None]) -> None:
         self._roster.subscribe(callback)
 
+    def on_life(self, callback: Callable[[str, str, float], None]) -> None:
+        self._lives.append(callback)
+
+    def _happened(self, guest: str, what: str) -> None:
+        at = time.time()
+        for callback in self._lives:
+            callback(guest, what, at)
+
     def refresh(self, guest: str) -> Future[None]:
         if self._session is not None:
             return self._inbox.wanted(guest)
@@ -174,7 +183,7 @@ class LibvirtHypervisor:
             with self._timed():
                 name = self._name = object()
                 changed, closed = self._inbox.changed, self._inbox.closed
-                return Session(libvirt, self._uri, changed, lambda: closed(name))
+                return Session(libvirt, self._uri, changed, lambda: closed(name), self._happened)
         except HypervisorError as error:
             self._absent(str(error.facts["problem"]))
             return None

@@ -32,8 +32,9 @@ class Session:
     """
 
     def __init__(
-        self, libvirt: Any, uri: str, changed: Callable[[str], None], closed: Callable[[], None]
-    ) -> None:
+        self, libvirt: Any, uri: str, changed: Callable[[str], None], closed: Callable[[], None],
+        happened: Callable[[str, str], None] = lambda _guest, _what: None,
+    ) -> None:  # fmt: skip
         self._libvirt = libvirt
         #: why it may only read guests; empty where it may act on them
         self.reads_only = ""
@@ -42,7 +43,7 @@ class Session:
             # A driver within this process has no connection that could be lost, and refuses.
             with suppress(libvirt.libvirtError):
                 self._connection.setKeepAlive(*KEEPALIVE)
-            self._events = Subscription(libvirt, self._connection, changed, closed)
+            self._events = Subscription(libvirt, self._connection, changed, closed, happened)
 
     def _open(self, uri: str) -> Any:
         """With the right to act on guests where libvirt gives it, else only to read them."""
@@ -115,6 +116,7 @@ class Session:
                 autostart=persistent and bool(domain.autostart()),
                 rest=Rest.UNKNOWN if running else self._rest(*domain.state()),
                 interfaces=tuple(found),
+                arrived=running and self._arrived(*domain.state()),
             )
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
@@ -138,6 +140,13 @@ class Session:
             libvirt.VIR_DOMAIN_SHUTOFF_DAEMON: Rest.CRASHED,
         }
         return known.get(reason, Rest.OFF)
+
+    def _arrived(self, state: int, reason: int) -> bool:
+        libvirt = self._libvirt
+        names = ("MIGRATED", "POSTCOPY")
+        reasons = {getattr(libvirt, f"VIR_DOMAIN_RUNNING_{name}", None) for name in names}
+        running = getattr(libvirt, "VIR_DOMAIN_RUNNING", None)
+        return state == running and reason in reasons
 
     def facts(self) -> dict[str, Any]:
         """Versions and capabilities; libvirt may have to start QEMU for them, which takes time."""

@@ -23,6 +23,8 @@ SAYS = {
     "port top": "--interval",
     "port capture": "--duration",
     "port repair": "--yes",
+    "migration list": "opening",
+    "migration show": "timeline",
     "port example": "KIND",
     "port plug": "--token",
     "port unplug": "--all",

@@ -25,8 +25,9 @@ from vifd.plugin import VifPlugin
 
 LOG = logging.getLogger(__name__)
 
-#: Told of each step of an activation: the port, the step, and the time in seconds since the epoch.
-Noted = Callable[[str, str, float], None]
+#: Told of each step of an activation: the port, the step, the time in seconds since the epoch, and
+#: the error where it failed.
+Noted = Callable[[str, str, float, str], None]
 
 
 def opens(request: Request, record: PortRecord | None, parts: Parts | None) -> bool:

@@ -56,7 +56,7 @@ class Worker:
     #: whether somebody waits for the lane
     others: Callable[[], bool] = lambda: False
     #: told of each step of an activation
-    noted: Noted = lambda _port, _step, _at: None
+    noted: Noted = lambda _port, _step, _at, _more: None
     #: ports that are open and not on record yet
     ahead: Ahead = field(default_factory=Ahead)
     #: has the lane serve ports again, behind those that wait
@@ -228,7 +228,8 @@ class Worker:
         for job in jobs:
             if job.id in present:
                 self.ahead.intents.done(job.id)
-                self.noted(job.id, "recorded", time.time())
+                ended = "recorded" if job.error is None else "failed"
+                self.noted(job.id, ended, time.time(), str(job.error or ""))
         self._go_on(present)
 
     def open_first(self, port_id: str, ticket: Ticket) -> None:
@@ -236,7 +237,7 @@ class Worker:
         record = self.journal.get(port_id)
         if record is None or ticket.done.done() or not self.may(Step.ACTIVATE, record):
             return
-        self.noted(port_id, "begun", time.time())
+        self.noted(port_id, "begun", time.time(), "")
         job = self.ahead.begin(record, ticket)
         if job is None:
             return
@@ -263,9 +264,9 @@ class Worker:
     def _announce(self, jobs: Sequence[Job]) -> None:
         """Say of open ports that they are open, to those who watch and to their networks."""
         for job in jobs:
-            self.noted(job.id, "opened", time.time())
+            self.noted(job.id, "opened", time.time(), "")
         for job in self.ahead.announce(self.plugin, jobs):
-            self.noted(job.id, "announced", time.time())
+            self.noted(job.id, "announced", time.time(), "")
 
     def open(self, records: Sequence[PortRecord]) -> None:
         """Prove closed ports once more, open them, and prove that."""

@@ -1,0 +1,192 @@
+"""Ports are opened on the hypervisor's word, and what was said is kept with its time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from support.hypervisor import FakeHypervisor
+from unit import sides
+from unit.docs import document, port_id
+from unit.machine import WAIT, Machine, until
+from vifd import errors
+from vifd.engine import Settings
+from vifd.migration.arrivals import REQUEST, Arrivals
+from vifd.migration.timeline import Migration
+from vifd.model import Phase, Role, Side
+from vifd.testing.plugin import FakeBackend
+
+ID = port_id(1)
+GUEST = document(1)["instance"]["id"]
+
+
+@dataclass
+class Host(Machine):
+    """A daemon and its hypervisor."""
+
+    hypervisor: FakeHypervisor = field(default_factory=FakeHypervisor)
+
+    def found(self) -> None:
+        """The guest runs here since a migration that nobody was told of."""
+        made = self.hypervisor.define(GUEST, ["tap1"], running=True)
+        self.hypervisor._guests[GUEST] = replace(made, arrived=True)
+        self.arrivals.changed("")
+
+    def boot(self) -> None:
+        super().boot()
+        self.arrivals = Arrivals(
+            self.agent.migrations, self.journal.records,
+            lambda: self.hypervisor.interfaces().values(),
+            lambda: self.hypervisor.guests().values(),
+            lambda port, request: self.agent.set_role(port, Role.ACTIVE, request),
+        )  # fmt: skip
+        self.hypervisor.on_life(self.arrivals.happened)
+        self.hypervisor.subscribe(self.arrivals.changed)
+        self.arrivals.start()
+
+    def halt(self) -> None:
+        self.arrivals.stop(WAIT)
+        super().halt()
+
+    def phase(self, phase: Phase) -> None:
+        until(lambda: self.record(1).phase is phase)
+
+    def done(self) -> Migration:
+        until(lambda: self.agent.migrations.all() and self.agent.migrations.all()[-1].ended)
+        return self.agent.migrations.all()[-1]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    settings = Settings(
+        verify=0.5, retry_first=0.01, retry_longest=0.05, intents=tmp_path / "opening"
+    )
+    host = Host(tmp_path, FakeBackend(), settings)
+    host.boot()
+    yield host
+    host.halt()
+
+
+@pytest.mark.parametrize("what", ["resumed: migrated", "resumed: postcopy"])
+def test_a_guest_that_runs_here_has_its_port(host: Host, what: str) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    host.hypervisor.happen(GUEST, what, 2.0)
+    host.phase(Phase.LIVE)
+    one = host.done()
+    assert (one.trigger, one.request_id) == ("libvirt", REQUEST)
+    assert [m.what for m in one.guest] == ["started: migrated", what]
+    assert one.added is not None
+    assert one.added > 0
+
+
+def test_by_the_device_where_the_document_names_no_instance(host: Host) -> None:
+    raw = document(1, role="INACTIVE")
+    del raw["instance"]
+    record = host.plug(raw)
+    assert record.wiring is not None
+    host.hypervisor.define("another", [record.wiring.device])
+    host.hypervisor.happen("another", "resumed: migrated")
+    host.phase(Phase.LIVE)
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["started: migrated", "suspended: migrated", "stopped: failed", "stopped: migrated"],
+)
+def test_no_other_word_opens_it(host: Host, what: str) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, what)
+    host.hypervisor.happen("nobody", "resumed: migrated")
+    host.arrivals.stop(WAIT)
+    assert host.record(1).role is Role.INACTIVE
+    assert not host.backend.ports[ID].open
+
+
+def test_a_migration_that_failed_is_told_where_it_was_to_end(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "stopped: failed")
+    until(lambda: "the migration to this host failed" in caplog.text)
+    assert host.record(1).phase is Phase.READY
+
+
+def test_a_migration_that_failed_gives_the_source_its_port_back(host: Host) -> None:
+    host.plug(document(1))
+    host.agent.set_role(ID, Role.INACTIVE, "r").done.result(WAIT)
+    host.phase(Phase.QUIESCED)
+    host.hypervisor.happen(GUEST, "resumed: migrated")
+    host.phase(Phase.LIVE)
+
+
+def test_a_word_that_comes_twice_or_late_opens_it_once(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    for _ in range(2):
+        host.hypervisor.happen(GUEST, "resumed: migrated")
+    host.phase(Phase.LIVE)
+    host.done()
+    host.agent.set_role(ID, Role.ACTIVE, "late").done.result(WAIT)
+    (one,) = host.agent.migrations.all()
+    assert one.triggers[0].what == "libvirt"
+    assert one.triggers[-1].what == "api"
+    assert len(host.backend.called("activate")) == 1
+
+
+def test_what_was_missed_while_the_daemon_was_dead_is_found(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.halt()
+    host.boot()
+    host.found()
+    host.phase(Phase.LIVE)
+
+
+def test_a_port_that_was_closed_on_purpose_is_not_opened_by_a_look(host: Host) -> None:
+    host.plug(document(1))
+    host.agent.set_role(ID, Role.INACTIVE, "r").done.result(WAIT)
+    host.found()
+    host.arrivals.stop(WAIT)
+    assert host.record(1).role is Role.INACTIVE
+
+
+def test_a_device_that_vanished_is_an_error_and_no_success(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.backend.faults["activate", ID] = errors.DeviceError(
+        facts={"device": "tap1", "problem": "is gone"}
+    )
+    host.hypervisor.happen(GUEST, "resumed: migrated")
+    one = host.done()
+    assert "is gone" in one.error
+    assert host.record(1).phase is Phase.FAILED
+
+
+def test_an_overrun_names_its_step(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    host.agent.migrations._budget = lambda: 1e-9
+    host.plug(document(1, role="INACTIVE"))
+    host.agent.set_role(ID, Role.ACTIVE, "r").done.result(WAIT)
+    host.done()
+    until(lambda: "more than budget_ms allows" in caplog.text)
+    assert "vifctl migration show 1" in caplog.text
+
+
+def test_it_is_an_event_and_a_figure(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "resumed: migrated")
+    host.done()
+    until(lambda: "migrated" in host.names())
+    text = host.agent.metrics().decode()
+    assert 'vifd_migrations_total{result="ok",trigger="libvirt"} 1.0' in text
+    assert 'vifd_migration_added_seconds_count{trigger="libvirt"} 1.0' in text
+
+
+def test_compute_alone_is_no_binding_that_could_be_activated(host: Host) -> None:
+    sides.put(host, Side.COMPUTE, 1, sides.compute(1)).kept.result(WAIT)
+    ticket = host.agent.set_role(ID, Role.ACTIVE, "r")
+    with pytest.raises(errors.BindingUnbound) as caught:
+        ticket.done.result(WAIT)
+    assert caught.value.retryable
