@@ -66,6 +66,12 @@ def severed(report: Report) -> str:
     return lost[0].fact if lost and lost == traced else ""
 
 
+def without_its_guest(report: Report) -> bool:
+    """Whether the guest that runs with the port holds a device that is no more: whatever passes
+    the port, nothing reaches the guest, and no plug mends that."""
+    return any(finding.fact == "guest.device" for finding in report.findings)
+
+
 def unread(report: Report) -> bool:
     """Whether what lets a port's frames pass could not be read, so that nobody knows."""
     return any(finding.fact == "flows" for finding in report.findings)

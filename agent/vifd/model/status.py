@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vifd.model import Phase, PortRecord, Role, Status
 from vifd.model.lifecycle import TABLE
-from vifd.model.severed import unread
+from vifd.model.severed import unread, without_its_guest
 
 
 def status_of(record: PortRecord) -> Status:
@@ -13,12 +13,15 @@ def status_of(record: PortRecord) -> Status:
     ACTIVE needs more than the phase: the port must be open and its last report clean, or degraded
     by a later check that found it open. Anything that does not add up is BUILD, never ACTIVE. One
     that is open and that nothing passes is DOWN until somebody has mended it. What cannot be read
-    is not claimed either: where the switch gives no answer about its flows, that is BUILD.
+    is not claimed either: where the switch gives no answer about its flows, that is BUILD. A port
+    whose running guest lost its device is ERROR: it takes a hand to mend that.
     """
     status = TABLE[record.phase].status
     report = record.report
     if status is Status.ACTIVE and not (record.open and report and report.passing is not False):
         return Status.BUILD
+    if status is Status.ACTIVE and report is not None and without_its_guest(report):
+        return Status.ERROR
     if status is Status.ACTIVE and report is not None and report.severed:
         return Status.DOWN
     if status is Status.ACTIVE and report is not None and unread(report):

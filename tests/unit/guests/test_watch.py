@@ -9,7 +9,8 @@ from vifd.guests import finding
 from vifd.guests.matching import interface_of, ports_of
 from vifd.guests.watch import CONFIRM, ROUND
 from vifd.hypervisor import GuestInterface
-from vifd.model import Evidence, Phase, Report, Role
+from vifd.model import Evidence, Phase, Report, Role, Status
+from vifd.model.status import status_of
 from vifd.testing.wait import PATIENCE
 from vifd_vhostuser.health import WAITING
 
@@ -53,6 +54,7 @@ def test_a_lost_device_is_found_told_and_not_repaired(world, caplog):
     assert world.record().phase is Phase.LIVE, "it may be starting or ending at this moment"
     settle(world)
     record = world.record()
+    assert status_of(record) is Status.ERROR
     lost = facts(record)[finding.LOST]
     assert record.phase is Phase.DEGRADED
     assert (lost.ok, lost.repairable) == (False, False)
