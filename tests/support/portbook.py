@@ -275,6 +275,7 @@ def _plugged(record: PortRecord) -> PortRecord:
     is_open = wants_open(record)
     return msgspec.structs.replace(
         record,
+        applied=True,
         open=is_open,
         phase=Phase.LIVE if is_open else Phase.READY,
         wiring=record.names,

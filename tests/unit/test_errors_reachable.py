@@ -59,6 +59,7 @@ SHOWN = {
     "E_SET_NOT_FOUND": "unit/sets/test_engine.py",
     "E_SET_STALE": "unit/sets/test_engine.py",
     "E_ACT_BINDING_UNBOUND": "unit/migration/test_arrivals.py",
+    "E_MIG_UNFIT": "unit/migration/test_prechecks.py",
     "E_MIG_UNKNOWN": "unit/cli/test_migration.py",
     "E_STATE_WAITS": "unit/api/test_sides.py",
     "E_STATE_STALE": "unit/api/test_sides.py",

@@ -51,6 +51,7 @@ COMMANDS = {
     "port top": "vifd.cli.top:PortTop",
     "port capture": "vifd.cli.capture:PortCapture",
     "port repair": "vifd.cli.repair:PortRepair",
+    "port precheck": "vifd.cli.precheck:PortPrecheck",
     "port example": "vifd.cli.example:PortExample",
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.unplug:PortUnplug",

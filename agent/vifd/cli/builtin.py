@@ -10,8 +10,10 @@ from cliff.help import HelpCommand
 from vifd.cli.base import Plain
 
 #: Commands whose arguments are ports.
-ON_PORTS = ("show", "check", "explain", "activate", "deactivate", "repair", "unplug", "release",
-            "capture")  # fmt: skip
+ON_PORTS = (
+    "show", "check", "explain", "activate", "deactivate", "precheck", "repair", "unplug", "release",
+    "capture",
+)  # fmt: skip
 #: Completion of ids, names and devices on top of cliff's. The shell expands the words that it is
 #: given, and names come from users: what has any other character than these is left out.
 _PORTS = f"""

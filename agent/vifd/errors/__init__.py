@@ -54,7 +54,7 @@ from vifd.errors.garbage import (
 from vifd.errors.guests import GuestNotRunning, GuestRepairFailed, HypervisorError
 from vifd.errors.host import ResourcesExhausted
 from vifd.errors.journal import JournalDamaged, JournalError, JournalTooNew
-from vifd.errors.migration import BindingUnbound, MigrationUnknown
+from vifd.errors.migration import BindingUnbound, MigrationUnfit, MigrationUnknown
 from vifd.errors.negotiation import (
     ContractVersion,
     NoCommonVersion,
@@ -170,6 +170,7 @@ __all__ = [
     "MediaTypeUnsupported",
     "MemoryEncrypted",
     "MethodNotAllowed",
+    "MigrationUnfit",
     "MigrationUnknown",
     "MtuTooLarge",
     "MultiqueueUnsupported",

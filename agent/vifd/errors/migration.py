@@ -35,3 +35,17 @@ class MigrationUnknown(VifError):
     owner: ClassVar[Owner] = "user"
     template = "migration {migration} is not known on this host"
     remediation = "vifctl migration list shows those that are remembered"
+
+
+class MigrationUnfit(VifError):
+    """The port here is not what the guest needs that runs on another host with the same port."""
+
+    code = "E_MIG_UNFIT"
+    reached = "a precheck with the port of a host that differs in something that the guest keeps"
+    klass = "state"
+    http = 409
+    cni = 7
+    retryable = False
+    owner: ClassVar[Owner] = "operator"
+    template = "{aspect} of the port is {here} here, and {there} on the host where its guest runs"
+    remediation = "have both hosts plug the same document, or take another host"

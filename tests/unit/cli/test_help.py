@@ -25,6 +25,7 @@ SAYS = {
     "port repair": "--yes",
     "migration list": "opening",
     "migration show": "timeline",
+    "port precheck": "--source",
     "port example": "KIND",
     "port plug": "--token",
     "port unplug": "--all",

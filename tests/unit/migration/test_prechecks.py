@@ -1,0 +1,87 @@
+"""What is refused before a guest moves: everything at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from unit.docs import document
+from vifd.migration.prechecks import unfit
+from vifd.model import Phase, PortRecord, Vif, decode
+
+VIF = Vif("ethernet", "tap1", "fa:16:3e:00:00:01", mtu=1450)
+
+
+def here(**more: Any) -> PortRecord:
+    made = {"phase": Phase.READY, "applied": True, "vif": VIF, **more}
+    return PortRecord(doc=decode(document(1, role="INACTIVE")), plugin="p", vif_type="t", **made)
+
+
+def aspects(source: dict[str, Any], vif: Vif | None, record: PortRecord) -> list[str]:
+    return [str(e.facts["aspect"]) for e in unfit(decode(source).attachment, vif, record)]
+
+
+def test_the_same_port_is_fit() -> None:
+    assert aspects(document(1), VIF, here()) == []
+    assert aspects(document(1), None, here()) == []
+
+
+VLAN = {"network_type": "vlan", "physical_network": "p1", "segmentation_id": 7}
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"port__mac_address": "fa:16:3e:99:99:99"}, "MAC address"),
+    ({"network__mtu": 1400}, "MTU"),
+    ({"network__segment": VLAN}, "segment"),
+    ({"network__id": "0d1e0000-0000-4000-8000-000000000009"}, "network"),
+    ({"port__vnic_type": "direct"}, "VNIC type"),
+    ({"port__port_security_enabled": False}, "port security"),
+    ({"fixed_ips": [{"ip_address": "10.0.0.99"}]}, "addresses"),
+    ({"fixed_ips": [{"ip_address": "fd00::99"}]}, "addresses"),
+    ({"port__allowed_address_pairs": [{"ip_address": "10.0.0.50"}]}, "addresses"),
+]
+
+
+@pytest.mark.parametrize(("changes", "aspect"), CASES, ids=[f"{a}" for _, a in CASES])
+def test_a_difference_of_the_documents(changes: dict[str, Any], aspect: str) -> None:
+    assert aspect in aspects(document(1, **changes), VIF, here())
+
+
+def test_addresses_matter_where_they_are_enforced() -> None:
+    open_ = document(1, role="INACTIVE", port__port_security_enabled=False)
+    record = msgspec.structs.replace(here(), doc=decode(open_))
+    source = {**open_, "fixed_ips": [{"ip_address": "10.0.0.99"}]}
+    assert aspects(source, VIF, record) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "aspect"),
+    [
+        ({"queues": 4}, "queues"), ({"model": "e1000"}, "model"),
+        ({"mtu": 9000}, "MTU of the device"),
+        ({"type": "vhostuser", "socket_path": "/s"}, "kind of device"),
+    ],
+)  # fmt: skip
+def test_a_difference_of_the_devices(change: dict[str, Any], aspect: str) -> None:
+    there = msgspec.structs.replace(VIF, **change)
+    assert aspects(document(1), there, here()) == [aspect]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"phase": Phase.FAILED, "error": {"code": "E_PLUG_MTU"}}, {"phase": Phase.PLUGGING},
+        {"removing": True}, {"applied": False}, {"phase": Phase.DEGRADED},
+    ],
+)  # fmt: skip
+def test_a_port_that_is_not_proven_is_not_fit(more: dict[str, Any]) -> None:
+    (error,) = unfit(decode(document(1)).attachment, VIF, here(**more))
+    assert error.code == "E_MIG_UNFIT"
+    assert error.facts["aspect"] == "phase"
+
+
+def test_all_reasons_come_at_once() -> None:
+    source = document(1, network__mtu=1400, fixed_ips=[], port__mac_address="fa:16:3e:99:99:99")
+    there = msgspec.structs.replace(VIF, queues=2, model="e1000")
+    found = aspects(source, there, here(phase=Phase.FAILED))
+    assert set(found) == {"phase", "MAC address", "MTU", "addresses", "queues", "model"}
