@@ -158,9 +158,11 @@ def test_a_killed_vswitchd_gets_all_flows_in_one_bundle(ovs: PrivateOvs, many: V
     until(lambda: _or_none(lambda: flows(ovs)) == before, "every flow is back")
     come_back(ovs, WANTED)
     ovs.appctl("vlog/set", "vconn:file:info")
-    text = (ovs.rundir / "ovs-vswitchd.log").read_text(errors="replace").splitlines()
-    commits = [line for line in text if "type=COMMIT_REQUEST" in line]
-    assert len(commits) == 1, "\n".join(commits)
+    text = (ovs.rundir / "ovs-vswitchd.log").read_text(errors="replace")
+    first, commit, _ = text.partition("type=COMMIT_REQUEST")
+    assert commit
+    # a check that meets a port whose number is not back yet may repair it by another one
+    assert first.count("received: OFPT_BUNDLE_ADD_MESSAGE") >= len(before)
 
 
 def _down(vifd: Vifd) -> bool:
