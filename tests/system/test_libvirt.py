@@ -171,7 +171,7 @@ def test_a_tap_deleted_under_a_guest_is_found_and_repaired_on_request(world: Wor
     until(lambda: world.findings(1) == ["guest.device"], "vifd finds that the guest lost it")
     until(lambda: world.port(1)["phase"] == "DEGRADED", "it is degraded")
     found = world.port(1)
-    assert found["status"] == "ACTIVE"
+    assert found["status"] == "ERROR", "made again, and no frame of the guest passes"
     (fact,) = found["findings"]
     assert "guest1 runs, and does not have tap00000001-00 open" in fact["have"]
     assert "vifctl port repair" in fact["wanted"]
@@ -183,6 +183,7 @@ def test_a_tap_deleted_under_a_guest_is_found_and_repaired_on_request(world: Wor
     assert (status, done["done"]) == (200, True), done
     assert "was taken out of guest guest1 and put back" in done["text"]
     assert (done["port"]["phase"], done["port"]["findings"]) == ("LIVE", [])
+    assert done["port"]["status"] == "ACTIVE"
     assert interface_xml(world.domain(1)) == before
     world.all_answer()
 
