@@ -70,7 +70,7 @@ class Scene:
         """What stood before, with the port on no bridge: so it comes back."""
         device = self.ledger.plugin.vif(self.port, self.ledger.plugin.name(self.port, {})).device
         link = self.before[device][0].link
-        return {**self.before, device: (Device(link), None, None)}
+        return {**self.before, device: (Device(replace(link, within="")), None, None)}
 
 
 def _link(link: Link) -> Link:
