@@ -45,19 +45,24 @@ _PORT = (
     Meaning("port", ("vhost.buffers",), plain,
             "give the switch more huge pages, or the guests' networks a smaller MTU",
             ("vhost.*",)),
-    Meaning("port", ("vhost.*",), plain, WHO),
 )  # fmt: skip
+# what else is wrong with a port takes its guest's link down with it
+_LINK = (Meaning("port", ("vhost.*",), plain, WHO),)
 _GUEST = (
     Meaning("guest", ("guest.memory",), plain,
             "give the guest huge pages that are shared (`hw:mem_page_size` in the flavor)",
             ("vhost.*",)),
 )  # fmt: skip
 
-MEANINGS = Meanings(
-    (*_DEVICE, *_PORT, *_GUEST),
-    follows={"device.mtu": ("vhost.mtu",)},
-    sound={"device": _device_sound},
-    shown={"vhost.link_state": "guest"},
-    stages={"socket": "device"},
-    names=("socket",),
-).besides(OF_BRIDGE)
+MEANINGS = (
+    Meanings(
+        (*_DEVICE, *_PORT, *_GUEST),
+        follows={"device.mtu": ("vhost.mtu",)},
+        sound={"device": _device_sound},
+        shown={"vhost.link_state": "guest"},
+        stages={"socket": "device"},
+        names=("socket",),
+    )
+    .besides(OF_BRIDGE)
+    .besides(Meanings(_LINK))
+)

@@ -284,3 +284,10 @@ def test_a_sentence_that_raises_costs_itself_alone(caplog):
     found = finding("ovsdb.tag", 3, 4)
     assert said(row, found, subject([found])) == "ovsdb.tag is 3, wanted 4"
     assert "plugin ovs has no sentence for ovsdb.tag" in caplog.text
+
+
+@pytest.mark.parametrize("fact", ["ovsdb.ofport", "ovsdb.tag", "ovsdb.bridge"])
+def test_what_is_wrong_with_a_port_comes_before_the_link_that_it_takes_down(fact):
+    """A vhost-user port that is made anew: both are read, and one is the cause."""
+    roots = _TABLES["vhostuser"].roots([finding("vhost.link_state", "down", "up"), finding(fact)])
+    assert roots[0].fact == fact
