@@ -354,6 +354,8 @@ def a_lane_that_hangs(path: Path) -> Codes:
         made.backend.gate.clear()
         first = made.put(document(1))
         first.accepted.result(WAIT)
+        # before it has begun, it would be left out, and nothing would hang
+        until(lambda: any(port_id(1) in ids for _, ids in made.backend.calls))
         second = made.drop(1)
         yield code_of(lambda: first.done.result(WAIT))
         second.accepted.result(WAIT)
