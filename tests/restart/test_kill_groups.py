@@ -1,16 +1,14 @@
 """SIGKILL before and after every effect of the first port with security groups on a network with
-tunnels, of a change of rules and members, and of a port that comes into a group."""
+tunnels, and of a change of rules and members."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from restart.test_kill_tunnels import OvsTunnels, address, ovs
+from restart.test_kill_tunnels import OvsTunnels, Tunnelled, address, ovs
 from vifd.model import Attachment
 from vifd.testing.contract_kill import MOST, Scene
 from vifd.testing.daemon import Vifd
@@ -49,17 +47,10 @@ def say(vifd: Vifd, port: int, *members: str) -> None:
     assert status in (200, 201, 202), answer
 
 
-class TestOvsGroupsKilled:
+class TestOvsGroupsKilled(Tunnelled):
     @pytest.fixture
     def profile(self) -> Profile:
         return OvsGroups(OvsPlugin)
-
-    @pytest.fixture
-    def vifd(self, ovs: PrivateOvs, profile: Profile, tmp_path: Path) -> Iterator[Vifd]:
-        options = {"engine": {"retry_first": 0.05, "check_interval": 0}, "ovs": profile.options}
-        daemon = Vifd(tmp_path / "v", ovs, options)
-        yield daemon
-        daemon.close()
 
     @pytest.fixture
     def scene(self, nursery: Nursery, vifd: Vifd, profile: Profile) -> Scene:

@@ -58,10 +58,8 @@ def ovs(address: None) -> Iterator[PrivateOvs]:
         yield private
 
 
-class TestOvsTunnelsKilled:
-    @pytest.fixture
-    def profile(self) -> Profile:
-        return OvsTunnels(OvsPlugin)
+class Tunnelled:
+    """A daemon with the options of a profile, beside the switch of this module."""
 
     @pytest.fixture
     def vifd(self, ovs: PrivateOvs, profile: Profile, tmp_path: Path) -> Iterator[Vifd]:
@@ -69,6 +67,12 @@ class TestOvsTunnelsKilled:
         daemon = Vifd(tmp_path / "v", ovs, options)
         yield daemon
         daemon.close()
+
+
+class TestOvsTunnelsKilled(Tunnelled):
+    @pytest.fixture
+    def profile(self) -> Profile:
+        return OvsTunnels(OvsPlugin)
 
     @pytest.mark.parametrize("when", ["before", "after"])
     def test_while_the_tunnel_is_made(

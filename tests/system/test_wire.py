@@ -154,8 +154,8 @@ def test_wired_started_pinged_and_put_back(world: World) -> None:
     assert "E_GUEST_NOT_WIRED" in world.vifctl("guest", "unwire", "guest1", code=1)
 
 
-def test_a_definition_that_libvirt_refuses_leaves_no_port(world: World) -> None:
-    """The card's number of queues is none that libvirt takes on a port: nothing stays plugged."""
+def test_a_card_that_vifd_refuses_leaves_no_port(world: World) -> None:
+    """The second card's address is a group's: the first one's port does not stay either."""
     before = world.definition(1)
     many = {"networks": {"lab": {"cidr": "10.0.0.0/24", "mtu": 1500}},
             "guests": {"guest1": [{"network": "lab", "mac": "52:54:00:00:00:01"},
