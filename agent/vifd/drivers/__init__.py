@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from vifd.drivers.aside import FlowTable, Mirror, Policing, Qos, Queue
 from vifd.drivers.link import MARK, Link, Links, Tap
 from vifd.drivers.linux import (
     BridgePort,
@@ -33,8 +34,9 @@ from vifd.openflow.reading import Reading
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
-    "FilterChain",
-    "Link", "Links", "Nft", "OpenFlow", "Ovsdb", "PortRow", "PortSpec", "Program", "Spec",
+    "FilterChain", "FlowTable",
+    "Link", "Links", "Mirror", "Nft", "OpenFlow", "Ovsdb", "Policing", "PortRow", "PortSpec",
+    "Program", "Qos", "Queue", "Spec",
     "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "stopped",
 ]  # fmt: skip
 
@@ -43,13 +45,24 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Bridge:
-    """A row of the Bridge table."""
+    """A row of the Bridge table.
+
+    :param stp: whether it takes part in a spanning tree (IEEE 802.1D); ``rstp`` in a rapid one
+    :param flood_vlans: VLANs in which it learns no addresses and floods
+    :param flow_tables: the flow tables that have a bound, by number
+    """
 
     name: str
     datapath_type: str
     fail_mode: str
     protocols: tuple[str, ...]
     external_ids: Mapping[str, str] = field(default_factory=dict)
+    other_config: Mapping[str, str] = field(default_factory=dict)
+    stp: bool = False
+    rstp: bool = False
+    flood_vlans: tuple[int, ...] = ()
+    flow_tables: Mapping[int, FlowTable] = field(default_factory=dict)
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,9 @@ class PortRow:
     :param trunks: the VLANs that it carries; empty for all of them
     :param ofport: ``None`` until the switch has decided, ``-1`` where it failed
     :param error: the switch's own words when it failed
+    :param protected: whether ports that are protected as well get nothing from it
+    :param policing: how much the switch takes from it
+    :param qos: how the switch sends to it
     """
 
     name: str
@@ -103,6 +119,9 @@ class PortRow:
     interfaces: tuple[str, ...] = ()
     vlan_mode: str = ""
     trunks: tuple[int, ...] = ()
+    protected: bool = False
+    policing: Policing = field(default_factory=Policing)
+    qos: Qos | None = None
 
 
 class Ovsdb(Protocol):

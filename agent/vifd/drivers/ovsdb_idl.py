@@ -156,7 +156,8 @@ def _present(schema: dict[str, Any]) -> dict[str, list[str]]:
 def _helper(schema: dict[str, Any]) -> Any:
     helper = idl.SchemaHelper(schema_json=schema)
     for table, columns in _present(schema).items():
-        helper.register_columns(table, columns)
+        if columns:
+            helper.register_columns(table, columns)
     return helper
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
-from vifd.drivers import Bridge, PortRow
+from vifd.drivers import Bridge, PortRow, aside
 
 T = TypeVar("T")
 Columns = Mapping[str, Any]
@@ -43,8 +43,24 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "fail_mode",
         "protocols",
         "external_ids",
+        "other_config",
+        "stp_enable",
+        "rstp_enable",
+        "flood_vlans",
+        "flow_tables",
+        "mirrors",
     ),
-    "Port": ("name", "interfaces", "tag", "vlan_mode", "trunks", "external_ids", "other_config"),
+    "Port": (
+        "name",
+        "interfaces",
+        "tag",
+        "vlan_mode",
+        "trunks",
+        "external_ids",
+        "other_config",
+        "qos",
+        "protected",
+    ),
     "Interface": (
         "name",
         "type",
@@ -60,7 +76,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "mtu_request",
         "ifindex",
         "status",
+        *aside.POLICING,
     ),
+    **aside.COLUMNS,
 }
 _INTERFACE_TEXTS = ("type", "error", "link_state", "admin_state", "mac_in_use")
 _INTERFACE_NUMBERS = ("ofport", "ofport_request", "mtu", "mtu_request", "ifindex")
@@ -100,6 +118,7 @@ class Replica:
                 self._take(table, uuid, columns)
             for table, uuid, columns in changes:
                 concerned |= self._concerned(table, uuid, columns)
+            concerned |= self._beside(changes)
             self._changed.notify_all()
         return concerned
 
@@ -111,7 +130,7 @@ class Replica:
         new = {**old, **columns} if columns is not None else {}
         if columns is not None:
             rows[uuid] = new
-        if "name" in new:
+        if "name" in new and table not in aside.COLUMNS:
             names[new["name"]] = uuid
         children = {"Bridge": "ports", "Port": "interfaces"}.get(table)
         if children is not None and old.get(children) is not new.get(children):
@@ -136,9 +155,25 @@ class Replica:
         if table == "Bridge" and (columns is None or "name" in columns):
             self._ports.clear()
 
+    def _beside(self, changes: Sequence[Change]) -> set[tuple[str, str]]:
+        """Whose the rows are that stand beside ports and bridges; what was made of them goes."""
+        changed: dict[str, set[UUID]] = {}
+        for table, uuid, _ in changes:
+            if table in aside.COLUMNS:
+                changed.setdefault(table, set()).add(uuid)
+        if not changed:
+            return set()
+        ports, bridges = aside.users(self._rows, changed)
+        for uuid in ports:
+            self._ports.pop(uuid, None)
+        if bridges:
+            self._bridges.clear()
+        told = {("port", self._rows["Port"][uuid]["name"]) for uuid in ports}
+        return told | {("bridge", self._rows["Bridge"][uuid]["name"]) for uuid in bridges}
+
     def _concerned(self, table: str, uuid: UUID, columns: Columns | None) -> set[tuple[str, str]]:
         row = self._rows[table].get(uuid)
-        if row is None or table == ROOT:
+        if row is None or table == ROOT or table in aside.COLUMNS:
             return set()
         if table == "Bridge" and columns is not None and columns.keys() <= {"ports"}:
             return set()  # the ports that came or went are told themselves
@@ -203,6 +238,12 @@ class Replica:
             fail_mode=row.get("fail_mode") or "",
             protocols=tuple(sorted(row.get("protocols", ()))),
             external_ids=row.get("external_ids", {}),
+            other_config=row.get("other_config", {}),
+            stp=bool(row.get("stp_enable")),
+            rstp=bool(row.get("rstp_enable")),
+            flood_vlans=tuple(sorted(row.get("flood_vlans", ()))),
+            flow_tables=aside.flow_tables(self._rows, row),
+            mirrors=aside.mirrors(self._rows, row),
         )
 
     def _row(self, table: str, name: str) -> dict[str, Any] | None:
@@ -241,12 +282,16 @@ class Replica:
             name=row["name"], bridge=bridge["name"], tag=row.get("tag"),
             interfaces=tuple(sorted(str(member["name"]) for member in members if member)),
             vlan_mode=row.get("vlan_mode") or "",
-            trunks=tuple(sorted(row.get("trunks") or ())), **columns,
+            trunks=tuple(sorted(row.get("trunks") or ())),
+            protected=bool(row.get("protected")),
+            policing=aside.policing(interface),
+            qos=aside.qos(self._rows, row.get("qos")), **columns,
         )  # fmt: skip
 
     def _interface(self, port: Columns) -> Columns:
         """The interface of a port; of a bond the one of its name, or the first, with the link and
-        MTU of the whole: up where one member is, and no more than the smallest carries."""
+        MTU of the whole: up where one member is, and no more than the smallest carries. A limit of
+        one member limits the bond."""
         rows = [self._rows["Interface"].get(uuid) for uuid in port.get("interfaces", ())]
         named = sorted((row for row in rows if row), key=lambda row: str(row["name"]))
         same = (row for row in named if row["name"] == port["name"])
@@ -256,7 +301,9 @@ class Replica:
         states = {row.get("link_state") for row in named}
         mtus = [row["mtu"] for row in named if row.get("mtu")]
         state = "up" if "up" in states else chosen.get("link_state")
-        return {**chosen, "link_state": state, "mtu": min(mtus, default=None)}
+        limited = next((row for row in named if aside.policing(row)), chosen)
+        limits = {column: limited.get(column) for column in aside.POLICING}
+        return {**chosen, **limits, "link_state": state, "mtu": min(mtus, default=None)}
 
     def wait(self, look: Callable[[], T | None], timeout: float) -> T | None:
         """Look at the replica whenever it changes until there is a result, or time is up."""

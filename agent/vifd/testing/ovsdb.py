@@ -78,6 +78,12 @@ class FakeOvsdb(Faults):
             self._ports[name] = replace(self._ports[name], **columns)
         self._tell("port", name)
 
+    def change_bridge(self, name: str, **columns: Any) -> None:
+        """Change a bridge's row behind the driver's back."""
+        with self._lock:
+            self._bridges[name] = replace(self._bridges[name], **columns)
+        self._tell("bridge", name)
+
     # Reading.
 
     def connected(self) -> bool:

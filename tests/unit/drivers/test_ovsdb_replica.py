@@ -7,6 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vifd.drivers import FlowTable, Mirror, Policing, Qos, Queue
 from vifd.drivers.ovsdb_replica import Change, Replica
 from vifd.testing.wait import PATIENCE
 
@@ -108,3 +109,58 @@ def test_a_waiter_wakes_on_the_change_and_not_before() -> None:
 
 def test_a_waiter_gives_up_in_time() -> None:
     assert filled().wait(lambda: None, 0.0) is None
+
+
+QOS, QUEUE, MIRROR, BOUND = (UUID(int=n) for n in range(11, 15))
+BESIDE: list[Change] = [
+    ("Open_vSwitch", ROOT, {"bridges": frozenset({BRIDGE})}),
+    ("Bridge", BRIDGE, {"name": "br", "ports": frozenset({PORT}), "mirrors": frozenset({MIRROR}),
+                        "flow_tables": {0: BOUND}}),
+    ("Port", PORT, {"name": "p", "interfaces": frozenset({INTERFACE}), "qos": QOS}),
+    ("Interface", INTERFACE, {"name": "p", "ingress_policing_rate": 8}),
+    ("QoS", QOS, {"type": "linux-htb", "queues": {1: QUEUE}}),
+    ("Queue", QUEUE, {"other_config": {"max-rate": "7"}}),
+    ("Mirror", MIRROR, {"name": "m", "select_all": True, "output_port": PORT}),
+    ("Flow_Table", BOUND, {"flow_limit": 3}),
+]  # fmt: skip
+
+
+@given(st.permutations(BESIDE), st.booleans())
+def test_what_stands_beside_a_port_is_found_in_any_order(
+    changes: list[Change], looked: bool
+) -> None:
+    replica = Replica()
+    for change in changes:
+        replica.apply([change])
+        if looked:  # what was handed out before is not handed out again
+            assert replica.port("p") is None or replica.bridge("br") is not None
+    port, bridge = replica.port("p"), replica.bridge("br")
+    assert port is not None
+    assert bridge is not None
+    assert port.policing == Policing(rate=8)
+    assert port.qos == Qos(QOS, "linux-htb", queues={1: Queue({"max-rate": "7"})})
+    assert bridge.mirrors == (Mirror("m", all=True, output="p"),)
+    assert bridge.flow_tables == {0: FlowTable(3)}
+
+
+def test_a_change_beside_a_port_concerns_it() -> None:
+    replica = Replica()
+    replica.apply(BESIDE)
+    assert replica.apply([("Queue", QUEUE, {"dscp": 1})]) == {("port", "p")}
+    assert replica.apply([("QoS", QOS, {"type": "linux-noop"})]) == {("port", "p")}
+    assert replica.apply([("Mirror", MIRROR, {"select_all": False})]) == {("bridge", "br")}
+    assert replica.apply([("Flow_Table", BOUND, {"flow_limit": 4})]) == {("bridge", "br")}
+    assert replica.apply([("QoS", OTHER, {"type": "linux-htb"})]) == set()
+
+
+def test_a_member_that_is_limited_limits_its_bond() -> None:
+    replica = Replica()
+    replica.apply([
+        ("Bridge", BRIDGE, {"name": "br", "ports": frozenset({PORT})}),
+        ("Port", PORT, {"name": "bond", "interfaces": frozenset({INTERFACE, OTHER})}),
+        ("Interface", INTERFACE, {"name": "a"}),
+        ("Interface", OTHER, {"name": "b", "ingress_policing_kpkts_rate": 2}),
+    ])  # fmt: skip
+    row = replica.port("bond")
+    assert row is not None
+    assert row.policing == Policing(packets=2)
