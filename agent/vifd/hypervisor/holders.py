@@ -32,8 +32,26 @@ class Holder:
 
 
 def holders(device: str, proc: Path = Path("/proc")) -> list[Holder]:
-    """The processes that have a tap open, as far as they may be looked at."""
-    return [_holder(pid) for pid in _pids(proc) if _has(pid, device)]
+    """The processes that have a tap open, as far as they may be looked at.
+
+    The kernel tells a tap by its name alone: who lives wholly in other network namespaces has a
+    device of its own by that name (a container's, another host's in one machine).
+    """
+    ours = _namespaces(proc / "self")
+    return [_holder(pid) for pid in _pids(proc) if _has(pid, device) and _is_near(pid, ours)]
+
+
+def _is_near(process: Path, ours: set[str]) -> bool:
+    theirs = _namespaces(process)
+    return not (ours and theirs) or bool(ours & theirs)
+
+
+def _namespaces(process: Path) -> set[str]:
+    """The network namespaces of its threads; nothing where they may not be looked at."""
+    try:
+        return {os.readlink(thread / "ns/net") for thread in (process / "task").iterdir()}
+    except OSError:
+        return set()
 
 
 def _pids(proc: Path) -> Iterator[Path]:

@@ -29,6 +29,21 @@ def test_by_the_files_of_processes(tmp_path: Path) -> None:
     assert (found.pid, found.guest, str(found)) == (12, GUEST, "qemu (process 12)")
 
 
+def lives_in(proc: Path, process: str, *namespaces: int) -> None:
+    for thread, namespace in enumerate(namespaces):
+        place = proc / process / "task" / str(thread) / "ns"
+        place.mkdir(parents=True)
+        os.symlink(f"net:[{namespace}]", place / "net")
+
+
+def test_a_device_of_that_name_in_another_network_namespace_is_another(tmp_path: Path) -> None:
+    lives_in(tmp_path, "self", 1)
+    for pid, namespaces in ((12, (1, 1)), (13, (2,)), (14, (2, 1)), (15, ())):
+        process(tmp_path, pid, "tap1", "qemu", "-uuid", GUEST)
+        lives_in(tmp_path, str(pid), *namespaces)
+    assert sorted(h.pid for h in holders("tap1", tmp_path)) == [12, 14, 15], "15: nobody can tell"
+
+
 def test_a_guest_of_the_port_is_none() -> None:
     assert stranger([QEMU], GUEST.upper(), unknown=False) is None
     assert stranger([QEMU], GUEST, unknown=True) is None
