@@ -7,39 +7,11 @@ import argparse
 from cliff.complete import CompleteCommand
 from cliff.help import HelpCommand
 
+from vifd.cli import completion, completion_fish, completion_zsh
 from vifd.cli.base import Plain
 
-#: Commands whose arguments are ports.
-ON_PORTS = (
-    "show", "check", "explain", "activate", "deactivate", "precheck", "repair", "unplug", "release",
-    "capture",
-)  # fmt: skip
-#: Completion of ids, names and devices on top of cliff's. The shell expands the words that it is
-#: given, and names come from users: what has any other character than these is left out.
-_PORTS = f"""
-_vifctl_ports()
-{{
-  _vifctl "$@"
-  local cur=${{COMP_WORDS[COMP_CWORD]}}
-  [[ COMP_CWORD -ge 3 && ${{cur}} != -* ]] || return 0
-  if [[ ${{COMP_WORDS[1]}} == @(sg|address-group|network) && ${{COMP_WORDS[2]}} != list ]]; then
-    local sets
-    sets=$(vifctl "${{COMP_WORDS[1]}}" list -f value -c id 2>/dev/null | grep -xE '[0-9a-f-]+')
-    COMPREPLY=( $(compgen -W "${{sets}}" -- "${{cur}}") )
-    return 0
-  fi
-  [[ ${{COMP_WORDS[1]}} == port ]] || return 0
-  case ${{COMP_WORDS[2]}} in
-    {"|".join(ON_PORTS)}) ;;
-    *) return 0 ;;
-  esac
-  local known
-  known=$(vifctl port list -f value -c id -c name -c device 2>/dev/null |
-    tr -s ' ' '\\n' | grep -xE '[0-9A-Za-z_.-]+')
-  COMPREPLY=( $(compgen -W "${{known}}" -- "${{cur}}") )
-}}
-complete -F _vifctl_ports vifctl
-"""
+#: Shells beside those that cliff knows.
+_SHELLS = {"fish": completion_fish.fish, "zsh": completion_zsh.zsh}
 
 
 class Help(Plain, HelpCommand):
@@ -47,13 +19,35 @@ class Help(Plain, HelpCommand):
 
 
 class Complete(Plain, CompleteCommand):
-    """Print the script for completion in bash.
+    """Print the script for completion in bash, zsh or fish.
 
-    It completes commands, options, the ids, names and devices of ports, and the ids of sets.
+    It completes commands, options, the ids, names and devices of ports, the ids and names of sets,
+    plugins, migrations, examples and libvirt's domains.
     """
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        for action in parser._actions:
+            if action.dest == "shell" and action.choices is not None:
+                action.choices = sorted({*action.choices, *_SHELLS})
+        return parser
+
     def take_action(self, parsed_args: argparse.Namespace) -> int:
+        if parsed_args.shell in _SHELLS:
+            self.app.stdout.write(_SHELLS[parsed_args.shell](self._whole(), self._commands()))
+            return 0
         code: int = super().take_action(parsed_args)
         if parsed_args.shell == "bash" and not code:
-            self.app.stdout.write(_PORTS)
+            self.app.stdout.write(completion.bash(self._commands()))
         return code
+
+    def _whole(self) -> completion.Command:
+        return completion.Command("", "", self.app.parser._get_optional_actions())
+
+    def _commands(self) -> list[completion.Command]:
+        return [self._described(name) for name, _ in self.app.command_manager]
+
+    def _described(self, name: str) -> completion.Command:
+        factory, _, _ = self.app.command_manager.find_command(name.split())
+        about = completion.sentence(factory.__doc__)
+        return completion.Command(name, about, self.get_actions(name.split()))

@@ -63,7 +63,7 @@ SAYS = {
     "bundle": "--limit",
     "events": "--follow",
     "help": "Print help of a command",
-    "complete": "completion in bash",
+    "complete": "in bash, zsh or fish",
 }
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import resource
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 from unit.api.client import document
 from unit.cli.conftest import ARGV, environment
@@ -99,23 +97,3 @@ def test_version(vifctl):
     import vifd
 
     assert vifctl("--version").out == f"vifctl {vifd.__version__}\n"
-
-
-def _words(script: str) -> dict[str, set[str]]:
-    """What each command completes to, without the options of cliff's output formats."""
-    found = {
-        name: set(words.strip("'").split())
-        for name, _, words in (line.strip().partition("=") for line in script.splitlines())
-        if name.startswith("cmds")
-    }
-    formats = found["cmds_status"] | found["cmds_plugin_list"] - {"--socket"}
-    return {name: words - formats for name, words in found.items()}
-
-
-def test_completion_is_as_shipped(vifctl):
-    shipped = Path(__file__).parents[3] / "etc/bash_completion.d/vifctl"
-    made = vifctl("complete").out
-    assert _words(made) == _words(shipped.read_text())
-    check = subprocess.run(["bash", "-n"], input=made, text=True, capture_output=True, check=False)
-    assert (check.returncode, check.stderr) == (0, "")
-    assert re.search("cmds_port='[a-z ]*capture [a-z ]*top [a-z ]*unplug'", made)

@@ -1,19 +1,15 @@
-"""``--watch``, colours, and completion of ports."""
+"""``--watch``."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from unit.api.client import document, uuid
 from unit.cli.conftest import ARGV, environment
 from unit.cli.documents import plug
-
-SCRIPT = Path(__file__).parents[3] / "etc/bash_completion.d/vifctl"
 
 
 @pytest.mark.parametrize("command", [("port", "list"), ("port", "show", "web-1"), ("status",)])
@@ -42,37 +38,3 @@ def test_seconds_that_make_no_sense(vifctl, seconds):
 
 def test_what_changes_something_cannot_be_watched(vifctl):
     assert vifctl("port", "unplug", uuid(1), "--watch").code == 2
-
-
-def complete(served, tmp_path: Path, *words: str) -> set[str]:
-    """What bash proposes for the last word."""
-    program = tmp_path / "vifctl"
-    program.write_text(f'#!/bin/sh\nexec {" ".join(ARGV)} "$@"\n')
-    program.chmod(0o755)
-    quoted = " ".join(f"'{word}'" for word in words)
-    shell = (
-        "_get_comp_words_by_ref() { cur=${COMP_WORDS[COMP_CWORD]}; words=(${COMP_WORDS[@]}); }\n"
-        f"source {SCRIPT}\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}\n"
-        "$(complete -p vifctl | sed 's/.*-F \\([^ ]*\\).*/\\1/')\n"
-        'printf "%s\\n" "${COMPREPLY[@]}"\n'
-    )
-    env = {**environment(served.path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60,
-                          env=env, cwd=tmp_path, check=True)  # fmt: skip
-    return set(done.stdout.split())
-
-
-def test_ids_and_names_are_completed(vifctl, served, tmp_path):
-    evil = document(2)
-    evil["port"]["name"] = "$(touch pwned)"
-    plug(vifctl, document(1), evil)
-    assert complete(served, tmp_path, "vifctl", "port", "show", "") >= {uuid(1), uuid(2), "web-1"}
-    assert complete(served, tmp_path, "vifctl", "port", "unplug", uuid(1), "00000002") == {uuid(2)}
-    assert complete(served, tmp_path, "vifctl", "port", "check", "we") == {"web-1"}
-    assert "--long" in complete(served, tmp_path, "vifctl", "port", "list", "--l")
-    assert not (tmp_path / "pwned").exists()
-
-
-def test_options_and_commands_as_before(vifctl, served, tmp_path):
-    assert "show" in complete(served, tmp_path, "vifctl", "port", "s")
-    assert complete(served, tmp_path, "vifctl", "port", "show", "--wa") == {"--watch"}
