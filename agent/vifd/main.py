@@ -16,9 +16,10 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as oslo_log
 
-from vifd import __version__, errors, limits
+from vifd import __version__, errors
 from vifd.daemon import config, logfields
-from vifd.plain import plain, protect_log
+from vifd.safety import limits
+from vifd.safety.plain import plain, protect_log
 
 LOG = logging.getLogger("vifd.main")
 

@@ -18,8 +18,8 @@ from unit.docs import document, port_id
 from vifd.drivers import Tap
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.links import Links
-from vifd.drivers.nft import Nft
-from vifd.nft.objects import Change, Element
+from vifd.drivers.nft.driver import Nft
+from vifd.drivers.nft.objects import Change, Element
 from vifd.testing.daemon import Options, Vifd
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until

@@ -1,4 +1,4 @@
-"""A vifd of a later version, which makes other flows: run in the place of ``python -m vifd``."""
+"""A vifd of a later version, which makes other flows: run in place of ``python -m vifd.main``."""
 
 import sys
 

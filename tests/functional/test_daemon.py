@@ -232,7 +232,7 @@ def test_a_journal_of_a_newer_vifd_is_left_alone(vifd: Vifd) -> None:
 
 
 def test_a_second_daemon_is_refused_by_name(up: Vifd) -> None:
-    argv = [sys.executable, "-m", "vifd", "--config-file", str(up.config)]
+    argv = [sys.executable, "-m", "vifd.main", "--config-file", str(up.config)]
     done = subprocess.run(argv, env=up.process.env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 4
     assert f"pid {up.process.pid}" in done.stderr

@@ -16,8 +16,8 @@ from functional.drift_scene import Host
 from support import meddler, oracle
 from support.oracle import Wanted
 from unit.docs import document, port_id
-from vifd.drivers.nft import Nft
-from vifd.nft.objects import Change, Element
+from vifd.drivers.nft.driver import Nft
+from vifd.drivers.nft.objects import Change, Element
 from vifd.testing.census import Census
 from vifd.testing.guests import PacketGuest, assert_reaches, guests
 from vifd.testing.sandbox import PrivateOvs

@@ -18,7 +18,7 @@ from functional import breaking as b
 from functional.breaking import DOCUMENT, FROZEN, PORT, TAP, Host, named, running, unplug
 from unit.docs import document, port_id
 from vifd.drivers.bridging import Bridging
-from vifd.drivers.nft import Nft
+from vifd.drivers.nft.driver import Nft
 from vifd.testing import sandbox
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest

@@ -15,7 +15,7 @@ from support.orphans import Orphans, device
 from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.drivers import Tap
-from vifd.nft.objects import TABLE
+from vifd.drivers.nft.objects import TABLE
 from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest, assert_only, guests

@@ -11,9 +11,9 @@ import pytest
 
 from functional.drift_scene import Host
 from unit.docs import document
-from vifd.drivers.nft import Nft
+from vifd.drivers.nft.driver import Nft
+from vifd.drivers.nft.objects import TABLE, Chain, Change, Set
 from vifd.errors import BackendError
-from vifd.nft.objects import TABLE, Chain, Change, Set
 from vifd.testing import frames as f
 from vifd.testing.guests import assert_only, guests
 from vifd.testing.sandbox import PrivateOvs

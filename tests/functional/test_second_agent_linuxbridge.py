@@ -17,8 +17,8 @@ from functional.test_daemon import FAST, all_live, hello
 from functional.test_garbage_linuxbridge import forwards, machine, tap, wanted  # noqa: F401
 from unit.docs import port_id
 from vifd.drivers import Nft
+from vifd.drivers.nft.objects import Change
 from vifd.errors import BridgeTaken
-from vifd.nft.objects import Change
 from vifd.plugin import Health, Host, identity
 from vifd.plugin.identity import Identity
 from vifd.testing.attachments import attachment

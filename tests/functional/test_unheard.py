@@ -9,7 +9,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from functional.scene import Scene
-from vifd.nft.objects import TABLE
+from vifd.drivers.nft.objects import TABLE
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
 from vifd.testing.guests import TapGuest, assert_reaches

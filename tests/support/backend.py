@@ -18,6 +18,7 @@ from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.engine.ticket import Ticket
+from vifd.engine.upgrade.view import UpgradeView
 from vifd.explain import Explanation, Subject, explain
 from vifd.guests import Prepared, Repaired
 from vifd.guests.matching import ports_of
@@ -27,7 +28,6 @@ from vifd.migration.timeline import Migration
 from vifd.model import Document, Evidence, PortRecord
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
-from vifd.upgrade.view import UpgradeView
 
 
 class FakeGuests:

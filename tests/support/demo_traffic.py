@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vifd.nft.objects import TABLE
+from vifd.drivers.nft.objects import TABLE
 from vifd.testing import frames
 from vifd.testing.guests import Sender, TapGuest, arrivals, equal_to, guests
 from vifd.testing.machines import LinuxMachine

@@ -11,8 +11,7 @@ import pytest
 
 from support.links_suite import a_tap
 from vifd.drivers import BridgePort, BridgeSpec, Bridging, FdbEntry, Links, Nft, VxlanSpec
-from vifd.errors import BackendError, DeviceError, NameClash
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     ACCEPT,
     DROP,
     Base,
@@ -34,7 +33,8 @@ from vifd.nft.expr import (
     mac,
     prefix,
 )
-from vifd.nft.objects import Chain, Change, Element, Hook, Rule, Set
+from vifd.drivers.nft.objects import Chain, Change, Element, Hook, Rule, Set
+from vifd.errors import BackendError, DeviceError, NameClash
 from vifd.testing.wait import until
 
 TABLE = "vifd-test"

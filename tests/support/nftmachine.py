@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
 
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     NAME_BYTES,
     Base,
     Bound,
@@ -32,7 +32,7 @@ from vifd.nft.expr import (
     Verdict,
     interface,
 )
-from vifd.nft.objects import Chain, Element, Hook, Rule
+from vifd.drivers.nft.objects import Chain, Element, Hook, Rule
 
 #: IPv6 headers that the kernel looks behind: hop-by-hop, routing, destination options. It does not
 #: for an authentication header, unless it looks for an extension header.

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_address
 
 from support.nftmachine import Frame, Machine
-from vifd.nft.expr import Connection, Expr, Note, Tracked, Untracked
-from vifd.nft.objects import Hook
+from vifd.drivers.nft.expr import Connection, Expr, Note, Tracked, Untracked
+from vifd.drivers.nft.objects import Hook
 from vifd.openflow import field as fd
 from vifd.testing import flowkey
 from vifd.testing.nft import FakeNft

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from vifd import errors
-from vifd.garbage.tracker import State
-from vifd.garbage.view import (
+from vifd.engine.garbage.tracker import State
+from vifd.engine.garbage.view import (
     CollectedView,
     GarbageView,
     OrphanView,

@@ -9,8 +9,8 @@ from functools import partial
 
 from support.portbook import PortBook
 from vifd import errors
+from vifd.engine.garbage.limits import FEW
 from vifd.engine.ticket import Ticket
-from vifd.garbage.limits import FEW
 from vifd.model import Parts, PortRecord, Side, sides
 from vifd.model.comparison import Compared, compared
 from vifd.model.parts import assembled

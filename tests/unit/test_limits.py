@@ -11,8 +11,10 @@ import textwrap
 
 import pytest
 
-from vifd import errors, limits
-from vifd.drivers import links, nft
+from vifd import errors
+from vifd.drivers import links
+from vifd.drivers.nft import driver
+from vifd.safety import limits
 
 EXHAUSTED: dict[str, tuple[BaseException, str]] = {
     "descriptors": (OSError(errno.EMFILE, "x"), "LimitNOFILE="),
@@ -42,7 +44,7 @@ def test_other_errors_are_what_they_were() -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_the_drivers_say_so(number: int) -> None:
-    for error in (links.device_error("tap0", number, "make"), nft.failure(number, "change")):
+    for error in (links.device_error("tap0", number, "make"), driver.failure(number, "change")):
         assert isinstance(error, errors.ResourcesExhausted)
         assert "descriptor" in error.message
 
@@ -100,7 +102,7 @@ def test_a_start_that_gets_too_little_says_why(monkeypatch: pytest.MonkeyPatch) 
             raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(daemon, "Daemon", Broken)
-    monkeypatch.setattr("vifd.limits.widen", lambda: None)
+    monkeypatch.setattr("vifd.safety.limits.widen", lambda: None)
     monkeypatch.setattr(sys, "setswitchinterval", lambda _seconds: None)
     code, sentence = main._run(None)
     assert code == main.EXIT_RESOURCES

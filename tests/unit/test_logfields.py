@@ -12,7 +12,7 @@ import pytest
 from oslo_log.formatters import JSONFormatter
 
 from vifd.daemon import logfields
-from vifd.plain import protect_log
+from vifd.safety.plain import protect_log
 
 ENDS = [
     ("plugged tap1 port=a instance=b request=req-1",
@@ -64,7 +64,7 @@ def test_a_start_that_fails_says_why_once(tmp_path: Path, to_a_file: bool) -> No
     conf = tmp_path / "agent.conf"
     log = f"log_file = {tmp_path / 'vifd.log'}\n" if to_a_file else ""
     conf.write_text(f"[DEFAULT]\nstate_path = {tmp_path / 'file' / 'below'}\n{log}")
-    argv = [sys.executable, "-m", "vifd", "--config-file", str(conf)]
+    argv = [sys.executable, "-m", "vifd.main", "--config-file", str(conf)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3
     assert done.stderr.count("E_REC_STORE") == 1

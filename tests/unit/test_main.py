@@ -44,7 +44,7 @@ class Process:
             lines += [f"{name} = {value}" for name, value in values.items()]
         path = self.directory / "agent.conf"
         path.write_text("\n".join(lines) + "\n")
-        return [sys.executable, "-W", "ignore", "-m", "vifd", "--config-file", str(path)]
+        return [sys.executable, "-W", "ignore", "-m", "vifd.main", "--config-file", str(path)]
 
     def run(self, **options: Mapping[str, object]) -> tuple[int, str]:
         """Exit code, and what stderr said last."""

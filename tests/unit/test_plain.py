@@ -18,7 +18,7 @@ import vifd
 from unit.docs import document
 from unit.machine import WAIT, Machine
 from vifd import errors
-from vifd.plain import (
+from vifd.safety.plain import (
     LONGEST_LINE,
     PlainFormatter,
     PlainRecord,
@@ -195,7 +195,7 @@ def test_a_port_of_hostile_names_forges_no_line(
 
 # --- every other way out --------------------------------------------------------------------------
 
-#: Modules that may write to a terminal, each through ``vifd.plain`` or what a command lays out.
+#: Modules that may write to a terminal, each through ``vifd.safety.plain`` or what a command lays
 WRITERS = {"main.py", "page.py", "lifecycle_page.py", "config.py", "table.py"}
 
 

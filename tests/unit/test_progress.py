@@ -15,7 +15,7 @@ from vifd import errors
 from vifd.engine import Settings, quarantine
 from vifd.model import Phase, decode
 from vifd.plugin import Health
-from vifd.steady import Steady, advance
+from vifd.safety.steady import Steady, advance
 from vifd.testing.plugin import FakeBackend
 
 HANG = 60.0

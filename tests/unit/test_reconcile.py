@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vifd.garbage.reconcile import Plan, plan
+from vifd.engine.garbage.reconcile import Plan, plan
 from vifd.plugin.marked import NETWORK_DEVICE, Key, Marked, Wanted
 from vifd_ovs.bridge.kinds import Kind
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from unit.machine import until
-from vifd import steady
 from vifd.daemon import daemon, systemd
-from vifd.steady import OFTEN, Steady
+from vifd.safety import steady
+from vifd.safety.steady import OFTEN, Steady
 from vifd.testing.wait import PATIENCE
 
 

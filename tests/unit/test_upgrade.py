@@ -13,12 +13,12 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
+from vifd.engine.upgrade import options
+from vifd.engine.upgrade.guard import Guard
+from vifd.engine.upgrade.installed import InstalledVersions, Made, differences, present
+from vifd.engine.upgrade.view import UpgradeView
 from vifd.model import Evidence, Phase, Role
 from vifd.testing.plugin import FakeBackend, FakePlugin
-from vifd.upgrade import options
-from vifd.upgrade.guard import Guard
-from vifd.upgrade.installed import InstalledVersions, Made, differences, present
-from vifd.upgrade.view import UpgradeView
 
 FAST = Settings(verify=2.0, hang=5.0, patience=0.2, retry_first=0.02, retry_longest=0.05)
 OTHER = "0d1e0000-0000-4000-8000-00000000000f"

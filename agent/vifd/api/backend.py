@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vifd.capabilities.enforcement import Enforcement
+from vifd.engine.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
+from vifd.engine.upgrade.view import UpgradeView
 from vifd.explain import Explanation
-from vifd.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
 from vifd.migration.timeline import Migration
@@ -23,7 +24,6 @@ from vifd.negotiation import Acceptable, Offer
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Inspection
-from vifd.upgrade.view import UpgradeView
 
 
 class HostFacts(Protocol):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from vifd import errors
 from vifd.api.auth import Access
 from vifd.api.hub import Hub
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from vifd.api.described import (
 from vifd.api.described import BODY as BODY_CODES
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import PortView
-from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.engine.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.model import Attachment, decode
 
 #: Orphans in one call.

@@ -10,7 +10,7 @@ from vifd.api.body import BODY, read_json
 from vifd.api.described import ALWAYS, Call, Calls, Shape, good
 from vifd.api.described import BODY as BODY_CODES
 from vifd.api.resource import Resource, answer
-from vifd.upgrade.view import UpgradeView
+from vifd.engine.upgrade.view import UpgradeView
 
 #: The body that lets an upgrade begin.
 APPROVE = Shape(

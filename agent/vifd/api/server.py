@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vifd import errors, limits
+from vifd import errors
 from vifd.api.admission import Admission, Shares
 from vifd.api.app import Api
 from vifd.api.auth import Access, Peer
 from vifd.api.chunks import StrictChunks
 from vifd.api.hub import Hub
 from vifd.api.protocol import MAX_LINE, CodedProtocol, refusal_answer
+from vifd.safety import limits
 
 # isort: split
 # After vifd.api.hub, which silences the deprecation warning.

@@ -12,7 +12,7 @@ from typing import Any
 
 from vifd.capabilities.findings import Findings, Source, Stoppable
 from vifd.capabilities.inventory import Capability, Inventory
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
 

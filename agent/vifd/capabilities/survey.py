@@ -16,8 +16,9 @@ from vifd.capabilities.probes.nics import NET, Nics
 from vifd.capabilities.probes.ovs import OpenVswitch
 from vifd.capabilities.probes.qemu import Guests
 from vifd.capabilities.tree import Tree, Unreadable
-from vifd.drivers import Drivers, nftfamilies
+from vifd.drivers import Drivers
 from vifd.drivers.devlink import Devlink
+from vifd.drivers.nft import families
 from vifd.hypervisor import Hypervisor
 from vifd.plugin import Advert, Probe
 
@@ -42,7 +43,7 @@ def sources(
     kernel = Kernel(tree, _bridging(drivers))
     return [
         kernel,
-        PacketFilter(kernel.modules, nftfamilies.lacking),
+        PacketFilter(kernel.modules, families.lacking),
         Memory(tree),
         Nics(tree, eswitch),
         _switch(drivers, probes),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vifd.cli.report import clean, when
-from vifd.plain import plain_lines
+from vifd.safety.plain import plain_lines
 
 _SIGNS = {"ok": "✓", "broken": "✗", "unknown": "?", "not reached": "·"}
 _COLOURS = {"ok": "32", "broken": "31", "unknown": "33", "not reached": "2"}

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from cliff.columns import FormattableColumn
 
-from vifd.plain import plain, plain_lines, writable
+from vifd.safety.plain import plain, plain_lines, writable
 
 _FORMATS = {
     "csv": "commaseparated:CSVLister",

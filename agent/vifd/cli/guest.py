@@ -13,7 +13,7 @@ from vifd.cli import boot, documents, domain, networks, report, virt, wiring
 from vifd.cli.asking import agreed, someone_to_ask
 from vifd.cli.base import FAILED, ApiList, Lines, UsageError
 from vifd.cli.client import Refused, port_path
-from vifd.plain import plain_lines
+from vifd.safety.plain import plain_lines
 
 COLUMNS = ("port", "network", "mac", "address", "device", "status")
 WHOLE = ("guest", "ports", "before", "after", "boot")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vifd.plain import shown
+from vifd.safety.plain import shown
 
 #: Where a fact was read, and the section it is shown under.
 SECTIONS = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from vifd import __version__, errors, limits, steady
+from vifd import __version__, errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
 from vifd.daemon.hostview import HostView
@@ -18,13 +18,14 @@ from vifd.daemon.rereading import Reading
 from vifd.engine import Engine, notifications
 from vifd.engine.adoption import Adoption
 from vifd.engine.decision import Request
+from vifd.engine.garbage.collector import Collector
 from vifd.engine.metrics import Metrics
 from vifd.engine.release import Release
 from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
+from vifd.engine.upgrade.guard import Guard, Unguarded
 from vifd.explain.examiner import Examiner
-from vifd.garbage.collector import Collector
 from vifd.guests import Guests
 from vifd.migration.book import Book, Watched
 from vifd.migration.telling import tell
@@ -38,8 +39,8 @@ from vifd.negotiation.token import Claims
 from vifd.plugin import CONTRACT_VERSION, Advert, Health, VifPlugin
 from vifd.plugin.inspection import Inspection
 from vifd.plugin.registry import Found
+from vifd.safety import limits, steady
 from vifd.store import Journal
-from vifd.upgrade.guard import Guard, Unguarded
 
 LOG = logging.getLogger(__name__)
 #: So many ports are named in the status.

@@ -19,12 +19,12 @@ from vifd import __version__, network, plugin
 from vifd.capabilities import options as capability_options
 from vifd.daemon import scraping
 from vifd.drivers import options as switch_options
-from vifd.garbage import options as garbage_options
+from vifd.engine.garbage import options as garbage_options
+from vifd.engine.upgrade import options as upgrade_options
 from vifd.hypervisor import options as libvirt_options
 from vifd.migration import options as migration_options
 from vifd.plugin import registry, sharing, sources
 from vifd.plugin.sources import Source
-from vifd.upgrade import options as upgrade_options
 
 DEFAULT = [
     cfg.StrOpt(

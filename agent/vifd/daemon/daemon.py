@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vifd import __version__, steady
+from vifd import __version__
 from vifd.api import server
 from vifd.api.app import Api
 from vifd.api.hub import Hub
@@ -24,24 +24,25 @@ from vifd.daemon.rereading import Configuration
 from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine
+from vifd.engine.garbage import options as garbage_options
+from vifd.engine.garbage.collector import Collector
 from vifd.engine.heartbeat import Heartbeat
 from vifd.engine.hosting import Hosting
 from vifd.engine.metrics import Metrics
+from vifd.engine.upgrade import installed
+from vifd.engine.upgrade import options as upgrade_options
+from vifd.engine.upgrade.guard import Guard
 from vifd.engine.watcher import Watcher
 from vifd.engine.worker import ledger
 from vifd.explain.examiner import Examiner
-from vifd.garbage import options as garbage_options
-from vifd.garbage.collector import Collector
 from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
 from vifd.migration.arrivals import Arrivals
 from vifd.model import Role
 from vifd.network.reporter import StatusReporter
 from vifd.plugin import Host, VifPlugin, identity, registry, sources
+from vifd.safety import steady
 from vifd.store import Journal
-from vifd.upgrade import installed
-from vifd.upgrade import options as upgrade_options
-from vifd.upgrade.guard import Guard
 
 LOG = logging.getLogger(__name__)
 

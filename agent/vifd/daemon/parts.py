@@ -17,18 +17,18 @@ from vifd.daemon import config
 from vifd.drivers import Drivers
 from vifd.drivers.bridging import Bridging as KernelBridging
 from vifd.drivers.links import Links as KernelLinks
-from vifd.drivers.nft import Nft as KernelNft
+from vifd.drivers.nft.driver import Nft as KernelNft
+from vifd.drivers.nft.objects import TABLE
 from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
 from vifd.drivers.tracer import LocalTracer
 from vifd.engine import Settings
-from vifd.garbage import options as garbage_options
+from vifd.engine.garbage import options as garbage_options
 from vifd.guests import StartPolicy
 from vifd.guests.booting import seconds_since_first_start
 from vifd.negotiation.offering import Terms
 from vifd.network import GROUP as NETWORK_GROUP
 from vifd.network import NetworkService
-from vifd.nft.objects import TABLE
 from vifd.plugin import GROUP as PLUGIN_GROUP
 from vifd.plugin import registry
 from vifd.plugin.sources import GROUP as SOURCE_GROUP

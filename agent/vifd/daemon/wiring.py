@@ -6,9 +6,9 @@ from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.engine import Engine
 from vifd.engine.hooks import Hooks
+from vifd.engine.upgrade.guard import Guard
 from vifd.engine.watcher import Watcher
 from vifd.network.reporter import StatusReporter
-from vifd.upgrade.guard import Guard
 
 
 def wire(

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import ACK, Message, Socket, attribute, attributes, nest, pick
+from vifd.drivers.nft import nl
 
 _GET, _DELETE = 0x101, 0x102
 _TUPLE, _REPLY, _MARK, _ID, _ZONE = 1, 2, 8, 12, 18
@@ -42,7 +42,7 @@ def followed(sock: Socket, zone: int) -> Iterator[Followed]:
 
     :raises OSError: the kernel refuses
     """
-    asked = nftnl.head(0) + attribute(_ZONE, _BE16.pack(zone))
+    asked = nl.head(0) + attribute(_ZONE, _BE16.pack(zone))
     for body in sock.dump(Message(_GET, 0, asked)):
         found = pick(body, 4, (_TUPLE, _REPLY, _MARK, _ID, _ZONE))
         there = _BE16.unpack(found[_ZONE])[0] if _ZONE in found else 0
@@ -73,7 +73,7 @@ def forget(sock: Socket, zone: int, ends: Collection[bytes] | None, marks: Colle
             for c in followed(sock, zone)
             if ends is None or c.mark in marks or not c.ends.isdisjoint(ends)
         ]
-        answers = sock.ask([Message(_DELETE, ACK, nftnl.head(c.family) + c.name) for c in going])
+        answers = sock.ask([Message(_DELETE, ACK, nl.head(c.family) + c.name) for c in going])
     except OSError as error:
         if error.errno in _ABSENT:
             return 0

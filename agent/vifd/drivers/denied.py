@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from vifd import limits
+from vifd.safety import limits
 
 
 def denied(path: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pyroute2.netlink.rtnl import RTMGRP_LINK
 
 from vifd.drivers import neighevents, netlink, rtnl
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
 

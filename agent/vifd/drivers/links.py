@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from vifd import limits
 from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
 from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
 from vifd.drivers.netlink import Message
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
+from vifd.safety import limits
 
 _GONE = (errno.ENODEV, errno.ENXIO)
 _DENIED = (errno.EPERM, errno.EACCES, errno.EROFS)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vifd.drivers.link import Link
-from vifd.nft.expr import Verdict
-from vifd.nft.objects import Chain, Change, Element
+from vifd.drivers.nft.expr import Verdict
+from vifd.drivers.nft.objects import Chain, Change, Element
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from pyroute2.netlink import NLM_F_REQUEST as REQUEST
 from pyroute2.netlink import NLMSG_DONE as DONE
 from pyroute2.netlink import NLMSG_ERROR as ERROR
 
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 __all__ = [
     "ACK", "APPEND", "CREATE", "DONE", "DUMP", "ERROR", "EXCL", "GENERIC", "HEADER", "NETFILTER",

@@ -21,7 +21,7 @@ from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.monitor import Update
 from vifd.openflow.reading import Reading
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 
 class LocalOpenFlow:

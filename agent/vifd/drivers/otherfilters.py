@@ -10,8 +10,9 @@ import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from vifd.drivers import FilterChain, legacytables, nftnl
+from vifd.drivers import FilterChain, legacytables
 from vifd.drivers.netlink import Message, Socket, attributes, string, text
+from vifd.drivers.nft import nl
 
 #: After so many seconds it is read anew whatever was told.
 AGE = 30.0
@@ -56,7 +57,7 @@ class OtherFilters:
 
 
 def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
-    for message in sock.dump(Message(nftnl.GETCHAIN, 0, nftnl.head(0))):
+    for message in sock.dump(Message(nl.GETCHAIN, 0, nl.head(0))):
         number = message[0]
         family = _FAMILIES.get(number)
         parts = dict(attributes(message, 4))
@@ -87,8 +88,8 @@ def _refusing(sock: Socket, family: int, table: str, chain: str, *, whole: bool)
 
     :param whole: of the whole table: chains that this one jumps to count as well
     """
-    body = nftnl.head(family) + text(1, table) + (b"" if whole else text(2, chain))
-    return sum(_refuses(message) for message in sock.dump(Message(nftnl.GETRULE, 0, body)))
+    body = nl.head(family) + text(1, table) + (b"" if whole else text(2, chain))
+    return sum(_refuses(message) for message in sock.dump(Message(nl.GETRULE, 0, body)))
 
 
 def _refuses(rule: bytes) -> bool:

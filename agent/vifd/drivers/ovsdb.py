@@ -16,7 +16,7 @@ from vifd.drivers.ovsdb_idl import Backend, Connector
 from vifd.drivers.ovsdb_replica import Replica
 from vifd.drivers.ovsdb_rules import decided, unavailable, undecided
 from vifd.errors import BackendError, VifError
-from vifd.steady import Steady, advance
+from vifd.safety.steady import Steady, advance
 
 LOG = logging.getLogger(__name__)
 

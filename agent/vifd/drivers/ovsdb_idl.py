@@ -16,7 +16,7 @@ from ovsdbapp.backend.ovs_idl import connection as ovsdbapp_connection
 
 from vifd.drivers import denied, ovsdb_json, ovsdb_poll
 from vifd.drivers.ovsdb_replica import COLUMNS, ROOT, Change, Replica
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
 

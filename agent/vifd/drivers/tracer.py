@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from vifd.drivers import liveness
 from vifd.drivers.silent import LOOK, Watch
 from vifd.errors import BackendError, BackendUnavailable
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 _CHUNK = 65536
 _BACKEND = "control socket of ovs-vswitchd"

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from vifd.engine.engine import Engine
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

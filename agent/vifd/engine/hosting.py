@@ -20,7 +20,7 @@ from vifd.model import Parts, PortRecord, Side
 from vifd.model.parts import hosted_part
 from vifd.model.sides import Said
 from vifd.model.status import untouched
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

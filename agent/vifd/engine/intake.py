@@ -27,7 +27,7 @@ from vifd.model import Document, Parts, PortRecord, alarming, notes, unread_rema
 from vifd.model.setrecord import SetUpdate
 from vifd.model.sides import refused
 from vifd.negotiation.secondlook import SecondLook, mendable
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from vifd.steady import Steady, settle
+from vifd.safety.steady import Steady, settle
 
 LOG = logging.getLogger(__name__)
 

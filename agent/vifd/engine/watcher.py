@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Sequence, Set
 
 from vifd.drivers import Drivers
+from vifd.drivers.nft.objects import TABLE
 from vifd.engine import Engine
 from vifd.engine.returning import Returning
 from vifd.model import Phase, PortRecord
-from vifd.nft.objects import TABLE
 from vifd.openflow.mark import ours
 from vifd.openflow.monitor import Update
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-from vifd import limits
-from vifd.plain import plain, said, writable
+from vifd.safety import limits
+from vifd.safety.plain import plain, said, writable
 
 Owner = Literal["user", "operator", "host", "backend", "transient"]
 Scope = Literal["request", "port", "host", "plugin"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 
-from vifd.steady import settle
+from vifd.safety.steady import settle
 
 P = ParamSpec("P")
 T = TypeVar("T")

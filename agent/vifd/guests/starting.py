@@ -17,7 +17,7 @@ from vifd.guests.matching import ports_of
 from vifd.guests.pool import Pool
 from vifd.hypervisor import Control, Guest, Rest
 from vifd.model import Phase, PortRecord
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

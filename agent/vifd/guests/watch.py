@@ -19,7 +19,7 @@ from vifd.guests.matching import interface_of, ports_of
 from vifd.hypervisor import GuestInterface, Hypervisor
 from vifd.model import Evidence, PortRecord
 from vifd.model.event import Event
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from vifd.hypervisor.inbox import Inbox, Mail
 from vifd.hypervisor.roster import Roster
 from vifd.hypervisor.session import Session
 from vifd.hypervisor.swap import Owed, Swaps
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
 

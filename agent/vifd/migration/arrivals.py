@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from vifd.hypervisor import Guest, GuestInterface
 from vifd.migration.book import Book
 from vifd.model import Phase, PortRecord, Role
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import threading
 
 from vifd.engine import plan
 from vifd.network import NetworkService
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

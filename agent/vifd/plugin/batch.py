@@ -18,7 +18,7 @@ from vifd.errors import (
 )
 from vifd.model import Wiring
 from vifd.plugin import Item, Outcomes
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 
 class Names(Struct, frozen=True, kw_only=True, omit_defaults=True):

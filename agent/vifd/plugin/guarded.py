@@ -24,7 +24,7 @@ from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
 from vifd.plugin.sets import SetChange
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 LOG = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from vifd.drivers import Drivers
 from vifd.plugin.identity import Identity
 from vifd.plugin.ledger import Entry
 from vifd.plugin.sets import NoSets, Sets
-from vifd.steady import advance
+from vifd.safety.steady import advance
 
 
 @dataclass(frozen=True)

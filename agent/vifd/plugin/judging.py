@@ -17,12 +17,12 @@ import msgspec
 from vifd.errors import InternalError, VifError
 from vifd.errors import wrap as wrap_error
 from vifd.model import Evidence, Report, Vif, Wiring
-from vifd.plain import plain
 from vifd.plugin.advert import Advert
 from vifd.plugin.health import Health, Probe, Uplink
 from vifd.plugin.item import Observed, Recalled, Requirement
 from vifd.plugin.marked import Key, Marked, Wanted
 from vifd.plugin.meanings import Meaning, Meanings
+from vifd.safety.plain import plain
 
 T = TypeVar("T")
 S = TypeVar("S", Wiring, Vif)

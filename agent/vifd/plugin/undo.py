@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vifd.plain import said
+from vifd.safety.plain import said
 
 
 class Undo:

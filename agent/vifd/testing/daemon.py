@@ -71,7 +71,7 @@ class Vifd:
         directory.mkdir(parents=True, exist_ok=True)
         self.options = sandbox_options(directory, ovs)
         self.configure(options or {})
-        argv = [sys.executable, "-m", "vifd", "--config-file", str(self.config)]
+        argv = [sys.executable, "-m", "vifd.main", "--config-file", str(self.config)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self.process = Daemon("vifd", argv, env, str(self.socket), directory / "vifd.out")
         self.process.log = self.log_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from vifd.drivers import MARK, Drivers
-from vifd.nft.objects import TABLE
+from vifd.drivers.nft.objects import TABLE
 from vifd.openflow.mark import OURS
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
@@ -80,7 +80,7 @@ class RealMachine:
 
     def __init__(self, ovs: PrivateOvs) -> None:
         from vifd.drivers.links import Links
-        from vifd.drivers.nft import Nft
+        from vifd.drivers.nft.driver import Nft
         from vifd.drivers.openflow import LocalOpenFlow
         from vifd.drivers.ovsdb import Ovsdb
         from vifd.drivers.tracer import LocalTracer
@@ -116,7 +116,7 @@ class LinuxMachine:
     def __init__(self) -> None:
         from vifd.drivers.bridging import Bridging
         from vifd.drivers.links import Links
-        from vifd.drivers.nft import Nft
+        from vifd.drivers.nft.driver import Nft
 
         fake = FakeMachine()
         links, bridging, nft = Links(), Bridging(), Nft()

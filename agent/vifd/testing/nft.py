@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vifd.drivers import FilterChain
+from vifd.drivers.nft.expr import Lookup, Verdict
+from vifd.drivers.nft.objects import Chain, Change, Element, Set
 from vifd.errors import BackendError
-from vifd.nft.expr import Lookup, Verdict
-from vifd.nft.objects import Chain, Change, Element, Set
 from vifd.testing.faults import Faults
 
 

@@ -139,22 +139,22 @@ def _neutron() -> Reason:
 
 
 def _held_tables() -> Reason:
-    from vifd.drivers import nfthold
-    from vifd.drivers.nftsocket import NftSocket
+    from vifd.drivers.nft import hold
+    from vifd.drivers.nft.socket import NftSocket
 
     with contextlib.closing(NftSocket()) as sock:
-        if nfthold.able(sock):
+        if hold.able(sock):
             return None
     return "the kernel's nftables has no tables that have an owner and outlive it"
 
 
 def _bridge_tracking() -> Reason:
-    from vifd.drivers import nfttracking
-    from vifd.drivers.nftsocket import NftSocket
+    from vifd.drivers.nft import tracking
+    from vifd.drivers.nft.socket import NftSocket
 
     try:
         with contextlib.closing(NftSocket()) as sock:
-            return nfttracking.lacking(sock)
+            return tracking.lacking(sock)
     except OSError as error:
         return f"nftables cannot be asked: {error}"
 

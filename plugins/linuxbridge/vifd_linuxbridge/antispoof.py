@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     ACCEPT,
     DROP,
     Base,
@@ -29,7 +29,7 @@ from vifd.nft.expr import (
     mac,
     prefix,
 )
-from vifd.nft.objects import Rule
+from vifd.drivers.nft.objects import Rule
 from vifd.policy import spoofing
 from vifd.policy.addresses import Allowed
 from vifd.policy.claims import allowed_claims, claims

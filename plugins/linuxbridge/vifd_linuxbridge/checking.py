@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from vifd.drivers import Bridging, Device, FdbEntry, Nft, Program
+from vifd.drivers.nft.objects import Chain, Rule
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
-from vifd.nft.objects import Chain, Rule
 from vifd.plugin import tap
 from vifd_linuxbridge import groupbase, overlay, ruleset, wiring
 from vifd_linuxbridge.batch import Batch, Work

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vifd.drivers import MARK, Bridging, Device, Link, Links, Nft
+from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.errors import GarbageChanged, VifError
 from vifd.model import Role, restore
-from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import Entry
 from vifd.plugin.marked import Desired, Key, Marked, Wanted, is_id
 from vifd_linuxbridge import marks, restoring, ruleset, wiring

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain as concat
 
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     ACCEPT,
     DROP,
     Base,
@@ -44,7 +44,7 @@ from vifd.nft.expr import (
     Verdict,
     canonical,
 )
-from vifd.nft.objects import Chain, Element, Hook, Rule, Set
+from vifd.drivers.nft.objects import Chain, Element, Hook, Rule, Set
 from vifd.policy.groups import BASE
 from vifd.policy.rule import IPV4, IPV6, Direction
 from vifd_linuxbridge.grouprules import chain_name

@@ -14,11 +14,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 from vifd.drivers import Nft
+from vifd.drivers.nft.objects import GUARDED, Chain, Change, Element, Set
 from vifd.errors import VifError
 from vifd.model import Attachment
 from vifd.model.members import groups_of, members_of
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
-from vifd.nft.objects import GUARDED, Chain, Change, Element, Set
 from vifd.plugin import Entry, Host, SetChange
 from vifd.policy.groups import missing
 from vifd.policy.rule import Direction

@@ -17,8 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from vifd.model.sets import SecurityGroup, SecurityGroupRule, SetKey, SetKind
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     ACCEPT,
     Base,
     Bound,
@@ -35,7 +34,8 @@ from vifd.nft.expr import (
     Verdict,
     canonical,
 )
-from vifd.nft.objects import Chain, Rule
+from vifd.drivers.nft.objects import Chain, Rule
+from vifd.model.sets import SecurityGroup, SecurityGroupRule, SetKey, SetKind
 from vifd.policy.groups import remote, versions
 from vifd.policy.rule import ICMP, ICMPV6, TCP, UDP, Direction
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from vifd.drivers import MARK
+from vifd.drivers.nft.expr import Code, Verdict
+from vifd.drivers.nft.objects import Rule
 from vifd.model import Attachment, Role
-from vifd.nft.expr import Code, Verdict
-from vifd.nft.objects import Rule
 from vifd.plugin.packing import pack, unpack
 
 #: Bytes of the document in one rule.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from vifd.drivers import MARK, Bridging, Link, Links, Nft
+from vifd.drivers.nft.objects import Chain
 from vifd.errors import VifError
 from vifd.model import Role, Wiring, restore
-from vifd.nft.objects import Chain
 from vifd.plugin import Observed
 from vifd_linuxbridge import marks, ruleset, wiring
 from vifd_linuxbridge.options import Settings

@@ -15,8 +15,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Links, Nft, Program
+from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.errors import wrap
-from vifd.nft.objects import Chain, Change, Element
 from vifd.plugin import tap
 from vifd.plugin.identity import Identity
 from vifd_linuxbridge import ruleset, tenancy, wiring

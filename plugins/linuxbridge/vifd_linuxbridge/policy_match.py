@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vifd.nft.expr import Base, Compare, Expr, Extension, Key, Mask, Meta, Payload, mac, prefix
+from vifd.drivers.nft.expr import (
+    Base,
+    Compare,
+    Expr,
+    Extension,
+    Key,
+    Mask,
+    Meta,
+    Payload,
+    mac,
+    prefix,
+)
 from vifd.policy.rule import IPV4, IPV6, Fragment, Match
 
 #: What is refused because nftables reads headers at fixed places, for the enforcement report.

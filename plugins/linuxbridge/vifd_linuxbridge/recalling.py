@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from vifd.drivers import Bridging, Link, Links, Nft
+from vifd.drivers.nft.objects import Element
 from vifd.model import Attachment
-from vifd.nft.objects import Element
 from vifd.plugin import Entry
 from vifd_linuxbridge import marks, wiring
 from vifd_linuxbridge.naming import device_name

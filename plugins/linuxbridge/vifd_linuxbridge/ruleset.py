@@ -19,8 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vifd.model import Attachment
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     ACCEPT,
     DROP,
     Base,
@@ -34,7 +33,8 @@ from vifd.nft.expr import (
     Payload,
     Verdict,
 )
-from vifd.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
+from vifd.drivers.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
+from vifd.model import Attachment
 from vifd.policy.addresses import Allowed, allowed
 from vifd_linuxbridge import groupbase, marks
 from vifd_linuxbridge.antispoof import (

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 
 from vifd.drivers import Nft
+from vifd.drivers.nft.objects import Chain, Change, Rule
 from vifd.errors import BridgeTaken
-from vifd.nft.objects import Chain, Change, Rule
 from vifd.plugin import identity
 from vifd.plugin.identity import Identity
 from vifd_linuxbridge import marks

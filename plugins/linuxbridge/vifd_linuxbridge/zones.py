@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from vifd.drivers.nft.objects import Chain
 from vifd.errors import ResourcesExhausted
-from vifd.nft.objects import Chain
 from vifd_linuxbridge import groupbase
 from vifd_linuxbridge.groupbase import FIRST_ZONE, LAST_ZONE
 from vifd_linuxbridge.wiring import LinuxWiring

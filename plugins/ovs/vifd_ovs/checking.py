@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vifd.drivers import Link, PortRow
+from vifd.drivers.nft.objects import TABLE
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.model.evidence import fact
-from vifd.nft.objects import TABLE
 from vifd.plugin import tap
 from vifd_ovs.bridge import masters
 from vifd_ovs.bridge.batch import Work

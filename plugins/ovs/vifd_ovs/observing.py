@@ -8,8 +8,8 @@ from dataclasses import replace
 import msgspec
 
 from vifd.drivers import Drivers, Link
+from vifd.drivers.nft.objects import GUARDED, TABLE, Element
 from vifd.model import Wiring
-from vifd.nft.objects import GUARDED, TABLE, Element
 from vifd.plugin import Observed
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.rows import observe_rows

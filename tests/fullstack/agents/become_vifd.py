@@ -39,7 +39,7 @@ def main() -> None:
     groups["ovs"] |= {"create_bridge": "false", "datapath_type": os.environ["FULLSTACK_DATAPATH"]}
     conf = state / "agent.conf"
     conf.write_text(made.text())
-    os.execv(sys.executable, [sys.executable, "-m", "vifd", "--config-file", str(conf)])
+    os.execv(sys.executable, [sys.executable, "-m", "vifd.main", "--config-file", str(conf)])
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from support.linux_suite import (
 from vifd.drivers import MARK, brdevice, brnl, netlink
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.links import Links
-from vifd.drivers.nft import Nft
-from vifd.nft.expr import DROP
-from vifd.nft.objects import Chain, Change, Rule
+from vifd.drivers.nft.driver import Nft
+from vifd.drivers.nft.expr import DROP
+from vifd.drivers.nft.objects import Chain, Change, Rule
 from vifd.testing.netns import Namespace
 
 
@@ -194,7 +194,7 @@ def test_without_the_capability_the_error_says_so():
 import os
 from vifd.drivers import BridgeSpec
 from vifd.drivers.bridging import Bridging
-from vifd.drivers.nft import Nft
+from vifd.drivers.nft.driver import Nft
 from vifd.errors import PrivilegeMissing
 from support.linux_suite import INSTALL, SPEC, TABLE
 os.setresuid(65534, 65534, 65534)

@@ -7,9 +7,9 @@ import subprocess
 
 import pytest
 
-from vifd.drivers import nftfamilies
 from vifd.drivers.devlink import Devlink
-from vifd.drivers.nftsocket import NftSocket, Refused
+from vifd.drivers.nft import families
+from vifd.drivers.nft.socket import NftSocket, Refused
 
 
 def nft(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def nft(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("family", nftfamilies.FAMILIES)
+@pytest.mark.parametrize("family", families.FAMILIES)
 def test_a_family_is_there_if_another_tool_can_make_a_chain_of_it(isolated, family):
     hook = {"inet": "hook input", "bridge": "hook forward", "netdev": "hook ingress device lo"}
     rules = (
@@ -26,13 +26,13 @@ def test_a_family_is_there_if_another_tool_can_make_a_chain_of_it(isolated, fami
         f"{{ type filter {hook[family]} priority 0; }}"
     )
     made = nft("-c", rules)
-    assert (nftfamilies.lacking(family) is None) is (made.returncode == 0), made.stderr
+    assert (families.lacking(family) is None) is (made.returncode == 0), made.stderr
 
 
-@pytest.mark.parametrize("family", nftfamilies.FAMILIES)
+@pytest.mark.parametrize("family", families.FAMILIES)
 def test_asking_leaves_the_rules_as_they_are(isolated, family):
     before = nft("list", "ruleset").stdout
-    nftfamilies.lacking(family)
+    families.lacking(family)
     assert nft("list", "ruleset").stdout == before
 
 
@@ -43,12 +43,12 @@ def test_a_refusal_is_told_and_no_permission_is_no_refusal(monkeypatch):
 
     monkeypatch.setattr(NftSocket, "commit", commit)
     number = errno.EOPNOTSUPP
-    assert nftfamilies.lacking("inet") == (
+    assert families.lacking("inet") == (
         "the kernel refuses chains of family inet: Operation not supported"
     )
     number = errno.EPERM
     with pytest.raises(OSError, match="not permitted"):
-        nftfamilies.lacking("inet")
+        families.lacking("inet")
 
 
 def test_a_card_that_is_not_there_has_no_embedded_switch(isolated):

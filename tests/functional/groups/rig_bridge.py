@@ -11,8 +11,8 @@ from functional.linux_scene import LinuxScene
 from support.nfttracking import Bridge
 from vifd.drivers import conntrack
 from vifd.drivers.netlink import NETFILTER, Socket
+from vifd.drivers.nft.objects import TABLE, Change
 from vifd.model import Attachment
-from vifd.nft.objects import TABLE, Change
 from vifd.testing.guests import Guest
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine

@@ -8,7 +8,7 @@ from functional.groups.packets import answer, first
 from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
 from functional.groups.table import GROUP, HAS, PEER, PORT, WIRE
 from functional.groups.test_changes import ALL_OUT, IN, udp_in
-from vifd.nft.objects import TABLE, Change, Element
+from vifd.drivers.nft.objects import TABLE, Change, Element
 from vifd.testing.attachments import attachment, flat, vlan
 from vifd_linuxbridge import groupbase
 from vifd_linuxbridge.testing import rules

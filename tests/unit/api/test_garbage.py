@@ -6,8 +6,8 @@ import pytest
 
 from unit.api.client import document, uuid
 from vifd import errors
-from vifd.garbage.tracker import State
-from vifd.garbage.view import OrphanView
+from vifd.engine.garbage.tracker import State
+from vifd.engine.garbage.view import OrphanView
 
 
 def orphan(number: int, state: State = State.RIPE) -> OrphanView:

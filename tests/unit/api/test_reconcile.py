@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unit.api.client import uuid
-from vifd.upgrade.view import Affected, Changed, UpgradeView
+from vifd.engine.upgrade.view import Affected, Changed, UpgradeView
 
 
 @pytest.fixture

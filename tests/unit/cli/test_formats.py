@@ -15,7 +15,7 @@ import yaml
 from unit.api.client import document, uuid
 from vifd.cli.base import Moment, Tree, Words
 from vifd.cli.formats import Formats
-from vifd.plain import plain
+from vifd.safety.plain import plain
 
 #: Each of them would be a line, a command or a colour of its own.
 HOSTILE = {

@@ -8,7 +8,7 @@ import pytest
 
 from unit.api.client import document, uuid
 from unit.api.test_garbage import orphan
-from vifd.garbage.tracker import State
+from vifd.engine.garbage.tracker import State
 
 
 @pytest.fixture

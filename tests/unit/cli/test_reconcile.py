@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vifd import errors
-from vifd.upgrade.view import Affected, Changed, UpgradeView
+from vifd.engine.upgrade.view import Affected, Changed, UpgradeView
 
 PORT, NETWORK = "00000001-0000-4000-8000-000000000000", "00000009-0000-4000-8000-000000000000"
 

@@ -12,10 +12,10 @@ import pytest
 from support.hypervisor import FakeHypervisor
 from support.orphans import Orphans, device, generation
 from vifd import errors
-from vifd.garbage.collector import Collector
-from vifd.garbage.limits import Limits
-from vifd.garbage.options import Settings
-from vifd.garbage.tracker import State
+from vifd.engine.garbage.collector import Collector
+from vifd.engine.garbage.limits import Limits
+from vifd.engine.garbage.options import Settings
+from vifd.engine.garbage.tracker import State
 from vifd.openflow.flow import flow
 from vifd.testing.attachments import attachment, port_id
 from vifd.testing.machines import FakeMachine

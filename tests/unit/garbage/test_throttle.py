@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vifd.garbage.throttle import LARGEST, LEAST, TARGET, Throttle
+from vifd.engine.garbage.throttle import LARGEST, LEAST, TARGET, Throttle
 
 
 def settles(each: float, fixed: float = 0.0, *, noise: float = 0.0) -> int:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from vifd.garbage.limits import Limits
-from vifd.garbage.reconcile import Orphan
-from vifd.garbage.tracker import OrphanTracker, State
+from vifd.engine.garbage.limits import Limits
+from vifd.engine.garbage.reconcile import Orphan
+from vifd.engine.garbage.tracker import OrphanTracker, State
 from vifd.plugin.marked import Marked
 from vifd_ovs.bridge.kinds import Kind
 

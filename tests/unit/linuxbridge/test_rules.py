@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from functional.test_ovs_antispoofing import ALLOWED, ME, MY4, REFUSED, TAGGED, YOU, YOUR4
 from support.nftmachine import Frame, Machine
+from vifd.drivers.nft.expr import ACCEPT
+from vifd.drivers.nft.objects import Element, Hook, Rule
 from vifd.model import Role
-from vifd.nft.expr import ACCEPT
-from vifd.nft.objects import Element, Hook, Rule
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment
 from vifd.testing.nft import FakeNft

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functional.spoofing.case import FABRIC, Station, attachments
 from support.nftmachine import Machine
 from unit.ovs.world import BRIDGE, UPLINK, World, port
-from vifd.nft.objects import Element
+from vifd.drivers.nft.objects import Element
 from vifd.testing import flowkey
 from vifd.testing.attachments import flat
 from vifd.testing.nft import FakeNft

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from support.nftmachine import Frame, Machine
-from vifd.nft.expr import DROP
-from vifd.nft.objects import Chain, Hook, Rule
+from vifd.drivers.nft.expr import DROP
+from vifd.drivers.nft.objects import Chain, Hook, Rule
 from vifd.openflow.flow import flow
 from vifd.policy.rule import ARP, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, Fragment, Match
 from vifd.testing import crafted as c

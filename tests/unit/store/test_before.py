@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from vifd.drivers import PortRow
-from vifd.garbage.undo_store import UndoStore
+from vifd.engine.garbage.undo_store import UndoStore
+from vifd.engine.upgrade.guard import NOTE
+from vifd.engine.upgrade.installed import InstalledVersions
 from vifd.model import Phase, Role, decode
 from vifd.store import Journal
 from vifd.testing.attachments import port_id
 from vifd.testing.machines import FakeMachine
 from vifd.testing.profile import Profile
 from vifd.testing.running import Running
-from vifd.upgrade.guard import NOTE
-from vifd.upgrade.installed import InstalledVersions
 from vifd_ovs.bridge import marks
 from vifd_ovs.bridge.kinds import Kind
 from vifd_ovs.plugin import OvsPlugin

@@ -27,7 +27,7 @@ from vifd.network.neutron.server import REVIVED, Server
 from vifd.network.neutron.teller import Teller
 from vifd.network.neutron.tunnels import Tunnels
 from vifd.network.neutron.versions import refuses
-from vifd.steady import Steady
+from vifd.safety.steady import Steady
 from vifd.store import Outgoing
 
 LOG = logging.getLogger(__name__)

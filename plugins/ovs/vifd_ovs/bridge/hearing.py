@@ -13,10 +13,10 @@ from functools import partial
 from typing import Protocol
 
 from vifd.drivers import Drivers, Nft
+from vifd.drivers.nft.objects import TABLE
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.model.evidence import fact
-from vifd.nft.objects import TABLE
 from vifd.plugin import Item
 from vifd.plugin.marked import Key, Marked
 from vifd_ovs.bridge.kinds import Kind

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from vifd.garbage.reconcile import Orphan
+from vifd.engine.garbage.reconcile import Orphan
 
 
 class State(StrEnum):

@@ -21,18 +21,18 @@ import msgspec
 
 from vifd import errors
 from vifd.engine import Engine
-from vifd.garbage import view
-from vifd.garbage.completeness import Completeness
-from vifd.garbage.disposal import Disposal, Gone
-from vifd.garbage.options import Settings
-from vifd.garbage.reconcile import stood_on
-from vifd.garbage.survey import Survey, Surveyor
-from vifd.garbage.tracker import OrphanTracker, State, Tracked
-from vifd.garbage.undo_store import Removed, UndoStore
-from vifd.garbage.view import CollectedView, GarbageView, RestoredView
+from vifd.engine.garbage import view
+from vifd.engine.garbage.completeness import Completeness
+from vifd.engine.garbage.disposal import Disposal, Gone
+from vifd.engine.garbage.options import Settings
+from vifd.engine.garbage.reconcile import stood_on
+from vifd.engine.garbage.survey import Survey, Surveyor
+from vifd.engine.garbage.tracker import OrphanTracker, State, Tracked
+from vifd.engine.garbage.undo_store import Removed, UndoStore
+from vifd.engine.garbage.view import CollectedView, GarbageView, RestoredView
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.model.event import Event
-from vifd.steady import Steady, settle
+from vifd.safety.steady import Steady, settle
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

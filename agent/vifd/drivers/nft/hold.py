@@ -12,10 +12,10 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import CREATE, Message, attributes, text
-from vifd.drivers.nftexpr import number_, u32
-from vifd.drivers.nftsocket import NftSocket, Refused
+from vifd.drivers.nft import nl
+from vifd.drivers.nft.packing import number_, u32
+from vifd.drivers.nft.socket import NftSocket, Refused
 
 _DORMANT, _OWNER, _PERSIST = 1, 2, 4
 _NAME, _FLAGS, _OWNED_BY = 1, 2, 7
@@ -36,9 +36,9 @@ class Held:
 
 def able(sock: NftSocket) -> bool:
     """Whether this kernel has tables that have an owner and outlive it; none is made."""
-    body = nftnl.head() + text(_NAME, _PROBE) + u32(_FLAGS, _OWNER | _PERSIST | _DORMANT)
+    body = nl.head() + text(_NAME, _PROBE) + u32(_FLAGS, _OWNER | _PERSIST | _DORMANT)
     try:
-        sock.commit([Message(nftnl.NEWTABLE, CREATE, body, "ask for tables that stay")], dry=True)
+        sock.commit([Message(nl.NEWTABLE, CREATE, body, "ask for tables that stay")], dry=True)
     except Refused:
         return False
     return True
@@ -51,7 +51,7 @@ def flags() -> bytes:
 
 def read(sock: NftSocket, table: str, family: int) -> Held | None:
     """A table, ``None`` where there is none."""
-    (answer,) = sock.ask([Message(nftnl.GETTABLE, 0, nftnl.head(family) + text(_NAME, table))])
+    (answer,) = sock.ask([Message(nl.GETTABLE, 0, nl.head(family) + text(_NAME, table))])
     if isinstance(answer, int):
         return None if answer in (errno.ENOENT, errno.EAFNOSUPPORT) else Held(False, 0)
     found = dict(attributes(answer, 4))
@@ -62,5 +62,5 @@ def read(sock: NftSocket, table: str, family: int) -> Held | None:
 
 def taking(table: str, family: int) -> Message:
     """Take a table whose owner is gone."""
-    body = nftnl.head(family) + text(_NAME, table) + flags()
-    return Message(nftnl.NEWTABLE, CREATE, body, f"take table {table}")
+    body = nl.head(family) + text(_NAME, table) + flags()
+    return Message(nl.NEWTABLE, CREATE, body, f"take table {table}")

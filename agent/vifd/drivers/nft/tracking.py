@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import errno
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import APPEND, CREATE, Message
-from vifd.drivers.nftsocket import NftSocket, Refused
-from vifd.nft.expr import Connection, Expr, Key, Load, Meta, Note, Tracked, Untracked
-from vifd.nft.objects import Chain, Hook, Rule
+from vifd.drivers.nft import nl
+from vifd.drivers.nft.expr import Connection, Expr, Key, Load, Meta, Note, Tracked, Untracked
+from vifd.drivers.nft.objects import Chain, Hook, Rule
+from vifd.drivers.nft.socket import NftSocket, Refused
 
 _TABLE = "vifd-probe"
 _ASKED: tuple[tuple[str, tuple[Expr, ...]], ...] = (
@@ -30,12 +30,12 @@ def lacking(sock: NftSocket) -> str | None:
     """
     chain = Chain("probe", hook=Hook.PREROUTING)
     messages = [
-        Message(nftnl.NEWTABLE, CREATE, nftnl.table(_TABLE), "make a table"),
-        Message(nftnl.NEWCHAIN, CREATE, nftnl.chain(_TABLE, chain), "make a chain"),
+        Message(nl.NEWTABLE, CREATE, nl.table(_TABLE), "make a table"),
+        Message(nl.NEWCHAIN, CREATE, nl.chain(_TABLE, chain), "make a chain"),
     ]
     for what, exprs in _ASKED:
-        body = nftnl.rule(_TABLE, chain.name, Rule(exprs))
-        messages.append(Message(nftnl.NEWRULE, CREATE | APPEND, body, what))
+        body = nl.rule(_TABLE, chain.name, Rule(exprs))
+        messages.append(Message(nl.NEWRULE, CREATE | APPEND, body, what))
     try:
         sock.commit(messages, dry=True)
     except Refused as refused:

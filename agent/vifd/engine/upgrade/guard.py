@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from vifd import errors
 from vifd.engine import Engine
 from vifd.engine.decision import differences
+from vifd.engine.upgrade.installed import InstalledVersions
+from vifd.engine.upgrade.installed import differences as upgraded
+from vifd.engine.upgrade.options import Settings
+from vifd.engine.upgrade.view import Affected, State, UpgradeView, affected
 from vifd.model import Document, PortRecord, Report
 from vifd.model.lifecycle import Step
 from vifd.model.status import settled, wants_open
 from vifd.store import Journal
-from vifd.upgrade.installed import InstalledVersions
-from vifd.upgrade.installed import differences as upgraded
-from vifd.upgrade.options import Settings
-from vifd.upgrade.view import Affected, State, UpgradeView, affected
 
 LOG = logging.getLogger(__name__)
 

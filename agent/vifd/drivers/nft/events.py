@@ -9,9 +9,9 @@ import select
 import socket
 from collections.abc import Callable
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import HEADER
-from vifd.steady import Steady
+from vifd.drivers.nft import nl
+from vifd.safety.steady import Steady
 
 Callback = Callable[[str], None]
 
@@ -44,8 +44,8 @@ def foreign(data: bytes, own: int) -> set[str]:
         size, kind, _, _, sender = HEADER.unpack_from(data, offset)
         if size < HEADER.size:
             break
-        if sender != own and nftnl.NEWTABLE <= kind <= nftnl.DELELEM:
-            tables.add(nftnl.table_of(data[offset + HEADER.size : offset + size]))
+        if sender != own and nl.NEWTABLE <= kind <= nl.DELELEM:
+            tables.add(nl.table_of(data[offset + HEADER.size : offset + size]))
         offset += (size + 3) & ~3
     return tables
 

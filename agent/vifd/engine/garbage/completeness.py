@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vifd import errors
 from vifd.engine import Engine
-from vifd.garbage.undo_store import Notes
+from vifd.engine.garbage.undo_store import Notes
 
 LOG = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
-from vifd.garbage.reconcile import Orphan
+from vifd.engine.garbage.reconcile import Orphan
 from vifd.plugin.marked import Marked
 
 #: What its notes are called.

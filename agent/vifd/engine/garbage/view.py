@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from vifd.garbage.reconcile import Plan
-from vifd.garbage.tracker import State, Tracked
-from vifd.garbage.undo_store import Removed
+from vifd.engine.garbage.reconcile import Plan
+from vifd.engine.garbage.tracker import State, Tracked
+from vifd.engine.garbage.undo_store import Removed
 from vifd.plugin import packing
 from vifd.plugin.marked import Key, Marked
 

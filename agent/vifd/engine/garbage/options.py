@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.garbage.limits import Limits
+from vifd.engine.garbage.limits import Limits
 
 OPTIONS = (
     cfg.BoolOpt(

@@ -1,7 +1,7 @@
 """Expressions of nf_tables rules over netlink: packed from values, and unpacked.
 
-Only what :mod:`vifd.nft` can say is packed; whatever else the kernel shows becomes
-:class:`~vifd.nft.expr.Unknown`, which is equal to nothing of ours.
+Only what :mod:`vifd.drivers.nft.expr` can say is packed; whatever else the kernel shows becomes
+:class:`~vifd.drivers.nft.expr.Unknown`, which is equal to nothing of ours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 from functools import lru_cache
 
 from vifd.drivers.netlink import attribute, attributes, nest, string, text
-from vifd.nft.expr import (
+from vifd.drivers.nft.expr import (
     Base,
     Bound,
     Code,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import CREATE, Message, nest, text
-from vifd.drivers.nftexpr import u32
-from vifd.drivers.nftsocket import NftSocket, Refused
-from vifd.nft.expr import Code
+from vifd.drivers.nft import nl
+from vifd.drivers.nft.expr import Code
+from vifd.drivers.nft.packing import u32
+from vifd.drivers.nft.socket import NftSocket, Refused
 
 #: Number, hook, and the device that the hook is on, by family.
-_FAMILIES = {"inet": (1, 1, ""), "netdev": (5, 0, "lo"), "bridge": (nftnl.BRIDGE_FAMILY, 2, "")}
+_FAMILIES = {"inet": (1, 1, ""), "netdev": (5, 0, "lo"), "bridge": (nl.BRIDGE_FAMILY, 2, "")}
 FAMILIES = tuple(_FAMILIES)
 _TABLE = "vifd-probe"
 #: The chains of such a table are never hooked in, not even while the kernel judges them.
@@ -26,14 +26,14 @@ def lacking(family: str) -> str | None:
     :raises OSError: it could not be asked: EPERM without CAP_NET_ADMIN
     """
     number, hook, device = _FAMILIES[family]
-    head = nftnl.head(number)
+    head = nl.head(number)
     where = u32(1, hook) + u32(2, 0) + (text(3, device) if device else b"")
     chain = head + text(1, _TABLE) + text(3, "probe") + nest(4, where)
     chain += u32(5, Code.ACCEPT) + text(7, "filter")
     table = head + text(1, _TABLE) + u32(2, _DORMANT)
     messages = [
-        Message(nftnl.NEWTABLE, CREATE, table, f"tables of family {family}"),
-        Message(nftnl.NEWCHAIN, CREATE, chain, f"chains of family {family}"),
+        Message(nl.NEWTABLE, CREATE, table, f"tables of family {family}"),
+        Message(nl.NEWCHAIN, CREATE, chain, f"chains of family {family}"),
     ]
     sock = NftSocket()
     try:

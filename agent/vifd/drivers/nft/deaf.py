@@ -12,11 +12,11 @@ import os
 import struct
 from collections.abc import Iterable, Sequence
 
-from vifd.drivers import nftnl
 from vifd.drivers.netlink import CREATE, Message, attributes, nest, string, text
-from vifd.drivers.nftexpr import number_, u32
-from vifd.drivers.nftsocket import NftSocket
-from vifd.nft.expr import Code
+from vifd.drivers.nft import nl
+from vifd.drivers.nft.expr import Code
+from vifd.drivers.nft.packing import number_, u32
+from vifd.drivers.nft.socket import NftSocket
 
 NETDEV_FAMILY = 5
 _INGRESS = 0
@@ -29,14 +29,14 @@ _HOOKNUM, _HOOK_PRIORITY, _DEVICE = 1, 2, 3
 
 
 def _place(table: str, name: str) -> bytes:
-    return nftnl.head(NETDEV_FAMILY) + text(_TABLE, table) + text(_NAME, name)
+    return nl.head(NETDEV_FAMILY) + text(_TABLE, table) + text(_NAME, name)
 
 
 def _chain(table: str, name: str) -> Message:
     hook = u32(_HOOKNUM, _INGRESS) + u32(_HOOK_PRIORITY, _PRIORITY & 0xFFFF_FFFF)
     body = _place(table, name) + nest(_HOOK, hook + text(_DEVICE, name))
     body += u32(_POLICY, Code.DROP) + text(7, "filter")
-    return Message(nftnl.NEWCHAIN, CREATE, body, f"keep the host from hearing {name}")
+    return Message(nl.NEWCHAIN, CREATE, body, f"keep the host from hearing {name}")
 
 
 def table(name: str, flags: bytes = b"") -> Message:
@@ -44,8 +44,8 @@ def table(name: str, flags: bytes = b"") -> Message:
 
     :param flags: the attribute that says whose it is
     """
-    body = nftnl.head(NETDEV_FAMILY) + text(1, name) + flags
-    return Message(nftnl.NEWTABLE, CREATE, body, f"make table netdev {name}")
+    body = nl.head(NETDEV_FAMILY) + text(1, name) + flags
+    return Message(nl.NEWTABLE, CREATE, body, f"make table netdev {name}")
 
 
 def addition(name: str, devices: Iterable[str]) -> list[Message]:
@@ -56,7 +56,7 @@ def addition(name: str, devices: Iterable[str]) -> list[Message]:
 def removal(table: str, devices: Iterable[str]) -> list[Message]:
     """What lets the host hear devices again."""
     return [
-        Message(nftnl.DELCHAIN, 0, _place(table, name), f"let the host hear {name}")
+        Message(nl.DELCHAIN, 0, _place(table, name), f"let the host hear {name}")
         for name in devices
     ]
 
@@ -66,7 +66,7 @@ def read(sock: NftSocket, table: str, names: Sequence[str]) -> dict[str, bool]:
 
     :raises OSError: the kernel refuses to say
     """
-    asked = [Message(nftnl.GETCHAIN, 0, _place(table, name)) for name in names]
+    asked = [Message(nl.GETCHAIN, 0, _place(table, name)) for name in names]
     found: dict[str, bool] = {}
     for name, answer in zip(names, sock.ask(asked), strict=True):
         if isinstance(answer, bytes):
@@ -81,7 +81,7 @@ def everything(sock: NftSocket, table: str) -> list[str]:
 
     :raises OSError: the kernel refuses to say
     """
-    bodies = sock.dump(Message(nftnl.GETCHAIN, 0, nftnl.head(NETDEV_FAMILY)))
+    bodies = sock.dump(Message(nl.GETCHAIN, 0, nl.head(NETDEV_FAMILY)))
     found = [dict(attributes(body, 4)) for body in bodies]
     return [string(parts[_NAME]) for parts in found if string(parts[_TABLE]) == table]
 

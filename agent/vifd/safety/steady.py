@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from vifd import limits
+from vifd.safety import limits
 
 LOG = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from vifd.nft.expr import Expr, Verdict, interface
+from vifd.drivers.nft.expr import Expr, Verdict, interface
 
 #: The table of vifd.
 TABLE = "vifd"

@@ -15,10 +15,10 @@ import msgspec
 
 from vifd import errors
 from vifd.engine import Engine
-from vifd.garbage.reconcile import Orphan
-from vifd.garbage.survey import Surveyor
-from vifd.garbage.throttle import FIRST, Throttle
-from vifd.garbage.undo_store import Removed, UndoStore
+from vifd.engine.garbage.reconcile import Orphan
+from vifd.engine.garbage.survey import Surveyor
+from vifd.engine.garbage.throttle import FIRST, Throttle
+from vifd.engine.garbage.undo_store import Removed, UndoStore
 from vifd.plugin.marked import Key, Marked
 from vifd.store import Journal
 

@@ -1,7 +1,7 @@
 """Messages of nf_tables over netlink: packed from values, and unpacked.
 
 The numbers are those of ``linux/netfilter/nf_tables.h`` and ``nfnetlink.h``. What
-rules are made of is in :mod:`vifd.drivers.nftexpr`.
+rules are made of is in :mod:`vifd.drivers.nft.packing`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from vifd.drivers.netlink import attribute, attributes, nest, string, text
-from vifd.drivers.nftexpr import (
+from vifd.drivers.nft.expr import NAME_BYTES, Code, Verdict
+from vifd.drivers.nft.objects import Chain, Element, Rule, Set
+from vifd.drivers.nft.packing import (
     expression,
     number_,
     parse_item,
@@ -20,8 +22,6 @@ from vifd.drivers.nftexpr import (
     u32,
     verdict_data,
 )
-from vifd.nft.expr import NAME_BYTES, Code, Verdict
-from vifd.nft.objects import Chain, Element, Rule, Set
 
 BRIDGE_FAMILY = 7
 _SUBSYSTEM = 10

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from vifd import errors
 from vifd.engine import Engine
+from vifd.engine.garbage.reconcile import Plan, plan
 from vifd.engine.worker import ledger
-from vifd.garbage.reconcile import Plan, plan
 from vifd.hypervisor import GuestInterface, Hypervisor
 from vifd.model import PortRecord
 from vifd.model.status import settled

@@ -17,19 +17,13 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from vifd import limits
-from vifd.drivers import (
-    FilterChain,
-    conntrack,
-    nftdeaf,
-    nftfamilies,
-    nfthold,
-    nftnl,
-    nfttracking,
-)
+from vifd.drivers import FilterChain, conntrack
 from vifd.drivers.netlink import APPEND, CREATE, Message
-from vifd.drivers.nftevents import NftEvents, open_socket
-from vifd.drivers.nftsocket import NftSocket, Refused
+from vifd.drivers.nft import deaf, families, hold, nl, tracking
+from vifd.drivers.nft.events import NftEvents, open_socket
+from vifd.drivers.nft.expr import Verdict
+from vifd.drivers.nft.objects import Chain, Change, Element, Hook, Rule
+from vifd.drivers.nft.socket import NftSocket, Refused
 from vifd.drivers.otherfilters import OtherFilters
 from vifd.errors import (
     BackendError,
@@ -38,8 +32,7 @@ from vifd.errors import (
     ResourcesExhausted,
     VifError,
 )
-from vifd.nft.expr import Verdict
-from vifd.nft.objects import Chain, Change, Element, Hook, Rule
+from vifd.safety import limits
 
 _DENIED = (errno.EPERM, errno.EACCES)
 _ABSENT = (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT)
@@ -143,44 +136,44 @@ class Nft:
 
     def _generation(self) -> int:
         """The number of the ruleset."""
-        (answer,) = self._talk.ask([Message(nftnl.GETGEN, 0, nftnl.head(0))])
+        (answer,) = self._talk.ask([Message(nl.GETGEN, 0, nl.head(0))])
         if isinstance(answer, int):
             raise failure(answer, "read the number of the ruleset")
-        return nftnl.generation(answer)
+        return nl.generation(answer)
 
     def _messages(self, table: str, change: Change) -> Iterator[Message]:
         """The transaction; what is gone already is left out of it."""
         if change.sets or change.chains:
-            body = nftnl.table(table, "vifd") + self._flags(table, nftnl.BRIDGE_FAMILY)
-            yield Message(nftnl.NEWTABLE, CREATE, body, f"make table {table}")
+            body = nl.table(table, "vifd") + self._flags(table, nl.BRIDGE_FAMILY)
+            yield Message(nl.NEWTABLE, CREATE, body, f"make table {table}")
         for number, wanted in enumerate(change.sets, 1):
-            body = nftnl.set_(table, wanted, number)
-            yield Message(nftnl.NEWSET, CREATE, body, f"make set {wanted.name}")
+            body = nl.set_(table, wanted, number)
+            yield Message(nl.NEWSET, CREATE, body, f"make set {wanted.name}")
         for chain in change.chains:
-            body = nftnl.chain(table, chain)
-            yield Message(nftnl.NEWCHAIN, CREATE, body, f"make chain {chain.name}")
+            body = nl.chain(table, chain)
+            yield Message(nl.NEWCHAIN, CREATE, body, f"make chain {chain.name}")
         for chain in change.chains:
             yield from _rules(table, chain)
-        yield from _elements(table, nftnl.NEWELEM, change.add)
-        yield from _elements(table, nftnl.DELELEM, self._present(table, change.delete))
+        yield from _elements(table, nl.NEWELEM, change.add)
+        yield from _elements(table, nl.DELELEM, self._present(table, change.delete))
         there = self._chains(table, change.delete_chains)
         for name in change.delete_chains:
             if name in there:
-                body = nftnl.chain_name(table, name)
-                yield Message(nftnl.DELCHAIN, 0, body, f"remove chain {name}")
+                body = nl.chain_name(table, name)
+                yield Message(nl.DELCHAIN, 0, body, f"remove chain {name}")
         for name in self._sets(table, change.delete_sets):
-            yield Message(nftnl.DELSET, 0, nftnl.set_name(table, name), f"remove set {name}")
+            yield Message(nl.DELSET, 0, nl.set_name(table, name), f"remove set {name}")
 
     def _flags(self, table: str, family: int) -> bytes:
         """What makes a table ours alone; nothing for one that was made without an owner."""
         if not self._hold or not self._can_hold():
             return b""
-        there = nfthold.read(self._talk, table, family)
-        return nfthold.flags() if there is None or there.flagged else b""
+        there = hold.read(self._talk, table, family)
+        return hold.flags() if there is None or there.flagged else b""
 
     def _can_hold(self) -> bool:
         if self._holding is None:
-            self._holding = nfthold.able(self._talk)
+            self._holding = hold.able(self._talk)
         return self._holding
 
     def take(self, table: str) -> None:
@@ -189,11 +182,11 @@ class Nft:
         if not self._hold or self._socket is None:
             return
         with self._lock:
-            for family in (nftnl.BRIDGE_FAMILY, nftdeaf.NETDEV_FAMILY):
-                there = nfthold.read(self._talk, table, family)
+            for family in (nl.BRIDGE_FAMILY, deaf.NETDEV_FAMILY):
+                there = hold.read(self._talk, table, family)
                 if there is not None and there.flagged and not there.owner:
                     with contextlib.suppress(Refused):
-                        self._talk.commit([nfthold.taking(table, family)])
+                        self._talk.commit([hold.taking(table, family)])
 
     def held(self, table: str) -> bool | None:
         """See :class:`vifd.drivers.Nft`."""
@@ -202,13 +195,13 @@ class Nft:
         with self._lock:
             if not self._can_hold():
                 return None
-            there = nfthold.read(self._talk, table, nftnl.BRIDGE_FAMILY)
+            there = hold.read(self._talk, table, nl.BRIDGE_FAMILY)
             return there is not None and there.owner == self._talk.address
 
     def _other_owner(self, table: str) -> int:
         """The owner of a table, if it is not this driver."""
-        found = [nfthold.read(self._talk, table, family)
-                 for family in (nftnl.BRIDGE_FAMILY, nftdeaf.NETDEV_FAMILY)]  # fmt: skip
+        found = [hold.read(self._talk, table, family)
+                 for family in (nl.BRIDGE_FAMILY, deaf.NETDEV_FAMILY)]  # fmt: skip
         owners = {held.owner for held in found if held is not None and held.owner}
         return next(iter(owners - {self._talk.address}), 0)
 
@@ -224,13 +217,13 @@ class Nft:
 
     def _present(self, table: str, wanted: Sequence[Element]) -> list[Element]:
         answers = self._talk.ask(
-            [Message(nftnl.GETELEM, 0, nftnl.elements(table, e.set, [_bare(e)])) for e in wanted]
+            [Message(nl.GETELEM, 0, nl.elements(table, e.set, [_bare(e)])) for e in wanted]
         )
         return [e for e, answer in zip(wanted, answers, strict=True) if isinstance(answer, bytes)]
 
     def _sets(self, table: str, names: Sequence[str]) -> list[str]:
         """Those that are there."""
-        asked = [Message(nftnl.GETSET, 0, nftnl.set_name(table, name)) for name in names]
+        asked = [Message(nl.GETSET, 0, nl.set_name(table, name)) for name in names]
         answers = self._talk.ask(asked)
         return [n for n, answer in zip(names, answers, strict=True) if isinstance(answer, bytes)]
 
@@ -248,26 +241,26 @@ class Nft:
 
     def _addresses(self, table: str, name: str) -> set[str]:
         try:
-            bodies = self._talk.dump(Message(nftnl.GETELEM, 0, nftnl.set_name(table, name)))
+            bodies = self._talk.dump(Message(nl.GETELEM, 0, nl.set_name(table, name)))
         except OSError as error:
             raise failure(error.errno or 0, f"read set {name}") from error
-        return {address for body in bodies for address in nftnl.parse_addresses(body)}
+        return {address for body in bodies for address in nl.parse_addresses(body)}
 
     def list_sets(self, table: str) -> list[str]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             try:
-                bodies = self._talk.dump(Message(nftnl.GETSET, 0, nftnl.head()))
+                bodies = self._talk.dump(Message(nl.GETSET, 0, nl.head()))
             except OSError as error:
                 raise failure(error.errno or 0, f"read table {table}") from error
-        return [nftnl.parse_set(body) for body in bodies if nftnl.table_of(body) == table]
+        return [nl.parse_set(body) for body in bodies if nl.table_of(body) == table]
 
     def untracked(self) -> str | None:
         """See :class:`vifd.drivers.Nft`."""
         if not self._tracks:
             with self._lock:
                 try:
-                    problem = nfttracking.lacking(self._talk)
+                    problem = tracking.lacking(self._talk)
                 except OSError as error:
                     raise failure(error.errno or 0, "ask for connection tracking") from error
             if problem is not None:
@@ -297,7 +290,7 @@ class Nft:
             return {name: known[table, name] for name in names if (table, name) in known}
 
     def _chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
-        asked = [Message(nftnl.GETCHAIN, 0, nftnl.chain_name(table, name)) for name in names]
+        asked = [Message(nl.GETCHAIN, 0, nl.chain_name(table, name)) for name in names]
         found = {}
         for name, answer in zip(names, self._talk.ask(asked), strict=True):
             if isinstance(answer, bytes):
@@ -307,14 +300,14 @@ class Nft:
         return found
 
     def _with_rules(self, table: str, chain: Chain) -> Chain:
-        place = nftnl.chain_rules(table, chain.name)
+        place = nl.chain_rules(table, chain.name)
         try:
-            bodies = self._talk.dump(Message(nftnl.GETRULE, 0, place))
+            bodies = self._talk.dump(Message(nl.GETRULE, 0, place))
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise failure(error.errno or 0, f"read chain {chain.name}") from error
             bodies = []
-        rules = [rule for at, name, rule in map(nftnl.parse_rule, bodies)
+        rules = [rule for at, name, rule in map(nl.parse_rule, bodies)
                  if (at, name) == (table, chain.name)]  # fmt: skip
         return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
 
@@ -333,15 +326,15 @@ class Nft:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             try:
-                chains = self._talk.dump(Message(nftnl.GETCHAIN, 0, nftnl.head()))
-                rules = self._talk.dump(Message(nftnl.GETRULE, 0, nftnl.head())) if chains else []
+                chains = self._talk.dump(Message(nl.GETCHAIN, 0, nl.head()))
+                rules = self._talk.dump(Message(nl.GETRULE, 0, nl.head())) if chains else []
             except OSError as error:
                 raise failure(error.errno or 0, f"read table {table}") from error
         by_chain: dict[str, list[Rule]] = {}
-        for at, name, rule in map(nftnl.parse_rule, rules):
+        for at, name, rule in map(nl.parse_rule, rules):
             if at == table:
                 by_chain.setdefault(name, []).append(rule)
-        found = [_chain(body) for body in chains if nftnl.parse_chain(body)[0] == table]
+        found = [_chain(body) for body in chains if nl.parse_chain(body)[0] == table]
         return {
             c.name: Chain(c.name, tuple(by_chain.get(c.name, ())), c.hook, c.priority, c.comment)
             for c in found
@@ -349,9 +342,7 @@ class Nft:
 
     def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
         """See :class:`vifd.drivers.Nft`."""
-        asked = [
-            Message(nftnl.GETELEM, 0, nftnl.elements(table, e.set, [_bare(e)])) for e in wanted
-        ]
+        asked = [Message(nl.GETELEM, 0, nl.elements(table, e.set, [_bare(e)])) for e in wanted]
         with self._lock:
             answers = self._talk.ask(asked)
         found: list[Element | None] = []
@@ -361,7 +352,7 @@ class Nft:
                     raise failure(answer, f"read set {element.set}")
                 found.append(None)
                 continue
-            items = [Element(element.set, n, v) for n, v in nftnl.parse_elements(answer)]
+            items = [Element(element.set, n, v) for n, v in nl.parse_elements(answer)]
             found.append(items[0] if items else None)
         return found
 
@@ -369,13 +360,13 @@ class Nft:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             try:
-                body = nftnl.elements(table, name, [])
-                bodies = self._talk.dump(Message(nftnl.GETELEM, 0, body))
+                body = nl.elements(table, name, [])
+                bodies = self._talk.dump(Message(nl.GETELEM, 0, body))
             except OSError as error:
                 if error.errno == errno.ENOENT:
                     return {}
                 raise failure(error.errno or 0, f"read set {name}") from error
-        return {key: verdict for body in bodies for key, verdict in nftnl.parse_elements(body)}
+        return {key: verdict for body in bodies for key, verdict in nl.parse_elements(body)}
 
     # --- devices that the host does not hear ---
 
@@ -384,17 +375,17 @@ class Nft:
         with self._lock:
             there = self._deaf(table, devices)
             todo = [name for name in devices if not there.get(name)]
-            wrong = nftdeaf.removal(table, [name for name in todo if name in there])
+            wrong = deaf.removal(table, [name for name in todo if name in there])
             if todo:
-                made = nftdeaf.table(table, self._flags(table, nftdeaf.NETDEV_FAMILY))
-                self._commit(table, [made, *wrong, *nftdeaf.addition(table, todo)])
+                made = deaf.table(table, self._flags(table, deaf.NETDEV_FAMILY))
+                self._commit(table, [made, *wrong, *deaf.addition(table, todo)])
 
     def undeafen(self, table: str, devices: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             there = self._deaf(table, devices)
             if there:
-                self._commit(table, nftdeaf.removal(table, list(there)))
+                self._commit(table, deaf.removal(table, list(there)))
 
     def deaf(self, table: str, devices: Sequence[str]) -> set[str]:
         """See :class:`vifd.drivers.Nft`."""
@@ -405,7 +396,7 @@ class Nft:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             try:
-                return nftdeaf.everything(self._talk, table)
+                return deaf.everything(self._talk, table)
             except OSError as error:
                 raise failure(error.errno or 0, f"read table netdev {table}") from error
 
@@ -413,7 +404,7 @@ class Nft:
         """See :class:`vifd.drivers.Nft`."""
         if family not in self._able:
             try:
-                problem = nftfamilies.lacking(family)
+                problem = families.lacking(family)
             except OSError as error:
                 return f"the kernel refuses to be asked: {error.strerror}"
             if problem is not None:
@@ -423,7 +414,7 @@ class Nft:
 
     def _deaf(self, table: str, devices: Sequence[str]) -> dict[str, bool]:
         try:
-            return nftdeaf.read(self._talk, table, devices)
+            return deaf.read(self._talk, table, devices)
         except OSError as error:
             raise failure(error.errno or 0, f"read table netdev {table}") from error
 
@@ -437,8 +428,8 @@ class Nft:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
             try:
-                body = nftnl.table(table)
-                self._talk.commit([Message(nftnl.DELTABLE, 0, body, f"remove table {table}")])
+                body = nl.table(table)
+                self._talk.commit([Message(nl.DELTABLE, 0, body, f"remove table {table}")])
             except Refused as refused:
                 if refused.errno != errno.ENOENT:
                     raise failure(refused.errno or 0, refused.what) from refused
@@ -488,25 +479,25 @@ def _bare(element: Element) -> Element:
 
 def _rules(table: str, chain: Chain) -> Iterator[Message]:
     what = f"fill chain {chain.name}"
-    yield Message(nftnl.DELRULE, 0, nftnl.chain_rules(table, chain.name), what)
+    yield Message(nl.DELRULE, 0, nl.chain_rules(table, chain.name), what)
     for rule in chain.rules:
-        body = nftnl.rule(table, chain.name, rule)
-        yield Message(nftnl.NEWRULE, CREATE | APPEND, body, what)
+        body = nl.rule(table, chain.name, rule)
+        yield Message(nl.NEWRULE, CREATE | APPEND, body, what)
 
 
 def _elements(table: str, kind: int, wanted: Sequence[Element]) -> Iterator[Message]:
-    adding = kind == nftnl.NEWELEM
+    adding = kind == nl.NEWELEM
     for name, group in groupby(sorted(wanted, key=lambda e: e.set), key=lambda e: e.set):
         items = [e if adding else _bare(e) for e in group]
         # an attribute holds 64 KiB
         for start in range(0, len(items), 400):
-            body = nftnl.elements(table, name, items[start : start + 400])
+            body = nl.elements(table, name, items[start : start + 400])
             what = f"{'add to' if adding else 'remove from'} set {name}"
             yield Message(kind, CREATE if adding else 0, body, what)
 
 
 def _chain(body: bytes) -> Chain:
-    _, name, hook, priority, comment = nftnl.parse_chain(body)
+    _, name, hook, priority, comment = nl.parse_chain(body)
     return Chain(name, hook=None if hook is None else Hook(hook), priority=priority,
                  comment=comment)  # fmt: skip
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from vifd.drivers import netlink, nftnl
+from vifd.drivers import netlink
 from vifd.drivers.netlink import ACK, REQUEST, Message, pack
+from vifd.drivers.nft import nl
 
 
 class Refused(OSError):
@@ -34,12 +35,12 @@ class NftSocket(netlink.Socket):
         """
         first = self.numbers(len(messages) + 2)
         last = first + len(messages)
-        parts = [pack(first, nftnl.BATCH_BEGIN, REQUEST, nftnl.batch_mark())]
+        parts = [pack(first, nl.BATCH_BEGIN, REQUEST, nl.batch_mark())]
         for number, message in enumerate(messages, first + 1):
             flags = REQUEST | message.flags | (ACK if number == last else 0)
             parts.append(pack(number, message.type, flags, message.body))
         if not dry:
-            parts.append(pack(last + 1, nftnl.BATCH_END, REQUEST, nftnl.batch_mark()))
+            parts.append(pack(last + 1, nl.BATCH_END, REQUEST, nl.batch_mark()))
         self.send(b"".join(parts))
         self._judge(messages, first, last)
 
