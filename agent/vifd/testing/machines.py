@@ -14,7 +14,7 @@ from vifd.testing.openflow import FakeOpenFlow
 from vifd.testing.ovsdb import FakeOvsdb
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.tracer import FakeTracer
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 #: The external id of a switch port of ours.
 PORT = "vifd-port"
@@ -86,8 +86,9 @@ class RealMachine:
         from vifd.drivers.tracer import LocalTracer
 
         self.ovs = ovs
-        links, ovsdb = Links(), Ovsdb(ovs.db)
-        openflow, tracer = LocalOpenFlow(str(ovs.rundir)), LocalTracer(str(ovs.rundir))
+        place = str(ovs.rundir)
+        links, ovsdb = Links(), Ovsdb(ovs.db, timeout=PATIENCE)
+        openflow, tracer = LocalOpenFlow(place, PATIENCE), LocalTracer(place, PATIENCE)
         nft = Nft()
         self._closers = [nft.close, tracer.close, openflow.close, ovsdb.close, links.close]
         self.drivers = Drivers(links, ovsdb, openflow, tracer, nft=nft)
