@@ -19,7 +19,15 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from restart.sets import SaidSets, group_id
+from restart.sets import (
+    ADDRESSES,
+    FORWARDING,
+    TUNNELLED,
+    SaidSets,
+    group,
+    group_id,
+    network_id,
+)
 from support import meddler, oracle
 from support.oracle import Wanted
 from unit.docs import document
@@ -37,6 +45,7 @@ SETTLED = ("LIVE", "READY", "QUIESCED")
 OPTIONS: Options = {
     "engine": {"retry_first": 0.05, "retry_longest": 0.5, "check_interval": 1},
     "plugins": {"enabled_plugins": "ovs"},
+    "ovs": {"local_ip": "192.0.2.1"},
 }
 
 roles = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])
@@ -44,6 +53,14 @@ numbers = st.integers(1, 5)
 networks = st.integers(1, 2)
 edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
 groups = st.integers(1, 2)
+#: What of a set comes and goes: the set, the name of its pieces, one of them.
+pieces = st.sampled_from([
+    *((group(n), "members", ip) for n in (1, 2) for ip in ("192.0.2.1", "192.0.2.2")),
+    *((group(n), "rules", port) for n in (1, 2) for port in ("22", "80")),
+    *((ADDRESSES, "addresses", ip) for ip in ("198.51.100.0/24", "198.51.100.7")),
+    *((FORWARDING, "endpoints", ip) for ip in ("192.0.2.2", "192.0.2.3")),
+])  # fmt: skip
+paths = st.sampled_from([group(1), group(2), ADDRESSES, FORWARDING])
 moments = st.sampled_from([0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
 
 
@@ -62,7 +79,8 @@ class World:
 
     def _plug_and_unplug(self) -> None:
         """Have there what stays when the last port goes."""
-        assert self.vifd.plug(document(1))[0] == 201
+        for network in (1, TUNNELLED):
+            assert self.vifd.plug(_document(network, network))[0] == 201
         self.clear()
 
     def clear(self) -> None:
@@ -141,8 +159,7 @@ class HostMachine(RuleBasedStateMachine):
     def plug(self, number: int, network: int, role: str) -> None:
         if number in self.documents:
             return
-        name = f"0d1e0000-0000-4000-8000-{network:012x}"
-        wanted = document(number, network__id=name, role=role)
+        wanted = _document(number, network, role)
         if self._ask("PUT", number, "", wanted):
             self.documents[number] = wanted
 
@@ -185,27 +202,29 @@ class HostMachine(RuleBasedStateMachine):
         assert answer["retryable"], answer
         return False
 
-    @rule(number=groups, ip=st.sampled_from(["192.0.2.1", "192.0.2.2"]),
-          what=st.sampled_from(["put", "member", "member", "delete"]), at=moments,
-          crash=st.booleans())  # fmt: skip
-    def say_group(self, number: int, ip: str, what: str, at: float, crash: bool) -> None:
-        """A shared set changes, with or without ports in it."""
-        if what == "member":
-            self._tell(self.sets.toggle(number, ip))
-        else:
-            self._tell((self.sets.put if what == "put" else self.sets.delete)(number))
+    @rule(piece=pieces, at=moments, crash=st.booleans())
+    def say_piece(self, piece: tuple[str, str, str], at: float, crash: bool) -> None:
+        """A member, rule, address or endpoint comes or goes, with or without ports there."""
+        self._tell(self.sets.toggle(*piece))
         if crash:
             self._crash(at)
 
-    @rule(number=numbers, group=groups)
-    def join_or_leave(self, number: int, group: int) -> None:
+    @rule(path=paths, gone=st.booleans(), at=moments, crash=st.booleans())
+    def say_set(self, path: str, gone: bool, at: float, crash: bool) -> None:
+        """A shared set comes anew, or goes."""
+        self._tell((self.sets.delete if gone else self.sets.put)(path))
+        if crash:
+            self._crash(at)
+
+    @rule(number=numbers, which=groups)
+    def join_or_leave(self, number: int, which: int) -> None:
         """A port comes into a group that is there, or leaves its groups."""
         number = self._pick(number)
-        if number not in self.documents or group_id(group) not in self.sets.members:
+        if number not in self.documents or group(which) not in self.sets.said:
             return
         wanted = copy.deepcopy(self.documents[number])
         if wanted["port"].pop("security_groups", None) is None:
-            wanted["port"]["security_groups"] = [group_id(group)]
+            wanted["port"]["security_groups"] = [group_id(which)]
         if self._ask("PUT", number, " (groups)", wanted):
             self.documents[number] = wanted
 
@@ -328,7 +347,14 @@ class HostMachine(RuleBasedStateMachine):
         if found:
             return found
         found = oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
-        return found + self.sets.astray()
+        return found + self.sets.astray() + self._unsaid(wanted)
+
+    def _unsaid(self, wanted: list[Wanted]) -> list[str]:
+        """What the switch's own tools say otherwise of sets."""
+        opened = [w.document for w in wanted if w.open]
+        named = {g for d in opened for g in d["port"].get("security_groups") or ()}
+        tunnelled = any(d["network"]["id"] == network_id(TUNNELLED) for d in opened)
+        return self.sets.not_on(self.world.ovs, named, tunnelled=tunnelled) if wanted else []
 
     def _findings(self) -> list[str]:
         """What a check of every port finds; it is repaired."""
@@ -376,6 +402,14 @@ class HostMachine(RuleBasedStateMachine):
         # said at once: hypothesis may find that it does not happen twice, and then hides it
         sys.stderr.write(f"\nFAILED: {text}\n")
         return text
+
+
+def _document(number: int, network: int, role: str = "ACTIVE") -> dict[str, Any]:
+    """Port ``number``; one network leaves the host by tunnels."""
+    vxlan = {"network_type": "vxlan", "segmentation_id": 101}
+    segment = vxlan if network == TUNNELLED else {"network_type": "local"}
+    where = {"network__id": network_id(network), "network__segment": segment}
+    return document(number, role=role, **where)
 
 
 def _changed(old: dict[str, Any], change: str) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from vifd.testing.daemon import Vifd
+from vifd.testing.sandbox import PrivateOvs
 
 #: Rules that let every IP packet pass: what changes beside them must harm no port in the group.
 ALL = [
@@ -13,60 +16,128 @@ ALL = [
     for way in ("egress", "ingress")
     for family in ("IPv4", "IPv6")
 ]
+#: The network whose ports reach others by tunnels.
+TUNNELLED = 2
+ADDRESSES = "/v1/address-groups/add7e550-0000-4000-8000-000000000000"
+_LISTS = {
+    "security_groups": "/v1/security-groups/{}", "address_groups": "/v1/address-groups/{}",
+    "networks": "/v1/networks/{}/forwarding",
+}  # fmt: skip
+#: What of a set comes and goes by itself.
+_PIECES = ("members", "rules", "addresses", "endpoints")
 
 
 def group_id(number: int) -> str:
     return f"5e75{number:04d}-0000-4000-8000-000000000000"
 
 
+def group(number: int) -> str:
+    return f"/v1/security-groups/{group_id(number)}"
+
+
+def network_id(number: int) -> str:
+    return f"0d1e0000-0000-4000-8000-{number:012x}"
+
+
+FORWARDING = f"/v1/networks/{network_id(TUNNELLED)}/forwarding"
+Pieces = dict[str, frozenset[str]]
+
+
 @dataclass
 class SaidSets:
-    """What callers said of groups, and the daemon took.
+    """What callers said of sets, and the daemon took.
 
-    :ivar members: by group, who is in it by its owner's word
+    :ivar said: by the path of a set, what of it comes and goes
     """
 
     vifd: Vifd
-    members: dict[str, frozenset[str]] = field(default_factory=dict)
+    said: dict[str, Pieces] = field(default_factory=dict)
 
-    def put(self, number: int) -> str:
-        """Say a group anew, without members; returns what was said."""
-        return self._ask("PUT", number, {"rules": ALL}, frozenset())
+    def put(self, path: str) -> str:
+        """Say a set anew, with nothing in it; returns what was said."""
+        body = {"rules": ALL} if path.startswith("/v1/security") else {}
+        return self._ask("PUT", path, body, {})
 
-    def toggle(self, number: int, ip: str) -> str:
-        """A member and a rule that names the group come, or go."""
-        known = self.members.get(group_id(number))
+    def toggle(self, path: str, name: str, what: str) -> str:
+        """A member, a rule, an address or an endpoint comes, or goes."""
+        known = self.said.get(path)
         if known is None:
-            return self.put(number)
-        side = "remove" if ip in known else "add"
-        return self._ask("PATCH", number, {side: {"members": [{"ip_address": ip}]}}, known ^ {ip})
+            return self.put(path)
+        there = known.get(name, frozenset())
+        if name == "rules" and what not in there and ADDRESSES not in self.said:
+            return self.put(ADDRESSES)
+        if what in there:
+            body: Any = {"remove": {name: [what if name == "endpoints" else _piece(name, what)]}}
+            body = {"remove": {"rules": [_rule(what)["id"]]}} if name == "rules" else body
+        else:
+            body = {"add": {name: [_piece(name, what)]}}
+        return self._ask("PATCH", path, body, {**known, name: there ^ {what}})
 
-    def delete(self, number: int) -> str:
-        """Take a group away; one that is in use stays."""
-        status, answer = self.vifd.call("DELETE", f"/v1/security-groups/{group_id(number)}")
+    def delete(self, path: str) -> str:
+        """Take a set away; one that is in use stays."""
+        status, answer = self.vifd.call("DELETE", path)
         if status == 204:
-            self.members.pop(group_id(number), None)
-        assert status == 204 or answer["code"] in ("E_SET_IN_USE", "E_REC_STORE"), answer
-        return f"DELETE group {number}: {status}"
+            self.said.pop(path, None)
+        allowed = ("E_SET_IN_USE", "E_REC_STORE", "E_SET_NOT_FOUND")
+        assert status == 204 or answer["code"] in allowed, answer
+        return f"DELETE {path}: {status}"
 
-    def _ask(self, method: str, number: int, body: Any, members: frozenset[str]) -> str:
-        path = f"/v1/security-groups/{group_id(number)}"
+    def _ask(self, method: str, path: str, body: Any, pieces: Pieces) -> str:
         status, answer = self.vifd.call(method, path, body)
         assert status == 202 or answer["retryable"], answer
         if status == 202:
-            self.members[group_id(number)] = members
-        return f"{method} group {number}: {status}"
+            self.said[path] = pieces
+        return f"{method} {path} {body if method == 'PATCH' else ''}: {status}"
 
     def astray(self) -> list[str]:
         """What differs from what was said, or was not taken up yet."""
-        sets = self.vifd.get("/v1/security-groups")["security_groups"]
-        found = [f"group {s['id']} waits for {s['pending']}" for s in sets if s["pending"]]
-        have = {s["id"]: s["counts"].get("members", 0) for s in sets}
-        said = {i: len(members) for i, members in self.members.items()}
-        return found if have == said else [*found, f"groups are {have}, said was {said}"]
+        found, have = [], {}
+        for name, path in _LISTS.items():
+            for one in self.vifd.get(path.split("/{")[0])[name]:
+                if one["pending"]:
+                    found.append(f"{path.format(one['id'])} waits for {one['pending']}")
+                have[path.format(one["id"])] = {n: one["counts"].get(n, 0) for n in _PIECES}
+        said = {path: {n: len(pieces.get(n, ())) for n in _PIECES}
+                for path, pieces in self.said.items()}  # fmt: skip
+        for path in (p for p in said if p.startswith("/v1/security")):
+            said[path]["rules"] += len(ALL)
+        return found if have == said else [*found, f"sets are {have}, said was {said}"]
+
+    def not_on(self, ovs: PrivateOvs, groups: Iterable[str], *, tunnelled: bool) -> list[str]:
+        """What the switch's own tool says otherwise of rules and endpoints.
+
+        :param groups: those of open ports
+        :param tunnelled: whether an open port is on the network with tunnels
+        """
+        rules = ovs.ofctl("dump-flows", "br-int", "table=182")
+        wanted = {p for g in groups for p in self.said[f"/v1/security-groups/{g}"].get("rules", ())}
+        lacks = wanted - set(re.findall(r"ct_tp_dst=(\d+)", rules))
+        found = [f"no flow of a rule for port {port}" for port in sorted(lacks)]
+        ends = set(re.findall(r"set_field:([0-9.]+)->tun_dst", ovs.ofctl("dump-flows", "br-int")))
+        said = self.said.get(FORWARDING, {}).get("endpoints", frozenset()) if tunnelled else set()
+        return found if ends == said else [*found, f"floods go to {ends}, said was {said}"]
 
     def clear(self) -> None:
         """None is left; no port may be in one."""
-        for shown in self.vifd.get("/v1/security-groups")["security_groups"]:
-            self.vifd.call("DELETE", f"/v1/security-groups/{shown['id']}?wait=applied&timeout=30")
-        self.members.clear()
+        for _ in range(2):  # a set goes when no other names it
+            for name, path in _LISTS.items():
+                for shown in self.vifd.get(path.split("/{")[0])[name]:
+                    self.vifd.call("DELETE", f"{path.format(shown['id'])}?wait=applied&timeout=30")
+        self.said.clear()
+
+
+def _rule(port: str) -> dict[str, Any]:
+    """One that names the address group."""
+    return {
+        "id": f"2222{int(port):04d}-0000-4000-8000-000000000000", "direction": "ingress",
+        "ethertype": "IPv4", "protocol": "tcp", "port_range_min": int(port),
+        "port_range_max": int(port), "remote_address_group_id": ADDRESSES.rsplit("/", 1)[1],
+    }  # fmt: skip
+
+
+def _piece(name: str, what: str) -> Any:
+    if name == "members":
+        return {"ip_address": what}
+    if name == "rules":
+        return _rule(what)
+    return {"address": what, "ports": []} if name == "endpoints" else what

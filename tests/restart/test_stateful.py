@@ -16,8 +16,11 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from restart.machine import HostMachine, World
+from restart.test_kill_tunnels import address, ovs
 from vifd.testing.sandbox import PrivateOvs
 
+#: A switch on a host that has the address which tunnels leave from.
+__all__ = ["address", "ovs"]
 #: Runs of one seed, and steps of one run.
 RUNS, STEPS = 20, 8
 #: What runs where nobody says otherwise: few enough for every change of the code.

@@ -100,17 +100,20 @@ class Rig(contextlib.ExitStack):
 
 
 class FakeRig(Rig):
-    """Fakes that keep state."""
+    """Fakes that keep state.
 
-    def __init__(self) -> None:
+    :param options: of the plugin's group
+    """
+
+    def __init__(self, **options: Any) -> None:
         super().__init__()
         self.machine = FakeMachine()
         self.machine.add_bridge("br-phys")
         self.sets, self.names = MemorySets(), {}
+        settings = {"bridge_mappings": PHYSICAL, **options}
         self.ledger = Ledger(
-            self.machine.drivers, lambda host: make.plugin(host, bridge_mappings=PHYSICAL),
-            sets=self.sets,
-        )  # fmt: skip
+            self.machine.drivers, lambda host: make.plugin(host, **settings), sets=self.sets
+        )
 
     def number(self, name: str) -> int:
         if name != "wire":
@@ -134,17 +137,20 @@ class FakeRig(Rig):
 
 
 class RealRig(Rig):
-    """A private Open vSwitch on the userspace datapath, guests on taps."""
+    """A private Open vSwitch on the userspace datapath, guests on taps.
 
-    def __init__(self, ovs: PrivateOvs, wire: Guest) -> None:
+    :param wire: the far end of the physical network's cable, if there is one
+    """
+
+    def __init__(self, ovs: PrivateOvs, wire: Guest | None, **options: Any) -> None:
         super().__init__()
         self.sets, self.names = MemorySets(), {}
-        self.scene = self.enter_context(Scene(ovs, bridge_mappings=PHYSICAL))
+        settings = {"bridge_mappings": PHYSICAL, **options} if wire else options
+        self.scene = self.enter_context(Scene(ovs, **settings))
         self.ledger = self.scene.ledger = Ledger(
-            self.scene.machine.drivers, lambda host: make.plugin(host, bridge_mappings=PHYSICAL),
-            sets=self.sets,
-        )  # fmt: skip
-        self.guests: dict[str, Guest] = {"wire": wire}
+            self.scene.machine.drivers, lambda host: make.plugin(host, **settings), sets=self.sets
+        )
+        self.guests: dict[str, Guest] = {"wire": wire} if wire else {}
         self._count = 0
 
     def plug(self, **ports: Attachment) -> None:
