@@ -83,6 +83,10 @@ recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@PYTHONPATH=tests $(PY) bench/recovery.py --keep $(ARGS)
 
+.PHONY: migration
+migration: ready ## real guests moved between two hosts: what their peers notice; keeps bench/MIGRATION.md
+	@PYTHONPATH=tests $(PY) bench/migration.py --keep $(ARGS)
+
 soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)

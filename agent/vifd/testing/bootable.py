@@ -227,6 +227,11 @@ class Host:
         return self.disk / "run/libvirt/libvirt-sock"
 
     @property
+    def pid(self) -> int:
+        """Its first process, while it is on."""
+        return self._pid
+
+    @property
     def enter(self) -> list[str]:
         """What a command begins with that shall run on this host."""
         return [

@@ -1,7 +1,8 @@
 """A small guest under QEMU: a distribution's kernel, busybox, and one vhost-user device.
 
 It runs under TCG, so that it needs no hardware, and tells on its serial line what it does: it sends
-a ping to its peer again and again.
+a ping to its peer again and again, if it has one, and keeps a connection to port 7000 of whom it
+calls.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _MODULES = (
 _INIT = """#!/bin/busybox sh
 B=/bin/busybox
 $B mount -t proc proc /proc
+$B mount -t devtmpfs dev /dev
 for m in {modules}; do $B insmod /m/$m.ko; done
 for w in $($B cat /proc/cmdline); do
     case $w in vifd.*=*) k=${{w%%=*}}; eval "${{k#vifd.}}='${{w#*=}}'";; esac
@@ -34,10 +36,12 @@ done
 up() {{ $B ip link set eth0 up mtu $mtu && $B ip addr add $ip dev eth0; }}
 up
 echo the guest is up
+# one connection for as long as it lives
+[ -z "$calls" ] || while :; do $B nc $calls 7000 >/dev/null; $B sleep 1; done &
 while :; do
     # its network card may be taken out and put back
     $B ip addr show dev eth0 2>&1 | $B grep -q inet || up
-    $B ping -c 1 -W 1 $peer
+    [ "$peer" = none ] || $B ping -c 1 -W 1 $peer
     $B usleep 100000
 done
 """

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import socket
-import struct
-from array import array
 from typing import Any
 
 from contract import linuxbridge as make
 from functional.linux_scene import LinuxScene
 from functional.tunnels.hosts import Fabric, Sets, network, underlay_ip
+from support.checksums import whole
 from vifd.model import Attachment
 from vifd.model.sets import Endpoint, Forwarding, SetKey, SetKind
 from vifd.plugin import SetChange
 from vifd.testing.guests import PacketGuest, TapGuest
 from vifd.testing.ledger import Ledger
 from vifd.testing.netns import Namespace
-
-_SIOCETHTOOL, _SET_TX_CHECKSUMS = 0x8946, 0x17
-
-
-def _whole(device: str) -> None:
-    """Have the kernel fill checksums in: a cable in memory has no hardware that would, and a switch
-    in user space looks at them."""
-    asked = array("I", [_SET_TX_CHECKSUMS, 0])
-    request = struct.pack("16sP", device.encode(), asked.buffer_info()[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        fcntl.ioctl(sock, _SIOCETHTOOL, request)
 
 
 class BridgeHost(contextlib.ExitStack):
@@ -48,7 +34,7 @@ class BridgeHost(contextlib.ExitStack):
             address = f"{underlay_ip(number, ip)}/{length}"
             self.ip("addr", "add", address, "dev", "up", *["nodad"] * (ip == 6))
         self.ip("link", "set", "dev", "up", "up")
-        self.space.run(_whole, "up")
+        self.space.run(whole, "up")
         self.sets = Sets()
         settings = {"local_ip": underlay_ip(number, version), **options}
         self.scene = self.enter_context(LinuxScene(self.space, **settings))

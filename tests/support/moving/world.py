@@ -1,0 +1,306 @@
+"""Two hosts with libvirt, Open vSwitch and vifd each, a guest that moves, and a third place.
+
+The cables end in a bridge of the kernel. On the third place a plain switch that learns, as a top of
+rack has it, or as a host behind a tunnel that knows nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support.checksums import whole
+from support.moving import caller, wire
+from unit.docs import NETWORK, document, port_id
+from vifd.testing.bootable import Host, HostOvs, Machine
+from vifd.testing.netns import Namespace
+from vifd.testing.sandbox import Daemon, PrivateOvs
+from vifd.testing.wait import PATIENCE, until
+
+VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101}
+VXLAN = {"network_type": "vxlan", "segmentation_id": 5001}
+SEGMENTS = {"vlan": VLAN, "vxlan": VXLAN}
+#: Of the third place.
+ADDRESS = "10.0.0.9"
+GUEST = "10.0.0.1"
+
+
+_OFF = "csum='off' tso4='off' tso6='off' ecn='off' ufo='off'"
+_PLAIN = f"<driver><host {_OFF} gso='off' mrg_rxbuf='off'/><guest {_OFF}/></driver>"
+
+
+def routed(arguments: tuple[str, ...]) -> list[str]:
+    """A switch with tunnels knows the routes of its namespace."""
+    return [word for word in arguments if word != "--disable-system-route"]
+
+
+class Switch(HostOvs):
+    """Of a host."""
+
+    def _daemon(self, name: str, *arguments: str, ready: str) -> Daemon:
+        return super()._daemon(name, *routed(arguments), ready=ready)
+
+
+class FarSwitch(PrivateOvs):
+    """Of the third place."""
+
+    def _daemon(self, name: str, *arguments: str, ready: str) -> Daemon:
+        return super()._daemon(name, *routed(arguments), ready=ready)
+
+
+class Fabric(contextlib.ExitStack):
+    """The cables: ``uplink`` for the guests' networks, ``aside`` for their memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.space = self.enter_context(Namespace("fabric"))
+        for bridge in ("uplink", "aside"):
+            self.ip("link", "add", bridge, "type", "bridge")
+            self.ip("link", "set", bridge, "up")
+
+    def ip(self, *arguments: str) -> None:
+        self.space.command(["ip", *arguments])
+
+    def lay(self, bridge: str, pid: str, device: str, name: str) -> None:
+        """A cable from a bridge to a device in the namespace of a process."""
+        self.ip("link", "add", name, "master", bridge, "type", "veth", "peer", "name", device)
+        self.ip("link", "set", device, "netns", pid)
+        self.ip("link", "set", name, "up")
+
+
+class Mover(Machine):
+    """The guest: it calls the third place, and says nothing by itself."""
+
+    def __init__(self, host: Host, number: int, vif: dict[str, Any]) -> None:
+        super().__init__(host, number, 0, vif)
+        self._line = self._line.replace(
+            "vifd.peer=10.0.0.0", f"vifd.peer=none vifd.calls={ADDRESS}"
+        )
+
+    def xml(self) -> str:
+        path = f"<source path='{self.serial}'/>"
+        text = super().xml().replace(path, path.replace("/>", " append='on'/>"))
+        # a switch in user space drops what has no checksum yet
+        return text.replace("<model type='virtio'/>", f"<model type='virtio'/>{_PLAIN}")
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its kernel did, as now and then under TCG."""
+        return "panic" in self.text or "not a head" in self.text
+
+
+def of_guest(number: int = 1) -> str:
+    """The id of a guest; see :class:`vifd.testing.bootable.Machine`."""
+    return f"00000000-0000-4000-8000-{number:012x}"
+
+
+class MovingHost:
+    """One of the two hosts.
+
+    :ivar seen: where its frames are written down
+    """
+
+    def __init__(self, world: World, number: int, options: dict[str, Any]) -> None:
+        self.number, self._world = number, world
+        self.address = f"172.31.0.{number}"
+        self.aside = f"172.30.0.{number}"
+        self.host = Host(world.disk / f"h{number}", options, Switch)
+        self.vifd, self.ovs = self.host.vifd, self.host.ovs
+        self.seen = self.host.disk / "frames"
+        self._watch: subprocess.Popen[bytes] | None = None
+        self.connection: Any = None
+
+    def up(self) -> None:
+        """Power, cables, switch, vifd and libvirt."""
+        self.host.boot()
+        self.host.run("hostname", f"host{self.number}")
+        fabric = self._world.fabric
+        fabric.lay("uplink", str(self.host.pid), "eth0", f"u{self.number}")
+        fabric.lay("aside", str(self.host.pid), "eth1", f"a{self.number}")
+        self.ip("addr", "add", f"{self.aside}/24", "dev", "eth1")
+        for device in ("eth0", "eth1"):
+            self.ip("link", "set", device, "up")
+        self.host.ovs.start()
+        self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", "datapath_type=netdev",
+                       "--", "add-port", "br-up", "eth0")  # fmt: skip
+        self.ip("addr", "add", f"{self.address}/24", "dev", "br-up")
+        self.ip("link", "set", "br-up", "up")
+        self.vifd.start()
+        self.vifd.ready()
+        self.host.libvirtd.start()
+        self.connection = self.host.connection()
+        until(lambda: self.vifd.get("/v1/status")["hypervisor"]["connected"], "vifd hears libvirt")
+
+    def ip(self, *arguments: str) -> None:
+        self.host.run("ip", *arguments)
+
+    def write_down(self, *devices: str) -> None:
+        """Write down the frames of these devices from now on."""
+        self.seen.unlink(missing_ok=True)
+        argv = [*self.host.enter, sys.executable, "-S", "-E", wire.__file__, str(self.seen)]
+        self._watch = self._world.start(subprocess.Popen, [*argv, *devices])
+        until(lambda: self.seen.exists() and self.seen.read_text(), "frames are written down")
+
+    def close(self) -> None:
+        if self.connection is not None:
+            with contextlib.suppress(Exception):
+                self.connection.close()
+        self.host.close()
+        if self._watch is not None:
+            self._watch.wait()
+
+    # --- ports ---
+
+    def port(self, number: int = 1) -> Any:
+        return self.vifd.get(f"/v1/ports/{port_id(number)}")
+
+    def call(self, verb: str, number: int = 1) -> Any:
+        """A verb of a port's, which must be taken."""
+        status, answer = self.vifd.call("POST", f"/v1/ports/{port_id(number)}/{verb}")
+        assert status < 300, answer
+        return answer
+
+    def plug(self, role: str, number: int = 1) -> Any:
+        """Plug a port, and wait until it is proven."""
+        wanted = document(
+            number, role=role, network__segment=SEGMENTS[self._world.kind], network__mtu=1400,
+            instance__id=of_guest(number), instance__name=f"guest{number}",
+        )  # fmt: skip
+        status, port = self.vifd.call("PUT", f"/v1/ports/{port_id(number)}", wanted)
+        assert status in (200, 201, 202), port
+        phase = "LIVE" if role == "ACTIVE" else "READY"
+        until(lambda: self.port(number)["phase"] == phase, f"the port is {phase}", 3 * PATIENCE)
+        return self.port(number)
+
+    def know(self, *others: str) -> None:
+        """Have other tunnel endpoints of the network; who is behind them is not known."""
+        body = {"endpoints": [{"address": address} for address in others]}
+        status, answer = self.vifd.call("PUT", f"/v1/networks/{NETWORK}/forwarding", body)
+        assert status < 300, answer
+
+
+class Third(contextlib.ExitStack):
+    """The third place: a switch that learns, and who talks to the guest.
+
+    :ivar heard: where the calls are written down
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self.address = "172.31.0.9"
+        self.heard = world.disk / "heard"
+        self.space = self.enter_context(Namespace("third"))
+        self.space.command(["true"])
+        pid = self.enter_context(_Sleeper(self.space)).pid
+        world.fabric.lay("uplink", str(pid), "eth0", "u9")
+        self.space.command(["ip", "link", "set", "eth0", "up"])
+        self.ovs = self.space.run(FarSwitch, world.disk / "o9")
+        self.callback(self.space.run, self.ovs.close)
+        self.space.run(self.ovs.start)
+        {"vlan": self._vlan, "vxlan": self._vxlan}[world.kind]()
+        self.space.command(["ip", "addr", "add", f"{ADDRESS}/24", "dev", "peer0"])
+        self.space.command(["ip", "link", "set", "peer0", "mtu", "1400", "up"])
+        # a checksum that is left to the device is computed by nobody
+        self.space.run(whole, "peer0")
+
+    def _vlan(self) -> None:
+        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
+                       "--", "add-port", "br", "eth0", "--", "add-port", "br", "peer0", "tag=101",
+                       "--", "set", "Interface", "peer0", "type=internal")  # fmt: skip
+
+    def _vxlan(self) -> None:
+        self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", "datapath_type=netdev",
+                       "--", "add-port", "br-up", "eth0")  # fmt: skip
+        self.space.command(["ip", "addr", "add", f"{self.address}/24", "dev", "br-up"])
+        self.space.command(["ip", "link", "set", "br-up", "up"])
+        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
+                       "--", "add-port", "br", "peer0", "--", "set", "Interface", "peer0",
+                       "type=internal")  # fmt: skip
+        for number in (1, 2):
+            name = f"vx{number}"
+            self.ovs.vsctl("add-port", "br", name, "--", "set", "Interface", name, "type=vxlan",
+                           f"options:remote_ip=172.31.0.{number}", "options:key=5001",
+                           "--", "set", "Port", name, "protected=true")  # fmt: skip
+
+    def talk(self) -> None:
+        """Talk to the guest from now on."""
+        argv = [sys.executable, "-S", "-E", caller.__file__, str(self.heard), GUEST]
+        process = self.space.run(subprocess.Popen, argv)
+        self.callback(process.wait)
+        self.callback(process.terminate)
+
+    def listening(self) -> caller.Heard:
+        """What was heard so far."""
+        return caller.read(self.heard)
+
+
+class _Sleeper:
+    """A process that keeps a namespace's place by number."""
+
+    def __init__(self, space: Namespace) -> None:
+        self._process = space.run(subprocess.Popen, ["sleep", "infinity"])
+        self.pid = self._process.pid
+
+    def __enter__(self) -> _Sleeper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class World(contextlib.ExitStack):
+    """All of it.
+
+    :param kind: of the network: ``vlan`` or ``vxlan``
+    :param options: of both hosts' vifd, by the number of the host
+    """
+
+    def __init__(
+        self, disk: Path, kind: str = "vlan",
+        options: Callable[[int], dict[str, Any]] = lambda _number: {},
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.disk, self.kind = disk, kind
+        self.fabric = self.enter_context(Fabric())
+        self._starter = self.enter_context(Namespace("starter"))
+        self.hosts = [MovingHost(self, n, self._options(n, options(n))) for n in (1, 2)]
+        for host in self.hosts:
+            self.callback(host.close)
+
+    def _options(self, number: int, more: dict[str, Any]) -> dict[str, Any]:
+        ovs = {"vlan": {"bridge_mappings": "physnet1:br-up"},
+               "vxlan": {"local_ip": f"172.31.0.{number}"}}[self.kind]  # fmt: skip
+        return {
+            "plugins": {"enabled_plugins": "ovs"},
+            **more,
+            "ovs": {**ovs, **more.get("ovs", {})},
+        }
+
+    def start(self, call: Any, argv: list[str]) -> Any:
+        """Start something on a thread that lives as long as this."""
+        return self._starter.run(call, argv)
+
+    def up(self) -> None:
+        """Both hosts and the third place."""
+        for host in self.hosts:
+            host.up()
+        self.third = self.enter_context(Third(self))
+        if self.kind == "vxlan":
+            for host, other in (self.hosts, self.hosts[::-1]):
+                host.know(self.third.address, other.address)
+
+    def guest(self) -> Any:
+        """Start the guest on the first host, and the talk with it; its domain."""
+        source = self.hosts[0]
+        port = source.plug("ACTIVE")
+        self.machine = Mover(source.host, 1, port["vif"])
+        domain = source.connection.createXML(self.machine.xml(), 0)
+        self.third.talk()
+        until(lambda: len(self.third.listening().tcp) > 20, "the guest talks", 4 * PATIENCE)
+        return domain
