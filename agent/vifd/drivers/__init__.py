@@ -31,6 +31,7 @@ from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.monitor import Update
 from vifd.openflow.reading import Reading
+from vifd.safety.sparing import spare
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
@@ -39,6 +40,9 @@ __all__ = [
     "Program", "Qos", "Queue", "Spec",
     "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "stopped",
 ]  # fmt: skip
+
+# before any driver imports it
+spare("pyroute2")
 
 # --- OVSDB ----------------------------------------------------------------------------------------
 

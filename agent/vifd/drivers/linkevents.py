@@ -8,7 +8,6 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from pyroute2.netlink.rtnl import RTMGRP_LINK
 
@@ -31,11 +30,11 @@ _DATAGRAM = 0x1_0000
 _PERIOD = 400
 
 
-def open_sockets() -> tuple[Any, Any]:
+def open_sockets() -> tuple[socket.socket, socket.socket]:
     """Sockets that hear of devices, and of what belongs to them, in the calling thread's network
     namespace."""
     links = netlink.open_socket(netlink.ROUTE, groups=RTMGRP_LINK, buffer=_BUFFER)
-    links.socket.setblocking(False)
+    links.setblocking(False)
     try:
         return links, neighevents.open_socket()
     except BaseException:
@@ -65,11 +64,11 @@ class LinkEvents:
     """
 
     def __init__(
-        self, socks: tuple[Any, Any], name_of: Callable[[int], str],
+        self, socks: tuple[socket.socket, socket.socket],
+        name_of: Callable[[int], str],
         unannounced: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self._socket, self._belongings = socks
-        self._file: socket.socket = self._socket.socket
         self._name_of = name_of
         self._unannounced = unannounced
         self._callbacks: tuple[Callback, ...] = ()
@@ -106,7 +105,7 @@ class LinkEvents:
         lost = []
         for _ in range(_BURST):
             try:
-                told += rtnl.changes(self._file.recv(_DATAGRAM))
+                told += rtnl.changes(self._socket.recv(_DATAGRAM))
             except BlockingIOError:
                 break
             except OSError as error:
@@ -122,7 +121,7 @@ class LinkEvents:
         indices: set[int] = set()
         for _ in range(_BURST):
             try:
-                indices |= neighevents.devices(self._belongings.socket.recv(_DATAGRAM))
+                indices |= neighevents.devices(self._belongings.recv(_DATAGRAM))
             except BlockingIOError:
                 break
             except OSError as error:

@@ -11,7 +11,6 @@ import ctypes
 import socket
 import struct
 import sys
-from typing import Any
 
 from vifd.drivers import ifla, netlink
 from vifd.drivers.netlink import HEADER, messages
@@ -47,16 +46,16 @@ _FILTER = (
 )
 
 
-def open_socket() -> Any:
+def open_socket() -> socket.socket:
     """A socket that hears of them in the calling thread's network namespace."""
     made = netlink.open_socket(
         netlink.ROUTE, groups=_GROUPS, buffer=_BUFFER, prepare=_leave_out_what_is_learned
     )
-    made.socket.setblocking(False)
+    made.setblocking(False)
     return made
 
 
-def _leave_out_what_is_learned(sock: Any) -> None:
+def _leave_out_what_is_learned(sock: socket.socket) -> None:
     program = b"".join(_INSTRUCTION.pack(*step) for step in _FILTER)
     code = ctypes.create_string_buffer(program)
     head = struct.pack("HL", len(_FILTER), ctypes.addressof(code))

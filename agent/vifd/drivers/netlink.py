@@ -1,6 +1,6 @@
 """The socket that everything of netlink is asked by, and the attributes of its messages.
 
-pyroute2 opens the sockets of rtnetlink and has the numbers. Its own exchange decodes every answer
+pyroute2 has the numbers. Its own exchange decodes every answer
 whole, which takes ten times as long as the kernel needs to write it (``bench/codec_costs.py``), and
 it knows no transaction of nf_tables: batches, and what is read of an answer, are packed here.
 """
@@ -14,9 +14,7 @@ import socket
 import struct
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pyroute2 import IPRSocket
 from pyroute2.netlink import NETLINK_GENERIC as GENERIC
 from pyroute2.netlink import NETLINK_NETFILTER as NETFILTER
 from pyroute2.netlink import NETLINK_ROUTE as ROUTE
@@ -131,25 +129,22 @@ def failure(payload: bytes) -> int:
 
 def open_socket(
     protocol: int, *, groups: int = 0, buffer: int = 4 << 20,
-    prepare: Callable[[Any], object] = lambda _: None,
-) -> Any:  # fmt: skip
+    prepare: Callable[[socket.socket], object] = lambda _: None,
+) -> socket.socket:  # fmt: skip
     """A socket of the network namespace of the calling thread, to be closed.
 
     :param groups: whose announcements it hears
     :param buffer: bytes that it may hold; for those without CAP_NET_ADMIN the system's limit
         applies
     :param prepare: called before it hears anything
-    :returns: for rtnetlink one of pyroute2's, which has one file and no event loop; its socket is
-        its ``socket``
     """
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    route = protocol == ROUTE
-    made: Any = IPRSocket() if route else socket.socket(socket.AF_NETLINK, kind, protocol)
+    made = socket.socket(socket.AF_NETLINK, kind, protocol)
     try:
         with contextlib.suppress(PermissionError):
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer)
         prepare(made)
-        made.bind(groups=groups) if route else made.bind((0, groups))
+        made.bind((0, groups))
     except BaseException:
         made.close()
         raise
@@ -160,8 +155,7 @@ class Socket:
     """A socket of the network namespace of the thread that makes it; use it on one at a time."""
 
     def __init__(self, protocol: int) -> None:
-        self._owner = open_socket(protocol)
-        self._socket: socket.socket = getattr(self._owner, "socket", self._owner)
+        self._socket = open_socket(protocol)
         self._socket.settimeout(_TIMEOUT)
         #: The socket's netlink address.
         self.address: int = self._socket.getsockname()[0]
@@ -170,7 +164,7 @@ class Socket:
 
     def close(self) -> None:
         """Close the socket."""
-        self._owner.close()
+        self._socket.close()
 
     def numbers(self, count: int) -> int:
         """Reserve sequence numbers; the first of them."""

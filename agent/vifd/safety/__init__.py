@@ -1,1 +1,2 @@
-"""What keeps the process whole: the system's limits, threads that go on, foreign text made safe."""
+"""What keeps the process whole and small: the system's limits, threads that go on, foreign text
+made safe, packages loaded as far as they are used."""
