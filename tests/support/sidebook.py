@@ -12,7 +12,7 @@ from vifd import errors
 from vifd.engine.garbage.limits import FEW
 from vifd.engine.ticket import Ticket
 from vifd.model import Parts, PortRecord, Side, sides
-from vifd.model.comparison import Compared, compared
+from vifd.model.comparison import YOUNG, Compared, compared
 from vifd.model.parts import assembled
 from vifd.model.sides import Said
 
@@ -79,7 +79,7 @@ class SideBook(PortBook):
     ) -> Compared:  # fmt: skip
         every = {i: self.parts(i) for i in (*self._records, *self._parts)}
         known = {i: parts for i, parts in every.items() if parts is not None}
-        found = compared(known, side, owner, ids, time.time())
+        found = compared(known, side, owner, ids, time.time() - YOUNG)
         if not remove or not found.stale:
             return found
         if len(found.stale) > FEW and not force:

@@ -31,7 +31,7 @@ from vifd.migration.book import Book, Watched
 from vifd.migration.telling import tell
 from vifd.migration.timeline import Migration
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
-from vifd.model.comparison import Compared, compared
+from vifd.model.comparison import YOUNG, Compared, compared
 from vifd.model.event import Event
 from vifd.model.sides import Said
 from vifd.model.status import status_of
@@ -282,12 +282,13 @@ class Agent:
 
     def compare(
         self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
-        force: bool,
+        force: bool, made: float | None = None,
     ) -> Compared:  # fmt: skip
-        """See :meth:`vifd.api.backend.Backend.compare`."""
+        """See :meth:`vifd.api.backend.Backend.compare` and :meth:`vifd.network.Inbox.compare`."""
+        made = time.time() - YOUNG if made is None else made
         known = {i: self.parts(i) for i in (*self._journal.records(), *self.waiting())}
         every = {i: parts for i, parts in known.items() if parts is not None}
-        found = compared(every, side, owner, ids, time.time())
+        found = compared(every, side, owner, ids, made)
         if found.stale:
             LOG.warning(
                 "%s does not list %d ports that it had here: %s. Next: %s. request=%s",

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from vifd.model.parts import Parts, Side
 
-#: Seconds for which a part that has just come is not held against a list that was made before it.
+#: Seconds for which a part that has just come is not held against a list of which nobody says
+#: when it was made.
 YOUNG = 60.0
 
 
@@ -26,18 +27,18 @@ class Compared(Struct, frozen=True):
 
 
 def compared(
-    parts: Mapping[str, Parts], side: Side, owner: str | None, listed: Collection[str], now: float
+    parts: Mapping[str, Parts], side: Side, owner: str | None, listed: Collection[str], made: float
 ) -> Compared:
     """Hold a side's list against its parts.
 
     :param owner: only parts of this owner are looked at; ``None`` for all of the side
-    :param now: seconds since the epoch
+    :param made: when the list was made, in seconds since the epoch: what came later it cannot have
     """
     listed = set(listed)
     here = {i: part for i, p in parts.items() if (part := p.of(side)) is not None}
     stale = [
         port_id
         for port_id, part in here.items()
-        if port_id not in listed and owner in (None, part.owner) and now - part.at >= YOUNG
+        if port_id not in listed and owner in (None, part.owner) and part.at <= made
     ]
     return Compared(sorted(stale), sorted(listed - set(here)))

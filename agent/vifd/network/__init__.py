@@ -47,12 +47,14 @@ class Inbox(Protocol):
 
     def compare(
         self, side: Side, owner: str | None, ids: Sequence[str], request_id: str, *, remove: bool,
-        force: bool,
+        force: bool, made: float | None = None,
     ) -> Compared:  # fmt: skip
         """Hold the whole list of ports of a side, or of an owner, against what it said here.
 
         :param remove: take the part of what is not listed away
         :param force: beyond the limits of garbage
+        :param made: when the list was begun, in seconds since the epoch, where that is known: what
+            was said later is not held against it
         :raises vifd.errors.GarbageLimit: that is too much at once; nothing was changed
         """
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -22,6 +24,7 @@ from vifd.model import Part, Phase, PortRecord, Side
 from vifd.model.sets import Forwarding, SetKey, SetKind
 from vifd.model.sides import Said
 from vifd.network.neutron import NeutronNetworkService, options
+from vifd.network.neutron.bus import Bus, Handler, MessageBus
 from vifd.network.reporter import StatusReporter
 from vifd.openflow.mark import ours
 from vifd.plugin import Host
@@ -32,6 +35,40 @@ from vifd.testing.wait import until
 from vifd_ovs.plugin import OvsPlugin
 
 BRIDGE, PHYSICAL = "br-int", "br-eth"
+
+
+class DullBus(MessageBus):
+    """A bus that can be away, and of which some topics can be lost before they are heard.
+
+    :ivar deaf: how the names of these topics begin
+    """
+
+    away = False
+    deaf: tuple[str, ...] = ()
+
+    def call(
+        self, topic: str, method: str, version: str, timeout: float, arguments: Mapping[str, Any]
+    ) -> Any:
+        if self.away:
+            raise ConnectionError("nobody is there")
+        return super().call(topic, method, version, timeout, arguments)
+
+    def listen(self, topics: Sequence[str], handler: Handler) -> None:
+        for topic in topics:
+            super().listen([topic], self._unless_deaf(topic, handler))
+
+    def _unless_deaf(self, topic: str, handler: Handler) -> Handler:
+        return lambda *told: None if topic.startswith(self.deaf) else handler(*told)
+
+
+class Driver(NeutronNetworkService):
+    """The driver, on such a bus."""
+
+    bus: DullBus
+
+    def _bus(self) -> Bus:
+        self.bus = DullBus(cfg.CONF, self.conf.transport_url, self.conf.exchange, self._host)
+        return self.bus
 
 
 class Node:
@@ -62,7 +99,7 @@ class Node:
         self.engine = Engine({"ovs": plugin}, self.journal, Metrics(), settings)
         found = [Found("ovs", "vifd", "vifd_ovs.plugin:OvsPlugin", OvsPlugin)]
         self.agent = Agent(self.engine, self.journal, self.engine.metrics, found)
-        self.service = NeutronNetworkService(self._conf())
+        self.service = Driver(self._conf())
         self.reporter = StatusReporter(self.service, self.journal, first=0.05)
         self.hosting = Hosting(self.engine, self.journal)
         self.watcher = Watcher(
@@ -114,6 +151,16 @@ class Node:
         self.agent.say(Said(port.id, Side.COMPUTE, Part("compute", body)), "test")
 
     # --- what is there ---
+
+    def read_at(self) -> float:
+        """When it read all that the server has."""
+        assert self.service._service is not None
+        return self.service._service._read_at
+
+    def lost(self) -> bool:
+        """Whether the server did not answer, and has not since."""
+        assert self.service._service is not None
+        return self.service._service._lost
 
     def record(self, port: Port) -> PortRecord | None:
         return self.journal.get(port.id)

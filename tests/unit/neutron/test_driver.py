@@ -5,7 +5,7 @@ from __future__ import annotations
 from unit.neutron.scene import BRIDGE, Cloud
 from vifd.drivers import PortSpec
 from vifd.network.neutron.objects import SERVED, VERSIONS
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 
 def active(port) -> bool:
@@ -212,6 +212,29 @@ class TestOutages:
         lost = cloud.neutron.port(network, node.name)
         node.plug(lost)
         until(lambda: active(lost), "asked for, as somebody here uses it")
+
+    def test_what_is_told_before_a_topic_is_listened_to_again(self, cloud: Cloud):
+        """The server answers before every connection is back: what it tells meanwhile is lost."""
+        # it answers in time however busy the machine is
+        node, network = cloud.node(rpc_timeout=PATIENCE), cloud.vlan()
+        kept, gone = (cloud.neutron.port(network, node.name) for _ in range(2))
+        for port in (kept, gone):
+            node.plug(port)
+        until(lambda: active(kept) and active(gone), "active")
+        bus = node.service.bus
+        bus.deaf, bus.away = ("neutron-vo-Port",), True
+        until(node.lost, "the bus is away")
+        before = node.read_at()
+        bus.away = False
+        until(lambda: node.read_at() != before, "what the server has was read")
+        other = cloud.neutron.port(network, node.name)
+        cloud.neutron.delete(gone)
+        node.plug(other)
+        until(lambda: active(other), "it goes on with what it is told otherwise")
+        assert node.bound(gone)
+        bus.deaf = ()
+        until(lambda: not node.bound(gone), "what was lost is read")
+        assert node.live(kept)
 
     def test_one_refused_status_costs_itself_only(self, cloud: Cloud):
         node, network = cloud.node(), cloud.vlan()

@@ -60,6 +60,9 @@ class LateBus:
     def leave(self, topics: Sequence[str]) -> None:
         raise AssertionError
 
+    def echo(self, topic: str, word: str) -> None:
+        raise AssertionError
+
     def close(self) -> None:
         pass
 

@@ -21,6 +21,11 @@ CASTS = (
     "binding_activate", "binding_deactivate", "security_groups_rule_updated",
     "security_groups_member_updated", "agent_updated",
 )  # fmt: skip
+#: What this host sends itself, with ``topic`` and ``word``.
+ECHO = "vifd_echo"
+#: Topics under which the service also casts to one host by its name; under the others this host
+#: has a name of its own, because other agents on it listen to the same objects.
+HOSTED = "q-agent-notifier-"
 #: Attempts to hand a message to the bus, before a call counts as failed.
 RETRIES = 1
 
@@ -44,6 +49,12 @@ class Bus(Protocol):
 
     def leave(self, topics: Sequence[str]) -> None:
         """Have nothing of these topics handed over any more."""
+
+    def echo(self, topic: str, word: str) -> None:
+        """Send this host alone a message under a topic; where nobody listens it is lost.
+
+        :raises Exception: the bus is not there
+        """
 
     def close(self) -> None:
         """Let go of it, without waiting for anybody."""
@@ -100,7 +111,7 @@ class MessageBus:
         endpoint = _endpoint(self._messaging, handler)
         for topic in topics:
             target = self._messaging.Target(
-                exchange=self.exchange, topic=topic, server=self.host, fanout=True
+                exchange=self.exchange, topic=topic, server=self._name(topic), fanout=True
             )
             server = self._messaging.get_rpc_server(self._transport, target, [endpoint])
             # an option that comes with the first server: one after the other, in their order
@@ -114,6 +125,17 @@ class MessageBus:
             if server is not None:
                 server.stop()
                 server.wait()
+
+    def echo(self, topic: str, word: str) -> None:
+        target = self._messaging.Target(
+            exchange=self.exchange, topic=topic, server=self._name(topic), version="1.0"
+        )
+        client = self._messaging.get_rpc_client(self._transport, target)
+        client.prepare(retry=RETRIES).cast(_context(), ECHO, topic=topic, word=word)
+
+    def _name(self, topic: str) -> str:
+        """By what name this host is spoken to under a topic."""
+        return self.host if topic.startswith(HOSTED) else f"{self.host}.vifd"
 
     def close(self) -> None:
         for server in list(self._servers.values()):
@@ -149,7 +171,7 @@ def _endpoint(messaging: Any, handler: Handler) -> Any:
 
         return called
 
-    for name in CASTS:
+    for name in (*CASTS, ECHO):
         setattr(Endpoint, name, method(name))
     return Endpoint()
 

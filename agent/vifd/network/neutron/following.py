@@ -91,6 +91,7 @@ class Following:
 
         :raises Exception: the service could not be asked; what was said holds
         """
+        began = time.time()
         listed = set(self._server.port_ids())
         owned = self._owned()
         asked = listed | owned | self._waiting() | set(self.cache.all("Port"))
@@ -108,7 +109,7 @@ class Following:
         self._doubts.clear()
         self._tell(ports.values())
         self._finish(ports.values())
-        self._compare(list(ports))
+        self._compare(list(ports), began)
 
     def _owned(self) -> set[str]:
         """The ports of which the service said its part here."""
@@ -116,10 +117,12 @@ class Following:
         parts = {i: self._inbox.parts(i) for i in known}
         return {i for i, p in parts.items() if p and p.network and p.network.owner == OWNER}
 
-    def _compare(self, here: Sequence[str]) -> None:
+    def _compare(self, here: Sequence[str], began: float) -> None:
         """Take away what the service does not list; too much at once is left to an operator."""
         try:
-            self._inbox.compare(Side.NETWORK, OWNER, here, REQUEST, remove=True, force=False)
+            self._inbox.compare(
+                Side.NETWORK, OWNER, here, REQUEST, remove=True, force=False, made=began
+            )
         except errors.VifError as error:
             LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
 

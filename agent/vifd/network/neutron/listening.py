@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from vifd.network.neutron.bus import Bus, Handler
+from vifd.network.neutron.bus import ECHO, Bus, Handler
+from vifd.network.neutron.echo import Echo
 from vifd.network.neutron.server import Server
 
 
@@ -15,6 +17,7 @@ class Listening:
 
     :param others: topics that have nothing to do with versions
     :ivar unsaid: the servers have yet to be told which versions are spoken
+    :ivar echo: whether all of it is heard
     """
 
     def __init__(
@@ -23,10 +26,22 @@ class Listening:
         self._bus = bus
         self._server = server
         self._handler = handler
+        self._others = tuple(others)
         self._lock = threading.Lock()
         self._heard = {*server.versions.topics}
         self.unsaid = True
-        bus.listen([*server.versions.topics, *others], handler)
+        self.echo = Echo(bus.echo)
+        bus.listen([*server.versions.topics, *others], self._hand_over)
+
+    def call(self, timeout: float) -> bool:
+        """Whether what is told under every topic reaches this host, found out within some seconds.
+
+        :raises Exception: the bus is away
+        """
+        with self._lock:
+            topics = [*self._heard, *self._others]
+        self.echo.call(topics)
+        return self.echo.complete(timeout)
 
     def agree(self, known: Mapping[str, str], *, anew: bool) -> bool:
         """Agree on the versions; whether the servers have to be told of others.
@@ -50,7 +65,7 @@ class Listening:
     def _turn(self) -> None:
         with self._lock:
             new = [t for t in self._server.versions.topics if t not in self._heard]
-            self._bus.listen(new, self._handler)
+            self._bus.listen(new, self._hand_over)
             self._heard |= {*new}
             self.unsaid = True
 
@@ -62,4 +77,11 @@ class Listening:
             old = self._heard - {*self._server.versions.topics}
             self._bus.leave(sorted(old))
             self._heard -= old
+            self.echo.forget(old)
             self.unsaid = False
+
+    def _hand_over(self, method: str, arguments: Mapping[str, Any]) -> None:
+        if method == ECHO:
+            self.echo.heard(str(arguments.get("topic")), str(arguments.get("word")))
+        else:
+            self._handler(method, arguments)

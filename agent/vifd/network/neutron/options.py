@@ -63,14 +63,14 @@ OPTIONS = [
     ),
     cfg.FloatOpt(
         "gather_members",
-        default=2.0,
+        default=0.0,
         min=0.0,
         max=60.0,
         help="Seconds for which those who leave a security group are gathered before they are "
-        "taken out of the rules of others together, as Neutron's own agent does every 2 seconds. "
-        "For so long such an address is still let in by rules that name the group. Who joins is "
-        "let in at once, and changes of rules, and of a port's own groups, hold at once. 0 takes "
-        "everybody out at once.",
+        "taken out of the rules of others together. For so long such an address is still let in "
+        "by rules that name the group, as it is for up to 2 seconds with Neutron's own agent. 0 "
+        "takes everybody out at once. Who joins is let in at once, and changes of rules, and of a "
+        "port's own groups, hold at once.",
     ),
     cfg.BoolOpt(
         "prewire",

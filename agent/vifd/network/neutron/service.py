@@ -38,6 +38,8 @@ BACKLOG = 10_000
 TURN = 0.25
 #: Seconds between two looks at what waits here, and at what must be said again.
 LOOK = 1.0
+#: Seconds that what this host sends itself is given to come back, before everything is read.
+ECHO = 1.0
 #: Seconds that the switch is given to answer before this host is reported for the first time.
 FIRST_LOOK = 0.1
 #: What the service tells besides its objects.
@@ -94,6 +96,8 @@ class Service:
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
         self._synchronised = False
+        #: something may have been told under a topic that was not listened to when that was read
+        self._deaf = False
         self._lost = False
         self._failures = 0
         self._next = 0.0
@@ -121,7 +125,7 @@ class Service:
     # --- reports ---
 
     def _reporting(self) -> None:
-        started = False
+        started, read = False, False
         failures = 0
         while not self._stopping.is_set():
             pause = self._settings.interval
@@ -138,7 +142,8 @@ class Service:
             else:
                 # a server that began after the report was sent does not take it
                 started = started or bool(answer)
-                if self._lost or failures or answer == REVIVED or not self._read_at:
+                if self._lost or failures or answer == REVIVED or not read:
+                    read = True
                     self._resync.set()
                 if failures:
                     LOG.info("neutron: the server is back after %d attempts", failures)
@@ -244,23 +249,34 @@ class Service:
             self._read_all(following)
         if message is not None:
             self._take(following, *message)
-        elif self._synchronised and now - self._looked_at >= LOOK:
+        # Also where messages never end.
+        if self._synchronised and now - self._looked_at >= LOOK:
             self._looked_at = now
-            following.tunnels.settle()
-            following.waiting()
-            self._agree(following, anew=False)
-            if self._teller is not None:
-                self._teller.agree()
+            self._look(following)
         if self._messages.empty() or now - self._flushed_at >= LOOK:
             # what many messages say of one set is said once
             self._flushed_at = now
             following.flush()
+
+    def _look(self, following: Following) -> None:
+        """See to what no message tells."""
+        following.tunnels.settle()
+        following.waiting()
+        self._agree(following, anew=False)
+        if self._teller is not None:
+            self._teller.agree()
+        if self._deaf and self._listening is not None:
+            if self._listening.echo.complete():
+                self._resync.set()
+            else:
+                self._listening.echo.repeat()
 
     def _read_all(self, following: Following) -> None:
         """Read everything; the messages that wait come after it, and say nothing older."""
         began = time.monotonic()
         self._resync.clear()
         self._synchronised = False
+        self._deaf = self._listening is not None and not self._listening.call(ECHO)
         try:
             following.synchronise()
         except Refused as error:
@@ -277,6 +293,9 @@ class Service:
             self._teller.ask_behind()
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
                  self._read_at - began)  # fmt: skip
+        if self._deaf and self._listening is not None:
+            LOG.info("neutron: what is told under %s is not heard yet. Next: everything is read "
+                     "once more when it is", ", ".join(self._listening.echo.silent))  # fmt: skip
         self._inbox.notify()
 
     def _agree(self, following: Following, *, anew: bool) -> None:
