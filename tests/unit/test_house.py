@@ -36,7 +36,7 @@ def test_a_circle_would_be_found() -> None:
 
 
 def test_the_root_of_the_agent_is_a_list_of_rooms() -> None:
-    entries = {path.name for path in (ROOT / "agent/vifd").iterdir()} - {"__pycache__"}
+    entries = {path.name for path in house.entries(ROOT)}
     modules = {name for name in entries if name.endswith(".py")}
     assert modules == {"__init__.py", "main.py"}
     assert len(entries) <= 24

@@ -13,7 +13,7 @@ import pytest
 
 from vifd import errors
 from vifd.drivers import links
-from vifd.drivers.nft import driver
+from vifd.drivers.nft.failure import failure
 from vifd.safety import limits
 
 EXHAUSTED: dict[str, tuple[BaseException, str]] = {
@@ -44,7 +44,7 @@ def test_other_errors_are_what_they_were() -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_the_drivers_say_so(number: int) -> None:
-    for error in (links.device_error("tap0", number, "make"), driver.failure(number, "change")):
+    for error in (links.device_error("tap0", number, "make"), failure(number, "change")):
         assert isinstance(error, errors.ResourcesExhausted)
         assert "descriptor" in error.message
 
@@ -62,7 +62,7 @@ def alone(text: str) -> str:
 def test_a_small_limit_is_widened_as_far_as_it_goes() -> None:
     out = alone("""
         import resource
-        from vifd import limits
+        from vifd.safety import limits
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 2000))
         limits.widen()
         print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], limits.problems())
@@ -74,7 +74,7 @@ def test_one_that_stays_small_is_told_and_lived_with() -> None:
     out = alone("""
         import logging, os, resource, sys
         logging.basicConfig(stream=sys.stdout, format="%(message)s")
-        from vifd import limits
+        from vifd.safety import limits
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         resource.setrlimit(resource.RLIMIT_AS, (1400 << 20, 1400 << 20))
         limits.widen()

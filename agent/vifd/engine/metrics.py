@@ -18,7 +18,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        r = self.registry
+        self._of_ports(self.registry)
+        self._of_sets(self.registry)
+        self._of_garbage(self.registry)
+        self._of_guests(self.registry)
+        self._of_the_daemon(self.registry)
+
+    def _of_ports(self, r: CollectorRegistry) -> None:
+        """Ports on their way, by plugin; and what the network service has not taken yet."""
         self.plugs = Counter(
             "vifd_plugs", "Ports brought to their document, by outcome", ["plugin", "result"],
             registry=r,
@@ -34,6 +41,21 @@ class Metrics:
             "vifd_batch_ports", "Ports in one batch", ["plugin"],
             buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=r,
         )  # fmt: skip
+        self.drift = Counter(
+            "vifd_drift", "Findings on ports that had been clean", ["plugin", "fact"], registry=r
+        )
+        self.queue = Gauge("vifd_queue_ports", "Ports that wait for a lane", ["plugin"], registry=r)
+        self.ports = Gauge("vifd_ports", "Ports of this host by phase", ["phase"], registry=r)
+        self.outbox = Gauge(
+            "vifd_outbox", "Statuses the network service has not acknowledged", registry=r
+        )
+        self.healthy = Gauge(
+            "vifd_plugin_up", "1 where the plugin can work on this host now", ["plugin"],
+            registry=r,
+        )  # fmt: skip
+
+    def _of_sets(self, r: CollectorRegistry) -> None:
+        """Shared sets, and their changes on the way to the host."""
         self.refreshes = Counter(
             "vifd_refreshes", "Changes of shared sets brought to the host, by outcome",
             ["plugin", "result"], registry=r,
@@ -43,11 +65,9 @@ class Metrics:
             "vifd_set_pieces", "Rules, members, addresses and endpoints of all shared sets",
             registry=r,
         )  # fmt: skip
-        self.drift = Counter(
-            "vifd_drift", "Findings on ports that had been clean", ["plugin", "fact"], registry=r
-        )
-        self.queue = Gauge("vifd_queue_ports", "Ports that wait for a lane", ["plugin"], registry=r)
-        self.ports = Gauge("vifd_ports", "Ports of this host by phase", ["phase"], registry=r)
+
+    def _of_garbage(self, r: CollectorRegistry) -> None:
+        """What bears our mark and belongs to no port."""
         self.orphans = Gauge(
             "vifd_orphans", "Marked objects on the host without a port in the journal", registry=r
         )
@@ -63,18 +83,9 @@ class Metrics:
         self.collected = Counter(
             "vifd_garbage", "Orphans removed and put back", ["plugin", "result"], registry=r
         )
-        self.outbox = Gauge(
-            "vifd_outbox", "Statuses the network service has not acknowledged", registry=r
-        )
-        self.healthy = Gauge(
-            "vifd_plugin_up", "1 where the plugin can work on this host now", ["plugin"],
-            registry=r,
-        )  # fmt: skip
 
-        self.threads = Gauge(
-            "vifd_thread_failures", "How often a thread of the daemon was begun anew", ["thread"],
-            registry=r,
-        )  # fmt: skip
+    def _of_guests(self, r: CollectorRegistry) -> None:
+        """Guests, and their moves to this host."""
         self.hypervisor = Gauge("vifd_hypervisor_up", "1 where libvirt answers", registry=r)
         self.lost = Gauge(
             "vifd_guests_lost", "Ports whose running guest lost its device", registry=r
@@ -83,7 +94,6 @@ class Metrics:
             "vifd_guest_actions", "Guests started at boot, prepared for, repaired, by outcome",
             ["action", "result"], registry=r,
         )  # fmt: skip
-
         self.opening = Histogram(
             "vifd_migration_opening_seconds",
             "From the first word that a guest has arrived until its port is open and announced",
@@ -99,6 +109,12 @@ class Metrics:
             registry=r,
         )  # fmt: skip
 
+    def _of_the_daemon(self, r: CollectorRegistry) -> None:
+        """Its threads and its configuration."""
+        self.threads = Gauge(
+            "vifd_thread_failures", "How often a thread of the daemon was begun anew", ["thread"],
+            registry=r,
+        )  # fmt: skip
         self.config_good = Gauge(
             "vifd_config_last_reload_successful",
             "0 where the files of the configuration cannot be used and the one before is in force",

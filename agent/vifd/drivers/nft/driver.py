@@ -11,31 +11,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import os
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 
 from vifd.drivers import FilterChain, conntrack
-from vifd.drivers.netlink import APPEND, CREATE, Message
-from vifd.drivers.nft import deaf, families, hold, nl, tracking
+from vifd.drivers.netlink import Message
+from vifd.drivers.nft import deaf, families, hold, nl, reading, tracking, transaction
 from vifd.drivers.nft.events import NftEvents, open_socket
 from vifd.drivers.nft.expr import Verdict
-from vifd.drivers.nft.objects import Chain, Change, Element, Hook, Rule
+from vifd.drivers.nft.failure import ABSENT, DENIED, doing, failure
+from vifd.drivers.nft.known import Known
+from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.drivers.nft.socket import NftSocket, Refused
 from vifd.drivers.otherfilters import OtherFilters
 from vifd.errors import (
     BackendError,
     BackendUnavailable,
-    PrivilegeMissing,
-    ResourcesExhausted,
     VifError,
 )
-from vifd.safety import limits
 
-_DENIED = (errno.EPERM, errno.EACCES)
-_ABSENT = (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT)
 #: A change is tried so often when objects that it names come or go meanwhile.
 _TRIES = 3
 
@@ -68,7 +64,7 @@ class Nft:
             self._ear = open_socket()
         except OSError as error:
             # without the capability it is the first change that says so
-            if error.errno not in (*_ABSENT, *_DENIED):
+            if error.errno not in (*ABSENT, *DENIED):
                 raise
 
     def close(self) -> None:
@@ -121,48 +117,19 @@ class Nft:
                     return
 
     def _change(self, table: str, change: Change, dry: bool) -> None:
-        messages = list(self._messages(table, change))
+        flags = partial(self._flags, table, nl.BRIDGE_FAMILY)
+        messages = list(transaction.messages(self._talk, table, change, flags))
         if not messages:
             return
-        before = self._generation()
+        before = reading.generation(self._talk)
         self._known.at(before)
         if not dry:
             self._known.forget(table, [*(c.name for c in change.chains), *change.delete_chains])
         self._talk.commit(messages, dry=dry)
-        if not dry and self._generation() == before + 1:
+        if not dry and reading.generation(self._talk) == before + 1:
             # nobody else changed anything in between
             self._known.generation = before + 1
             self._known.change(table, change)
-
-    def _generation(self) -> int:
-        """The number of the ruleset."""
-        (answer,) = self._talk.ask([Message(nl.GETGEN, 0, nl.head(0))])
-        if isinstance(answer, int):
-            raise failure(answer, "read the number of the ruleset")
-        return nl.generation(answer)
-
-    def _messages(self, table: str, change: Change) -> Iterator[Message]:
-        """The transaction; what is gone already is left out of it."""
-        if change.sets or change.chains:
-            body = nl.table(table, "vifd") + self._flags(table, nl.BRIDGE_FAMILY)
-            yield Message(nl.NEWTABLE, CREATE, body, f"make table {table}")
-        for number, wanted in enumerate(change.sets, 1):
-            body = nl.set_(table, wanted, number)
-            yield Message(nl.NEWSET, CREATE, body, f"make set {wanted.name}")
-        for chain in change.chains:
-            body = nl.chain(table, chain)
-            yield Message(nl.NEWCHAIN, CREATE, body, f"make chain {chain.name}")
-        for chain in change.chains:
-            yield from _rules(table, chain)
-        yield from _elements(table, nl.NEWELEM, change.add)
-        yield from _elements(table, nl.DELELEM, self._present(table, change.delete))
-        there = self._chains(table, change.delete_chains)
-        for name in change.delete_chains:
-            if name in there:
-                body = nl.chain_name(table, name)
-                yield Message(nl.DELCHAIN, 0, body, f"remove chain {name}")
-        for name in self._sets(table, change.delete_sets):
-            yield Message(nl.DELSET, 0, nl.set_name(table, name), f"remove set {name}")
 
     def _flags(self, table: str, family: int) -> bytes:
         """What makes a table ours alone; nothing for one that was made without an owner."""
@@ -207,7 +174,7 @@ class Nft:
 
     def _refusal(self, table: str, refused: Refused) -> VifError:
         """The error for a change that was refused: with or without the permission to make it."""
-        owner = self._other_owner(table) if refused.errno in _DENIED else 0
+        owner = self._other_owner(table) if refused.errno in DENIED else 0
         if not owner:
             return failure(refused.errno or 0, refused.what)
         problem = f"cannot {refused.what}: table {table} belongs to another process"
@@ -215,54 +182,28 @@ class Nft:
         hint = "a second vifd? the number is most often its process id; `nft list tables` shows who"
         return BackendError(facts=facts, stage="nft", hint=hint)
 
-    def _present(self, table: str, wanted: Sequence[Element]) -> list[Element]:
-        answers = self._talk.ask(
-            [Message(nl.GETELEM, 0, nl.elements(table, e.set, [_bare(e)])) for e in wanted]
-        )
-        return [e for e, answer in zip(wanted, answers, strict=True) if isinstance(answer, bytes)]
-
-    def _sets(self, table: str, names: Sequence[str]) -> list[str]:
-        """Those that are there."""
-        asked = [Message(nl.GETSET, 0, nl.set_name(table, name)) for name in names]
-        answers = self._talk.ask(asked)
-        return [n for n, answer in zip(names, answers, strict=True) if isinstance(answer, bytes)]
-
     # --- questions ---
 
     def addresses(self, table: str, names: Sequence[str]) -> dict[str, frozenset[str]]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
-            self._known.at(self._generation())
+            self._known.at(reading.generation(self._talk))
             known = self._known.addresses
             missing = [n for n in names if (table, n) not in known]
-            for name in self._sets(table, missing):
-                known[table, name] = self._addresses(table, name)
+            for name in reading.sets(self._talk, table, missing):
+                known[table, name] = reading.addresses(self._talk, table, name)
             return {n: frozenset(known[table, n]) for n in names if (table, n) in known}
-
-    def _addresses(self, table: str, name: str) -> set[str]:
-        try:
-            bodies = self._talk.dump(Message(nl.GETELEM, 0, nl.set_name(table, name)))
-        except OSError as error:
-            raise failure(error.errno or 0, f"read set {name}") from error
-        return {address for body in bodies for address in nl.parse_addresses(body)}
 
     def list_sets(self, table: str) -> list[str]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
-            try:
-                bodies = self._talk.dump(Message(nl.GETSET, 0, nl.head()))
-            except OSError as error:
-                raise failure(error.errno or 0, f"read table {table}") from error
-        return [nl.parse_set(body) for body in bodies if nl.table_of(body) == table]
+            return reading.every_set(self._talk, table)
 
     def untracked(self) -> str | None:
         """See :class:`vifd.drivers.Nft`."""
         if not self._tracks:
-            with self._lock:
-                try:
-                    problem = tracking.lacking(self._talk)
-                except OSError as error:
-                    raise failure(error.errno or 0, "ask for connection tracking") from error
+            with self._lock, doing("ask for connection tracking"):
+                problem = tracking.lacking(self._talk)
             if problem is not None:
                 return problem
             self._tracks = True
@@ -273,100 +214,42 @@ class Nft:
         ends = None
         if addresses is not None:
             ends = {ipaddress.ip_address(address).packed for address in addresses}
-        with self._lock:
-            try:
-                return conntrack.forget(self._talk, zone, ends, marks)
-            except OSError as error:
-                what = f"forget connections of zone {zone}"
-                raise failure(error.errno or 0, what) from error
+        with self._lock, doing(f"forget connections of zone {zone}"):
+            return conntrack.forget(self._talk, zone, ends, marks)
 
     def chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
-            self._known.at(self._generation())
+            self._known.at(reading.generation(self._talk))
             known = self._known.chains
-            found = self._chains(table, [n for n in names if (table, n) not in known])
-            known |= {(table, n): self._with_rules(table, c) for n, c in found.items()}
+            found = reading.chains(self._talk, table, [n for n in names if (table, n) not in known])
+            known |= {
+                (table, n): reading.with_rules(self._talk, table, c) for n, c in found.items()
+            }
             return {name: known[table, name] for name in names if (table, name) in known}
-
-    def _chains(self, table: str, names: Sequence[str]) -> dict[str, Chain]:
-        asked = [Message(nl.GETCHAIN, 0, nl.chain_name(table, name)) for name in names]
-        found = {}
-        for name, answer in zip(names, self._talk.ask(asked), strict=True):
-            if isinstance(answer, bytes):
-                found[name] = _chain(answer)
-            elif answer != errno.ENOENT:
-                raise failure(answer, f"read chain {name}")
-        return found
-
-    def _with_rules(self, table: str, chain: Chain) -> Chain:
-        place = nl.chain_rules(table, chain.name)
-        try:
-            bodies = self._talk.dump(Message(nl.GETRULE, 0, place))
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise failure(error.errno or 0, f"read chain {chain.name}") from error
-            bodies = []
-        rules = [rule for at, name, rule in map(nl.parse_rule, bodies)
-                 if (at, name) == (table, chain.name)]  # fmt: skip
-        return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
 
     def others(self, ours: str) -> tuple[FilterChain, ...]:
         """See :class:`vifd.drivers.Nft`."""
         if not self._minding:
             self._minding = True
             self.subscribe(self._filters.changed)
-        with self._lock:
-            try:
-                return self._filters.get(self._talk, ours)
-            except OSError as error:
-                raise failure(error.errno or 0, "read the filters of others") from error
+        with self._lock, doing("read the filters of others"):
+            return self._filters.get(self._talk, ours)
 
     def list_chains(self, table: str) -> dict[str, Chain]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
-            try:
-                chains = self._talk.dump(Message(nl.GETCHAIN, 0, nl.head()))
-                rules = self._talk.dump(Message(nl.GETRULE, 0, nl.head())) if chains else []
-            except OSError as error:
-                raise failure(error.errno or 0, f"read table {table}") from error
-        by_chain: dict[str, list[Rule]] = {}
-        for at, name, rule in map(nl.parse_rule, rules):
-            if at == table:
-                by_chain.setdefault(name, []).append(rule)
-        found = [_chain(body) for body in chains if nl.parse_chain(body)[0] == table]
-        return {
-            c.name: Chain(c.name, tuple(by_chain.get(c.name, ())), c.hook, c.priority, c.comment)
-            for c in found
-        }
+            return reading.every_chain(self._talk, table)
 
     def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
         """See :class:`vifd.drivers.Nft`."""
-        asked = [Message(nl.GETELEM, 0, nl.elements(table, e.set, [_bare(e)])) for e in wanted]
         with self._lock:
-            answers = self._talk.ask(asked)
-        found: list[Element | None] = []
-        for element, answer in zip(wanted, answers, strict=True):
-            if isinstance(answer, int):
-                if answer != errno.ENOENT:
-                    raise failure(answer, f"read set {element.set}")
-                found.append(None)
-                continue
-            items = [Element(element.set, n, v) for n, v in nl.parse_elements(answer)]
-            found.append(items[0] if items else None)
-        return found
+            return reading.elements(self._talk, table, wanted)
 
     def list_elements(self, table: str, name: str) -> Mapping[str, Verdict | None]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:
-            try:
-                body = nl.elements(table, name, [])
-                bodies = self._talk.dump(Message(nl.GETELEM, 0, body))
-            except OSError as error:
-                if error.errno == errno.ENOENT:
-                    return {}
-                raise failure(error.errno or 0, f"read set {name}") from error
-        return {key: verdict for body in bodies for key, verdict in nl.parse_elements(body)}
+            return reading.every_element(self._talk, table, name)
 
     # --- devices that the host does not hear ---
 
@@ -394,11 +277,8 @@ class Nft:
 
     def list_deaf(self, table: str) -> list[str]:
         """See :class:`vifd.drivers.Nft`."""
-        with self._lock:
-            try:
-                return deaf.everything(self._talk, table)
-            except OSError as error:
-                raise failure(error.errno or 0, f"read table netdev {table}") from error
+        with self._lock, doing(f"read table netdev {table}"):
+            return deaf.everything(self._talk, table)
 
     def lacking(self, family: str) -> str | None:
         """See :class:`vifd.drivers.Nft`."""
@@ -413,10 +293,8 @@ class Nft:
         return None
 
     def _deaf(self, table: str, devices: Sequence[str]) -> dict[str, bool]:
-        try:
+        with doing(f"read table netdev {table}"):
             return deaf.read(self._talk, table, devices)
-        except OSError as error:
-            raise failure(error.errno or 0, f"read table netdev {table}") from error
 
     def _commit(self, table: str, messages: Sequence[Message]) -> None:
         try:
@@ -433,84 +311,3 @@ class Nft:
             except Refused as refused:
                 if refused.errno != errno.ENOENT:
                     raise failure(refused.errno or 0, refused.what) from refused
-
-
-class Known:
-    """Chains that were read back, and the number of the ruleset at which they were.
-
-    The kernel counts every change of any table, so what was read at a number is what is there as
-    long as the number is the same.
-    """
-
-    def __init__(self) -> None:
-        self.generation = -1
-        self.chains: dict[tuple[str, str], Chain] = {}
-        #: the elements of sets of addresses
-        self.addresses: dict[tuple[str, str], set[str]] = {}
-
-    def at(self, generation: int) -> None:
-        """The number is this now."""
-        if generation != self.generation:
-            self.chains.clear()
-            self.addresses.clear()
-            self.generation = generation
-
-    def forget(self, table: str, names: Sequence[str]) -> None:
-        """These are about to change."""
-        for name in names:
-            self.chains.pop((table, name), None)
-
-    def change(self, table: str, change: Change) -> None:
-        """A change was made, and nothing else."""
-        for name in change.delete_sets:
-            self.addresses.pop((table, name), None)
-        for element in change.add:
-            if (found := self.addresses.get((table, element.set))) is not None:
-                found.add(element.name)
-        for element in change.delete:
-            if (found := self.addresses.get((table, element.set))) is not None:
-                found.discard(element.name)
-
-
-def _bare(element: Element) -> Element:
-    """Without its verdict: elements are named by their key."""
-    return Element(element.set, element.name, address=element.address)
-
-
-def _rules(table: str, chain: Chain) -> Iterator[Message]:
-    what = f"fill chain {chain.name}"
-    yield Message(nl.DELRULE, 0, nl.chain_rules(table, chain.name), what)
-    for rule in chain.rules:
-        body = nl.rule(table, chain.name, rule)
-        yield Message(nl.NEWRULE, CREATE | APPEND, body, what)
-
-
-def _elements(table: str, kind: int, wanted: Sequence[Element]) -> Iterator[Message]:
-    adding = kind == nl.NEWELEM
-    for name, group in groupby(sorted(wanted, key=lambda e: e.set), key=lambda e: e.set):
-        items = [e if adding else _bare(e) for e in group]
-        # an attribute holds 64 KiB
-        for start in range(0, len(items), 400):
-            body = nl.elements(table, name, items[start : start + 400])
-            what = f"{'add to' if adding else 'remove from'} set {name}"
-            yield Message(kind, CREATE if adding else 0, body, what)
-
-
-def _chain(body: bytes) -> Chain:
-    _, name, hook, priority, comment = nl.parse_chain(body)
-    return Chain(name, hook=None if hook is None else Hook(hook), priority=priority,
-                 comment=comment)  # fmt: skip
-
-
-def failure(number: int, what: str) -> VifError:
-    """The coded error for an error number of the kernel."""
-    if limit := limits.word(number):
-        return ResourcesExhausted(facts={"problem": limit}, stage="nft")
-    name = errno.errorcode.get(number, str(number))
-    facts = {"backend": "nftables", "problem": f"cannot {what}: {os.strerror(number)}"}
-    if number in _DENIED:
-        return PrivilegeMissing(facts={**facts, "action": what, "device": ""}, stage="nft")
-    if number in _ABSENT:
-        hint = "load the kernel module nf_tables (and nft_meta_bridge where it is separate)"
-        return BackendUnavailable(facts={**facts, "errno": name}, stage="nft", hint=hint)
-    return BackendError(facts={**facts, "errno": name}, stage="nft")
