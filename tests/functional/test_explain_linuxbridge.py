@@ -99,6 +99,15 @@ def tool(make: str, undo: str) -> tuple[Any, Any]:
     return lambda: run(*make.split()), lambda: run(*undo.split())
 
 
+def htb(device: str) -> tuple[Any, Any]:
+    def make() -> None:
+        run("tc", "qdisc", "add", "dev", device, "root", "handle", "1:", "htb", "default", "1")
+        run("tc", "class", "add", "dev", device, "parent", "1:", "classid", "1:1", "htb",
+            "rate", "2mbit", "ceil", "8mbit")  # fmt: skip
+
+    return make, lambda: run("tc", "qdisc", "del", "dev", device, "root")
+
+
 def bridge_of(host: Host) -> str:
     return str(host.details["bridge"])
 
@@ -134,6 +143,8 @@ BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
         *tool(f"tc qdisc add dev {TAP} root tbf rate 8bit burst 10b latency 1ms",
               f"tc qdisc del dev {TAP} root"), "device", "tbf",
     ),
+    "classes of rates": (*htb(TAP), "device", "at most 8000 kbit/s (tc class htb)"),
+    "classes of rates on the card": (*htb(NIC), "uplink", f"{NIC}: towards the device at"),
     "no queue": (*tool(f"ip link set {TAP} txqueuelen 0", f"ip link set {TAP} txqueuelen 1000"),
                  "device", "txqueuelen 0"),
     "address on the tap": (*tool(f"ip address add 10.9.9.9/24 dev {TAP}",

@@ -134,6 +134,45 @@ def run(text: str) -> Callable[[Host], None]:
     return change
 
 
+def of_switch(*arguments: str) -> Callable[[Host], None]:
+    """Something in the switch's database; names in braces are those of the port's way."""
+
+    def change(host: Host) -> None:
+        near, far = patch(host)
+        names = {"tap": TAP, "near": near, "far": far, "nic": NIC}
+        host.ovs.vsctl(*(a.format(**names) for a in arguments))
+
+    change.__name__ = " ".join(arguments)
+    return change
+
+
+def queues(port: str) -> Callable[[Host], None]:
+    return of_switch("set", "port", port, "qos=@q", "--", "--id=@q", "create", "qos",
+                     "type=linux-htb", "other-config:max-rate=1000000")  # fmt: skip
+
+
+def mirror(bridge: str, output: str) -> Callable[[Host], None]:
+    return of_switch("--id=@p", "get", "port", output, "--", "set", "bridge", bridge, "mirrors=@m",
+                     "--", "--id=@m", "create", "mirror", "name=m", "select_all=true",
+                     "output_port=@p")  # fmt: skip
+
+
+def switch_as_it_was(host: Host) -> None:
+    """Without the settings that another program made in the switch's database."""
+    near, far = patch(host)
+    for name in (TAP, near, far, NIC):
+        limits = ("ingress_policing_rate=0", "ingress_policing_kpkts_rate=0")
+        host.ovs.vsctl("set", "interface", name, *limits, "--", "set", "port", name,
+                       "protected=false", "--", "clear", "port", name, "qos")  # fmt: skip
+    for bridge in ("br-int", "br-ex"):
+        host.ovs.vsctl(
+            "set", "bridge", bridge, "stp_enable=false", "rstp_enable=false",
+            "mcast_snooping_enable=false",
+            *(word for column in ("mirrors", "flood_vlans", "flow_tables")
+              for word in ("--", "clear", "bridge", bridge, column)),
+        )  # fmt: skip
+
+
 def netdev_chain(_: Host) -> None:
     hook = f"{{ type filter hook ingress device {TAP} priority 0; policy drop; }}"
     subprocess.run(["nft", "add", "table", "netdev", "other"], check=True)
@@ -194,6 +233,43 @@ def nothing(_: Host) -> None:
         (run("tc qdisc add dev {tap} root tbf rate 8bit burst 10b latency 1ms"), "device",
          ("tbf",), run("tc qdisc del dev {tap} root")),
         (netdev_chain, "device", ("netdev other",), netdev_gone),
+        # limits, from and to the guest and on the way out
+        (of_switch("set", "interface", "{tap}", "ingress_policing_rate=1000"), "port",
+         ("from the guest at most 1000 kbit/s",), switch_as_it_was),
+        (of_switch("set", "interface", "{tap}", "ingress_policing_kpkts_rate=3"), "port",
+         ("from the guest at most 3000 packets/s",), switch_as_it_was),
+        (queues("{tap}"), "port", ("to the guest at most 1000 kbit/s", "QoS"), switch_as_it_was),
+        (of_switch("set", "interface", "{nic}", "ingress_policing_rate=1000"), "uplink",
+         (f"{NIC}: from outside at most 1000 kbit/s",), switch_as_it_was),
+        (queues("{nic}"), "uplink", (f"{NIC}: to outside at most 1000 kbit/s",), switch_as_it_was),
+        # mirrors, spanning trees, bounds, snooping
+        (mirror("br-int", "{tap}"), "switch", (f"passes port {TAP}: mirror m",), switch_as_it_was),
+        (mirror("br-int", "{near}"), "switch", ("nothing but copies",), switch_as_it_was),
+        (mirror("br-ex", "{far}"), "uplink", ("nothing but copies",), switch_as_it_was),
+        (mirror("br-ex", "{nic}"), "uplink", (f"port {NIC}: mirror m",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-int", "mirrors=@m", "--", "--id=@m", "create", "mirror",
+                   "name=m", "select_all=true", "output_vlan=20"),
+         "switch", ("mirror m floods its copies in VLAN 20",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-int", "rstp_enable=true"), "switch",
+         ("br-int (rstp_enable)",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-int", "stp_enable=true"), "switch",
+         ("br-int (stp_enable)",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-ex", "rstp_enable=true"), "uplink",
+         ("a spanning tree keeps frames from passing",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-ex", "stp_enable=true"), "uplink",
+         ("a spanning tree keeps frames from passing",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-ex", "mcast_snooping_enable=true"), "uplink",
+         ("br-ex (mcast_snooping_enable)",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-ex", "flood_vlans=7"), "uplink", ("VLAN 7",),
+         switch_as_it_was),
+        (of_switch("set", "bridge", "br-int", "flow_tables:0=@t", "--", "--id=@t", "create",
+                   "flow_table", "flow_limit=2", "overflow_policy=evict"),
+         "switch", ("table 0 takes 2 flows and evicts",), switch_as_it_was),
+        (of_switch("set", "bridge", "br-int", "flow_tables:160=@t", "--", "--id=@t", "create",
+                   "flow_table", "flow_limit=900"),
+         "switch", ("table 160 takes 900 flows and refuses",), switch_as_it_was),
+        (of_switch("set", "port", "{far}", "protected=true", "--", "set", "port", "{nic}",
+                   "protected=true"), "uplink", (NIC, "protected"), switch_as_it_was),
         # OpenFlow port settings
         (setting("br-int", TAP, "no-forward"), None, (), settings_back),
         (setting("br-int", TAP, "no-receive"), None, (), settings_back),
@@ -274,3 +350,89 @@ def test_a_foreign_flow_is_seen_by_the_check_that_its_event_raises(host: Host) -
     finally:
         flows_gone(host)
     until(lambda: phase() == "LIVE", "it is well again")
+
+
+CUTTING = {
+    "a mirror has the tap": mirror("br-int", "{tap}"),
+    "a mirror has the patch port": mirror("br-int", "{near}"),
+    "a mirror has the card": mirror("br-ex", "{nic}"),
+    "ports are kept apart": of_switch("set", "port", "{far}", "protected=true", "--", "set",
+                                      "port", "{nic}", "protected=true"),
+    "a spanning tree": of_switch("set", "bridge", "br-int", "rstp_enable=true"),
+    "a spanning tree outside": of_switch("set", "bridge", "br-ex", "stp_enable=true"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CUTTING)
+def test_what_cuts_a_port_is_in_its_status(host: Host, what: str) -> None:
+    """Nobody asks: the database tells of the change."""
+
+    def status() -> Any:
+        return host.vifd.get(f"/v1/ports/{PORT}")["status"]
+
+    try:
+        CUTTING[what](host)
+        until(lambda: status() == "DOWN", f"{what}: its status says so", told=status)
+    finally:
+        switch_as_it_was(host)
+    until(lambda: status() == "ACTIVE", "it is active again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_a_limit_costs_frames_and_not_the_status(host: Host) -> None:
+    of_switch("set", "interface", "{tap}", "ingress_policing_rate=1000")(host)
+
+    def port() -> Any:
+        return host.vifd.get(f"/v1/ports/{PORT}")
+
+    until(lambda: port()["phase"] == "DEGRADED", "its phase tells of it", told=port)
+    assert port()["status"] == "ACTIVE"
+    host.vifd.get(f"/v1/ports/{PORT}/explain")
+    rate = host.ovs.vsctl("get", "interface", TAP, "ingress_policing_rate").strip()
+    assert rate == "1000", "a limit of others is left"
+    switch_as_it_was(host)
+    until(lambda: port()["phase"] == "LIVE", "it is well again", told=port)
+
+
+def test_a_limit_that_the_flavor_asks_for(world: Host) -> None:
+    """What libvirt sets for it is told, and no fault; another value is one."""
+    instance = {"id": "0d1e0000-0000-4000-8000-00000000000a",
+                "flavor_extra_specs": {"quota:vif_outbound_average": "125"}}  # fmt: skip
+    body = document(1, network__segment=VLAN, instance=instance)
+    status, answer = world.vifd.plug(body)
+    assert status == 201, answer
+    try:
+        of_switch("set", "interface", "{tap}", "ingress_policing_rate=1000")(world)
+        sentence = until(
+            lambda: (f := world.explain())["healthy"] and "1000 kbit/s" in f["sentence"]
+            and f["sentence"], "it is told", told=world.explain,
+        )  # fmt: skip
+        assert "as is asked for" in str(sentence)
+        of_switch("set", "interface", "{tap}", "ingress_policing_rate=90")(world)
+        named(world, "port", "from the guest at most 90 kbit/s")
+    finally:
+        switch_as_it_was(world)
+        unplug(world)
+
+
+def test_a_shaper_with_classes_on_the_tap(host: Host) -> None:
+    run("tc qdisc add dev {tap} root handle 1: htb default 1")(host)
+    run("tc class add dev {tap} parent 1: classid 1:1 htb rate 1mbit")(host)
+    named(host, "device", "towards the device at most 1000 kbit/s")
+    run("tc qdisc del dev {tap} root")(host)
+    until(lambda: host.explain()["healthy"], "it is well again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_a_limit_of_a_patch_port_is_idle_and_told(host: Host) -> None:
+    of_switch("set", "interface", "{near}", "ingress_policing_rate=1000")(host)
+    try:
+
+        def idle() -> bool:
+            found = host.explain()
+            facts = [f for s in found["steps"] for f in s["facts"]]
+            return found["healthy"] and any(f["fact"] == "uplink.idle_limits" for f in facts)
+
+        until(idle, "it is told", told=host.explain)
+    finally:
+        switch_as_it_was(host)

@@ -52,6 +52,7 @@ class Bridge:
     """A row of the Bridge table.
 
     :param stp: whether it takes part in a spanning tree (IEEE 802.1D); ``rstp`` in a rapid one
+    :param snooping: whether multicast goes to those alone who asked for it
     :param flood_vlans: VLANs in which it learns no addresses and floods
     :param flow_tables: the flow tables that have a bound, by number
     """
@@ -64,6 +65,7 @@ class Bridge:
     other_config: Mapping[str, str] = field(default_factory=dict)
     stp: bool = False
     rstp: bool = False
+    snooping: bool = False
     flood_vlans: tuple[int, ...] = ()
     flow_tables: Mapping[int, FlowTable] = field(default_factory=dict)
     mirrors: tuple[Mirror, ...] = ()
@@ -100,6 +102,7 @@ class PortRow:
     :param ofport: ``None`` until the switch has decided, ``-1`` where it failed
     :param error: the switch's own words when it failed
     :param protected: whether ports that are protected as well get nothing from it
+    :param tree_state: what a spanning tree lets pass at it; empty where that is everything
     :param policing: how much the switch takes from it
     :param qos: how the switch sends to it
     """
@@ -124,6 +127,7 @@ class PortRow:
     vlan_mode: str = ""
     trunks: tuple[int, ...] = ()
     protected: bool = False
+    tree_state: str = ""
     policing: Policing = field(default_factory=Policing)
     qos: Qos | None = None
 

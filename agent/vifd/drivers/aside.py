@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 Columns = Mapping[str, Any]
+#: Table, row, and its columns that are new or changed; ``None`` when the row is gone.
+Change = tuple[str, UUID, Columns | None]
 Tables = Mapping[str, Mapping[UUID, Columns]]
 
 #: What is replicated of these tables.
@@ -114,6 +116,31 @@ class FlowTable:
 
     limit: int | None = None
     policy: str = ""
+
+
+#: Where the switch tells what a spanning tree makes of a port, and which state passes frames.
+_TREES = (("status", "stp_state"), ("rstp_status", "rstp_port_state"))
+COUNTED = frozenset(column for column, _ in _TREES)
+_FORWARDING = ("forwarding", "disabled")
+
+
+def tree_state(port: Columns) -> str:
+    """What a spanning tree lets pass at a port; empty where it forwards, or there is none."""
+    states = [str(port.get(column, {}).get(key, "")) for column, key in _TREES]
+    return next((s for s in states if s and s.lower() not in _FORWARDING), "")
+
+
+def steady(changes: Iterable[Change]) -> list[Change]:
+    """Changes without what counts seconds: it would be news of every port for ever."""
+    return [(t, u, _without_counts(c) if t == "Port" and c else c) for t, u, c in changes]
+
+
+def _without_counts(columns: Columns) -> Columns:
+    kept = {column: key for column, key in _TREES if column in columns}
+    if not kept:
+        return columns
+    states = {c: {k: v for k, v in columns[c].items() if k == key} for c, key in kept.items()}
+    return {**columns, **states}
 
 
 def policing(interface: Columns) -> Policing:

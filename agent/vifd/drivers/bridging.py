@@ -116,6 +116,10 @@ class Bridging:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._lacking, kind)
 
+    def limits(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._limits, names)
+
     def hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._hindrances, names)
@@ -327,6 +331,12 @@ class Bridging:
             self._guarding = problem is None
             return problem
         return None
+
+    def _limits(self, names: Sequence[str]) -> dict[str, list[str]]:
+        try:
+            return hindrances.limits(self._socket, [n for n in names if refusal(n) is None])
+        except OSError as error:
+            raise device_error(", ".join(names), error.errno or 0, "read limits of") from error
 
     def _hindrances(self, names: Sequence[str]) -> dict[str, list[str]]:
         try:

@@ -10,8 +10,16 @@ from collections.abc import Iterator, Sequence
 
 from vifd.drivers import brnl, ifla
 from vifd.drivers.netlink import Message, Socket, pick, string
+from vifd.model.limited import at_most
 
-_GETQDISC, _GETFILTER = 38, 46
+_GETQDISC, _GETCLASS, _GETFILTER = 38, 42, 46
+#: Of the options of a class of ``htb``: its parameters, whose ceiling stands behind its rate and
+#: ends with bytes per second; and that as 64 bits where it is more.
+_HTB_PARMS, _HTB_CEIL64 = 1, 7
+_HTB_CEIL = struct.Struct("20xI")
+_U64 = struct.Struct("Q")
+#: An action that drops what is over a rate, and where it stands in an older filter.
+_POLICE, _U32_POLICE = b"police\0", 6
 _TCMSG = struct.Struct("BxxxiIII")
 _KIND, _OPTIONS = 1, 2
 _TXQLEN = 13
@@ -19,6 +27,8 @@ _TXQLEN = 13
 _PLACES = {0xFFFF_FFF2: "ingress", 0xFFFF_FFF3: "egress", 0xFFFF_0000: "ingress"}
 #: The priority of the filter that is ours, see :mod:`vifd.drivers.tcguard`.
 _OURS = 0x7669
+#: The parent of what hangs on the device itself.
+_ROOT = 0xFFFF_FFFF
 #: Queues that only order and share, and what only holds filters.
 _HARMLESS = frozenset(
     ("noqueue", "noop", "pfifo_fast", "pfifo", "bfifo", "fq_codel", "fq", "mq", "mqprio", "sfq",
@@ -26,6 +36,38 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 #: What an action does to a frame that matters here.
 _ACTIONS = {b"gact\0": "drops or passes", b"mirred\0": "sends elsewhere", b"pedit\0": "rewrites"}
+
+
+def limits(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
+    """In words, by device, what limits the rate of what passes it.
+
+    :raises OSError: the kernel does not say
+    """
+    answers = zip(names, sock.ask([brnl.get(n) for n in names]), strict=True)
+    links = {n: ifla.IFINFO.unpack_from(a)[2] for n, a in answers if isinstance(a, bytes)}
+    found = {name: [*_ceilings(sock, i), *_policed(sock, i)] for name, i in links.items()}
+    return {name: sorted(set(texts)) for name, texts in found.items() if texts}
+
+
+def _ceilings(sock: Socket, index: int) -> Iterator[str]:
+    """Of a root class of ``htb``, towards whoever holds the device."""
+    for message in sock.dump(Message(_GETCLASS, 0, _TCMSG.pack(0, index, 0, 0, 0))):
+        _, at, _, parent, _ = _TCMSG.unpack_from(message)
+        parts = pick(message, _TCMSG.size, (_KIND, _OPTIONS))
+        if at != index or parent != _ROOT or string(parts.get(_KIND, b"")) != "htb":
+            continue
+        options = pick(parts.get(_OPTIONS, b""), 0, (_HTB_PARMS, _HTB_CEIL64))
+        (ceiling,) = _HTB_CEIL.unpack_from(options.get(_HTB_PARMS, bytes(_HTB_CEIL.size)))
+        if _HTB_CEIL64 in options:
+            (ceiling,) = _U64.unpack(options[_HTB_CEIL64])
+        yield f"towards the device {at_most(ceiling * 8 / 1000)} (tc class htb)"
+
+
+def _policed(sock: Socket, index: int) -> Iterator[str]:
+    for where, kind, options in _each_filter(sock, index):
+        old = kind == "u32" and _U32_POLICE in pick(options, 0, (_U32_POLICE,))
+        if old or _POLICE in options:
+            yield f"what is over a rate is dropped (tc filter {kind} on {where})"
 
 
 def read(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
@@ -66,6 +108,14 @@ def _of_link(message: bytes) -> Iterator[str]:
 
 
 def _filters(sock: Socket, index: int) -> Iterator[str]:
+    for where, kind, options in _each_filter(sock, index):
+        does = [text for mark, text in _ACTIONS.items() if mark in options]
+        if does or kind == "bpf":
+            yield f"a {kind} filter on {where}" + (f" that {does[0]}" if does else "")
+
+
+def _each_filter(sock: Socket, index: int) -> Iterator[tuple[str, str, bytes]]:
+    """Where it hangs, its kind and its options; ours is none."""
     for place, where in _PLACES.items():
         try:
             messages = sock.dump(Message(_GETFILTER, 0, _TCMSG.pack(0, index, 0, place, 0)))
@@ -75,8 +125,5 @@ def _filters(sock: Socket, index: int) -> Iterator[str]:
             info = _TCMSG.unpack_from(message)[4]
             parts = pick(message, _TCMSG.size, (_KIND, _OPTIONS))
             kind, options = string(parts.get(_KIND, b"")), parts.get(_OPTIONS, b"")
-            if info >> 16 == _OURS or not options:
-                continue
-            does = [text for mark, text in _ACTIONS.items() if mark in options]
-            if does or kind == "bpf":
-                yield f"a {kind} filter on {where}" + (f" that {does[0]}" if does else "")
+            if info >> 16 != _OURS and options:
+                yield where, kind, options

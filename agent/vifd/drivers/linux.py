@@ -228,6 +228,9 @@ class Bridging(Protocol):
         """In words, by device, what other software put on it: traffic control that drops, sends
         elsewhere or rewrites, addresses of the host, a master, a queue of no length."""
 
+    def limits(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """In words, by device, what traffic control limits the rate to."""
+
     def filtered(self) -> list[str]:
         """The settings by which the host's own IP filters see bridged frames, e.g.
         ``net.bridge.bridge-nf-call-iptables``."""

@@ -15,7 +15,8 @@ from ovsdbapp.backend import ovs_idl
 from ovsdbapp.backend.ovs_idl import connection as ovsdbapp_connection
 
 from vifd.drivers import denied, ovsdb_json, ovsdb_poll
-from vifd.drivers.ovsdb_replica import COLUMNS, ROOT, Change, Replica
+from vifd.drivers.aside import Change
+from vifd.drivers.ovsdb_replica import COLUMNS, ROOT, Replica
 from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)

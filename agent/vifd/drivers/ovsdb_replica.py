@@ -13,11 +13,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from vifd.drivers import Bridge, PortRow, aside
+from vifd.drivers.aside import Change, Columns
 
 T = TypeVar("T")
-Columns = Mapping[str, Any]
-#: Table, row, and its columns that are new or changed; ``None`` when the row is gone.
-Change = tuple[str, UUID, Columns | None]
 
 ROOT = "Open_vSwitch"
 #: The tables and columns that are replicated; those that a server lacks are left out.
@@ -46,6 +44,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "other_config",
         "stp_enable",
         "rstp_enable",
+        "mcast_snooping_enable",
         "flood_vlans",
         "flow_tables",
         "mirrors",
@@ -60,6 +59,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "other_config",
         "qos",
         "protected",
+        "status",
+        "rstp_status",
     ),
     "Interface": (
         "name",
@@ -110,9 +111,11 @@ class Replica:
         :param anew: the changes are the whole database
         """
         concerned: set[tuple[str, str]] = set()
+        changes = aside.steady(changes)
         with self._changed:
             if anew:
                 self._clear()
+            changes = [change for change in changes if not self._known(*change)]
             for table, uuid, columns in changes:
                 concerned |= self._concerned(table, uuid, columns)
                 self._take(table, uuid, columns)
@@ -121,6 +124,13 @@ class Replica:
             concerned |= self._beside(changes)
             self._changed.notify_all()
         return concerned
+
+    def _known(self, table: str, uuid: UUID, columns: Columns | None) -> bool:
+        """Whether nothing but a count of seconds has changed."""
+        if table != "Port" or columns is None or not columns.keys() <= aside.COUNTED:
+            return False
+        old = self._rows[table].get(uuid, {})
+        return all(old.get(name) == value for name, value in columns.items())
 
     def _take(self, table: str, uuid: UUID, columns: Columns | None) -> None:
         rows, names = self._rows[table], self._named[table]
@@ -241,6 +251,7 @@ class Replica:
             other_config=row.get("other_config", {}),
             stp=bool(row.get("stp_enable")),
             rstp=bool(row.get("rstp_enable")),
+            snooping=bool(row.get("mcast_snooping_enable")),
             flood_vlans=tuple(sorted(row.get("flood_vlans", ()))),
             flow_tables=aside.flow_tables(self._rows, row),
             mirrors=aside.mirrors(self._rows, row),
@@ -284,6 +295,7 @@ class Replica:
             vlan_mode=row.get("vlan_mode") or "",
             trunks=tuple(sorted(row.get("trunks") or ())),
             protected=bool(row.get("protected")),
+            tree_state=aside.tree_state(row),
             policing=aside.policing(interface),
             qos=aside.qos(self._rows, row.get("qos")), **columns,
         )  # fmt: skip

@@ -21,6 +21,9 @@ from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
 
 LOG = logging.getLogger(__name__)
 
+#: What takes a limit of the kernel's traffic control away.
+UNLIMIT = "if nobody means it: `tc qdisc del dev DEVICE root` and `tc qdisc del dev DEVICE ingress`"
+
 _CORE: tuple[Meaning, ...] = (
     Meaning("names", ("wiring", "names"), plain, "unplug the port and plug it again"),
     Meaning("device", ("device", "device.exists"), say.device_missing, WHO,
@@ -37,6 +40,9 @@ _CORE: tuple[Meaning, ...] = (
     Meaning("device", ("device.master",), say.device_elsewhere, WHO, ("device.others",)),
     Meaning("device", ("device.others",), say.put_on_device,
             "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
+    Meaning("device", ("device.limits",), say.device_limited,
+            f"{UNLIMIT}. vifd leaves it: libvirt's <bandwidth> sets such limits on purpose, "
+            "`virsh domiftune` shows them"),
     Meaning("device", ("device.multi_queue",), say.device_queues,
             "shut its guest down: a device that nobody has open is made anew for as many queues as "
             "the document asks"),
@@ -49,6 +55,9 @@ _CORE: tuple[Meaning, ...] = (
             "look at the cable, the bond and the switch at its other end"),
     Meaning("uplink", ("uplink.mtu",), say.uplink_mtu,
             "raise the MTU of the interface to the physical network, or lower that of the network"),
+    Meaning("uplink", ("uplink.limits",), say.way_limited,
+            f"{UNLIMIT}; in Open vSwitch `ovs-vsctl set interface NAME ingress_policing_rate=0 "
+            "ingress_policing_kpkts_rate=0` and `ovs-vsctl clear port NAME qos`"),
     Meaning("uplink", ("uplink*",), say.uplink, WHO),
     Meaning("guest", ("guest.holder",), say.held_by_stranger,
             "end that process, or give it a device of its own: the guest of the port cannot open "

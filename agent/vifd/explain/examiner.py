@@ -30,7 +30,7 @@ from vifd.explain.subject import Serving, Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.hypervisor.holders import holders, stranger
-from vifd.model import Evidence, Parts, Phase, PortRecord, Report
+from vifd.model import Evidence, Parts, Phase, PortRecord, Report, limited
 from vifd.model.event import Event
 from vifd.model.status import wants_open
 from vifd.plugin import Item
@@ -227,7 +227,8 @@ class Examiner:
                     record.doc.attachment, self.engine.adverts.get(record.plugin), self.journal.sets
                 ),
             ]  # fmt: skip
-            report = replace(report, evidence=[*report.evidence, *more])
+            found = limited.judged([*report.evidence, *more], record.doc.attachment)
+            report = replace(report, evidence=found)
         return self._explained(record, report, "the plugin gave no report")
 
     def _holder(self, record: PortRecord, report: Report) -> list[Evidence]:

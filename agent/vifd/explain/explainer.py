@@ -9,7 +9,7 @@ from vifd.explain.explanation import Explanation, State, Step
 from vifd.explain.findings import Break, Judgement, in_work, judge
 from vifd.explain.steps import ON_HOST, steps
 from vifd.explain.subject import Subject
-from vifd.model import Phase, Role
+from vifd.model import Phase, Role, limited
 from vifd.model.status import status_of, wants_open
 
 
@@ -55,7 +55,9 @@ def _verdict(subject: Subject, judgement: Judgement, path: Sequence[Step]) -> st
         return f"nothing is broken; the port is closed, {_why_closed(subject)}"
     unsure = [s.sentence for s in path if s.name == "guest" and s.state is State.UNKNOWN]
     said = "nothing is broken" if subject.asked else "nothing was broken when it was last read"
-    return f"{said}; {unsure[0]}" if unsure else said
+    limits = limited.told(subject.report.evidence)
+    meant = [f"as is asked for, it is limited: {', '.join(limits)}"] if limits else []
+    return "; ".join([said, *meant, *unsure[:1]])
 
 
 def _why_closed(subject: Subject) -> str:

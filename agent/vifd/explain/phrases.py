@@ -36,6 +36,8 @@ def device_queues(finding: Evidence, port: About) -> str:
     return f"{port.device} is a device for {have}, wanted {wanted}"
 
 
+device_limited = words("{device} is limited, and what is more is dropped: {have}")
+way_limited = words("the way out of the host is limited, and what is more is dropped: {have}")
 put_on_device = words("other software put something on the device: {have}")
 
 

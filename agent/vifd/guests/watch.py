@@ -17,7 +17,7 @@ from vifd.engine import Engine
 from vifd.guests import finding
 from vifd.guests.matching import interface_of, ports_of
 from vifd.hypervisor import GuestInterface, Hypervisor
-from vifd.model import Evidence, PortRecord
+from vifd.model import Evidence, PortRecord, limited
 from vifd.model.event import Event
 from vifd.safety.steady import Steady
 from vifd.store import Journal
@@ -90,9 +90,10 @@ class GuestWatch:
         interface = interface_of(record, self._hypervisor.interfaces())
         if interface is None:
             return []
+        asked = [limited.asked_in(dict(interface.bandwidth))] if interface.bandwidth else []
         if record.id in self._lost and interface.running:
-            return [finding.lost(interface, matters=record.open)]
-        return [finding.held(interface)]
+            return [finding.lost(interface, matters=record.open), *asked]
+        return [finding.held(interface), *asked]
 
     def without_guest(self, record: PortRecord) -> GuestInterface | None:
         """The running guest's interface, where the guest does not have the device open now."""

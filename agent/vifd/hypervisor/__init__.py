@@ -26,6 +26,7 @@ class GuestInterface:
     :param running: whether the guest runs with it; a defined guest that is off holds nothing
     :param port: the port's id, where the guest's definition names it (``interfaceid``)
     :param kind: the hypervisor's type of interface: ``ethernet``, ``bridge``, ``vhostuser``…
+    :param bandwidth: what it is limited to, kB/s by ``inbound average`` and its like
     """
 
     device: str
@@ -36,6 +37,7 @@ class GuestInterface:
     running: bool = True
     port: str = ""
     kind: str = "ethernet"
+    bandwidth: tuple[tuple[str, int], ...] = ()
 
 
 class Rest(StrEnum):

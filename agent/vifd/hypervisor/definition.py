@@ -6,6 +6,7 @@ type, so that there are no entities to expand.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -74,7 +75,16 @@ def _interface(
         running=running,
         port=attribute(element, "virtualport/parameters", "interfaceid").lower(),
         kind=element.get("type", ""),
+        bandwidth=tuple(_bandwidth(element)),
     )
+
+
+def _bandwidth(element: Element) -> Iterator[tuple[str, int]]:
+    for direction in ("inbound", "outbound"):
+        for what in ("average", "peak"):
+            value = attribute(element, f"bandwidth/{direction}", what)
+            if value.isdecimal():
+                yield f"{direction} {what}", int(value)
 
 
 def device_of(element: Element) -> str:

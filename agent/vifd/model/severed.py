@@ -38,6 +38,11 @@ def _stopped(have: Any) -> bool:
     return any("state" in str(text) for text in have or ())
 
 
+def _reserved(have: Any) -> bool:
+    """Of a mirror that has a port of the way for its own, in the words of the plugin."""
+    return any("nothing but copies passes" in str(text) for text in have or ())
+
+
 #: Facts that are not as wanted, and that keep everything from passing.
 _SEVERING: dict[str, _Judge] = {
     "device": _missing, "device.ifindex": _always, "device.up": _always,
@@ -45,6 +50,8 @@ _SEVERING: dict[str, _Judge] = {
     "ovsdb.port": _missing, "ovsdb.bridge": _always, "ovsdb.type": _always,
     "ovsdb.ofport": _always, "ovsdb.error": _always, "ovsdb.ifindex": _always,
     "ovsdb.openflow": _always,
+    "switch.mirrors": _reserved, "uplink.mirrors": _reserved, "uplink.protected": _always,
+    "ovsdb.spanning_tree": _always, "uplink.blocked": _always,
     "patch": _always, "uplink.bridge": _always, "uplink.port": _always, "uplink.vlan": _always,
     "uplink.openflow": _always,
     "bridge": _no_way, "bridge.up": _always, "bridge.port": _always, "bridge.stops": _stopped,

@@ -53,6 +53,7 @@ class FakeBridging(Faults):
         self.netfilter: list[str] = []
         #: what other software put on devices, in words
         self.put_on: dict[str, list[str]] = {}
+        self.limited: dict[str, list[str]] = {}
         #: frames that were sent: device, frame
         self.said: list[tuple[str, bytes]] = []
         self._fdb: dict[tuple[int, str, int | None], FdbEntry] = {}
@@ -244,6 +245,11 @@ class FakeBridging(Faults):
         """What a test said."""
         with self._call("hindrances"):
             return {name: self.put_on[name] for name in names if name in self.put_on}
+
+    def limits(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """What a test said."""
+        with self._call("limits"):
+            return {name: self.limited[name] for name in names if name in self.limited}
 
     def filtered(self) -> list[str]:
         """See :class:`vifd.drivers.Bridging`."""

@@ -83,13 +83,21 @@ class Beside:
         names = [n for n in (work.device, work.names.uplink) if n]
         try:
             found = self._bridging.hindrances(names)
+            way = [*names[1:], *self._of(work)]
+            rates = self._bridging.limits([work.device, *way])
         except VifError:
             return []
         # being a port of its bridge, and a card's addresses, are judged elsewhere
         own = [t for t in found.get(work.device, []) if not t.startswith("it is a port of")]
         texts = [f"{work.device}: {text}" for text in own]
         texts += [f"{n}: {t}" for n in names[1:] for t in found.get(n, []) if "filter" in t]
-        return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
+        limits = rates.get(work.device, [])
+        outside = [f"{n}: {t}" for n in way for t in rates.get(n, [])]
+        return [
+            Evidence("device.others", texts, [], not texts, "netlink", repairable=False),
+            Evidence("device.limits", limits, [], not limits, "netlink", repairable=False),
+            Evidence("uplink.limits", outside, [], not outside, "netlink", repairable=False),
+        ]
 
 
 def in_the_way(chain: FilterChain, calls: frozenset[str] | set[str], devices: set[str]) -> bool:

@@ -43,12 +43,17 @@ class Checking(PortChecking):
         """What other software put on the device, and filters of its own that hang there."""
         bridging, nft = self.drivers.bridging, self.drivers.nft
         texts: list[str] = []
+        limits: list[str] = []
         try:
             if bridging is not None:
+                limits = bridging.limits([work.device]).get(work.device, [])
                 texts += bridging.hindrances([work.device]).get(work.device, [])
             if nft is not None:
                 chains = nft.others(TABLE)
                 texts += [str(c) for c in chains if work.device in c.devices]
         except VifError:
             return []
-        return [Evidence("device.others", texts, [], not texts, "netlink", repairable=False)]
+        return [
+            Evidence("device.others", texts, [], not texts, "netlink", repairable=False),
+            Evidence("device.limits", limits, [], not limits, "netlink", repairable=False),
+        ]

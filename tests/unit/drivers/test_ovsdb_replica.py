@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vifd.drivers import FlowTable, Mirror, Policing, Qos, Queue
-from vifd.drivers.ovsdb_replica import Change, Replica
+from vifd.drivers.aside import Change
+from vifd.drivers.ovsdb_replica import Replica
 from vifd.testing.wait import PATIENCE
 
 ROOT, BRIDGE, PORT, INTERFACE, OTHER = (UUID(int=n) for n in range(1, 6))
@@ -164,3 +165,23 @@ def test_a_member_that_is_limited_limits_its_bond() -> None:
     row = replica.port("bond")
     assert row is not None
     assert row.policing == Policing(packets=2)
+
+
+def test_what_a_spanning_tree_lets_pass_and_no_count_of_seconds() -> None:
+    replica = Replica()
+    replica.apply(BESIDE)
+    blocked = {"stp_state": "listening", "stp_sec_in_state": "1"}
+    assert replica.apply([("Port", PORT, {"status": blocked})]) == {("port", "p")}
+    later = {**blocked, "stp_sec_in_state": "6"}
+    assert replica.apply([("Port", PORT, {"status": later})]) == set()
+    row = replica.port("p")
+    assert row is not None
+    assert row.tree_state == "listening"
+    replica.apply([("Port", PORT, {"status": {**later, "stp_state": "forwarding"}})])
+    row = replica.port("p")
+    assert row is not None
+    assert row.tree_state == ""
+    replica.apply([("Port", PORT, {"rstp_status": {"rstp_port_state": "Discarding"}})])
+    row = replica.port("p")
+    assert row is not None
+    assert row.tree_state == "Discarding"

@@ -177,11 +177,12 @@ def test_the_order_of_findings_does_not_matter(case):
 STEPS = {
     Name.NAMES: "wiring",
     Name.DEVICE: "device device.exists device.ifindex device.up device.mac device.mtu device.alias "
-    "device.ipv6 device.master device.others device.multi_queue socket socket.mode socket.exists",
+    "device.ipv6 device.master device.others device.limits device.multi_queue "
+    "socket socket.mode socket.exists",
     Name.SWITCH: "ovsdb.connected switch.bridge switch.fail_mode bridge flows bridge.up "
-    "bridge.snooping",
+    "bridge.snooping switch.mirrors switch.spanning_tree switch.flow_limits",
     Name.PORT: "ovsdb.port ovsdb.bridge ovsdb.ofport ovsdb.ofport_request ovsdb.error ovsdb.tag "
-    "ovsdb.vlans ovsdb.openflow "
+    "ovsdb.vlans ovsdb.openflow ovsdb.limits ovsdb.spanning_tree "
     "ovsdb.external_ids ovsdb.admin_state ovsdb.link_state ovsdb.ifindex ovsdb.iface_id "
     "ovsdb.iface-id bridge.port bridge.flood bridge.learning bridge.forwarding vhost.type "
     "bridge.stops bridge.isolated bridge.broadcasts ovsdb.type ovsdb.document "
@@ -190,7 +191,9 @@ STEPS = {
     Name.FILTER: "nft nft.others nft.rules nft.targets nft.prerouting nft.input nft.postrouting "
     "nft.ports nft.open nft.from nft.secured",
     Name.UPLINK: "patch uplink uplink.mapping uplink.bridge uplink.carrier uplink.mtu uplink.port "
-    "uplink.openflow uplink.vlan uplink.leaving uplink.arriving uplink.arriving_unicast",
+    "uplink.openflow uplink.vlan uplink.limits uplink.blocked "
+    "uplink.mirrors uplink.protected uplink.snooping uplink.flooded uplink.leaving "
+    "uplink.arriving uplink.arriving_unicast",
     Name.TRACE: "trace.dhcp trace.arp trace.spoofed trace.neighbor_solicitation trace.connection "
     "trace.neighbour trace.ingress_allowed trace.ingress_refused trace.egress_allowed "
     "trace.egress_refused",

@@ -42,6 +42,13 @@ def test_interfaces_by_their_end_on_this_host():
     assert (vhost.device, vhost.kind) == ("/run/v/vhu1", "vhostuser")
 
 
+def test_what_an_interface_is_limited_to():
+    limits = "<bandwidth><inbound average='9' peak='12' burst='1'/><outbound average='5'/>"
+    limited = TAP.replace("<model", f"{limits}<outbound peak='no'/></bandwidth><model")
+    (tap,) = definition.interfaces(domain(limited), running=True)
+    assert dict(tap.bandwidth) == {"inbound average": 9, "inbound peak": 12, "outbound average": 5}
+
+
 def test_one_interface_as_it_can_be_put_back():
     (tap, _vhost) = definition.interfaces(domain(TAP, VHOST), running=True)
     text = definition.definition_of(domain(VHOST, TAP), tap)

@@ -28,7 +28,7 @@ from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
 from vifd.engine.worker.suppression import LogSuppression, unreported
-from vifd.model import Attachment, Evidence, Phase, PortRecord, Report
+from vifd.model import Attachment, Evidence, Phase, PortRecord, Report, limited
 from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
@@ -325,7 +325,8 @@ class Worker:
         more = self.sink.extra_evidence(job.record)
         if job.record.open:
             more = [*more, *self._sets_known(job.record.doc.attachment)]
-        return replace(report, evidence=[*report.evidence, *more]) if more else report
+        found = limited.judged([*report.evidence, *more], job.record.doc.attachment)
+        return replace(report, evidence=found)
 
     def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:
         """Have the ports served again that another step can be taken for right away."""

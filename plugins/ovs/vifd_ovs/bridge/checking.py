@@ -14,9 +14,11 @@ from vifd.plugin import Host, Item
 from vifd_ovs.bridge import (
     beyond,
     evidence,
+    limits,
     marks,
     proofs,
     ruleproofs,
+    settings,
     settled,
     thorough,
     tunnelchecks,
@@ -159,6 +161,8 @@ class PortChecking(abc.ABC):
         facts += tunnelchecks.port_evidence(work, self.bridges)
         if work.item.settled or work.item.thorough:
             facts += settled.uplink_evidence(work, self.bridges)
+            facts += limits.port_evidence(work, row) + limits.way_evidence(work, self.bridges)
+            facts += settings.evidence(work, self.bridges)
             facts += self.ways.evidence(work, self.sets.forwarding(names.network_id))
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
 

@@ -24,6 +24,16 @@ _SWITCH = (
     Meaning("switch", ("switch.fail_mode",), plain,
             f"{WHO}; a bridge that is not `secure` passes everything once its controller is lost",
             ("flows*", "trace.*")),
+    Meaning("switch", ("switch.mirrors",), say.mirrored,
+            "`ovs-vsctl clear bridge BRIDGE mirrors`, or give the mirror a port of its own that is "
+            "no port of vifd", ("trace.*", "flows.frames")),
+    Meaning("switch", ("switch.spanning_tree",), say.spanning,
+            "`ovs-vsctl set bridge BRIDGE rstp_enable=false stp_enable=false`: there is no loop "
+            "that it could break, and a guest may send what it listens to",
+            ("ovsdb.openflow", "ovsdb.spanning_tree", "uplink.*", "trace.*")),
+    Meaning("switch", ("switch.flow_limits",), say.bounded, "`ovs-vsctl clear bridge BRIDGE "
+            "flow_tables` takes the bounds away; then vifd puts every flow back",
+            ("flows*", "trace.*")),
     Meaning("switch", ("flows",), say.switch_silent, say.START_SWITCH,
             ("flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state",
              "ovsdb.ifindex", "patch", "uplink.*", "vhost.*")),
@@ -49,6 +59,14 @@ _PORT = (
     Meaning("port", ("ovsdb.external_ids",), say.port_ids, WHO),
     Meaning("port", ("ovsdb.ifindex",), say.port_device, WHO, ("trace.*",)),
     Meaning("port", ("ovsdb.admin_state",), say.port_down, WHO),
+    Meaning("port", ("ovsdb.spanning_tree",), say.blocked,
+            "`ovs-appctl rstp/show` and `stp/show` say why; `ovs-vsctl set bridge BRIDGE "
+            "rstp_enable=false stp_enable=false` ends it", ("trace.*",)),
+    Meaning("port", ("ovsdb.limits",), say.limited,
+            "if nobody means it: `ovs-vsctl set interface PORT ingress_policing_rate=0 "
+            "ingress_policing_kpkts_rate=0`, `ovs-vsctl clear port PORT qos`. vifd leaves it: "
+            "libvirt's <bandwidth> sets such limits on purpose, `virsh domiftune` shows them",
+            ("device.limits",)),
     Meaning("port", ("ovsdb.*",), plain, WHO),
 )  # fmt: skip
 _FLOWS = (
@@ -100,6 +118,20 @@ _UPLINK = (
             "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back; a spanning "
             "tree is seen by `ovs-appctl stp/show`",
             ("uplink.leaving", "uplink.arriving*", "uplink.carrier")),
+    Meaning("uplink", ("uplink.mirrors",), say.mirrored_outside,
+            "`ovs-vsctl clear bridge BRIDGE mirrors`, or give the mirror a port or VLAN of its own",
+            ("uplink.leaving", "uplink.arriving*")),
+    Meaning("uplink", ("uplink.blocked",), say.blocked,
+            "a port that came just now waits for up to 30 s; `ovs-appctl rstp/show` and `stp/show` "
+            "say more", ("uplink.leaving", "uplink.arriving*", "trace.*")),
+    Meaning("uplink", ("uplink.protected",), say.kept_apart,
+            "`ovs-vsctl set port NAME protected=false` for one of them",
+            ("uplink.leaving", "uplink.arriving*")),
+    Meaning("uplink", ("uplink.snooping",), say.snooping,
+            "`ovs-vsctl set bridge BRIDGE mcast_snooping_enable=false`, or have a querier in the "
+            "network", ("uplink.leaving", "uplink.arriving*")),
+    Meaning("uplink", ("uplink.flooded",), say.flooded,
+            "`ovs-vsctl clear bridge BRIDGE flood_vlans`"),
     Meaning("uplink", ("uplink.vlan",), say.uplink_vlan,
             "correct tag, trunks and vlan_mode of that port in the switch's database",
             ("uplink.leaving", "uplink.arriving*")),

@@ -58,6 +58,15 @@ def port_number(finding: Evidence, port: About) -> str:
 port_tag = words("the VLAN tag of port {device} is {have}, wanted {wanted}")
 port_vlans = words("port {device} does not treat VLANs {wanted}: {have}")
 port_stopped = words("an OpenFlow setting stops frames at a switch port: {have}")
+limited = words("{device} is limited, and what is more is dropped: {have}")
+mirrored = words("a mirror of bridge {bridge} takes or spreads frames: {have}")
+mirrored_outside = words("a mirror on the way out of the host takes or spreads frames: {have}")
+spanning = words("a spanning tree runs on {have}: it blocks ports, and takes what guests send it")
+bounded = words("bridge {bridge} does not take every flow: {have}")
+blocked = words("a spanning tree keeps frames from passing: {have}")
+kept_apart = words("the way out is cut: the ports {have} of the physical bridge are all protected")
+snooping = words("{have} snoops on multicast: what no member asked for is lost, neighbours too")
+flooded = words("frames go to every port of the physical bridge, nothing is learned for {have}")
 port_twin = words("another port bears the same iface-id: {have}")
 
 
