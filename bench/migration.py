@@ -23,7 +23,7 @@ import migration_picture
 from migration_page import shown
 from support.moving.figures import Figures, figures
 from support.moving.move import Mover
-from support.moving.world import World
+from support.moving.world import World, as_peers
 from vifd.testing import netns
 from vifd.testing.bootable import lacking
 
@@ -60,7 +60,7 @@ def series(kind: str, how: str, postcopy: bool, number: int) -> Iterator[Figures
 
 def options(how: str) -> Callable[[int], dict[str, Any]]:
     """Of vifd on both hosts."""
-    return lambda _number: {"migration": {"libvirt": str(how == "destination").lower()}}
+    return as_peers if how == "source" else lambda _number: {}
 
 
 def line(one: Figures) -> str:

@@ -85,9 +85,10 @@ nothing but answers. Medians, in milliseconds.
 
 {table}
 
-- *source*: opened when the source's libvirt says that the guest stopped there. *destination*: when
-  the destination's says that it runs. *open*: the port there was never closed. What is added then
-  is not vifd's, and the column "beyond" is without it.
+- *source*: opened on the word of the source's agent (`[migration] peers`), which has it from its
+  libvirt that the guest stopped. *destination*: when libvirt there says that the guest runs.
+  *open*: the port there was never closed. What is added then is not vifd's, and the column "beyond"
+  is without it.
 - *gap*: the longest time without an answer; up to 10 ms of it are the measurement's. *downtime* is
   QEMU's own figure; with post-copy, which tells none, the time from libvirt's word that the guest
   stopped to the one that it runs.

@@ -4,54 +4,98 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.moving.figures import Evidence, figures
-from support.moving.move import Mover
-from support.moving.world import World
+from support.moving.move import TAP, Mover, migrate
+from support.moving.world import World, as_peers, of_guest
 from vifd.testing import census
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs("libvirt")
 
+Options = Callable[[int], dict[str, Any]]
 #: A guest under TCG dies in one migration of seven (its kernel panics); another one is tried then.
 GUESTS = 4
 
 
 @contextlib.contextmanager
-def joined(kind: str) -> Iterator[World]:
+def joined(kind: str, options: Options = lambda _number: {}) -> Iterator[World]:
     """Two hosts and a third place; afterwards nothing is left of them."""
     before = census.take()
-    with tempfile.TemporaryDirectory(prefix="m-") as directory, World(Path(directory), kind) as w:
+    with (
+        tempfile.TemporaryDirectory(prefix="m-") as directory,
+        World(Path(directory), kind, options) as w,
+    ):
         w.up()
         w.guest()
         yield w
     until(lambda: not census.take().beyond(before), "nothing of the hosts is left")
 
 
-def moved(kind: str) -> tuple[Evidence, list[str]]:
+def moved(kind: str, how: str) -> tuple[Evidence, list[str]]:
     """One migration that the guest survived, and what the destination's vifd logged."""
     for _ in range(GUESTS):
-        with joined(kind) as world:
-            seen = Mover(world, "destination").move()
+        with joined(kind, as_peers if how == "source" else lambda _number: {}) as world:
+            seen = Mover(world, how).move()
             log = world.hosts[1].vifd.log.splitlines()
         if not figures(seen).dead:
             return seen, log
     pytest.skip(f"{GUESTS} guests died under TCG, one after the other")
 
 
-@pytest.mark.parametrize("kind", ["vlan", "vxlan"])
-def test_a_guest_moves_and_keeps_its_connections(kind: str) -> None:
-    seen, log = moved(kind)
+@pytest.mark.parametrize(("kind", "how"), [("vlan", "source"), ("vxlan", "destination")])
+def test_a_guest_moves_and_keeps_its_connections(kind: str, how: str) -> None:
+    seen, log = moved(kind, how)
     found = figures(seen)
     assert seen.migration is not None
-    assert seen.migration["trigger"] == "libvirt"
+    assert {"source": "source's agent", "destination": "libvirt"}[how] in {
+        word["what"] for word in seen.migration["triggers"]
+    }
     assert seen.migration["state"] == "done"
     assert "resumed: migrated" in {word["what"] for word in seen.migration["guest"]}
     assert found.tcp is not None, seen.ends
     assert found.leaked == 0
     assert found.frames is not None, "the guest was heard on both hosts"
-    assert any("after the word of libvirt" in line for line in log)
+    assert any("after the word of" in line and "migration 1: open" in line for line in log)
+
+
+def test_an_abort_leaves_the_source_as_it_was_and_nothing_there() -> None:
+    import libvirt
+
+    with joined("vlan", lambda n: merged(as_peers(n), "remove_failed", 1)) as world:
+        source, target = world.hosts
+        target.plug("INACTIVE")
+        refused: list[str] = []
+
+        def moving() -> None:
+            try:
+                migrate(source, target, slowly=True)
+            except libvirt.libvirtError as error:
+                refused.append(str(error))
+
+        thread = threading.Thread(target=moving)
+        thread.start()
+        connection = source.host.connection()
+        domain = connection.lookupByUUIDString(of_guest())
+        until(lambda: domain.jobStats().get("data_processed"), "its memory is on the way")
+        domain.abortJob()
+        thread.join(PATIENCE)
+        connection.close()
+        assert refused
+        until(lambda: not target.vifd.get("/v1/ports")["ports"], "its port there is gone")
+        assert TAP not in target.host.run("ip", "-brief", "link")
+        assert TAP not in target.ovs.vsctl("list-ports", "br-int")
+        assert source.port()["phase"] == "LIVE"
+        talked = len(world.third.listening().tcp)
+        until(lambda: len(world.third.listening().tcp) > talked + 20, "the guest talks on")
+        assert world.third.listening().ends == []
+
+
+def merged(options: dict[str, Any], name: str, value: object) -> dict[str, Any]:
+    return {**options, "migration": {**options["migration"], name: value}}

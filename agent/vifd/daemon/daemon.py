@@ -37,7 +37,9 @@ from vifd.engine.worker import ledger
 from vifd.explain.examiner import Examiner
 from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
-from vifd.migration.arrivals import Arrivals
+from vifd.migration.abandoned import Abandoned
+from vifd.migration.arrivals import Arrivals, Departures
+from vifd.migration.peers.peers import Here, Peers
 from vifd.model import Role
 from vifd.network.reporter import StatusReporter
 from vifd.plugin import Host, VifPlugin, identity, registry, sources
@@ -113,11 +115,16 @@ class Daemon:
             reading=lambda: self._configuration.reading,
             budget=lambda: self._changeable.budget,
         )
+        self._peers = self._make_peers()
         self._arrivals = Arrivals(
             self._agent.migrations, self._journal.records,
             lambda: self._hypervisor.interfaces().values(),
             lambda: self._hypervisor.guests().values(), self._open_for_guest,
             enabled=lambda: self._changeable.arrivals,
+            departures=Departures(
+                self._peers.say, self._engine.lanes.announce, self._close_for_guest
+            ),
+            abandoned=Abandoned(lambda: self._changeable.remove_failed, self._unplug),
         )  # fmt: skip
         self._hypervisor.on_life(self._arrivals.happened)
         self._hypervisor.subscribe(self._arrivals.changed)
@@ -135,6 +142,21 @@ class Daemon:
 
     def _open_for_guest(self, port_id: str, request_id: str) -> None:
         self._agent.set_role(port_id, Role.ACTIVE, request_id)
+
+    def _close_for_guest(self, port_id: str, request_id: str) -> None:
+        self._agent.set_role(port_id, Role.INACTIVE, request_id)
+
+    def _unplug(self, port_id: str, request_id: str) -> None:
+        self._agent.unplug([port_id], request_id)
+
+    def _make_peers(self) -> Peers:
+        hypervisor = self._hypervisor
+        here = Here(
+            self._journal.get,
+            lambda: hypervisor.interfaces().values() if hypervisor.connected() else None,
+            self._open_for_guest, self._close_for_guest,
+        )  # fmt: skip
+        return Peers(parts.peers(self._conf), here)
 
     def _watching(self) -> Watcher:
         """Its intervals are read each time, so that a reload changes them."""
@@ -179,6 +201,7 @@ class Daemon:
         self._heartbeat.start()
         self._host.start()
         self._arrivals.start()
+        self._peers.start()
         self._guests.start()
         self._collector.start()
         self._reporter.start()
@@ -228,6 +251,7 @@ class Daemon:
         self._server.stop(GRACE / 2)
         self._guests.stop(1.0)
         self._arrivals.stop(1.0)
+        self._peers.stop(1.0)
         self._host.stop(1.0)
         self._collector.stop(5.0)
         self._heartbeat.stop(0.1)

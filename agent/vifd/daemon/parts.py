@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from oslo_config import cfg
+
 from vifd import errors
 from vifd.api.auth import Policy
 from vifd.daemon import config
@@ -26,6 +28,7 @@ from vifd.engine import Settings
 from vifd.engine.garbage import options as garbage_options
 from vifd.guests import StartPolicy
 from vifd.guests.booting import seconds_since_first_start
+from vifd.migration.peers.peers import Settings as Peering
 from vifd.negotiation.offering import Terms
 from vifd.network import GROUP as NETWORK_GROUP
 from vifd.network import NetworkService
@@ -81,6 +84,7 @@ class Changeable:
     :param reassert_interval: seconds; 0 for never
     :param budget: seconds that a port may take to be opened in a migration; 0 for no limit
     :param arrivals: whether ports are opened on the hypervisor's word
+    :param remove_failed: seconds until a port of a failed migration goes; 0 for never
     """
 
     settings: Settings
@@ -90,6 +94,7 @@ class Changeable:
     reassert_interval: float
     budget: float
     arrivals: bool
+    remove_failed: float
 
     @classmethod
     def of(cls, conf: Any) -> Changeable:
@@ -102,7 +107,19 @@ class Changeable:
             float(conf.network.reassert_interval),
             conf.migration.budget_ms / 1000,
             bool(conf.migration.libvirt),
+            float(conf.migration.remove_failed),
         )
+
+
+def peers(conf: Any) -> Peering:
+    """Which other agents are told of migrations.
+
+    :raises cfg.Error: what is said of them cannot be used
+    """
+    try:
+        return Peering.of(conf.migration)
+    except ValueError as error:
+        raise cfg.Error(str(error)) from error
 
 
 def elsewhere() -> set[str]:

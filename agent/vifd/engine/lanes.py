@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from vifd import errors
+from vifd.engine.job import job_of
 from vifd.engine.lane import Lane
 from vifd.engine.ticket import Ticket
 from vifd.engine.worker import Limits, Worker
@@ -117,6 +118,17 @@ class Lanes(dict[str, Lane]):
     def inspect(self, plugin: str) -> Future[Inspection]:
         """Have a plugin held against its contract, without touching a port."""
         return self[plugin].ask("inspection", partial(inspect, self._workers[plugin].plugin))
+
+    def announce(self, record: PortRecord) -> None:
+        """Have the networks told once more where an open port is."""
+        plugin = self._workers[record.plugin].plugin
+
+        def work() -> None:
+            now = self._journal.get(record.id)
+            if now is not None and now.open and now.wiring is not None:
+                plugin.announce([job_of(now).item])
+
+        self[record.plugin].urgent("announcement", work)
 
     def reconnected(self, bridge: str) -> None:
         """A switch restarted: have each plugin bring back at once what it lost."""

@@ -13,10 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 
 from vifd.hypervisor import Guest, GuestInterface
+from vifd.migration.abandoned import Abandoned
 from vifd.migration.book import Book
+from vifd.migration.peers.peers import REQUEST as PEER
+from vifd.migration.peers.wire import Kind
 from vifd.model import Phase, PortRecord, Role
 from vifd.safety.steady import Steady
 
@@ -24,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 #: What the hypervisor may say by which a guest is known to run here from now on.
 RESUMED = frozenset({"resumed: migrated", "resumed: postcopy"})
+#: The guest stopped here, to go on elsewhere.
+LEFT = frozenset({"suspended: migrated", "suspended: postcopy"})
 FAILED = "stopped: failed"
 #: The request id of what is done on its word.
 REQUEST = "libvirt-resumed"
@@ -60,6 +66,24 @@ def ports_of_guest(
     ]  # fmt: skip
 
 
+def _nothing(*_: object) -> None:
+    """For whom nobody is told."""
+
+
+@dataclass(frozen=True)
+class Departures:
+    """What is done about guests that leave this host, or try to.
+
+    :param say: tells the agents of other hosts: the port, and ``suspended`` or ``resumed``
+    :param announce: has the networks told once more where a port is
+    :param deactivate: closes a port: its id and the request's
+    """
+
+    say: Callable[[PortRecord, Kind], object] = _nothing
+    announce: Callable[[PortRecord], object] = _nothing
+    deactivate: Callable[[str, str], object] = _nothing
+
+
 @dataclass
 class Arrivals:
     """The thread.
@@ -69,6 +93,7 @@ class Arrivals:
     :param guests: all guests, from memory
     :param activate: opens a port: its id and the request's
     :param enabled: whether ports are opened on the hypervisor's word
+    :param abandoned: what becomes of ports whose incoming migration failed
     """
 
     book: Book
@@ -77,6 +102,10 @@ class Arrivals:
     guests: Callable[[], Iterable[Guest]]
     activate: Callable[[str, str], object]
     enabled: Callable[[], bool] = lambda: True
+    departures: Departures = field(default_factory=Departures)
+    abandoned: Abandoned = field(default_factory=Abandoned)
+    #: ports whose guest stopped here to go on elsewhere
+    _left: set[str] = field(default_factory=set)
     _queue: SimpleQueue[Happening | None] = field(default_factory=SimpleQueue)
     _thread: Steady | None = None
 
@@ -101,11 +130,25 @@ class Arrivals:
             self._queue.put(Happening("", _HEARD, time.time()))
 
     def _run(self) -> None:
-        while (one := self._queue.get()) is not None:
+        while True:
             try:
-                self.take(one)
-            except Exception:
-                LOG.exception("what happened to guest %s is not acted on", one.guest)
+                one = self._queue.get(timeout=self.abandoned.pause())
+            except Empty:
+                self._attempt("ports of failed migrations", self._sweep)
+                continue
+            if one is None:
+                return
+            self._attempt(f"what happened to guest {one.guest}", partial(self.take, one))
+
+    @staticmethod
+    def _attempt(what: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception:
+            LOG.exception("%s: not acted on", what)
+
+    def _sweep(self) -> None:
+        self.abandoned.sweep(self.records(), {i.device for i in self.interfaces()})
 
     def take(self, one: Happening) -> None:
         """Note what happened, and open the ports of a guest that runs here now."""
@@ -116,16 +159,39 @@ class Arrivals:
             return
         for record in ports_of_guest(one.guest, self.records(), self.interfaces()):
             self.book.guest(record.id, one.what, one.at)
-            if one.what in RESUMED and self.enabled() and record.role is Role.INACTIVE:
+            if record.role is Role.ACTIVE:
+                self._of_active(record, one)
+            elif one.what in RESUMED and self.enabled():
                 LOG.info("guest %s runs here now (%s): its port is opened. port=%s", one.guest,
                          one.what, record.id)  # fmt: skip
                 self.activate(record.id, REQUEST)
-            elif one.what == FAILED and record.role is Role.INACTIVE:
-                LOG.warning(
-                    "guest %s: the migration to this host failed; its port stays here, closed. "
-                    "Next: who asked for it unplugs it (nova does), or vifctl port unplug %s. "
-                    "port=%s", one.guest, record.id, record.id,
-                )  # fmt: skip
+            elif one.what == FAILED:
+                self._failed(record, one)
+
+    def _of_active(self, record: PortRecord, one: Happening) -> None:
+        """A guest leaves, or does not after all; or one that was expected does not come."""
+        if one.what in LEFT:
+            self._left.add(record.id)
+            self.departures.say(record, "suspended")
+        elif one.what in RESUMED and record.id in self._left:
+            self._left.discard(record.id)
+            LOG.warning("guest %s runs on here: its migration failed; the networks are told anew "
+                        "where it is. port=%s", one.guest, record.id)  # fmt: skip
+            self.departures.say(record, "resumed")
+            self.departures.announce(record)
+        elif one.what.startswith("stopped"):
+            self._left.discard(record.id)
+            if one.what == FAILED and record.request_id.startswith(PEER):
+                self.departures.deactivate(record.id, record.request_id)
+                self._failed(record, one)
+
+    def _failed(self, record: PortRecord, one: Happening) -> None:
+        wait = self.abandoned.note(record)
+        LOG.warning(
+            "guest %s: the migration to this host failed; its port stays here, closed%s. Next: who "
+            "asked for it unplugs it (nova does), or vifctl port unplug %s. port=%s", one.guest,
+            f", and goes in {wait:g} s if nobody uses it" if wait else "", record.id, record.id,
+        )  # fmt: skip
 
     def _found(self, guest: Guest, at: float) -> None:
         """A guest had come before it could be heard. A port that was open here and was closed since

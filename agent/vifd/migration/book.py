@@ -24,7 +24,12 @@ KEPT = 256
 LATE = 60.0
 FAILED = "failed"
 #: The beginning of the request ids of those who are no callers of the API.
-_TRIGGERS = {"libvirt": "libvirt", "neutron": "network service", "recover": "recovery"}
+_TRIGGERS = {
+    "libvirt": "libvirt",
+    "neutron": "network service",
+    "recover": "recovery",
+    "peer": "source's agent",
+}
 
 
 def trigger_of(request_id: str) -> str:

@@ -22,4 +22,37 @@ OPTIONS = [
         "is open and announced. What takes longer is a warning that names the step that took most "
         "of it. 0 warns of nothing.",
     ),
+    cfg.FloatOpt(
+        "remove_failed",
+        default=300.0,
+        mutable=True,
+        min=0,
+        help="Seconds after which a port goes by itself that was made for an incoming migration "
+        "which failed: its binding is INACTIVE, no guest has it, and nobody said anything of it "
+        "since. 0 leaves it until somebody unplugs it, as nova does in its rollback.",
+    ),
+    cfg.ListOpt(
+        "peers",
+        default=[],
+        help="Agents of other hosts that are told when a guest stops here to go on there, and may "
+        "tell it: host:port or [address]:port. Their certificates must be for these hosts. "
+        "Empty: nobody is told, and nobody may tell.",
+    ),
+    cfg.StrOpt(
+        "peer_listen",
+        default="",
+        help="Where peers are listened for: address:port. Empty: peers are told, and not heard.",
+    ),
+    cfg.StrOpt(
+        "peer_certificate",
+        default="",
+        help="File with this host's certificate (PEM), for the host by which peers know it. Read "
+        "anew for each connection, like the two below.",
+    ),
+    cfg.StrOpt("peer_key", default="", help="File with the key of peer_certificate (PEM)."),
+    cfg.StrOpt(
+        "peer_authority",
+        default="",
+        help="File with the certificates of the authorities that sign peers' (PEM).",
+    ),
 ]

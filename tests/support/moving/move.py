@@ -35,12 +35,11 @@ class Word:
 class Ears:
     """Listens to both libvirts.
 
-    :param told: called with each word on libvirt's thread
+    :ivar words: in the order in which they came
     """
 
     hosts: list[MovingHost]
     words: list[Word] = field(default_factory=list)
-    told: Callable[[Word], None] = lambda _word: None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Ears]:
@@ -61,9 +60,7 @@ class Ears:
 
     def _hear(self, host: int, guest: str, what: str) -> None:
         if guest == of_guest():
-            word = Word(host, what, time.time())
-            self.words.append(word)
-            self.told(word)
+            self.words.append(Word(host, what, time.time()))
 
     def at(self, host: int, *kinds: str, since: float = 0.0) -> float | None:
         """When a host's libvirt first said one of these."""
@@ -77,18 +74,20 @@ def migrate(
     *,
     postcopy: bool = False,
     number: int = 1,
-    more: int = 0,
+    slowly: bool = False,
 ) -> Any:
     """Have libvirt move a guest as nova does, and wait for it; the domain where it is then.
 
-    :param more: flags besides
+    :param slowly: so that it takes minutes, and can be disturbed
     """
     import libvirt
 
     domain = source.connection.lookupByUUIDString(of_guest(number))
-    flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | more
+    flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
     uri = f"qemu+unix:///system?socket={target.host.libvirt_socket}"
-    where = {libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{target.aside}"}
+    where: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{target.aside}"}
+    if slowly:
+        where[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = 1
     if postcopy:
         flags |= libvirt.VIR_MIGRATE_POSTCOPY
         threading.Thread(target=_switch, args=(source, number), daemon=True).start()
@@ -114,9 +113,8 @@ def _switch(source: MovingHost, number: int) -> None:
 class Mover:
     """Moves the guest to and fro.
 
-    :param how: ``open``: the port was never closed there; ``source``: opened when the source's
-        libvirt says that the guest stopped there; ``destination``: when the destination's says that
-        it runs
+    :param how: ``open``: the port was never closed there; ``source``: opened on the word of the
+        source's agent; ``destination``: when libvirt there says that the guest runs
     """
 
     def __init__(self, world: World, how: str, *, postcopy: bool = False) -> None:
@@ -137,8 +135,6 @@ class Mover:
         talked = len(self._world.third.listening().answers)
         until(lambda: len(self._world.third.listening().answers) > talked + BEFORE * 100, "talk")
         with Ears(self._world.hosts).listening() as ears:
-            if self._how == "source":
-                ears.told = self._handed_over
             began = time.time()
             domain = migrate(source, target, postcopy=self._postcopy)
             until(lambda: target.port()["phase"] == "LIVE", "the port is open there")
@@ -149,10 +145,6 @@ class Mover:
         self._clean(source)
         self.source, self.target = target, source
         return found(closed)
-
-    def _handed_over(self, word: Word) -> None:
-        if word.host == self.source.number and word.what.startswith("suspended"):
-            threading.Thread(target=self.target.call, args=("activate",), daemon=True).start()
 
     def _wait(self, since: float) -> None:
         """Until the guest was talked with long enough, or it is known to be dead."""

@@ -24,6 +24,7 @@ from vifd.testing.wait import PATIENCE, until
 VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101}
 VXLAN = {"network_type": "vxlan", "segmentation_id": 5001}
 SEGMENTS = {"vlan": VLAN, "vxlan": VXLAN}
+CERTIFICATES = Path(__file__).parents[1] / "certificates"
 #: Of the third place.
 ADDRESS = "10.0.0.9"
 GUEST = "10.0.0.1"
@@ -91,6 +92,16 @@ class Mover(Machine):
     def gave_up(self) -> bool:
         """Whether its kernel did, as now and then under TCG."""
         return "panic" in self.text or "not a head" in self.text
+
+
+def as_peers(number: int) -> dict[str, Any]:
+    """Options of a host whose agent knows the other's."""
+    name, there = {1: ("one", 2), 2: ("two", 1)}[number]
+    return {"migration": {
+        "peers": f"172.30.0.{there}:7443", "peer_listen": f"172.30.0.{number}:7443",
+        "peer_certificate": CERTIFICATES / f"{name}.pem", "peer_key": CERTIFICATES / f"{name}.key",
+        "peer_authority": CERTIFICATES / "authority.pem",
+    }}  # fmt: skip
 
 
 def of_guest(number: int = 1) -> str:

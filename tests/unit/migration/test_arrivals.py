@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,10 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
-from vifd.migration.arrivals import REQUEST, Arrivals
+from vifd.migration.abandoned import Abandoned
+from vifd.migration.arrivals import REQUEST, Arrivals, Departures
 from vifd.migration.timeline import Migration
-from vifd.model import Phase, Role, Side
+from vifd.model import Phase, PortRecord, Role, Side, Wiring, decode
 from vifd.testing.plugin import FakeBackend
 
 ID = port_id(1)
@@ -29,6 +31,8 @@ class Host(Machine):
     """A daemon and its hypervisor."""
 
     hypervisor: FakeHypervisor = field(default_factory=FakeHypervisor)
+    said: list[tuple[str, str]] = field(default_factory=list)
+    after: float = 0.0
 
     def found(self) -> None:
         """The guest runs here since a migration that nobody was told of."""
@@ -43,6 +47,14 @@ class Host(Machine):
             lambda: self.hypervisor.interfaces().values(),
             lambda: self.hypervisor.guests().values(),
             lambda port, request: self.agent.set_role(port, Role.ACTIVE, request),
+            departures=Departures(
+                lambda record, kind: self.said.append((record.id, kind)),
+                self.engine.lanes.announce,
+                lambda port, request: self.agent.set_role(port, Role.INACTIVE, request),
+            ),
+            abandoned=Abandoned(
+                lambda: self.after, lambda port, request: self.agent.unplug([port], request)
+            ),
         )  # fmt: skip
         self.hypervisor.on_life(self.arrivals.happened)
         self.hypervisor.subscribe(self.arrivals.changed)
@@ -190,3 +202,90 @@ def test_compute_alone_is_no_binding_that_could_be_activated(host: Host) -> None
     with pytest.raises(errors.BindingUnbound) as caught:
         ticket.done.result(WAIT)
     assert caught.value.retryable
+
+
+# --- a guest that leaves, and one that does not come ---
+
+
+@pytest.mark.parametrize("what", ["suspended: migrated", "suspended: postcopy"])
+def test_peers_are_told_when_a_guest_leaves(host: Host, what: str) -> None:
+    host.plug(document(1))
+    host.hypervisor.happen(GUEST, what, 1.0)
+    until(lambda: host.said == [(ID, "suspended")])
+    assert host.record(1).phase is Phase.LIVE
+
+
+def test_a_guest_that_runs_on_after_all_is_announced_and_peers_are_told(host: Host) -> None:
+    host.plug(document(1))
+    before = len(host.backend.announced)
+    host.hypervisor.happen(GUEST, "resumed: migrated", 0.5)
+    host.hypervisor.happen(GUEST, "suspended: migrated", 1.0)
+    host.hypervisor.happen(GUEST, "resumed: migrated", 2.0)
+    until(lambda: [kind for _, kind in host.said] == ["suspended", "resumed"])
+    until(lambda: len(host.backend.announced) == before + 1)
+    assert host.record(1).phase is Phase.LIVE
+
+
+def test_what_a_peer_had_opened_is_closed_when_its_guest_does_not_come(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.agent.set_role(ID, Role.ACTIVE, "peer-host2")
+    host.phase(Phase.LIVE)
+    host.hypervisor.happen(GUEST, "stopped: failed", 1.0)
+    host.phase(Phase.QUIESCED)
+
+
+def test_what_others_had_opened_stays_open(host: Host) -> None:
+    host.plug(document(1))
+    host.hypervisor.happen(GUEST, "stopped: failed", 1.0)
+    host.hypervisor.happen(GUEST, "suspended: migrated", 2.0)
+    until(lambda: host.said)
+    assert host.record(1).phase is Phase.LIVE
+
+
+def test_the_port_of_a_guest_that_did_not_come_goes_by_itself(host: Host) -> None:
+    host.after = 0.01
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "stopped: failed", 1.0)
+    until(lambda: host.journal.get(ID) is None)
+    assert host.backend.ports == {}
+
+
+# --- the decision, without threads ---
+
+
+def abandoned(record: PortRecord) -> tuple[Abandoned, list[str]]:
+    gone: list[str] = []
+    made = Abandoned(lambda: 10.0, lambda port, _: gone.append(port), clock=lambda: made.now)  # type: ignore[attr-defined]
+    made.now = 0.0  # type: ignore[attr-defined]
+    assert made.note(record) == 10.0
+    return made, gone
+
+
+def waiting(**changes: Any) -> PortRecord:
+    doc = decode(document(1, role=changes.pop("role", "INACTIVE"), **changes.pop("doc", {})))
+    return PortRecord(doc=doc, plugin="fake", vif_type="tap", phase=Phase.READY,
+                      wiring=Wiring("fake", "tap", "tap1"), **changes)  # fmt: skip
+
+
+def test_only_what_stands_as_it_was_goes_and_only_when_it_is_due() -> None:
+    before = waiting()
+    kept: list[tuple[dict[str, PortRecord], set[str]]] = [
+        ({}, set()),
+        ({ID: before}, {"tap1"}),
+        ({ID: waiting(role="ACTIVE")}, set()),
+        ({ID: waiting(removing=True)}, set()),
+        ({ID: waiting(doc={"network__mtu": 1400})}, set()),
+    ]
+    for records, used in kept:
+        one, gone = abandoned(before)
+        one.now = 10.0  # type: ignore[attr-defined]
+        one.sweep(records, used)
+        assert gone == [], (records, used)
+        assert one.pause() is None
+    one, gone = abandoned(before)
+    one.now = 9.0  # type: ignore[attr-defined]
+    one.sweep({ID: before}, set())
+    assert (gone, one.pause()) == ([], 1.0)
+    one.now = 10.0  # type: ignore[attr-defined]
+    one.sweep({ID: before}, set())
+    assert gone == [ID]
