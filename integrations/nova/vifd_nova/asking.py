@@ -9,7 +9,7 @@ from typing import Any
 
 from os_vif import exception
 
-from vifd_nova import telling
+from vifd_nova import request, telling
 from vifd_nova.client import Away, Client, Refused
 from vifd_nova.options import Settings
 from vifd_nova.translate import part_of
@@ -26,8 +26,8 @@ class Vifd:
 
     client: Client
     settings: Settings
-    #: ports whose unplug vifd did not hear of
-    _owed: set[str] = field(default_factory=set)
+    #: ports whose unplug vifd did not hear of, and the requests that wanted it
+    _owed: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def plug(self, vif: Any, instance: Any) -> None:
@@ -37,11 +37,12 @@ class Vifd:
         """
         path = _path(vif.id)
         with self._lock:
-            self._owed.discard(vif.id)
+            self._owed.pop(vif.id, None)
         try:
             self.client.call(
                 "PUT", f"{path}?owner=nova&take_over=true", part_of(vif, instance),
                 timeout=self.settings.plug, away=self.settings.away, wait="active",
+                request=request.current(),
             )  # fmt: skip
         except Away as error:
             raise exception.PlugException(f"vifd: port {vif.id}: {error}") from error
@@ -59,10 +60,10 @@ class Vifd:
         :raises os_vif.exception.ExceptionBase: why it is not gone
         """
         try:
-            self._forget(vif.id, self.settings.unplug)
+            self._forget(vif.id, self.settings.unplug, request.current())
         except Away as error:
             with self._lock:
-                self._owed.add(vif.id)
+                self._owed[vif.id] = request.current()
             LOG.error("port %s is not unplugged: %s. It is unplugged with the next port, or by "
                       "`vifctl port unplug`", vif.id, error)  # fmt: skip
             return
@@ -70,22 +71,23 @@ class Vifd:
             raise telling.told(error, "", exception.UnplugException) from error
         self._pay()
 
-    def _forget(self, port_id: str, timeout: float) -> None:
+    def _forget(self, port_id: str, timeout: float, wanted_by: str) -> None:
         self.client.call(
-            "DELETE", _path(port_id), timeout=timeout, away=self.settings.away_unplug, wait="gone"
-        )
+            "DELETE", _path(port_id), timeout=timeout, away=self.settings.away_unplug, wait="gone",
+            request=wanted_by,
+        )  # fmt: skip
 
     def _pay(self) -> None:
         """vifd answers: what it did not hear of is said now."""
         with self._lock:
-            owed, self._owed = self._owed, set()
-        for port_id in owed:
+            owed, self._owed = self._owed, {}
+        for port_id, wanted_by in owed.items():
             try:
-                self._forget(port_id, _ASIDE)
+                self._forget(port_id, _ASIDE, wanted_by)
             except (Away, Refused) as error:
                 LOG.warning("port %s is not unplugged yet: %s", port_id, error)
                 with self._lock:
-                    self._owed.add(port_id)
+                    self._owed[port_id] = wanted_by
 
     def _explained(self, port_id: str) -> str:
         """The first broken step, where the port is known."""
@@ -104,7 +106,7 @@ class Vifd:
         try:
             port = self.client.call("GET", f"/v1/ports/{port_id}", timeout=_ASIDE, away=0)
             if port.get("wiring") is None:
-                self._forget(port_id, _ASIDE)
+                self._forget(port_id, _ASIDE, request.current())
         except (Away, Refused) as error:
             LOG.debug("port %s: %s", port_id, error)
 

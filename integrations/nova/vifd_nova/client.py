@@ -76,7 +76,7 @@ class Client:
 
     def call(
         self, method: str, path: str, body: object = None, *, timeout: float, away: float,
-        wait: str = "",
+        wait: str = "", request: str = "",
     ) -> Any:  # fmt: skip
         """The answer's JSON; ``None`` where it has none.
 
@@ -85,6 +85,7 @@ class Client:
         :param timeout: seconds for all of it
         :param away: seconds that the daemon may be away at a stretch
         :param wait: what vifd shall wait for before it answers
+        :param request: the id that vifd's log, records and events shall bear
         :raises Away: it does not answer
         :raises Refused: it answered with an error
         """
@@ -94,7 +95,7 @@ class Client:
         while True:
             left = max(0.0, end - self.clock())
             try:
-                return self._once(method, path, body, left, wait)
+                return self._once(method, path, body, left, wait, request)
             except PermissionError as error:
                 raise Away(self._forbidden()) from error
             except (OSError, http.client.HTTPException) as error:
@@ -108,12 +109,16 @@ class Client:
             self.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
             attempt += 1
 
-    def _once(self, method: str, path: str, body: object, left: float, wait: str) -> Any:
+    def _once(
+        self, method: str, path: str, body: object, left: float, wait: str, request: str
+    ) -> Any:
         seconds = min(left, LONGEST)
         connection = Connection(self.path, seconds + SLACK)
         query = f"{'&' if '?' in path else '?'}wait={wait}&timeout={seconds:.3f}" if wait else ""
         sent = None if body is None else json.dumps(body).encode()
         headers = {} if sent is None else {"Content-Type": "application/json"}
+        if request:
+            headers["X-Request-ID"] = request
         try:
             connection.request(method, path + query, sent, headers)
             answer = connection.getresponse()

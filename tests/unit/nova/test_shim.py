@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import os_vif
     from os_vif import exception, objects
+    from oslo_context import context
 
     from vifd_nova import telling
     from vifd_nova.asking import Vifd
@@ -193,6 +194,52 @@ def test_plug_and_unplug_and_again(backend: FakeDaemon, tmp_path: Path) -> None:
         for _ in range(2):
             vifd.unplug(ovs_vif())
         assert backend.ports() == []
+
+
+class Heard(FakeDaemon):
+    """Keeps by which request each port was said and taken back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, str]] = []
+
+    def say(self, said: Any, request_id: str, *, taking: bool = False) -> Any:
+        self.heard.append((said.port, request_id))
+        return super().say(said, request_id, taking=taking)
+
+
+def working_on(request: str, call: Callable[..., None], *arguments: Any) -> None:
+    """nova does something in a thread of this request."""
+
+    def work() -> None:
+        context.RequestContext(request_id=request, overwrite=True)
+        call(*arguments)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(PATIENCE)
+
+
+def test_what_vifd_does_bears_novas_request(tmp_path: Path) -> None:
+    with Heard() as backend:
+        bind(backend)
+        bind(backend, 2)
+        backend.heard.clear()
+        vifd = ask(tmp_path / "s")
+        with serve(backend, str(tmp_path / "s")):
+            working_on("req-plug", vifd.plug, ovs_vif(), INSTANCE)
+            assert backend.port(uuid(1)).request_id == "req-plug"
+        working_on("req-gone", vifd.unplug, ovs_vif())  # nobody is there: it is owed
+        with serve(backend, str(tmp_path / "s")):
+            working_on("req-next", vifd.plug, ovs_vif(2), INSTANCE)
+            vifd.unplug(ovs_vif(2))
+        assert backend.heard[:3] == [
+            (uuid(1), "req-plug"), (uuid(2), "req-next"), (uuid(1), "req-gone"),
+        ]  # fmt: skip
+        port, own = backend.heard[3]
+        assert port == uuid(2)
+        assert own.startswith("req-"), "without a request of nova vifd names its own"
+        assert own not in ("req-plug", "req-gone", "req-next")
 
 
 def test_what_nova_gives_up_on_is_not_kept(backend: FakeDaemon, tmp_path: Path) -> None:
