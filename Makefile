@@ -60,6 +60,7 @@ dist: ready ## wheels and sdists of everything, into dist/
 test-host: ready ## a booted Debian with the packages: install, plug, restart, reboot, upgrade, purge
 	@tools/host-image
 	@[ -e dist/.made ] && [ -z "$$(find agent plugins integrations packaging etc setup.cfg -newer dist/.made -print -quit)" ] || { $(MAKE) --no-print-directory deb && touch dist/.made; }
+	@tools/deb-previous
 	@VIFD_TEST_HOST=1 $(PY) -m pytest -v tests/host $(ARGS)
 
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md

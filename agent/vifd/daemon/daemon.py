@@ -17,7 +17,7 @@ from vifd import __version__
 from vifd.api import server
 from vifd.api.app import Api
 from vifd.api.hub import Hub
-from vifd.daemon import config, parts, scraping, systemd
+from vifd.daemon import config, parts, scraping, systemd, tracing
 from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Configuration
@@ -130,6 +130,8 @@ class Daemon:
         self._hypervisor.subscribe(self._arrivals.changed)
         at = scraping.address(conf.api.metrics_address)
         self._scraping = scraping.Scraping(at, metrics.registry, self._agent.gauge)
+        self._tracing = tracing.make(conf.tracing.endpoint)
+        self._engine.lanes.trace(self._tracing)
         self._watcher = self._watching()
         # Without a network service what other programs plug is theirs alone.
         self._hosting = None if parts.settings(conf).alone else Hosting(self._engine, self._journal)
@@ -262,6 +264,8 @@ class Daemon:
         # a call that is under way to a service that is away is not waited for
         self._service.stop()
         self._reporter.stop(0.3)
+        if self._tracing is not None:
+            self._tracing.stop()
         for close in reversed(self._closers):
             close()
         self._journal.close()

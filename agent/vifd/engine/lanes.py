@@ -13,6 +13,7 @@ from vifd.engine.job import job_of
 from vifd.engine.lane import Lane
 from vifd.engine.ticket import Ticket
 from vifd.engine.worker import Limits, Worker
+from vifd.engine.worker.tracing import Tracer
 from vifd.model import PortRecord
 from vifd.plugin.inspection import Inspection, inspect
 from vifd.store import Journal
@@ -44,6 +45,11 @@ class Lanes(dict[str, Lane]):
         """Take other limits, from the next batch on."""
         for worker in self._workers.values():
             worker.limits = limits
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Tell who traces of each port that is served, from the next batch on."""
+        for worker in self._workers.values():
+            worker.tracer = tracer
 
     def again(self, port_ids: Iterable[str]) -> None:
         """Have ports served by their lanes."""

@@ -28,6 +28,7 @@ from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
 from vifd.engine.worker.suppression import LogSuppression, unreported
+from vifd.engine.worker.tracing import Stretches, Tracer, served
 from vifd.model import Attachment, Evidence, Phase, PortRecord, Report, limited
 from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
@@ -61,6 +62,8 @@ class Worker:
     ahead: Ahead = field(default_factory=Ahead)
     #: has the lane serve ports again, behind those that wait
     later: Callable[[Iterable[str]], None] = lambda _ids: None
+    #: told of each port that was served; ``None``: nobody traces
+    tracer: Tracer | None = None
 
     def __post_init__(self) -> None:
         self.plugin = guarded(self.plugin)
@@ -159,7 +162,7 @@ class Worker:
 
         :param patient: whatever comes of it comes of it now, also where others wait; for one port
         """
-        attempt, spent = self._attempt(patient=patient), dict[str, float]()
+        attempt, spent = self._attempt(patient=patient), self._spent(records)
         jobs = self._deferred.resumed(records)
         begun = {job.id for job in jobs}
         fresh = [record for record in records if record.id not in begun]
@@ -211,6 +214,15 @@ class Worker:
             if job.step is Step.PLUG:
                 self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
         self._suppression.tell(LOG, jobs, spent)
+        for step in dict.fromkeys(job.step for job in jobs):
+            self._trace(step, [job for job in jobs if job.step is step], spent)
+
+    def _spent(self, records: Sequence[PortRecord]) -> dict[str, float]:
+        return {} if self.tracer is None else Stretches(records)
+
+    def _trace(self, step: Step, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
+        if self.tracer is not None:
+            self.tracer(served(jobs, step, self.name, spent))
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
@@ -277,19 +289,19 @@ class Worker:
             if not job.opening:
                 job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
             jobs.append(job)
-        self._finish(self._attempt(), jobs, {})
+        self._finish(self._attempt(), jobs, self._spent(records))
 
     def close(self, records: Sequence[PortRecord]) -> None:
         """Close traffic and keep everything else."""
-        attempt, jobs = self._attempt(), [job_of(r) for r in records]
-        with self.metrics.timed(self.name, "close"):
+        attempt, jobs, spent = self._attempt(), [job_of(r) for r in records], self._spent(records)
+        with self.metrics.timed(self.name, "close", spent):
             attempt.close(jobs)
         self.ahead.drop(records)
         for job in jobs:
             job.make(Step.DEACTIVATE, self.clock(), self.limits.verify)
             # what is closed stays closed, whatever its proof
             job.item.undo.keep()
-        self._finish(attempt, jobs, {})
+        self._finish(attempt, jobs, spent)
 
     def check(self, records: Sequence[PortRecord]) -> None:
         """Read ports back once; what differs is repaired by the next step."""
@@ -373,8 +385,8 @@ class Worker:
         never_made = [r for r in records if r.names is None and r.wiring is None]
         jobs = [job_of(r) for r in records if r not in never_made]
         self._deferred.drop(records)
-        start = self.clock()
-        with self.metrics.timed(self.name, "unplug"):
+        start, spent = self.clock(), self._spent(records)
+        with self.metrics.timed(self.name, "unplug", spent):
             for job in jobs:
                 job.item.open = False
             self._attempt().carry_out(jobs, self.plugin.unplug)
@@ -384,6 +396,7 @@ class Worker:
         changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
         self.sink.record(changes, failures)
         audit_log.log_unplugs(LOG, records, failures, self.clock() - start)
+        self._trace(Step.UNPLUG, jobs, spent)
         for record in records:
             self._suppression.forget(record.id)
             result = "failed" if record.id in failures else "ok"
