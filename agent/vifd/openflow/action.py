@@ -226,6 +226,7 @@ class Move:
 _NXM = {
     "eth_src": ("NXM_OF_ETH_SRC", 0x0000_0406), "eth_dst": ("NXM_OF_ETH_DST", 0x0000_0206),
     "arp_spa": ("NXM_OF_ARP_SPA", 0x0000_2004), "arp_tpa": ("NXM_OF_ARP_TPA", 0x0000_2204),
+    **{f"reg{n}": (f"NXM_NX_REG{n}", 0x0001_0004 | n << 9) for n in range(16)},
     "arp_sha": ("NXM_NX_ARP_SHA", 0x0001_2206), "arp_tha": ("NXM_NX_ARP_THA", 0x0001_2406),
     "ipv6_src": ("NXM_NX_IPV6_SRC", 0x0001_2610), "ipv6_dst": ("NXM_NX_IPV6_DST", 0x0001_2810),
     "nd_sll": ("NXM_NX_ND_SLL", 0x0001_3006), "nd_tll": ("NXM_NX_ND_TLL", 0x0001_3206),

@@ -297,12 +297,13 @@ class _Run:
         if self._connections is not None and step.commit:
             self._connections.commit(zone, self._packet)
         if step.table is not None:
-            known = {"ct_state": _TRACKED_NEW, "ct_zone": zone}
+            packet = self._packet | {"ct_state": _TRACKED_NEW, "ct_zone": zone}
             if self._connections is not None:
-                known = self._connections.track(zone, self._packet)
+                before = {k: v for k, v in packet.items() if k not in tracking.FIELDS}
+                packet = before | self._connections.track(zone, self._packet)
             _Run(
-                self._pipeline, self._journey, self._bridge, self._packet | known, self._depth,
-                self._inner, self._connections,
+                self._pipeline, self._journey, self._bridge, packet, self._depth, self._inner,
+                self._connections,
             ).look_up(step.table)  # fmt: skip
         for name in tracking.FIELDS:
             self._packet.pop(name, None)

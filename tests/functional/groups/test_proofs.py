@@ -103,7 +103,7 @@ def test_a_port_alone_in_a_network_without_a_way_out(rig):
     (180, {"reg5": 2}, "trace.ingress_allowed"),
     (172, {}, "trace.ingress_allowed"),
     (152, {}, "trace.egress_allowed"),
-    (154, {}, "trace.egress_allowed"),
+    (156, {}, "trace.egress_allowed"),
 ])  # fmt: skip
 def test_a_rule_whose_flow_is_there_without_its_effect_is_found(rig, table, match, fact):
     begin(rig, WEB, DNS)

@@ -6,6 +6,13 @@ subroutine, asks RULES for each group of the port, and the verdict is read. A pa
 what its connection began with, whichever way it goes: a reply by the rules for the direction in
 which the first packet went. So a rule that goes ends what only it allowed, both ways, with the
 switch's next look at its tables; nobody need find the connections.
+
+Between two ports with groups on one bridge a packet is judged twice and tracked in the zone of who
+began: the sender's, if that knows the connection as the sender's own; else the receiver's is asked.
+What the sender's zone alone says is enough for a packet that is judged by its own addresses. It is
+not for an answer: whether the receiver asked, the receiver's zone must know, or whoever forges its
+address to a friend behind the other port would open it for him. A connection is committed when both
+have let it begin, in both zones: one of the two may move to another host.
 """
 
 from __future__ import annotations
@@ -25,6 +32,9 @@ from vifd_ovs.bridge.tables import (
     DELIVER,
     DIRECTION_REGISTER,
     EGRESS,
+    EGRESS_ALONE,
+    EGRESS_BEGUN,
+    EGRESS_BESIDE,
     EGRESS_STATELESS,
     EGRESS_TRACKED,
     EGRESS_VERDICT,
@@ -33,18 +43,25 @@ from vifd_ovs.bridge.tables import (
     INGRESS_STATELESS,
     INGRESS_TRACKED,
     INGRESS_VERDICT,
+    JOINT_REGISTER,
+    NETWORK_REGISTER,
     POLICY,
     PORT_REGISTER,
     RULES,
     VERDICT_REGISTER,
+    ZONE_REGISTER,
 )
 
 EGRESS_RULES, INGRESS_RULES = 1, 2  #: values of :data:`DIRECTION_REGISTER`
 _NUMBERS = {Direction.EGRESS: EGRESS_RULES, Direction.INGRESS: INGRESS_RULES}
-#: Priorities: what every guest needs, rules without state, everything else.
-_BASE, _STATELESS, _TRACK = 100, 50, 10
-_INVALID, _REPLY, _FORWARD = 30, 20, 10
-COMMIT, PASS = 20, 10
+#: Values of :data:`JOINT_REGISTER`.
+KNOWN, BEGINS = 1, 2
+#: Priorities: what every guest needs, rules without state, what is tracked already, the rest.
+_BASE, _STATELESS, _JOINT, _TRACK = 100, 50, 15, 10
+_INVALID, _REPLY, _RELATED, _FORWARD = 30, 20, 15, 10
+JOINT, COMMIT, PASS = 30, 20, 10
+#: In EGRESS_TRACKED: a MAC that several may have is none of a port here, whoever has it too.
+_ANYBODYS, _HERE = 45, 40
 
 #: The action that lets the packet of a rule pass.
 PASSES = act.set_field(VERDICT_REGISTER, 1)
@@ -71,28 +88,34 @@ def stateless_pass() -> int:
 
 
 class _Stage(NamedTuple):
-    """One pass: its tables, and how a frame leaves it."""
+    """One pass: its tables, and how a frame leaves it.
+
+    :param tracked: where it goes on once its connection is known
+    :param alone: where it is judged by the zone of the port
+    """
 
     direction: Direction
     first: int
     stateless: int
     tracked: int
+    alone: int
     verdict: int
     out: tuple[act.Action, ...]
     goto: int | None
 
 
 _STAGES = (
-    _Stage(Direction.EGRESS, EGRESS, EGRESS_STATELESS, EGRESS_TRACKED, EGRESS_VERDICT, (), DELIVER),
-    _Stage(Direction.INGRESS, INGRESS, INGRESS_STATELESS, INGRESS_TRACKED, INGRESS_VERDICT,
-           (act.output_register(PORT_REGISTER),), None),
+    _Stage(Direction.EGRESS, EGRESS, EGRESS_STATELESS, EGRESS_TRACKED, EGRESS_ALONE,
+           EGRESS_VERDICT, (), DELIVER),
+    _Stage(Direction.INGRESS, INGRESS, INGRESS_STATELESS, INGRESS_TRACKED, INGRESS_TRACKED,
+           INGRESS_VERDICT, (act.output_register(PORT_REGISTER),), None),
 )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
 def common_flows() -> tuple[Flow, ...]:
     """What is the same for every port: a port without groups leads here by no flow."""
-    return tuple(f for stage in _STAGES for f in _stage(stage))
+    return (*(f for stage in _STAGES for f in _stage(stage)), *_joint())
 
 
 def _stage(stage: _Stage) -> Iterator[Flow]:
@@ -120,17 +143,87 @@ def _stage(stage: _Stage) -> Iterator[Flow]:
 def _tracked(stage: _Stage) -> Iterator[Flow]:
     """Who began the connection decides which rules are asked: the port, or the other side."""
     other = Direction.INGRESS if stage.direction is Direction.EGRESS else Direction.EGRESS
-    yield flow(stage.tracked, _INVALID, cookies.BRIDGE, ct_state="+inv")
+    yield flow(stage.alone, _INVALID, cookies.BRIDGE, ct_state="+inv")
     for priority, direction, state in (
         (_REPLY, other, "+trk+rpl"), (_FORWARD, stage.direction, "+trk-rpl"),
     ):  # fmt: skip
         yield flow(
-            stage.tracked, priority, cookies.BRIDGE,
-            [act.set_field(VERDICT_REGISTER, 0),
-             act.set_field(DIRECTION_REGISTER, _NUMBERS[direction]), act.resubmit(table=POLICY)],
-            stage.verdict, ct_state=state,
+            stage.alone, priority, cookies.BRIDGE, _judged(direction), stage.verdict,
+            ct_state=state,
         )  # fmt: skip
-    yield flow(stage.tracked, 0, cookies.BRIDGE)
+    yield flow(stage.alone, 0, cookies.BRIDGE)
+
+
+def _judged(direction: Direction) -> list[act.Action]:
+    """Ask the rules of a direction of the port."""
+    return [
+        act.set_field(VERDICT_REGISTER, 0), act.set_field(DIRECTION_REGISTER, _NUMBERS[direction]),
+        act.resubmit(table=POLICY),
+    ]  # fmt: skip
+
+
+# --- between two ports of the bridge --------------------------------------------------------------
+
+
+def _joint() -> Iterator[Flow]:
+    """What passes between two ports with groups."""
+    yield flow(EGRESS_TRACKED, 0, cookies.BRIDGE, goto=EGRESS_ALONE)
+    yield from _beside()
+    yield from _begun()
+    begins: dict[str, Value] = {VERDICT_REGISTER: 1, JOINT_REGISTER: BEGINS}
+    yield entry(EGRESS_VERDICT, JOINT, cookies.BRIDGE, begins, (), DELIVER)
+    for table in (INGRESS, INGRESS_STATELESS):
+        for value in (KNOWN, BEGINS):
+            known: dict[str, Value] = {JOINT_REGISTER: value}
+            yield entry(table, _JOINT, cookies.BRIDGE, known, (), INGRESS_TRACKED)
+    zones = [act.ct(commit=True, zone=register) for register in (ZONE_REGISTER, PORT_REGISTER)]
+    out = [*zones, act.output_register(PORT_REGISTER)]
+    for kind in (IPV4, IPV6):
+        match: dict[str, Value] = {"eth_type": kind, **begins}
+        yield entry(INGRESS_VERDICT, JOINT, cookies.BRIDGE, match, out, None)
+        yield entry(INGRESS_STATELESS, JOINT, cookies.BRIDGE, match, out, None)
+
+
+def _beside() -> Iterator[Flow]:
+    """The zone of the sender was asked. An error says of itself only what it is about: whether that
+    is a connection of the receiver, the receiver's zone must know."""
+    own = [act.set_field(JOINT_REGISTER, KNOWN), *_judged(Direction.EGRESS)]
+    state = "+trk+est-rel-rpl"
+    yield flow(EGRESS_BESIDE, _REPLY, cookies.BRIDGE, own, EGRESS_VERDICT, ct_state=state)
+    track = act.ct(zone=ZONE_REGISTER, table=EGRESS_BEGUN)
+    for kind in (IPV4, IPV6):
+        yield flow(EGRESS_BESIDE, _FORWARD, cookies.BRIDGE, [track], eth_type=kind)
+    yield flow(EGRESS_BESIDE, 0, cookies.BRIDGE)
+
+
+def _begun() -> Iterator[Flow]:
+    """The zone of the receiver was asked: it began the connection, or the sender does."""
+    known = act.set_field(JOINT_REGISTER, KNOWN)
+    begins = [act.set_field(JOINT_REGISTER, BEGINS), act.move(PORT_REGISTER, ZONE_REGISTER)]
+    yield flow(EGRESS_BEGUN, _INVALID, cookies.BRIDGE, ct_state="+inv")
+    for priority, state, direction, before in (
+        (_REPLY, "+trk+rpl", Direction.INGRESS, [known]),
+        (_RELATED, "+trk+rel-rpl", Direction.EGRESS, [known]),
+        (_FORWARD, "+trk-rpl", Direction.EGRESS, begins),
+    ):
+        yield flow(
+            EGRESS_BEGUN, priority, cookies.BRIDGE, [*before, *_judged(direction)], EGRESS_VERDICT,
+            ct_state=state,
+        )  # fmt: skip
+    yield flow(EGRESS_BEGUN, 0, cookies.BRIDGE)
+
+
+def beside(cookie: int, tag: int, mac: str, ofport: int) -> Flow:
+    """What is sent to a port with groups that is here, from another such port."""
+    zone = act.set_field(ZONE_REGISTER, ofport)
+    match: dict[str, Value] = {NETWORK_REGISTER: tag, "eth_dst": mac}
+    return entry(EGRESS_TRACKED, _HERE, cookie, match, [zone], EGRESS_BESIDE)
+
+
+def anybodys(cookie: int, tag: int, mac: str) -> Flow:
+    """What is sent to a MAC address that several ports may have: each tracks what it gets."""
+    match: dict[str, Value] = {NETWORK_REGISTER: tag, "eth_dst": mac}
+    return entry(EGRESS_TRACKED, _ANYBODYS, cookie, match, (), EGRESS_ALONE)
 
 
 # --- a port ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from functools import lru_cache
 from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, UNTAGGED, Value
-from vifd.openflow.flow import Flow, flow
+from vifd.openflow.flow import Flow, entry, flow
 from vifd_ovs.bridge import admission, antispoof, cookies, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
@@ -106,9 +106,9 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     taken off. A plug asks for the flows of one port four times, hence the cache.
     """
     if port.gate is Gate.LEAVING:
-        return (_own(port),)
+        return tuple(_own(port))
     if port.is_open:
-        return (*port_flows(replace(port, gate=Gate.CLOSED)), *_admit(port), _own(port))
+        return (*port_flows(replace(port, gate=Gate.CLOSED)), *_admit(port), *_own(port))
     guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
     if port.gate is Gate.CLOSED and port.secured:
         return (guard, *antispoof.port_flows(port))
@@ -130,16 +130,15 @@ def _admit(port: SwitchPort) -> Iterator[Flow]:
     )  # fmt: skip
 
 
-def _own(port: SwitchPort) -> Flow:
-    if port.groups is not None:
-        return flow(
-            DELIVER, OWN, port.cookie, [act.set_field(PORT_REGISTER, port.ofport)], INGRESS,
-            **{NETWORK_REGISTER: port.tag}, eth_dst=port.mac,
-        )  # fmt: skip
-    return flow(
-        DELIVER, OWN, port.cookie, [act.output(port.ofport)],
-        **{NETWORK_REGISTER: port.tag}, eth_dst=port.mac,
-    )  # fmt: skip
+def _own(port: SwitchPort) -> Iterator[Flow]:
+    """What is for the port alone."""
+    here: dict[str, Value] = {NETWORK_REGISTER: port.tag, "eth_dst": port.mac}
+    if port.groups is None:
+        yield entry(DELIVER, OWN, port.cookie, here, [act.output(port.ofport)], None)
+        return
+    judged = act.set_field(PORT_REGISTER, port.ofport)
+    yield entry(DELIVER, OWN, port.cookie, here, [judged], INGRESS)
+    yield admission.beside(port.cookie, port.tag, port.mac, port.ofport)
 
 
 # --- a network ------------------------------------------------------------------------------------
@@ -169,6 +168,8 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     for mac, holders in sorted(shared_macs(present).items()):
         # who uses it now may be on another host, or in another program
         flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, judged, eth_dst=mac)
+        if judged:
+            flows.append(admission.anybodys(cookies.network(network.tag), network.tag, mac))
     flows += _deliver(network, MULTICAST, everyone, uplink, judged, eth_dst=_MULTICAST_BIT)
     flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
     return flows

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import takewhile
 from typing import NamedTuple
 
 from vifd.openflow.trace import Hop, Trace
 from vifd.policy.groups import Packet
 from vifd.policy.rule import ICMP, ICMPV6, TCP, UDP, Direction
 from vifd_ovs.bridge import cookies, tables
-from vifd_ovs.bridge.admission import COMMIT, PASS, stateless_pass
+from vifd_ovs.bridge.admission import COMMIT, JOINT, PASS, stateless_pass
 from vifd_ovs.bridge.flows import QUESTION
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.proofs import GATEWAY, End, Frame, address, address6, foreign_text, judge
@@ -95,7 +94,8 @@ def _told(packet: Packet) -> str:
 
 def _judged(direction: Direction, trace: Trace, bridge: str, port: SwitchPort) -> str:
     """Whether the rules of the port let a packet pass, or what happened instead."""
-    hops = list(takewhile(lambda hop: hop.bridge == bridge, trace.hops))
+    # a copy that leaves by the uplink goes through another bridge before this one is judged
+    hops = [hop for hop in trace.hops if hop.bridge == bridge]
     first, stateless, verdict = _STAGES[direction]
     asked = False
     for hop in hops:
@@ -113,4 +113,4 @@ def _end(hop: Hop, verdict: int) -> End | None:
     """What a verdict is; ``None`` where it is left to the next."""
     if hop.table != verdict:
         return End.PASSES if hop.priority == stateless_pass() else None
-    return End.PASSES if hop.priority in (COMMIT, PASS) else End.RULES
+    return End.PASSES if hop.priority in (JOINT, COMMIT, PASS) else End.RULES

@@ -28,10 +28,16 @@ TUNNELS = 210
 EGRESS = 150
 #: The verdict of rules without state.
 EGRESS_STATELESS = 151
-#: The same once the connection is known.
+#: The same once the connection is known: whether the receiver is a port here with groups as well.
 EGRESS_TRACKED = 152
+#: It is: what the sender began goes on, of all else the receiver's zone is asked.
+EGRESS_BESIDE = 153
+#: What the receiver's zone knows.
+EGRESS_BEGUN = 154
+#: The receiver is elsewhere, or has no groups, or is not one alone.
+EGRESS_ALONE = 155
 #: What becomes of it.
-EGRESS_VERDICT = 154
+EGRESS_VERDICT = 156
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 #: The last one for long lists.
@@ -57,6 +63,11 @@ DIRECTION_REGISTER = "reg5"
 GROUP_REGISTER = "reg3"
 #: 1 once a rule let the packet pass.
 VERDICT_REGISTER = "reg2"
+#: What is known of a packet between two ports with groups: its connection is in a zone of one of
+#: the two, or it begins one (see :mod:`vifd_ovs.bridge.admission`); 0 of any other packet.
+JOINT_REGISTER = "reg8"
+#: The zone of the receiver, then that in which a connection begins.
+ZONE_REGISTER = "reg9"
 
 #: The priority of our lowest flow in CLASSIFY that belongs to a port.
 LEAST = 90
@@ -71,6 +82,9 @@ NAMES = {
     EGRESS: "egress",
     EGRESS_STATELESS: "egress, stateless",
     EGRESS_TRACKED: "egress, tracked",
+    EGRESS_BESIDE: "egress, to a port here",
+    EGRESS_BEGUN: "egress, begun by the other",
+    EGRESS_ALONE: "egress, alone",
     EGRESS_VERDICT: "egress, verdict",
     DELIVER: "deliver",
     ANSWER: "answer",
