@@ -26,7 +26,7 @@ def wire(
     if guard is not None:
         hooks.may, hooks.on_tick = guard.may, guard.turn
     if reporter is not None:
-        hooks.outbox_changed = reporter.notify
+        hooks.outbox_changed, hooks.awaited = reporter.notify, reporter.awaited
     if watcher is not None:
         hooks.wake = watcher.wake
     if view is not None:

@@ -290,7 +290,10 @@ class Engine:
 
         :raises errors.JournalError: nothing was changed
         """
-        return self._recorder.accept(changes, parts, sets)
+        new = self._recorder.accept(changes, parts, sets)
+        if any(said is not None and said.network is None for said in parts.values()):
+            self.hooks.awaited()
+        return new
 
     def record(
         self,

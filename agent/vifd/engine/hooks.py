@@ -16,6 +16,7 @@ class Hooks:
     """Given to the engine as a whole and once: by :mod:`vifd.daemon.wiring` in the daemon.
 
     :param outbox_changed: called when the outbox has something new
+    :param awaited: called when somebody uses a port of which the network service has said nothing
     :param wake: called when :meth:`Engine.tick` has something to do earlier than it said
     :param on_tick: called with every :meth:`Engine.tick`
     :param health_changed: called when a plugin's probe answers something else
@@ -28,6 +29,7 @@ class Hooks:
     """
 
     outbox_changed: Callable[[], None] = lambda: None
+    awaited: Callable[[], None] = lambda: None
     wake: Callable[[], None] = lambda: None
     on_tick: Callable[[], None] = lambda: None
     health_changed: Callable[[], None] = lambda: None

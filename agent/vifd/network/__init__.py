@@ -110,6 +110,10 @@ class NetworkService(abc.ABC):
         raises, is sent again later with a growing pause. Statuses may repeat (re-assertion).
         """
 
+    def awaited(self) -> None:  # noqa: B027 - not every service can be asked
+        """Somebody here uses a port of which the service has said nothing: :meth:`Inbox.waiting`.
+        Must not block."""
+
     def reload(self) -> None:  # noqa: B027 - not every service reads something
         """The configuration was read again; its options have their new values."""
 

@@ -55,6 +55,10 @@ class StatusReporter:
         """There is something in the outbox."""
         self._wake.set()
 
+    def awaited(self) -> None:
+        """Somebody uses a port of which the service has said nothing."""
+        self._service.awaited()
+
     def _run(self) -> None:
         while True:
             self._wake.clear()

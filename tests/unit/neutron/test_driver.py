@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from unit.neutron.scene import BRIDGE, Cloud
 from vifd.drivers import PortSpec
 from vifd.network.neutron.objects import SERVED, VERSIONS
@@ -158,6 +160,19 @@ class TestHosted:
         until(lambda: (found := node.record(port)) is not None and found.error, "it has failed")
         node.machine.links.place("tap1", kind="tun")
         until(lambda: active(port), "active")
+
+    def test_a_row_of_which_nothing_was_told_is_asked_for_at_once(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        service = node.service._service
+        assert service is not None
+        service._looked_at = math.inf  # nobody looks by himself any more
+        cloud.neutron.copies = {"push": 0}
+        first, *others = [cloud.neutron.port(network, node.name) for _ in range(4)]
+        node.plug(first)
+        until(lambda: active(first), "asked for")
+        for port in others:
+            node.plug(port)
+        until(lambda: all(map(active, others)), "each of them asked for")
 
     def test_it_goes_with_its_row_and_comes_back_with_it(self, cloud: Cloud):
         node, network = cloud.node(), cloud.vlan()

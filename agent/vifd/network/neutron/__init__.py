@@ -40,6 +40,10 @@ class NeutronNetworkService(NetworkService):
     def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
         return self._service.report(statuses) if self._service is not None else ()
 
+    def awaited(self) -> None:
+        if self._service is not None:
+            self._service.awaited()
+
     def stop(self) -> None:
         if self._service is not None:
             self._service.stop()

@@ -133,11 +133,13 @@ class Following:
 
         :raises Exception: something else had to be asked for, and could not be
         """
-        for item in objects(primitives):
+        told = objects(primitives)
+        if kind == "Port" and event != DELETED:
+            self._ports(told)
+            return
+        for item in told:
             if event == DELETED:
                 self._deleted(kind, item["id"])
-            elif kind == "Port":
-                self._port(item)
             elif kind in GROUPS:
                 if self._groups is not None:
                     self._groups.changed(kind, item)
@@ -154,18 +156,21 @@ class Following:
         if kind == "Port" and (held or self._inbox.parts(object_id) is not None):
             self._take_away(object_id)
 
-    def _port(self, item: Plain) -> None:
-        if self._groups is not None and not self.cache.is_deleted("Port", item["id"]):
-            self._groups.port(item)
-        if not self._met(item):
-            return
-        self._read_around([item])
+    def _ports(self, items: Sequence[Plain]) -> None:
         if self._groups is not None:
-            self._groups.ensure([item])
+            for item in items:
+                if not self.cache.is_deleted("Port", item["id"]):
+                    self._groups.port(item)
+        here = [item for item in items if self._met(item)]
+        if not here:
+            return
+        self._read_around(here)
+        if self._groups is not None:
+            self._groups.ensure(here)
         self.tunnels.present(self.networks())
         self.tunnels.flush()
-        self._tell([item])
-        self._finish([item])
+        self._tell(here)
+        self._finish(here)
 
     def _met(self, item: Plain) -> bool:
         """Keep a port that is bound here; whether it is."""
@@ -238,8 +243,8 @@ class Following:
         here = self._waiting()
         self._asked = {i: at for i, at in self._asked.items() if i in here}
         due = [i for i in here if now - self._asked.get(i, -AGAIN) >= AGAIN]
-        for item in self._server.pull("Port", due):
-            self._port(item)
+        for part in self._server.parts("Port", due):
+            self._ports(part)
         self._asked |= dict.fromkeys(due, now)
 
     def _waiting(self) -> set[str]:

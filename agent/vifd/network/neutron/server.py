@@ -63,8 +63,13 @@ class Server:
 
     def pull(self, kind: str, ids: Iterable[str]) -> Iterator[Plain]:
         """Objects by id; those that are not there any more are left out."""
+        for part in self.parts(kind, ids):
+            yield from part
+
+    def parts(self, kind: str, ids: Iterable[str]) -> Iterator[list[Plain]]:
+        """The same, answer by answer: what is there can be worked on while the server looks."""
         for chunk in _chunks(sorted(set(ids)), self.step):
-            yield from self.where(kind, id=chunk)
+            yield self.where(kind, id=chunk)
 
     def where(self, kind: str, **filters: Sequence[str]) -> list[Plain]:
         """Objects by what their fields hold."""

@@ -7,6 +7,7 @@ what the journal says.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import random
@@ -49,6 +50,8 @@ TOPICS = (
 )  # fmt: skip
 
 Message = tuple[str, Mapping[str, Any]]
+#: What the daemon puts among the messages: a port is waited for here.
+AWAITED = "vifd_awaited"
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class Service:
         self._stopping = threading.Event()
         #: there is something to report earlier than it is due
         self._hurry = threading.Event()
+        #: it was said that a port is waited for, and not yet looked for it
+        self._awaited = threading.Event()
         #: everything is to be read anew
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
@@ -204,6 +209,13 @@ class Service:
 
     # --- what the server tells ---
 
+    def awaited(self) -> None:
+        """Somebody uses a port of which nothing was told: it is asked for after what waits."""
+        if not self._awaited.is_set():
+            self._awaited.set()
+            with contextlib.suppress(queue.Full):
+                self._messages.put_nowait((AWAITED, {}))
+
     def _heard(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:
             self._messages.put_nowait((method, arguments))
@@ -304,7 +316,10 @@ class Service:
             self._hurry.set()
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
-        if method == "push":
+        if method == AWAITED:
+            self._awaited.clear()
+            following.waiting()
+        elif method == "push":
             primitives = arguments.get("resource_list")
             following.push(_kind(primitives), str(arguments.get("event_type")), primitives)
         else:
