@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from functional.tunnels.hosts import Switch
 from functional.tunnels.traffic import segment
+from support.tunnelswitch import Switch
 from vifd.model import Attachment
 from vifd.testing import attachments
 from vifd.testing.census import Census

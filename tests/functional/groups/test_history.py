@@ -16,8 +16,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from functional.groups.hosts import FakeKernel, FakeSwitch, History, RealSwitch
 from functional.groups.machine import HistoryMachine
-from functional.tunnels.hosts import Switch
 from restart.test_kill_tunnels import address
+from support.tunnelswitch import Switch
 
 __all__ = ["address"]
 #: Runs where nobody says otherwise.

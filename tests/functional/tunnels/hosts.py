@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from contract import ovs as make
+from support.tunnelswitch import Switch
 from vifd.drivers import Drivers
 from vifd.drivers.bridging import Bridging
 from vifd.errors import VifError
@@ -22,19 +23,10 @@ from vifd.testing.guests import PacketGuest, TapGuest
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import RealMachine
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import Daemon, PrivateOvs
 
 UNDERLAY = "br-und"
 #: Loaded before a namespace's own thread would be the first to: what it starts outlives that.
 importlib.import_module("vifd.drivers.ovsdb")
-
-
-class Switch(PrivateOvs):
-    """One that knows the routes of its namespace: tunnels need them."""
-
-    def _daemon(self, name: str, *arguments: str, ready: str) -> Daemon:
-        kept = [word for word in arguments if word != "--disable-system-route"]
-        return super()._daemon(name, *kept, ready=ready)
 
 
 class Sets(NoSets):
