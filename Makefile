@@ -6,13 +6,16 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready run test unit functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups late
+.PHONY: help ready light run test unit one functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups late
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ready: ## system packages and .venv (the other targets do this themselves)
 	@tools/bootstrap
+
+light: # the same without what guests in tests need, nova and OVN
+	@PURPOSE=unit tools/bootstrap
 
 run: ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
 	@PURPOSE=run tools/bootstrap
@@ -21,25 +24,27 @@ run: ## plug ports in a sandbox and prove it with frames; KEEP=1 leaves it up
 test: ready ## all test rings, on all cores; ARGS="-k name" chooses, WORKERS=0 is one process
 	@$(PYTEST) $(ARGS)
 
-unit: ready ## the ring that needs no privileges
-	@$(PYTEST) tests/unit $(ARGS)
+unit: light ## the ring that needs no privileges; AREA=cli is one directory of it, or AREA=plan the file test_plan.py
+	@$(PYTEST) $(if $(AREA),$(or $(wildcard tests/unit/$(AREA) tests/unit/test_$(AREA).py),$(error there is no tests/unit/$(AREA) and no tests/unit/test_$(AREA).py)),tests/unit) $(ARGS)
 
-late: ready ## the unit ring with every other thread late: finds tests that assert before they wait
+one: light ## one file or one test, in one process: make one T=tests/unit/test_plan.py::test_name
+	@$(PY) -m pytest $(or $(T),$(error say which: T=tests/unit/test_plan.py)) $(ARGS)
+
+late: light ## the unit ring with every other thread late: finds tests that assert before they wait
 	@$(PY) -m pytest -q -p support.late tests/unit $(ARGS)
 
 functional: ready ## the rings on a real kernel and Open vSwitch
 	@$(PYTEST) tests/contract tests/functional tests/restart $(ARGS)
 
-lint: ready ## ruff and the import contracts
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/lint-imports
+lint: light ## ruff and the import contracts, all of them whatever the first says
+	@bad=0; .venv/bin/ruff check . || bad=1; .venv/bin/ruff format --check . || bad=1; \
+	    .venv/bin/lint-imports || bad=1; exit $$bad
 
-format: ready ## ruff's formatter and safe fixes
+format: light ## ruff's formatter and safe fixes
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-types: ready ## mypy --strict
+types: light ## mypy --strict
 	@.venv/bin/mypy
 
 test-fullstack: ready ## Neutron's own suite with vifd as the agent; TESTS="words of ids", AGENT=stock|mixed|null, JOBS=2
