@@ -15,8 +15,7 @@ ROOT = Path(vifd.__file__).parent
 
 #: Rooms that are about ports, whatever carries them.
 ROOMS = (
-    "engine", "explain", "garbage", "guests", "model", "negotiation", "plugin", "policy", "store",
-    "upgrade",
+    "engine", "explain", "guests", "migration", "model", "negotiation", "plugin", "policy", "store",
 )  # fmt: skip
 BACK_END = re.compile(
     r"(?<![a-z])(ovs|ovsdb|openvswitch|openflow|ofport|ovn|dpdk|vhost|vhostuser|linuxbridge|nft|"
@@ -29,7 +28,8 @@ NAMED = {
     "engine/watcher.py": "hears the drivers' events, which are the agent's own",
     "engine/hosting.py": "hears of rows that other programs make",
     "explain/causes.py": "the drivers, as where a fact of a plugin without meanings was read",
-    "model/severed.py": "which facts keep everything from passing",
+    "model/severed.py": "the fact that a switch's database gives no answer",
+    "migration/prechecks.py": "the VIF type whose socket the destination's guest must find",
     "model/parts.py": "who derived a part, as it is shown",
     "plugin/vifs/kinds.py": "the classes of os-vif, which are named so",
     "plugin/guest/__init__.py": "the rules of a guest's memory for vhost-user",

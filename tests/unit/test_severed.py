@@ -9,8 +9,18 @@ import pytest
 from unit.docs import document
 from vifd.engine import outcome
 from vifd.model import Evidence, Phase, PortRecord, Report, Status, Wiring, decode
-from vifd.model.severed import severed, unanswered
+from vifd.model.severed import unanswered
 from vifd.model.status import status_of
+from vifd.plugin.severing import Severing
+from vifd_linuxbridge.meanings import MEANINGS as OF_LINUX_BRIDGE
+from vifd_ovs.bridge.meanings import MEANINGS as OF_OPEN_VSWITCH
+
+#: By the first words of a case, whose facts they are.
+LINUX = ("linux", "a bridge port", "IPv6")
+
+
+def severed(case: str, report: Report) -> str:
+    return (OF_LINUX_BRIDGE if case.startswith(LINUX) else OF_OPEN_VSWITCH).severing.first(report)
 
 
 def finding(fact: str, have: Any = "x", *, repairable: bool = True) -> Evidence:
@@ -46,12 +56,30 @@ PASSING = {
 
 @pytest.mark.parametrize("case", CUT)
 def test_nothing_passes(case: str) -> None:
-    assert severed(Report(CUT[case])) == CUT[case][0].fact
+    assert severed(case, Report(CUT[case])) == CUT[case][0].fact
 
 
 @pytest.mark.parametrize("case", PASSING)
 def test_something_passes(case: str) -> None:
-    assert severed(Report(PASSING[case])) == ""
+    assert severed(case, Report(PASSING[case])) == ""
+
+
+def test_both_back_ends_mind_filters_of_others() -> None:
+    report = Report(CUT["policy of others"])
+    assert severed("linux", report) == severed("", report) == "nft.others"
+
+
+def test_a_plugin_without_facts_of_its_own_is_cut_by_its_device() -> None:
+    assert Severing().first(Report(CUT["tap gone"])) == "device"
+    assert Severing().first(Report(CUT["switch port gone"])) == ""
+    assert Severing().first(Report([])) == ""
+
+
+def test_a_plugin_says_its_own_before_its_library() -> None:
+    own = Severing({"x": lambda _: False}, ("a",)).besides(Severing({"x": bool}, ("b",)))
+    assert own.first(Report([finding("x")])) == ""
+    assert own.first(Report([finding("a"), finding("b")])) == "a"
+    assert own.first(Report([finding("a"), Evidence("b", 1, 1)])) == ""
 
 
 @pytest.mark.parametrize(
@@ -88,7 +116,8 @@ def test_flows_that_cannot_be_read_are_not_claimed() -> None:
 )
 def test_the_status_of_a_port_that_is_cut(repair: bool, repairable: bool, status: Status) -> None:
     """One that is about to be mended is not told to be down in between."""
-    report = Report([finding("device", "missing", repairable=repairable)], passing=True)
+    cut = [finding("device", "missing", repairable=repairable)]
+    report = Report(cut, passing=True, severed=Severing().first(Report(cut)))
     seen = outcome.checked(report, 2.0, repair=repair)(port())
     assert seen is not None
     assert status_of(seen) is status

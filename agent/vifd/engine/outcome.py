@@ -12,7 +12,7 @@ from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Phase, PortRecord, Report, Vif, Wiring
 from vifd.model.lifecycle import Move, moved, proven
-from vifd.model.severed import told, unanswered
+from vifd.model.severed import unanswered
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change
@@ -68,8 +68,6 @@ def plugged(job: Job, vif: object, now: float) -> Change:
         if present is None:
             return None
         report = job.report and replace(job.report, at=job.report.at or now)
-        if report is not None and job.error is not None:
-            report = told(report)
         if present.removing:
             # Only what must be removed: the port was reported DOWN and stays so.
             return replace(present, wiring=job.wiring, open=job.opened)
@@ -124,9 +122,8 @@ def checked(result: Report, now: float, *, repair: bool = True) -> Change:
         if present is None:
             return None
         phase = present.phase
-        report = replace(result, at=result.at or now)
-        if not repair or report.beyond_repair:
-            report = told(report)
+        mending = repair and not result.clean and not result.beyond_repair
+        report = replace(result, at=result.at or now, mending=mending)
         if not report.clean and proven(phase):
             phase = moved(phase, Move.DRIFT)
         opened = present.open and (report.passing is not False or not repair)

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from vifd.model import Phase, PortRecord, Report
 from vifd.model.lifecycle import Move, moved
-from vifd.model.severed import told
 from vifd.store import Change, Journal
 
 
@@ -42,4 +41,4 @@ class Unwritten:
             return record
         drifted = record.phase is Phase.LIVE and not report.clean
         phase = moved(record.phase, Move.DRIFT) if drifted else record.phase
-        return replace(record, phase=phase, report=told(report))
+        return replace(record, phase=phase, report=replace(report, mending=False))

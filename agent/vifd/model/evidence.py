@@ -38,14 +38,20 @@ class Report(Struct, frozen=True):
     :param at: seconds since the epoch
     :param passing: whether the port was found open; ``None`` where the plugin cannot tell. A port
         that was found closed is proven again before it is opened.
-    :param severed: the fact that keeps everything from passing, of a port that is not about to be
-        mended; empty where nothing does
+    :param severed: the fact that keeps everything from passing; empty where nothing does
+    :param mending: the port is about to be plugged anew, so that nobody is told of it in between
     """
 
     evidence: list[Evidence]
     at: float = 0.0
     passing: bool | None = None
     severed: str = ""
+    mending: bool = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether nothing passes the port, and that stays so for now."""
+        return bool(self.severed) and not self.mending
 
     @property
     def findings(self) -> list[Evidence]:

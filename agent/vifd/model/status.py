@@ -22,7 +22,7 @@ def status_of(record: PortRecord) -> Status:
         return Status.BUILD
     if status is Status.ACTIVE and report is not None and without_its_guest(report):
         return Status.ERROR
-    if status is Status.ACTIVE and report is not None and report.severed:
+    if status is Status.ACTIVE and report is not None and report.cut:
         return Status.DOWN
     if status is Status.ACTIVE and report is not None and unread(report):
         return Status.BUILD

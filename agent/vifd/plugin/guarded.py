@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from vifd.errors import InternalError, VifError
 from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.openflow.monitor import Update
@@ -24,6 +26,7 @@ from vifd.plugin.ledger import Entry
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
 from vifd.plugin.sets import SetChange
+from vifd.plugin.severing import Severing
 from vifd.safety.steady import advance
 
 LOG = logging.getLogger(__name__)
@@ -70,6 +73,7 @@ class Guarded(VifPlugin):
             own[name] = str(getattr(inner, name, ""))[:64]
         rank: object = inner.preference
         own["preference"] = rank if isinstance(rank, int) else 100
+        self._severing: Severing | None = None
 
     def meanings(self) -> Meanings:  # type: ignore[override]
         return self._call("meanings", self.inner.meanings, judging.sound_meanings)
@@ -130,7 +134,23 @@ class Guarded(VifPlugin):
             answer = judging.sound_mapping(self.inner.check(batch), "mapping of reports")
             given = {port_id: answer.get(port_id) for port_id in ids}
         read = {i: self._report(i, one) for i, one in given.items() if one is not None}
-        return {i: report for i, report in read.items() if report is not None}
+        return {i: self._judged(report) for i, report in read.items() if report is not None}
+
+    def _judged(self, report: Report) -> Report:
+        """The report with what cuts the port off, by what its plugin's facts mean."""
+        if self._severing is None:
+            try:
+                self._severing = self.meanings().severing
+            except Exception as error:  # noqa: BLE001 - it is another's object
+                LOG.warning("plugin %s: its meanings: %s. Next: tell its author; its facts count "
+                            "as any plugin's", self.plugin_name, error)  # fmt: skip
+                self._severing = Severing()
+        try:
+            severed = self._severing.first(report)
+        except Exception as error:  # noqa: BLE001 - its judges are another's
+            LOG.warning("plugin %s: what cuts a port off: %s", self.plugin_name, error)
+            severed = ""
+        return report if report.severed == severed else replace(report, severed=severed)
 
     def _report(self, port_id: str, one: object) -> Report | None:
         """The report of one port; nonsense is as good as none."""

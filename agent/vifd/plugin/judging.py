@@ -22,6 +22,7 @@ from vifd.plugin.health import Health, Probe, Uplink
 from vifd.plugin.item import Observed, Recalled, Requirement
 from vifd.plugin.marked import Key, Marked, Wanted
 from vifd.plugin.meanings import Meaning, Meanings
+from vifd.plugin.severing import Severing
 from vifd.safety.plain import plain
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ def sound_meanings(answer: object) -> Meanings:
     for row in answer.rows:
         if not isinstance(row, Meaning):
             raise wrong(row, "Meaning")
+    some: object = answer.severing
+    if not isinstance(some, Severing):
+        raise wrong(some, "Severing")
     return answer
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from vifd.model import Attachment, Evidence
+from vifd.plugin.severing import Severing
 
 
 class About(Protocol):
@@ -144,6 +145,7 @@ class Meanings:
     :param stages: by the stage of an error, the step at which an attempt ended
     :param through: by a fact of its pulse, who it is that gives no answer
     :param names: which of the port's details are worth telling, in this order
+    :param severing: which of them cut the port off
     """
 
     rows: tuple[Meaning, ...] = ()
@@ -153,6 +155,7 @@ class Meanings:
     stages: Mapping[str, str] = field(default_factory=dict)
     through: Mapping[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
+    severing: Severing = field(default_factory=Severing)
 
     def besides(self, other: Meanings) -> Meanings:
         """These and those of a library that the plugin stands on; its own come first."""
@@ -165,4 +168,5 @@ class Meanings:
             {**other.stages, **self.stages},
             {**other.through, **self.through},
             (*self.names, *other.names),
+            self.severing.besides(other.severing),
         )

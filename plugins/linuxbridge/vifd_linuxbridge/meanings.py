@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
+from vifd.plugin.severing import Severing, always, dropping
 from vifd_linuxbridge import phrases as say
 
 _SWITCH = (
@@ -33,6 +36,20 @@ _FILTER = (
     Meaning("filter", ("nft.*",), say.filter_differs, _FLUSHED),
 )  # fmt: skip
 
+
+def _no_way(have: Any) -> bool:
+    return str(have).startswith(("missing", "down", "not a port of the bridge"))
+
+
+def _stopped(have: Any) -> bool:
+    return any("state" in str(text) for text in have or ())
+
+
+_SEVERING = Severing(
+    {"bridge": _no_way, "bridge.up": always, "bridge.port": always, "bridge.stops": _stopped,
+     "uplink": _no_way, "nft.others": dropping}
+)  # fmt: skip
+
 MEANINGS = Meanings(
     (*_SWITCH, *_PORT, *_FILTER),
     follows={"device": ("bridge.*",), "device.ifindex": ("bridge.*",),
@@ -41,4 +58,5 @@ MEANINGS = Meanings(
     shown={"bridge.forwards": "guest"},
     stages={"forwarding": "filter", "nft": "filter"},
     names=("bridge", "uplink"),
+    severing=_SEVERING,
 )  # fmt: skip

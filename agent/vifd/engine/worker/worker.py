@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from vifd import errors
 from vifd.engine import awaiting, outcome
 from vifd.engine.job import Job, job_of
@@ -34,6 +32,7 @@ from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
 from vifd.plugin.guarded import guarded
+from vifd.plugin.severing import joined
 from vifd.store import Change, Journal
 
 LOG = logging.getLogger(__name__)
@@ -151,8 +150,7 @@ class Worker:
 
     def _held_to_sets(self, job: Job, report: Report) -> Report:
         """An open port is not proven before the sets are there that it is held to."""
-        more = self._sets_known(job.item.attachment)
-        return replace(report, evidence=[*report.evidence, *more]) if more else report
+        return joined(report, self._sets_known(job.item.attachment))
 
     def _sets_known(self, attachment: Attachment) -> list[Evidence]:
         return awaiting.evidence(attachment, self._advert, self.journal.sets)
@@ -337,7 +335,8 @@ class Worker:
         more = self.sink.extra_evidence(job.record)
         if job.record.open:
             more = [*more, *self._sets_known(job.record.doc.attachment)]
-        found = limited.judged([*report.evidence, *more], job.record.doc.attachment)
+        report = joined(report, more)
+        found = limited.judged(report.evidence, job.record.doc.attachment)
         return replace(report, evidence=found)
 
     def _go_on(self, present: Mapping[str, PortRecord | None]) -> None:

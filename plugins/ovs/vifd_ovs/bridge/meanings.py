@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
+from vifd.plugin.severing import Severing, absent, always, dropping
 from vifd_ovs.bridge import phrases as say
 
 _OF_SWITCH = (
@@ -141,6 +144,30 @@ _UPLINK = (
 )  # fmt: skip
 _TRACE = (Meaning("trace", ("trace.*",), say.traced, say.TRACE_BY_HAND),)
 
+
+def _forwards_nothing(have: Any) -> bool:
+    """In the words of :mod:`vifd_ovs.bridge.silence`."""
+    return "nothing is forwarded" in str(have)
+
+
+def _reserved(have: Any) -> bool:
+    """Of a mirror that has a port of the way for its own."""
+    return any("nothing but copies passes" in str(text) for text in have or ())
+
+
+_SEVERING = Severing(
+    {
+        "switch.bridge": always, "ovsdb.port": absent, "ovsdb.bridge": always,
+        "ovsdb.type": always, "ovsdb.ofport": always, "ovsdb.error": always,
+        "ovsdb.ifindex": always, "ovsdb.openflow": always, "patch": always,
+        "uplink.bridge": always, "uplink.port": always, "uplink.vlan": always,
+        "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
+        "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
+        "nft.others": dropping, "flows": _forwards_nothing,
+    },
+    ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation"),
+)  # fmt: skip
+
 MEANINGS = Meanings(
     (*_NAMES, *_SWITCH, *_PORT, *_FLOWS, *_UPLINK, *_TRACE),
     follows={
@@ -157,4 +184,5 @@ MEANINGS = Meanings(
             "tunnel": "uplink"},
     through={"ovsdb.connected": "ovsdb-server", "flows": "ovs-vswitchd"},
     names=("bridge", "ofport", "tag", "uplink", "patch"),
+    severing=_SEVERING,
 )  # fmt: skip

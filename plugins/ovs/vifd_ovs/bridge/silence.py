@@ -35,7 +35,7 @@ _AFTERWARDS = (
     "see the log of ovs-vswitchd, and continue (SIGCONT) or restart it: vifd waits for it, and "
     "goes on by itself once it answers"
 )
-#: Said of what passes nothing: :mod:`vifd.model.severed` reads it.
+#: Said of what passes nothing: :mod:`vifd_ovs.bridge.meanings` reads it.
 NOTHING_FORWARDED = "nothing is forwarded"
 _NEVER = "not known: the database was never read since vifd was started"
 _WITHOUT_DATABASE = (
