@@ -9,7 +9,7 @@ import pytest
 from unit.docs import document
 from vifd.engine import outcome
 from vifd.model import Evidence, Phase, PortRecord, Report, Status, Wiring, decode
-from vifd.model.severed import unanswered
+from vifd.model.reports import unanswered
 from vifd.model.status import status_of
 from vifd.plugin.severing import Severing
 from vifd_linuxbridge.meanings import MEANINGS as OF_LINUX_BRIDGE

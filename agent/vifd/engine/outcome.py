@@ -12,7 +12,7 @@ from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Phase, PortRecord, Report, Vif, Wiring
 from vifd.model.lifecycle import Move, moved, proven
-from vifd.model.severed import unanswered
+from vifd.model.reports import unanswered
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change

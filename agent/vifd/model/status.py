@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vifd.model import Phase, PortRecord, Role, Status
 from vifd.model.lifecycle import TABLE
-from vifd.model.severed import unread, without_its_guest
+from vifd.model.reports import unread, without_its_guest
 
 
 def status_of(record: PortRecord) -> Status:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from vifd import errors
 from vifd.engine import awaiting, outcome
 from vifd.engine.job import Job, job_of
