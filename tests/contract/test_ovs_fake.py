@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import convert, structs
 
 from contract import ovs
+from vifd.model import QosPolicy
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract
 from vifd.testing.machines import FakeMachine
@@ -33,3 +35,21 @@ class TestOvsVlanOnFakes(PluginContract):
 
     def attachment(self, number):
         return attachment(number, segment=vlan(101))
+
+
+class TestOvsShapedOnFakes(PluginContract):
+    """The same for ports with a QoS policy, of which a change gives another one."""
+
+    @pytest.fixture
+    def drivers(self):
+        return FakeMachine().drivers
+
+    def factory(self, host):
+        return ovs.plugin(host)
+
+    def attachment(self, number):
+        return attachment(number, qos_policy=ovs.POLICY)
+
+    def altered(self, wanted):
+        other = convert(ovs.OTHER_POLICY, QosPolicy)
+        return structs.replace(wanted, port=structs.replace(wanted.port, qos_policy=other))

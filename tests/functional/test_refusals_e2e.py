@@ -27,7 +27,7 @@ from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
 SUBNET, HERE, THERE = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
-LIMIT = {"rules": [{"type": "bandwidth_limit", "max_kbps": 1000}]}
+LIMIT = {"rules": [{"type": "minimum_bandwidth", "min_kbps": 1000}]}
 VIRTIO = names.vif_model("virtio")
 QUEUES = {"hw:vif_multiqueue_enabled": "true"}
 #: A port that is there already.
@@ -90,11 +90,11 @@ CASES = [
     Case("flavor against image", guest(QUEUES, {"hw_vif_multiqueue_enabled": "false"}),
          "E_CAP_FLAVOR_IMAGE_CONFLICT", 400,
          {"flavor_property": "hw:vif_multiqueue_enabled"}, reschedulable=False),
-    Case("feature that the document requires", {"required": {"features": ["qos"]}},
-         "E_FEATURE_UNENFORCED", 409, {"feature": "qos", "plugin": "ovs"}),
+    Case("feature that the document requires", {"required": {"features": ["trunk"]}},
+         "E_FEATURE_UNENFORCED", 409, {"feature": "trunk", "plugin": "ovs"}),
     Case("feature that nothing enforces", {"port__qos_policy": LIMIT},
          "E_FEATURE_UNENFORCED", 409,
-         {"feature": "qos.bandwidth_limit.egress", "plugin": "ovs"}),
+         {"feature": "qos.minimum_bandwidth.egress", "plugin": "ovs"}),
 ]  # fmt: skip
 
 
@@ -303,9 +303,9 @@ def test_what_the_report_says_where_it_does_not_refuse(ovs: PrivateOvs, tmp_path
         assert (found["port_security"]["level"], found["port_security"]["enforced_by"]) == (
             "dataplane", "ovs",
         )  # fmt: skip
-        assert found["qos.bandwidth_limit.egress"]["level"] == "none"
+        assert found["qos.minimum_bandwidth.egress"]["level"] == "none"
         shown = Host(vifd, ovs).vifctl("port", "show", port_id(2)).stdout
-        assert "✗ qos.bandwidth_limit.egress" in shown
+        assert "✗ qos.minimum_bandwidth.egress" in shown
         # what is only reported may change on a plugged port
         more = {"type": "dscp_marking", "dscp_mark": 10}
         changed = {"rules": [*LIMIT["rules"], more]}

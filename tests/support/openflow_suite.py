@@ -11,7 +11,8 @@ from vifd.drivers import OpenFlow, Tracer
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow import action as act
 from vifd.openflow import trace
-from vifd.openflow.flow import Flow, flow
+from vifd.openflow.flow import Flow, flow, through
+from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
 
 MAC = "fa:16:3e:00:00:05"
@@ -44,6 +45,41 @@ class OpenFlowSuite:
 
     def test_a_bridge_says_how_many_meters_it_has(self, openflow: OpenFlow, bridge: str) -> None:
         assert openflow.max_meters(bridge) > 0
+
+    def test_meters_are_made_set_and_removed(self, openflow: OpenFlow, bridge: str) -> None:
+        slow, packets = Meter(0x76100001, 10, 20), Meter(0x76110001, 1000, 100, packets=True)
+        assert openflow.meters(bridge) == {}
+        openflow.set_meters(bridge, [slow, packets])
+        assert openflow.meters(bridge) == {slow.id: slow, packets.id: packets}
+        assert openflow.meters(bridge, [slow.id, 5]) == {slow.id: slow}
+        assert openflow.meters(bridge, []) == {}
+        fast = slow._replace(rate=1_000_000)
+        openflow.set_meters(bridge, [fast], delete=[packets.id, 5])
+        assert openflow.meters(bridge) == {fast.id: fast}
+
+    def test_a_flow_names_a_meter_that_is_there(self, openflow: OpenFlow, bridge: str) -> None:
+        meter = Meter(0x76100001, 10, 20)
+        limited = through(meter.id, flow(0, 7, ONE, [act.output(2)], in_port=3))
+        other = flow(0, 8, ONE, [act.output(2)], in_port=4)
+        with pytest.raises(BackendError, match="OFPMMFC_INVALID_METER"):
+            openflow.apply(bridge, add=[other, limited])
+        assert openflow.dump(bridge, ONE) == []
+        openflow.set_meters(bridge, [meter])
+        openflow.apply(bridge, add=[other, limited])
+        openflow.set_meters(bridge, [meter._replace(burst=70)])
+        assert set(openflow.dump(bridge, ONE)) == {other, limited}
+        openflow.set_meters(bridge, delete=[meter.id])
+        assert openflow.dump(bridge, ONE) == [other]
+
+    def test_a_meter_that_cannot_be_is_refused(self, openflow: OpenFlow, bridge: str) -> None:
+        with pytest.raises(BackendError, match="OFPMMFC_INVALID_METER"):
+            openflow.set_meters(bridge, [Meter(0, 10, 20)])
+
+    def test_a_copy_of_a_packet_comes_back_equal(self, openflow: OpenFlow, bridge: str) -> None:
+        copied = act.copied([act.set_field("reg4", 5), act.resubmit(table=60)])
+        wanted = flow(0, 7, ONE, [copied, act.output(2)], in_port=3)
+        openflow.apply(bridge, add=[wanted])
+        assert openflow.dump(bridge, ONE) == [wanted]
 
     def test_how_fragments_are_shown_can_be_changed(self, openflow: OpenFlow, bridge: str) -> None:
         assert openflow.fragments(bridge) == "normal"

@@ -16,6 +16,7 @@ from vifd.errors import FeatureUnenforced
 from vifd.model import Attachment, QosRule, Vif
 from vifd.plugin import Advert, guest
 from vifd.plugin.guest import asked
+from vifd.policy.qos import policy_of
 
 #: VIF types on which libvirt sets the bandwidth of the guest's XML; nova asks for it on no other.
 _SHAPED = frozenset(("ovs", "bridge", "tap", "macvtap"))
@@ -110,7 +111,8 @@ def unmet(
     for name in attachment.required_features:
         asked = [e for e in entries if e.feature == name or e.feature.startswith(f"{name}.")]
         lacking = [e for e in asked if e.level is Level.NONE]
-        if lacking or not (asked or name in advert.features):
+        known = any(f == name or f.startswith(f"{name}.") for f in advert.features)
+        if lacking or not (asked or known):
             note = "; ".join(e.note for e in lacking) or "the document requires it"
             facts = {"feature": name, "plugin": plugin, "have": sorted(advert.features),
                      "requested": True, "note": note}  # fmt: skip
@@ -170,7 +172,7 @@ def _filters(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
 
 
 def _qos(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
-    policy = attachment.port.qos_policy
+    policy = policy_of(attachment)
     for rule in policy.rules if policy else ():
         yield _rule(rule, attachment, by)
 

@@ -7,7 +7,7 @@ block and are made on native threads. Failures are :class:`vifd.errors.VifError`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from vifd.drivers.linux import (
 from vifd.drivers.silent import absent, hangs, stopped
 from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
+from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
 from vifd.openflow.reading import Reading
 from vifd.safety.sparing import spare
@@ -239,6 +240,20 @@ class OpenFlow(Protocol):
 
     def max_meters(self, bridge: str) -> int:
         """How many meters a bridge may have, 0 for none."""
+
+    def meters(self, bridge: str, numbers: Collection[int] | None = None) -> dict[int, Meter]:
+        """The meters of a bridge with these numbers, as far as they are there; all by default. A
+        switch without meters has none."""
+
+    def set_meters(
+        self, bridge: str, wanted: Sequence[Meter] = (), *, delete: Sequence[int] = ()
+    ) -> None:
+        """Make meters, or set those that are there to another rate while packets pass; then remove
+        some, and with them every flow that names one. Not atomic: a call that failed may have done
+        a part, and is made again.
+
+        :raises BackendError: the switch refused one
+        """
 
     def fragments(self, bridge: str) -> str:
         """How a bridge shows fragments to its flows: a mode of :mod:`vifd.openflow.fragments`."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from vifd.drivers import openflow_meters
 from vifd.drivers.openflow_bundle import Changes, CommitLost, Refused, commit
 from vifd.drivers.openflow_connection import Connection, ConnectionLost, VersionRefused
 from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
@@ -19,6 +20,7 @@ from vifd.openflow import fragments, meters, portdesc
 from vifd.openflow import message as msg
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
+from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
 from vifd.openflow.reading import Reading
 from vifd.safety.steady import advance
@@ -103,6 +105,17 @@ class LocalOpenFlow:
             return _answers(connection, meters.request(xid), xid, xid, deadline, "meter features")
 
         return meters.most(self._run(bridge, ask))
+
+    def meters(self, bridge: str, numbers: Collection[int] | None = None) -> dict[int, Meter]:
+        """The meters of the bridge with these numbers; all by default."""
+        return self._run(bridge, lambda c, deadline: openflow_meters.read(c, numbers, deadline))
+
+    def set_meters(
+        self, bridge: str, wanted: Sequence[Meter] = (), *, delete: Sequence[int] = ()
+    ) -> None:
+        """Make or set meters, then remove some; see :meth:`vifd.drivers.OpenFlow.set_meters`."""
+        if wanted or delete:
+            self._run(bridge, lambda c, end: openflow_meters.change(c, wanted, delete, end))
 
     def fragments(self, bridge: str) -> str:
         """How the bridge shows fragments to its flows."""

@@ -52,6 +52,7 @@ class Network(Struct, frozen=True, omit_defaults=True):
 
     :param vlan_transparent: frames that the guest tagged itself shall arrive as they were sent
     :param qinq: the network carries such frames inside a tag of its own
+    :param qos_policy: of its ports that have none of their own, but for the network service's
     """
 
     id: Id
@@ -60,6 +61,7 @@ class Network(Struct, frozen=True, omit_defaults=True):
     name: Text = ""
     vlan_transparent: bool | None = None
     qinq: bool | None = None
+    qos_policy: QosPolicy | None = None
 
 
 class Port(Struct, frozen=True, omit_defaults=True):

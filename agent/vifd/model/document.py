@@ -30,7 +30,7 @@ _LATER = {
         "trusted", "hardware_offload_type", "hints", "propagate_uplink_status",
         *networking.IN_PORT,
     ),
-    "network": ("vlan_transparent", "qinq", *networking.IN_NETWORK),
+    "network": ("vlan_transparent", "qinq", "qos_policy", *networking.IN_NETWORK),
     "instance": ("numa_nodes",),
 }  # fmt: skip
 
@@ -189,15 +189,17 @@ def _check_values(attachment: Attachment) -> None:
         fail("network.segment.physical_network", problem)
     if attachment.hosted is not None and not attachment.plugin:
         fail("plugin", "is required beside hosted: the plugin on whose switch the port is")
-    if attachment.port.qos_policy is not None:
-        _check_qos(attachment.port.qos_policy, fail)
+    for owner in ("port", "network"):
+        policy = getattr(attachment, owner).qos_policy
+        if policy is not None:
+            _check_qos(policy, f"{owner}.qos_policy", fail)
     if attachment.port.trunk_details is not None:
         _check_trunk(attachment.port.trunk_details, attachment.id, fail)
 
 
-def _check_qos(policy: QosPolicy, fail: Callable[[str, str], None]) -> None:
+def _check_qos(policy: QosPolicy, where: str, fail: Callable[[str, str], None]) -> None:
     for i, rule in enumerate(policy.rules):
-        path = f"port.qos_policy.rules[{i}]"
+        path = f"{where}.rules[{i}]"
         if rule.direction not in DIRECTIONS:
             fail(f"{path}.direction", f"{rule.direction!r:.64} is none of {', '.join(DIRECTIONS)}")
         if rule.type in QOS_VALUES and rule.value is None:

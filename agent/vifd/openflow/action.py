@@ -27,6 +27,7 @@ _LOW_BITS = 0 << 6 | 15
 _OUTPUT, _PUSH_VLAN, _POP_VLAN, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 25, 0xFFFF
 _NICIRA = 0x2320
 _MOVE, _RESUBMIT_TABLE, _OUTPUT_REGISTER, _CONJUNCTION, _CT = 6, 14, 15, 34, 35
+_OUTPUT_TRUNC, _CLONE = 39, 42
 _NO_TABLE = 0xFF
 
 _HEAD = struct.Struct("!HH")
@@ -37,6 +38,8 @@ _OUTPUT_REGISTER_FORM = struct.Struct("!HHIHHIH6x")
 _CONJUNCTION_FORM = struct.Struct("!HHIHBBI")
 _MOVE_FORM = struct.Struct("!HHIHHHHII")
 _CT_FORM = struct.Struct("!HHIHHIHB3xH")
+_TRUNC_FORM = struct.Struct("!HHIHHI")
+_CLONE_FORM = struct.Struct("!HHIH6x")
 
 
 @lru_cache(maxsize=4096)
@@ -158,6 +161,21 @@ def ct(
     return _CT_FORM.pack(
         _EXPERIMENTER, 24 + len(nested), _NICIRA, _CT, int(commit), source, bits, where, 0
     ) + nested  # fmt: skip
+
+
+def copied(actions: Sequence[Action]) -> Action:
+    """Do all this with a copy of the packet, such that what becomes of it is nothing to the packet:
+    a meter that drops the copy drops no more.
+
+    Open vSwitch makes a true copy only where an action of the list itself, and not of a flow that
+    it leads to, cannot be taken back (``reversible_actions`` in ``ofproto-dpif-xlate.c``). The
+    first action here is one, and does nothing: no packet is cut for the controller.
+    """
+    nested = _NOTHING + b"".join(actions)
+    return _CLONE_FORM.pack(_EXPERIMENTER, 16 + len(nested), _NICIRA, _CLONE) + nested
+
+
+_NOTHING = _TRUNC_FORM.pack(_EXPERIMENTER, 16, _NICIRA, _OUTPUT_TRUNC, fd.CONTROLLER & 0xFFFF, 64)
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -297,6 +315,28 @@ class Conntrack:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Send the beginning of the packet to a port."""
+
+    port: int
+    max_len: int
+
+    def __str__(self) -> str:
+        name = fd.PORT_NAMES.get(self.port | 0xFFFF_0000, str(self.port))
+        return f"output(port={name},max_len={self.max_len})"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Do all this with a copy of the packet."""
+
+    actions: bytes
+
+    def __str__(self) -> str:
+        return f"clone({','.join(map(str, parse(self.actions)))})"
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """An action that is not one of ours."""
 
@@ -308,7 +348,7 @@ class Other:
 
 Step = (
     Output | OutputRegister | SetField | Move | PushVlan | PopVlan | Resubmit | Conntrack
-    | Conjunction | Other
+    | Conjunction | Cut | Copy | Other
 )  # fmt: skip
 
 
@@ -366,6 +406,10 @@ def _parse_nicira(raw: bytes) -> Step:
         one, other = _BY_NXM.get(source), _BY_NXM.get(target)
         if one and other and (bits, from_bit, to_bit) == (one.bits, 0, 0) == (other.bits, 0, 0):
             return Move(one, other)
+    if vendor == _NICIRA and subtype == _CLONE:
+        return Copy(raw[16:])
+    if vendor == _NICIRA and subtype == _OUTPUT_TRUNC and len(raw) == 16:
+        return Cut(*_TRUNC_FORM.unpack(raw)[4:])
     if vendor == _NICIRA and subtype == _CT and len(raw) >= 24:
         flags, source, bits, table, algorithm = _CT_FORM.unpack_from(raw)[4:]
         field = BY_HEADER.get(source)

@@ -8,10 +8,11 @@ the same: match fields are kept in one canonical order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vifd.openflow import action as act
 from vifd.openflow import match as mt
+from vifd.openflow import metered
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class Flow:
         """The flow in the words of ovs-ofctl."""
         match = mt.text(self.match)
         actions = act.text(self.actions, self.goto)
-        if self.instructions:
+        if (meter := metered.named(self.instructions)) is not None:
+            actions = f"meter:{meter}" if actions == "drop" else f"meter:{meter},{actions}"
+        elif self.instructions:
             actions += f",instructions:{self.instructions.hex()}"
         head = f"cookie={self.cookie:#x}, table={self.table}, priority={self.priority}"
         return f"{head}{',' + match if match else ''} actions={actions}"
@@ -86,3 +89,8 @@ def entry(
         actions=b"".join(actions),
         goto=goto,
     )
+
+
+def through(meter: int | None, flow: Flow) -> Flow:
+    """The flow with its packets sent through a meter before anything is done with them."""
+    return flow if meter is None else replace(flow, instructions=metered.through(meter))

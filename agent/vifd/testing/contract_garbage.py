@@ -103,4 +103,4 @@ class GarbageContract(Subject):
         assert {m.owner for m in back} <= {"", lost.id}
         assert {m.key for m in back} <= {m.key for m in found}
         assert again.plugin.discard(back) == {}
-        assert count() == set()
+        assert count() == set(), count()

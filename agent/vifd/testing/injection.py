@@ -17,7 +17,7 @@ WRITES = frozenset(
         "links.create_taps", "links.set", "links.delete",
         "ovsdb.ensure_bridge", "ovsdb.delete_bridge", "ovsdb.set_fail_mode",
         "ovsdb.ensure_ports", "ovsdb.delete_ports", "ovsdb.set_external_ids",
-        "openflow.apply", "openflow.set_fragments", "openflow.packet_out",
+        "openflow.apply", "openflow.set_fragments", "openflow.set_meters", "openflow.packet_out",
         "bridging.make", "bridging.enslave", "bridging.release", "bridging.change_fdb",
         "bridging.guard", "bridging.say",
         "nft.apply", "nft.delete_table", "nft.deafen", "nft.undeafen",

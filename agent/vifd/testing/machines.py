@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from vifd.drivers import MARK, Drivers
 from vifd.drivers.nft.objects import TABLE
+from vifd.openflow.mark import MARK as OPENFLOW_MARK
 from vifd.openflow.mark import OURS
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
@@ -151,4 +152,6 @@ def residue(drivers: Drivers, bridges: Iterable[str]) -> set[str]:
         found |= {f"port {row.name}" for row in rows if PORT in row.external_ids}
         flows = drivers.openflow.dump(bridge, *OURS)
         found |= {f"flow {flow}" for flow in flows if flow.cookie & _NUMBER}
+        meters = drivers.openflow.meters(bridge)
+        found |= {f"meter {number:#x}" for number in meters if number >> 24 == OPENFLOW_MARK}
     return found

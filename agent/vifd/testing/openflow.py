@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from vifd.drivers.openflow_errors import refused, unavailable
 from vifd.errors import VifError
+from vifd.openflow import metered
 from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
+from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Event, Update
 from vifd.openflow.reading import Reading
 from vifd.testing.pipeline import Pipeline, Place
@@ -20,6 +22,8 @@ Key = tuple[int, int, bytes]
 
 #: What :meth:`FakeOpenFlow.max_meters` answers.
 MAX_METERS = 65536
+#: OFPM_MAX.
+_HIGHEST = 0xFFFF_0000
 
 
 class FakeOpenFlow:
@@ -42,6 +46,9 @@ class FakeOpenFlow:
         #: what stops frames at a port, by bridge and name
         self.stopped: dict[tuple[str, str], frozenset[str]] = {}
         self._fragments: dict[str, str] = {}
+        self._meters: dict[str, dict[int, Meter]] = {}
+        #: how many meters a bridge may have
+        self.most_meters = MAX_METERS
         self._faults: dict[str, list[VifError | None]] = {}
         #: what the datapath knows of connections
         self.connections = Connections()
@@ -72,6 +79,10 @@ class FakeOpenFlow:
             )
             for flow in [*delete, *add]:
                 _accept(bridge, flow)
+            for flow in add:
+                meter = metered.named(flow.instructions)
+                if meter is not None and meter not in self._meters.get(bridge, {}):
+                    raise refused(bridge, str(flow), "OFPMMFC_INVALID_METER")
             for cookie, mask in delete_cookies:
                 table = {k: f for k, f in table.items() if (f.cookie ^ cookie) & mask}
             for flow in delete:
@@ -100,7 +111,34 @@ class FakeOpenFlow:
         """How many meters the bridge may have."""
         with self._held():
             self._table(bridge)
-            return MAX_METERS
+            return self.most_meters
+
+    def meters(self, bridge: str, numbers: Collection[int] | None = None) -> dict[int, Meter]:
+        """The meters of the bridge."""
+        with self._held():
+            self._table(bridge)
+            self._fail("meters", lambda: unavailable(bridge, "no answer in time"))
+            there = self._meters.get(bridge, {})
+            return {n: m for n, m in there.items() if numbers is None or n in numbers}
+
+    def set_meters(
+        self, bridge: str, wanted: Sequence[Meter] = (), *, delete: Sequence[int] = ()
+    ) -> None:
+        """Make or set meters, then remove some, with the flows that name one."""
+        if not wanted and not delete:
+            return
+        with self._held():
+            table = self._table(bridge)
+            there = self._meters.setdefault(bridge, {})
+            what = str([*wanted, *delete][0])
+            self._fail("set_meters", lambda: refused(bridge, what, "OFPMMFC_OUT_OF_METERS"))
+            for meter in wanted:
+                if not self.most_meters or not 0 < meter.id <= _HIGHEST:
+                    raise refused(bridge, f"meter {meter.id:#x}", "OFPMMFC_INVALID_METER")
+                there[meter.id] = meter
+            gone = {number for number in delete if there.pop(number, None) is not None}
+            lost = [f for f in table.values() if metered.named(f.instructions) in gone]
+            self._flows[bridge] = {k: f for k, f in table.items() if f not in lost}
 
     def fragments(self, bridge: str) -> str:
         """How the bridge shows fragments to its flows."""
@@ -180,6 +218,7 @@ class FakeOpenFlow:
             return "the switch does not run"
         if self._bridges is not None and bridge not in self._bridges():
             self._flows.pop(bridge, None)
+            self._meters.pop(bridge, None)
             self._fragments.pop(bridge, None)
             return f"no socket {bridge}.mgmt"
         return ""
@@ -224,6 +263,7 @@ class FakeOpenFlow:
         with self._held():
             self.running = False
             self._flows.clear()
+            self._meters.clear()
             self._fragments.clear()
             self.connections.clear()
             for bridge in sorted(self._connected):
@@ -243,11 +283,12 @@ class FakeOpenFlow:
 
     def fail_next(self, step: str, error: VifError | None = None) -> None:
         """Let the next call of a step fail: ``apply`` (refused, nothing changed), ``commit``
-        (changed, but the connection breaks), ``dump``, ``flush`` or ``packet_out``.
+        (changed, but the connection breaks), ``dump``, ``flush``, ``packet_out``, ``meters``, or
+        ``set_meters``.
 
         :param error: what to raise instead of the usual error
         """
-        if step not in ("apply", "commit", "dump", "flush", "packet_out"):
+        if step not in ("apply", "commit", "dump", "flush", "packet_out", "meters", "set_meters"):
             raise ValueError(f"no such step: {step}")
         self._faults.setdefault(step, []).append(error)
 

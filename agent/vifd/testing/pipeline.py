@@ -15,7 +15,7 @@ from functools import lru_cache
 from vifd.openflow import action as act
 from vifd.openflow import match as mt
 from vifd.openflow.action import Step
-from vifd.openflow.field import IN_PORT, VLAN_PRESENT
+from vifd.openflow.field import CONTROLLER, IN_PORT, VLAN_PRESENT
 from vifd.openflow.flow import Flow
 from vifd.testing import tracking
 from vifd.testing.tracking import Connections
@@ -250,6 +250,10 @@ class _Run:
                 self._resubmit(port, table if where is None else where)
             case act.Conntrack():
                 self._track(step)
+            case act.Copy(actions):
+                self._copied(actions, table)
+            case act.Cut(port) if port == CONTROLLER & 0xFFFF:
+                pass  # no packet is cut for the controller
             case _:
                 raise ValueError(f"action that cannot be evaluated: {step}")
 
@@ -290,6 +294,13 @@ class _Run:
         self.look_up(table)
         self._depth -= 1
         self._packet["in_port"] = own
+
+    def _copied(self, actions: bytes, table: int) -> None:
+        """What is done with a copy is undone for this packet."""
+        packet, inner = dict(self._packet), [*self._inner]
+        for step in _steps(actions):
+            self._do(step, table)
+        self._packet, self._inner = packet, inner
 
     def _track(self, step: act.Conntrack) -> None:
         """A packet that is tracked goes on as a copy; this one knows nothing of it."""

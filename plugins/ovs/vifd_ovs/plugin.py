@@ -26,7 +26,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
 from vifd_ovs import adopting, hosted, observing, options, probing
-from vifd_ovs.bridge import releasing, wiring
+from vifd_ovs.bridge import releasing, shaping, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.meanings import MEANINGS
 from vifd_ovs.bridge.overlay import OVERLAYS
@@ -80,6 +80,7 @@ class OvsPlugin(BridgePlugin[Settings]):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    *shaping.FEATURES,
                 }
             ),
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
@@ -100,7 +101,7 @@ class OvsPlugin(BridgePlugin[Settings]):
     def probe(self) -> Probe:
         self._read_mtus()
         found = probing.probe(self.host.drivers, self.settings, self._bridges)
-        return self._alone(self._with_tunnels(found))
+        return self._alone(self._with_tunnels(self._with_meters(found)))
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """A port of another program has its own name and number."""

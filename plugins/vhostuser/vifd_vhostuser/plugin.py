@@ -14,7 +14,7 @@ from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
 from vifd.plugin.meanings import Meanings
-from vifd_ovs.bridge import wiring
+from vifd_ovs.bridge import shaping, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
@@ -77,6 +77,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    *shaping.FEATURES,
                     "packed_ring",
                 }
             ),
@@ -95,7 +96,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         found = Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
         config = found.facts.get("other_config") or {}
         self._iommu = config.get("vhost-iommu-support") == "true"
-        return self._alone(self._with_tunnels(found))
+        return self._alone(self._with_tunnels(self._with_meters(found)))
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """What the segment needs of the host, and the port of the guest."""

@@ -220,7 +220,8 @@ def test_errors_have_the_names_of_the_specification() -> None:
     [
         (4, 9, b"\5\16\0\0", "OFPBMC_BAD_PREREQ"),
         (4, 99, b"", "type 4 code 99"),
-        (12, 2, b"", "OFPET_METER_MOD_FAILED code 2"),
+        (12, 2, b"", "OFPMMFC_INVALID_METER"),
+        (16, 2, b"", "OFPET_FLOW_MONITOR_FAILED code 2"),
         (77, 1, b"", "type 77 code 1"),
         (0xFFFF, 3, b"\0\0\x23\x20", "NXBRC_NXM_BAD_TYPE"),
         (0xFFFF, 999, b"\0\0\x23\x20", "Nicira error 999"),

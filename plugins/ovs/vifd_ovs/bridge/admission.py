@@ -38,6 +38,7 @@ from vifd_ovs.bridge.tables import (
     EGRESS_STATELESS,
     EGRESS_TRACKED,
     EGRESS_VERDICT,
+    GIVEN,
     GROUP_REGISTER,
     INGRESS,
     INGRESS_STATELESS,
@@ -88,7 +89,7 @@ def stateless_pass() -> int:
 
 
 class _Stage(NamedTuple):
-    """One pass: its tables, and how a frame leaves it.
+    """One pass: its tables, and the one that a frame leaves it to.
 
     :param tracked: where it goes on once its connection is known
     :param alone: where it is judged by the zone of the port
@@ -100,15 +101,14 @@ class _Stage(NamedTuple):
     tracked: int
     alone: int
     verdict: int
-    out: tuple[act.Action, ...]
-    goto: int | None
+    goto: int
 
 
 _STAGES = (
     _Stage(Direction.EGRESS, EGRESS, EGRESS_STATELESS, EGRESS_TRACKED, EGRESS_ALONE,
-           EGRESS_VERDICT, (), DELIVER),
+           EGRESS_VERDICT, DELIVER),
     _Stage(Direction.INGRESS, INGRESS, INGRESS_STATELESS, INGRESS_TRACKED, INGRESS_TRACKED,
-           INGRESS_VERDICT, (act.output_register(PORT_REGISTER),), None),
+           INGRESS_VERDICT, GIVEN),
 )  # fmt: skip
 
 
@@ -121,22 +121,22 @@ def common_flows() -> tuple[Flow, ...]:
 def _stage(stage: _Stage) -> Iterator[Flow]:
     for rule in BASE[stage.direction]:
         match: dict[str, Value] = fields(rule.match)
-        yield entry(stage.first, _BASE, cookies.BRIDGE, match, stage.out, stage.goto)
+        yield entry(stage.first, _BASE, cookies.BRIDGE, match, goto=stage.goto)
     track = act.ct(zone=PORT_REGISTER, table=stage.tracked)
     for table in (stage.first, stage.stateless):
         for kind in (IPV4, IPV6):
             yield flow(table, _TRACK, cookies.BRIDGE, [track], eth_type=kind)
         yield flow(table, 0, cookies.BRIDGE)
     passed: dict[str, Value] = {VERDICT_REGISTER: 1}
-    yield entry(stage.stateless, stateless_pass(), cookies.BRIDGE, passed, stage.out, stage.goto)
+    yield entry(stage.stateless, stateless_pass(), cookies.BRIDGE, passed, goto=stage.goto)
     yield from _tracked(stage)
     commit = act.ct(commit=True, zone=PORT_REGISTER)
     for kind in (IPV4, IPV6):
         match = {"eth_type": kind, "ct_state": "+new+trk", **passed}
         yield entry(
-            stage.verdict, COMMIT, cookies.BRIDGE, match, [commit, *stage.out], stage.goto
+            stage.verdict, COMMIT, cookies.BRIDGE, match, [commit], stage.goto
         )  # fmt: skip
-    yield entry(stage.verdict, PASS, cookies.BRIDGE, passed, stage.out, stage.goto)
+    yield entry(stage.verdict, PASS, cookies.BRIDGE, passed, goto=stage.goto)
     yield flow(stage.verdict, 0, cookies.BRIDGE)
 
 
@@ -177,11 +177,10 @@ def _joint() -> Iterator[Flow]:
             known: dict[str, Value] = {JOINT_REGISTER: value}
             yield entry(table, _JOINT, cookies.BRIDGE, known, (), INGRESS_TRACKED)
     zones = [act.ct(commit=True, zone=register) for register in (ZONE_REGISTER, PORT_REGISTER)]
-    out = [*zones, act.output_register(PORT_REGISTER)]
     for kind in (IPV4, IPV6):
         match: dict[str, Value] = {"eth_type": kind, **begins}
-        yield entry(INGRESS_VERDICT, JOINT, cookies.BRIDGE, match, out, None)
-        yield entry(INGRESS_STATELESS, JOINT, cookies.BRIDGE, match, out, None)
+        yield entry(INGRESS_VERDICT, JOINT, cookies.BRIDGE, match, zones, GIVEN)
+        yield entry(INGRESS_STATELESS, JOINT, cookies.BRIDGE, match, zones, GIVEN)
 
 
 def _beside() -> Iterator[Flow]:
@@ -258,8 +257,3 @@ def _asked(groups: Sequence[int], direction: Direction) -> list[act.Action]:
             act.set_field(GROUP_REGISTER, rules_of(number, direction)), act.resubmit(table=RULES),
         )
     ]  # fmt: skip
-
-
-def receive(ofport: int) -> list[act.Action]:
-    """The actions that have a port with security groups judge a frame that it shall receive."""
-    return [act.set_field(PORT_REGISTER, ofport), act.resubmit(table=INGRESS)]

@@ -10,9 +10,10 @@ from vifd.model import Attachment, Evidence
 from vifd.model.evidence import fact
 from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import WHOLE_HEADERS
+from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import packing
-from vifd_ovs.bridge import cookies, marks
+from vifd_ovs.bridge import cookies, marks, shaping
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
 from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.flows import ADMIT
@@ -126,6 +127,8 @@ class FlowReader:
         self._interim = interim
         self._target = switch.wanted(ports)
         self._cookies = touched(ports.values())[0]
+        self._ports = list(ports.values())
+        self._meters: Mapping[int, Meter] | None = None
         self._read: Reading | VifError | None = None
         self._shared: dict[int, Evidence] = {}
         self._groups = sorted({g for p in ports.values() if p.judged for g in p.groups or ()})
@@ -150,7 +153,21 @@ class FlowReader:
                 lambda: self._target.network_entries(port.tag),
             ),
             *self._rules(port),
+            *self._limits(port, have),
         ]  # fmt: skip
+
+    def _limits(self, port: SwitchPort, flows: Sequence[Flow]) -> list[Evidence]:
+        """The rates that the port is held to, and the mark of its packets."""
+        if self._meters is None:
+            self._meters = self._switch.meters(self._ports)
+        facts = []
+        for kind, wanted in shaping.meters(port.ofport, port.limited).items():
+            have = str(self._meters.get(wanted.id, "missing"))
+            facts.append(fact(shaping.NAMES[kind], have, str(wanted), "openflow"))
+        dscp = port.limited.dscp if port.limited is not None else None
+        if dscp is not None:
+            facts.append(fact("qos.dscp_marking.egress", shaping.marks(flows), [dscp], "openflow"))
+        return facts
 
     def _rules(self, port: SwitchPort) -> list[Evidence]:
         """The rules of the port's security groups; those of all ports are read once."""

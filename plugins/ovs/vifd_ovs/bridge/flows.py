@@ -6,20 +6,21 @@ grow stale, and a closed port receives nothing even while it stands on the switc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, UNTAGGED, Value
-from vifd.openflow.flow import Flow, entry, flow
-from vifd_ovs.bridge import admission, antispoof, cookies, tunnelflows
+from vifd.openflow.flow import Flow, entry, flow, through
+from vifd_ovs.bridge import admission, antispoof, cookies, shaping, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
 from vifd_ovs.bridge.tables import (
     CLASSIFY,
     DELIVER,
+    GIVEN,
     INGRESS,
     LEAST,
     NETWORK_REGISTER,
@@ -34,6 +35,7 @@ SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
 
 #: An OpenFlow message has 64 KiB and an output 16 bytes; the rest is for head, match and uplink.
 OUTPUTS_PER_FLOW = 4000
+_OUTPUT_SIZE = 16
 #: Open vSwitch gives a packet up at a table lookup after 64 KiB of datapath actions, 8 bytes each.
 MOST_MEMBERS = 8000
 #: What a member with security groups costs in both: two actions of 16 bytes, and the datapath's for
@@ -83,7 +85,7 @@ def bridge_flows(
     :param uplinks: ofports of our patch ports: of their traffic only known networks come in
     :param tunnels: the same of our tunnel ports
     """
-    flows = [*antispoof.common_flows(), *admission.common_flows()]
+    flows = [*antispoof.common_flows(), *admission.common_flows(), *shaping.common_flows()]
     flows.append(
         flow(CLASSIFY, ADMIT, cookies.BRIDGE, goto=DELIVER, in_port=CONTROLLER, metadata=QUESTION)
     )
@@ -106,39 +108,59 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     taken off. A plug asks for the flows of one port four times, hence the cache.
     """
     if port.gate is Gate.LEAVING:
-        return tuple(_own(port))
+        return (*_own(port), *_limits(port))
     if port.is_open:
         return (*port_flows(replace(port, gate=Gate.CLOSED)), *_admit(port), *_own(port))
     guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
-    if port.gate is Gate.CLOSED and port.secured:
-        return (guard, *antispoof.port_flows(port))
-    return (guard,)
+    filters = antispoof.port_flows(port) if port.gate is Gate.CLOSED and port.secured else ()
+    return (guard, *filters, *_limits(port))
+
+
+def _limits(port: SwitchPort) -> Iterable[Flow]:
+    shape = port.limited
+    if shape is None:
+        return ()
+    return shaping.port_flows(port.cookie, port.ofport, shape, _judges(port))
+
+
+def _judges(port: SwitchPort) -> int:
+    """The table in which what a port sends is judged."""
+    return PROTOCOL if port.secured else TAGS
 
 
 def _admit(port: SwitchPort) -> Iterator[Flow]:
     network = act.set_field(NETWORK_REGISTER, port.tag)
     if port.groups is not None:
         network += act.set_field(PORT_REGISTER, port.ofport)
-    judged = PROTOCOL if port.secured else TAGS
-    yield flow(
-        CLASSIFY, ADMIT, port.cookie, [network], goto=judged, in_port=port.ofport,
+    onward, meter = shaping.entrance(port.ofport, port.shape, _judges(port))
+    yield through(meter, flow(
+        CLASSIFY, ADMIT, port.cookie, [network], onward, in_port=port.ofport,
         vlan_vid=UNTAGGED,
-    )  # fmt: skip
-    yield flow(
-        CLASSIFY, PRIORITY_TAGGED, port.cookie, [act.pop_vlan(), network], goto=judged,
+    ))  # fmt: skip
+    yield through(meter, flow(
+        CLASSIFY, PRIORITY_TAGGED, port.cookie, [act.pop_vlan(), network], onward,
         in_port=port.ofport, vlan_vid=PRIORITY_TAG,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _own(port: SwitchPort) -> Iterator[Flow]:
     """What is for the port alone."""
     here: dict[str, Value] = {NETWORK_REGISTER: port.tag, "eth_dst": port.mac}
-    if port.groups is None:
+    asked = _asked(port)
+    if asked is None:
         yield entry(DELIVER, OWN, port.cookie, here, [act.output(port.ofport)], None)
         return
-    judged = act.set_field(PORT_REGISTER, port.ofport)
-    yield entry(DELIVER, OWN, port.cookie, here, [judged], INGRESS)
-    yield admission.beside(port.cookie, port.tag, port.mac, port.ofport)
+    receiver = act.set_field(PORT_REGISTER, port.ofport)
+    yield entry(DELIVER, OWN, port.cookie, here, [receiver], asked)
+    if port.groups is not None:
+        yield admission.beside(port.cookie, port.tag, port.mac, port.ofport)
+
+
+def _asked(port: SwitchPort) -> int | None:
+    """The table that decides on what the port receives; ``None`` where it receives everything."""
+    if port.groups is not None:
+        return INGRESS
+    return GIVEN if shaping.shapes_given(port.shape) else None
 
 
 # --- a network ------------------------------------------------------------------------------------
@@ -153,11 +175,14 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     present = sorted((m for m in members if m.receives), key=lambda m: m.ofport)
     if not present:
         return []
-    judged = {m.ofport for m in present if m.groups is not None}
+    judged = {m.ofport: _handed(m) for m in present if _asked(m) is not None}
     if len(present) + (JUDGED_COST - 1) * len(judged) > MOST_MEMBERS:
         problem = f"{len(present)} open ports on one network, {MOST_MEMBERS} is the most"
         if judged:
-            problem += f", and each of {len(judged)} with security groups counts {JUDGED_COST}-fold"
+            problem += (
+                f", and each of {len(judged)} with security groups or limits counts "
+                f"{JUDGED_COST}-fold"
+            )
         raise BackendError(facts={"backend": "Open vSwitch", "problem": problem})
     uplink = to_uplink(network)
     others = network.neighbours.without({m.ofport for m in present})
@@ -168,7 +193,7 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
     for mac, holders in sorted(shared_macs(present).items()):
         # who uses it now may be on another host, or in another program
         flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, judged, eth_dst=mac)
-        if judged:
+        if any(m.groups is not None for m in present):
             flows.append(admission.anybodys(cookies.network(network.tag), network.tag, mac))
     flows += _deliver(network, MULTICAST, everyone, uplink, judged, eth_dst=_MULTICAST_BIT)
     flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
@@ -215,11 +240,12 @@ def shared_macs(members: Sequence[SwitchPort]) -> dict[str, list[int]]:
 
 
 def _deliver(
-    network: Network, priority: int, ports: Sequence[int], tail: bytes, judged: Container[int],
-    **match: str,
+    network: Network, priority: int, ports: Sequence[int], tail: bytes,
+    judged: Mapping[int, bytes], **match: str,
 ) -> list[Flow]:  # fmt: skip
-    """One flow with all outputs, or a chain of flows where they exceed an OpenFlow message. A port
-    with security groups is given the frame by its rules.
+    """One flow with all outputs, or a chain of flows where they exceed an OpenFlow message.
+
+    :param judged: of ports with security groups or limits, the actions that have these asked
     """
     chunks = [*_chunks(ports, judged)]
     last = len(chunks) - 1
@@ -227,7 +253,7 @@ def _deliver(
     return [
         flow(
             DELIVER + i, priority, cookies.network(network.tag),
-            [*(_given(n, judged) for n in chunk), *([tail] if i == last else [])],
+            [*(judged.get(n) or act.output(n) for n in chunk), *([tail] if i == last else [])],
             goto=beyond if i == last else DELIVER + i + 1,
             **{NETWORK_REGISTER: network.tag}, **match,
         )
@@ -235,18 +261,20 @@ def _deliver(
     ]  # fmt: skip
 
 
-def _given(number: int, judged: Container[int]) -> bytes:
-    if number in judged:
-        return b"".join(admission.receive(number))
-    return act.output(number)
+def _handed(port: SwitchPort) -> bytes:
+    """The actions that have what decides on a port's frames asked about one that goes to others as
+    well."""
+    asked = GIVEN if port.groups is None else INGRESS
+    actions = [act.set_field(PORT_REGISTER, port.ofport), act.resubmit(table=asked)]
+    return act.copied(actions) if shaping.shapes_given(port.shape) else b"".join(actions)
 
 
-def _chunks(ports: Sequence[int], judged: Container[int]) -> Iterator[list[int]]:
+def _chunks(ports: Sequence[int], judged: Mapping[int, bytes]) -> Iterator[list[int]]:
     """The ports in as many flows as it takes, those without rules first."""
     chunk: list[int] = []
     room = OUTPUTS_PER_FLOW
     for number in sorted(ports, key=lambda n: n in judged):
-        cost = 2 if number in judged else 1
+        cost = len(judged[number]) // _OUTPUT_SIZE if number in judged else 1
         if room < cost:
             yield chunk
             chunk, room = [], OUTPUTS_PER_FLOW

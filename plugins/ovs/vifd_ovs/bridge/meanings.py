@@ -85,6 +85,7 @@ _FLOWS = (
             f"{WHO}; until vifd sets it again, the switch refuses first fragments of UDP, TCP and "
             "ICMPv6"),
     Meaning("flows", ("flows.*",), say.flows_differ, WHO, ("trace.*",)),
+    Meaning("flows", ("qos.*",), plain, WHO),
 )  # fmt: skip
 _TUNNEL = (
     Meaning("uplink", ("tunnel.type",), say.no_tunnel,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vifd.errors import BridgeMissing, MtuTooLarge
+from vifd.drivers import Drivers
+from vifd.errors import BridgeMissing, FeatureUnenforced, MtuTooLarge, VifError
 from vifd.model import Attachment
 from vifd.plugin import Requirement
+from vifd.policy.qos import shape_of
+from vifd_ovs.bridge import shaping
 from vifd_ovs.bridge.bridges import Bridges, unmapped
 from vifd_ovs.bridge.naming import CARRIED
 
@@ -42,3 +45,26 @@ def segment_needs(
     wanted = attachment.network.mtu
     facts = {"wanted": wanted, "have": limit, "bottleneck": device}
     yield Requirement("mtu", not limit or wanted <= limit, MtuTooLarge(facts=facts))
+
+
+def meterless(drivers: Drivers, bridge: str) -> str:
+    """Why a bridge has no meters; empty where it has, and where it cannot be asked."""
+    if drivers.ovsdb.bridge(bridge) is None:
+        return ""
+    try:
+        if drivers.openflow.max_meters(bridge):
+            return ""
+    except VifError:
+        return ""
+    return f"the datapath of bridge {bridge} has no meters: the kernel's has them from 4.18 on"
+
+
+def meter_needs(attachment: Attachment, lacking: str, plugin: str) -> Iterator[Requirement]:
+    """Meters for a port with limits: without them it would pass more than it may.
+
+    :param lacking: why there are none
+    """
+    shape = shape_of(attachment)
+    if shape is not None and shaping.meters(0, shape):
+        facts = {"feature": "qos", "plugin": plugin, "have": lacking, "note": lacking}
+        yield Requirement("meters", not lacking, FeatureUnenforced(facts=facts))

@@ -28,14 +28,14 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import tables, tenancy, tunnels, wiring
+from vifd_ovs.bridge import shaping, tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce_opened
 from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.naming import Naming
-from vifd_ovs.bridge.needs import segment_needs, uplink_mtus
+from vifd_ovs.bridge.needs import meter_needs, meterless, segment_needs, uplink_mtus
 from vifd_ovs.bridge.overlay import Overlay
 from vifd_ovs.bridge.ports import switch_port
 from vifd_ovs.bridge.recalling import recall
@@ -49,6 +49,7 @@ IN_PLACE = (
     "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
     "port.admin_state_up", "port.binding_profile", "port.device_owner",
     "network.mtu", "network.name", "network.segment.id", "network.segment.segmentation_id",
+    "network.qos_policy",
     "instance.name", "instance.project_id", *REPORTED,
 )  # fmt: skip
 
@@ -121,6 +122,8 @@ class BridgePlugin(VifPlugin, Generic[S]):
         self._strangers = Strangers(host.drivers.openflow)
         self._mtus: dict[str, tuple[str, int]] = {}
         self._underlays: dict[int, tunnels.Underlay] = {}
+        #: why there are no meters; empty where there are, and where it is not known
+        self._unmetered = ""
 
     # --- before ---
 
@@ -134,6 +137,13 @@ class BridgePlugin(VifPlugin, Generic[S]):
         return tenancy.alone(
             found, self.host.drivers.ovsdb, self.settings.bridge, self.host.identity
         )
+
+    def _with_meters(self, found: Probe) -> Probe:
+        """Part of ``probe``: whether the switch has meters, which limits want."""
+        lacking = meterless(self.host.drivers, self.settings.bridge)
+        self._unmetered = lacking
+        unenforced = {**found.unenforced, **dict.fromkeys(shaping.NAMES.values(), lacking)}
+        return replace(found, unenforced=unenforced) if lacking else found
 
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""
@@ -153,6 +163,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """The segment's physical network or tunnel, its bridge, and its MTU."""
         yield from segment_needs(attachment, self._bridges, self._mtus)
         yield from tunnels.needs(attachment, self.settings.overlay, self._underlays)
+        yield from meter_needs(attachment, self._unmetered, self.plugin_name)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The port's name, a port number, the network's local VLAN id and a new generation.

@@ -8,6 +8,7 @@ from enum import IntEnum
 from vifd.model import Attachment
 from vifd.model.members import groups_of
 from vifd.policy.addresses import Allowed, allowed
+from vifd.policy.qos import Shape, shape_of
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.wiring import OvsWiring
 
@@ -30,6 +31,7 @@ class SwitchPort:
     :param allowed: the addresses it may use, its own MAC first
     :param network: the id of its network
     :param groups: the security groups that are enforced; ``None``: none are
+    :param shape: what its QoS policy holds it to, if anything
     """
 
     id: str
@@ -45,6 +47,7 @@ class SwitchPort:
     port_tag: int | None = None
     network: str = ""
     groups: tuple[str, ...] | None = None
+    shape: Shape | None = None
     #: Of its own flows.
     cookie: int = field(init=False)
 
@@ -59,6 +62,11 @@ class SwitchPort:
     def judged(self) -> bool:
         """Whether the rules of its security groups are there."""
         return self.groups is not None and self.gate is not Gate.GUARDED
+
+    @property
+    def limited(self) -> Shape | None:
+        """What it is held to, where its limits are there."""
+        return None if self.gate is Gate.GUARDED else self.shape
 
     @property
     def receives(self) -> bool:
@@ -83,4 +91,5 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         port_tag=wiring.port_tag,
         network=wiring.network_id,
         groups=groups_of(attachment),
+        shape=shape_of(attachment),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -18,14 +18,16 @@ from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.model.sets import Forwarding, SetKey, SetKind
 from vifd.openflow.fragments import WHOLE_HEADERS
+from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
 from vifd.policy.groups import Packet, Passes
 from vifd.policy.rule import Direction
-from vifd_ovs.bridge import cookies, marks, tenancy, tunnels, wiring
+from vifd_ovs.bridge import cookies, marks, metering, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries
 from vifd_ovs.bridge.flows import port_flows
+from vifd_ovs.bridge.metering import Metering
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
@@ -73,6 +75,7 @@ class Switch:
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
         self._rules = Rulesets(host)
+        self._meters = Metering(host.drivers.openflow, bridge)
         #: by port: what its groups came to when its flows were made
         self._policies: dict[str, Policy | None] = {}
         #: by cookie: the rules that were read back as they shall be, and when
@@ -197,6 +200,8 @@ class Switch:
                 )
             for cookie in gone:
                 self._installed.pop(cookie, None)
+            alone = {cookies.port_number(cookie) for cookie in gone}
+            self._meters.sweep(alone - {p.ofport for p in everyone.values()})
             if strayed:
                 # what is left of its network
                 self._seen = None
@@ -294,6 +299,11 @@ class Switch:
         more = self._drivers.openflow.read(self.bridge, missing)
         return Reading({**found, **more.flows}, more.fragments)
 
+    def meters(self, ports: Iterable[SwitchPort]) -> dict[int, Meter]:
+        """The meters of ports as the switch has them; it is not asked for ports without."""
+        numbers = metering.wanted(ports)
+        return self._drivers.openflow.meters(self.bridge, numbers) if numbers else {}
+
     def _state(self) -> tuple[int, int]:
         """Changes with everything that may change our flows, but for other hands."""
         return self._sent, self._drivers.openflow.generation(self.bridge)
@@ -323,6 +333,22 @@ class Switch:
             bad = next(filter(None, (todo, *own)), None)
             if bad is not None:
                 failed[port.id] = self._not_as_sent(bad)
+        return {**self._prove_meters(ports), **failed}
+
+    def _prove_meters(self, ports: Sequence[SwitchPort]) -> dict[str, BackendError]:
+        there, failed = self.meters(ports), {}
+        for port in ports:
+            mine = metering.wanted([port])
+            lacking = {n: m for n, m in mine.items() if there.get(n) != m}
+            if lacking:
+                failed[port.id] = BackendError(
+                    facts={
+                        "backend": f"bridge {self.bridge}",
+                        "problem": "the meters read back are not those that were set",
+                        "wanted": [str(meter) for meter in lacking.values()],
+                        "have": [str(there.get(number)) for number in lacking],
+                    }
+                )
         return failed
 
     def _not_as_sent(self, difference: Difference) -> BackendError:
@@ -445,6 +471,8 @@ class Switch:
         if not present and not groups:
             return False
         self._look()
+        self._meters.forget()
+        self._meters.doubt(present, every=True)
         self._installed = self._read({self._rules.cookie(g) for g in groups})
         return self._change(ports, {p.id for p in present}, groups, whole=False)
 
@@ -458,6 +486,7 @@ class Switch:
         if whole:
             generation = self._drivers.openflow.generation(self.bridge)
             self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
+            self._meters.look()
             self._strays.find(self._installed, self._ports, generation)
             target = self._target(self._ports)
             wanted = by_cookie(target.all(self._ports)) | target.groups()
@@ -465,6 +494,7 @@ class Switch:
             wanted |= self._strays.flows() | {cookie: self._installed[cookie] for cookie in kept}
             scope = self._installed.keys() | wanted.keys()
             deltas: Mapping[int, Made] = {}
+            known: Collection[str] = ()
         else:
             target = self._target(self._ports)
             scope, tags = touched(ports)
@@ -472,6 +502,7 @@ class Switch:
             for cookie in doubtful:
                 self._installed.pop(cookie, None)
             self._installed |= self._read(doubtful)
+            self._meters.doubt([p for p in ports if p is not None and p.id in reread])
             known = {p.id for p in ports if p is not None and p.id in self._ports}
             wanted = target.entries(known, tags) if ports else {}
             deltas = self._deltas({*groups, *_groups(ports)})
@@ -482,6 +513,9 @@ class Switch:
             wanted |= {cookie: made.entries for cookie, made in deltas.items()}
             scope = scope | deltas.keys() if ports else {*deltas}
         todo = self._difference(wanted, scope, deltas)
+        concerned = self._ports.values() if whole else [self._ports.get(i) for i in known]
+        meters = metering.wanted(concerned)
+        metered = self._meters.bring(meters)
         if todo:
             LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
                       len(todo.delete))  # fmt: skip
@@ -492,8 +526,10 @@ class Switch:
                 self._installed[cookie] = wanted[cookie]
             else:
                 self._installed.pop(cookie, None)
+        metered |= self._meters.drop(None if whole else ports, meters, wanted)
+        self._sent += metered
         self._note_policies(self._ports.values() if whole else ports)
-        return bool(todo)
+        return bool(todo) or metered
 
     def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
         for port in ports:

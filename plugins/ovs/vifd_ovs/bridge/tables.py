@@ -8,6 +8,8 @@ from __future__ import annotations
 
 #: Where a frame comes from: a port, the uplink of a network, or nowhere.
 CLASSIFY = 0
+#: What a port with a QoS policy sends: its bandwidth, and the mark that its packets get.
+SENT = 102
 #: Whether a guest without port security brings VLAN tags of its own.
 TAGS = 105
 #: Which protocol a guest speaks, and whether it may.
@@ -47,6 +49,10 @@ INGRESS = 170
 INGRESS_STATELESS = 171
 INGRESS_TRACKED = 172
 INGRESS_VERDICT = 174
+#: What a port is given whose limits are asked; each packet here is given to one port.
+GIVEN = 176
+#: The second limit of such a port.
+GIVEN_FURTHER = 177
 #: A subroutine: the groups of the port in :data:`PORT_REGISTER`.
 POLICY = 180
 #: A subroutine: whether a rule of the group in :data:`GROUP_REGISTER` lets the packet pass.
@@ -74,6 +80,7 @@ LEAST = 90
 
 NAMES = {
     CLASSIFY: "classify",
+    SENT: "sent",
     TAGS: "tags",
     PROTOCOL: "protocol",
     SOURCE: "source",
@@ -94,6 +101,8 @@ NAMES = {
     INGRESS_STATELESS: "ingress, stateless",
     INGRESS_TRACKED: "ingress, tracked",
     INGRESS_VERDICT: "ingress, verdict",
+    GIVEN: "given",
+    GIVEN_FURTHER: "given, further",
     POLICY: "policy",
     RULES: "rules",
 }
