@@ -4,8 +4,11 @@ while frames pass, and none is lost."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +128,39 @@ def pair(request, ovs, machine, foreign, vifd) -> Iterator[tuple[TapGuest, TapGu
         ovs.wait_for_carrier("tapone", "qvotwo")
         machine.drivers.links.set("tapone", up=True)
         yield one, two
+
+
+def vifctl(vifd: Vifd, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vifd.cli.main", "--socket", str(vifd.socket), *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+
+
+def test_a_file_that_is_made_by_looking(ovs, vifd, pair, tmp_path):
+    """Nobody writes a document: the host is scanned, tried, and its ports taken over."""
+    one, two = pair
+    file = str(tmp_path / "ports.json")
+    with Stream(one, two, hello(1, 2)) as there, Stream(two, one, hello(2, 1)) as back:
+        until(lambda: len(there.arrived) > 20 and len(back.arrived) > 20, "frames pass")
+        made = vifctl(vifd, "adopt", "--scan", "-o", file, "--ovsdb", ovs.db)
+        assert made.returncode == 0, made.stderr
+        assert "2 ports to take over, 0 are vifd's already" in made.stderr
+        assert "without anti-spoofing" in made.stderr
+        tried = vifctl(vifd, "adopt", "--all", "--dry-run", "-f", file, "--format", "json")
+        assert tried.returncode == 0, tried.stdout + tried.stderr
+        assert [p["would be served by"] for p in json.loads(tried.stdout)] == ["ovs/ovs"] * 2
+        assert vifd.get("/v1/ports")["ports"] == []
+        until(lambda: vifctl(vifd, "adopt", "--all", "-f", file).returncode == 0, "all are taken")
+        go_on(there, back)
+    assert there.lost == back.lost == []
+    ports = vifd.get("/v1/ports")["ports"]
+    assert sorted(p["device"] for p in ports) == ["qvotwo", "tapone"]
+    assert {p["status"] for p in ports} == {"ACTIVE"}
+    again = vifctl(vifd, "adopt", "--scan", "--ovsdb", ovs.db)
+    assert json.loads(again.stdout) == {"ports": []}
+    assert "2 are vifd's already" in again.stderr
 
 
 def test_no_frame_is_lost(ovs, machine, vifd, pair):

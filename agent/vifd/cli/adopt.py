@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from vifd.cli import documents
-from vifd.cli.base import UsageError, code_of
+from vifd.cli import documents, report, scan
+from vifd.cli.base import FAILED, UsageError, code_of
 from vifd.cli.client import Refused, port_path
 from vifd.cli.plug import COLUMNS, WHOLE, Many, _id, _row, warn
 
@@ -16,7 +16,8 @@ class Adopt(Many):
     """Take over ports that somebody else plugged, in place, without losing a frame.
 
     A port is found by the iface-id of its interface. The file holds its attachment document, as for
-    "port plug".
+    "port plug"; --scan makes it of what is plugged on this host, --dry-run says of each port what
+    would serve it.
     """
 
     # "-f" is the file here; the output format keeps its long form.
@@ -26,11 +27,24 @@ class Adopt(Many):
         parser = super().get_parser(prog_name)
         parser.add_argument("ports", metavar="PORT", nargs="*", help="ids of ports in the file")
         parser.add_argument("--all", action="store_true", help="every port in the file")
-        documents.add_option(parser)
+        documents.add_option(parser, required=False)
+        parser.add_argument(
+            "-n", "--dry-run", action="store_true",
+            help="say what would take each port over, and take none",
+        )  # fmt: skip
+        scan.add_options(parser)
         return parser
 
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """A scan asks this host, and not the daemon."""
+        return scan.run(parsed_args) if parsed_args.scan else super().run(parsed_args)
+
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        if not parsed_args.file:
+            raise UsageError("give the documents with -f FILE, or have them made by --scan")
         chosen = self._chosen(documents.read(parsed_args.file))
+        if parsed_args.dry_run:
+            return self._would(chosen)
         items = self.send_all(chosen, "adopt", self._send)
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[item.get(name) for name in WHOLE] for item in items]
@@ -50,6 +64,22 @@ class Adopt(Many):
         if missing:
             raise UsageError(f"{self.args.file}: there is no document of port {missing[0]}")
         return [known[port] for port in dict.fromkeys(self.args.ports)]
+
+    def _would(self, docs: Sequence[Any]) -> tuple[Any, Any]:
+        """What would serve each port, by what the daemon offers; nothing is changed."""
+        rows = []
+        for doc in docs:
+            try:
+                offer = self.client.call("POST", "/v1/offers", {"attachment": doc},
+                                         {"timeout": self.timeout})  # fmt: skip
+                best = offer["candidates"][0]
+                rows.append((_id(doc), f"{best['plugin']}/{best['vif_type']}", "-"))
+            except Refused as refused:
+                error = refused.error
+                why = f"{error.get('code', '')}: {error.get('message', refused)}"
+                rows.append((_id(doc), "-", report.clean(why)))
+                self.code = FAILED
+        return ("port", "would be served by", "why not"), rows
 
     def _send(self, docs: Sequence[Any]) -> list[dict[str, Any]]:
         """One call for each: one that cannot be taken over is no reason to leave the next."""

@@ -7,19 +7,14 @@ and writes that down every five seconds.
 
 from __future__ import annotations
 
-import json
-import socket
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vifd.cli.switchrows import DATABASE, select
+
 #: The devices of this process's network namespace; unlike /sys it is never another one's.
 DEVICES = Path("/proc/self/net/dev")
-#: Where Open vSwitch's database is, unless it is said otherwise.
-DATABASE = "/var/run/openvswitch/db.sock"
-#: Seconds that the database may take.
-_PATIENCE = 2.0
 
 
 class Count(NamedTuple):
@@ -96,41 +91,8 @@ def _rate(before: Count | None, now: Count, seconds: float) -> Rate:
 
 
 def _interfaces(database: str) -> list[Any]:
-    """The rows of the switch's interfaces, in one question; none where it does not answer."""
-    select = {"op": "select", "table": "Interface", "where": [], "columns": ["name", "statistics"]}
-    question = {"method": "transact", "params": ["Open_vSwitch", select], "id": "vifctl"}
+    """The rows of the switch's interfaces; none where it does not answer."""
     try:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(_PATIENCE)
-            sock.connect(database.removeprefix("unix:"))
-            sock.sendall(json.dumps(question).encode())
-            answer = _answer(sock)
-        rows: list[Any] = answer["result"][0]["rows"]
-    except (OSError, ValueError, LookupError, TypeError):
+        return select({"Interface": ("name", "statistics")}, database)["Interface"]
+    except (OSError, ValueError):
         return []
-    return rows
-
-
-def _answer(sock: socket.socket) -> Any:
-    """One JSON value; nothing marks its end, and an echo of the database may precede it."""
-    text, deadline = "", time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        data = sock.recv(1 << 20)
-        if not data:
-            break
-        text += data.decode()
-        value, text = _value(text)
-        while value is not None and value.get("id") != "vifctl":
-            value, text = _value(text)
-        if value is not None:
-            return value
-    raise ValueError("no answer")
-
-
-def _value(text: str) -> tuple[Any, str]:
-    """The first value of a text and the rest; ``None`` where it is not whole yet."""
-    try:
-        value, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return None, text
-    return value, text[end:]

@@ -12,10 +12,10 @@ from typing import Any
 from vifd.cli.base import UsageError
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
+def add_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Give a command the option ``--file``."""
     parser.add_argument(
-        "-f", "--file", required=True, help="where the documents are; - is standard input"
+        "-f", "--file", required=required, help="where the documents are; - is standard input"
     )
 
 

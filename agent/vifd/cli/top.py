@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vifd.cli import counters, fitting, report, watching
+from vifd.cli import counters, fitting, report, switchrows, watching
 from vifd.cli.base import OK, ApiList, UsageError
 from vifd.cli.counters import Rate
 
@@ -44,8 +44,8 @@ class PortTop(ApiList):
             "--by", choices=tuple(_SORTS), default="total", help="what to sort by (default: total)"
         )
         parser.add_argument(
-            "--ovsdb", metavar="PATH", default=counters.DATABASE,
-            help=f"the switch's database, for vhost-user ports (default: {counters.DATABASE})",
+            "--ovsdb", metavar="PATH", default=switchrows.DATABASE,
+            help=f"the switch's database, for vhost-user ports (default: {switchrows.DATABASE})",
         )  # fmt: skip
         return parser
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import webbrowser
 
-from vifd.cli import counters
+from vifd.cli import switchrows
 from vifd.cli.base import Api, UsageError
 from vifd.cli.client import socket_path
 from vifd.cli.uiserver import Ui as Server
@@ -33,7 +33,7 @@ class Ui(Api):
             "--no-open", action="store_true", help="print the address, open no browser"
         )
         parser.add_argument(
-            "--ovsdb", metavar="PATH", default=counters.DATABASE,
+            "--ovsdb", metavar="PATH", default=switchrows.DATABASE,
             help="the switch's database, for counters of vhost-user ports",
         )  # fmt: skip
         return parser

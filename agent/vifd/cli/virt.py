@@ -83,6 +83,11 @@ class Domains:
         flags = self._libvirt.VIR_DOMAIN_XML_INACTIVE | self._libvirt.VIR_DOMAIN_XML_SECURE
         return str(self._ask(domain.XMLDesc, flags))
 
+    def all(self) -> list[str]:
+        """The XML of every domain, as it runs or would start."""
+        domains = self._ask(self._connection.listAllDomains)
+        return [str(self._ask(domain.XMLDesc, 0)) for domain in domains]
+
     def define(self, text: str) -> Any:
         """Give a domain another definition."""
         return self._ask(self._connection.defineXML, text)
