@@ -424,6 +424,17 @@ def test_a_shaper_with_classes_on_the_tap(host: Host) -> None:
           told=lambda: host.explain()["sentence"])  # fmt: skip
 
 
+@pytest.mark.needs("kernel:macvlan")
+def test_a_device_that_stands_on_the_tap(host: Host) -> None:
+    run("ip link add mv0 link {tap} type macvlan mode passthru")(host)
+    try:
+        named(host, "device", "the macvlan device mv0 stands on it")
+    finally:
+        run("ip link del mv0")(host)
+    until(lambda: host.explain()["healthy"], "it is well again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
 def test_a_limit_of_a_patch_port_is_idle_and_told(host: Host) -> None:
     of_switch("set", "interface", "{near}", "ingress_policing_rate=1000")(host)
     try:

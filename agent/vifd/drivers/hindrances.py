@@ -6,7 +6,8 @@ Read for who asks why; numbers of ``linux/rtnetlink.h``, ``pkt_sched.h`` and ``i
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 from vifd.drivers import brnl, ifla
 from vifd.drivers.netlink import Message, Socket, pick, string
@@ -34,6 +35,10 @@ _HARMLESS = frozenset(
     ("noqueue", "noop", "pfifo_fast", "pfifo", "bfifo", "fq_codel", "fq", "mq", "mqprio", "sfq",
      "cake", "htb", "hfsc", "ingress", "clsact")
 )  # fmt: skip
+#: Kinds of devices that stand on another one; the number of the namespace that it is in elsewhere.
+_UPPER = frozenset(("vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"))
+_NETNS = 37
+_STANDING = (ifla.IFNAME, ifla.LINK, ifla.LINKINFO, _NETNS)
 #: What an action does to a frame that matters here.
 _ACTIONS = {b"gact\0": "drops or passes", b"mirred\0": "sends elsewhere", b"pedit\0": "rewrites"}
 
@@ -90,9 +95,22 @@ def read(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
         kind = string(pick(message, _TCMSG.size, (_KIND,)).get(_KIND, b""))
         if index in indices and kind not in _HARMLESS:
             found[indices[index]].append(f"queueing discipline {kind}")
+    for name, text in _standing(sock, indices):
+        found[name].append(text)
     for index, name in indices.items():
         found[name] += sorted(set(_filters(sock, index)))
     return {name: texts for name, texts in found.items() if texts}
+
+
+def _standing(sock: Socket, indices: Mapping[int, str]) -> Iterator[tuple[str, str]]:
+    """Devices that another program put on these, and that get what comes in by them."""
+    for message in sock.dump(brnl.everything()):
+        parts = pick(message, ifla.IFINFO.size, _STANDING)
+        below = int.from_bytes(parts.get(ifla.LINK, b""), sys.byteorder)
+        kind = string(pick(parts.get(ifla.LINKINFO, b""), 0, (ifla.KIND,)).get(ifla.KIND, b""))
+        elsewhere = _NETNS in parts
+        if below in indices and kind in _UPPER and not elsewhere:
+            yield indices[below], f"the {kind} device {string(parts[ifla.IFNAME])} stands on it"
 
 
 def _of_link(message: bytes) -> Iterator[str]:

@@ -19,7 +19,7 @@ from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
 from vifd_ovn.options import Settings
-from vifd_ovs.bridge import marks, masters
+from vifd_ovs.bridge import limits, marks, masters, puton, settings
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.silence import PATIENCE, Silence, listen
@@ -68,6 +68,7 @@ class Checking:
             facts = tap.evidence(work, link, self.settings.max_queues) + masters.evidence(link)
             facts += heard.get(work.id, [])
             facts += self._row_evidence(work, row, link)
+            facts += self._beside(work, row, link)
             passing: bool | None = False
             if self._silence.unread:
                 facts.append(self._silence.flows(self.drivers, work.names.bridge))
@@ -112,6 +113,16 @@ class Checking:
         # a guest need not run yet
         facts.append(Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"))
         return facts
+
+    def _beside(self, work: Work, row: PortRow | None, link: Link | None) -> list[Evidence]:
+        """What others set beside a port at rest, and put on its tap."""
+        asked = work.item.thorough and link is not None
+        facts = puton.evidence(self.drivers, work.device) if asked else []
+        if self._silence.never or not (work.item.settled or work.item.thorough):
+            return facts
+        ovsdb, bridge = self.drivers.ovsdb, work.names.bridge
+        facts += limits.port_evidence(row)
+        return facts + settings.bridge_evidence(ovsdb, bridge, {work.device})
 
     # --- OVN ---
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from vifd.drivers import Link, PortRow
-from vifd.drivers.nft.objects import TABLE
-from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.model.evidence import fact
 from vifd.plugin import tap
-from vifd_ovs.bridge import masters
+from vifd_ovs.bridge import masters, puton
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
 from vifd_ovs.bridge.hearing import Hearing
@@ -37,23 +35,5 @@ class Checking(PortChecking):
         facts += self._unheard.get(work.id, [])
         if row is not None and row.ifindex is not None and link is not None:
             facts.append(fact("ovsdb.ifindex", row.ifindex, link.ifindex, "ovsdb"))
-        return facts + (self._put_on(work) if link is not None and work.item.thorough else [])
-
-    def _put_on(self, work: Work) -> list[Evidence]:
-        """What other software put on the device, and filters of its own that hang there."""
-        bridging, nft = self.drivers.bridging, self.drivers.nft
-        texts: list[str] = []
-        limits: list[str] = []
-        try:
-            if bridging is not None:
-                limits = bridging.limits([work.device]).get(work.device, [])
-                texts += bridging.hindrances([work.device]).get(work.device, [])
-            if nft is not None:
-                chains = nft.others(TABLE)
-                texts += [str(c) for c in chains if work.device in c.devices]
-        except VifError:
-            return []
-        return [
-            Evidence("device.others", texts, [], not texts, "netlink", repairable=False),
-            Evidence("device.limits", limits, [], not limits, "netlink", repairable=False),
-        ]
+        asked = link is not None and work.item.thorough
+        return facts + (puton.evidence(self.drivers, work.device) if asked else [])

@@ -161,7 +161,9 @@ class PortChecking(abc.ABC):
         facts += tunnelchecks.port_evidence(work, self.bridges)
         if work.item.settled or work.item.thorough:
             facts += settled.uplink_evidence(work, self.bridges)
-            facts += limits.port_evidence(work, row) + limits.way_evidence(work, self.bridges)
+            facts += limits.port_evidence(row, theirs=work.names.hosted) + limits.way_evidence(
+                work, self.bridges
+            )
             facts += settings.evidence(work, self.bridges)
             facts += self.ways.evidence(work, self.sets.forwarding(names.network_id))
         return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])

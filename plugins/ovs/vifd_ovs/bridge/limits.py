@@ -21,10 +21,13 @@ _UNLIMITED = ("patch",)
 _OWNERS = {"vm-id": "guest"}
 
 
-def port_evidence(work: Work, row: PortRow | None) -> list[Evidence]:
-    """The limits of a port, as the guest has them."""
+def port_evidence(row: PortRow | None, *, theirs: bool = False) -> list[Evidence]:
+    """The limits of a port, as the guest has them.
+
+    :param theirs: device and row are another program's, and so are their limits
+    """
     texts = list(_limits(row, "from the guest", "to the guest")) if row is not None else []
-    ok = not texts or work.names.hosted
+    ok = not texts or theirs
     return [Evidence("ovsdb.limits", texts, [], ok, "ovsdb", repairable=False)]
 
 

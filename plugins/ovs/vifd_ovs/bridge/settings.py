@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from vifd.drivers import Bridge, Mirror
+from vifd.drivers import Bridge, Mirror, Ovsdb
 from vifd.model import Evidence
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -21,8 +21,7 @@ RESERVED = "nothing but copies passes"
 def evidence(work: Work, bridges: Bridges) -> list[Evidence]:
     """The settings of both bridges; without a physical network of one."""
     names = work.names
-    here = bridges.ovsdb.bridge(names.bridge)
-    facts = _of_bridge(bridges, here, {work.device, names.patch} - {""}) if here is not None else []
+    facts = bridge_evidence(bridges.ovsdb, names.bridge, {work.device, names.patch} - {""})
     physical = bridges.mappings.get(names.physical_network or "")
     there = bridges.ovsdb.bridge(physical) if physical else None
     if there is None:
@@ -31,7 +30,14 @@ def evidence(work: Work, bridges: Bridges) -> list[Evidence]:
     return facts + _of_physical(bridges, work, there, vlan or 0)
 
 
-def _of_bridge(bridges: Bridges, bridge: Bridge, own: set[str]) -> list[Evidence]:
+def bridge_evidence(ovsdb: Ovsdb, name: str, own: set[str]) -> list[Evidence]:
+    """The settings of an integration bridge.
+
+    :param own: ports of it that frames of the port pass
+    """
+    bridge = ovsdb.bridge(name)
+    if bridge is None:
+        return []
     mirrors = [*_reserving(bridge.mirrors, own), *_flooding(bridge.mirrors)]
     trees = [_tree(bridge)] if bridge.stp or bridge.rstp else []
     bounds = [
@@ -40,7 +46,7 @@ def _of_bridge(bridges: Bridges, bridge: Bridge, own: set[str]) -> list[Evidence
         for number, table in sorted(bridge.flow_tables.items())
     ]
     return [
-        _fact("ovsdb.spanning_tree", _blocked(bridges, sorted(own))),
+        _fact("ovsdb.spanning_tree", _blocked(ovsdb, sorted(own))),
         _fact("switch.mirrors", mirrors), _fact("switch.spanning_tree", trees),
         _fact("switch.flow_limits", bounds), *_copies(bridge, mirrors, "switch.copies"),
     ]  # fmt: skip
@@ -56,7 +62,7 @@ def _of_physical(bridges: Bridges, work: Work, bridge: Bridge, vlan: int) -> lis
     flooded = [f"{kind}: flood_vlans of {bridge.name}"] if vlan in bridge.flood_vlans else []
     snoops = [f"bridge {bridge.name} (mcast_snooping_enable)"] if bridge.snooping else []
     tree = [Evidence("uplink.spanning_tree", _tree(bridge), source="ovsdb")]
-    blocked = _blocked(bridges, [row.name for row in rows])
+    blocked = _blocked(bridges.ovsdb, [row.name for row in rows])
     return [
         _fact("uplink.blocked", blocked),
         _fact("uplink.mirrors", mirrors),
@@ -68,8 +74,8 @@ def _of_physical(bridges: Bridges, work: Work, bridge: Bridge, vlan: int) -> lis
     ]  # fmt: skip
 
 
-def _blocked(bridges: Bridges, names: list[str]) -> list[str]:
-    rows = [row for name in names if (row := bridges.ovsdb.port(name)) is not None]
+def _blocked(ovsdb: Ovsdb, names: list[str]) -> list[str]:
+    rows = [row for name in names if (row := ovsdb.port(name)) is not None]
     return [f"{row.name}: {row.tree_state}" for row in rows if row.tree_state]
 
 
