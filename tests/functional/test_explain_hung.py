@@ -39,6 +39,8 @@ def test_a_process_that_hangs(host: Host, name: str) -> None:
         assert (found["healthy"], found["broken"]) == (False, "switch"), found["sentence"]
         assert name in found["sentence"]
         assert "no answer within" in found["sentence"]
+        assert found["action"].startswith("waits for an answer")
+        assert "kill -CONT" in found["hint"]
         # so it did not wait for the time-outs of what it would have asked
         assert not found["asked"]
         assert name in found["unasked"]

@@ -10,7 +10,7 @@ import socket
 import time
 from pathlib import Path
 
-from vifd.drivers.silent import ABSENT, NO_ANSWER, STOPPED, hangs, stands_still
+from vifd.drivers.silent import ABSENT, NO_ANSWER, STOPPED, hangs, peer, stands_still, stopped
 
 _ECHO = json.dumps({"id": "vifd", "method": "echo", "params": []}).encode()
 _VERSION = json.dumps({"id": 0, "method": "version", "params": []}).encode()
@@ -35,7 +35,7 @@ def switch(rundir: str, timeout: float) -> str:
         return _of_none(str(error), rundir)
     problem = _exchange(os.path.join(rundir, f"ovs-vswitchd.{pid}.ctl"), _VERSION, timeout)
     if hangs(problem):
-        return problem + STOPPED if stands_still(pid) else problem
+        return problem + STOPPED if stands_still(pid) and not stopped(problem) else problem
     return _of_none(problem, rundir) if problem else ""
 
 
@@ -68,7 +68,8 @@ def _exchange(path: str, request: bytes, timeout: float) -> str:
             sock.sendall(request)
             left = max(0.0, deadline - time.monotonic())
             if not select.select([sock], [], [], left)[0]:
-                return f"{NO_ANSWER} {timeout:g} s"
+                still = STOPPED if stands_still(peer(sock)) else ""
+                return f"{NO_ANSWER} {timeout:g} s{still}"
             return "" if sock.recv(1) else "it closed the connection"
         except TimeoutError:
             return f"{NO_ANSWER} {timeout:g} s"

@@ -84,6 +84,8 @@ def _action(subject: Subject, root: Break | None) -> str:
         return _again(subject, "gives the port back" if record.released else "removes the port")
     if record.error is not None and record.phase is not Phase.DEGRADED:
         return _again(subject, "tries again")
+    if root.fresh and root.step in ON_HOST:
+        return "waits for an answer; then it reads the port back and repairs what differs"
     if not root.repairable:
         return "watches it: this is not for vifd to mend"
     if not subject.repair and record.applied:

@@ -73,7 +73,7 @@ def _link_kind(kind: str) -> Reason:
     def attempt() -> Reason:
         with IPRoute() as netlink:
             extra = {}
-            if kind in ("vlan", "macvtap"):
+            if kind in ("vlan", "macvlan", "macvtap"):
                 netlink.link("add", ifname="below", kind="bridge")
                 extra = {"link": netlink.link_lookup(ifname="below")[0]}
             if kind == "vlan":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contract import ovn, ovs, vhostuser
@@ -21,7 +23,7 @@ class Scene:
         self.device = DEVICES[plugin]
         prepare = {"ovs": lambda _: None, "ovn": self._of_ovn, "vhostuser": self._of_dpdk}[plugin]
         prepare(directory)
-        factory = {
+        factory: Any = {
             "ovs": ovs.plugin,
             "ovn": lambda host: ovn.plugin(host, rundir=str(directory), installed_timeout=5),
             "vhostuser": lambda host: vhostuser.plugin(host, directory),

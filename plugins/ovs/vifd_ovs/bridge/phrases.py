@@ -13,11 +13,15 @@ from vifd_ovs.bridge.proofs import FOREIGN
 
 START_SWITCH = (
     "start it (`systemctl status ovs-vswitchd` or `openvswitch-switch`); its log says why it "
-    "ended. vifd puts every flow back once it answers"
+    "ended. One that was stopped goes on with `kill -CONT`, one that hangs is started anew. vifd "
+    "puts every flow back once it answers"
 )
 
 
-START_DATABASE = "start it (`systemctl status ovsdb-server` or `openvswitch-switch`)"
+START_DATABASE = (
+    "start it (`systemctl status ovsdb-server` or `openvswitch-switch`); one that was stopped goes "
+    "on with `kill -CONT`, one that hangs is started anew"
+)
 
 
 KEEP_OFF = (
