@@ -64,6 +64,39 @@ def test_every_place_on_the_map_is_there(page: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def examples() -> dict[str, list[str]]:
+    """By what one may want to change, the paths that ``CONTRIBUTING.md`` names for it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("## Finding the place")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| (.+) \|$", table, re.MULTILINE)[1:]
+    return {what: re.findall(r"`((?:agent|plugins)/[\w/.]+)`", where) for what, where in rows}
+
+
+def rooms_of_the_map() -> list[str]:
+    """The rooms that the map in ``README.md`` names: of a row, all lie beside the first."""
+    text = (ROOT / "README.md").read_text().partition("## Where what is")[2]
+    found = []
+    for row in re.findall(r"^\| (`(?:agent|plugins|tests)/[^|]+)\|", text, re.MULTILINE):
+        first, *others = re.findall(r"`([\w/]+)`", row)
+        beside = first.rstrip("/").rpartition("/")[0]
+        found += [first, *(f"{beside}/{other}" for other in others)]
+    return found
+
+
+@pytest.mark.parametrize("what", examples())
+def test_the_map_leads_to_the_file_in_two_steps(what: str) -> None:
+    """A room of the map, and a file of that name in it; a stranger needs no third step."""
+    paths = examples()[what]
+    assert paths
+    for path in paths:
+        assert (ROOT / path).exists()
+        assert any(path.startswith(room) for room in rooms_of_the_map()), path
+
+
+def test_there_are_ten_examples() -> None:
+    assert len(examples()) >= 10
+
+
 def anchors(page: Path) -> set[str]:
     heads = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}

@@ -11,7 +11,7 @@ from unit.docs import document
 from vifd import errors
 from vifd.engine import outcome
 from vifd.engine.job import Job
-from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
+from vifd.model import Evidence, Phase, PortRecord, Report, Vif, Wiring, decode
 from vifd.plugin import Item
 from vifd.store import Change
 
@@ -197,3 +197,85 @@ def test_any_other_error_of_a_removal_is_that_something_is_left() -> None:
     seen = outcome.unplug_error(ERROR, "a-port")
     assert isinstance(seen, errors.UnplugPartial)
     assert seen.__cause__ is ERROR
+
+
+def test_what_could_not_be_removed_is_closed_and_what_was_not_given_back_stays_open() -> None:
+    port = record(names=NAMES, wiring=NAMES, phase=Phase.LIVE, open=True)
+    assert after(outcome.unplug_failed(ERROR), port).open is False
+    assert after(outcome.release_failed(ERROR), port).open is True
+
+
+# --- what stays of an attempt ---
+
+CLASH = errors.NameClash(facts={"device": "tap1", "have": "another's"})
+
+
+@pytest.mark.parametrize(
+    ("error", "wiring", "before", "kept"),
+    [(CLASH, None, None, False), (CLASH, NAMES, None, True), (ERROR, None, None, True),
+     (CLASH, None, LEFT, True)],
+    ids=["taken", "made", "another error", "something is left"],
+)  # fmt: skip
+def test_names_that_are_taken_are_chosen_anew(
+    error: errors.VifError, wiring: Wiring | None, before: dict[str, Any] | None, kept: bool
+) -> None:
+    port = record(names=NAMES, phase=Phase.PLUGGING, error=before)
+    ended = after(outcome.plugged(job(port, error=error, wiring=wiring), None, 1.0), port)
+    assert ended.names == (NAMES if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "vif"), [(Vif("ethernet", "tap2"), "tap2"), (None, "tap1"), ("nonsense", "tap1")]
+)
+def test_what_compute_is_told_stays_until_there_is_something_new(answer: object, vif: str) -> None:
+    port = record(names=NAMES, phase=Phase.PLUGGING, vif=Vif("ethernet", "tap1"))
+    ended = after(outcome.plugged(job(port, opened=True), answer, 1.0), port)
+    assert ended.vif is not None
+    assert ended.vif.device == vif
+
+
+# --- what a check changes ---
+
+
+@pytest.mark.parametrize(
+    ("before", "findings", "phase"),
+    [(Phase.LIVE, [DIFFERS], Phase.DEGRADED), (Phase.LIVE, [], Phase.LIVE),
+     (Phase.PLUGGING, [DIFFERS], Phase.PLUGGING), (Phase.DEGRADED, [DIFFERS], Phase.DEGRADED)],
+)  # fmt: skip
+def test_only_what_was_proven_drifts(before: Phase, findings: list[Evidence], phase: Phase) -> None:
+    port = record(names=NAMES, wiring=NAMES, phase=before, open=True, applied=True)
+    assert after(outcome.checked(Report(findings, passing=True), 1.0), port).phase is phase
+
+
+@pytest.mark.parametrize(("at", "kept"), [(0.0, 7.0), (3.0, 3.0)])
+def test_a_report_has_the_time_it_was_read_at(at: float, kept: float) -> None:
+    port = record(names=NAMES, wiring=NAMES, phase=Phase.LIVE, open=True)
+    seen = after(outcome.checked(Report([], at=at), 7.0), port).report
+    assert seen is not None
+    assert seen.at == kept
+
+
+# --- whether there is more to do ---
+
+DONE: dict[str, Any] = {
+    "names": NAMES, "wiring": NAMES, "phase": Phase.LIVE, "open": True, "applied": True,
+    "report": Report([], passing=True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [({}, False), ({"removing": True}, True), ({"applied": False}, True), ({"open": False}, True),
+     ({"phase": Phase.READY}, True), ({"phase": Phase.FAILED, "open": False}, False),
+     ({"error": {"code": "x"}, "applied": False}, False),
+     ({"phase": Phase.DEGRADED, "report": Report([DIFFERS])}, True),
+     ({"phase": Phase.DEGRADED, "report": Report([LIES_ELSEWHERE])}, False)],
+    ids=["settled", "to go", "another document", "closed", "never opened", "failed", "an error",
+         "to be mended", "beyond repair"],
+)  # fmt: skip
+def test_whether_another_step_can_be_taken(changes: dict[str, Any], more: bool) -> None:
+    assert outcome.unfinished(record(**{**DONE, **changes})) is more
+
+
+def test_nothing_can_be_done_for_a_port_that_is_gone() -> None:
+    assert outcome.unfinished(None) is False
