@@ -68,12 +68,12 @@ def test_what_cannot_be_written_is_not_done_and_goes_on_when_it_can(
     ages = flow_ages(ovs)
     end = trouble(vifd, state)
     devices = set(netns.links())
-    status, error = vifd.plug(document(3), timeout=10)
+    status, error = vifd.plug(document(3))
     assert (status, error["code"]) == (503, "E_REC_STORE")
     assert error["retryable"]
     assert str(state) in error["message"]
     assert set(netns.links()) == devices, "nothing was made"
-    status, error = vifd.unplug(port_id(1), timeout=10)
+    status, error = vifd.unplug(port_id(1))
     assert (status, error["code"]) == (503, "E_REC_STORE")
     with guests_of(ovs, 1, 2) as (one, two):
         assert_reaches(one, two, hello(1, 2))

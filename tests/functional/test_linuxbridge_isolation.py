@@ -12,9 +12,9 @@ from pyroute2 import IPRoute
 from functional.linux_scene import LinuxScene
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
-from vifd.testing.guests import PATIENCE, PacketGuest, assert_only, assert_reaches, equal_to
+from vifd.testing.guests import PacketGuest, assert_only, assert_reaches, equal_to
 from vifd.testing.netns import links
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 from vifd_linuxbridge import wiring
 from vifd_linuxbridge.ruleset import TABLE
 

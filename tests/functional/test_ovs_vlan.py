@@ -9,8 +9,8 @@ from functional.scene import Scene
 from vifd.errors import BridgeMissing, PhysnetUnmapped
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
-from vifd.testing.guests import PATIENCE, PacketGuest, assert_only, assert_reaches
-from vifd.testing.wait import until
+from vifd.testing.guests import PacketGuest, assert_only, assert_reaches
+from vifd.testing.wait import PATIENCE, until
 
 
 def unicast(source: int, target: int, payload: bytes = b"vifd", **more) -> bytes:

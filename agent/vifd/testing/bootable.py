@@ -22,7 +22,7 @@ from vifd.testing import hostinit, vm
 from vifd.testing.daemon import Options, Vifd
 from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.sandbox import Daemon, PrivateOvs, program
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 #: The hook as it is in the source tree.
 HOOK = Path(__file__).parents[3] / "etc/libvirt-hook/qemu.d/50-vifd"
@@ -273,7 +273,7 @@ class Host:
                 os.kill(self._pid, signal.SIGKILL)
         else:
             self._init.kill()
-        self._init.wait(20)
+        self._init.wait(PATIENCE)
         if self._init.stdout is not None:
             self._init.stdout.close()
         self._init, self._pid = None, 0

@@ -111,7 +111,7 @@ def leaks(isolated: None) -> Iterator[census.Census]:
         return not remains
 
     with contextlib.suppress(Expired):
-        until(gone, "everything the test made is gone", timeout=20.0)
+        until(gone, "everything the test made is gone")
         return
     _remove_links(remains)
     pytest.fail("the test left behind:\n  " + "\n  ".join(remains))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.wait import Expired
+from vifd.testing.wait import PATIENCE, Expired
 
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x0100
@@ -22,8 +22,6 @@ _SOL_PACKET, _PACKET_AUXDATA = 263, 8
 _PACKET_IGNORE_OUTGOING = 23
 _TP_STATUS_VLAN_VALID = 0x10
 _BIGGEST = 65_600
-#: Seconds that a frame may take: a busy machine is no defect, one that was lost never comes.
-PATIENCE = 20.0
 
 Predicate = Callable[[bytes], bool]
 

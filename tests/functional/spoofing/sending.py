@@ -10,7 +10,8 @@ import pytest
 from functional.spoofing.case import Case, Station
 from vifd.testing import frames as f
 from vifd.testing.crafted import tagged
-from vifd.testing.guests import PATIENCE, Guest, Predicate, arrivals, equal_to
+from vifd.testing.guests import Guest, Predicate, arrivals, equal_to
+from vifd.testing.wait import PATIENCE
 
 #: So many frames are on their way at once: fewer than any queue holds.
 _AT_ONCE = 30

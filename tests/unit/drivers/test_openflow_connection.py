@@ -114,7 +114,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 
 @pytest.fixture
 def openflow(tmp_path: Path, peer: Peer) -> Iterator[LocalOpenFlow]:
-    driver = LocalOpenFlow(str(tmp_path), timeout=5)
+    driver = LocalOpenFlow(str(tmp_path), timeout=PATIENCE)
     yield driver
     driver.close()
 
