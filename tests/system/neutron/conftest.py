@@ -1,4 +1,6 @@
-"""One real Neutron and one host of vifd for all tests of a process: they take a minute to start."""
+"""One real Neutron for all tests of a process, as it takes a minute to start; and one host of vifd
+for those of a module. A network namespace has room for one userspace switch: what wants one of its
+own must come before the host, or stand in a module of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def cloud(isolated: None) -> Iterator[Cloud]:
             found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def host(cloud: Cloud) -> Iterator[VifdHost]:
     with tempfile.TemporaryDirectory(prefix="v") as directory, sandbox.PrivateOvs() as ovs:
         found = VifdHost(Path(directory, "v"), cloud, ovs, "host1")

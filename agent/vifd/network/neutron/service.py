@@ -97,6 +97,8 @@ class Service:
         self._hurry = threading.Event()
         #: it was said that a port is waited for, and not yet looked for it
         self._awaited = threading.Event()
+        #: the servers may be others by now
+        self._anew = True
         #: everything is to be read anew
         self._resync = threading.Event()
         #: whether what the server has was read since it was last away
@@ -148,7 +150,7 @@ class Service:
                 # a server that began after the report was sent does not take it
                 started = started or bool(answer)
                 if self._lost or failures or answer == REVIVED or not read:
-                    read = True
+                    read = self._anew = True
                     self._resync.set()
                 if failures:
                     LOG.info("neutron: the server is back after %d attempts", failures)
@@ -300,7 +302,8 @@ class Service:
         self._read_at = time.monotonic()
         self._failures, self._synchronised = 0, True
         ports = following.cache.all("Port")
-        self._agree(following, anew=True)
+        self._agree(following, anew=self._anew)
+        self._anew = False
         if self._teller is not None:
             self._teller.ask_behind()
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
