@@ -63,6 +63,10 @@ class Broker:
         if self._child is not None:
             self._child.kill()
             self._child = None
+            name = f"vifd{self.port} "
+            until(lambda: name not in self._name_server("-names"), "the node is known to be gone")
+            # It outlives its nodes, and refuses while one of another broker lives.
+            self._name_server("-kill")
 
     def ctl(self, *words: str) -> str:
         """What ``rabbitmqctl`` says."""
@@ -72,6 +76,14 @@ class Broker:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def _name_server(self, word: str) -> str:
+        """What Erlang's name server says, or that there is none."""
+        done = subprocess.run(
+            ["epmd", word], env={**os.environ, **self.environment()}, check=False,
+            capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+        return done.stdout + done.stderr
 
     def _is_up(self) -> bool:
         assert self._child is not None
