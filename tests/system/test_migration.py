@@ -60,6 +60,9 @@ def test_a_guest_moves_and_keeps_its_connections(kind: str, how: str) -> None:
     assert seen.migration["state"] == "done"
     assert "resumed: migrated" in {word["what"] for word in seen.migration["guest"]}
     assert found.tcp is not None, seen.ends
+    if how == "source":
+        assert seen.migration["gap_ms"] is not None, log
+        assert any("the network gap was" in line for line in log)
     assert found.leaked == 0
     assert found.frames is not None, "the guest was heard on both hosts"
     assert any("after the word of" in line and "migration 1: open" in line for line in log)

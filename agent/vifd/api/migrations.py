@@ -34,6 +34,11 @@ class MigrationView(Struct, frozen=True):
     :param added_ms: how long the guest ran here without its port: what was added to the pause that
         the hypervisor made; ``null`` where nobody said when it resumed
     :param error: why the port is not open
+    :param gap_ms: the network gap, from the guest's last frame on its old host to the first one
+        here; ``null`` where the agents are no peers, or no frame has come
+    :param gap_within_ms: by so much the gap may be too long
+    :param last_frame: when the guest last sent on its old host
+    :param first_frame: when the first frame passed the port here
     """
 
     id: int
@@ -49,6 +54,10 @@ class MigrationView(Struct, frozen=True):
     timeline: tuple[SpanView, ...]
     request_id: str
     error: str
+    gap_ms: float | None = None
+    gap_within_ms: float | None = None
+    last_frame: float | None = None
+    first_frame: float | None = None
 
 
 def shown(one: Migration) -> MigrationView:
@@ -59,6 +68,8 @@ def shown(one: Migration) -> MigrationView:
         _ms(one.added), one.triggers, one.guest,
         tuple(SpanView(s.step, s.name, s.begin, s.seconds * 1000) for s in spans(one)),
         one.request_id, one.error,
+        _ms(one.gap and one.gap.at), _ms(one.gap and one.gap.within),
+        one.last and one.last.at, one.first and one.first.at,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from vifd.cli import report
 from vifd.cli.base import ApiList, ApiShow
 
-COLUMNS = ("id", "port", "trigger", "began", "opening", "added", "state")
+COLUMNS = ("id", "port", "trigger", "began", "opening", "added", "gap", "state")
 #: Characters of a timeline at a terminal.
 WIDTH = 40
 
@@ -20,17 +20,19 @@ class MigrationList(ApiList):
 
     "opening" is the time from the first word that the guest has arrived until its port was open and
     announced; "added" is how long the guest ran here without it, where the hypervisor said since
-    when it ran.
+    when it ran; "gap" is from its last frame on the old host to the first one here, where the
+    agents of both are peers.
     """
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         every = self.client.call("GET", "/v1/migrations")["migrations"]
         if parsed_args.formatter in ("json", "yaml"):
-            names = ("id", "port", "trigger", "began", "opening_ms", "added_ms", "state")
+            names = ("id", "port", "trigger", "began", "opening_ms", "added_ms", "gap_ms", "state")
             return names, [tuple(one[n] for n in names) for one in every]
         return COLUMNS, [
             (one["id"], one["port"], one["trigger"], _clock(one["began"]),
-             _milliseconds(one["opening_ms"]), _milliseconds(one["added_ms"]), one["state"])
+             _milliseconds(one["opening_ms"]), _milliseconds(one["added_ms"]),
+             _milliseconds(one["gap_ms"]), one["state"])
             for one in every
         ]  # fmt: skip
 
@@ -57,6 +59,7 @@ class MigrationShow(ApiShow):
             "hypervisor": "\n".join(_said(m) for m in one["guest"]),
             "opening": _milliseconds(one["opening_ms"]),
             "added": _milliseconds(one["added_ms"]),
+            "network gap": _gap(one),
             "timeline": "\n".join(timeline(one)),
             "error": report.clean(one["error"]),
         }
@@ -78,6 +81,14 @@ def timeline(one: Mapping[str, Any], width: int = WIDTH) -> list[str]:
         bar = "." * at + "#" * long + "." * (width - at - long)
         lines.append(f"{bar} {step['milliseconds']:8.1f} ms  {step['name']}")
     return lines
+
+
+def _gap(one: Mapping[str, Any]) -> str:
+    """With how much it may be wrong."""
+    gap, within = one["gap_ms"], one["gap_within_ms"]
+    if gap is None or within is None:
+        return "not known"
+    return f"{gap:.1f} ms (to within {within:.1f} ms)"
 
 
 def _said(moment: Mapping[str, Any]) -> str:

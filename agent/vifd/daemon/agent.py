@@ -28,7 +28,7 @@ from vifd.engine.upgrade.guard import Guard, Unguarded
 from vifd.explain.examiner import Examiner
 from vifd.guests import Guests
 from vifd.migration.book import Book, Watched
-from vifd.migration.telling import tell
+from vifd.migration.telling import tell, tell_gap
 from vifd.migration.timeline import Migration
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
 from vifd.model.comparison import YOUNG, Compared, compared
@@ -91,7 +91,7 @@ class Agent:
         #: shared sets
         self.sets = SetDesk(engine.submit_sets, journal.sets, engine.refreshes.waiting)
         #: arrivals of guests
-        self.migrations = Book(Watched(journal.get, self._arrived), budget=budget)
+        self.migrations = Book(Watched(journal.get, self._arrived, self._gap), budget=budget)
         self._started = time.time()
 
     # --- questions ---
@@ -218,6 +218,10 @@ class Agent:
     def _arrived(self, one: Migration) -> None:
         """A migration has ended: count it, and say so."""
         tell(one, self._metrics, self._engine.post, journal=self._journal)
+
+    def _gap(self, one: Migration) -> None:
+        """The network gap of a migration is known."""
+        tell_gap(one, self._metrics, self._engine.post, journal=self._journal)
 
     def gauge(self) -> None:
         """Bring the gauges up to date."""

@@ -39,6 +39,7 @@ from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
 from vifd.migration.abandoned import Abandoned
 from vifd.migration.arrivals import Arrivals, Departures
+from vifd.migration.frames import FrameWatch
 from vifd.migration.peers.peers import Here, Peers
 from vifd.model import Role
 from vifd.network.reporter import StatusReporter
@@ -116,6 +117,7 @@ class Daemon:
             budget=lambda: self._changeable.budget,
         )
         self._peers = self._make_peers()
+        self._frames = FrameWatch(self._agent.migrations.passed, self._agent.migrations.opened)
         self._arrivals = Arrivals(
             self._agent.migrations, self._journal.records,
             lambda: self._hypervisor.interfaces().values(),
@@ -125,6 +127,7 @@ class Daemon:
                 self._peers.say, self._engine.lanes.announce, self._close_for_guest
             ),
             abandoned=Abandoned(lambda: self._changeable.remove_failed, self._unplug),
+            frames=self._frames,
         )  # fmt: skip
         self._hypervisor.on_life(self._arrivals.happened)
         self._hypervisor.subscribe(self._arrivals.changed)
@@ -156,7 +159,7 @@ class Daemon:
         here = Here(
             self._journal.get,
             lambda: hypervisor.interfaces().values() if hypervisor.connected() else None,
-            self._open_for_guest, self._close_for_guest,
+            self._open_for_guest, self._close_for_guest, self._agent.migrations.left,
         )  # fmt: skip
         return Peers(parts.peers(self._conf), here)
 
@@ -204,6 +207,7 @@ class Daemon:
         self._host.start()
         self._arrivals.start()
         self._peers.start()
+        self._frames.start()
         self._guests.start()
         self._collector.start()
         self._reporter.start()
@@ -254,6 +258,7 @@ class Daemon:
         self._guests.stop(1.0)
         self._arrivals.stop(1.0)
         self._peers.stop(1.0)
+        self._frames.stop(0.5)
         self._host.stop(1.0)
         self._collector.stop(5.0)
         self._heartbeat.stop(0.1)

@@ -104,6 +104,11 @@ class Metrics:
             "How long a guest that arrived ran without its port", ["trigger"],
             buckets=(0, *_BUCKETS), registry=r,
         )  # fmt: skip
+        self.gap = Histogram(
+            "vifd_migration_gap_seconds",
+            "From a guest's last frame on its old host to the first one here", ["trigger"],
+            buckets=_BUCKETS, registry=r,
+        )  # fmt: skip
         self.migrations = Counter(
             "vifd_migrations", "Arrivals of guests at ports, by outcome", ["trigger", "result"],
             registry=r,

@@ -58,7 +58,8 @@ class Subscription:
     """The events of one connection that tell of a change of a guest's interfaces.
 
     :param changed: called with a guest's UUID, on the event thread
-    :param happened: called there with the UUID and what befell a guest: ``resumed: migrated``…
+    :param happened: called there with the UUID and what befell a guest: ``resumed: migrated``…;
+        ``moving`` with each round of copying its memory to another host
     :param closed: called once the connection is lost, on the event thread
     """
 
@@ -76,6 +77,9 @@ class Subscription:
                 happened(guest, what)
             changed(guest)
 
+        def on_moving(_connection: Any, domain: Any, *_: Any) -> None:
+            happened(domain.UUIDString(), "moving")
+
         def on_event(_connection: Any, domain: Any, *_: Any) -> None:
             changed(domain.UUIDString())
 
@@ -87,6 +91,9 @@ class Subscription:
         life = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
         self._ids = [connection.domainEventRegisterAny(None, life, on_life, None)]
         self._ids += [connection.domainEventRegisterAny(None, k, on_event, None) for k in kinds]
+        moving = getattr(libvirt, "VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION", None)
+        if moving is not None:
+            self._ids.append(connection.domainEventRegisterAny(None, moving, on_moving, None))
 
     def end(self) -> None:
         """Give the events up and close the connection, as far as it still can be."""

@@ -19,8 +19,10 @@ from queue import Empty, SimpleQueue
 from vifd.hypervisor import Guest, GuestInterface
 from vifd.migration.abandoned import Abandoned
 from vifd.migration.book import Book
+from vifd.migration.frames import FrameWatch
 from vifd.migration.peers.peers import REQUEST as PEER
 from vifd.migration.peers.wire import Kind
+from vifd.migration.timeline import Time
 from vifd.model import Phase, PortRecord, Role
 from vifd.safety.steady import Steady
 
@@ -31,6 +33,8 @@ RESUMED = frozenset({"resumed: migrated", "resumed: postcopy"})
 #: The guest stopped here, to go on elsewhere.
 LEFT = frozenset({"suspended: migrated", "suspended: postcopy"})
 FAILED = "stopped: failed"
+#: A guest was started, paused, for an incoming migration; the memory of one that leaves is copied.
+COMING, MOVING = "started: migrated", "moving"
 #: The request id of what is done on its word.
 REQUEST = "libvirt-resumed"
 _HEARD = "heard"
@@ -74,12 +78,13 @@ def _nothing(*_: object) -> None:
 class Departures:
     """What is done about guests that leave this host, or try to.
 
-    :param say: tells the agents of other hosts: the port, and ``suspended`` or ``resumed``
+    :param say: tells the agents of other hosts: the port, ``suspended`` or ``resumed``, and since
+        when the guest has not sent
     :param announce: has the networks told once more where a port is
     :param deactivate: closes a port: its id and the request's
     """
 
-    say: Callable[[PortRecord, Kind], object] = _nothing
+    say: Callable[[PortRecord, Kind, Time | None], object] = _nothing
     announce: Callable[[PortRecord], object] = _nothing
     deactivate: Callable[[str, str], object] = _nothing
 
@@ -94,6 +99,7 @@ class Arrivals:
     :param activate: opens a port: its id and the request's
     :param enabled: whether ports are opened on the hypervisor's word
     :param abandoned: what becomes of ports whose incoming migration failed
+    :param frames: looks when the last frame leaves a port, and when the first one passes
     """
 
     book: Book
@@ -104,6 +110,7 @@ class Arrivals:
     enabled: Callable[[], bool] = lambda: True
     departures: Departures = field(default_factory=Departures)
     abandoned: Abandoned = field(default_factory=Abandoned)
+    frames: FrameWatch | None = None
     #: ports whose guest stopped here to go on elsewhere
     _left: set[str] = field(default_factory=set)
     _queue: SimpleQueue[Happening | None] = field(default_factory=SimpleQueue)
@@ -158,6 +165,9 @@ class Arrivals:
                     self._found(guest, one.at)
             return
         for record in ports_of_guest(one.guest, self.records(), self.interfaces()):
+            self._follow(record, one)
+            if one.what == MOVING:
+                continue
             self.book.guest(record.id, one.what, one.at)
             if record.role is Role.ACTIVE:
                 self._of_active(record, one)
@@ -168,16 +178,29 @@ class Arrivals:
             elif one.what == FAILED:
                 self._failed(record, one)
 
+    def _follow(self, record: PortRecord, one: Happening) -> None:
+        """Have the frames of a guest that is about to move looked at."""
+        if self.frames is None or record.wiring is None:
+            return
+        coming = one.what == COMING and record.role is Role.INACTIVE
+        if coming or (one.what == MOVING and record.role is Role.ACTIVE):
+            self.frames.follow(record.id, record.wiring.device, coming=coming)
+        elif one.what.startswith("stopped"):
+            self.frames.forget(record.id)
+
+    def _quiet(self, record: PortRecord) -> Time | None:
+        return self.frames.quiet(record.id) if self.frames is not None else None
+
     def _of_active(self, record: PortRecord, one: Happening) -> None:
         """A guest leaves, or does not after all; or one that was expected does not come."""
         if one.what in LEFT:
             self._left.add(record.id)
-            self.departures.say(record, "suspended")
+            self.departures.say(record, "suspended", self._quiet(record))
         elif one.what in RESUMED and record.id in self._left:
             self._left.discard(record.id)
             LOG.warning("guest %s runs on here: its migration failed; the networks are told anew "
                         "where it is. port=%s", one.guest, record.id)  # fmt: skip
-            self.departures.say(record, "resumed")
+            self.departures.say(record, "resumed", None)
             self.departures.announce(record)
         elif one.what.startswith("stopped"):
             self._left.discard(record.id)

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from vifd.migration.timeline import ANNOUNCED, ASKED, OPENED, RECORDED, STEPS, Migration, Moment
+from vifd.migration.timeline import (
+    ANNOUNCED,
+    ASKED,
+    OPENED,
+    RECORDED,
+    STEPS,
+    Migration,
+    Moment,
+    Time,
+)  # fmt: skip
 from vifd.migration.timeline import overrun as overrun_of
 from vifd.model import PortRecord
 
@@ -43,10 +52,12 @@ class Watched:
 
     :param record: what is known of a port
     :param done: told of each migration that ended
+    :param gap: told of one once its network gap is known
     """
 
     record: Callable[[str], PortRecord | None]
     done: Callable[[Migration], None] = lambda _migration: None
+    gap: Callable[[Migration], None] = lambda _migration: None
 
 
 class Book:
@@ -64,6 +75,8 @@ class Book:
         self._ended: deque[Migration] = deque(maxlen=KEPT)
         #: by port, what the hypervisor said before anybody asked for the port
         self._guests: dict[str, tuple[Moment, ...]] = {}
+        #: by port, when its guest last sent on the other host, before anybody asked for the port
+        self._last: dict[str, Time] = {}
 
     # --- notes ---
 
@@ -98,6 +111,35 @@ class Book:
             ended = replace(known, error=error)
             self._ended.append(ended)
         self._tell(ended)
+
+    def left(self, port_id: str, last: Time) -> None:
+        """The guest of a port that is about to be opened last sent then, on the other host."""
+        with self._lock:
+            self._last[port_id] = last
+
+    def passed(self, port_id: str, first: Time) -> None:
+        """The first frame passed a port."""
+        with self._lock:
+            known = self._present.get(port_id)
+            if known is not None:
+                known = self._present[port_id] = replace(known, first=first)
+            elif (found := self._last_of(port_id, first.at)) is not None:
+                known = self._ended[found[0]] = replace(found[1], first=first)
+        if known is not None and known.gap is not None:
+            self._watched.gap(known)
+            LOG.info(
+                "migration %d: the network gap was %.0f ms (known to within %.0f ms). port=%s "
+                "instance=%s", known.id, known.gap.at * 1000, known.gap.within * 1000, known.port,
+                known.instance,
+            )  # fmt: skip
+
+    def opened(self, port_id: str) -> bool:
+        """Whether a port that was asked for is open."""
+        with self._lock:
+            known = self._present.get(port_id)
+            if known is not None:
+                return known.at(OPENED) is not None
+            return self._last_of(port_id, time.time()) is not None
 
     # --- answers ---
 
@@ -143,25 +185,26 @@ class Book:
             id=self._next, port=port_id, instance=record.doc.attachment.instance_id,
             trigger=moment.what, triggers=(moment,), steps=(Moment(ASKED, at),),
             guest=self._guests.pop(port_id, ()), request_id=request_id,
+            last=self._last.pop(port_id, None),
         )  # fmt: skip
         self._next += 1
 
     def _late_word(self, port_id: str, moment: Moment) -> None:
         """Somebody says what is known already."""
-        found = self._last(port_id, moment.at)
+        found = self._last_of(port_id, moment.at)
         if found is not None:
             number, last = found
             self._ended[number] = replace(last, triggers=(*last.triggers, moment))
 
     def _late_guest(self, port_id: str, moment: Moment) -> bool:
-        found = self._last(port_id, moment.at)
+        found = self._last_of(port_id, moment.at)
         if found is None:
             return False
         number, last = found
         self._ended[number] = replace(last, guest=(*last.guest, moment))
         return True
 
-    def _last(self, port_id: str, at: float) -> tuple[int, Migration] | None:
+    def _last_of(self, port_id: str, at: float) -> tuple[int, Migration] | None:
         """The last migration of a port, where it was just now, and its place."""
         for number in range(len(self._ended) - 1, -1, -1):
             one = self._ended[number]

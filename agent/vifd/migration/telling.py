@@ -21,15 +21,31 @@ def tell(
         metrics.opening.labels(one.trigger).observe(one.opening)
     if one.added is not None and not one.error:
         metrics.added.labels(one.trigger).observe(one.added)
+    _post(one, "migration-failed" if one.error else "migrated", _detail(one), post, journal)
+
+
+def tell_gap(
+    one: Migration, metrics: Metrics, post: Callable[[Event], None], *, journal: Journal
+) -> None:
+    """The same of a network gap, which is known a little later."""
+    if one.gap is not None:
+        metrics.gap.labels(one.trigger).observe(one.gap.at)
+        said = f"{one.gap.at * 1000:.1f} ms, to within {one.gap.within * 1000:.1f} ms"
+        _post(one, "network-gap", f"migration {one.id}: {said}", post, journal)
+
+
+def _post(
+    one: Migration, what: str, detail: str, post: Callable[[Event], None], journal: Journal
+) -> None:  # fmt: skip
     record = journal.get(one.port)
     post(
         Event(
-            id=0, event="migration-failed" if one.error else "migrated", at=time.time(),
+            id=0, event=what, at=time.time(),
             port=one.port, instance=one.instance, request_id=one.request_id,
             plugin=record.plugin if record else "", phase=record.phase.value if record else "",
             role=record.role.value if record else "",
             status=status_of(record).value if record else "",
-            revision=record.revision if record else 0, detail=_detail(one),
+            revision=record.revision if record else 0, detail=detail,
         )
     )  # fmt: skip
 

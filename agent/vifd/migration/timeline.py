@@ -36,6 +36,13 @@ class Moment(Struct, frozen=True):
     at: float
 
 
+class Time(NamedTuple):
+    """A moment, in seconds since the epoch, that is known to within so many seconds before it."""
+
+    at: float
+    within: float
+
+
 class Span(NamedTuple):
     """A piece of a timeline."""
 
@@ -56,6 +63,8 @@ class Migration(Struct, frozen=True):
     :param guest: what the hypervisor said of the guest, e.g. ``resumed: migrated``
     :param request_id: of the request that opened the port
     :param error: why the port is not open
+    :param last: when the guest last sent on the host that it left, by its agent's word
+    :param first: when the first frame passed the port here
     """
 
     id: int
@@ -67,6 +76,8 @@ class Migration(Struct, frozen=True):
     guest: tuple[Moment, ...] = ()
     request_id: str = ""
     error: str = ""
+    last: Time | None = None
+    first: Time | None = None
 
     def at(self, step: str) -> float | None:
         """When a step was reached."""
@@ -93,6 +104,14 @@ class Migration(Struct, frozen=True):
         done = self.at(ANNOUNCED) or self.at(OPENED)
         asked = self.at(ASKED)
         return None if done is None or asked is None else max(0.0, done - asked)
+
+    @property
+    def gap(self) -> Time | None:
+        """The network gap: seconds from the guest's last frame there to the first one here, and
+        how much that may be wrong."""
+        if self.last is None or self.first is None:
+            return None
+        return Time(max(0.0, self.first.at - self.last.at), self.last.within + self.first.within)
 
     @property
     def added(self) -> float | None:

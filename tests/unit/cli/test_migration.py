@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vifd.cli.migration import timeline
-from vifd.migration.timeline import STEPS, Migration, Moment
+from vifd.migration.timeline import STEPS, Migration, Moment, Time
 
 PORT = "00000001-0000-4000-8000-000000000000"
 
@@ -15,7 +15,10 @@ def known(backend):
     times = (100.0, 100.01, 100.02, 100.03, 100.1)
     steps = tuple(Moment(step, at) for step, at in zip(STEPS, times, strict=True))
     guest = (Moment("resumed: migrated", 99.9),)
-    done = Migration(1, PORT, "vm", "libvirt", (Moment("libvirt", 100.0),), steps, guest, "r")
+    done = Migration(
+        1, PORT, "vm", "libvirt", (Moment("libvirt", 100.0),), steps, guest, "r",
+        last=Time(99.8, 0.01), first=Time(100.05, 0.005),
+    )  # fmt: skip
     begun = Migration(2, PORT, "vm", "api", (Moment("api", 200.0),), (Moment("asked", 200.0),))
     backend.migrations.known = [done, begun]
     return backend
@@ -28,7 +31,7 @@ def test_nothing_has_happened(vifctl):
 def test_the_list_has_what_counts(vifctl, known):
     done = vifctl("migration", "list")
     assert done.code == 0
-    for text in (PORT, "libvirt", "30.0 ms", "120.0 ms", "not known", "under way"):
+    for text in (PORT, "libvirt", "30.0 ms", "120.0 ms", "250.0 ms", "not known", "under way"):
         assert text in done.out
     first = vifctl("migration", "list", "-f", "json").json[0]
     assert (first["opening_ms"], first["added_ms"]) == (30.0, 120.0)
@@ -37,6 +40,7 @@ def test_the_list_has_what_counts(vifctl, known):
 def test_one_is_shown_with_its_timeline(vifctl, known):
     out = vifctl("migration", "show", "1").out
     assert "resumed: migrated" in out
+    assert "250.0 ms (to within 15.0 ms)" in out
     assert "waiting for the plugin's lane" in out
     assert "#" in out
     assert vifctl("migration", "show", "1", "-f", "json").json["state"] == "done"

@@ -48,7 +48,7 @@ class Host(Machine):
             lambda: self.hypervisor.guests().values(),
             lambda port, request: self.agent.set_role(port, Role.ACTIVE, request),
             departures=Departures(
-                lambda record, kind: self.said.append((record.id, kind)),
+                lambda record, kind, _quiet: self.said.append((record.id, kind)),
                 self.engine.lanes.announce,
                 lambda port, request: self.agent.set_role(port, Role.INACTIVE, request),
             ),

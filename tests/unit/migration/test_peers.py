@@ -197,7 +197,7 @@ class Ports:
             lambda _id: self.record, lambda: [guest] if device else None,
             lambda port, request: self.asked.append(("open", request)),
             lambda port, request: self.asked.append(("close", request)),
-            lambda port, seconds: self.quiet.append(seconds),
+            lambda port, last: self.quiet.append(last.within),
         ))  # fmt: skip
 
 
@@ -211,8 +211,8 @@ def record(role: Role = Role.INACTIVE, phase: Phase = Phase.READY, **more: objec
 
 def test_the_port_of_a_guest_that_is_awaited_is_opened() -> None:
     ports = Ports(record())
-    ports.peers.take("host2", Word("suspended", ID, 1, "", 1, 0.3))
-    assert (ports.asked, ports.quiet) == ([("open", "peer-host2")], [0.3])
+    ports.peers.take("host2", Word("suspended", ID, 1, "", 1, 0.3, 0.01))
+    assert (ports.asked, ports.quiet) == ([("open", "peer-host2")], [0.01])
     unheard = Ports(record(), device="")
     unheard.peers.take("host2", Word("suspended", ID, 1, ""))
     assert unheard.asked

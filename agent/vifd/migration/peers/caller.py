@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from msgspec.structs import replace
+
 from vifd.migration.peers import tls
 from vifd.migration.peers.tls import Files, Lines, Place
 from vifd.migration.peers.wire import LONGEST, Answer, Hello, Refused, Word, decoded, line
@@ -110,7 +112,7 @@ class Caller:
 
     def _say(self, sock: ssl.SSLSocket, lines: Lines, word: Word, proof: tuple[str, int]) -> None:
         nonce, sequence = proof
-        sock.sendall(line(Word(word.kind, word.port, sequence, nonce, word.revision, word.quiet)))
+        sock.sendall(line(replace(word, sequence=sequence, nonce=nonce)))
         try:
             answer: Answer = decoded(self._line(lines), Answer)
         except (OSError, Refused) as error:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from vifd.hypervisor import GuestInterface
 from vifd.migration.peers.caller import Caller
 from vifd.migration.peers.server import Server
 from vifd.migration.peers.tls import Files, Place
 from vifd.migration.peers.wire import Kind, Refused, Word
+from vifd.migration.timeline import Time
 from vifd.model import Phase, PortRecord, Role
 
 LOG = logging.getLogger(__name__)
@@ -54,14 +58,14 @@ class Here:
     :param interfaces: of the guests here; ``None`` where the hypervisor cannot be asked
     :param activate: opens a port: its id and the request's
     :param deactivate: closes it
-    :param quiet: told that a port's last frame on its old host was so many seconds ago
+    :param left: told when a port's guest last sent on its old host
     """
 
     record: Callable[[str], PortRecord | None]
     interfaces: Callable[[], Iterable[GuestInterface] | None]
     activate: Callable[[str, str], object]
     deactivate: Callable[[str, str], object]
-    quiet: Callable[[str, float], object] = lambda _port, _seconds: None
+    left: Callable[[str, Time], object] = lambda _port, _time: None
 
 
 class Peers:
@@ -90,10 +94,16 @@ class Peers:
         """By peer, why it cannot be told; empty where it can."""
         return {str(caller.place): caller.problem for caller in self._callers}
 
-    def say(self, record: PortRecord, kind: Kind, quiet: float | None = None) -> None:
-        """Tell every peer what became of the guest of a port here; never blocks."""
+    def say(self, record: PortRecord, kind: Kind, quiet: Time | None = None) -> None:
+        """Tell every peer what became of the guest of a port here; never blocks.
+
+        :param quiet: since how many seconds it has not sent, where that is known
+        """
+        word = Word(kind, record.id, 1, "", record.revision)
+        if quiet is not None:
+            word = replace(word, quiet=min(quiet.at, 3600.0), within=min(quiet.within, 3600.0))
         for caller in self._callers:
-            caller.say(Word(kind, record.id, 1, "", record.revision, quiet))
+            caller.say(word)
 
     def _told(self, peer: str, word: Word, refusal: str) -> None:
         if not refusal:
@@ -125,7 +135,7 @@ class Peers:
         if not self._awaited(record):
             raise Refused("no guest comes here that has this port's device")
         if word.quiet is not None:
-            self._here.quiet(record.id, word.quiet)
+            self._here.left(record.id, Time(time.time() - word.quiet, word.within))
         LOG.info("peer %s says that the guest stopped there: its port is opened. port=%s", peer,
                  record.id)  # fmt: skip
         self._here.activate(record.id, request)

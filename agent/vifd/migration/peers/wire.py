@@ -39,7 +39,8 @@ class Word(Struct, frozen=True):
     :param sequence: grows with each word of a connection
     :param nonce: the challenge of the connection
     :param revision: of the port's record on that host: a word that was overtaken is refused
-    :param quiet: seconds since the port's last frame there, where it is known
+    :param quiet: seconds since the guest last sent there, where it is known
+    :param within: by so much that may be too short
     """
 
     kind: Kind
@@ -47,7 +48,8 @@ class Word(Struct, frozen=True):
     sequence: Annotated[int, Meta(ge=1, lt=1 << 53)]
     nonce: Annotated[str, Meta(max_length=64)]
     revision: Annotated[int, Meta(ge=0)] = 0
-    quiet: Annotated[float, Meta(ge=0)] | None = None
+    quiet: Annotated[float, Meta(ge=0, le=3600)] | None = None
+    within: Annotated[float, Meta(ge=0, le=3600)] = 0.0
     version: int = VERSION
 
 
