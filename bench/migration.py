@@ -33,7 +33,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "migration.svg"
 PLAN = [
     ("vlan", "source", False, 10), ("vlan", "destination", False, 10), ("vlan", "open", False, 5),
     ("vlan", "destination", True, 5), ("vlan", "source", True, 5),
-    ("vxlan", "source", False, 5), ("vxlan", "destination", False, 5),
+    ("vxlan", "source", False, 5), ("vxlan", "destination", False, 5), ("vxlan", "open", False, 5),
 ]  # fmt: skip
 #: So many guests may die until a series is given up.
 DEATHS = 5
@@ -91,10 +91,11 @@ def main() -> None:
         for one in series(kind, how, postcopy, arguments.moves or number):
             print(line(one), flush=True)
             kept.append(one)
+        if arguments.keep:
+            # a series is worth keeping whatever becomes of the next
+            RESULTS.write_text(migration_page.page(kept, f"{load} to {os.getloadavg()[0]:.0f}"))
+            PICTURE.write_text(migration_picture.drawn(kept))
     print(migration_page.table(kept))
-    if arguments.keep:
-        RESULTS.write_text(migration_page.page(kept, f"{load} to {os.getloadavg()[0]:.0f}"))
-        PICTURE.write_text(migration_picture.drawn(kept))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from support.moving.figures import Figures
 AIMS = {"source": 10.0, "destination": 55.0}
 HEADS = (
     "network", "opened by", "guests moved", "died", "QEMU's downtime", "gap of the pings",
-    "added to the downtime (min..max)", "beyond a port never closed", "aim", "pings lost",
+    "added to the downtime (min..max)", "beyond a port never closed", "aim", "frames", "pings lost",
     "doubled", "TCP silent for", "TCP broke", "through a closed port",
 )  # fmt: skip
 
@@ -58,7 +58,8 @@ def _cells(mine: Sequence[Figures], never_closed: float | None) -> list[object]:
         shown(median([one.gap for one in alive])),
         shown(middle) + (f" ({min(added):.0f}..{max(added):.0f})" if added else ""),
         shown(beyond), met if aim is None else f"{met} {aim:.0f}",
-        shown(median([one.lost for one in alive])), sum(one.doubled for one in alive),
+        shown(median([one.frames for one in alive])), shown(median([one.lost for one in alive])),
+        sum(one.doubled for one in alive),
         shown(median([one.tcp for one in alive])), sum(one.tcp is None for one in alive),
         sum(one.leaked for one in alive),
     ]  # fmt: skip
@@ -89,9 +90,12 @@ nothing but answers. Medians, in milliseconds.
   libvirt that the guest stopped. *destination*: when libvirt there says that the guest runs.
   *open*: the port there was never closed. What is added then is not vifd's, and the column "beyond"
   is without it.
-- *gap*: the longest time without an answer; up to 10 ms of it are the measurement's. *downtime* is
-  QEMU's own figure; with post-copy, which tells none, the time from libvirt's word that the guest
-  stopped to the one that it runs.
+- *gap*: from the last answer before libvirt said that the guest runs on the new host to the first
+  one after; up to 10 ms of it are the measurement's. *downtime* is QEMU's own figure; with
+  post-copy, which tells none, the time from libvirt's word that the guest stopped to the one that
+  it runs.
+- *frames*: from the guest's last frame on the old host to the first frame that passed its port on
+  the new one, as captured.
 - *pings lost*: those that were never answered. What arrives at an open port before the guest runs
   waits in the device and is answered late.
 - *died*: the guest's kernel gave up, which it does under TCG now and then: in no median.

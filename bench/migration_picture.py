@@ -18,12 +18,11 @@ def drawn(every: Sequence[Figures]) -> str:
     """An SVG."""
     alive = [one for one in every if not one.dead]
     ends = [at for one in alive for _, at in one.timeline]
-    low, high = min([0.0, *ends]), max([100.0, *ends])
-    high = min(high, 1000.0)
+    low, high = max(-100.0, min([0.0, *ends])), min(1000.0, max([100.0, *ends]))
     scale = (_WIDTH - _LEFT - _RIGHT) / (high - low)
 
     def across(at: float) -> float:
-        return _LEFT + (min(at, high) - low) * scale
+        return _LEFT + (max(low, min(at, high)) - low) * scale
 
     height = _TOP + len(alive) * _ROW + 40
     parts = [

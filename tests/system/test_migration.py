@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from support.moving.figures import Evidence, figures
+from support.moving import wire
+from support.moving.figures import Evidence, figures, passed
 from support.moving.move import TAP, Mover, migrate
 from support.moving.world import World, as_peers, of_guest
 from vifd.testing import census
@@ -66,6 +67,45 @@ def test_a_guest_moves_and_keeps_its_connections(kind: str, how: str) -> None:
     assert found.leaked == 0
     assert found.frames is not None, "the guest was heard on both hosts"
     assert any("after the word of" in line and "migration 1: open" in line for line in log)
+
+
+@pytest.mark.parametrize("why", ["activated late", "vifd was dead"])
+def test_a_guest_that_waited_for_its_port_is_reached_at_once(why: str) -> None:
+    """Its own announcements are over by then."""
+    heard = "false" if why == "activated late" else "true"
+    for _ in range(GUESTS):
+        with joined("vlan", lambda _number: {"migration": {"libvirt": heard}}) as world:
+            if waited(world, why):
+                return
+    pytest.skip(f"{GUESTS} guests died under TCG, one after the other")
+
+
+def waited(world: World, why: str) -> bool:
+    """A guest comes to a port that opens two seconds later; whether it lives."""
+    source, target = world.hosts
+    target.plug("INACTIVE")
+    target.write_down("eth0", TAP)
+    if why == "vifd was dead":
+        target.vifd.kill()
+    migrate(source, target)
+    arrived = len(world.third.listening().sent)
+    until(lambda: len(world.third.listening().sent) > arrived + 200, "two seconds pass")
+    assert not talks(world, arrived)
+    assert not [one for one in wire.read(target.seen) if passed(one)]
+    if why == "vifd was dead":
+        target.vifd.start()
+    else:
+        target.call("activate")
+    until(lambda: talks(world, arrived + 200) or world.machine.gave_up, "it is reached")
+    if world.machine.gave_up:
+        return False
+    until(lambda: target.port()["phase"] == "LIVE", "it is on record")
+    return True
+
+
+def talks(world: World, number: int) -> bool:
+    """Whether a later ping than this was answered."""
+    return any(answered > number for answered, _ in world.third.listening().answers)
 
 
 def test_an_abort_leaves_the_source_as_it_was_and_nothing_there() -> None:

@@ -50,7 +50,7 @@ class Figures:
     """One migration; milliseconds.
 
     :param pause: from libvirt's word that it stopped to the one that it runs
-    :param gap: the longest time without an answer
+    :param gap: from the last answer before the guest ran on the new host to the first one after
     :param added: the gap without QEMU's downtime
     :param frames: from the last frame of the port on the old host to the first on the new one
     :param tcp: the longest time in which the peer did not take what it was sent; ``None``: it broke
@@ -80,10 +80,20 @@ def longest(times: Sequence[float]) -> tuple[float, float]:
     return max(((b - a, a) for a, b in pairwise(times)), default=(0.0, 0.0))
 
 
+def around(times: Sequence[float], moment: float | None) -> tuple[float, float]:
+    """The pause between two of them that ends with the first one after a moment; the longest one
+    where that is not known. A busy machine makes others."""
+    if moment is None:
+        return longest(times)
+    before = [at for at in times if at <= moment]
+    after = [at for at in times if at > moment]
+    return (after[0] - before[-1], before[-1]) if before and after else longest(times)
+
+
 def figures(seen: Evidence) -> Figures:
     """What one migration cost."""
     answered = [at for _, at in seen.answers]
-    gap, begin = longest(answered)
+    gap, begin = around(answered, seen.resumed)
     numbers = [number for number, _ in seen.answers]
     opened = opened_at(seen.migration)
     pause = None
@@ -91,7 +101,7 @@ def figures(seen: Evidence) -> Figures:
         pause = (seen.resumed - seen.suspended) * 1000
     downtime = seen.downtime if seen.downtime is not None else pause
     last, first = last_frame(seen.here), first_frame(seen.there, last_frame(seen.here))
-    alive = not seen.ends and any(at > seen.ended - 1.0 for at in seen.taken)
+    alive = not seen.ends and any(at > seen.closed + 1.0 for at in seen.taken)
     whole = [n for n, at in seen.pings.items() if at < seen.ended - 1.0]
     migration = seen.migration or {}
     return Figures(

@@ -147,8 +147,20 @@ class Mover:
         return found(closed)
 
     def _wait(self, since: float) -> None:
-        """Until the guest was talked with long enough, or it is known to be dead."""
-        until(lambda: time.time() > since + AFTER, "time passes")
+        """Until the guest was talked with long enough, and its peer's lines arrive again: what was
+        lost is sent anew after a pause that doubles. A dead guest takes none."""
+
+        def done() -> bool:
+            if time.time() < since + AFTER:
+                return False
+            heard = self._world.third.listening()
+            late = time.time() > since + PATIENCE
+            return late or bool(heard.ends) or self._taken(heard.tcp, since)
+
+        until(done, "the guest is talked with", 2 * PATIENCE)
+
+    def _taken(self, taken: list[float], since: float) -> bool:
+        return self._world.machine.gave_up or bool(taken and taken[-1] > since + AFTER / 2)
 
     def _found(
         self, ears: Ears, began: float, domain: Any
@@ -162,7 +174,7 @@ class Mover:
                      if m["began"] > began]  # fmt: skip
             return Evidence(
                 how=self._how, kind=self._world.kind, postcopy=self._postcopy, began=began,
-                ended=closed + AFTER, source=source.number, downtime=stats.get("downtime"),
+                ended=time.time(), source=source.number, downtime=stats.get("downtime"),
                 suspended=ears.at(source.number, "suspended: migrated", "suspended: postcopy",
                                   since=began),
                 resumed=ears.at(target.number, "resumed: migrated", "resumed: postcopy",

@@ -32,7 +32,13 @@ SEEN = Evidence(
 )  # fmt: skip
 
 
-def test_the_gap_is_the_longest_time_without_an_answer() -> None:
+def test_the_gap_is_the_one_in_which_the_guest_moved_and_no_longer_one() -> None:
+    busy = [(n, at) for n, at in SEEN.answers if not 9.2 < at < 9.9]
+    assert round(figures(replace(SEEN, answers=busy)).gap) == 310
+    assert round(figures(replace(SEEN, answers=busy, resumed=None)).gap) > 600
+
+
+def test_the_figures_of_a_migration() -> None:
     found = figures(SEEN)
     assert round(found.gap) == 310
     assert round(found.added or 0) == 60
@@ -74,7 +80,10 @@ def test_the_page_and_the_picture_have_every_migration(monkeypatch) -> None:
     never_closed = figures(replace(SEEN, how="open", downtime=300.0))
     every = [figures(SEEN), figures(replace(SEEN, dead=True)), never_closed]
     text = pages.page(every, "3")
-    assert "| vlan | destination | 1 | 1 | 250 | 310 | 60 (60..60) | 50 | MISSED 55 |" in text
+    assert (
+        "| vlan | destination | 1 | 1 | 250 | 310 | 60 (60..60) | 50 | MISSED 55 | 270 | 30 |"
+        in text
+    )
     assert "destination (died)" in text
     assert picture.drawn(every).count("vlan, destination") == 1
 
