@@ -22,8 +22,9 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two looks.
 PERIOD = 0.005
-#: Seconds after which a guest that moves is not looked at any more: memory may take an hour.
-LONGEST = 3600.0
+#: Seconds after which a guest of which nothing was heard is not looked at any more: nobody says
+#: that a migration was given up before its guest stopped.
+LONGEST = 600.0
 
 
 class Counts(NamedTuple):
@@ -48,7 +49,7 @@ def of_device(device: str) -> Counts | None:
 class Followed:
     """One port's device; pure.
 
-    :param began: when it was first looked at
+    :param began: when it was last heard that the guest moves
     :param last: when the guest last sent; ``None``: it has not since
     """
 
@@ -113,6 +114,8 @@ class FrameWatch:
             known = self._followed.get(port_id)
             if known is None or known.coming != coming:
                 self._followed[port_id] = Followed(device, coming, self.clock())
+            else:
+                known.began = self.clock()
         self._wake.set()
 
     def forget(self, port_id: str) -> None:

@@ -89,7 +89,10 @@ def test_the_first_frame_is_told_once_and_a_guest_that_never_comes_is_forgotten(
     host.watch.forget(ID)
     assert not host.turn(102.0, 1, 2)
     host.watch.follow(ID, "tap1", coming=True)
-    assert not host.turn(102.0 + 4000, 1, 2)
+    assert host.turn(102.0 + 500, 1, 2)
+    host.watch.follow(ID, "tap1", coming=True)
+    assert host.turn(102.0 + 1000, 1, 2), "it was heard of anew"
+    assert not host.turn(102.0 + 1200, 1, 2)
     assert len(host.first) == 1
 
 

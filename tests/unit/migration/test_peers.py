@@ -126,6 +126,14 @@ def test_a_server_that_is_not_the_peer_is_told_nothing() -> None:
     liar.stop(60)
 
 
+def test_who_is_hung_up_on_calls_ever_less_often(one: Listening) -> None:
+    caller = Caller(Place("127.0.0.1", one.server.port), files("nobody"))
+    caller.start()
+    until(lambda: caller._pause > 1.0, "it waits longer")
+    assert caller.problem
+    caller.stop(60)
+
+
 def test_what_was_recorded_cannot_be_said_again(one: Listening) -> None:
     with one.connected("two") as (sock, lines):
         hello: Hello = decoded(lines.next() or b"", Hello)

@@ -43,6 +43,7 @@ class Caller:
         self.place, self._files, self._told = place, files, told
         self._queue: SimpleQueue[tuple[float, Word] | None] = SimpleQueue()
         self._stopping = threading.Event()
+        self._pause = RETRY[0]
         self._thread = Steady(self._run, f"peer {place}")
         #: why there is no connection; empty while there is one
         self.problem = "not connected yet"
@@ -61,16 +62,14 @@ class Caller:
         self._queue.put((time.monotonic(), word))
 
     def _run(self) -> None:
-        pause = RETRY[0]
         while not self._stopping.is_set():
             try:
                 with self._connect() as sock:
-                    pause = RETRY[0]
                     self._talk(sock)
             except (OSError, ValueError, Refused) as error:
                 self._lost(str(error) or type(error).__name__)
-            self._stopping.wait(pause)
-            pause = min(2 * pause, RETRY[1])
+            self._stopping.wait(self._pause)
+            self._pause = min(2 * self._pause, RETRY[1])
 
     def _lost(self, problem: str) -> None:
         if problem != self.problem and not self._stopping.is_set():
@@ -93,7 +92,8 @@ class Caller:
         lines = Lines(sock, LONGEST)
         hello: Hello = decoded(self._line(lines), Hello)
         LOG.info("peer %s is told of migrations", self.place)
-        self.problem, sequence = "", 0
+        # not before: whom the other side does not know it lets connect, and then hangs up
+        self.problem, self._pause, sequence = "", RETRY[0], 0
         while not self._stopping.is_set():
             try:
                 waiting = self._queue.get(timeout=LOOK)
