@@ -130,6 +130,8 @@ class Mover:
         target.plug("ACTIVE" if self._how == "open" else "INACTIVE")
         if prepare is not None:
             prepare(source, target)
+        if self._how == "source":
+            until(lambda: "is told of migrations" in source.vifd.log, "the agents are connected")
         for host in (source, target):
             host.write_down("eth0", TAP)
         talked = len(self._world.third.listening().answers)
