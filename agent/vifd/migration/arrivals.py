@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 
 from vifd.hypervisor import Guest, GuestInterface
 from vifd.migration.abandoned import Abandoned
-from vifd.migration.book import Book
+from vifd.migration.book import COMING, Book
 from vifd.migration.frames import FrameWatch
 from vifd.migration.peers.peers import REQUEST as PEER
 from vifd.migration.peers.wire import Kind
@@ -33,8 +33,8 @@ RESUMED = frozenset({"resumed: migrated", "resumed: postcopy"})
 #: The guest stopped here, to go on elsewhere.
 LEFT = frozenset({"suspended: migrated", "suspended: postcopy"})
 FAILED = "stopped: failed"
-#: A guest was started, paused, for an incoming migration; the memory of one that leaves is copied.
-COMING, MOVING = "started: migrated", "moving"
+#: The memory of a guest that leaves is copied.
+MOVING = "moving"
 #: The request id of what is done on its word.
 REQUEST = "libvirt-resumed"
 _HEARD = "heard"

@@ -32,6 +32,8 @@ KEPT = 256
 #: migration.
 LATE = 60.0
 FAILED = "failed"
+#: A guest was started, paused, for an incoming migration.
+COMING = "started: migrated"
 #: The beginning of the request ids of those who are no callers of the API.
 _TRIGGERS = {
     "libvirt": "libvirt",
@@ -98,7 +100,10 @@ class Book:
             known = self._present.get(port_id)
             if known is not None:
                 self._present[port_id] = replace(known, guest=(*known.guest, moment))
-            elif not self._late_guest(port_id, moment):
+            elif what == COMING:
+                # what was said before belongs to a guest that left
+                self._guests[port_id] = (moment,)
+            elif port_id in self._guests or not self._late_guest(port_id, moment):
                 earlier = [m for m in self._guests.get(port_id, ()) if at - m.at < LATE]
                 self._guests[port_id] = (*earlier[-7:], moment)
 

@@ -150,3 +150,26 @@ def test_without_a_peers_word_the_gap_is_not_known() -> None:
     assert made.all()[0].gap is None
     assert made.all()[0].first == Time(10.2, 0.0)
     assert gaps == []
+
+
+def test_a_guest_that_left_and_comes_back_has_a_migration_of_its_own() -> None:
+    made, _ = book()
+    for what, at in (("resumed: migrated", 5.0), ("suspended: migrated", 6.0),
+                     ("started: migrated", 9.0)):  # fmt: skip
+        made.guest(ID, what, at)
+    made.noted(ID, "asked", 10.0, "libvirt-resumed")
+    made.guest(ID, "resumed: migrated", 10.0)
+    assert made.all()[0].began == 9.0
+    assert [m.what for m in made.all()[0].guest] == ["started: migrated", "resumed: migrated"]
+
+
+def test_what_is_said_of_a_guest_that_comes_again_is_not_of_its_last_time() -> None:
+    made, _ = book()
+    for step in ("asked", "opened", "recorded"):
+        made.noted(ID, step, 10.0, "peer-host1")
+    made.guest(ID, "started: migrated", 20.0)
+    made.guest(ID, "resumed: migrated", 21.0)
+    made.noted(ID, "asked", 21.1, "libvirt-resumed")
+    first, second = made.all()
+    assert first.guest == ()
+    assert [m.at for m in second.guest] == [20.0, 21.0]
