@@ -139,12 +139,13 @@ class Book:
             )  # fmt: skip
 
     def opened(self, port_id: str) -> bool:
-        """Whether a port that was asked for is open."""
+        """Whether a port is open, be it on record or not yet."""
         with self._lock:
             known = self._present.get(port_id)
-            if known is not None:
-                return known.at(OPENED) is not None
-            return self._last_of(port_id, time.time()) is not None
+        if known is not None and known.at(OPENED) is not None:
+            return True
+        record = self._watched.record(port_id)
+        return record is not None and record.open
 
     # --- answers ---
 
