@@ -172,12 +172,7 @@ def compared(ovs: PrivateOvs, python: str) -> list[str]:
         mine, theirs = counts[-1]
         out.append(line("flows of one port more, default group", mine, theirs,
                         f"{mine / theirs:.2f}"))  # fmt: skip
-        names = {
-            "vifd": (bench.scene.device(bench.names["p1"]), bench.scene.device(bench.names["p2"])),
-            "neutron": ("peer1", "peer2"), "NORMAL, no filter": ("plain1", "plain2"),
-        }  # fmt: skip
-        beside.plain(ovs, (1, 2))
-        packets = packets_of(ovs, names)
+        packets = packets_of(ovs, furnished(ovs, bench, peer))
         for ports in (3, 20):
             for number in range(len(bench.names) + 1, ports + 1):
                 bench.plug(**{f"p{number}": attachment(number, security_groups=[GROUP])})
@@ -219,14 +214,41 @@ def _row(what: str, mine: Cost, theirs: list[dict[str, float]]) -> str:
 
 
 def packets_of(ovs: PrivateOvs, names: dict[str, tuple[str, str]]) -> list[str]:
-    """What a packet of an established connection costs."""
-    out = ["| packets of an established connection | bytes | per second | latency, us | "
-           "CPU of the switch, us |", "|---|---|---|---|---|"]  # fmt: skip
+    """What a packet of an established connection costs; ratios are vifd's to the other's."""
+    out = ["| packets of an established connection | bytes | per second there | back | "
+           "latency, us | CPU of the switch there, us | back |", "|---" * 7 + "|"]  # fmt: skip
+    measures = ("rate there", "rate back", "latency", "CPU there", "CPU back")
     for size in (18, 1358):
-        for who, found in beside.traffic(ovs, names, size).items():
-            rate, latency, used = found
-            out.append(line(who, size + 42, f"{rate:.0f}", f"{latency:.0f}", f"{used:.2f}"))
+        found = beside.traffic(ovs, names, size)
+        for who, figures in found.items():
+            medians = [f"{statistics.median(figures[m]):.{0 if m[0] == 'r' else 1}f}"
+                       for m in measures]  # fmt: skip
+            out.append(line(who, size + 42, *medians))
+        mine, *others = names
+        for who in others:
+            ratios = [f"{beside.ratio(found[mine][m], found[who][m]):.3f}" for m in measures]
+            out.append(line(f"{mine} : {who}", size + 42, *ratios))
     return out
+
+
+def packets_alone(ovs: PrivateOvs, python: str) -> list[str]:
+    """The same without the rest of the comparison."""
+    with Bench(ovs) as bench, beside.peer(ovs, python) as peer:
+        return packets_of(ovs, furnished(ovs, bench, peer))
+
+
+def furnished(ovs: PrivateOvs, bench: Bench, peer: beside.Peer) -> dict[str, tuple[str, str]]:
+    """Two ports on each of three bridges; their devices."""
+    for number in range(len(bench.names) + 1, 3):
+        bench.say(GROUP, *beside.DEFAULT, members=[{"ip_address": member(n)} for n in range(10)])
+        peer.tell(rules={GROUP: beside.DEFAULT}, members={GROUP: beside.pairs_of(10)})
+        bench.plug(**{f"p{number}": attachment(number, security_groups=[GROUP])})
+        peer.plug(number)
+    beside.plain(ovs, (1, 2))
+    return {
+        "vifd": (bench.scene.device(bench.names["p1"]), bench.scene.device(bench.names["p2"])),
+        "neutron": ("peer1", "peer2"), "NORMAL, no filter": ("plain1", "plain2"),
+    }  # fmt: skip
 
 
 def main() -> int:
@@ -234,8 +256,13 @@ def main() -> int:
     default = ".venv/neutron/bin/python"
     parser.add_argument("--neutron", default=default, help="a Python that has Neutron")
     parser.add_argument("--keep", metavar="FILE", help="write the table there as well")
+    parser.add_argument("--packets", action="store_true", help="packets alone")
     args = parser.parse_args()
     netns.enter_private_netns()
+    if args.packets:
+        with PrivateOvs() as ovs:
+            sys.stdout.write("\n".join(packets_alone(ovs, args.neutron)) + "\n")
+        return 0
     with PrivateOvs() as ovs:
         text = "\n".join(ours(ovs))
     if Path(args.neutron).exists():

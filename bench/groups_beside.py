@@ -21,7 +21,7 @@ from vifd.testing.sandbox import PrivateOvs
 PEER, PLAIN = "br-neutron", "br-plain"
 GROUP = "11111111-0000-4000-8000-000000000001"
 #: Rounds of each measure; the three take turns.
-ROUNDS, BURST, WINDOW, ECHOES = 30, 512, 32, 100
+ROUNDS, BURST, WINDOW, ECHOES = 60, 512, 32, 50
 #: Seconds after which what has not arrived is lost.
 _LONGEST = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -147,17 +147,23 @@ class Pair:
             self.two.send(self.back)
             self.one.recv(predicate=lambda got: got[:42] == self.back[:42])
 
-    def burst(self) -> float:
-        """Packets per second, so many at once under way."""
-        self.two.drain()
+    def burst(self, *, back: bool = False) -> float:
+        """Packets per second, so many at once under way.
+
+        :param back: of who was asked, instead of who began
+        """
+        frame, sender, receiver = self.frame, self.one, self.two
+        if back:
+            frame, sender, receiver = self.back, self.two, self.one
+        receiver.drain()
         start, sent, there = time.perf_counter(), 0, 0
         while there < BURST:
             for _ in range(min(WINDOW - (sent - there), BURST - sent)):
-                self.one.send(self.frame)
+                sender.send(frame)
                 sent += 1
-            there += sum(got == self.frame for got in self.two.drain())
+            there += sum(got == frame for got in receiver.drain())
             if time.perf_counter() - start > _LONGEST:
-                raise RuntimeError(f"{self.two.name}: {there} of {sent} packets arrived")
+                raise RuntimeError(f"{receiver.name}: {there} of {sent} packets arrived")
         return there / (time.perf_counter() - start)
 
     def echo(self) -> list[float]:
@@ -176,27 +182,40 @@ class Pair:
         self.two.close()
 
 
-def traffic(
-    ovs: PrivateOvs, names: dict[str, tuple[str, str]], size: int
-) -> dict[str, list[float]]:
-    """By name: packets per second, microseconds of latency, microseconds of the switch's CPU for a
-    packet; the medians of rounds taken by turns."""
+#: By measure: packets per second there and back, microseconds of latency, and of the switch's CPU
+#: for a packet there and back.
+Figures = dict[str, list[float]]
+
+
+def traffic(ovs: PrivateOvs, names: dict[str, tuple[str, str]], size: int) -> dict[str, Figures]:
+    """What rounds came to that were taken by turns, each time in the other order: what else the
+    machine does then falls on all of them alike."""
     with contextlib.ExitStack() as stack:
         pairs = {who: Pair(ovs, both, size) for who, both in names.items()}
         for pair in pairs.values():
             stack.callback(pair.close)
             pair.begin()
-        rates: dict[str, list[float]] = {who: [] for who in names}
-        waits: dict[str, list[float]] = {who: [] for who in names}
-        used: dict[str, list[float]] = {who: [] for who in names}
-        for _ in range(ROUNDS):
-            for who, pair in pairs.items():
-                before = busy(ovs.vswitchd.pid)
-                rates[who].append(pair.burst())
-                used[who].append((busy(ovs.vswitchd.pid) - before) / BURST * 1e6)
-                waits[who].append(statistics.median(pair.echo()) * 1e6)
-    return {who: [statistics.median(found[who]) for found in (rates, waits, used)]
-            for who in names}  # fmt: skip
+        found: dict[str, Figures] = {who: {} for who in names}
+        for number in range(ROUNDS):
+            order = list(pairs.items())
+            for who, pair in order if number % 2 else reversed(order):
+                for measure, value in _round(ovs, pair).items():
+                    found[who].setdefault(measure, []).append(value)
+    return found
+
+
+def _round(ovs: PrivateOvs, pair: Pair) -> dict[str, float]:
+    found = {}
+    for way, back in (("there", False), ("back", True)):
+        before = busy(ovs.vswitchd.pid)
+        found[f"rate {way}"] = pair.burst(back=back)
+        found[f"CPU {way}"] = (busy(ovs.vswitchd.pid) - before) / BURST * 1e6
+    return found | {"latency": statistics.median(pair.echo()) * 1e6}
+
+
+def ratio(one: list[float], other: list[float]) -> float:
+    """The median of the ratios of rounds taken one after the other."""
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
 def rules(count: int) -> list[dict[str, Any]]:

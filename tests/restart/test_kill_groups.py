@@ -110,3 +110,36 @@ class TestOvsGroupsKilled(Tunnelled):
             if not killed:
                 break
         assert fatal > 1, "no effect was interrupted: the test proves nothing"
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_while_a_port_joins(self, when: str, scene: Scene, vifd: Vifd, ovs: PrivateOvs) -> None:
+        """A port that had no groups comes into one, of which it is a member then."""
+        joined = scene.document
+        bare = {**joined, "port": {k: v for k, v in joined["port"].items()
+                                   if k != "security_groups"}}  # fmt: skip
+        own = str(joined["fixed_ips"][0]["ip_address"])
+
+        def held() -> bool:
+            found = self.rules(ovs)
+            return "ct_tp_dst=53" in found and f"ct_nw_src={own}" in found
+
+        def join() -> None:
+            vifd.call("PUT", f"{scene.path}?wait=active&timeout=60", joined)
+            until(lambda: held() or not answers(vifd.socket), "it is in its group, or died")
+
+        for fatal in range(1, MOST):
+            with scene.running():
+                say(vifd, 53, "10.9.0.1")
+                scene.document = bare
+                scene.plug()
+                assert not held()
+            killed = scene.interrupt(join, fatal, when)
+            with scene.running():
+                until(held, "it is in its group")
+                scene.converge(f"a port that joins a group after a kill at effect {fatal}")
+                assert vifd.get(scene.path)["status"] == "ACTIVE"
+                scene.unplug()
+                assert "ct_tp_dst" not in self.rules(ovs)
+            if not killed:
+                break
+        assert fatal > 1, "no effect was interrupted: the test proves nothing"
