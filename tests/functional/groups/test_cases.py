@@ -171,22 +171,14 @@ def arp_is_allowed(host):
     assert host.arrives("peer", f.arp_reply(PEER.mac, PEER.ip4, PORT.mac, PORT.ip4), "port")
 
 
-@case(version=(4, 6))
-def a_forged_mac_address(host, version):
+@case(version=(4, 6), forged=("MAC address", "address"))
+def a_forged_source(host, version, forged):
     host.say(GROUP, *EVERYTHING)
     liar = p.Station(FORGED, PORT.ip4, PORT.ip6)
+    if forged == "address":
+        liar = p.Station(PORT.mac, CLAIMED4, CLAIMED6)
     frame = p.first("udp:53", liar, PEER, version, next(_ports))
     assert sends(host, "udp:53", version)
-    assert not claims(host, frame)
-    plug(host, port_security_enabled=False)
-    assert claims(host, frame)
-
-
-@case(version=(4, 6))
-def a_forged_address(host, version):
-    host.say(GROUP, *EVERYTHING)
-    liar = p.Station(PORT.mac, CLAIMED4, CLAIMED6)
-    frame = p.first("udp:53", liar, PEER, version, next(_ports))
     assert not claims(host, frame)
     plug(host, port_security_enabled=False)
     assert claims(host, frame)

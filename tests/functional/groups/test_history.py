@@ -1,7 +1,7 @@
 """Any history of groups, rules, members, address groups, tunnels and ports, on the fakes of both
 plugins and on a real switch: packets go where the model says.
 
-``make stateful RUNS=500`` runs many.
+``make stateful RUNS=500`` runs many; ``make stateful SEED=7`` runs one seed anew.
 """
 
 from __future__ import annotations
@@ -20,30 +20,43 @@ from restart.test_kill_tunnels import address
 from support.tunnelswitch import Switch
 
 __all__ = ["address"]
-#: Runs where nobody says otherwise.
-FEW, FEW_REAL = 12, 2
+#: Runs of one seed; those where nobody says otherwise; steps of a run.
+RUNS, FEW, FEW_REAL = 20, 12, 2
+STEPS, STEPS_REAL = 25, 15
 
 
-def run(make: Callable[[], History], few: int, steps: int) -> None:
+def seeds(few: int) -> list[tuple[int, int]]:
+    """Seeds, each with the number of its runs."""
+    if given := os.environ.get("STATEFUL_SEED"):
+        return [(int(number), RUNS) for number in given.split(",")]
+    total = int(os.environ.get("STATEFUL_RUNS") or 0)
+    if not total:
+        return [(1, few)]
+    first = time.time_ns() % 100_000
+    return [(first + n, RUNS) for n in range(-(-total // RUNS))]
+
+
+def run(make: Callable[[], History], number: int, runs: int, steps: int) -> None:
     """:raises AssertionError: a history ended otherwise than the model"""
     HistoryMachine.make = (make,)
-    total = int(os.environ.get("STATEFUL_RUNS") or 0)
-    given = os.environ.get("STATEFUL_SEED")
-    number = int(given.split(",")[0]) if given else time.time_ns() % 100_000 if total else 1
     print(f"seed {number}")
     rules = settings(
-        max_examples=total or few, stateful_step_count=steps, deadline=None, database=None,
+        max_examples=runs, stateful_step_count=steps, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), print_blob=False, report_multiple_bugs=False,
         phases=[Phase.generate],
     )  # fmt: skip
     run_state_machine_as_test(seed(number)(HistoryMachine), settings=rules)
 
 
+@pytest.mark.parametrize(("number", "runs"), seeds(FEW))
 @pytest.mark.parametrize("host", [FakeSwitch, FakeKernel])
-def test_any_history_on_fakes(host: type[FakeSwitch | FakeKernel]) -> None:
-    run(host, FEW, 25)
+def test_any_history_on_fakes(
+    host: type[FakeSwitch | FakeKernel], number: int, runs: int
+) -> None:  # fmt: skip
+    run(host, number, runs, STEPS)
 
 
-def test_any_history_on_a_switch(address: None) -> None:
+@pytest.mark.parametrize(("number", "runs"), seeds(FEW_REAL))
+def test_any_history_on_a_switch(address: None, number: int, runs: int) -> None:
     with Switch() as ovs:
-        run(lambda: RealSwitch(ovs), FEW_REAL, 15)
+        run(lambda: RealSwitch(ovs), number, runs, STEPS_REAL)
