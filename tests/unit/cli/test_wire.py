@@ -4,12 +4,17 @@ test driver, which is a libvirt without guests."""
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.api import Served
 from unit.api.client import Client
+from unit.cli.conftest import environment
 from vifd import errors
 from vifd.cli import boot, domain, networks, wiring
 
@@ -315,3 +320,61 @@ def test_what_cannot_be_plugged_leaves_nothing(wire, served, backend):
     client = Client(served.path)
     assert client.call("GET", "/v1/ports").json["ports"] == []
     client.close()
+
+
+#: vifctl with another end of the step after the plug.
+BROKEN = """
+import os, signal, sys
+from vifd import errors
+from vifd.cli import virt
+from vifd.cli.main import main
+
+def refused(self, text):
+    raise errors.HypervisorError(facts={"problem": "that is no definition"}, stage="libvirt")
+
+def killed(self, text):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+virt.Domains.define = {how}
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def broken(how: str, served: Served, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BROKEN.replace("{how}", how), "guest", "wire", "web", "-f",
+         str(tmp_path / "networks.json"), "--connect", f"test://{tmp_path / 'node.xml'}"],
+        capture_output=True, text=True, timeout=300, check=False, env=environment(served.path),
+    )  # fmt: skip
+
+
+def ports(served: Served) -> list[Any]:
+    client = Client(served.path)
+    try:
+        return list(client.call("GET", "/v1/ports").json["ports"])
+    finally:
+        client.close()
+
+
+def test_a_definition_that_libvirt_refuses_takes_the_ports_along(wire, served, tmp_path):
+    done = broken("refused", served, tmp_path)
+    assert done.returncode == 1
+    assert "that is no definition" in done.stderr
+    assert ports(served) == []
+    assert wire("web").code == 0
+
+
+def test_what_was_there_before_stays_when_libvirt_refuses(wire, served, tmp_path):
+    assert wire("web").code == 0
+    before = ports(served)
+    assert broken("refused", served, tmp_path).returncode == 1
+    assert [port["id"] for port in ports(served)] == [port["id"] for port in before]
+
+
+def test_killed_between_plug_and_definition_the_same_call_goes_on(wire, served, tmp_path):
+    assert broken("killed", served, tmp_path).returncode == -signal.SIGKILL
+    left = [port["id"] for port in ports(served)]
+    assert left == [networks.port_id(GUEST, MAC)]
+    done = wire("web")
+    assert done.code == 0, done.err
+    assert [port["id"] for port in ports(served)] == left
