@@ -99,13 +99,15 @@ def named(host: Host, step: str, *words: str) -> dict[str, Any]:
 
     def so() -> dict[str, Any] | None:
         found = host.explain()
-        return found if found["broken"] == step else None
+        said = all(word in found["sentence"] for word in words)
+        return found if found["broken"] == step and said else None
 
-    found = until(so, f"{step} is named first", told=lambda: host.explain()["sentence"]) or {}
+    found = (
+        until(so, f"{step} is named first, with {words}", told=lambda: host.explain()["sentence"])
+        or {}
+    )
     assert found["asked"], found["unasked"]
     assert not found["healthy"]
-    for word in words:
-        assert word in found["sentence"], found["sentence"]
     assert found["hint"]
     assert found["action"]
     return found

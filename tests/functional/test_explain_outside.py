@@ -151,6 +151,12 @@ def queues(port: str) -> Callable[[Host], None]:
                      "type=linux-htb", "other-config:max-rate=1000000")  # fmt: skip
 
 
+def tree(bridge: str, kind: str) -> Callable[[Host], None]:
+    """A spanning tree that lets nothing pass for as long as one may: a slow machine sees it too."""
+    return of_switch("set", "bridge", bridge, f"other-config:{kind}-forward-delay=30", "--", "set",
+                     "bridge", bridge, f"{kind}_enable=true")  # fmt: skip
+
+
 def mirror(bridge: str, output: str) -> Callable[[Host], None]:
     return of_switch("--id=@p", "get", "port", output, "--", "set", "bridge", bridge, "mirrors=@m",
                      "--", "--id=@m", "create", "mirror", "name=m", "select_all=true",
@@ -254,9 +260,9 @@ def nothing(_: Host) -> None:
          ("br-int (rstp_enable)",), switch_as_it_was),
         (of_switch("set", "bridge", "br-int", "stp_enable=true"), "switch",
          ("br-int (stp_enable)",), switch_as_it_was),
-        (of_switch("set", "bridge", "br-ex", "rstp_enable=true"), "uplink",
+        (tree("br-ex", "rstp"), "uplink",
          ("a spanning tree keeps frames from passing",), switch_as_it_was),
-        (of_switch("set", "bridge", "br-ex", "stp_enable=true"), "uplink",
+        (tree("br-ex", "stp"), "uplink",
          ("a spanning tree keeps frames from passing",), switch_as_it_was),
         (of_switch("set", "bridge", "br-ex", "mcast_snooping_enable=true"), "uplink",
          ("br-ex (mcast_snooping_enable)",), switch_as_it_was),
@@ -358,8 +364,8 @@ CUTTING = {
     "a mirror has the card": mirror("br-ex", "{nic}"),
     "ports are kept apart": of_switch("set", "port", "{far}", "protected=true", "--", "set",
                                       "port", "{nic}", "protected=true"),
-    "a spanning tree": of_switch("set", "bridge", "br-int", "rstp_enable=true"),
-    "a spanning tree outside": of_switch("set", "bridge", "br-ex", "stp_enable=true"),
+    "a spanning tree": tree("br-int", "rstp"),
+    "a spanning tree outside": tree("br-ex", "stp"),
 }  # fmt: skip
 
 
