@@ -6,7 +6,7 @@ PY := .venv/bin/python
 WORKERS ?= $(shell n=$$(( $$(nproc) + 1 )); echo $$(( n < 8 ? n : 8 )))
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 
-.PHONY: help ready light run test unit one functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups late
+.PHONY: help ready light run test unit one functional lint format types bench test-fullstack test-neutron test-nova stateful recovery soak docs/config docs/examples docs/errors docs/requirements docs/antispoofing docs/lifecycle clean hitless bench/groups bench/qos late
 
 help: ## say what there is
 	@awk -F':.*## ' '/^[a-z\/]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ hitless: ready ## 1000 changes of rules and 500 of members under traffic: lost 0
 
 bench/groups: ready ## what a change of a security group costs
 	@PYTHONPATH=tests $(PY) bench/groups.py $(ARGS)
+
+bench/qos: ready ## how well limits of a rate hold, beside the kernel's
+	@PYTHONPATH=tests $(PY) bench/qos.py $(ARGS)
 
 recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap

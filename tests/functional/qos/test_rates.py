@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from functional.qos.stations import Station, datagrams, rates, stream
+from functional.qos.stations import SPAN, Station, datagrams, rates, stream
 from functional.scene import Scene
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, mac
@@ -21,7 +22,7 @@ RATE = 10_000
 BURST = 2_000
 #: So many measurements there are at most: on a machine that is busy with others a sender may not
 #: get to send enough.
-TRIES = 8
+TRIES = 6
 
 
 def limit(direction: str, rate: int = RATE) -> dict[str, Any]:
@@ -51,14 +52,27 @@ def stations(scene, ovs) -> Iterator[Callable[..., list[Station]]]:
         scene.ledger.records.clear()
 
 
-def close_to(wanted: float, found: Iterator[float]) -> float:
-    """The first measurement that is within 10 % of what is wanted; the nearest if none is."""
+def close_to(wanted: float, found: Iterator[float], burst: float = BURST * 1000) -> float:
+    """The first measurement that is within 10 % of what is wanted. None may be above; where none
+    is within and the machine is busy with others, it did not get to send enough.
+
+    :param burst: what may pass besides, in one measurement
+    """
     seen = []
     for value in itertools.islice(found, TRIES):
         seen.append(value)
+        assert value <= 1.1 * wanted + burst / SPAN
         if abs(value - wanted) <= wanted / 10:
             return value
-    return min(seen, key=lambda value: abs(value - wanted))
+    skip_if_busy(seen)
+    return max(seen)
+
+
+def skip_if_busy(seen: list[float]) -> None:
+    """A sender that has no turn measures the machine, and not the limit."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > 3 * cores:
+        pytest.skip(f"needs a machine that is not busy: load {load:.0f}, measured {max(seen):.3g}")
 
 
 @pytest.mark.parametrize("direction", ["egress", "ingress"])
@@ -78,7 +92,13 @@ def test_a_bandwidth_limit_holds(stations, direction, protocol):
 def test_the_other_way_is_not_limited(stations):
     one, two = stations(attachment(1, qos_policy={"rules": [limit("ingress")]}), attachment(2))
     with datagrams(one, two, 1300, 25e6):
-        assert any(bits > 1.3e3 * RATE for bits, _ in itertools.islice(rates(two), TRIES))
+        seen: list[float] = []
+        for bits, _ in itertools.islice(rates(two), TRIES):
+            seen.append(bits)
+            if bits > 1.3e3 * RATE:
+                return
+    skip_if_busy(seen)
+    assert max(seen) > 1.3e3 * RATE
 
 
 def test_a_rate_changes_while_frames_pass(scene, stations):
@@ -104,7 +124,7 @@ def test_a_packet_rate_holds(stations, direction):
     source, target = (one, two) if direction == "egress" else (two, one)
     with datagrams(source, target, 100, 2500 * 800):
         next(rates(target))
-        found = close_to(1000, (packets for _, packets in rates(target)))
+        found = close_to(1000, (packets for _, packets in rates(target)), burst=800)
     assert found == pytest.approx(1000, rel=0.1)
 
 
