@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import PrivateOvs
 
-_COUNT = re.compile(r"(\d+) packets transmitted, (\d+) received")
+_ANSWERED = re.compile(r"icmp_seq=(\d+) ttl=")
 
 
 @dataclass
@@ -72,10 +72,16 @@ class Ping:
         self._process = one.space.run(call)
 
     def stop(self) -> tuple[int, int]:
-        """End it; how many were sent, and how many of them nobody answered."""
+        """End it; how many were sent, and how many of them nobody answered. Those after the last
+        one that was answered are on their way when it ends: they are not counted."""
         self._process.send_signal(2)
         said, _ = self._process.communicate(timeout=30)
-        found = _COUNT.search(said)
-        assert found is not None, said[-500:]
-        sent, received = map(int, found.groups())
-        return sent, sent - received
+        return counted(said)
+
+
+def counted(said: str) -> tuple[int, int]:
+    """Of what ping said: how many up to the last one that was answered, and how many of them were
+    not."""
+    answered = {int(number) for number in _ANSWERED.findall(said)}
+    sent = max(answered, default=0)
+    return sent, sent - len(answered)
