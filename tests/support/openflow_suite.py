@@ -43,6 +43,24 @@ class OpenFlowSuite:
         openflow.apply(bridge)
         assert openflow.dump(bridge, 0, 0) == []
 
+    def test_a_change_reads_back_what_it_made(self, openflow: OpenFlow, bridge: str) -> None:
+        openflow.apply(bridge, add=port_flows(TWO, 2))
+        added = port_flows(ONE, 1)
+        found = openflow.apply(bridge, add=added, delete=port_flows(TWO, 2)[:1], read=[ONE, TWO])
+        assert set(found.flows[ONE]) == set(added)
+        assert set(found.flows[TWO]) == set(port_flows(TWO, 2)[1:])
+        assert found.fragments == openflow.fragments(bridge)
+
+    def test_who_changes_nothing_reads_nothing(self, openflow: OpenFlow, bridge: str) -> None:
+        assert openflow.apply(bridge, read=[ONE]).flows == {}
+        assert openflow.apply(bridge, add=port_flows(ONE, 1)).flows == {}
+
+    def test_a_change_that_is_refused_reads_nothing(self, openflow: OpenFlow, bridge: str) -> None:
+        backwards = flow(60, 1, TWO, goto=2, in_port=5)
+        with pytest.raises(BackendError):
+            openflow.apply(bridge, add=[*port_flows(ONE, 1), backwards], read=[ONE])
+        assert openflow.read(bridge, [ONE]).flows[ONE] == []
+
     def test_a_bridge_says_how_many_meters_it_has(self, openflow: OpenFlow, bridge: str) -> None:
         assert openflow.max_meters(bridge) > 0
 

@@ -26,8 +26,9 @@ class Feed:
         self._unsubscribe: Callable[[], None] = backend.on_event(self._on_event)
 
     def _on_event(self, _event: Event) -> None:
-        """On a native thread: one call in the hub for any number of events."""
-        if not self._announced:
+        """On a native thread: one call in the hub for any number of events, none where nobody
+        waits: who asks from now on reads the journal after that."""
+        if self._waiting and not self._announced:
             self._announced = True
             self._hub.call_soon(self._wake)
 

@@ -73,9 +73,10 @@ class Resource:
     ) -> None:
         """Answer with the port: 202 once accepted; with a deadline 200, or 201 for a new port,
         once it is where it shall be."""
-        record = self.waits.accepted(ticket)
-        status = 202
-        if deadline is not None:
+        if deadline is None:
+            record, status = self.waits.accepted(ticket), 202
+        else:
+            # a request that is refused ends as a whole: one wait, and the hub is woken once
             record = self.waits.done(ticket, deadline)
             status = 201 if ticket.created else 200
         if status == 201:

@@ -132,7 +132,7 @@ def elsewhere() -> set[str]:
 
 def network_service(conf: Any) -> NetworkService:
     name = conf.network.service
-    loading = registry.load(NETWORK_GROUP)
+    loading = registry.load(NETWORK_GROUP, (name,))
     point = next((p for p in loading.points if p.name == name), None)
     have = sorted({p.name for p in loading.points})
     if point is None or point in loading.failed:

@@ -220,13 +220,16 @@ class OpenFlow(Protocol):
         add: Sequence[Flow] = (),
         delete: Sequence[Flow] = (),
         delete_cookies: Sequence[tuple[int, int]] = (),
-    ) -> None:
+        read: Collection[int] = (),
+    ) -> Reading:
         """Change flows, all or nothing: a bundle that is committed only once the switch has
         accepted every message.
 
         :param add: flows to add; one with the same table, priority and match is replaced
         :param delete: flows to remove by exact table, priority, match and cookie
         :param delete_cookies: (cookie, mask) pairs whose flows are all removed
+        :param read: cookies whose flows are read after that, in the exchange that commits
+        :returns: what was read, as :meth:`read` does; nothing where there was nothing to change
         """
 
     def dump(self, bridge: str, cookie: int, mask: int = 0xFFFF_FFFF_FFFF_FFFF) -> list[Flow]:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
@@ -24,6 +25,9 @@ _DENIED = (errno.EPERM, errno.EACCES, errno.EROFS)
 _OPEN = 128
 
 Outcome = dict[str, Link | Exception]
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 def device_error(name: str, number: int, doing: str) -> VifError:
@@ -48,6 +52,15 @@ def device_error(name: str, number: int, doing: str) -> VifError:
     return DeviceError(stage="device", facts=facts)
 
 
+def _namespace() -> tuple[int, int] | None:
+    """The network namespace of the calling thread; ``None`` where it cannot be known."""
+    try:
+        found = os.stat("/proc/thread-self/ns/net")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _name(index: int) -> str:
     try:
         return socket.if_indextoname(index)
@@ -59,8 +72,8 @@ class Links:
     """The devices of the network namespace of the thread that constructs this.
 
     A socket stays in its namespace, so what needs nothing else is done on the caller's thread.
-    Taps and sysctls are those of the thread that asks: they are left to a worker, which stays in
-    that namespace whatever the callers' threads do. One call at a time has the lock, and so the
+    Taps and sysctls are those of the thread that asks: a thread that is in another namespace by now
+    leaves them to a worker, which stays in that one. One call at a time has the lock, and so the
     socket. Works as root, with CAP_NET_ADMIN alone, and as root of a user namespace.
     """
 
@@ -71,6 +84,7 @@ class Links:
         self._ipv6 = Ipv6Watch(lambda: self.marked(MARK))
         try:
             self._socket = self._worker.submit(netlink.Socket, netlink.ROUTE).result()
+            self._namespace = self._worker.submit(_namespace).result()
         except BaseException:
             self._worker.shutdown()
             raise
@@ -101,7 +115,7 @@ class Links:
         """
         if len({wanted.name for wanted in taps}) != len(taps):
             raise ValueError("a name occurs twice in one batch of taps")
-        outcome = self._worker.submit(self._create, taps).result()
+        outcome = self._at_home(self._create, taps)
         self._ipv6.note(made for made in outcome.values() if isinstance(made, Link))
         return outcome
 
@@ -120,7 +134,7 @@ class Links:
             link = self._set(name, rtnl.set_link(name, mtu=mtu, mac=mac, up=up))
         if link is not None and link.ipv6 and link.alias.startswith(MARK):
             # An MTU that grows past 1280 brings IPv6 back.
-            self._worker.submit(tap.ipv6_off, name).result()
+            self._at_home(tap.ipv6_off, name)
             link = self.get([name]).get(name)
         if link is None:
             raise device_error(name, errno.ENODEV, "read")
@@ -150,17 +164,26 @@ class Links:
     def subscribe(self, callback: Callable[[str, bool], None]) -> None:
         """See :class:`vifd.drivers.Links`."""
         if self._events is None:
-            sockets = self._worker.submit(open_sockets).result()
+            sockets = self._at_home(lambda _: open_sockets(), None)
             self._events = LinkEvents(sockets, self._name_of, self._ipv6.turned_on)
         self._events.add(callback)
 
     def _name_of(self, index: int) -> str:
-        return self._worker.submit(_name, index).result()
+        return self._at_home(_name, index)
+
+    def _at_home(self, work: Callable[[A], R], argument: A) -> R:
+        """Have something done in the namespace of these devices: by the caller's thread where that
+        is in it, since each hand-over costs more than most of what is done there."""
+        if self._namespace is not None and _namespace() == self._namespace:
+            return work(argument)
+        return self._worker.submit(work, argument).result()
 
     def close(self) -> None:
         """See :class:`vifd.drivers.Links`."""
         if self._events is not None:
             self._events.close()
+        # who comes from now on is refused by the worker
+        self._namespace = None
         self._worker.shutdown()
         with self._lock:
             self._socket.close()
@@ -207,7 +230,7 @@ class Links:
         if answer and answer not in _GONE:
             raise device_error(links[0].name, int(answer), "delete")
 
-    # On the worker, with the lock from `_create` on.
+    # At home, with the lock from `_create` on.
 
     def _create(self, taps: Sequence[Tap]) -> Outcome:
         outcome: Outcome = {}

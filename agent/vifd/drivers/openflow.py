@@ -48,7 +48,8 @@ class LocalOpenFlow:
         add: Sequence[Flow] = (),
         delete: Sequence[Flow] = (),
         delete_cookies: Sequence[tuple[int, int]] = (),
-    ) -> None:
+        read: Collection[int] = (),
+    ) -> Reading:
         """Change flows, all or nothing; see :meth:`vifd.drivers.OpenFlow.apply`.
 
         :raises BackendError: the switch refused one; nothing was changed
@@ -56,8 +57,16 @@ class LocalOpenFlow:
             ``unknown``: the connection broke while the switch was committing.
         """
         changes = Changes(delete_cookies, delete, add)
-        if changes:
-            self._run(bridge, lambda connection, deadline: commit(connection, changes, deadline))
+        if not changes:
+            return Reading({}, "")
+        reads = _Reads(read)
+
+        def work(connection: Connection, deadline: float) -> list[Message]:
+            more = reads.requests(connection) if read else b""
+            return commit(connection, changes, deadline, more, reads.last)
+
+        replies = self._run(bridge, work)
+        return reads.reading(replies) if read else Reading({}, "")
 
     def dump(self, bridge: str, cookie: int, mask: int = EXACT) -> list[Flow]:
         """The flows with this cookie under this mask, in no particular order."""
@@ -77,25 +86,13 @@ class LocalOpenFlow:
 
     def read(self, bridge: str, cookies: Sequence[int]) -> Reading:
         """The same, and how the bridge shows fragments."""
-        found: dict[int, list[Flow]] = {cookie: [] for cookie in cookies}
+        reads = _Reads(cookies)
 
-        def ask(connection: Connection, deadline: float) -> tuple[int, list[Message]]:
-            first = connection.xids(len(found) + 1)
-            requests = [
-                msg.flow_stats_request(xid, cookie, EXACT)
-                for xid, cookie in enumerate(found, first)
-            ]
-            # the answer to the last request ends the exchange, and this one is never in parts
-            last = first + len(found)
-            requests.append(fragments.request(last))
-            return first, _answers(connection, b"".join(requests), first, last, deadline)
+        def ask(connection: Connection, deadline: float) -> list[Message]:
+            request = reads.requests(connection)
+            return _answers(connection, request, reads.first, reads.last, deadline)
 
-        first, replies = self._run(bridge, ask)
-        asked = list(found)
-        for reply in replies:
-            if reply.type != Type.GET_CONFIG_REPLY:
-                found[asked[reply.xid - first]] += msg.flows(reply)
-        return Reading(found, fragments.config(replies).mode)
+        return reads.reading(self._run(bridge, ask))
 
     def max_meters(self, bridge: str) -> int:
         """How many meters the bridge may have, 0 for none."""
@@ -233,6 +230,39 @@ class LocalOpenFlow:
         except ConnectionLost as lost:
             unknown = isinstance(lost, CommitLost)
             raise unavailable(bridge, str(lost), unknown=unknown) from lost
+
+
+class _Reads:
+    """The requests for flows by their cookies, and for how fragments are shown.
+
+    :ivar first: the transaction id of the first
+    :ivar last: that of the last, whose answer ends the exchange, and is never in parts
+    """
+
+    def __init__(self, cookies: Collection[int]) -> None:
+        self._cookies = list(dict.fromkeys(cookies))
+        self.first = self.last = 0
+
+    def requests(self, connection: Connection) -> bytes:
+        """All of them, for this connection."""
+        self.first = connection.xids(len(self._cookies) + 1)
+        self.last = self.first + len(self._cookies)
+        requests = [
+            msg.flow_stats_request(xid, cookie, EXACT)
+            for xid, cookie in enumerate(self._cookies, self.first)
+        ]
+        return b"".join((*requests, fragments.request(self.last)))
+
+    def reading(self, replies: Sequence[Message]) -> Reading:
+        """What the answers say, nothing where one is a refusal; others are not looked at."""
+        found: dict[int, list[Flow]] = {cookie: [] for cookie in self._cookies}
+        mine = [reply for reply in replies if self.first <= reply.xid <= self.last]
+        if any(reply.type == Type.ERROR for reply in mine):
+            return Reading({}, "")
+        for reply in mine:
+            if reply.type != Type.GET_CONFIG_REPLY:
+                found[self._cookies[reply.xid - self.first]] += msg.flows(reply)
+        return Reading(found, fragments.config(mine).mode)
 
 
 def _config(connection: Connection, deadline: float) -> fragments.Config:

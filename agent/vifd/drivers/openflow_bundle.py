@@ -71,9 +71,13 @@ class Changes:
         return str(flows[index]) if 0 <= index < len(flows) else "the bundle"
 
 
-def commit(connection: Connection, changes: Changes, deadline: float) -> None:
+def commit(
+    connection: Connection, changes: Changes, deadline: float, then: bytes = b"", last: int = 0
+) -> list[Message]:
     """Apply the changes, all or nothing.
 
+    :param then: requests that the switch answers after that, up to the one numbered ``last``
+    :returns: what it answered to the commit and to these, also where it refuses one of these
     :raises Refused: the switch refused a change, and none was made
     :raises CommitLost: the connection broke once the commit was on its way
     :raises ConnectionLost: it broke before; nothing was changed
@@ -96,11 +100,13 @@ def commit(connection: Connection, changes: Changes, deadline: float) -> None:
         raise Refused(changes.describe(error.xid - first), msg.error(error))
     closing = msg.bundle_control(barrier + 2, bundle, Control.COMMIT)
     try:
-        error = _first_error(connection.exchange(closing, barrier + 2, deadline))
+        replies = connection.exchange(closing + then, last or barrier + 2, deadline)
     except ConnectionLost as lost:
         raise CommitLost(str(lost)) from lost
+    error = _first_error([reply for reply in replies if opening <= reply.xid <= barrier + 2])
     if error is not None:
         raise Refused(changes.describe(error.xid - first), msg.error(error))
+    return replies
 
 
 def _first_error(replies: Sequence[Message]) -> Message | None:

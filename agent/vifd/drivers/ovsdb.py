@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _FACTS = ("ovs_version", "db_version", "dpdk_initialized", "dpdk_version")
 
 Callback = Callable[[str, str], None]
 
+#: Seconds in which news collect before subscribers are told, in order and one by one.
+LINGER = 0.003
 
 #: Seconds more that the switch is waited for, for each further port of a batch: what one costs it
 #: on a machine with much else to do, and a thousand ports there already.
@@ -136,6 +139,8 @@ class Ovsdb:
 
     def _tell(self) -> None:
         while (news := self._news.get()) is not None:
+            # a port makes five pieces of news in a few milliseconds: one wake for all of them
+            time.sleep(LINGER)
             for kind, name in news:
                 for callback in self._callbacks:
                     try:

@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 
 #: Statuses handed over in one call.
 CHUNK = 100
+#: Seconds in which statuses collect: a plug has two, BUILD and ACTIVE, and its own way goes first.
+LINGER = 0.02
 
 
 class StatusReporter:
@@ -69,6 +71,7 @@ class StatusReporter:
                 self.failures, self.problem = 0, ""
             if self.failures == 0:
                 self._wake.wait()
+                self._stopping.wait(LINGER)
                 continue
             pause = plan.delay(self.failures, first=self._first, jitter=random.random())
             # A service that takes some and refuses others is there: new ones need not wait.

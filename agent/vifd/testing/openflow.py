@@ -68,10 +68,11 @@ class FakeOpenFlow:
         add: Sequence[Flow] = (),
         delete: Sequence[Flow] = (),
         delete_cookies: Sequence[tuple[int, int]] = (),
-    ) -> None:
+        read: Collection[int] = (),
+    ) -> Reading:
         """Change flows, all or nothing."""
         if not (add or delete or delete_cookies):
-            return
+            return Reading({}, "")
         with self._held():
             table = dict(self._table(bridge))
             self._fail(
@@ -91,6 +92,7 @@ class FakeOpenFlow:
             table |= by_key(add)
             self._flows[bridge] = table
             self._fail("commit", lambda: unavailable(bridge, "lost in the commit", unknown=True))
+        return self.read(bridge, list(read)) if read else Reading({}, "")
 
     def dump(self, bridge: str, cookie: int, mask: int = EXACT) -> list[Flow]:
         """The flows with this cookie under this mask."""

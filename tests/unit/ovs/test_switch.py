@@ -11,6 +11,7 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.model import Wiring
 from vifd.openflow import action as act
 from vifd.openflow.flow import flow
+from vifd.openflow.reading import Reading
 from vifd.plugin import Entry, Host
 from vifd.testing.attachments import attachment
 from vifd.testing.injection import Injector
@@ -94,14 +95,55 @@ def test_a_small_change_sends_the_difference_only(scene):
     scene.put(port(1), port(2), port(3))
     sent = {}
 
-    def spy(bridge, *, add=(), delete=(), delete_cookies=()):
+    def spy(bridge, *, add=(), delete=(), delete_cookies=(), read=()):
         sent["add"], sent["delete"] = list(add), list(delete)
+        return Reading({}, "")
 
     scene.machine.openflow.apply = spy
     scene.switch.apply({port(2).id: port(2, opened=False)})
     assert {f.table for f in sent["delete"]} == {0, 160}
     assert {f.cookie for f in sent["delete"]} == {port(2).cookie}
     assert {f.cookie for f in sent["add"]} == {cookies.network(1)}
+
+
+def asked(scene, monkeypatch):
+    """How often the bridge was asked for its flows, counted from now on."""
+    count, read = [], scene.machine.openflow.read
+
+    def counted(bridge, cookies_):
+        count.append(list(cookies_))
+        return read(bridge, cookies_)
+
+    monkeypatch.setattr(scene.machine.openflow, "read", counted)
+    return count
+
+
+def test_what_is_to_be_proven_is_read_in_the_exchange_that_commits(scene, monkeypatch):
+    count = asked(scene, monkeypatch)
+    scene.switch.apply({port(1).id: port(1)}, proven=True)
+    assert len(count) == 1
+    assert scene.switch.prove([port(1)]) == {}
+    assert len(count) == 1
+
+
+def test_what_was_read_with_a_change_is_no_proof_of_another(scene, monkeypatch):
+    count = asked(scene, monkeypatch)
+    scene.switch.apply({port(1).id: port(1)}, proven=True)
+    scene.switch.apply({port(2).id: port(2)})
+    assert scene.switch.prove([port(1)]) == {}
+    assert len(count) == 2
+
+
+def test_flows_that_were_not_taken_as_sent_are_found_by_what_was_read_with_them(scene, monkeypatch):
+    read = scene.machine.openflow.read
+    monkeypatch.setattr(
+        scene.machine.openflow, "read",
+        lambda bridge, cookies_: Reading(
+            {c: flows[1:] for c, flows in read(bridge, cookies_).flows.items()}, "normal"
+        ),
+    )  # fmt: skip
+    scene.switch.apply({port(1).id: port(1)}, proven=True)
+    assert list(scene.switch.prove([port(1)])) == [port(1).id]
 
 
 def test_removal_leaves_the_common_flows_only(scene):

@@ -21,6 +21,9 @@ _NETFILTER, _GROUP_NFTABLES = 12, 7
 _SO_RCVBUFFORCE = 33
 #: Bytes asked for: every object of a change is announced.
 _BUFFER = 4 << 20
+#: Milliseconds in which announcements collect, and so many datagrams are taken at once: our own
+#: changes are announced as well, object by object, in the middle of a plug.
+_LINGER, _BURST = 3, 256
 
 
 def open_socket() -> socket.socket:
@@ -70,23 +73,28 @@ class NftEvents:
         self._callbacks = (*self._callbacks, callback)
 
     def _run(self) -> None:
-        poll = select.poll()
+        poll, stopped = select.poll(), select.poll()
         poll.register(self._socket, select.POLLIN)
         poll.register(self._stop, select.POLLIN)
+        stopped.register(self._stop, select.POLLIN)
         while True:
-            if self._stop in {file for file, _ in poll.poll()}:
+            if self._stop in {file for file, _ in poll.poll()} or stopped.poll(_LINGER):
                 return
             for table in self._receive():
                 self._tell(table)
 
     def _receive(self) -> set[str]:
-        try:
-            return foreign(self._socket.recv(1 << 16), self._own)
-        except BlockingIOError:
-            return set()
-        except OSError as error:
-            LOG.debug("nftables events: %s", error)
-            return {""}
+        """The tables that what is there tells of."""
+        tables: set[str] = set()
+        for _ in range(_BURST):
+            try:
+                tables |= foreign(self._socket.recv(1 << 16), self._own)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                LOG.debug("nftables events: %s", error)
+                return {*tables, ""}
+        return tables
 
     def _tell(self, table: str) -> None:
         for callback in self._callbacks:

@@ -137,6 +137,7 @@ class Ground:
                     {w.id: _port(w) for w in chosen},
                     reread=[w.id for w in chosen if w.item.wiring is not None],
                     whole=any(w.item.thorough for w in chosen),
+                    proven=True,
                 )
 
             for work in works:

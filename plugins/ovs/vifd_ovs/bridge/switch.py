@@ -88,6 +88,10 @@ class Switch:
         #: how many bundles were sent
         self._sent = 0
         self._proof = _Proof()
+        #: what the last change was read back by, until it is proven
+        self._made = _Proof()
+        #: cookies that are read with the next change
+        self._proving: set[int] = set()
 
     # --- changes ---
 
@@ -97,6 +101,7 @@ class Switch:
         *,
         reread: Iterable[str] = (),
         whole: bool = False,
+        proven: bool = False,
     ) -> None:
         """Bring the flows of these ports and of their networks to what is wanted, in one bundle.
 
@@ -104,10 +109,13 @@ class Switch:
         :param reread: ports whose flows another program may have changed: read before they are
             compared
         :param whole: compare everything that bears our mark, whoever it belongs to
+        :param proven: :meth:`prove` follows: what it reads is read in the exchange that commits
         :raises BackendError: nothing was changed
         """
         with self._lock:
             self._load()
+            self._proof = self._made = _Proof()
+            self._proving = touched(changes.values())[0] if proven else set()
             if whole:
                 self._seen = None
             before = {port_id: self._ports.get(port_id) for port_id in changes}
@@ -122,6 +130,8 @@ class Switch:
                 self._seen = None
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
+            finally:
+                self._proving = set()
 
     def refresh(self, changes: Collection[SetChange]) -> set[str]:
         """Bring what shared sets made here to what they are now, in one bundle, at a cost in
@@ -292,6 +302,10 @@ class Switch:
         if proven:
             proof, self._proof = self._proof, _Proof()
             known = proof.reading if proof.stands(self._state()) else known
+        return self._completed(known, cookies_)
+
+    def _completed(self, known: Reading, cookies_: Collection[int]) -> Reading:
+        """What is known of these cookies, and what is not, read now."""
         found = {cookie: known.flows[cookie] for cookie in cookies_ if cookie in known.flows}
         missing = [cookie for cookie in cookies_ if cookie not in found]
         if not missing:
@@ -321,7 +335,10 @@ class Switch:
         failed = {}
         ports = list(ports)
         state = self._state()
-        installed = self.installed(touched(ports)[0] if ports else ())
+        # what the change before was read back by, once; else it is read now
+        made, self._made = self._made, _Proof()
+        known = made.reading if made.stands(state) else Reading({}, "")
+        installed = self._completed(known, touched(ports)[0] if ports else ())
         self._proof = _Proof(state, installed)
         rules = self.unlike(sorted(_groups(ports)), anew=False)
         for port in ports:
@@ -520,7 +537,11 @@ class Switch:
             LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
                       len(todo.delete))  # fmt: skip
             self._sent += 1
-            self._drivers.openflow.apply(self.bridge, add=todo.add, delete=todo.delete)
+            state = self._state()
+            reading = self._drivers.openflow.apply(
+                self.bridge, add=todo.add, delete=todo.delete, read=self._proving
+            )
+            self._made = _Proof(state, reading) if reading.flows else _Proof()
         for cookie in scope:
             if wanted.get(cookie):
                 self._installed[cookie] = wanted[cookie]
