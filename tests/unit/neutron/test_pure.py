@@ -169,3 +169,12 @@ class TestReport:
         assert reporting.usable(self.plugins(), "ovs")
         assert not reporting.usable([{"name": "ovs", "state": "unavailable"}], "ovs")
         assert not reporting.usable([], "ovs")
+
+
+@pytest.mark.parametrize(("owner", "own", "wanted"), [
+    ("compute:nova", None, ["net"]), ("compute:nova", "own", ["own"]),
+    ("network:dhcp", None, []), ("network:dhcp", "own", ["own"]), (None, None, ["net"]),
+])  # fmt: skip
+def test_a_network_s_policy_holds_for_guests(owner, own, wanted):
+    port = {"qos_policy_id": own, "qos_network_policy_id": "net", "device_owner": owner}
+    assert translate.needs(port)[2] == wanted

@@ -109,7 +109,10 @@ def segment_of(port: Mapping[str, Any], network: Mapping[str, Any] | None, host:
 def needs(port: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
     """What else must be known of a port: its network, its subnets, its QoS policies."""
     subnets = [ip["subnet_id"] for ip in entries(port, "fixed_ips") if ip.get("subnet_id")]
-    policies = [p for n in ("qos_policy_id", "qos_network_policy_id") if (p := port.get(n))]
+    # the policy of a network does not hold for the service's own ports
+    service = str(port.get("device_owner") or "").startswith(TRUSTED)
+    names = ("qos_policy_id",) if service else ("qos_policy_id", "qos_network_policy_id")
+    policies = [p for n in names if (p := port.get(n))]
     return str(port.get("network_id") or ""), sorted(set(subnets)), policies[:1]
 
 
