@@ -22,7 +22,7 @@ from vifd.testing.sandbox import PrivateOvs
 #: A switch on a host that has the address which tunnels leave from.
 __all__ = ["address", "ovs"]
 #: Runs of one seed, and steps of one run.
-RUNS, STEPS = 20, 8
+RUNS, STEPS = 10, 8
 #: What runs where nobody says otherwise: few enough for every change of the code.
 FEW = 5
 
