@@ -140,7 +140,7 @@ class MovingHost:
                        "--", "add-port", "br-up", "eth0")  # fmt: skip
         self.ip("addr", "add", f"{self.address}/24", "dev", "br-up")
         self.ip("link", "set", "br-up", "up")
-        self.vifd.start()
+        self.vifd.start(3 * PATIENCE)
         self.vifd.ready()
         self.host.libvirtd.start()
         self.connection = self.host.connection()
