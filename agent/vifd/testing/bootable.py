@@ -396,7 +396,7 @@ class Machine:
         """How many of its pings were answered."""
         return self.text.count("bytes from")
 
-    def answered(self, more: int = 2, timeout: float = 60.0) -> None:
-        """Wait until so many more of its pings are answered."""
+    def answered(self, more: int = 2, timeout: float = 3 * PATIENCE) -> None:
+        """Wait until so many more of its pings are answered: it may have to start under TCG first."""
         wanted = self.answers + more
         until(lambda: self.answers >= wanted, f"the pings of {self.name} are answered", timeout)
