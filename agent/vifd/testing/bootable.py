@@ -397,6 +397,6 @@ class Machine:
         return self.text.count("bytes from")
 
     def answered(self, more: int = 2, timeout: float = 3 * PATIENCE) -> None:
-        """Wait until so many more of its pings are answered: it may have to start under TCG first."""
+        """Wait until so many more of its pings are answered; under TCG it starts slowly."""
         wanted = self.answers + more
         until(lambda: self.answers >= wanted, f"the pings of {self.name} are answered", timeout)
