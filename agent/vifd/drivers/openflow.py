@@ -38,6 +38,8 @@ class LocalOpenFlow:
         self._timeout = timeout
         self._watcher = Watcher()
         self._links: dict[str, Link] = {}
+        #: what a switch has is the same for as long as it runs: it is asked once a connection
+        self._most_meters: dict[str, tuple[Connection, int]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -97,11 +99,16 @@ class LocalOpenFlow:
     def max_meters(self, bridge: str) -> int:
         """How many meters the bridge may have, 0 for none."""
 
-        def ask(connection: Connection, deadline: float) -> list[Message]:
-            xid = connection.xids(1)
-            return _answers(connection, meters.request(xid), xid, xid, deadline, "meter features")
+        def ask(connection: Connection, deadline: float) -> int:
+            asked, most = self._most_meters.get(bridge, (None, 0))
+            if asked is not connection:
+                xid, what = connection.xids(1), "meter features"
+                found = _answers(connection, meters.request(xid), xid, xid, deadline, what)
+                most = meters.most(found)
+                self._most_meters[bridge] = connection, most
+            return most
 
-        return meters.most(self._run(bridge, ask))
+        return self._run(bridge, ask)
 
     def meters(self, bridge: str, numbers: Collection[int] | None = None) -> dict[int, Meter]:
         """The meters of the bridge with these numbers; all by default."""
@@ -193,6 +200,7 @@ class LocalOpenFlow:
         """Close the connection to a bridge that is gone, and make no new one."""
         with self._lock:
             link = self._links.pop(bridge, None)
+            self._most_meters.pop(bridge, None)
         if link is not None:
             self._watcher.unmind(link)
             link.close()

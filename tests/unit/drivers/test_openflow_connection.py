@@ -15,7 +15,7 @@ from vifd.errors import BackendError, BackendUnavailable
 from vifd.openflow import message as msg
 from vifd.openflow.flow import flow
 from vifd.openflow.message import Message, Type
-from vifd.testing.wait import PATIENCE
+from vifd.testing.wait import PATIENCE, until
 
 HELLO_13 = bytes([4, 0, 0, 8, 0, 0, 0, 1])
 
@@ -333,3 +333,25 @@ def test_a_switch_that_is_stopped_is_not_waited_for(stopped: Path) -> None:
             driver.dump("br-int", 1)
     finally:
         driver.close()
+
+
+def test_how_many_meters_there_may_be_is_asked_once_a_connection(
+    peer: Peer, openflow: LocalOpenFlow
+) -> None:
+    """A switch that hangs meanwhile is not waited for."""
+    known = threading.Event()
+
+    def has(most: int) -> Callable[[Talk], None]:
+        def script(talk: Talk) -> None:
+            talk.hello()
+            request = talk.until(Type.MULTIPART_REQUEST)
+            features = b"\0\x0b" + bytes(6) + most.to_bytes(4) + bytes(12)
+            talk.send(reply(Type.MULTIPART_REPLY, request.xid, features))
+            assert known.wait(PATIENCE)
+
+        return script
+
+    peer.serve(has(7), has(9))
+    assert [openflow.max_meters("br") for _ in range(3)] == [7, 7, 7], "and no more was answered"
+    known.set()
+    until(lambda: openflow.max_meters("br") == 9, "it is another switch, perhaps")
