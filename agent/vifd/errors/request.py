@@ -24,7 +24,8 @@ class BadDocument(VifError):
     @classmethod
     def at_field(cls, field: str, problem: str, *, port: str = "") -> BadDocument:
         """The usual form: which field, and what is wrong with it."""
-        return cls(facts={"field": field, "problem": problem}, stage="decode", port=port)
+        # a key may be empty
+        return cls(facts={"field": field or '""', "problem": problem}, stage="decode", port=port)
 
 
 class UnreadTooLarge(BadDocument):
