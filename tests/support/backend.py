@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ from vifd.migration.timeline import Migration
 from vifd.model import Document, Evidence, PortRecord
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
+from vifd.testing.wait import PATIENCE
 
 
 class FakeGuests:
@@ -192,6 +194,13 @@ class FakeDaemon(SideBook):
             work()
 
         self._lane.put(do)
+
+    def done(self) -> int:
+        """How many effects there are, once everything that was asked for is done."""
+        rest = threading.Event()
+        self._lane.put(rest.set)
+        assert rest.wait(PATIENCE), "the lane is held, or dead"
+        return len(self.effects)
 
     # --- the backend ------------------------------------------------------------------------------
 

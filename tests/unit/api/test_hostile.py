@@ -120,13 +120,13 @@ def dotted(path: tuple) -> str:
 @examples(600)
 @given(path=st.sampled_from(PATHS), value=st.just(...) | nasty | json_values)
 def test_one_field_gone_wrong(client, daemon, path, value):
-    before = len(daemon.effects)
+    before = daemon.done()
     answer = client.call("PUT", f"{URL}?wait=active", changed(path, value))
     assert answer.status < 500, answer.body
     if answer.status < 300:
         client.call("DELETE", f"{URL}?wait=gone")
         return
-    assert len(daemon.effects) == before
+    assert daemon.done() == before
     assert answer.status in (400, 406)
     field, wanted = answer.field, dotted(path)
     # The field itself, something in it, or one beside it that it makes necessary.
@@ -154,13 +154,13 @@ def test_a_document_with_a_byte_gone_wrong(client, daemon, data):
     body = bytearray(json.dumps(document()).encode())
     at = data.draw(st.integers(0, len(body) - 1))
     body[at] = data.draw(st.integers(0, 255))
-    before = len(daemon.effects)
+    before = daemon.done()
     answer = client.call("PUT", f"{URL}?wait=active", bytes(body))
     assert answer.status < 500, answer.body
     if answer.status < 300:
         client.call("DELETE", f"{URL}?wait=gone")
     else:
-        assert len(daemon.effects) == before
+        assert daemon.done() == before
         assert answer.field
 
 
@@ -238,7 +238,7 @@ schema.config.update(base_url="http://localhost")
 @examples(40)
 def test_what_the_openapi_document_describes(case, session, daemon):
     """Generated from the schema, good and bad: every answer is one that the document describes."""
-    before = len(daemon.effects)
+    before = daemon.done()
     response = case.call(session=session)
     late = response.status_code == 504 and response.json()["code"].startswith("E_STATE_WAIT")
     assert response.status_code < 500 or late, response.text
@@ -254,6 +254,6 @@ def test_what_the_openapi_document_describes(case, session, daemon):
         ],
     )
     if response.status_code >= 400 and not late:
-        assert len(daemon.effects) == before
+        assert daemon.done() == before
         if response.status_code in (400, 406) and response.json()["code"].startswith("E_DOC"):
             assert response.json()["facts"]["field"]
