@@ -135,7 +135,7 @@ def fails(session: pytest.Session, items: Sequence[pytest.Item]) -> bool:
 
 
 def _pairs(items: Sequence[pytest.Item]) -> Iterator[tuple[pytest.Item, pytest.Item | None]]:
-    yield from zip(items, [*items[1:], None], strict=True)
+    yield from zip(items, [*items, None][1:], strict=True)
 
 
 def within(nodes: Sequence[str], took: Mapping[str, float], seconds: float) -> list[str]:
