@@ -77,7 +77,12 @@ class Resource:
             record, status = self.waits.accepted(ticket), 202
         else:
             # a request that is refused ends as a whole: one wait, and the hub is woken once
-            record = self.waits.done(ticket, deadline)
+            try:
+                record = self.waits.done(ticket, deadline)
+            except errors.WaitTimeout:
+                # what goes on was accepted
+                self.waits.accepted(ticket)
+                raise
             status = 201 if ticket.created else 200
         if status == 201:
             resp.set_header("Location", f"/v1/ports/{ticket.port_id}")

@@ -49,12 +49,7 @@ class Waits:
         :raises errors.VifError: why the attempt failed
         :raises errors.WaitTimeout: it did not come to an end in time and goes on
         """
-        try:
-            return self.result(ticket.done, ticket.port_id, deadline)
-        except errors.WaitTimeout:
-            # what goes on was accepted
-            self.accepted(ticket)
-            raise
+        return self.result(ticket.done, ticket.port_id, deadline)
 
     def result(self, future: Future[T], port_id: str, deadline: Deadline) -> T:
         """The result of a future, or :class:`~vifd.errors.WaitTimeout` after the deadline."""
