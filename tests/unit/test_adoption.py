@@ -244,11 +244,12 @@ def test_killed_in_the_middle_it_goes_on_at_the_next_start(scene, tmp_path, mark
     apply = scene.machine.openflow.apply
 
     def watch(bridge, **change):
-        apply(bridge, **change)
+        reading = apply(bridge, **change)
         guards = {f.priority for f in scene.drivers.openflow.dump(bridge, *cookies.OURS)
                   if f.table == 0 and f.cookie >> 48 & 0xFF == cookies.Kind.PORT}  # fmt: skip
         if guards == {90}:
             closed.append(change)
+        return reading
 
     scene.machine.openflow.apply = watch
     scene.running = Running(tmp_path, scene.drivers, Profile(OvsPlugin))

@@ -106,10 +106,11 @@ def test_its_own_frames_are_left_to_others_before_those_for_it(scene):
     apply = scene.machine.openflow.apply
 
     def watch(bridge, **change):
-        apply(bridge, **change)
+        reading = apply(bridge, **change)
         found = scene.drivers.openflow.dump(bridge, *cookies.OURS)
         seen.append(sorted((f.table, f.priority) for f in found
                            if f.cookie >> 48 & 0xFF == cookies.Kind.PORT))  # fmt: skip
+        return reading
 
     scene.machine.openflow.apply = watch
     release(scene).result(WAIT)

@@ -23,7 +23,7 @@ def test_every_callback_has_somebody(tmp_path: Path) -> None:
     made.boot()
     others: dict[str, Any] = {
         "guard": SimpleNamespace(may=lambda *_: True, turn=lambda: None),
-        "reporter": SimpleNamespace(notify=lambda: None),
+        "reporter": SimpleNamespace(notify=lambda: None, awaited=lambda *_: None),
         "view": SimpleNamespace(
             health_changed=lambda: None, inventory=None, second_look=lambda: None
         ),

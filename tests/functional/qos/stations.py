@@ -124,8 +124,8 @@ def stream(one: Station, two: Station) -> Iterator[None]:
         out.connect((two.address, _PORT))
         sink, _ = listener.accept()
         stack.enter_context(sink)
-        out.settimeout(1.0)
-        sink.settimeout(1.0)
+        for end in (out, sink):  # it is looked now and then whether it is over
+            end.settimeout(0.5)
 
         def send() -> None:
             with contextlib.suppress(TimeoutError):
