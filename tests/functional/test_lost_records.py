@@ -273,7 +273,8 @@ def test_a_record_that_is_missing_alone_and_that_nobody_holds_goes_as_garbage(si
     # no plugin in particular: who found them tells it
     until(lambda: site.vifd.get("/v1/status")["unrecorded"] == {"count": 1, "ports": [port_id(2)]},
           "the status says so", told=lambda: site.vifd.get("/v1/status"))  # fmt: skip
-    assert f"(plugins {site.plugin}): {port_id(2)}; they stay as they are" in site.vifd.log
+    said = f"(plugins {site.plugin}): {port_id(2)}; they stay as they are"
+    until(lambda: said in site.vifd.log, "the log says so", told=lambda: site.vifd.log)
 
     def ripe() -> bool:
         found = site.vifd.get("/v1/garbage")["orphans"]
