@@ -40,13 +40,19 @@ def joined(kind: str, options: Options = lambda _number: {}) -> Iterator[World]:
 
 
 def moved(kind: str, how: str) -> tuple[Evidence, list[str]]:
-    """One migration that the guest survived, and what the destination's vifd logged."""
+    """One migration that the guest survived, and what the destination's vifd logged. A gap is known
+    where both ends saw a frame: a busy host may look too late once, and not every time."""
+    unheard: list[list[str]] = []
     for _ in range(GUESTS):
         with joined(kind, as_peers if how == "source" else lambda _number: {}) as world:
             seen = Mover(world, how).move()
             log = world.hosts[1].vifd.log.splitlines()
-        if not figures(seen).dead:
+        if figures(seen).dead:
+            continue
+        if how != "source" or (seen.migration and seen.migration["gap_ms"] is not None):
             return seen, log
+        unheard.append(log)
+    assert not unheard, f"of {len(unheard)} moves the gap is not known: {unheard[-1]}"
     pytest.skip(f"{GUESTS} guests died under TCG, one after the other")
 
 
