@@ -122,8 +122,8 @@ class Book:
         with self._lock:
             self._last[port_id] = last
 
-    def passed(self, port_id: str, first: Time) -> None:
-        """The first frame passed a port."""
+    def passed(self, port_id: str, first: Time) -> bool:
+        """The first frame passed a port; whether that is of a migration that is known."""
         with self._lock:
             known = self._present.get(port_id)
             if known is not None:
@@ -137,6 +137,7 @@ class Book:
                 "instance=%s", known.id, known.gap.at * 1000, known.gap.within * 1000, known.port,
                 known.instance,
             )  # fmt: skip
+        return known is not None
 
     def opened(self, port_id: str) -> bool:
         """Whether a port is open, be it on record or not yet."""

@@ -82,11 +82,12 @@ class Followed:
 class FrameWatch:
     """The thread; asleep while nobody moves.
 
-    :param first: told of a port whose first frame passed
+    :param first: told of a port whose first frame passed, until it says that a move is known of
+        which that is
     :param opened: whether a port is open, as far as is known
     """
 
-    first: Callable[[str, Time], object]
+    first: Callable[[str, Time], bool]
     opened: Callable[[str], bool]
     counts: Callable[[str], Counts | None] = of_device
     clock: Callable[[], float] = time.time
@@ -138,9 +139,8 @@ class FrameWatch:
             for port_id, one in list(self._followed.items()):
                 now = self.clock()
                 found = one.saw(now, self.counts(one.device), opened=self.opened(port_id))
-                if found is not None:
-                    self.first(port_id, found)
-                if found is not None or now - one.began > LONGEST:
+                told = found is not None and self.first(port_id, found)
+                if told or now - one.began > LONGEST:
                     del self._followed[port_id]
             return bool(self._followed)
 

@@ -43,12 +43,16 @@ class Host:
     now: float = 100.0
     first: list[tuple[str, Time]] = field(default_factory=list)
     opened: bool = False
+    known: bool = True
 
     def __post_init__(self) -> None:
         self.watch = FrameWatch(
-            lambda port, at: self.first.append((port, at)), lambda _port: self.opened,
-            self.counts.get, lambda: self.now,
-        )  # fmt: skip
+            self._passed, lambda _port: self.opened, self.counts.get, lambda: self.now
+        )
+
+    def _passed(self, port: str, at: Time) -> bool:
+        self.first.append((port, at))
+        return self.known
 
     def turn(self, now: float, *counts: int) -> bool:
         self.now = now
@@ -94,6 +98,17 @@ def test_the_first_frame_is_told_once_and_a_guest_that_never_comes_is_forgotten(
     assert host.turn(102.0 + 1000, 1, 2), "it was heard of anew"
     assert not host.turn(102.0 + 1200, 1, 2)
     assert len(host.first) == 1
+
+
+def test_a_frame_that_is_of_no_move_does_not_end_the_looking() -> None:
+    """One that strays to the device before anybody asks for the port."""
+    host = Host(known=False)
+    host.watch.follow(ID, "tap1", coming=True)
+    host.turn(100.0, 1, 1)
+    assert host.turn(100.1, 1, 2)
+    host.known = True
+    assert not host.turn(100.2, 1, 3)
+    assert [round(at.at, 1) for _, at in host.first] == [100.1, 100.2]
 
 
 def test_the_thread_looks_while_somebody_moves() -> None:
@@ -145,8 +160,8 @@ def test_without_a_peers_word_the_gap_is_not_known() -> None:
     made, gaps = book()
     made.noted(ID, "asked", 10.0, "libvirt-resumed")
     made.noted(ID, "opened", 10.1)
-    made.passed(ID, Time(10.2, 0.0))
-    made.passed(port_id(2), Time(10.2, 0.0))
+    assert made.passed(ID, Time(10.2, 0.0))
+    assert not made.passed(port_id(2), Time(10.2, 0.0))
     assert made.all()[0].gap is None
     assert made.all()[0].first == Time(10.2, 0.0)
     assert gaps == []
