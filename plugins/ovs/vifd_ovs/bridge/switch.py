@@ -57,6 +57,22 @@ class _Proof:
         return self.state == state
 
 
+@dataclass(frozen=True)
+class _Aim:
+    """What a comparison is to come to.
+
+    :param wanted: the flows that shall be, by cookie
+    :param scope: the cookies that are compared
+    :param deltas: of rules: the change by which they differ from what is there
+    :param ports: whose meters are wanted
+    """
+
+    wanted: Mapping[int, Entries]
+    scope: Collection[int]
+    deltas: Mapping[int, Made]
+    ports: Sequence[SwitchPort]
+
+
 class Switch:
     """The flows of one bridge that bear our mark.
 
@@ -500,57 +516,67 @@ class Switch:
         """One comparison and one bundle."""
         if whole or reread:
             self._show_fragments()
-        if whole:
-            generation = self._drivers.openflow.generation(self.bridge)
-            self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
-            self._meters.look()
-            self._strays.find(self._installed, self._ports, generation)
-            target = self._target(self._ports)
-            wanted = by_cookie(target.all(self._ports)) | target.groups()
-            kept = self._strays.rules() & self._installed.keys() - wanted.keys()
-            wanted |= self._strays.flows() | {cookie: self._installed[cookie] for cookie in kept}
-            scope = self._installed.keys() | wanted.keys()
-            deltas: Mapping[int, Made] = {}
-            known: Collection[str] = ()
-        else:
-            target = self._target(self._ports)
-            scope, tags = touched(ports)
-            doubtful = self._doubtful(ports, reread)
-            for cookie in doubtful:
-                self._installed.pop(cookie, None)
-            self._installed |= self._read(doubtful)
-            self._meters.doubt([p for p in ports if p is not None and p.id in reread])
-            known = {p.id for p in ports if p is not None and p.id in self._ports}
-            wanted = target.entries(known, tags) if ports else {}
-            deltas = self._deltas({*groups, *_groups(ports)})
-            strays = self._strays.rules()
-            deltas = {
-                c: made for c, made in deltas.items() if made is not NOTHING or c not in strays
-            }
-            wanted |= {cookie: made.entries for cookie, made in deltas.items()}
-            scope = scope | deltas.keys() if ports else {*deltas}
-        todo = self._difference(wanted, scope, deltas)
-        concerned = self._ports.values() if whole else [self._ports.get(i) for i in known]
-        meters = metering.wanted(concerned)
+        aim = self._aim_of_all() if whole else self._aim_of(ports, reread, groups)
+        todo = self._difference(aim)
+        meters = metering.wanted(aim.ports)
         metered = self._meters.bring(meters)
         if todo:
-            LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
-                      len(todo.delete))  # fmt: skip
-            self._sent += 1
-            state = self._state()
-            reading = self._drivers.openflow.apply(
-                self.bridge, add=todo.add, delete=todo.delete, read=self._proving
-            )
-            self._made = _Proof(state, reading) if reading.flows else _Proof()
-        for cookie in scope:
-            if wanted.get(cookie):
-                self._installed[cookie] = wanted[cookie]
+            self._send(todo)
+        for cookie in aim.scope:
+            if aim.wanted.get(cookie):
+                self._installed[cookie] = aim.wanted[cookie]
             else:
                 self._installed.pop(cookie, None)
-        metered |= self._meters.drop(None if whole else ports, meters, wanted)
+        metered |= self._meters.drop(None if whole else ports, meters, aim.wanted)
         self._sent += metered
         self._note_policies(self._ports.values() if whole else ports)
         return bool(todo) or metered
+
+    def _aim_of_all(self) -> _Aim:
+        """All flows of ours, after all of them were read."""
+        generation = self._drivers.openflow.generation(self.bridge)
+        self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
+        self._meters.look()
+        self._strays.find(self._installed, self._ports, generation)
+        target = self._target(self._ports)
+        wanted = by_cookie(target.all(self._ports)) | target.groups()
+        kept = self._strays.rules() & self._installed.keys() - wanted.keys()
+        wanted |= self._strays.flows() | {cookie: self._installed[cookie] for cookie in kept}
+        return _Aim(wanted, self._installed.keys() | wanted.keys(), {}, [*self._ports.values()])
+
+    def _aim_of(
+        self, ports: list[SwitchPort | None], reread: set[str], groups: Collection[str]
+    ) -> _Aim:
+        """The flows of these ports, their networks and groups, after those in doubt were read."""
+        target = self._target(self._ports)
+        scope, tags = touched(ports)
+        doubtful = self._doubtful(ports, reread)
+        for cookie in doubtful:
+            self._installed.pop(cookie, None)
+        self._installed |= self._read(doubtful)
+        self._meters.doubt([p for p in ports if p is not None and p.id in reread])
+        known = {p.id for p in ports if p is not None and p.id in self._ports}
+        wanted = target.entries(known, tags) if ports else {}
+        strays = self._strays.rules()
+        deltas = {
+            cookie: made
+            for cookie, made in self._deltas({*groups, *_groups(ports)}).items()
+            if made is not NOTHING or cookie not in strays
+        }
+        wanted |= {cookie: made.entries for cookie, made in deltas.items()}
+        scope = scope | deltas.keys() if ports else {*deltas}
+        return _Aim(wanted, scope, deltas, [self._ports[i] for i in known])
+
+    def _send(self, todo: Difference) -> None:
+        """One bundle, and in its exchange what is to be proven of it."""
+        LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
+                  len(todo.delete))  # fmt: skip
+        self._sent += 1
+        state = self._state()
+        reading = self._drivers.openflow.apply(
+            self.bridge, add=todo.add, delete=todo.delete, read=self._proving
+        )
+        self._made = _Proof(state, reading) if reading.flows else _Proof()
 
     def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
         for port in ports:
@@ -568,16 +594,14 @@ class Switch:
             for g in groups
         }
 
-    def _difference(
-        self, wanted: Mapping[int, Entries], scope: Collection[int], deltas: Mapping[int, Made]
-    ) -> Difference:
+    def _difference(self, aim: _Aim) -> Difference:
         """What must change; of rules that differ by a known change from those that are there, the
         others are not looked at."""
-        quick = {c for c, made in deltas.items() if made.base is self._installed.get(c, _NEVER)}
-        todo = difference(self._installed, wanted, [c for c in scope if c not in quick])
+        quick = {c for c, m in aim.deltas.items() if m.base is self._installed.get(c, _NEVER)}
+        todo = difference(self._installed, aim.wanted, [c for c in aim.scope if c not in quick])
         for cookie in quick:
-            todo.add.extend(deltas[cookie].added)
-            todo.delete.extend(deltas[cookie].removed)
+            todo.add.extend(aim.deltas[cookie].added)
+            todo.delete.extend(aim.deltas[cookie].removed)
         return todo
 
     def _show_fragments(self) -> None:
