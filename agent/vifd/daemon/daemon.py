@@ -90,12 +90,9 @@ class Daemon:
             self._engine, self._journal, self._reporter, self._hypervisor, self._guard.holds
         )
         self._guests = Guests(
-            self._engine,
-            self._journal,
-            self._hypervisor,
-            self._drivers.links,
+            self._engine, self._journal, self._hypervisor, self._drivers.links,
             parts.start_policy(conf),
-        )
+        )  # fmt: skip
         self._collector = Collector.of(
             self._engine, self._journal, self._hypervisor, garbage_options.settings(conf.garbage)
         )
@@ -104,31 +101,13 @@ class Daemon:
             self._engine, self._drivers, self._hypervisor, emulator, self._facts
         )
         self._agent = Agent(
-            self._engine,
-            self._journal,
-            metrics,
-            found,
-            self._host,
-            examiner,
-            self._guests,
-            self._collector,
-            self._guard,
-            reading=lambda: self._configuration.reading,
+            self._engine, self._journal, metrics, found, self._host, examiner, self._guests,
+            self._collector, self._guard, reading=lambda: self._configuration.reading,
             budget=lambda: self._changeable.budget,
-        )
+        )  # fmt: skip
         self._peers = self._make_peers()
         self._frames = FrameWatch(self._agent.migrations.passed, self._agent.migrations.opened)
-        self._arrivals = Arrivals(
-            self._agent.migrations, self._journal.records,
-            lambda: self._hypervisor.interfaces().values(),
-            lambda: self._hypervisor.guests().values(), self._open_for_guest,
-            enabled=lambda: self._changeable.arrivals,
-            departures=Departures(
-                self._peers.say, self._engine.lanes.announce, self._close_for_guest
-            ),
-            abandoned=Abandoned(lambda: self._changeable.remove_failed, self._unplug),
-            frames=self._frames,
-        )  # fmt: skip
+        self._arrivals = self._make_arrivals()
         self._hypervisor.on_life(self._arrivals.happened)
         self._hypervisor.subscribe(self._arrivals.changed)
         at = scraping.address(conf.api.metrics_address)
@@ -162,6 +141,21 @@ class Daemon:
             self._open_for_guest, self._close_for_guest, self._agent.migrations.left,
         )  # fmt: skip
         return Peers(parts.peers(self._conf), here)
+
+    def _make_arrivals(self) -> Arrivals:
+        """Who acts on what the hypervisor says of guests that move."""
+        hypervisor = self._hypervisor
+        return Arrivals(
+            self._agent.migrations, self._journal.records,
+            lambda: hypervisor.interfaces().values(), lambda: hypervisor.guests().values(),
+            self._open_for_guest,
+            enabled=lambda: self._changeable.arrivals,
+            departures=Departures(
+                self._peers.say, self._engine.lanes.announce, self._close_for_guest
+            ),
+            abandoned=Abandoned(lambda: self._changeable.remove_failed, self._unplug),
+            frames=self._frames,
+        )  # fmt: skip
 
     def _watching(self) -> Watcher:
         """Its intervals are read each time, so that a reload changes them."""
