@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from restart.machine import HostMachine, World
 from restart.test_kill_tunnels import address, ovs
+from support import histories
 from vifd.testing.sandbox import PrivateOvs
 
 #: A switch on a host that has the address which tunnels leave from.
@@ -34,29 +32,13 @@ def world(ovs: PrivateOvs, tmp_path: Path) -> Iterator[World]:
     made.close()
 
 
-def _seeds() -> list[tuple[int, int]]:
-    """Seeds, each with the number of its runs."""
-    if given := os.environ.get("STATEFUL_SEED"):
-        return [(int(number), RUNS) for number in given.split(",")]
-    total = int(os.environ.get("STATEFUL_RUNS") or 0)
-    if not total:
-        return [(1, FEW)]
-    first = time.time_ns() % 100_000
-    return [(first + n, RUNS) for n in range(-(-total // RUNS))]
-
-
-@pytest.mark.parametrize(("number", "runs"), _seeds())
+@pytest.mark.parametrize(("number", "runs"), histories.seeds(RUNS, FEW))
 def test_any_history_ends_as_wanted(number: int, runs: int, world: World) -> None:
-    rules = settings(
-        max_examples=runs, stateful_step_count=STEPS, deadline=None, database=None,
-        phases=[Phase.generate], suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
-    )  # fmt: skip
     HostMachine.world = world
     sys.stderr.write(f"\nseed {number}, {runs} runs\n")
     start = time.monotonic()
     try:
-        run_state_machine_as_test(seed(number)(HostMachine), settings=rules)
+        histories.run(HostMachine, number, runs, STEPS)
     finally:
         took = time.monotonic() - start
         sys.stderr.write(f"seed {number}: {world.runs} runs, {world.steps} steps, {took:.0f} s\n")
