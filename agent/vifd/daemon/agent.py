@@ -59,6 +59,7 @@ class Agent:
     :param reading: what came of reading the configuration
     :param examiner: answers why a port works or does not
     :param budget: seconds that the opening of a port may take in a migration; 0 for no limit
+    :param peers: the agents that are told of migrations, and why one cannot be told
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Agent:
         guard: Guard | None = None,
         reading: Callable[[], Reading] = lambda: Reading(0.0),
         budget: Callable[[], float] = lambda: 0.0,
+        peers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -83,6 +85,7 @@ class Agent:
         self.garbage = collector or Collector.of(engine, journal)
         self.upgrades = guard or Unguarded()
         self._reading = reading
+        self._peers = peers
         self.adoption = Adoption(engine, journal)
         self.releases = Release(engine, journal)
         self.host = host or HostView(engine)
@@ -117,6 +120,7 @@ class Agent:
             "repair": self._engine.settings.repair,
             "upgrade": upgrade,
             "hypervisor": self.guests.status(),
+            "peers": dict(self._peers()),
             "journal_problem": self._journal.problem or None,
             "journal_set_aside": str(self._journal.set_aside or "") or None,
             "journal_in_doubt": self._journal.in_doubt,

@@ -103,7 +103,7 @@ class Daemon:
         self._agent = Agent(
             self._engine, self._journal, metrics, found, self._host, examiner, self._guests,
             self._collector, self._guard, reading=lambda: self._configuration.reading,
-            budget=lambda: self._changeable.budget,
+            budget=lambda: self._changeable.budget, peers=lambda: self._peers.problems(),
         )  # fmt: skip
         self._peers = self._make_peers()
         self._frames = FrameWatch(self._agent.migrations.passed, self._agent.migrations.opened)

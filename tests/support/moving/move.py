@@ -131,7 +131,8 @@ class Mover:
         if prepare is not None:
             prepare(source, target)
         if self._how == "source":
-            until(lambda: "is told of migrations" in source.vifd.log, "the agents are connected")
+            until(lambda: [*source.vifd.get("/v1/status")["peers"].values()] == [""],
+                  "the agents are connected")  # fmt: skip
         for host in (source, target):
             host.write_down("eth0", TAP)
         talked = len(self._world.third.listening().answers)

@@ -91,7 +91,7 @@ class Peers:
             self._server.stop(timeout)
 
     def problems(self) -> dict[str, str]:
-        """By peer, why it cannot be told; empty where it can."""
+        """By peer, why it cannot be told; the empty text where it can. For the status."""
         return {str(caller.place): caller.problem for caller in self._callers}
 
     def say(self, record: PortRecord, kind: Kind, quiet: Time | None = None) -> None:
