@@ -174,6 +174,23 @@ class TestHosted:
             node.plug(port)
         until(lambda: all(map(active, others)), "each of them asked for")
 
+    def test_it_is_asked_for_at_once_also_after_a_reading_that_passed_one_over(self, cloud: Cloud):
+        node, network = cloud.node(), cloud.vlan()
+        service = node.service._service
+        assert service is not None
+        service._looked_at = math.inf
+        cloud.neutron.copies = {"push": 0}
+        until(lambda: service._synchronised, "everything was read")
+        service._next = math.inf
+        service._resync.set()
+        service.awaited()
+        until(service._messages.empty, "it was passed over")
+        service._next = 0.0
+        until(lambda: not service._resync.is_set() and service._synchronised, "everything is read")
+        port = cloud.neutron.port(network, node.name)
+        node.plug(port)
+        until(lambda: active(port), "asked for")
+
     def test_it_goes_with_its_row_and_comes_back_with_it(self, cloud: Cloud):
         node, network = cloud.node(), cloud.vlan()
         port = cloud.neutron.port(network, node.name)

@@ -7,7 +7,6 @@ what the journal says.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import queue
 import random
@@ -215,8 +214,10 @@ class Service:
         """Somebody uses a port of which nothing was told: it is asked for after what waits."""
         if not self._awaited.is_set():
             self._awaited.set()
-            with contextlib.suppress(queue.Full):
+            try:
                 self._messages.put_nowait((AWAITED, {}))
+            except queue.Full:
+                self._awaited.clear()
 
     def _heard(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:
@@ -248,9 +249,13 @@ class Service:
 
     def _next_message(self) -> Message | None:
         try:
-            return self._messages.get(timeout=TURN)
+            message = self._messages.get(timeout=TURN)
         except queue.Empty:
             return None
+        if message[0] == AWAITED:
+            # also where it is passed over because everything is read anew
+            self._awaited.clear()
+        return message
 
     def _turn(self, following: Following, message: Message | None) -> None:
         now = time.monotonic()
@@ -320,7 +325,6 @@ class Service:
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
         if method == AWAITED:
-            self._awaited.clear()
             following.waiting()
         elif method == "push":
             primitives = arguments.get("resource_list")
