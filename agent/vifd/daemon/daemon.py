@@ -153,8 +153,10 @@ class Daemon:
             departures=Departures(
                 self._peers.say, self._engine.lanes.announce, self._close_for_guest
             ),
-            abandoned=Abandoned(lambda: self._changeable.remove_failed, self._unplug),
-            frames=self._frames,
+            abandoned=Abandoned(
+                lambda: self._changeable.remove_failed, self._unplug, self._journal
+            ),
+            frames=self._frames, hears=hypervisor.connected,
         )  # fmt: skip
 
     def _watching(self) -> Watcher:

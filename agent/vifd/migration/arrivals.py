@@ -100,6 +100,7 @@ class Arrivals:
     :param enabled: whether ports are opened on the hypervisor's word
     :param abandoned: what becomes of ports whose incoming migration failed
     :param frames: looks when the last frame leaves a port, and when the first one passes
+    :param hears: whether the hypervisor can be heard, so that what is known of guests is so
     """
 
     book: Book
@@ -111,12 +112,14 @@ class Arrivals:
     departures: Departures = field(default_factory=Departures)
     abandoned: Abandoned = field(default_factory=Abandoned)
     frames: FrameWatch | None = None
+    hears: Callable[[], bool] = lambda: True
     #: ports whose guest stopped here to go on elsewhere
     _left: set[str] = field(default_factory=set)
     _queue: SimpleQueue[Happening | None] = field(default_factory=SimpleQueue)
     _thread: Steady | None = None
 
     def start(self) -> None:
+        self.abandoned.resume()
         self._thread = Steady(self._run, "arrivals")
         self._thread.start()
 
@@ -155,7 +158,10 @@ class Arrivals:
             LOG.exception("%s: not acted on", what)
 
     def _sweep(self) -> None:
-        self.abandoned.sweep(self.records(), {i.device for i in self.interfaces()})
+        self.abandoned.sweep(self.records(), self._used() if self.hears() else None)
+
+    def _used(self) -> set[str]:
+        return {i.device for i in self.interfaces()}
 
     def take(self, one: Happening) -> None:
         """Note what happened, and open the ports of a guest that runs here now."""
@@ -163,12 +169,17 @@ class Arrivals:
             for guest in self.guests():
                 if guest.arrived:
                     self._found(guest, one.at)
+            self._missed()
             return
         for record in ports_of_guest(one.guest, self.records(), self.interfaces()):
             self._follow(record, one)
             if one.what == MOVING:
                 continue
             self.book.guest(record.id, one.what, one.at)
+            if one.what == COMING and record.role is Role.INACTIVE:
+                self.abandoned.expect(record)
+            elif one.what in RESUMED:
+                self.abandoned.came(record.id)
             if record.role is Role.ACTIVE:
                 self._of_active(record, one)
             elif one.what in RESUMED and self.enabled():
@@ -216,10 +227,18 @@ class Arrivals:
             f", and goes in {wait:g} s if nobody uses it" if wait else "", record.id, record.id,
         )  # fmt: skip
 
+    def _missed(self) -> None:
+        """Guests were on their way here and are gone: nobody was there to hear that they failed."""
+        if not self.hears():
+            return
+        for record in self.abandoned.missed(self.records(), self._used()):
+            self._failed(record, Happening(record.doc.attachment.instance_id, FAILED, time.time()))
+
     def _found(self, guest: Guest, at: float) -> None:
         """A guest had come before it could be heard. A port that was open here and was closed since
         is not for that to open."""
         for record in ports_of_guest(guest.id, self.records(), self.interfaces()):
+            self.abandoned.came(record.id)
             waits = record.role is Role.INACTIVE and record.phase is Phase.READY
             if waits and self.enabled():
                 LOG.info("guest %s runs here since a migration: its port is opened. port=%s",

@@ -16,7 +16,7 @@ from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
-from vifd.migration.abandoned import Abandoned
+from vifd.migration.abandoned import NOTE, UNHEARD, Abandoned, Expected
 from vifd.migration.arrivals import REQUEST, Arrivals, Departures
 from vifd.migration.timeline import Migration
 from vifd.model import Phase, PortRecord, Role, Side, Wiring, decode
@@ -33,6 +33,15 @@ class Host(Machine):
     hypervisor: FakeHypervisor = field(default_factory=FakeHypervisor)
     said: list[tuple[str, str]] = field(default_factory=list)
     after: float = 0.0
+    held: set[str] = field(default_factory=set)
+
+    def again(self) -> None:
+        """The daemon is started anew; it hears libvirt once it has connected."""
+        self.halt()
+        self.hypervisor._callbacks.clear()
+        self.hypervisor._lives.clear()
+        self.boot()
+        self.arrivals.changed("")
 
     def found(self) -> None:
         """The guest runs here since a migration that nobody was told of."""
@@ -53,8 +62,10 @@ class Host(Machine):
                 lambda port, request: self.agent.set_role(port, Role.INACTIVE, request),
             ),
             abandoned=Abandoned(
-                lambda: self.after, lambda port, request: self.agent.unplug([port], request)
+                lambda: self.after, lambda port, request: self.agent.unplug([port], request),
+                self.journal, lambda device: device in self.held,
             ),
+            hears=self.hypervisor.connected,
         )  # fmt: skip
         self.hypervisor.on_life(self.arrivals.happened)
         self.hypervisor.subscribe(self.arrivals.changed)
@@ -250,12 +261,60 @@ def test_the_port_of_a_guest_that_did_not_come_goes_by_itself(host: Host) -> Non
     assert host.backend.ports == {}
 
 
+def test_a_restart_does_not_forget_which_migration_failed(host: Host) -> None:
+    host.after = 3600.0
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "stopped: failed", 1.0)
+    until(lambda: (host.journal.note(NOTE, dict[str, Expected]) or {}).get(ID) is not None)
+    host.again()
+    host.arrivals.abandoned.sweep(host.journal.records(), set())
+    assert host.record(1).phase is Phase.READY
+    host.after = 0.01
+    host.again()
+    until(lambda: host.journal.get(ID) is None)
+    assert host.backend.ports == {}
+
+
+def test_a_migration_that_failed_while_the_daemon_was_down(host: Host) -> None:
+    host.after = 0.01
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    until(lambda: (host.journal.note(NOTE, dict[str, Expected]) or {}).get(ID) is not None)
+    host.again()
+    until(lambda: host.journal.get(ID) is None)
+
+
+@pytest.mark.parametrize("how", ["it is here still", "its tap is held", "it has come"])
+def test_a_guest_that_comes_while_the_daemon_is_down_keeps_its_port(host: Host, how: str) -> None:
+    host.after = 0.01
+    record = host.plug(document(1, role="INACTIVE"))
+    assert record.wiring is not None
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    until(lambda: (host.journal.note(NOTE, dict[str, Expected]) or {}).get(ID) is not None)
+    if how == "its tap is held":
+        host.held.add(record.wiring.device)
+    else:
+        made = host.hypervisor.define(GUEST, [record.wiring.device], running=True)
+        host.hypervisor._guests[GUEST] = replace(made, arrived=how == "it has come")
+    host.again()
+    if how == "it has come":
+        host.phase(Phase.LIVE)
+        until(lambda: host.journal.note(NOTE, dict[str, Expected]) == {})
+    host.hypervisor.happen("another", "stopped: failed", 2.0)
+    until(lambda: host.arrivals._queue.empty())
+    assert host.arrivals.abandoned._due == {}
+    assert not host.record(1).removing
+
+
 # --- the decision, without threads ---
 
 
 def abandoned(record: PortRecord) -> tuple[Abandoned, list[str]]:
     gone: list[str] = []
-    made = Abandoned(lambda: 10.0, lambda port, _: gone.append(port), clock=lambda: made.now)  # type: ignore[attr-defined]
+    made = Abandoned(
+        lambda: 10.0, lambda port, _: gone.append(port), held=lambda _: False,
+        clock=lambda: made.now,  # type: ignore[attr-defined]
+    )  # fmt: skip
     made.now = 0.0  # type: ignore[attr-defined]
     assert made.note(record) == 10.0
     return made, gone
@@ -281,6 +340,7 @@ def test_only_what_stands_as_it_was_goes_and_only_when_it_is_due() -> None:
         one.now = 10.0  # type: ignore[attr-defined]
         one.sweep(records, used)
         assert gone == [], (records, used)
+        one.sweep(records, used)
         assert one.pause() is None
     one, gone = abandoned(before)
     one.now = 9.0  # type: ignore[attr-defined]
@@ -289,3 +349,25 @@ def test_only_what_stands_as_it_was_goes_and_only_when_it_is_due() -> None:
     one.now = 10.0  # type: ignore[attr-defined]
     one.sweep({ID: before}, set())
     assert gone == [ID]
+
+
+def test_nothing_goes_while_nobody_can_say_who_uses_it() -> None:
+    before = waiting()
+    one, gone = abandoned(before)
+    one.now = 10.0  # type: ignore[attr-defined]
+    one.sweep({ID: before}, None)
+    assert (gone, one.pause()) == ([], UNHEARD)
+    one.now = 10.0 + UNHEARD  # type: ignore[attr-defined]
+    one.held = lambda device: device == "tap1"
+    one.sweep({ID: before}, set())
+    assert gone == []
+
+
+def test_another_attempt_calls_the_removal_off() -> None:
+    before = waiting()
+    one, gone = abandoned(before)
+    one.expect(before)
+    assert one.pause() is None
+    one.now = 20.0  # type: ignore[attr-defined]
+    one.sweep({ID: before}, set())
+    assert gone == []
