@@ -24,6 +24,10 @@ import vifd
 _OURS = str(Path(vifd.__file__).parent)
 #: Seconds between telling a waiter and going on.
 _TOLD = 0.03
+#: Who tells a thousand waiters in a row is put off after the first and then at this share of them:
+#: no test's limit would have room for all.
+_IN_A_ROW, _SECONDS_APART = 0.1, 0.005
+_row = threading.local()
 #: How often, and for how many seconds, a thread is put off at the end of a function.
 _SHARE, _PAUSE = 0.002, 0.02
 _sleep = time.sleep
@@ -35,14 +39,20 @@ def _others() -> bool:
     return threading.get_ident() != threading.main_thread().ident
 
 
+def _is_due() -> bool:
+    apart = time.monotonic() - getattr(_row, "last", 0.0)
+    return apart > _SECONDS_APART or _CHANCE.random() < _IN_A_ROW
+
+
 def _after(owner: type, name: str) -> None:
     """Let the method return late on any thread but the test's."""
     method: Callable[..., Any] = getattr(owner, name)
 
     def late(self: Any, *args: Any, **more: Any) -> Any:
         answer = method(self, *args, **more)
-        if _others():
+        if _others() and _is_due():
             _sleep(_TOLD)
+            _row.last = time.monotonic()
         return answer
 
     setattr(owner, name, late)

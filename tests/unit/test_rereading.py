@@ -175,6 +175,32 @@ def test_what_is_no_option_is_said(
     assert f"configuration: {said}; it has no effect" in caplog.text
 
 
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_no_option_is_said_beside_what_cannot_be_used(
+    files: Files, caplog: pytest.LogCaptureFixture, name: str, first: bool
+) -> None:
+    """Whoever corrects the one shall see the other, and not come a second time."""
+    bad, (text, said) = BAD[name][0], UNKNOWN[0]
+    assert files.again(f"{text}{bad}" if first else f"{bad}{text}") is None
+    assert files.configuration.reading.unknown == [said]
+    assert f"configuration: {said}; it has no effect" in caplog.text
+    assert files.again("") is not None
+    assert files.configuration.reading.unknown == []
+
+
+def test_every_line_that_is_none_is_named_and_none_is_shown(files: Files) -> None:
+    """It may hold a password."""
+    text = ("one = 1\n[engine]\n  hunter2\nurl hunter2\n = 1\n= hunter2\n[broken\n"
+            "hunter2 = 3\n[]\n[engin]\nx = 1\n")  # fmt: skip
+    assert files.again(text) is None
+    reading = files.configuration.reading
+    told = [part.split(", ")[1] for part in reading.problem.split("; ")]
+    assert [part.partition(":")[0] for part in told] == [f"line {n}" for n in (1, 3, 4, 6, 7, 9)]
+    assert "hunter2" not in reading.problem
+    assert reading.unknown == ["[engin] is no group; did you mean [engine]?"]
+
+
 def test_what_is_one_is_not(files: Files) -> None:
     files.write("[DEFAULT]\nlog-file = /tmp/x\ndebug = true\n[ENGINE]\nrepair = true\n"
                 "[installed]\nwhatever = 1\n[tapper]\nmax_queues = 2\n")  # fmt: skip

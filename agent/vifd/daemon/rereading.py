@@ -18,6 +18,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from oslo_config import cfg
 
+from vifd.daemon.configfile import contents
+
 LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -49,9 +51,10 @@ class Reading(Struct, frozen=True):
     unknown: list[str] = []
     pending: list[str] = []
 
-    def failed(self, problem: str) -> Reading:
-        """The same, after files that cannot be used."""
-        return replace(self, problem=problem[:_LONGEST])
+    def failed(self, problem: str, unknown: list[str]) -> Reading:
+        """The same, after files that cannot be used; what they hold that is no option is in them
+        all the same, and mended with the rest."""
+        return replace(self, problem=problem[:_LONGEST], unknown=unknown)
 
 
 class Configuration:
@@ -81,7 +84,7 @@ class Configuration:
             changed = self._conf.mutate_config_files()
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the daemon goes on
             text = str(error) or type(error).__name__
-            self.reading = self.reading.failed(text)
+            self.reading = self.reading.failed(text, self._unknown())
             LOG.error(
                 "the configuration cannot be used, the old one stays in force: %s. "
                 "Next: correct it and reload again (systemctl reload vifd)", self.reading.problem,
@@ -124,7 +127,7 @@ def fresh(conf: Any) -> Any:
     try:
         made([*files, *places], project="vifd", prog="vifd", default_config_files=[])
     except (cfg.Error, OSError, UnicodeError) as error:
-        raise Problems(str(error)) from error
+        raise Problems("; ".join(contents(_files(conf)).faults) or str(error)) from error
     except SystemExit as error:
         raise Problems("an option that is required is missing") from error
     problems = list(filter(None, (_problem(made, option) for option in options)))
@@ -173,13 +176,7 @@ def unknown(conf: Any, elsewhere: Collection[str] = ()) -> list[str]:
     known: dict[str, set[str]] = {"DEFAULT": set(), **{group: set() for group in conf._groups}}
     for option in _registered(conf):
         known.setdefault(option.group or "DEFAULT", set()).update(_names(option.opt))
-    sections: dict[str, dict[str, Any]] = {}
-    for name in _files(conf):
-        try:
-            cfg.ConfigParser(name, sections).parse()
-        except (cfg.Error, OSError, UnicodeError):  # who reads for good says so
-            continue
-    return list(_strange(sections, known, elsewhere))
+    return list(_strange(contents(_files(conf)).sections, known, elsewhere))
 
 
 def _files(conf: Any) -> Iterator[str]:
