@@ -48,7 +48,7 @@ class Guest(Sender, Protocol):
         """What has arrived already, without waiting."""
 
 
-class _Wire:
+class Wire:
     """Reading with deadlines, on top of a non-blocking ``_read``."""
 
     name: str
@@ -95,7 +95,7 @@ class _Wire:
         return frames
 
 
-class TapGuest(_Wire):
+class TapGuest(Wire):
     """What QEMU would be: it opens a persistent tap that exists, and never makes one.
 
     :raises FileNotFoundError: there is no such device
@@ -138,7 +138,7 @@ class TapGuest(_Wire):
         self.close()
 
 
-class PacketGuest(_Wire):
+class PacketGuest(Wire):
     """Raw frames on any device, such as a veth end; VLAN tags are where they were on the wire.
 
     The kernel takes the tag off a received frame and keeps it aside; it is put back here.

@@ -10,6 +10,7 @@ from contract import ovs as make
 from functional.scene import Scene
 from vifd.model import Attachment
 from vifd.model.sets import SetKind
+from vifd.plugin import Host, VifPlugin
 from vifd.plugin.sets import SetChange
 from vifd.testing import flowkey
 from vifd.testing import frames as f
@@ -146,18 +147,24 @@ class RealRig(Rig):
         super().__init__()
         self.sets, self.names = MemorySets(), {}
         settings = {"bridge_mappings": PHYSICAL, **options} if wire else options
-        self.scene = self.enter_context(Scene(ovs, **settings))
+        self.scene = self.enter_context(Scene(ovs))
         self.ledger = self.scene.ledger = Ledger(
-            self.scene.machine.drivers, lambda host: make.plugin(host, **settings), sets=self.sets
+            self.scene.machine.drivers, lambda host: self._plugin(host, settings), sets=self.sets
         )
         self.guests: dict[str, Guest] = {"wire": wire} if wire else {}
         self._count = 0
+
+    def _plugin(self, host: Host, options: dict[str, Any]) -> VifPlugin:
+        return make.plugin(host, **options)
+
+    def _guest(self, port_id: str) -> Guest:
+        return self.scene.guest(port_id)
 
     def plug(self, **ports: Attachment) -> None:
         super().plug(**ports)
         for name, a in ports.items():
             if name not in self.guests:
-                self.guests[name] = self.scene.guest(a.id)
+                self.guests[name] = self._guest(a.id)
 
     def settle(self) -> None:
         self.scene.settle()

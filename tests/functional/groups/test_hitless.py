@@ -7,6 +7,7 @@ full count.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -132,10 +133,19 @@ def _loses_and_leaks_nothing(rig: RealRig | RealBridgeRig) -> None:
         until(lambda: len(allowed.got) > 1, "the connection is there")
     streams = [allowed, members, refused, answers]
     with Traffic(streams, [port, peer]) as traffic:
+        began = time.monotonic()
         _change(rig, base, traffic)
         traffic.sending.clear()
+        took = time.monotonic() - began
         until(lambda: all(len(s.got) == s.sent for s in (allowed, members, answers)),
               "every allowed packet arrived")  # fmt: skip
+    passed = sum(stream.sent for stream in (allowed, members, answers))
+    sys.stderr.write(
+        f"\n{RULES} changes of rules and {RULES // 2} of members in {took:.0f} s: of {passed} "
+        f"allowed frames lost {passed - sum(len(s.got) for s in (allowed, members, answers))}, of "
+        f"{refused.sent} refused ones leaked {len(refused.got)}; "
+        f"{(passed + refused.sent) / took:.0f} frames a second\n"
+    )
     assert not refused.got
     assert refused.sent > RULES
     assert not rig.ledger.findings()
