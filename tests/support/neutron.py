@@ -41,6 +41,7 @@ class Network:
     segment: Plain
     mtu: int = 1450
     revision: int = 1
+    policy: str | None = None
 
 
 @dataclass
@@ -85,6 +86,8 @@ class FakeNeutron:
         #: by type, the version that this release has; older ones are served, newer ones are not
         self.has = {kind: versions[0] for kind, versions in SERVED.items()}
         self.groups: dict[str, dict[str, Plain]] = {}
+        #: by QoS policy, its rules by id
+        self.policies: dict[str, dict[str, Plain]] = {}
         self.address_groups: dict[str, list[str]] = {}
         self.lock = threading.RLock()
         self._standing: dict[str, str] = {}
@@ -211,6 +214,26 @@ class FakeNeutron:
         gone = self.groups[group].pop(rule)
         self.push("SecurityGroupRule", [primitive("SecurityGroupRule", gone)], "deleted")
 
+    def policy(self, *rules: Plain) -> str:
+        """A QoS policy with these rules, each with its ``type``."""
+        made = str(uuid.uuid4())
+        self.policies[made] = {}
+        self.set_rules(made, *rules)
+        return made
+
+    def set_rules(self, policy: str, *rules: Plain) -> None:
+        """The policy has these rules and no others."""
+        ids = [str(uuid.uuid4()) for _ in rules]
+        self.policies[policy] = {i: {"id": i, **r} for i, r in zip(ids, rules, strict=True)}
+        self.push("QosPolicy", [self.wire_policy(policy)])
+
+    def set_policy(self, network: Network, policy: str | None) -> None:
+        """A network has another policy: nobody is told of its ports."""
+        with self.lock:
+            network.policy = policy
+            network.revision += 1
+            self.push("Network", [self.wire_network(network)])
+
     def fdb(self, method: str, network: Network, ports: dict[str, list[list[str]]]) -> None:
         """Tell who is behind endpoints, or no longer."""
         self.cast("q-agent-notifier-l2population-update", f"{method}_fdb_entries", fdb_entries={
@@ -242,16 +265,24 @@ class FakeNeutron:
             "binding_levels": [primitive("PortBindingLevel", x) for x in levels],
             "security_group_ids": [], "allowed_address_pairs": [],
             "security": primitive("PortSecurity", {"port_security_enabled": True}),
-            "qos_policy_id": None, "qos_network_policy_id": None, **port.fields,
+            "qos_policy_id": None,
+            "qos_network_policy_id": self.networks[port.network].policy, **port.fields,
         }  # fmt: skip
         return copy.deepcopy(primitive("Port", data))
 
     def wire_network(self, network: Network) -> Plain:
         """A network as an object."""
         data = {"id": network.id, "name": "net", "mtu": network.mtu,
-                "revision_number": network.revision, "qos_policy_id": None,
+                "revision_number": network.revision, "qos_policy_id": network.policy,
                 "segments": [primitive("NetworkSegment", network.segment)]}  # fmt: skip
         return copy.deepcopy(primitive("Network", data))
+
+    def wire_policy(self, policy: str) -> Plain:
+        """A QoS policy as an object."""
+        rules = [primitive(rule["type"], {k: v for k, v in rule.items() if k != "type"})
+                 for rule in self.policies[policy].values()]  # fmt: skip
+        return copy.deepcopy(primitive("QosPolicy", {
+            "id": policy, "name": "p", "revision_number": 1, "rules": rules}))  # fmt: skip
 
     def wire_subnet(self, network: Network) -> Plain:
         """The network's subnet as an object."""
@@ -281,6 +312,8 @@ class FakeNeutron:
                     return [primitive(kind, {"id": i, "name": "a", "addresses": [
                         primitive("AddressAssociation", {"address": a})
                         for a in self.address_groups[i]]}) for i in ids]  # fmt: skip
+                case "QosPolicy":
+                    return [self.wire_policy(i) for i in ids if i in self.policies]
                 case "Port":
                     return [self.wire(self.ports[i]) for i in ids if i in self.ports]
                 case "Network":

@@ -180,6 +180,18 @@ def test_differences_are_paths_and_lists_are_whole() -> None:
     assert differences(old, old) == []
 
 
+@pytest.mark.parametrize(("path", "default"), [
+    ("port__vnic_type", "normal"), ("port__device_owner", ""), ("port__name", ""),
+    ("port__admin_state_up", True), ("port__port_security_enabled", True),
+])  # fmt: skip
+def test_a_default_that_is_said_is_no_difference(path: str, default: object) -> None:
+    """Whoever says it: as it comes over a wire it is equal to the default, and not the same."""
+    said = decode(json.loads(json.dumps(document(1, **{path: default}))))
+    raw = document(1)
+    raw["port"].pop(path.removeprefix("port__"), None)
+    assert differences(decode(raw).attachment, said.attachment) == []
+
+
 def test_what_is_read_back_is_clean_where_every_fact_is() -> None:
     good, bad = Evidence("mtu", 1450, wanted=1450), Evidence("tag", 2, wanted=1, ok=False)
     assert Report([good]).clean

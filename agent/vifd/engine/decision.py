@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from vifd import errors, model
@@ -361,8 +360,8 @@ def _in_role(request: Request, present: PortRecord | None) -> Document:
 
 def differences(old: Document, new: Document) -> list[str]:
     """The paths at which two documents differ in what this version understands."""
-    a, b = (msgspec.to_builtins(d.attachment) for d in (old, new))
-    return [p for p in model.differences(a, b) if p not in ("plugin", "vif_type", "version")]
+    found = model.differences(old.attachment, new.attachment)
+    return [p for p in found if p not in ("plugin", "vif_type", "version")]
 
 
 def _other_candidate(claims: Claims | None, present: PortRecord) -> list[str]:

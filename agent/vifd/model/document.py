@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vifd import errors
 from vifd.model import networking, unread
@@ -237,16 +237,25 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     return None if "%" in text else network
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The paths at which two documents differ, lists compared as a whole."""
+def differences(
+    old: Mapping[str, Any] | Struct, new: Mapping[str, Any] | Struct, prefix: str = ""
+) -> list[str]:
+    """The paths at which two documents, or what was read of them, differ; lists are compared as a
+    whole. A field that is said as its default is no difference from one that is not said, where
+    both were read."""
+    was, is_ = _named(old), _named(new)
     paths: list[str] = []
-    for key in sorted(set(old) | set(new)):
+    for key in sorted(set(was) | set(is_)):
         path = f"{prefix}{key}"
-        a, b = old.get(key), new.get(key)
+        a, b = was.get(key), is_.get(key)
         if a == b:
             continue
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
+        if isinstance(a, Mapping | Struct) and isinstance(b, Mapping | Struct):
             paths += differences(a, b, f"{path}.")
         else:
             paths.append(path)
     return paths
+
+
+def _named(part: Mapping[str, Any] | Struct) -> Mapping[str, Any]:
+    return structs.asdict(part) if isinstance(part, Struct) else part

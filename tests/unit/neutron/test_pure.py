@@ -176,5 +176,11 @@ class TestReport:
     ("network:dhcp", None, []), ("network:dhcp", "own", ["own"]), (None, None, ["net"]),
 ])  # fmt: skip
 def test_a_network_s_policy_holds_for_guests(owner, own, wanted):
-    port = {"qos_policy_id": own, "qos_network_policy_id": "net", "device_owner": owner}
-    assert translate.needs(port)[2] == wanted
+    port = {"qos_policy_id": own, "qos_network_policy_id": "net", "device_owner": owner,
+            "network_id": "n"}  # fmt: skip
+    assert translate.needs(port, {})[2] == wanted
+    # What the port said when it was read counts until its network is known.
+    known = {"n": {"id": "n", "qos_policy_id": "net"}}
+    assert translate.needs({**port, "qos_network_policy_id": None}, known)[2] == wanted
+    nothing = {"n": {"id": "n", "qos_policy_id": None}}
+    assert translate.needs(port, nothing)[2] == ([own] if own else [])

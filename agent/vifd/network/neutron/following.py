@@ -196,8 +196,11 @@ class Following:
         concerned = [
             port
             for port in self.cache.all("Port").values()
-            if item["id"] in _flat(translate.needs(port))
+            if item["id"] in _flat(translate.needs(port, self.known.networks))
         ]
+        if kind == "Network":
+            # its policy may be another one
+            self._read_policies(concerned)
         self._tell(concerned)
 
     def _read_around(self, ports: Sequence[Plain], *, anew: bool = False) -> None:
@@ -205,18 +208,26 @@ class Following:
 
         :param anew: also those that are known
         """
-        wanted: dict[str, set[str]] = {"Network": set(), "Subnet": set(), "QosPolicy": set()}
+        wanted: dict[str, set[str]] = {"Network": set(), "Subnet": set()}
         for port in ports:
-            network, subnets, policies = translate.needs(port)
+            network, subnets, _ = translate.needs(port, {})
             wanted["Network"].add(network)
             wanted["Subnet"].update(subnets)
-            wanted["QosPolicy"].update(policies)
         for kind, ids in wanted.items():
-            lacking = ids if anew else ids - self.cache.all(kind).keys()
-            for item in self._server.pull(kind, lacking - {""}):
-                self.cache.put(kind, item)
-            if anew:
-                self.cache.keep_only(kind, ids)
+            self._read_kind(kind, ids, anew=anew)
+        # which it is the networks say
+        self._read_policies(ports, anew=anew)
+
+    def _read_policies(self, ports: Iterable[Plain], *, anew: bool = False) -> None:
+        ids = {p for port in ports for p in translate.needs(port, self.known.networks)[2]}
+        self._read_kind("QosPolicy", ids, anew=anew)
+
+    def _read_kind(self, kind: str, ids: set[str], *, anew: bool) -> None:
+        lacking = ids if anew else ids - self.cache.all(kind).keys()
+        for item in self._server.pull(kind, lacking - {""}):
+            self.cache.put(kind, item)
+        if anew:
+            self.cache.keep_only(kind, ids)
 
     def networks(self) -> dict[str, str]:
         """The networks that have ports here, with the types of their segments."""

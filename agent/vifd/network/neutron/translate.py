@@ -106,14 +106,28 @@ def segment_of(port: Mapping[str, Any], network: Mapping[str, Any] | None, host:
     return {n: now[n] for n in names if now.get(n) is not None}
 
 
-def needs(port: Mapping[str, Any]) -> tuple[str, list[str], list[str]]:
-    """What else must be known of a port: its network, its subnets, its QoS policies."""
+def needs(
+    port: Mapping[str, Any], networks: Mapping[str, Plain]
+) -> tuple[str, list[str], list[str]]:
+    """What else must be known of a port: its network, its subnets, its QoS policy.
+
+    :param networks: those that are known, by id
+    """
     subnets = [ip["subnet_id"] for ip in entries(port, "fixed_ips") if ip.get("subnet_id")]
-    # the policy of a network does not hold for the service's own ports
-    service = str(port.get("device_owner") or "").startswith(TRUSTED)
-    names = ("qos_policy_id",) if service else ("qos_policy_id", "qos_network_policy_id")
-    policies = [p for n in names if (p := port.get(n))]
-    return str(port.get("network_id") or ""), sorted(set(subnets)), policies[:1]
+    network = str(port.get("network_id") or "")
+    policy = port.get("qos_policy_id") or _of_network(port, networks.get(network))
+    return network, sorted(set(subnets)), [str(policy)] if policy else []
+
+
+def _of_network(port: Mapping[str, Any], network: Mapping[str, Any] | None) -> Any:
+    """The policy that a port has of its network; what the network says now goes before what the
+    port said when it was read: nobody tells of the port when its network gets another one."""
+    if str(port.get("device_owner") or "").startswith(TRUSTED):
+        # it does not hold for the service's own ports
+        return None
+    if network is None:
+        return port.get("qos_network_policy_id")
+    return network.get("qos_policy_id")
 
 
 def part(port: Mapping[str, Any], known: Known, host: str) -> Plain | None:
@@ -132,7 +146,7 @@ def part(port: Mapping[str, Any], known: Known, host: str) -> Plain | None:
         "network": _network(network, segment),
         "fixed_ips": [_ip(ip) for ip in entries(port, "fixed_ips")],
     }
-    wanted = needs(port)[1]
+    wanted = needs(port, known.networks)[1]
     body["subnets"] = [_subnet(known.subnets[i]) for i in wanted if i in known.subnets]
     if bound.get("vif_type") in ("ovs", "vhostuser"):
         body["vif_type"] = bound["vif_type"]
@@ -155,7 +169,7 @@ def _port(port: Mapping[str, Any], bound: Mapping[str, Any], known: Known) -> Pl
     hints = port.get("hints")
     if isinstance(hints, dict) and mapping(hints.get("hints")):
         made["hints"] = mapping(hints.get("hints"))
-    for policy in needs(port)[2]:
+    for policy in needs(port, known.networks)[2]:
         if policy in known.policies:
             made["qos_policy"] = _policy(known.policies[policy])
     return made
