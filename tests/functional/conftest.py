@@ -3,8 +3,22 @@
 import pytest
 
 from vifd.testing.census import Census
+from vifd.testing.guests import PacketGuest
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left(leaks: Census) -> None:
     """Fail on what a test leaves behind."""
+
+
+@pytest.fixture
+def wire(ovs, far):
+    """A physical bridge of the switch with a cable; what hangs on the cable's far end."""
+    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+    far.veth("eth-phys", "wire")
+    ovs.vsctl("add-port", "br-phys", "eth-phys")
+    ovs.wait_for_carrier("eth-phys")
+    guest = far.run(PacketGuest, "wire")
+    yield guest
+    guest.close()
+    ovs.vsctl("del-port", "br-phys", "eth-phys")

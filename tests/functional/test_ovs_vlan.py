@@ -9,7 +9,7 @@ from functional.scene import Scene
 from vifd.errors import BridgeMissing, PhysnetUnmapped
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
-from vifd.testing.guests import PacketGuest, assert_only, assert_reaches
+from vifd.testing.guests import assert_only, assert_reaches
 from vifd.testing.wait import PATIENCE, until
 
 
@@ -23,19 +23,6 @@ def broadcast(source: int, **more) -> bytes:
 
 def add_bridge(ovs, name: str) -> None:
     ovs.vsctl("add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev")
-
-
-@pytest.fixture
-def wire(ovs, far):
-    """A physical bridge with a cable; its far end."""
-    add_bridge(ovs, "br-phys")
-    far.veth("eth-phys", "wire")
-    ovs.vsctl("add-port", "br-phys", "eth-phys")
-    ovs.wait_for_carrier("eth-phys")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    ovs.vsctl("del-port", "br-phys", "eth-phys")
 
 
 @pytest.fixture

@@ -11,19 +11,6 @@ from vifd.testing.guests import PacketGuest
 
 
 @pytest.fixture
-def wire(ovs, far):
-    """A physical bridge with a cable; its far end."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
-    far.veth("eth-phys", "wire")
-    ovs.vsctl("add-port", "br-phys", "eth-phys")
-    ovs.wait_for_carrier("eth-phys")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    ovs.vsctl("del-port", "br-phys", "eth-phys")
-
-
-@pytest.fixture
 def cable(far):
     """A cable to another host; its far end."""
     far.veth("eth-phys", "wire")

@@ -30,19 +30,6 @@ def hears(receiver: TapGuest | PacketGuest, wanted: list[bytes]) -> None:
     until(come, f"{len(wanted)} announcements arrive")
 
 
-@pytest.fixture
-def wire(ovs, far):
-    """A physical bridge of the switch with a cable; its far end."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
-    far.veth("eth-phys", "wire")
-    ovs.vsctl("add-port", "br-phys", "eth-phys")
-    ovs.wait_for_carrier("eth-phys")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    ovs.vsctl("del-port", "br-phys", "eth-phys")
-
-
 def opened(scene: Scene | LinuxScene, one: Attachment) -> None:
     """A closed port is opened and announced, as at the end of a migration."""
     (port_id,) = scene.plug(one, opened=False)

@@ -13,22 +13,8 @@ from functional.spoofing.sending import Untagging, assert_no_difference
 from functional.spoofing.table import cases
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, vlan
-from vifd.testing.guests import PacketGuest
 from vifd.testing.machines import RealMachine
 from vifd.testing.wait import until
-
-
-@pytest.fixture
-def wire(ovs, far):
-    """A physical bridge with a cable; its far end."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
-    far.veth("eth-phys", "wire")
-    ovs.vsctl("add-port", "br-phys", "eth-phys")
-    ovs.wait_for_carrier("eth-phys")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    ovs.vsctl("del-port", "br-phys", "eth-phys")
 
 
 @pytest.fixture
