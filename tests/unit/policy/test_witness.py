@@ -121,3 +121,56 @@ def test_where_everything_passes_nothing_is_refused() -> None:
     found = group({"ethertype": "IPv4"}, {"ethertype": "IPv6"})
     assert both(found)[1] is None
     assert both(group({"ethertype": "IPv4"}))[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ({"protocol": "icmp"}, (1, 8, 0)),
+        ({"protocol": "icmp", "port_range_min": 3, "port_range_max": 4}, (1, 3, 4)),
+        ({"protocol": "icmp", "port_range_min": 0}, (1, 0, 0)),
+        ({"protocol": "ipv6-icmp", "ethertype": "IPv6"}, (58, 128, 0)),
+        ({"protocol": "ipv6-icmp", "ethertype": "IPv6", "port_range_min": 129}, (58, 129, 0)),
+        ({"protocol": "ipv6-icmp", "ethertype": "IPv6", "port_range_min": 154}, (58, 154, 0)),
+    ],
+)
+def test_a_message_has_the_type_and_the_code_of_the_rule(
+    said: dict[str, Any], right: tuple[int, int, int]
+) -> None:
+    passes, not_ = both(group(said))
+    assert passes is not None
+    assert not_ is not None
+    assert (passes.protocol, passes.icmp_type, passes.icmp_code) == right
+
+
+@pytest.mark.parametrize("number", [43, 44, 51, 59, 60, 135])
+def test_the_number_of_a_header_is_no_protocol_of_ipv6(number: int) -> None:
+    assert both(group({"protocol": str(number), "ethertype": "IPv6"}))[0] is None
+
+
+@pytest.mark.parametrize("number", [51, 135])
+def test_but_it_is_one_of_ipv4(number: int) -> None:
+    passes, _ = both(group({"protocol": str(number)}))
+    assert passes is not None
+    assert passes.protocol == number
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "beside"),
+    [(1, 1, (6, 2)), (1, 65534, (6, 65535)), (65535, 65535, (6, 65534)), (2, 65535, (6, 1))],
+)
+def test_the_ports_beside_a_range_are_those_that_there_are(
+    low: int, high: int, beside: tuple[int, int]
+) -> None:
+    said = {"protocol": "tcp", "port_range_min": low, "port_range_max": high,
+            "remote_ip_prefix": "0.0.0.0/0"}  # fmt: skip
+    found = [both(group(said), (4,), turn)[1] for turn in range(64)]
+    ours = [(p.protocol, p.dport) for p in found if p is not None]
+    assert beside in ours
+    assert {p for n, p in ours if n == 6} <= {1, 2, 65534, 65535, 443}
+
+
+def test_who_is_asked_about_a_prefix_is_no_network_address() -> None:
+    passes, _ = both(group({"protocol": "tcp", "remote_ip_prefix": "10.7.0.0/24"}))
+    assert passes is not None
+    assert passes.remote == "10.7.0.1"
