@@ -16,13 +16,13 @@ from cliff.show import ShowOne
 
 from vifd.cli import report, watching
 from vifd.cli.app import add_wait_options
-from vifd.cli.client import Client, Refused, TimedOut, Unreachable, socket_path
+from vifd.cli.client import Client, Odd, Refused, TimedOut, Unreachable, socket_path
 from vifd.cli.formats import Formats
 
 OK, FAILED, USAGE, UNREACHABLE, NOT_FOUND, TIMED_OUT = range(6)
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """The command line or a file on it is wrong."""
 
 
@@ -86,10 +86,24 @@ class Api(Plain):
             return _say(error, TIMED_OUT)
         except NoSuchPort as error:
             return _say(error, NOT_FOUND)
-        except (UsageError, ValueError) as error:
+        except UsageError as error:
             return _say(error, USAGE)
+        except (Odd, LookupError, TypeError, AttributeError, ValueError) as error:
+            return self._unread(error)
         finally:
             self.client.close()
+
+    def _unread(self, error: Exception) -> int:
+        """Say that an answer has not the shape that it should have."""
+        if self.option("debug") or not self.client.asked:
+            raise error
+        from vifd import errors  # only where it is needed
+
+        facts = {
+            "source": self.client.path, "question": self.client.asked, "problem": _lack(error),
+        }  # fmt: skip
+        self.explain(errors.OddAnswer(facts=facts).to_dict())
+        return FAILED
 
     def _answering(self) -> Any:
         """Who is asked: the daemon, or a bundle that was made of one."""
@@ -199,6 +213,17 @@ def code_of(error: dict[str, Any]) -> int:
         "E_STATE_NOT_FOUND": NOT_FOUND, "E_SET_NOT_FOUND": NOT_FOUND, "E_STATE_WAIT": TIMED_OUT,
     }  # fmt: skip
     return known.get(str(error.get("code")), FAILED)
+
+
+def _lack(error: Exception) -> str:
+    """What an answer lacks, by how reading it failed."""
+    if isinstance(error, Odd):
+        return str(error)
+    if isinstance(error, KeyError):
+        return f"there is no {error} in it"
+    if isinstance(error, IndexError):
+        return "a list in it is too short"
+    return f"a value in it is of another kind ({error})"
 
 
 def _say(error: Exception, code: int) -> int:

@@ -39,6 +39,10 @@ class Refused(Exception):
         self.error = error
 
 
+class Odd(Exception):
+    """What came back is no answer of vifd; the text says what it is."""
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
@@ -67,6 +71,8 @@ class Client:
         self.path = path
         #: seconds that an answer may take besides the ``timeout`` that the daemon was asked for
         self.margin = MARGIN
+        #: the last thing that was asked, for who cannot read its answer
+        self.asked = ""
         self._connection: _Connection | None = None
 
     def call(
@@ -78,6 +84,7 @@ class Client:
     ) -> Any:
         """One call; the parsed answer, ``None`` where there is no body.
 
+        :raises Odd: what came back is no answer of vifd
         :raises Refused: an error object came back
         :raises Unreachable: nobody is there
         :raises TimedOut: no answer in time
@@ -90,6 +97,7 @@ class Client:
 
     def _call(self, method: str, path: str, body: Any, params: Params) -> bytes:
         patience = float(params.get("timeout") or 0) + self.margin
+        self.asked = f"{method} {path}"
         try:
             response = self._send(method, target(path, params), body, patience)
             data = response.read()
@@ -100,8 +108,7 @@ class Client:
             self.close()
             raise Unreachable(self._why(error)) from error
         if response.status >= 400:
-            value = _parse(data)
-            raise Refused(response.status, value if isinstance(value, dict) else {})
+            raise Refused(response.status, _error(data))
         return data
 
     def events(self, after: str, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,10 +118,11 @@ class Client:
         :raises Unreachable: the connection cannot be made or is lost
         """
         params = {"after": after, "follow": "true" if follow else "false"}
+        self.asked = "GET /v1/events"
         try:
             response = self._send("GET", target("/v1/events", params), None, 60.0)
             if response.status != 200:
-                raise Refused(response.status, _parse(response.read()) or {})
+                raise Refused(response.status, _error(response.read()))
             yield from _frames(response)
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(self._why(error)) from error
@@ -173,12 +181,27 @@ def port_path(port_id: str, verb: str = "") -> str:
 
 
 def _parse(data: bytes) -> Any:
+    """A JSON object, as all answers are; ``None`` where there is nothing.
+
+    :raises Odd: it is something else
+    """
     if not data:
         return None
     try:
-        return json.loads(data)
-    except ValueError:
-        return None
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Odd(f"it is no JSON object: {data[:60].decode('utf-8', 'replace')!r}")
+    return value
+
+
+def _error(data: bytes) -> dict[str, Any]:
+    """The error object in the body of a refusal; empty where something else is there."""
+    try:
+        return _parse(data) or {}
+    except Odd:
+        return {}
 
 
 def _frames(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -191,5 +214,5 @@ def _frames(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str,
         elif name == "data":
             data += value
         elif not name and data:
-            yield last, json.loads(data)
+            yield last, _parse(data.encode())
             data = ""

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vifd.cli.switchrows import DATABASE, select
+from vifd.cli import switchrows
+from vifd.cli.switchrows import DATABASE
 
 #: The devices of this process's network namespace; unlike /sys it is never another one's.
 DEVICES = Path("/proc/self/net/dev")
+_TABLES = {"Interface": {"name": switchrows.text, "statistics": switchrows.numbers}}
 
 
 class Count(NamedTuple):
@@ -55,12 +57,11 @@ def parse(text: str) -> dict[str, Count]:
 def of_switch(rows: Iterable[Mapping[str, Any]]) -> dict[str, Count]:
     """By name, what rows of the table Interface say."""
     names = ("rx_bytes", "rx_packets", "rx_dropped", "tx_bytes", "tx_packets", "tx_dropped")
-    found = {}
-    for row in rows:
-        said = dict(row.get("statistics", ["map", []])[1])
-        if said:
-            found[str(row["name"])] = Count(*(int(said.get(name, 0)) for name in names))
-    return found
+    return {
+        row["name"]: Count(*(row["statistics"].get(name, 0) for name in names))
+        for row in rows
+        if row["statistics"]
+    }
 
 
 def read(ports: Sequence[Mapping[str, Any]], database: str = DATABASE) -> dict[str, Count]:
@@ -93,6 +94,7 @@ def _rate(before: Count | None, now: Count, seconds: float) -> Rate:
 def _interfaces(database: str) -> list[Any]:
     """The rows of the switch's interfaces; none where it does not answer."""
     try:
-        return select({"Interface": ("name", "statistics")}, database)["Interface"]
+        rows: list[Any] = switchrows.select(_TABLES, database)["Interface"]
     except (OSError, ValueError):
         return []
+    return rows

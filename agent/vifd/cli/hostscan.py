@@ -11,17 +11,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vifd.cli import switchrows
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: What vifd writes on a switch port, and into the alias of a device.
 _MARK, _ALIAS = "vifd-", "vifd:"
 #: Networks of hosts that say only a VLAN get ids that follow from bridge and VLAN.
 _NAMES = uuid.UUID("0f4b7e0a-5a0c-5d0e-8f0b-7c1d2e3f4a5b")
 
-TABLES = {
-    "Bridge": ("name", "ports"),
-    "Port": ("_uuid", "name", "interfaces", "tag", "other_config"),
-    "Interface": ("_uuid", "name", "type", "external_ids"),
-}
+#: What is read of the switch.
+TABLES: Mapping[str, Mapping[str, switchrows.Kind]] = {
+    "Bridge": {"name": switchrows.text, "ports": switchrows.references},
+    "Port": {
+        "_uuid": switchrows.reference, "name": switchrows.text,
+        "interfaces": switchrows.references, "tag": switchrows.number,
+        "other_config": switchrows.words,
+    },
+    "Interface": {
+        "_uuid": switchrows.reference, "name": switchrows.text, "type": switchrows.text,
+        "external_ids": switchrows.words,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,18 +127,18 @@ def scan(
 
 
 def _rows(tables: Mapping[str, Sequence[Any]]) -> list[_Row]:
-    bridges = {i: b["name"] for b in tables["Bridge"] for i in _ids(b["ports"])}
-    interfaces = {i["_uuid"][1]: i for i in tables["Interface"]}
+    bridges = {port: b["name"] for b in tables["Bridge"] for port in b["ports"]}
+    interfaces = {i["_uuid"]: i for i in tables["Interface"]}
     rows = []
     for port in tables["Port"]:
-        for one in _ids(port["interfaces"]):
-            interface = interfaces.get(one)
-            external = _map(interface["external_ids"]) if interface else {}
-            wanted = external.get("iface-id", "").lower()
-            if interface and _UUID.fullmatch(wanted):
-                tag = port["tag"] if isinstance(port["tag"], int) else None
-                rows.append(_Row(wanted, str(interface["name"]), bridges.get(port["_uuid"][1], "?"),
-                                 tag, external, _map(port["other_config"])))  # fmt: skip
+        # between two tables nothing can have changed, yet a row may be nobody's
+        for interface in filter(None, map(interfaces.get, port["interfaces"])):
+            wanted = interface["external_ids"].get("iface-id", "").lower()
+            if _UUID.fullmatch(wanted):
+                rows.append(
+                    _Row(wanted, interface["name"], bridges.get(port["_uuid"], "?"), port["tag"],
+                         interface["external_ids"], port["other_config"])
+                )  # fmt: skip
     return sorted(rows, key=lambda row: (row.bridge, row.device))
 
 
@@ -223,14 +233,3 @@ def _elsewhere(links: Iterable[Link], cards: Mapping[str, Guest]) -> list[str]:
 
 def _few(ids: Sequence[str]) -> str:
     return ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-
-
-def _ids(value: Any) -> list[str]:
-    """The rows that a column names: OVSDB writes one as it is and several as a set."""
-    if value[0] == "uuid":
-        return [value[1]]
-    return [one[1] for one in value[1]]
-
-
-def _map(value: Any) -> dict[str, str]:
-    return {str(k): str(v) for k, v in value[1]}

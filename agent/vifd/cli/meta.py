@@ -16,6 +16,8 @@ class Status(ApiShow):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         found = self.client.call("GET", "/v1/status")
+        if "version" not in found:  # every vifd says it
+            raise KeyError("version")
         kinds = {"started_at": Moment, "configuration_read_at": Moment}
         return tuple(found), tuple(kinds.get(k, Words)(v) for k, v in found.items())
 

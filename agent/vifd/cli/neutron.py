@@ -111,6 +111,8 @@ def _port(port: Part, answers: Answers) -> Part:
     if pairs:
         made["allowed_address_pairs"] = [_only(p, ("ip_address", "mac_address")) for p in pairs]
     groups = port.get("security_groups", port.get("security_group_ids"))
+    if groups is not None and not isinstance(groups, list):
+        raise Lacking(f"security groups of port {port['id']} are no list")
     if groups is not None:
         made["security_groups"] = [_group(group, answers) for group in groups]
     policy = port.get("qos_policy_id") or port.get("qos_network_policy_id")
@@ -146,7 +148,7 @@ def _network(network: Part, answers: Answers, physical: str) -> Part:
 def _segment(network: Part, answers: Answers, physical: str) -> Part:
     own = {name: network.get(f"provider:{name}") for name in _SEGMENT}
     several = [{n: s.get(f"provider:{n}", s.get(n)) for n in _SEGMENT}
-               for s in _list(network, "segments") if isinstance(s, dict)]  # fmt: skip
+               for s in _list(network, "segments")]  # fmt: skip
     listed = [{**_only(s, _SEGMENT), "id": s.get("id")} for s in answers.all("segment")
               if s.get("network_id") == network["id"]]  # fmt: skip
     choice = listed or several or ([own] if own["network_type"] else [])
@@ -247,5 +249,14 @@ def _only(part: Mapping[str, Any], names: Iterable[str]) -> Part:
 
 
 def _list(part: Mapping[str, Any], name: str) -> list[Any]:
+    """The objects in a field.
+
+    :raises Lacking: something else is among them
+    """
     value = part.get(name)
-    return value if isinstance(value, list) else []
+    found = value if isinstance(value, list) else []
+    for one in found:
+        if not isinstance(one, dict):
+            raise Lacking(f"{name} of {part.get('id', '?')} has {str(one)[:60]!r} in it, which is "
+                          "no object")  # fmt: skip
+    return found

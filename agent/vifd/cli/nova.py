@@ -16,6 +16,9 @@ from vifd.cli.report import clean
 _PATIENCE = 120.0
 _MISSING = "No module named vifd_nova"
 
+#: What vifd-nova says of itself.
+_SAID = frozenset(("version", "uid", "plugins", "taken_over", "vifd", "socket", "problems"))
+
 
 class NovaCheck(ApiShow):
     """Look at nova-compute's environment before it hands plugging over, and change nothing.
@@ -75,10 +78,15 @@ def look(python: str, files: list[str], user: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{python} cannot be run: {error.strerror or error}") from error
     try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
+        found: Any = json.loads(done.stdout)
+    except (ValueError, RecursionError):
         raise UsageError(_why(python, done.stderr)) from None
-    return found
+    if not isinstance(found, dict) or not found.keys() >= _SAID:
+        raise UsageError(
+            f"{python} answered {str(found)[:60]!r}, which vifd-nova of this version does not. "
+            "Next: install vifd-nova there in the version of vifd"
+        )
+    return dict(found)
 
 
 def _as(user: str) -> dict[str, Any]:

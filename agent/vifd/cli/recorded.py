@@ -35,6 +35,8 @@ class Recorded:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        #: the last thing that was asked, for who cannot read its answer
+        self.asked = ""
         try:
             self._tar = tarfile.open(path)  # noqa: SIM115 - closed in close()
             self._files = {
@@ -54,6 +56,7 @@ class Recorded:
         :raises Refused: it was a refusal; or something is to be changed
         """
         del body
+        self.asked = f"{method} {path}"
         if method != "GET":
             problem = "a bundle can be read, and nothing of its host can be changed or asked"
             raise NotInBundle(f"{self.path}: {problem}")
@@ -66,6 +69,7 @@ class Recorded:
     def events(self, after: str, follow: bool) -> Iterator[tuple[str, dict[str, Any]]]:
         """See :meth:`vifd.cli.client.Client.events`; a bundle has no new ones."""
         del follow
+        self.asked = "GET /v1/events"
         begin = int(after) if after.isdigit() else None
         for number, event in self._json("api/events.json"):
             if begin is not None and int(number) > begin:
@@ -113,7 +117,7 @@ class Recorded:
     def _json(self, name: str) -> Any:
         try:
             return json.loads(self._read(name))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problem = self._problem(name) or f"it is damaged ({error})"
             raise NotInBundle(f"{self.path}: {name}: {problem}") from error
 
@@ -130,8 +134,13 @@ class Recorded:
 
     def _problem(self, name: str) -> str:
         """What was noted of a file when the bundle was made."""
-        noted = json.loads(self._read("manifest.json"))
-        return next((str(e["problem"]) for e in noted if e["name"] == name and e["problem"]), "")
+        try:
+            noted = json.loads(self._read("manifest.json"))
+            return next(
+                (str(e["problem"]) for e in noted if e["name"] == name and e["problem"]), ""
+            )
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return ""  # it is damaged as well
 
 
 def _selected(name: str, value: Any, given: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vifd import errors
 from vifd.cli import documents, hostscan, neutron, report, switchrows, virt
-from vifd.cli.base import OK, USAGE, UsageError
+from vifd.cli.base import FAILED, OK, USAGE, UsageError
 from vifd.cli.hostscan import Guest, Link, Scan
 from vifd.hypervisor import definition
 
@@ -47,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
     except (UsageError, neutron.Lacking, OSError) as error:
         sys.stderr.write(f"vifctl: {report.clean(str(error))}\n")
         return USAGE
+    except errors.VifError as error:
+        sys.stderr.write(report.error_text(error.to_dict()))
+        return FAILED
     for hint in found.hints:
         sys.stderr.write(f"vifctl: {report.clean(hint)}\n")
     where = args.output or "FILE"
@@ -61,6 +64,7 @@ def look(args: argparse.Namespace) -> Scan:
     """What is plugged here.
 
     :raises UsageError: the switch does not answer, or a file cannot be read
+    :raises errors.OddAnswer: the switch answers something else
     :raises neutron.Lacking: a file is not what it should be
     """
     values = [value for name in args.neutron for value in documents.values(name)]
@@ -68,7 +72,11 @@ def look(args: argparse.Namespace) -> Scan:
     known = {str(doc["port"]["id"]): doc for doc in made}
     try:
         tables = switchrows.select(hostscan.TABLES, args.ovsdb)
-    except (OSError, ValueError) as error:
+    except switchrows.OddRows as error:
+        raise errors.OddAnswer(
+            facts={"source": args.ovsdb, "question": "what is plugged", "problem": str(error)}
+        ) from error
+    except OSError as error:
         raise UsageError(
             f"Open vSwitch's database {args.ovsdb} cannot be read: {error}. Next: run it as root, "
             "or say where it is with --ovsdb"
@@ -102,6 +110,8 @@ def _guests(where: str | None) -> tuple[list[Guest], str]:
             return [card for text in domains.all() for card in cards(text)], ""
     except errors.VifError as error:
         return [], str(error.facts.get("problem", error))
+    except definition.BadXml as error:
+        return [], f"a definition is no XML that can be read: {error}"
 
 
 def cards(text: str) -> list[Guest]:

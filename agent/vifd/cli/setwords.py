@@ -10,6 +10,8 @@ import ipaddress
 import re
 from typing import Any
 
+from vifd.cli.base import UsageError
+
 SYNTAX = (
     "ingress|egress [ipv4|ipv6] [PROTOCOL [PORT[-PORT]]] [from|to PREFIX|group ID|address-group "
     "ID]; of icmp TYPE[/CODE] in place of ports"
@@ -25,7 +27,7 @@ _SIDE = {"ingress": "from", "egress": "to"}
 def rule(text: str) -> dict[str, Any]:
     """A rule from words.
 
-    :raises ValueError: it is none, with what is wrong
+    :raises UsageError: it is none, with what is wrong
     """
     words = text.split()
     found: dict[str, Any] = {}
@@ -80,8 +82,8 @@ def _remote(found: dict[str, Any], words: list[str], text: str) -> None:
         raise _wrong(text, f"{' '.join(words)!r} is too much")
 
 
-def _wrong(text: str, problem: str) -> ValueError:
-    return ValueError(f"rule {text!r:.120}: {problem}; a rule is: {SYNTAX}")
+def _wrong(text: str, problem: str) -> UsageError:
+    return UsageError(f"rule {text!r:.120}: {problem}; a rule is: {SYNTAX}")
 
 
 def rule_text(found: dict[str, Any]) -> str:
@@ -103,11 +105,11 @@ def rule_text(found: dict[str, Any]) -> str:
 def member(text: str) -> dict[str, Any]:
     """A member from ``ADDRESS`` or ``ADDRESS,MAC``.
 
-    :raises ValueError: the MAC address is none
+    :raises UsageError: the MAC address is none
     """
     address, _, mac = text.partition(",")
     if mac and not _MAC.fullmatch(mac):
-        raise ValueError(
+        raise UsageError(
             f"member {text!r:.80}: {mac!r} is no MAC address; a member is ADDRESS[,MAC]"
         )
     return {"ip_address": address, **({"mac_address": mac} if mac else {})}
@@ -121,14 +123,14 @@ def member_text(found: dict[str, Any]) -> str:
 def endpoint(text: str) -> dict[str, Any]:
     """An endpoint from ``ADDRESS`` or ``ADDRESS=MAC[,IP…]``: with one port behind it.
 
-    :raises ValueError: it is none
+    :raises UsageError: it is none
     """
     address, behind, rest = text.partition("=")
     if not behind:
         return {"address": address}
     mac, *ips = rest.split(",")
     if not _MAC.fullmatch(mac):
-        raise ValueError(
+        raise UsageError(
             f"endpoint {text!r:.80}: {mac!r} is no MAC address; it is ADDRESS[=MAC[,IP…]]"
         )
     return {"address": address, "ports": [{"mac_address": mac, "ip_addresses": ips}]}

@@ -22,6 +22,7 @@ from vifd.errors.adoption import (
     ReleaseUnfit,
     ReleaseUnsupported,
 )
+from vifd.errors.answers import OddAnswer
 from vifd.errors.base import SCHEMA, InternalError, Owner, Scope, VifError, all_codes, causes, wrap
 from vifd.errors.capability import (
     CapabilityError,
@@ -182,6 +183,7 @@ __all__ = [
     "NotPlugged",
     "NotRestorable",
     "NumaMismatch",
+    "OddAnswer",
     "Owner",
     "PackedRingUnsupported",
     "PartStale",

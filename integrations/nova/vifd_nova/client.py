@@ -144,8 +144,10 @@ def _read(status: int, body: bytes) -> Any:
         return None
     try:
         value = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise http.client.HTTPException(f"an answer that is no JSON ({status})") from error
     if status >= 400:
         raise Refused(value if isinstance(value, dict) else {"message": str(value)[:200]})
+    if not isinstance(value, dict):
+        raise http.client.HTTPException("an answer that is no JSON object")
     return value

@@ -93,13 +93,16 @@ class _Database:
         operation = {"op": "select", "table": table, "where": where}
         answer = ask(self.address, "transact", [_DATABASE, operation], self.timeout, self.tls)
         result = answer[0] if isinstance(answer, list) and answer else None
-        if not isinstance(result, Mapping) or "rows" not in result:
-            raise Unanswered(f"{self.address}: {table}: {result}")
-        return list(result["rows"])
+        rows = result.get("rows") if isinstance(result, Mapping) else None
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise Unanswered(f"{self.address}: {table}: {str(result)[:200]}")
+        return rows
 
 
 def _map(value: Any) -> dict[str, str]:
     """A map column in the form of RFC 7047."""
-    if isinstance(value, list) and len(value) == 2 and value[0] == "map":
-        return {str(key): str(item) for key, item in value[1]}
+    match value:
+        case ["map", [*members]]:
+            pairs = (m for m in members if isinstance(m, list) and len(m) == 2)
+            return {str(key): str(item) for key, item in pairs}
     return {}

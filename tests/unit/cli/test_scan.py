@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unit.api.client import document, uuid
-from vifd.cli import hostscan
+from vifd.cli import hostscan, switchrows
 from vifd.cli.hostscan import Guest, Link
 from vifd.cli.scan import cards
 from vifd.model import decode
@@ -20,22 +20,27 @@ def row(number: int) -> list[str]:
     return ["uuid", f"{number:08d}-1111-4111-8111-111111111111"]
 
 
-def rows(*ports: dict[str, Any]) -> dict[str, list[Any]]:
-    """The switch's rows of ports on br-int; each has a device, and more."""
+def answer(*ports: dict[str, Any]) -> dict[str, Any]:
+    """What the database says of ports on br-int; each has a device, and more."""
     tables: dict[str, list[Any]] = {"Bridge": [], "Port": [], "Interface": []}
     for number, port in enumerate(ports):
         tables["Interface"].append(
             {"_uuid": row(100 + number), "name": port["device"], "type": "",
-             "external_ids": ["map", list(port.get("external", {}).items())]}
+             "external_ids": ["map", [list(pair) for pair in port.get("external", {}).items()]]}
         )  # fmt: skip
         tables["Port"].append(
             {"_uuid": row(number), "name": port["device"], "interfaces": row(100 + number),
              "tag": port.get("tag", ["set", []]),
-             "other_config": ["map", list(port.get("other", {}).items())]}
+             "other_config": ["map", [list(pair) for pair in port.get("other", {}).items()]]}
         )  # fmt: skip
     members = ["set", [row(n) for n in range(len(ports))]] if len(ports) != 1 else row(0)
     tables["Bridge"].append({"name": "br-int", "ports": members})
-    return tables
+    return {"id": "vifctl", "error": None,
+            "result": [{"rows": tables[table]} for table in hostscan.TABLES]}  # fmt: skip
+
+
+def rows(*ports: dict[str, Any]) -> dict[str, Any]:
+    return switchrows.read(hostscan.TABLES, answer(*ports))
 
 
 def tap(number: int, **more: Any) -> dict[str, Any]:

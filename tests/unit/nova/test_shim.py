@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ with warnings.catch_warnings():
     from os_vif import exception, objects
     from oslo_context import context
 
-    from vifd_nova import telling
+    from vifd_nova import client, telling
     from vifd_nova.asking import Vifd
     from vifd_nova.client import Away, Client, Refused
     from vifd_nova.options import Settings
@@ -327,3 +328,10 @@ def test_a_socket_that_may_not_be_opened(tmp_path: Path) -> None:
 
     with pytest.raises(Away, match="compute_uids"):
         Closed("/s").call("GET", "/v1/status", timeout=5, away=5)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"<html>", b"[" * 100_000])
+def test_what_answers_is_not_vifd(body: bytes) -> None:
+    """Nova is told that vifd does not answer, and not that a list has no key."""
+    with pytest.raises(http.client.HTTPException, match="no JSON"):
+        client._read(200, body)
