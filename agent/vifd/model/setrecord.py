@@ -15,6 +15,7 @@ from vifd.model.sets import (
     Endpoint,
     Forwarding,
     Member,
+    Reachable,
     SecurityGroup,
     SecurityGroupRule,
     SetBody,
@@ -251,6 +252,40 @@ def _handed_on(before: SetRecord, after: SetRecord, update: SetUpdate) -> None:
     elif isinstance(body, AddressGroup):
         addresses = _without(body.addresses, update, str)
         vars(after)["body"] = AddressGroup(id=after.key.id, name=after.name, addresses=addresses)
+    elif isinstance(body, Forwarding):
+        endpoints = tuple(_reached(body.endpoints, update, after.pieces))
+        vars(after)["body"] = Forwarding(id=after.key.id, endpoints=endpoints)
+
+
+def _reached(
+    held: Iterable[Endpoint], update: SetUpdate, pieces: Pieces
+) -> Iterator[Endpoint]:  # fmt: skip
+    """The endpoints of a forwarding after a change: those that it does not touch are the same
+    objects."""
+    gone: dict[str, set[str]] = {}
+    came: dict[str, list[Reachable]] = {}
+    for piece in (*update.removed, *update.added):
+        if isinstance(piece, Behind):
+            gone.setdefault(piece.endpoint, set())
+            came.setdefault(piece.endpoint, [])
+    for piece in update.removed:
+        if isinstance(piece, Behind) and piece.port is not None:
+            gone[piece.endpoint].add(piece.port.mac_address)
+    for piece in update.added:
+        if isinstance(piece, Behind) and piece.port is not None:
+            came[piece.endpoint].append(piece.port)
+    for endpoint in held:
+        address = endpoint.address
+        if address not in gone:
+            yield endpoint
+            continue
+        left = (p for p in endpoint.ports if p.mac_address not in gone[address])
+        ports = (*left, *came.pop(address))
+        if ports or name_of(Behind(address)) in pieces:
+            yield Endpoint(address=address, ports=ports)
+    for address, added in came.items():
+        if added or name_of(Behind(address)) in pieces:
+            yield Endpoint(address=address, ports=tuple(added))
 
 
 def _without(held: tuple[T, ...], update: SetUpdate, kind: type[T]) -> tuple[T, ...]:

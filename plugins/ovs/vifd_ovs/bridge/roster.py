@@ -7,13 +7,17 @@ So who reads while another lane changes a port reads what was true when it began
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from msgspec import Struct
-
-from vifd.openflow.flow import Flow
+from vifd.openflow.flow import Flow, by_key
+from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge.entries import Entries, changed
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.reached import Local, Reached
+from vifd_ovs.bridge.tunnelflows import Overlaid
+
+_NEVER: Entries = {}
 
 
 class Flood:
@@ -56,36 +60,32 @@ class Members:
         self.port_tag = next((tag for tag in tags if tag is not None), None)
         first = next(iter(ports.values()), None)
         self.id, self.kind = ("", "") if first is None else (first.network, first.segment[0])
-        self._tunnelled: tuple[tuple[object, ...], list[Flow]] | None = None
-        self._sorted: tuple[tuple[list[Flow], ...], Mapping[Any, Flow]] | None = None
+        self._reached: Reached | None = None
+        self._made: Made | None = None
 
-    def sorted(
-        self, parts: tuple[list[Flow], ...],
-        make: Callable[[tuple[list[Flow], ...]], Mapping[Any, Flow]],
-    ) -> Mapping[Any, Flow]:  # fmt: skip
-        """What ``make`` makes of the network's flows; made once, as long as the parts are the same
-        objects."""
-        known = self._sorted
-        if known is None or [*map(id, known[0])] != [*map(id, parts)]:
-            known = self._sorted = parts, make(parts)
-        return known[1]
+    def flows(self, tag: int, local: list[Flow], reached: Reached | None) -> Made:
+        """The flows of the network; made once, as long as the parts are the same objects.
 
-    def tunnelled(self, beside: tuple[object, ...], make: Callable[[], list[Flow]]) -> list[Flow]:
-        """The flows of the network's tunnels; made once. They depend on its closed ports as well.
-
-        :param beside: everything else that they depend on, told apart by being the same object
+        :param local: those that deliver on this host
+        :param reached: those of its tunnels, if it has any
         """
-        known = self._tunnelled
-        if (
-            known is None
-            or len(known[0]) != len(beside)
-            or any(
-                one is not other and (isinstance(one, Struct) or one != other)
-                for one, other in zip(known[0], beside, strict=True)
-            )
-        ):
-            known = self._tunnelled = beside, make()
-        return known[1]
+        known = self._made
+        if known is None or known.local is not local or known.reached is not reached:
+            known = self._made = Made.of(known, cookies.network(tag), local, reached)
+        return known
+
+    def reached(
+        self, tag: int, network: Overlaid, shared: Callable[[], Collection[str]]
+    ) -> Reached:
+        """The flows of the network's tunnels. They depend on its closed ports as well.
+
+        :param shared: MACs that its ports may share with others
+        """
+        known = self._reached
+        if known is None:
+            known = Reached.made(Local.of(tag, [*self.ports.values()], shared()), network)
+        self._reached = known = known.now(network)
+        return known
 
     def changed(self, changes: Mapping[str, SwitchPort | None]) -> Members:
         """With these ports as they are now; ``None`` for those that are gone from it."""
@@ -96,6 +96,38 @@ class Members:
             if port is not None:
                 ports[port_id] = port
         return Members(ports, self.flood if same else None)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The flows of a network, and how they differ from those before
+    (:class:`vifd_ovs.bridge.entries.Step`).
+
+    :param local: those that deliver on this host
+    :param reached: those of its tunnels
+    """
+
+    local: list[Flow]
+    reached: Reached | None
+    entries: Entries
+    base: Entries
+    added: tuple[Flow, ...] = ()
+    removed: tuple[Flow, ...] = ()
+
+    @classmethod
+    def of(
+        cls, before: Made | None, cookie: int, local: list[Flow], reached: Reached | None
+    ) -> Made:
+        """All of them; at the cost of the change where the tunnels' alone changed."""
+        if (
+            before is not None and before.local is local and before.reached is not None
+            and reached is not None and reached.base is before.reached.entries
+        ):  # fmt: skip
+            entries = changed(before.entries, reached.removed, reached.added)
+            return cls(local, reached, entries, before.entries, reached.added, reached.removed)
+        beyond = reached.entries.values() if reached is not None else ()
+        entries = by_key(flow for flow in (*local, *beyond) if flow.cookie == cookie)
+        return cls(local, reached, entries, _NEVER)
 
 
 def _receives(port: SwitchPort | None) -> bool:

@@ -25,7 +25,7 @@ from vifd.policy.groups import Packet, Passes
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, marks, metering, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
-from vifd_ovs.bridge.entries import Entries
+from vifd_ovs.bridge.entries import Entries, Step
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.metering import Metering
 from vifd_ovs.bridge.neighbours import neighbours
@@ -63,13 +63,13 @@ class _Aim:
 
     :param wanted: the flows that shall be, by cookie
     :param scope: the cookies that are compared
-    :param deltas: of rules: the change by which they differ from what is there
+    :param deltas: of rules and networks: the change by which they may differ from what is there
     :param ports: whose meters are wanted
     """
 
     wanted: Mapping[int, Entries]
     scope: Collection[int]
-    deltas: Mapping[int, Made]
+    deltas: Mapping[int, Step]
     ports: Sequence[SwitchPort]
 
 
@@ -558,13 +558,14 @@ class Switch:
         known = {p.id for p in ports if p is not None and p.id in self._ports}
         wanted = target.entries(known, tags) if ports else {}
         strays = self._strays.rules()
-        deltas = {
+        deltas: dict[int, Step] = {
             cookie: made
             for cookie, made in self._deltas({*groups, *_groups(ports)}).items()
             if made is not NOTHING or cookie not in strays
         }
         wanted |= {cookie: made.entries for cookie, made in deltas.items()}
         scope = scope | deltas.keys() if ports else {*deltas}
+        deltas |= {cookies.network(t): step for t in tags if (step := target.step(t)) is not None}
         return _Aim(wanted, scope, deltas, [self._ports[i] for i in known])
 
     def _send(self, todo: Difference) -> None:

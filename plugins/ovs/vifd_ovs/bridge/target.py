@@ -9,14 +9,14 @@ from typing import Protocol
 
 from vifd.model.sets import Forwarding
 from vifd.openflow.flow import Flow, by_key
-from vifd_ovs.bridge import admission, cookies, flows, tunnelflows
+from vifd_ovs.bridge import admission, cookies, flows
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Key
 from vifd_ovs.bridge.flows import Network
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.roster import Made, Roster
 from vifd_ovs.bridge.rules import digest
 from vifd_ovs.bridge.tunnelflows import Overlaid
 
@@ -72,20 +72,21 @@ class Target:
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
-        return [flow for part in self._network(tag) for flow in part]
+        made = self.step(tag)
+        beyond = made.reached.entries.values() if made is not None and made.reached else ()
+        return [*made.local, *beyond] if made is not None else []
 
     def network_entries(self, tag: int) -> Entries:
         """The same as they stand under the network's cookie; not to be changed."""
-        members = self.ports.networks.get(tag)
-        if members is None:
-            return {}
-        return members.sorted(self._network(tag), partial(_entries, cookies.network(tag)))
+        made = self.step(tag)
+        return made.entries if made is not None else {}
 
-    def _network(self, tag: int) -> tuple[list[Flow], ...]:
-        """The flows in parts, each the same object as long as it is the same."""
+    def step(self, tag: int) -> Made | None:
+        """The flows of a network, and how they differ from those before; ``None`` where no port of
+        it is known."""
         members = self.ports.networks.get(tag)
         if members is None:
-            return ()
+            return None
         first, shared = next(iter(members.ports.values())), members.port_tag
         others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
         if others:
@@ -94,15 +95,12 @@ class Target:
         beyond = overlaid is not None and overlaid.reaches
         network = Network(tag, first.segment, self.uplinks.get(first.patch), others, beyond)
         # A change of one port asks for these flows five times, and changes them once.
-        made = members.flood.flows(network, partial(flows.network_flows, network))
-        if overlaid is None or not made:
-            return (made,)
-        present, everyone = members.flood.ports, list(members.ports.values())
-        return made, members.tunnelled(
-            overlaid.key, lambda: list(tunnelflows.network_flows(
-                tag, overlaid, everyone, flows.shared_macs(present).keys()
-            )),
-        )  # fmt: skip
+        local = members.flood.flows(network, partial(flows.network_flows, network))
+        if overlaid is None or not local:
+            return members.flows(tag, local, None)
+        present = members.flood.ports
+        reached = members.reached(tag, overlaid, lambda: flows.shared_macs(present).keys())
+        return members.flows(tag, local, reached)
 
     def _overlaid(self, port: SwitchPort) -> Overlaid | None:
         kind, _, number = port.segment

@@ -36,7 +36,7 @@ ENDPOINTS_PER_FLOW = 1500
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 #: Solicited-node multicast (RFC 4291, 2.7.1; RFC 2464, 7).
 _SOLICITED_NODE = "33:33:ff:00:00:00/ff:ff:ff:00:00:00"
-#: Flags of an answer (RFC 4861, 4.4): solicited, override. Not a router: see :func:`answered`.
+#: Flags of an answer (RFC 4861, 4.4): solicited, override. Not a router: see :func:`answering`.
 _SOLICITED_OVERRIDE = 0x6000_0000
 _TARGET_LINK_LAYER = 2
 _LINK_LOCAL = ipaddress.ip_network("fe80::/10")
@@ -56,10 +56,9 @@ class Overlaid:
     own: tuple[str, ...] = ()
     forwarding: Forwarding | None = None
 
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What its flows depend on."""
-        return self.number, self.exits, self.own, self.forwarding
+    def alike(self, other: Overlaid) -> bool:
+        """Whether the two differ by their forwarding at most."""
+        return (self.number, self.exits, self.own) == (other.number, other.exits, other.own)
 
     def exit(self, address: str) -> int | None:
         """The port by which an endpoint is reached; ``None`` where there is none."""
@@ -76,9 +75,17 @@ class Overlaid:
         """Whether there is any."""
         return next(self._usable(), None) is not None
 
+    @property
+    def told(self) -> tuple[Endpoint, ...]:
+        """Those that the forwarding names."""
+        return self.forwarding.endpoints if self.forwarding is not None else ()
+
     def _usable(self) -> Iterator[Endpoint]:
-        found = self.forwarding.endpoints if self.forwarding is not None else ()
-        return (e for e in found if e.address not in self.own and self.exit(e.address))
+        return (e for e in self.told if self.usable(e))
+
+    def usable(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint can be reached."""
+        return endpoint.address not in self.own and self.exit(endpoint.address) is not None
 
 
 # --- the bridge -----------------------------------------------------------------------------------
@@ -112,30 +119,28 @@ def _common() -> tuple[Flow, ...]:
 # --- a network ------------------------------------------------------------------------------------
 
 
-def network_flows(
-    tag: int, network: Overlaid, members: Sequence[SwitchPort], shared: Collection[str]
-) -> Iterator[Flow]:
-    """The flows by which a network with ports here comes in and goes out.
-
-    :param members: its ports on this host, closed ones as well
-    :param shared: MACs that local ports may share with others
-    """
+def fixed_flows(tag: int, network: Overlaid) -> Iterator[Flow]:
+    """The flows by which a network with ports here comes in, is asked and is flooded: all but those
+    of single MAC addresses and IP addresses."""
     for _, number in network.exits:
         yield from _entrance(tag, network.number, number)
     endpoints = network.endpoints
-    if not endpoints:
-        return
-    where = {p.mac_address: e.address for e in endpoints for p in e.ports}
-    for mac, address in where.items():
-        exit_ = network.exit(address) or 0
-        yield _unicast(tag, mac, network.number, exit_, address)
-        if mac in shared:
-            yield _unicast(tag, mac, network.number, exit_, address, True)
-    yield from _asking(tag)
-    announced = any(m.receives and not m.secured for m in members)
-    for address, mac in answered(endpoints, members).items():
-        yield from _answers(tag, address, mac, announced)
-    yield from _flood(tag, network, [e.address for e in endpoints])
+    if endpoints:
+        yield from _asking(tag)
+        yield from _flood(tag, network, [e.address for e in endpoints])
+
+
+def remote_flows(
+    tag: int, network: Overlaid, mac: str, address: str, shared: Collection[str]
+) -> Iterator[Flow]:
+    """The flows of a MAC address behind an endpoint.
+
+    :param shared: MACs that local ports may share with others
+    """
+    out = network.exit(address) or 0
+    yield _unicast(tag, mac, network.number, out, address)
+    if mac in shared:
+        yield _unicast(tag, mac, network.number, out, address, True)
 
 
 @lru_cache(maxsize=4096)
@@ -182,32 +187,8 @@ def _flood(tag: int, network: Overlaid, addresses: Sequence[str]) -> Iterator[Fl
 # --- answering ------------------------------------------------------------------------------------
 
 
-def answered(endpoints: Iterable[Endpoint], members: Iterable[SwitchPort]) -> dict[str, str]:
-    """The addresses that are answered for on this host, with their MAC addresses.
-
-    Not what a port here may claim itself: it would be told that its own address is in use, and
-    what it announces must reach everybody. Not what two claim: nobody knows who is right. Not
-    link-local addresses: a router is one by those, and an answer that does not say so makes hosts
-    forget it (RFC 4861, 7.2.5). Not prefixes.
-    """
-    found: dict[str, str] = {}
-    twice: set[str] = set()
-    here = _Here.of(members)
-    for endpoint in endpoints:
-        for port in endpoint.ports:
-            if port.mac_address in here.macs:
-                continue
-            for address in port.ip_addresses:
-                if found.setdefault(address, port.mac_address) != port.mac_address:
-                    twice.add(address)
-    return {
-        address: mac for address, mac in found.items()
-        if address not in twice and _plain(address) and not here.claims(address)
-    }  # fmt: skip
-
-
 @dataclass(frozen=True)
-class _Here:
+class Here:
     """What ports of this host may claim."""
 
     macs: frozenset[str]
@@ -215,7 +196,8 @@ class _Here:
     prefixes: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
     @classmethod
-    def of(cls, members: Iterable[SwitchPort]) -> _Here:
+    def of(cls, members: Iterable[SwitchPort]) -> Here:
+        """:param members: the ports of a network, closed ones as well"""
         pairs = [pair for member in members for pair in member.allowed]
         texts = {text for pair in pairs for text in (*pair.ipv4, *pair.ipv6)}
         wide = {text for text in texts if "/" in text}
@@ -228,6 +210,22 @@ class _Here:
             return address in self.addresses
         parsed = ipaddress.ip_address(address)
         return any(parsed.version == p.version and parsed in p for p in self.prefixes)
+
+
+def answering(address: str, macs: Collection[str], here: Here) -> str | None:
+    """The MAC address that this host answers with when it is asked for an address, if it does.
+
+    Not what a port here may claim itself: it would be told that its own address is in use, and
+    what it announces must reach everybody. Not what two claim: nobody knows who is right. Not
+    link-local addresses: a router is one by those, and an answer that does not say so makes hosts
+    forget it (RFC 4861, 7.2.5). Not prefixes.
+
+    :param macs: who claims it elsewhere
+    """
+    elsewhere = {mac for mac in macs if mac not in here.macs}
+    if len(elsewhere) != 1 or not _plain(address) or here.claims(address):
+        return None
+    return elsewhere.pop()
 
 
 @lru_cache(maxsize=65536)
@@ -251,7 +249,7 @@ def _asking(tag: int) -> tuple[Flow, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _answers(tag: int, address: str, mac: str, announced: bool) -> tuple[Flow, ...]:
+def answer_flows(tag: int, address: str, mac: str, announced: bool) -> tuple[Flow, ...]:
     """The answer for one address.
 
     :param announced: a port here may announce any address as its own (a request for the address it
