@@ -110,7 +110,7 @@ class VifdHost(TunnelHost):
 
     def __init__(self, fabric: Fabric, number: int, version: int = 4, **options: Any) -> None:
         super().__init__(fabric, number)
-        self.sets = Sets()
+        self.sets = self._sets()
         self.machine = self.space.run(RealMachine, self.ovs)
         self.callback(self.space.run, self.machine.close)
         bridging = self.space.run(Bridging)
@@ -124,6 +124,9 @@ class VifdHost(TunnelHost):
     def beside(cls, host: VifdHost, **options: Any) -> Beside:
         """Another daemon on the same host and switch."""
         return Beside(host, options)
+
+    def _sets(self) -> Any:
+        return Sets()
 
     def _plugin(self, host: Host) -> Any:
         plugin = make.plugin(replace(host, sets=self.sets), **self.options)
