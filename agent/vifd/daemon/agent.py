@@ -175,6 +175,7 @@ class Agent:
             "vif_types": list(advert.vif_types),
             "vnic_types": list(advert.vnic_types),
             "network_types": list(advert.network_types),
+            "tunnels": {kind: way.local_ip for kind, way in probe.tunnels.items()},
             "features": sorted(advert.features),
             "in_place": sorted(advert.in_place),
         }

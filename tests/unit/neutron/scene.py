@@ -75,9 +75,12 @@ class Node:
     """One host; its switch and its journal outlive the daemon."""
 
     def __init__(
-        self, directory: Path, name: str, retry: float = 0.05, **given: object
+        self, directory: Path, name: str, retry: float = 0.05,
+        switch: Mapping[str, Any] | None = None, **given: object,
     ) -> None:  # fmt: skip
+        """:param switch: options of the plugin"""
         self.name = name
+        self.switch = {"bridge_mappings": [f"physnet1:{PHYSICAL}"], **(switch or {})}
         self.retry = retry
         self.directory = directory
         self.given = given
@@ -91,7 +94,7 @@ class Node:
         """Begin, or begin again."""
         self.journal = Journal.open(self.directory / f"{self.name}.db")
         host = Host(self.machine.drivers, lambda: ledger(self.journal), hostname=self.name)
-        plugin = ovs.plugin(host, bridge_mappings=[f"physnet1:{PHYSICAL}"])
+        plugin = ovs.plugin(host, **self.switch)
         first, longest = self.retry, max(0.2, self.retry)
         settings = Settings(
             hostname=self.name, alone=False, retry_first=first, retry_longest=longest
@@ -215,13 +218,17 @@ class Cloud(contextlib.ExitStack):
         self.neutron.start()
         self.callback(self.neutron.stop)
 
-    def node(self, name: str = "", retry: float = 0.05, **given: object) -> Node:
+    def node(
+        self, name: str = "", retry: float = 0.05, switch: Mapping[str, Any] | None = None,
+        **given: object,
+    ) -> Node:  # fmt: skip
         """A host whose daemon runs.
 
         :param retry: seconds before a port that failed is tried again
+        :param switch: options of the plugin
         """
         name = name or f"host-{os.urandom(3).hex()}"
-        node = Node(self.directory, name, retry, **given)
+        node = Node(self.directory, name, retry, switch, **given)
         node.start()
         self.callback(node.stop)
         self.synchronised(node)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from unit.neutron.scene import Cloud, Node
-from vifd.network.neutron import tunnels
+from vifd.network.neutron import reporting, tunnels
 from vifd.testing.wait import until
 
 HERE, THERE, ELSEWHERE = "192.0.2.1", "192.0.2.2", "192.0.2.3"
@@ -41,6 +43,51 @@ class TestFlooding:
         until(lambda: node.behind(network) == {}, "known")
         cloud.neutron.delete(port)
         until(lambda: node.behind(network) is None, "not any more")
+
+
+class TestWhichOfOurs:
+    """What other hosts are told of the tunnels of this one."""
+
+    def test_those_of_the_plugin_where_nothing_else_is_said(self, cloud: Cloud):
+        cloud.neutron.tunnels["vxlan"] = {"there": THERE}
+        node = cloud.node(switch={"local_ip": [HERE], "tunnel_types": ["vxlan"]})
+        network = vxlan(cloud)
+        cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {THERE: {}}, "the one that is there")
+        assert cloud.neutron.tunnels["vxlan"][node.name] == HERE
+
+    def test_a_contradiction_is_told(self, cloud: Cloud, caplog):
+        node = cloud.node(tunnel_types=["vxlan"], local_ip=ELSEWHERE,
+                          switch={"local_ip": [HERE]})  # fmt: skip
+        network = vxlan(cloud)
+        cloud.neutron.port(network, node.name)
+        until(lambda: node.behind(network) == {}, "known")
+        assert f"local_ip is {ELSEWHERE}, that of plugin ovs {HERE}" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("types", "local", "found", "amiss"),
+        [
+            ([], "", (["vxlan", "gre"], HERE), ""),
+            (["gre"], "", (["gre"], HERE), ""),
+            (["gre"], HERE, (["gre"], HERE), ""),
+            ([], "fd00::1", (["vxlan", "gre"], "fd00::1"), ""),
+            ([], THERE, (["vxlan", "gre"], THERE), THERE),
+            (["gre"], "fd00::1", (["gre"], "fd00::1"), ""),
+            (["geneve"], "", (["geneve"], HERE), "geneve"),
+            (["vxlan"], THERE, (["vxlan"], THERE), THERE),
+        ],
+    )
+    def test_each_of_the_two_options(self, types, local, found, amiss):
+        plugins = [{"name": "ovs", "tunnels": {"vxlan": HERE, "gre": HERE}}]
+        said = reporting.Options("type", "binary", tunnel_types=types, local_ip=local)
+        told, problem = reporting.tunnelled(said, plugins, "ovs")
+        assert (list(told.tunnel_types), told.local_ip) == found
+        assert (amiss in problem) if amiss else not problem
+
+    def test_without_tunnels_none_are_told(self):
+        said = reporting.Options("type", "binary")
+        told, problem = reporting.tunnelled(said, [{"name": "ovs"}], "ovs")
+        assert (list(told.tunnel_types), told.local_ip, problem) == ([], "", "")
 
 
 class TestPopulation:

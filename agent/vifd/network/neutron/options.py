@@ -81,9 +81,15 @@ OPTIONS = [
     cfg.ListOpt(
         "tunnel_types",
         default=[],
-        help="Types of tunnel networks that this host is reported with: vxlan, gre, geneve.",
+        help="Types of tunnel networks that this host is reported with: vxlan, gre, geneve. Empty: "
+        "those that the plugin whose bridge is reported has (its options tunnel_types, local_ip).",
     ),
-    cfg.StrOpt("local_ip", default="", help="The address of this host that tunnels lead to."),
+    cfg.StrOpt(
+        "local_ip",
+        default="",
+        help="The address of this host that tunnels lead to. Empty: that of the same plugin; "
+        "Neutron knows one address for a host, the IPv4 one where there are both.",
+    ),
     cfg.BoolOpt(
         "l2_population",
         default=False,

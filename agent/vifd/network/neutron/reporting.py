@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vifd import __version__
 from vifd.network.neutron.objects import Plain
@@ -91,16 +91,38 @@ def speaking(reported: Plain, versions: Mapping[str, str]) -> Plain:
 
 def usable(plugins: Sequence[Plain], plugin: str) -> bool:
     """Whether ports can be bound to this host: its switch answers."""
-    found = next((p for p in plugins if p.get("name") == plugin), None)
-    return found is not None and found.get("state") in ("ready", "degraded")
+    return _of(plugins, plugin).get("state") in ("ready", "degraded")
+
+
+def tunnelled(options: Options, plugins: Sequence[Plain], plugin: str) -> tuple[Options, str]:
+    """The options with the tunnels that the plugin has, where they say nothing of them; and what
+    contradicts these, in words.
+
+    :param plugin: the one whose bridge is told
+    """
+    tunnels = _of(plugins, plugin).get("tunnels") or {}
+    local = options.local_ip or next(iter(tunnels.values()), "")
+    types = options.tunnel_types or list(tunnels)
+    found = replace(options, tunnel_types=types, local_ip=local)
+    if local and (unserved := [kind for kind in types if kind not in tunnels]):
+        have = ", ".join(tunnels) or "none"
+        return found, f"tunnel_types has {', '.join(unserved)}, plugin {plugin} has {have}"
+    own = {tunnels[kind] for kind in types if kind in tunnels} - {local}
+    # of two addresses the plugin tells the IPv4 one
+    if others := sorted(ip for ip in own if (":" in ip) == (":" in local)):
+        return found, f"local_ip is {local}, that of plugin {plugin} {', '.join(others)}"
+    return found, ""
+
+
+def _of(plugins: Sequence[Plain], plugin: str) -> Plain:
+    return next((p for p in plugins if p.get("name") == plugin), {})
 
 
 def configurations(
     options: Options, host: str, plugins: Sequence[Plain], plugin: str, ports: int
 ) -> Plain:
     """What mechanism drivers, the services and people read of the agent."""
-    found = next((p for p in plugins if p.get("name") == plugin), {})
-    facts = found.get("facts") or {}
+    facts = _of(plugins, plugin).get("facts") or {}
     bridge = facts.get("bridge") or {}
     mappings = facts.get("bridge_mappings") or {}
     carried = {physnet: m["bridge"] for physnet, m in mappings.items()}

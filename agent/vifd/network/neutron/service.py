@@ -82,6 +82,7 @@ class Service:
         server: Callable[[Bus], Server],
     ) -> None:  # fmt: skip
         self._settings = settings
+        self._reported = settings.reported
         self._inbox = inbox
         self._make = make
         self._serve = server
@@ -176,7 +177,7 @@ class Service:
         settings, inbox = self._settings, self._inbox
         host = self._server.host if self._server else ""
         count = len(inbox.ports())
-        return reporting.state(settings.reported, host, inbox.plugins(), settings.plugin, count)
+        return reporting.state(self._reported, host, inbox.plugins(), settings.plugin, count)
 
     def _connected(self) -> Server:
         """The server, once the bus is there and what it tells is heard."""
@@ -185,8 +186,7 @@ class Service:
         bus = self._bus = self._make()
         server = self._serve(bus)
         self._listening = Listening(bus, server, TOPICS, self._heard)
-        settings = self._settings
-        reported = settings.reported
+        settings, reported = self._settings, self._tunnelled()
         tunnels = Tunnels(
             server, self._inbox.sets, reported.tunnel_types, reported.local_ip,
             populated=reported.l2_population,
@@ -198,6 +198,20 @@ class Service:
         self._teller, self._following = Teller(server, self._inbox, following), following
         self._server = server
         return server
+
+    def _tunnelled(self) -> reporting.Options:
+        """What is reported, with the tunnels that this host has."""
+        plugin = self._settings.plugin
+        self._reported, amiss = reporting.tunnelled(
+            self._settings.reported, self._inbox.plugins(), plugin
+        )
+        if amiss:
+            LOG.warning(
+                "neutron: [network_neutron] %s: other hosts send frames where nobody takes them. "
+                "Next: leave tunnel_types and local_ip there empty, so that they are those of [%s]",
+                amiss, plugin,
+            )  # fmt: skip
+        return self._reported
 
     def _away(self, error: BaseException, failures: int) -> None:
         self._lost = True
