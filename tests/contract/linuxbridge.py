@@ -40,6 +40,18 @@ def groups() -> MemorySets:
     return sets
 
 
+#: Every limit and a mark; and one limit more, one less, one at another rate, and no mark.
+POLICY: dict[str, Any] = {"rules": [
+    *({"type": "bandwidth_limit", "max_kbps": 5000, "direction": d} for d in ("egress", "ingress")),
+    {"type": "packet_rate_limit", "max_kpps": 3},
+    {"type": "dscp_marking", "dscp_mark": 46},
+]}  # fmt: skip
+OTHER_POLICY: dict[str, Any] = {"rules": [
+    {"type": "bandwidth_limit", "max_kbps": 7000, "direction": "ingress"},
+    *({"type": "packet_rate_limit", "max_kpps": 3, "direction": d} for d in ("egress", "ingress")),
+]}  # fmt: skip
+
+
 def plugin(host: Host, **values: Any) -> LinuxBridgePlugin:
     """The plugin with these options."""
     return LinuxBridgePlugin(host, conf(**values))

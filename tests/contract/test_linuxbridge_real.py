@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from contract import linuxbridge
@@ -56,6 +57,19 @@ class TestFlat(OnTheRealThing):
         """A kernel without VLAN devices is told of; see the class for VLAN networks."""
         reasons = ledger.plugin.probe().reasons
         assert all("VLAN" in reason for reason in reasons)
+
+
+class TestLimits(TestFlat):
+    """Ports with a QoS policy, of which a change gives another one."""
+
+    def attachment(self, number):
+        return attachment(number, segment=flat(), qos_policy=linuxbridge.POLICY)
+
+    def altered(self, wanted):
+        other = attachment(1, qos_policy=linuxbridge.OTHER_POLICY).port.qos_policy
+        return msgspec.structs.replace(
+            wanted, port=msgspec.structs.replace(wanted.port, qos_policy=other)
+        )
 
 
 @pytest.mark.needs("bridge_tracking")

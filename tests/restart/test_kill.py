@@ -10,6 +10,7 @@ import pytest
 from vifd.model import AddressPair, Attachment
 from vifd.testing.census import Census
 from vifd.testing.contract_kill import KillContract
+from vifd.testing.contract_limits import RULES, held
 from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.profile import Profile
 from vifd.testing.sandbox import PrivateOvs
@@ -31,10 +32,13 @@ def with_pairs(wanted: Attachment) -> Attachment:
 
 
 class OvsChanges(OvsProfile):
-    """A change that touches the device and the flows."""
+    """A change that touches the device, the flows and the meters."""
+
+    def attachment(self, number: int) -> Attachment:
+        return held(super().attachment(number), *RULES)
 
     def altered(self, wanted: Attachment) -> Attachment:
-        return with_pairs(super().altered(wanted))
+        return held(with_pairs(super().altered(wanted)), *RULES, other=True)
 
 
 class TestOvsKilled(KillContract):
@@ -45,12 +49,22 @@ class TestOvsKilled(KillContract):
         return OvsChanges(OvsPlugin)
 
 
+class LinuxBridgeLimits(LinuxBridgeProfile):
+    """Ports with every limit; a change touches the device and the rates."""
+
+    def attachment(self, number: int) -> Attachment:
+        return held(super().attachment(number), *RULES)
+
+    def altered(self, wanted: Attachment) -> Attachment:
+        return held(super().altered(wanted), *RULES, other=True)
+
+
 class TestLinuxBridgeKilled(KillContract):
     touching = ALL
 
     @pytest.fixture
     def profile(self) -> Profile:
-        return LinuxBridgeProfile(LinuxBridgePlugin)
+        return LinuxBridgeLimits(LinuxBridgePlugin)
 
 
 class VhostUserChanges(VhostUserProfile):

@@ -26,7 +26,9 @@ from vifd.drivers.nft.expr import (
     Mask,
     Meta,
     Note,
+    Over,
     Payload,
+    Store,
     Tracked,
     Untracked,
     Verdict,
@@ -52,6 +54,17 @@ JUDGE = Element("to", "tap1", Verdict(Code.GOTO, "port"))
 INSTALL = Change(sets=SETS, chains=(BASE, PORT), add=(JUDGE, Element("taps", "tap1")))
 
 
+#: Limits of both kinds, and marks in both kinds of headers.
+RATES = (
+    Rule((Over(1_250_000, 0), Counter(), DROP)),
+    Rule((Over(12_500_000_000, 0xFFFF_FFFF), DROP)),
+    Rule((Over(3000, 2400, packets=True), DROP)),
+    Rule((Payload(Base.NETWORK, 0, 2), Mask(b"\xff\x03", b"\0\xb8"),
+          Store(Base.NETWORK, 0, 2, checksum=10))),
+    Rule((Payload(Base.NETWORK, 0, 2), Mask(b"\xf0\x3f"), Store(Base.NETWORK, 0, 2))),
+)  # fmt: skip
+
+
 class NftContract:
     """Fixture: ``nft``, without a table :data:`TABLE`."""
 
@@ -61,6 +74,11 @@ class NftContract:
         assert nft.list_chains(TABLE) == {"port": PORT, "first": BASE}
         assert nft.elements(TABLE, [JUDGE, Element("taps", "tap2")]) == [JUDGE, None]
         assert nft.list_elements(TABLE, "to") == {"tap1": JUDGE.verdict}
+
+    def test_limits_and_marks_are_read_back(self, nft: Nft) -> None:
+        chain = Chain("rates", RATES)
+        nft.apply(TABLE, Change(chains=[chain]))
+        assert nft.chains(TABLE, ["rates"]) == {"rates": chain}
 
     def test_a_table_that_is_not_there_is_empty(self, nft: Nft) -> None:
         assert nft.chains(TABLE, ["port"]) == {}

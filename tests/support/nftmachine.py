@@ -26,7 +26,9 @@ from vifd.drivers.nft.expr import (
     Mask,
     Meta,
     Note,
+    Over,
     Payload,
+    Store,
     Unknown,
     Untracked,
     Verdict,
@@ -58,7 +60,7 @@ class Passage(Protocol):
 class Frame:
     """A frame on its way between two ports."""
 
-    raw: bytes
+    raw: bytes | bytearray
     iif: str = ""
     oif: str = ""
     bridge: str = ""
@@ -71,7 +73,14 @@ class Frame:
         if start is None:
             return None
         found = self.raw[start + offset : start + offset + length]
-        return found if len(found) == length else None
+        return bytes(found) if len(found) == length else None
+
+    def store(self, expr: Store, value: bytes) -> None:
+        """Write into the frame, if it can be written to."""
+        if not isinstance(self.raw, bytearray):
+            raise ValueError(f"a frame that is not to be changed meets {expr}")
+        at = self._network + expr.offset
+        self.raw[at : at + expr.length] = value
 
     @property
     def transport(self) -> tuple[int | None, int | None]:
@@ -97,7 +106,7 @@ class Frame:
     @property
     def protocol(self) -> bytes:
         """The Ethernet type behind the outer tag."""
-        return self.raw[self._network - 2 : self._network]
+        return bytes(self.raw[self._network - 2 : self._network])
 
     def extension(self, header: int, offset: int, length: int) -> bytes | None:
         """Bytes of the first IPv6 extension header of a kind."""
@@ -109,7 +118,7 @@ class Frame:
                 return None
             kind, at = self.raw[at], at + self._size(kind, at)
         found = self.raw[at + offset : at + offset + length]
-        return found if len(found) == length else None
+        return bytes(found) if len(found) == length else None
 
     @property
     def _end(self) -> int:
@@ -205,7 +214,13 @@ class Machine:
             case Meta():
                 return _meta(expr.key, frame)
             case Mask():
-                return bytes(a & b for a, b in zip(value, expr.mask, strict=True))
+                flip = expr.flip or bytes(len(value))
+                return bytes(a & b ^ c for a, b, c in zip(value, expr.mask, flip, strict=True))
+            case Over():
+                return None  # nobody sends that much
+            case Store():
+                frame.store(expr, value)
+                return value
             case Compare():
                 return value if (value == expr.value) is expr.equal else None
             case Bound():

@@ -38,6 +38,8 @@ class FakeNft(Faults):
         self.on_forget: Callable[[int, Collection[str] | None, Collection[int]], int] = (
             lambda _zone, _addresses, _marks: 0
         )
+        #: kinds of expressions that the kernel does not have
+        self.unknown: tuple[type, ...] = ()
         #: base chains of other software that refuse something
         self.of_others: list[FilterChain] = []
 
@@ -78,6 +80,9 @@ class FakeNft(Faults):
 
     def _after(self, table: str, change: Change) -> _Table:
         after = self._tables.get(table, _Table()).copy()
+        for chain in change.chains:
+            if any(isinstance(e, self.unknown) for rule in chain.rules for e in rule.exprs):
+                raise _refused(f"fill chain {chain.name}", "No such file or directory")
         _carry_out(after, change)
         return after
 

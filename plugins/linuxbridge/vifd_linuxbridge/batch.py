@@ -19,6 +19,8 @@ class Work(tap.TapWork):
     #: by which security groups it is judged; and whether this kernel can do that at all
     judged: Judged | None = None
     tracked: bool = False
+    #: whether this kernel can hold ports to a rate
+    limiting: bool = True
     _filters: dict[bool, Filter] = field(default_factory=dict)
 
     @property
@@ -31,7 +33,7 @@ class Work(tap.TapWork):
         if wanted not in self._filters:
             found = port_filter(
                 self.item.attachment, self.device, opened=wanted, judged=self.judged,
-                tracked=self.tracked,
+                tracked=self.tracked, limiting=self.limiting,
             )  # fmt: skip
             self._filters[wanted] = found
         return self._filters[wanted]

@@ -10,7 +10,7 @@ from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.plugin import tap
-from vifd_linuxbridge import groupbase, overlay, ruleset, wiring
+from vifd_linuxbridge import groupbase, overlay, ruleset, shaping, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.groupchecks import GroupReader
@@ -18,7 +18,7 @@ from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import SHUT, guard
 from vifd_linuxbridge.networks import Networks, bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.plugging import bridge_port, entry
+from vifd_linuxbridge.plugging import bridge_port, entry, shaping_base
 from vifd_linuxbridge.ruleset import TABLE, Filter
 
 #: So many differing rules are written out in full.
@@ -137,11 +137,20 @@ class Checking:
                 for (element, is_wanted), have in zip(
                     filters[work.id].elements, elements[work.id], strict=True
                 )
+                # ports without limits are many
+                if is_wanted or have is not None or element.set not in (shaping.FROM, shaping.TO)
             ]
             facts += rule_evidence(filters[work.id], chains)
+            if filters[work.id].shape is not None:
+                facts += [self._shaping(), *shape_evidence(filters[work.id], chains)]
             return facts, elements[work.id][-1] is not None
 
         return judged
+
+    def _shaping(self) -> Evidence:
+        """What ports with limits share."""
+        have = "another one" if shaping_base(self.nft) else "as wanted"
+        return fact("nft.shaping", have, "as wanted", "nft")
 
     def _entries(self, works: Sequence[Work]) -> dict[str, list[Evidence]]:
         """The ports' own addresses in the forwarding tables, as far as they shall be there."""
@@ -235,7 +244,10 @@ def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]
     facts, device = [], filter_.device
     labels = {device: "nft.rules", groupbase.egress_chain(device): "nft.sent",
               groupbase.ingress_chain(device): "nft.received"}  # fmt: skip
+    limits = shaping.sent_chain(device), shaping.given_chain(device)
     for name, wanted in filter_.rules.items():
+        if name in limits:
+            continue
         label = labels.get(name, "nft.targets")
         have = found.get(name)
         if have is not None and ruleset.same(have.rules, wanted):
@@ -244,6 +256,20 @@ def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]
             continue
         texts = _texts(have.rules) if have else ["missing"]
         facts.append(Evidence(label, have=texts, wanted=_texts(wanted), ok=False, source="nft"))
+    return facts
+
+
+def shape_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]:
+    """What the port is held to by its policy, in the units of that; and that nothing else is
+    there."""
+    device, wanted = filter_.device, filter_.rules
+    have = {name: chain.rules for name, chain in found.items()}
+    should, does = shaping.facts(device, wanted), shaping.facts(device, have)
+    facts = [fact(name, does.get(name, "missing"), text, "nft") for name, text in should.items()]
+    for name in (shaping.sent_chain(device), shaping.given_chain(device)):
+        rules = have.get(name)
+        if name in wanted and rules is not None and not ruleset.same(rules, wanted[name]):
+            facts.append(fact("nft.limits", _texts(rules), _texts(wanted[name]), "nft"))
     return facts
 
 

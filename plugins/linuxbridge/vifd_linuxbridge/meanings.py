@@ -33,6 +33,7 @@ _FILTER = (
             "have that software accept bridged frames, or keep its filters from them: "
             "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables)"),
     Meaning("filter", ("nft.rules", "nft.targets"), say.filter_differs, WHO, ("nft.from",)),
+    Meaning("filter", ("qos.*",), plain, WHO, ("nft.limits", "nft.shaped-*")),
     Meaning("filter", ("nft.*",), say.filter_differs, _FLUSHED),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.errors import wrap
 from vifd.plugin import tap
 from vifd.plugin.identity import Identity
-from vifd_linuxbridge import ruleset, tenancy, wiring
+from vifd_linuxbridge import ruleset, shaping, tenancy, wiring
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
@@ -81,6 +81,8 @@ class Plugging:
         fresh = [w.filter() for w in works if w.item.wiring is None]
         again = [w.filter() for w in works if w.item.wiring is not None]
         change = ruleset.install(fresh, missing) | differing(self.nft, ruleset.install(again))
+        if any(work.filter().shape is not None for work in works):
+            change = shaping_base(self.nft) | change
         if self.grouping is not None:
             # in one transaction: what a chain jumps to must be there
             change = self.grouping.needed(self.nft, works) | change
@@ -200,6 +202,14 @@ def snapshot(nft: Nft, device: str) -> Change:
         delete=[e for e, have in zip(wanted, present, strict=True) if have is None],
         delete_chains=[n for n in ruleset.chain_names(device) if n not in chains],
     )
+
+
+def shaping_base(nft: Nft) -> Change:
+    """What all ports with limits share, where it is not as it shall be."""
+    wanted = shaping.base()
+    found = nft.chains(TABLE, [chain.name for chain in wanted])
+    there = all(found.get(chain.name) == chain for chain in wanted)
+    return Change() if there else Change(sets=shaping.SETS, chains=wanted)
 
 
 def differing(nft: Nft, change: Change) -> Change:

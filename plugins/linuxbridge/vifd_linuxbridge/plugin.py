@@ -14,9 +14,6 @@ from vifd.drivers import Bridging, Nft
 from vifd.errors import (
     BackendUnavailable,
     BridgeTaken,
-    MtuTooLarge,
-    PhysnetUnmapped,
-    SegmentTypeUnsupported,
     VifError,
 )
 from vifd.model import Attachment, Report, Vif, Wiring
@@ -40,7 +37,16 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
-from vifd_linuxbridge import garbage, groupbase, options, probing, ruleset, tenancy, wiring
+from vifd_linuxbridge import (
+    garbage,
+    groupbase,
+    options,
+    probing,
+    ruleset,
+    shaping,
+    tenancy,
+    wiring,
+)
 from vifd_linuxbridge.announcing import announce
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
@@ -49,6 +55,7 @@ from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
 from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
+from vifd_linuxbridge.needs import Needs
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
@@ -72,8 +79,8 @@ GROUPS_CAVEAT = (
 IN_PLACE = (
     "role", "required", "fixed_ips", "subnets",
     "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
-    "port.admin_state_up", "port.binding_profile", "port.device_owner",
-    "network.mtu", "network.name", "network.segment.id",
+    "port.admin_state_up", "port.binding_profile", "port.device_owner", "port.qos_policy",
+    "network.qos_policy", "network.mtu", "network.name", "network.segment.id",
     "instance.name", "instance.project_id", "instance.vcpus",
     "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
 )  # fmt: skip
@@ -125,6 +132,8 @@ class LinuxBridgePlugin(VifPlugin):
     def _batch(self, batch: Sequence[Item]) -> Batch:
         """The ports of a call, with the groups that they are held to."""
         found, grouping = Batch.of(batch), self._grouping
+        for work in found:
+            work.limiting = not self._ground.unlimited
         for work in found if grouping is not None else ():
             work.tracked = True
             work.judged = self._groups.judged(work.item.attachment)
@@ -152,9 +161,10 @@ class LinuxBridgePlugin(VifPlugin):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    *shaping.FEATURES,
                 }
             ),
-            caveats={"port_security": CAVEAT, "security_groups": GROUPS_CAVEAT},
+            caveats={"port_security": CAVEAT, "security_groups": GROUPS_CAVEAT} | shaping.CAVEATS,
             in_place=frozenset(IN_PLACE),
         )
 
@@ -168,9 +178,10 @@ class LinuxBridgePlugin(VifPlugin):
         """The rules of a sample, and where the networks leave the host."""
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
-        base = (ruleset.base(self.settings.guests_reach_host), groupbase.base())
+        limited = shaping.port_rules("tap0", probing.LIMITED)
+        base = (ruleset.base(self.settings.guests_reach_host), groupbase.base(), shaping.base())
         parts = [repr((f.chains(), f.elements, guard(f))) for f in filters]
-        return fingerprint(repr(base), *parts, repr(self.settings), "addresses stay")
+        return fingerprint(repr((base, limited)), *parts, repr(self.settings), "addresses stay")
 
     def probe(self) -> Probe:
         try:
@@ -204,69 +215,14 @@ class LinuxBridgePlugin(VifPlugin):
         tenancy.require(self._nft, self.host.identity)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
-        """The way out of the host for the network, and its MTU; the guest's queues."""
-        yield tapverbs.queues_needed(attachment, self.settings.max_queues)
+        """The way out of the host for the network, and its MTU; the guest's queues; limits."""
         asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
-        match attachment.network.segment.network_type:
-            case "local" if not asked:
-                problem = "the document does not ask for it (see serve_local in [linuxbridge])"
-                error = self._unserved("local", problem)
-                yield Requirement("local_network", self.settings.serve_local, error)
-            case "vxlan":
-                yield from self._tunnel(attachment)
-            case "flat" | "vlan":
-                yield from self._physical(attachment)
+        needs = Needs(self.settings, self._ground, self.plugin_name, self.describe().network_types)
+        return needs.of(attachment, asked=asked)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
         made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
         return tapverbs.obstacles(links, attachment, wiring_, self.settings.max_queues, made=made)
-
-    def _tunnel(self, attachment: Attachment) -> Iterable[Requirement]:
-        settings, ground = self.settings, self._ground
-        vni = attachment.network.segment.segmentation_id
-        problem = ground.lacking.get("vxlan", "")
-        if not problem and vni is None:
-            problem = "the segment has no VNI"
-        if not problem and not settings.local_ip:
-            problem = "local_ip is not set in [linuxbridge] of agent.conf"
-        yield Requirement("vxlan", not problem, self._unserved("vxlan", problem))
-        limit = ground.tunnel_mtu
-        if limit is not None:
-            have = limit - settings.overhead
-            yield _mtu(attachment.network.mtu, have, f"a tunnel over {ground.tunnel_device}")
-
-    def _physical(self, attachment: Attachment) -> Iterable[Requirement]:
-        segment = attachment.network.segment
-        physnet, kind = segment.physical_network or "", segment.network_type
-        there = self.settings.bridges if kind == "flat" else {}
-        mapped = physnet in self.settings.interfaces or physnet in there
-        have = sorted({*self.settings.interfaces, *there})
-        yield Requirement("physical_network", mapped, unmapped(physnet, have))
-        problem = self._vlan_problem(segment.segmentation_id) if kind == "vlan" else ""
-        yield Requirement("network_type", not problem, self._unserved(kind, problem))
-        interface = self._ground.interfaces.get(physnet)
-        if interface is None:
-            return
-        # a VLAN network leaves the interface and its addresses alone
-        harmless = kind == "vlan" and not self.settings.vlan_aware and interface.mtu is not None
-        usable = harmless or not interface.problem
-        text = f"{interface.name} {interface.problem}"
-        yield Requirement("interface", usable, self._unserved(kind, text))
-        if interface.mtu is not None:
-            yield _mtu(attachment.network.mtu, interface.mtu, interface.name)
-
-    def _vlan_problem(self, number: int | None) -> str:
-        if not self.settings.vlan_aware:
-            return self._ground.lacking.get("vlan", "")
-        if number == wiring.UNTAGGED:
-            return f"VLAN {number} stands for untagged frames on a VLAN-aware bridge"
-        return self._ground.lacking.get("vlan_filtering", "")
-
-    def _unserved(self, kind: str, problem: str) -> VifError:
-        have = list(self.describe().network_types)
-        facts = {"wanted": kind, "have": have, "plugin": self.plugin_name, "problem": problem}
-        text = f"network type {kind!r} cannot be served on this host: {problem}"
-        return SegmentTypeUnsupported(text, facts=facts)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The device's name, and those of what it stands on.
@@ -397,20 +353,6 @@ class LinuxBridgePlugin(VifPlugin):
 def _without(what: str) -> BackendUnavailable:
     problem = f"this vifd was put together without a driver for {what}"
     return BackendUnavailable(facts={"backend": "linuxbridge", "problem": problem})
-
-
-def _mtu(wanted: int, have: int, bottleneck: str) -> Requirement:
-    facts = {"wanted": wanted, "have": have, "bottleneck": bottleneck}
-    return Requirement("mtu", wanted <= have, MtuTooLarge(facts=facts))
-
-
-def unmapped(physnet: str, have: list[str]) -> PhysnetUnmapped:
-    """The error for a physical network that is not mapped."""
-    return PhysnetUnmapped(
-        facts={"wanted": physnet, "have": have},
-        hint="add it to physical_interface_mappings, or for flat networks to bridge_mappings, in "
-        "[linuxbridge] of agent.conf",
-    )
 
 
 __all__ = ["IN_PLACE", "VIF_TYPE", "LinuxBridgePlugin"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vifd.drivers import Bridging, Device, Links, Nft
+from vifd.drivers.nft.objects import Change
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
 from vifd.plugin import Health, Probe, Uplink
-from vifd_linuxbridge import ruleset
+from vifd.policy.qos import Limit, Shape, Traffic
+from vifd_linuxbridge import ruleset, shaping
 from vifd_linuxbridge.options import Settings
 
 #: Kinds of devices and features of bridges that some networks need.
@@ -56,13 +58,15 @@ class Ground:
     tunnel_up: bool = False
     filtered: tuple[str, ...] = ()
     untracked: str | None = None
+    #: why no port can be held to a rate or have its packets marked, or the empty string
+    unlimited: str = ""
 
 
 def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
     """Read the host."""
     reasons = {feature: bridging.lacking(feature) for feature in _FEATURES}
     holder = bridging.holder(settings.local_ip) if settings.local_ip else None
-    problem, untracked = _filters(nft)
+    problem, untracked, unlimited = _filters(nft)
     return Ground(
         taps=links.tap_problem(),
         lacking={feature: reason for feature, reason in reasons.items() if reason},
@@ -74,19 +78,29 @@ def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Gr
         tunnel_up=bool(holder and holder.link.up and holder.link.carrier),
         filtered=tuple(bridging.filtered()),
         untracked=untracked,
+        unlimited=unlimited,
     )  # fmt: skip
 
 
-def _filters(nft: Nft) -> tuple[str, str]:
-    """Why no filter can be installed, and why no port can be held to security groups. What cannot
-    be told is no reason to do without groups."""
+_EVERYTHING = Traffic(Limit(1000, 1000), Limit(1000, 1000))
+#: A port with every limit and a mark.
+LIMITED = Shape(_EVERYTHING, _EVERYTHING, 1)
+
+
+def _filters(nft: Nft) -> tuple[str, str, str]:
+    """Why no filter can be installed, why no port can be held to security groups, and why none to
+    a rate. What cannot be told is no reason to do without groups."""
+    problem = _rehearse(nft)
     try:
-        return _rehearse(nft), nft.untracked() or ""
-    except VifError as error:
-        return error.message, ""
+        untracked = nft.untracked() or ""
+    except VifError:
+        untracked = ""
+    limits = "" if problem else _rehearse(nft, LIMITED)
+    unlimited = f"the kernel has no limits in nftables (module nft_limit): {limits}"
+    return problem, untracked, unlimited if limits else ""
 
 
-def _rehearse(nft: Nft) -> str:
+def _rehearse(nft: Nft, shape: Shape | None = None) -> str:
     """Have the kernel judge the whole table with a port in it, and change nothing."""
     sample = Attachment(
         version="1.0",
@@ -94,10 +108,10 @@ def _rehearse(nft: Nft) -> str:
         network=Network(id="00000000-0000-0000-0000-000000000000", segment=Segment("local")),
         fixed_ips=[FixedIp("192.0.2.1")],
     )
-    filter_ = ruleset.port_filter(sample, "vifd-probe", opened=True)
-    base = ruleset.base(False)
+    filter_ = replace(ruleset.port_filter(sample, "vifd-probe", opened=True), shape=shape)
+    shared = Change() if shape is None else Change(sets=shaping.SETS, chains=shaping.base())
     try:
-        nft.rehearse(ruleset.TABLE, ruleset.install([filter_], base))
+        nft.rehearse(ruleset.TABLE, shared | ruleset.install([filter_], ruleset.base(False)))
     except VifError as error:
         return error.message
     return ""
@@ -145,6 +159,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "kernel": {f: ground.lacking.get(f, "available") for f in _FEATURES},
         "nftables": ground.nft or "available",
         "connection_tracking": ground.untracked or "available",
+        "limits": ground.unlimited or "available",
         "bridge_netfilter": list(ground.filtered),
         "physical_networks": {
             physnet: {"device": i.name, "mtu": i.mtu, "up": i.up, "problem": i.problem or None}
@@ -155,6 +170,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "vlan_aware": settings.vlan_aware,
     }  # fmt: skip
     unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
+    unenforced |= dict.fromkeys(shaping.FEATURES, ground.unlimited) if ground.unlimited else {}
     return Probe(
         health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings),
         unenforced=unenforced,

@@ -36,7 +36,8 @@ from vifd.drivers.nft.expr import (
 from vifd.drivers.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
 from vifd.model import Attachment
 from vifd.policy.addresses import Allowed, allowed
-from vifd_linuxbridge import groupbase, marks
+from vifd.policy.qos import Shape, shape_of
+from vifd_linuxbridge import groupbase, marks, shaping
 from vifd_linuxbridge.antispoof import (
     AUTHENTICATED,
     BROKEN,
@@ -60,7 +61,9 @@ __all__ = ["FROM", "OPEN", "PORTS", "SECURED", "SETS", "TABLE", "Filter", "base"
 PORTS, SECURED, OPEN, FROM = GUARDED, "secured", "open", "from"
 SETS = (Set(PORTS), Set(SECURED), Set(OPEN), Set(FROM, vmap=True))
 #: Every set and map that a port can be in; it is taken out of them in this order.
-OF_PORTS = (OPEN, FROM, SECURED, groupbase.SENDS, groupbase.RECEIVES, PORTS)
+OF_PORTS = (
+    OPEN, FROM, SECURED, groupbase.SENDS, groupbase.RECEIVES, shaping.FROM, shaping.TO, PORTS,
+)  # fmt: skip
 #: Before the tables of others: what is dropped here concerns nobody.
 PRIORITY = -350
 
@@ -111,6 +114,7 @@ class Filter:
     :param opened: whether traffic shall pass
     :param judged: by its security groups; ``None`` for none
     :param tracked: whether this kernel can hold ports to such groups at all
+    :param shape: what its QoS policy holds it to; ``None`` for nothing
     """
 
     attachment: Attachment
@@ -119,6 +123,7 @@ class Filter:
     opened: bool
     judged: Judged | None = None
     tracked: bool = False
+    shape: Shape | None = None
 
     @property
     def plain(self) -> bool:
@@ -128,10 +133,11 @@ class Filter:
     @property
     def rules(self) -> Mapping[str, tuple[Rule, ...]]:
         """The rules by chain; the first chain has the device's name."""
+        shape = {} if self.shape is None else shaping.port_rules(self.device, self.shape)
         if self.pairs is None:
-            return {self.device: (Rule((ACCEPT,)),)}
+            return {self.device: (Rule((ACCEPT,)),), **shape}
         groups = {} if self.judged is None else groupbase.port_rules(self.device, self.judged)
-        return {**port_rules(self.device, self.pairs), **groups}
+        return {**port_rules(self.device, self.pairs), **groups, **shape}
 
     def chains(self) -> tuple[Chain, ...]:
         """The chains as they are installed, with the document in the notes of the first one."""
@@ -152,6 +158,7 @@ class Filter:
             (Element(PORTS, self.device), True),
             (Element(SECURED, self.device), self.pairs is not None),
             *((e, self.judged is not None) for e in self._groups),
+            *shaping.elements(self.device, self.shape),
             (self.judge, True),
             (self.gate, self.opened),
         )
@@ -173,13 +180,17 @@ class Filter:
 
 def port_filter(
     attachment: Attachment, device: str, *, opened: bool, judged: Judged | None = None,
-    tracked: bool = False,
+    tracked: bool = False, limiting: bool = True,
 ) -> Filter:  # fmt: skip
-    """The filter as it shall be: a port whose ``admin_state_up`` is false is never open."""
+    """The filter as it shall be: a port whose ``admin_state_up`` is false is never open.
+
+    :param limiting: whether this kernel can hold ports to a rate
+    """
     secured = attachment.port.port_security_enabled
     passes = opened and attachment.port.admin_state_up
     pairs = allowed(attachment) if secured else None
-    return Filter(attachment, device, pairs, passes, judged, tracked)
+    shape = shape_of(attachment) if limiting else None
+    return Filter(attachment, device, pairs, passes, judged, tracked, shape)
 
 
 def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Change:
@@ -201,7 +212,8 @@ def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Chan
 def chain_names(device: str) -> tuple[str, ...]:
     """Every chain that a port can have; the first one has the device's name."""
     groups = groupbase.egress_chain(device), groupbase.ingress_chain(device)
-    return (device, discovery_chain(device), *groups)
+    limits = shaping.sent_chain(device), shaping.given_chain(device)
+    return (device, discovery_chain(device), *groups, *limits)
 
 
 def further(names: Iterable[str]) -> set[str]:

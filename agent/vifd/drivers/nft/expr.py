@@ -96,12 +96,16 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Keep these bits of what was loaded."""
+    """Keep these bits of what was loaded.
+
+    :param flip: bits that are turned over then; none by default
+    """
 
     mask: bytes
+    flip: bytes = b""
 
     def __str__(self) -> str:
-        return f"& {self.mask.hex()}"
+        return f"& {self.mask.hex()}" + (f" ^ {self.flip.hex()}" if self.flip else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,41 @@ class Untracked:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """Write what was loaded into the frame.
+
+    :param checksum: where the Internet checksum of the same header is, which is kept right
+    """
+
+    base: Base
+    offset: int
+    length: int
+    checksum: int | None = None
+
+    def __str__(self) -> str:
+        return f"-> {Payload(self.base, self.offset, self.length)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Go on if more comes than a rate allows; what goes on is not counted.
+
+    The kernel lets so much pass at once: of packets the burst, of bytes that of one second and the
+    burst.
+
+    :param rate: bytes or packets per second, from 1
+    :param packets: whether packets are counted, and not bytes from the network header on
+    """
+
+    rate: int
+    burst: int
+    packets: bool = False
+
+    def __str__(self) -> str:
+        return f"limit over {self.rate} {'packets' if self.packets else 'bytes'}/s +{self.burst}"
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Go on if what was loaded is in a set; with a verdict map, do what it says there."""
 
@@ -207,7 +246,7 @@ class Unknown:
 
 Expr = (
     Payload | Extension | Meta | Mask | Compare | Bound | Connection | Note | Load | Untracked
-    | Lookup | Verdict | Counter | Unknown
+    | Store | Over | Lookup | Verdict | Counter | Unknown
 )  # fmt: skip
 
 

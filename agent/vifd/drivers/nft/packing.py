@@ -25,7 +25,9 @@ from vifd.drivers.nft.expr import (
     Mask,
     Meta,
     Note,
+    Over,
     Payload,
+    Store,
     Tracked,
     Unknown,
     Untracked,
@@ -34,8 +36,10 @@ from vifd.drivers.nft.expr import (
 )
 
 _REGISTER, _VERDICT_REGISTER = 1, 0
-_BE32 = struct.Struct("!I")
+_BE32, _BE64 = struct.Struct("!I"), struct.Struct("!Q")
 _AT_MOST, _AT_LEAST = 3, 5
+#: Kinds of checksums, kinds of limits, and that a row goes on above one.
+_INTERNET, _PACKETS, _BYTES, _INVERTED = 1, 0, 1, 1
 #: Facts of a connection that are not of one of its directions.
 _OF_BOTH = frozenset((Tracked.DIRECTION, Tracked.MARK, Tracked.ZONE))
 
@@ -70,7 +74,7 @@ def _extension(e: Extension) -> tuple[str, bytes]:
 def _mask(e: Mask) -> tuple[str, bytes]:
     data = u32(1, _REGISTER) + u32(2, _REGISTER) + u32(3, len(e.mask))
     keep = nest(4, attribute(1, e.mask))
-    return "bitwise", data + keep + nest(5, attribute(1, bytes(len(e.mask))))
+    return "bitwise", data + keep + nest(5, attribute(1, e.flip or bytes(len(e.mask))))
 
 
 def _compare(e: Compare) -> tuple[str, bytes]:
@@ -86,6 +90,18 @@ def _bound(e: Bound) -> tuple[str, bytes]:
 def _connection(e: Connection) -> tuple[str, bytes]:
     data = u32(1, _REGISTER) + u32(2, e.key)
     return "ct", data + (b"" if e.key in _OF_BOTH else attribute(3, b"\0"))
+
+
+def _store(e: Store) -> tuple[str, bytes]:
+    data = u32(5, _REGISTER) + u32(2, e.base) + u32(3, e.offset) + u32(4, e.length)
+    if e.checksum is None:
+        return "payload", data
+    return "payload", data + u32(6, _INTERNET) + u32(7, e.checksum)
+
+
+def _over(e: Over) -> tuple[str, bytes]:
+    data = attribute(1, _BE64.pack(e.rate)) + attribute(2, _BE64.pack(1)) + u32(3, e.burst)
+    return "limit", data + u32(4, _PACKETS if e.packets else _BYTES) + u32(5, _INVERTED)
 
 
 def _lookup(e: Lookup) -> tuple[str, bytes]:
@@ -117,6 +133,10 @@ def _parts(e: Expr) -> tuple[str, bytes]:
             return "immediate", u32(1, _REGISTER) + nest(2, attribute(1, e.value))
         case Untracked():
             return "notrack", b""
+        case Store():
+            return _store(e)
+        case Over():
+            return _over(e)
         case Verdict():
             return "immediate", u32(1, _VERDICT_REGISTER) + nest(2, verdict_data(e))
         case Counter():
@@ -148,6 +168,10 @@ def _parse(name: str, data: bytes) -> Expr | None:
     found = dict(attributes(data))
     if name == "immediate":
         return _parse_immediate(found)
+    if name == "limit":
+        return _parse_over(found)
+    if name == "payload" and 5 in found:
+        return _parse_store(found)
     if name == "ct" and 4 in found:
         return Note(Tracked(number_(found[2]))) if number_(found[4]) == _REGISTER else None
     if number_(found[2 if name == "lookup" else 1]) != _REGISTER:
@@ -170,6 +194,25 @@ def _parse(name: str, data: bytes) -> Expr | None:
             inverted = 5 in found and number_(found[5]) != 0
             return None if inverted else Lookup(string(found[1]), vmap=3 in found)
     return None
+
+
+def _parse_over(found: dict[int, bytes]) -> Expr | None:
+    """What is over a rate per second."""
+    rate, unit = (_BE64.unpack(found[n])[0] for n in (1, 2))
+    plain = unit == 1 and 5 in found and number_(found[5]) == _INVERTED
+    kind = number_(found[4])
+    if not plain or kind not in (_PACKETS, _BYTES):
+        return None
+    return Over(rate, number_(found[3]), packets=kind == _PACKETS)
+
+
+def _parse_store(found: dict[int, bytes]) -> Expr | None:
+    kind = number_(found[6]) if 6 in found else 0
+    place = Base(number_(found[2])), number_(found[3]), number_(found[4])
+    more = 8 in found and number_(found[8]) != 0
+    if number_(found[5]) != _REGISTER or more or kind not in (0, _INTERNET):
+        return None
+    return Store(*place, checksum=number_(found[7]) if kind else None)
 
 
 def _parse_extension(found: dict[int, bytes]) -> Expr | None:
@@ -203,7 +246,7 @@ def _parse_mask(found: dict[int, bytes]) -> Expr | None:
     plain = number_(found[2]) == _REGISTER and (6 not in found or number_(found[6]) == 0)
     mask = dict(attributes(found[4]))[1]
     flip = dict(attributes(found[5]))[1]
-    return Mask(mask) if plain and not any(flip) else None
+    return Mask(mask, flip if any(flip) else b"") if plain else None
 
 
 def parse_verdict(data: bytes) -> Verdict:
