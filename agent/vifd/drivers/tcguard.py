@@ -1,7 +1,8 @@
 """Guards: a program on a device that judges what comes from it, before its bridge and the host do.
 
-It hangs on the device itself (traffic control, ``clsact`` with a classic BPF program whose result
+It hangs on the device itself (traffic control, ``ingress`` with a classic BPF program whose result
 is the verdict), so flushing the packet filter does not touch it, and it goes with the device.
+``clsact`` has the same place, but libvirt removes and makes ``ingress`` when it sets a limit.
 Packet sockets, those of a userspace switch among them, hear frames before it. The numbers are those
 of ``linux/rtnetlink.h`` and ``pkt_sched.h``.
 """
@@ -21,7 +22,7 @@ __all__ = ["lacking", "read", "write"]
 
 _NEWQDISC, _NEWFILTER, _GETFILTER = 36, 44, 46
 _TCMSG = struct.Struct("BxxxiIII")
-_HANDLE, _CLSACT, _INGRESS = 0xFFFF_0000, 0xFFFF_FFF1, 0xFFFF_FFF2
+_HANDLE, _PARENT, _INGRESS = 0xFFFF_0000, 0xFFFF_FFF1, 0xFFFF_FFF2
 #: Where among the filters of a device ours stands, and its handle there.
 _PRIORITY, _NUMBER = 0x7669, 1
 _ALL_PROTOCOLS = 0x0300  # ETH_P_ALL in network order
@@ -39,7 +40,7 @@ _UNKNOWN = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 
 
 def _qdisc(index: int) -> Message:
-    body = _TCMSG.pack(0, index, _HANDLE, _CLSACT, 0) + text(_KIND, "clsact")
+    body = _TCMSG.pack(0, index, _HANDLE, _PARENT, 0) + text(_KIND, "ingress")
     return Message(_NEWQDISC, ACK | CREATE | EXCL, body)
 
 
