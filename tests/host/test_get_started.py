@@ -28,7 +28,8 @@ def test_every_step_does_what_the_page_says(booted: Booted) -> None:
     steps = [
         re.findall(r"^# (.*)$", block, re.MULTILINE) for block in GUIDED.findall(PAGE.read_text())
     ]
-    plug, look, broken, gone = steps
+    begin, plug, look, broken, gone = steps
+    until(lambda: "ready" in "".join(booted.run("sh", "-c", line) for line in begin), "it is ready")
     said = "".join(booted.run("sh", "-c", command) for command in plug)
     assert said.count("ACTIVE") >= 2
     said = "".join(booted.run("sh", "-c", command) for command in look)
