@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -78,6 +78,8 @@ class Daemon:
         metrics = Metrics()
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
+        if conf.migration.guest_frames:
+            _tell_deaf(plugins)
         self._engine = Engine(plugins, self._journal, metrics, parts.settings(conf))
         self._guard = Guard(
             self._engine, self._journal, upgrade_options.settings(conf.upgrade),
@@ -129,6 +131,11 @@ class Daemon:
 
     def _close_for_guest(self, port_id: str, request_id: str) -> None:
         self._agent.set_role(port_id, Role.INACTIVE, request_id)
+
+    def _announced_by(self, port_id: str) -> None:
+        """Plugins call it, and may before the daemon is whole."""
+        if self._engine.ready:
+            self._arrivals.announced(port_id)
 
     def _unplug(self, port_id: str, request_id: str) -> None:
         self._agent.unplug([port_id], request_id)
@@ -282,6 +289,7 @@ class Daemon:
             careful=lambda: self._guard.careful,
             identity=self._identity,
             sets=self._journal.sets,
+            announced=self._announced_by if self._conf.migration.guest_frames else None,
         )
         return cls(host, config.register_plugin(self._conf, cls, self._shared))
 
@@ -319,6 +327,18 @@ class Daemon:
         ports = f"{len(self._journal.records())} ports"
         problem = self._configuration.reading.problem
         return f"{ports}; the configuration cannot be used: {problem}" if problem else ports
+
+
+def _tell_deaf(plugins: Mapping[str, VifPlugin]) -> None:
+    """What the operator asked for has no effect with these."""
+    deaf = sorted(name for name, plugin in plugins.items() if not plugin.listens)
+    if deaf:
+        LOG.warning(
+            "[migration] guest_frames has no effect on ports of %s: what they stand on gives vifd "
+            "no frame of a closed port. Next: nothing, if none of them migrates; else they are "
+            "opened by libvirt's word, the source's agent, the network service or the API",
+            ", ".join(deaf),
+        )  # fmt: skip
 
 
 @contextmanager

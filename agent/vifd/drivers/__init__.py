@@ -31,6 +31,7 @@ from vifd.errors import BackendError
 from vifd.openflow.flow import Flow
 from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
+from vifd.openflow.packetin import PacketIn
 from vifd.openflow.reading import Reading
 from vifd.safety.sparing import spare
 
@@ -285,6 +286,11 @@ class OpenFlow(Protocol):
     def watch_ports(self, callback: Callable[[str, str], None]) -> None:
         """Have ``callback(bridge, port)`` called when settings or state of a port change, on a
         bridge to which there is a connection."""
+
+    def listen(self, callback: Callable[[str, PacketIn], None]) -> None:
+        """Have ``callback(bridge, handed)`` called with each frame that a flow of a bridge hands to
+        :data:`vifd.openflow.packetin.IDENTITY` while there is a connection. To be called before
+        there is one; the callback returns at once."""
 
     def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
         """What stops frames at each port of a bridge, by name: ``PORT_DOWN``, ``NO_RECV``,

@@ -22,6 +22,7 @@ from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
+from vifd.openflow.packetin import PacketIn
 from vifd.openflow.reading import Reading
 from vifd.safety.steady import advance
 
@@ -185,6 +186,11 @@ class LocalOpenFlow:
         """Have ``callback(bridge, port)`` called when settings or state of a port change; like
         :meth:`watch`."""
         self._watcher.watch_ports(callback)
+
+    def listen(self, callback: Callable[[str, PacketIn], None]) -> None:
+        """Have ``callback(bridge, handed)`` called with each frame that a flow hands to
+        :data:`vifd.openflow.packetin.IDENTITY`; like :meth:`watch`."""
+        self._watcher.listen(callback)
 
     def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
         """What stops frames at each port of the bridge; see :meth:`vifd.drivers.OpenFlow`."""

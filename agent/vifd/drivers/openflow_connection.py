@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from vifd.drivers import denied
 from vifd.drivers.silent import LOOK, Watch
-from vifd.openflow import fragments, monitor, portdesc
+from vifd.openflow import fragments, monitor, packetin, portdesc
 from vifd.openflow import message as msg
 from vifd.openflow.message import Message, Type
 
@@ -22,6 +22,8 @@ from vifd.openflow.message import Message, Type
 #: up.
 PROBE = 3.0
 _CHUNK = 65536
+#: What a switch says besides what its flow monitor tells, and nobody asked for just now.
+_NEWS = (Type.PORT_STATUS, Type.PACKET_IN)
 _NOT_FATAL = (BlockingIOError, InterruptedError)
 
 
@@ -44,13 +46,15 @@ class Connection:
     :param deadline: :func:`time.monotonic` time by which the handshake must be done
     :param note: has the switch tell of changes to ports, and of those to flows that others make;
         called with each message of that kind, whatever else is going on
+    :param packets: ask for the frames as well that flows hand over; ``note`` is called with them
     :raises ConnectionLost: nobody listens there, or the peer went away
     :raises VersionRefused: no common version
     """
 
     def __init__(
-        self, path: str, deadline: float, note: Callable[[Message], None] | None = None
-    ) -> None:
+        self, path: str, deadline: float, note: Callable[[Message], None] | None = None,
+        *, packets: bool = False,
+    ) -> None:  # fmt: skip
         self._inbox = b""
         self._note = note
         #: requests that a switch may refuse; nobody waits for an answer
@@ -66,13 +70,18 @@ class Connection:
             self._poll.register(self._socket, select.POLLIN)
             self._shake_hands(deadline)
             if note is not None:
-                mode = self._fragments(deadline)
-                first = self.xids(2)
-                self._asked = frozenset((first, first + 1))
-                self._send(monitor.request(first) + portdesc.announce(first + 1, mode), deadline)
+                self._subscribe(deadline, packets)
         except BaseException:
             self._socket.close()
             raise
+
+    def _subscribe(self, deadline: float, packets: bool) -> None:
+        mode = self._fragments(deadline)
+        first = self.xids(3)
+        self._asked = frozenset(range(first, first + 3))
+        wanted = packetin.BY_ACTION if packets else 0
+        asked = monitor.request(first) + portdesc.announce(first + 1, mode, wanted)
+        self._send(asked + (packetin.identify(first + 2) if packets else b""), deadline)
 
     def _dial(self, path: str) -> None:
         try:
@@ -248,7 +257,7 @@ class Connection:
     ) -> list[Message]:
         rest = []
         for message in messages:
-            if monitor.tells(message) or message.type == Type.PORT_STATUS:
+            if monitor.tells(message) or message.type in _NEWS:
                 note(message)
             elif message.type != Type.ERROR or message.xid not in self._asked:
                 # a switch that cannot monitor its flows says so with an error, and is not asked

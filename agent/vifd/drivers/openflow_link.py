@@ -16,8 +16,8 @@ from vifd.drivers.openflow_connection import (
     VersionRefused,
 )
 from vifd.drivers.openflow_watch import Watcher, backoff, now
-from vifd.openflow import monitor, portdesc
-from vifd.openflow.message import Message
+from vifd.openflow import monitor, packetin, portdesc
+from vifd.openflow.message import Message, Type
 
 LOG = logging.getLogger(__name__)
 
@@ -91,9 +91,9 @@ class Link:
         if self._closed:
             raise ConnectionLost("closed")
         try:
-            connection = Connection(
-                self._path, deadline, self._noted if self._watcher.watched else None
-            )
+            watcher = self._watcher
+            note = self._noted if watcher.watched else None
+            connection = Connection(self._path, deadline, note, packets=watcher.listened)
         except (ConnectionLost, VersionRefused) as error:
             self._retry_at = now() + backoff(self._failures)
             self._failures += 1
@@ -111,6 +111,9 @@ class Link:
         try:
             if (port := portdesc.told(message)) is not None:
                 self._watcher.tell_port(self.bridge, port)
+                return
+            if message.type == Type.PACKET_IN:
+                self._watcher.tell_frame(self.bridge, packetin.handed(message))
                 return
             found = list(monitor.updates(message))
         except ValueError as error:

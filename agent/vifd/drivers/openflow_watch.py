@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from vifd.openflow.monitor import Update
+from vifd.openflow.packetin import PacketIn
 from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ Callback = Callable[[str, bool], None]
 Changed = Callable[[str, Sequence[Update]], None]
 #: Told of a port of a bridge whose settings or state changed.
 PortChanged = Callable[[str, str], None]
+#: Told of a frame that a flow of a bridge handed over.
+Handed = Callable[[str, PacketIn], None]
+_News = bool | str | PacketIn | Sequence[Update]
 
 
 class Minded(Protocol):
@@ -49,10 +53,11 @@ class Watcher:
         self._epoll.register(self._alarm, select.EPOLLIN)
         self._links: dict[int, Minded] = {}
         self._minded: tuple[Minded, ...] = ()
-        self._news: SimpleQueue[tuple[str, bool | str | Sequence[Update]]] = SimpleQueue()
+        self._news: SimpleQueue[tuple[str, _News]] = SimpleQueue()
         self._callbacks: tuple[Callback, ...] = ()
         self._observers: tuple[Changed, ...] = ()
         self._of_ports: tuple[PortChanged, ...] = ()
+        self._of_frames: tuple[Handed, ...] = ()
         self._lock = threading.Lock()
         self._thread: Steady | None = None
         self._closing = False
@@ -98,8 +103,13 @@ class Watcher:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody wants to know of changes of flows or ports."""
-        return bool(self._observers or self._of_ports)
+        """Whether anybody wants to know of changes of flows or ports, or of frames."""
+        return bool(self._observers or self._of_ports or self._of_frames)
+
+    @property
+    def listened(self) -> bool:
+        """Whether anybody wants frames."""
+        return bool(self._of_frames)
 
     def tell_changes(self, bridge: str, updates: Sequence[Update]) -> None:
         """Let those know who watch the flows; they are called on the watcher's thread."""
@@ -109,6 +119,11 @@ class Watcher:
     def tell_port(self, bridge: str, port: str) -> None:
         """Let those know who watch the ports; they are called on the watcher's thread."""
         self._news.put((bridge, port))
+        self.wake()
+
+    def tell_frame(self, bridge: str, handed: PacketIn) -> None:
+        """Let those know who listen for frames; they are called on the watcher's thread."""
+        self._news.put((bridge, handed))
         self.wake()
 
     def wake(self) -> None:
@@ -129,6 +144,11 @@ class Watcher:
         """Add somebody who watches the ports."""
         with self._lock:
             self._of_ports = (*self._of_ports, callback)
+
+    def listen(self, callback: Handed) -> None:
+        """Add somebody who listens for frames."""
+        with self._lock:
+            self._of_frames = (*self._of_frames, callback)
 
     def close(self) -> None:
         """End the thread. The links are closed by their owner before."""
@@ -172,6 +192,8 @@ class Watcher:
                 calls = [partial(call, bridge, news) for call in self._callbacks]
             elif isinstance(news, str):
                 calls = [partial(call, bridge, news) for call in self._of_ports]
+            elif isinstance(news, PacketIn):
+                calls = [partial(call, bridge, news) for call in self._of_frames]
             else:
                 calls = [partial(call, bridge, news) for call in self._observers]
             for call in calls:

@@ -92,6 +92,11 @@ class Abandoned:
         self._expected[record.id] = Expected(wanted(record))
         self._write()
 
+    def expects(self, port_id: str) -> bool:
+        """Whether a guest is on its way to a port."""
+        one = self._expected.get(port_id)
+        return one is not None and one.failed is None
+
     def came(self, port_id: str) -> None:
         """The guest is here. Written at the next pause: it waits for its port."""
         self._due.pop(port_id, None)

@@ -38,6 +38,9 @@ MOVING = "moving"
 #: The request id of what is done on its word.
 REQUEST = "libvirt-resumed"
 _HEARD = "heard"
+#: A guest announces itself at a closed port; the request id of what is done on its word.
+_ANNOUNCED = "announced"
+FRAME = "guest-frame"
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Happening:
 
     :param what: ``resumed: migrated``, ``suspended: postcopy``, ``stopped: failed``…
     :param at: seconds since the epoch
+    :param port: at which it happened, where the guest is not known
     """
 
     guest: str
     what: str
     at: float
+    port: str = ""
 
 
 def ports_of_guest(
@@ -139,6 +144,10 @@ class Arrivals:
         if not device:
             self._queue.put(Happening("", _HEARD, time.time()))
 
+    def announced(self, port_id: str) -> None:
+        """Told of each port at which a guest announces itself; never blocks."""
+        self._queue.put(Happening("", _ANNOUNCED, time.time(), port_id))
+
     def _run(self) -> None:
         while True:
             try:
@@ -170,6 +179,9 @@ class Arrivals:
                 if guest.arrived:
                     self._found(guest, one.at)
             self._missed()
+            return
+        if one.what == _ANNOUNCED:
+            self._spoke(one)
             return
         for record in ports_of_guest(one.guest, self.records(), self.interfaces()):
             self._follow(record, one)
@@ -226,6 +238,31 @@ class Arrivals:
             "asked for it unplugs it (nova does), or vifctl port unplug %s. port=%s", one.guest,
             f", and goes in {wait:g} s if nobody uses it" if wait else "", record.id, record.id,
         )  # fmt: skip
+
+    def _spoke(self, one: Happening) -> None:
+        """A guest announces itself at a port; that is opened where its binding waits for it."""
+        record = self.records().get(one.port)
+        if record is None or record.role is not Role.INACTIVE or record.phase is not Phase.READY:
+            return
+        problem = self._unlikely(record)
+        if problem:
+            LOG.warning("a guest announces itself at a port that waits for its guest, and %s: the "
+                        "port stays closed. Next: vifctl port activate %s, if it is its guest. "
+                        "port=%s", problem, record.id, record.id)  # fmt: skip
+            return
+        LOG.info("the guest announces itself: its port is opened. port=%s", record.id)
+        self.book.guest(record.id, "announced itself", one.at)
+        self.activate(record.id, FRAME)
+
+    def _unlikely(self, record: PortRecord) -> str:
+        """Why a guest at a port is not the one that it waits for; empty where it may be."""
+        if not self.hears() or self.abandoned.expects(record.id):
+            return ""
+        for guest in self.guests():
+            mine = ports_of_guest(guest.id, {record.id: record}, guest.interfaces)
+            if mine and guest.running:
+                return "" if guest.arrived else f"libvirt says that {guest.name} was started here"
+        return "libvirt knows of none that runs there"
 
     def _missed(self) -> None:
         """Guests were on their way here and are gone: nobody was there to hear that they failed."""

@@ -37,6 +37,7 @@ COMING = "started: migrated"
 #: The beginning of the request ids of those who are no callers of the API.
 _TRIGGERS = {
     "libvirt": "libvirt",
+    "guest-frame": "guest's frame",
     "neutron": "network service",
     "recover": "recovery",
     "peer": "source's agent",

@@ -13,6 +13,16 @@ OPTIONS = [
         "(resumed by a migration), without waiting for the network service; and the port of a "
         "guest that runs on here because its migration failed.",
     ),
+    cfg.BoolOpt(
+        "guest_frames",
+        default=False,
+        help="Open a port of an INACTIVE binding on the first frame by which its guest announces "
+        "itself there, a reverse ARP, a gratuitous ARP or an unsolicited neighbour advertisement: "
+        "where nobody else can say so in time, as without libvirt or with another hypervisor. "
+        "Ports on Open vSwitch hand such frames to vifd while they are closed, and nothing else; "
+        "other plugins cannot. Where libvirt can be heard the guest must have come by a migration "
+        "as well. A guest that was started on two hosts opens its port on both: hence the default.",
+    ),
     cfg.IntOpt(
         "budget_ms",
         default=100,

@@ -57,7 +57,7 @@ class Migration(Struct, frozen=True):
 
     :param id: grows with each migration of this host
     :param trigger: who said first that the port is to be opened: ``api``, ``network service``,
-        ``libvirt``, ``source's agent`` or ``recovery``
+        ``libvirt``, ``guest's frame``, ``source's agent`` or ``recovery``
     :param triggers: everybody who said it, with the time
     :param steps: the first time of each step, see :data:`STEPS`
     :param guest: what the hypervisor said of the guest, e.g. ``resumed: migrated``

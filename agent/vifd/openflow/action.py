@@ -27,8 +27,10 @@ _LOW_BITS = 0 << 6 | 15
 _OUTPUT, _PUSH_VLAN, _POP_VLAN, _SET_FIELD, _EXPERIMENTER = 0, 17, 18, 25, 0xFFFF
 _NICIRA = 0x2320
 _MOVE, _RESUBMIT_TABLE, _OUTPUT_REGISTER, _CONJUNCTION, _CT = 6, 14, 15, 34, 35
-_OUTPUT_TRUNC, _CLONE = 39, 42
+_CONTROLLER, _OUTPUT_TRUNC, _CLONE = 20, 39, 42
 _NO_TABLE = 0xFF
+#: Why a frame is handed over: by an action.
+_BY_ACTION = 1
 
 _HEAD = struct.Struct("!HH")
 _OUTPUT_FORM = struct.Struct("!HHIH6x")
@@ -39,6 +41,7 @@ _CONJUNCTION_FORM = struct.Struct("!HHIHBBI")
 _MOVE_FORM = struct.Struct("!HHIHHHHII")
 _CT_FORM = struct.Struct("!HHIHHIHB3xH")
 _TRUNC_FORM = struct.Struct("!HHIHHI")
+_CONTROLLER_FORM = struct.Struct("!HHIHHHBx")
 _CLONE_FORM = struct.Struct("!HHIH6x")
 
 
@@ -82,6 +85,14 @@ def normal() -> Action:
 def controller(max_len: int = WHOLE) -> Action:
     """Hand the frame to the controllers, ``max_len`` bytes of it."""
     return _OUTPUT_FORM.pack(_OUTPUT, 16, fd.CONTROLLER, max_len)
+
+
+@lru_cache(maxsize=8)
+def controller_of(identity: int, max_len: int) -> Action:
+    """Hand the beginning of the frame to those connections alone that go by this identity."""
+    return _CONTROLLER_FORM.pack(
+        _EXPERIMENTER, 16, _NICIRA, _CONTROLLER, max_len, identity, _BY_ACTION
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -327,6 +338,17 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Handed:
+    """Hand the beginning of the packet to the connections of one identity."""
+
+    identity: int
+    max_len: int
+
+    def __str__(self) -> str:
+        return f"controller(max_len={self.max_len},id={self.identity})"
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """Do all this with a copy of the packet."""
 
@@ -348,7 +370,7 @@ class Other:
 
 Step = (
     Output | OutputRegister | SetField | Move | PushVlan | PopVlan | Resubmit | Conntrack
-    | Conjunction | Cut | Copy | Other
+    | Conjunction | Cut | Handed | Copy | Other
 )  # fmt: skip
 
 
@@ -410,6 +432,10 @@ def _parse_nicira(raw: bytes) -> Step:
         return Copy(raw[16:])
     if vendor == _NICIRA and subtype == _OUTPUT_TRUNC and len(raw) == 16:
         return Cut(*_TRUNC_FORM.unpack(raw)[4:])
+    if vendor == _NICIRA and subtype == _CONTROLLER and len(raw) == 16:
+        max_len, identity, reason = _CONTROLLER_FORM.unpack(raw)[4:]
+        if reason == _BY_ACTION:
+            return Handed(identity, max_len)
     if vendor == _NICIRA and subtype == _CT and len(raw) >= 24:
         flags, source, bits, table, algorithm = _CT_FORM.unpack_from(raw)[4:]
         field = BY_HEADER.get(source)

@@ -34,6 +34,7 @@ class Type(IntEnum):
     GET_CONFIG_REQUEST = 7
     GET_CONFIG_REPLY = 8
     SET_CONFIG = 9
+    PACKET_IN = 10
     PORT_STATUS = 12
     PACKET_OUT = 13
     FLOW_MOD = 14

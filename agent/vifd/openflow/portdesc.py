@@ -17,8 +17,8 @@ _PORT = struct.Struct("!IH2x6s2x16sII")
 _MULTIPART_HEAD, _STATUS_HEAD = 8, 8
 _SET_ASYNC = struct.Struct("!BBHI")
 _MASK = struct.Struct("!HHI")
-#: Kinds of a SET_ASYNC property, for both roles: packets, and flows that ended; ports.
-_UNWANTED, _PORTS = (0, 1, 4, 5), (2, 3)
+#: Kinds of a SET_ASYNC property, for both roles: flows that ended; ports; packets.
+_UNWANTED, _PORTS, _PACKETS = (4, 5), (2, 3), (0, 1)
 #: Reasons of news of a port: added, removed, changed.
 _ALL_REASONS = 0x7
 
@@ -57,14 +57,16 @@ def descriptions(message: Message) -> Iterator[PortDesc]:
         offset += size
 
 
-def announce(xid: int, mode: str) -> bytes:
+def announce(xid: int, mode: str, packets: int = 0) -> bytes:
     """Ask to be told of changes of ports on this connection, and of nothing else. A switch tells a
     connection of its management socket nothing until that has named a length for packets.
 
     :param mode: how the bridge shows fragments, which the same message would change
+    :param packets: the reasons for which frames are wanted as well, a bit for each
     """
     properties = [_MASK.pack(kind, _MASK.size, 0) for kind in _UNWANTED]
     properties += [_MASK.pack(kind, _MASK.size, _ALL_REASONS) for kind in _PORTS]
+    properties += [_MASK.pack(kind, _MASK.size, packets) for kind in _PACKETS]
     body = b"".join(properties)
     masks = _SET_ASYNC.pack(VERSION, Type.SET_ASYNC, _SET_ASYNC.size + len(body), xid) + body
     return masks + fragments.change(xid, Config(mode, 1))

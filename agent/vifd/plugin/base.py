@@ -42,6 +42,7 @@ class VifPlugin(abc.ABC):
     :cvar contract_version: the version of the contract it was written for
     :cvar plugin_version: its own version
     :cvar preference: where the operator names no order, plugins with a smaller one come first
+    :cvar listens: whether it calls ``host.announced``
     :cvar shares: options that are about an object which another plugin serves as well
     :param host: drivers and the ledger
     :param conf: the plugin's own option group, ``[<name>]`` of agent.conf
@@ -52,6 +53,7 @@ class VifPlugin(abc.ABC):
     plugin_version: ClassVar[str] = "0"
     preference: ClassVar[int] = 100
     shares: ClassVar[Sharing | None] = None
+    listens: ClassVar[bool] = False
 
     def __init__(self, host: Host, conf: Any) -> None:
         self.host = host

@@ -73,6 +73,7 @@ class Guarded(VifPlugin):
             own[name] = str(getattr(inner, name, ""))[:64]
         rank: object = inner.preference
         own["preference"] = rank if isinstance(rank, int) else 100
+        own["listens"] = inner.listens is True
         self._severing: Severing | None = None
 
     def meanings(self) -> Meanings:  # type: ignore[override]

@@ -25,6 +25,9 @@ class Host:
     :param advance: to be called by a verb that takes long without asking a driver, after each step
         of its work: a call without a step for ``[plugins] call_timeout`` counts as one that hangs
     :param sets: security groups, address groups and forwarding, as they are now
+    :param announced: to be called with a port that is closed because its binding is INACTIVE, and
+        whose guest announces itself there; from any thread, returns at once. ``None`` where nobody
+        wants to know, and then no frame is looked at
     :param identity: of the daemon, for marks on what two daemons must not share; ``None`` in tests
     """
 
@@ -35,4 +38,5 @@ class Host:
     careful: Callable[[], bool] = lambda: False
     advance: Callable[[], None] = advance
     identity: Identity | None = None
+    announced: Callable[[str], None] | None = None
     sets: Sets = field(default_factory=NoSets)

@@ -14,6 +14,7 @@ from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
 from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Event, Update
+from vifd.openflow.packetin import PacketIn
 from vifd.openflow.reading import Reading
 from vifd.testing.pipeline import Pipeline, Place
 from vifd.testing.tracking import Connections
@@ -43,6 +44,7 @@ class FakeOpenFlow:
         self._callbacks: list[Callable[[str, bool], None]] = []
         self._observers: list[Callable[[str, Sequence[Update]], None]] = []
         self._of_ports: list[Callable[[str, str], None]] = []
+        self._of_frames: list[Callable[[str, PacketIn], None]] = []
         #: what stops frames at a port, by bridge and name
         self.stopped: dict[tuple[str, str], frozenset[str]] = {}
         self._fragments: dict[str, str] = {}
@@ -190,6 +192,10 @@ class FakeOpenFlow:
         """Have ``callback(bridge, port)`` called when another program sets something of a port."""
         self._of_ports.append(callback)
 
+    def listen(self, callback: Callable[[str, PacketIn], None]) -> None:
+        """Have ``callback(bridge, handed)`` called with each frame of :meth:`hand_over`."""
+        self._of_frames.append(callback)
+
     def port_flags(self, bridge: str) -> dict[str, frozenset[str]]:
         """What :attr:`stopped` says."""
         with self._held():
@@ -249,6 +255,11 @@ class FakeOpenFlow:
         if updates and bridge in self._connected:
             for callback in self._observers:
                 callback(bridge, updates)
+
+    def hand_over(self, bridge: str, cookie: int, frame: bytes) -> None:
+        """A flow hands a frame over."""
+        for callback in self._of_frames:
+            callback(bridge, PacketIn(cookie, frame, whole=True))
 
     def patch(self, one: Place, other: Place) -> None:
         """Join two patch ports."""

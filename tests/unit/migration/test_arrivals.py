@@ -17,7 +17,7 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
 from vifd.migration.abandoned import NOTE, UNHEARD, Abandoned, Expected
-from vifd.migration.arrivals import REQUEST, Arrivals, Departures
+from vifd.migration.arrivals import FRAME, REQUEST, Arrivals, Departures, Happening
 from vifd.migration.timeline import Migration
 from vifd.model import Phase, PortRecord, Role, Side, Wiring, decode
 from vifd.testing.plugin import FakeBackend
@@ -304,6 +304,49 @@ def test_a_guest_that_comes_while_the_daemon_is_down_keeps_its_port(host: Host, 
     until(lambda: host.arrivals._queue.empty())
     assert host.arrivals.abandoned._due == {}
     assert not host.record(1).removing
+
+
+def test_a_guest_that_announces_itself_has_its_port(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.up = False
+    host.arrivals.announced(ID)
+    host.phase(Phase.LIVE)
+    one = host.done()
+    assert (one.trigger, one.request_id) == ("guest's frame", FRAME)
+
+
+@pytest.mark.parametrize("how", ["on its way", "has come"])
+def test_where_libvirt_can_be_heard_it_must_have_come_by_a_migration(host: Host, how: str) -> None:
+    record = host.plug(document(1, role="INACTIVE"))
+    assert record.wiring is not None
+    if how == "on its way":
+        host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    else:
+        made = host.hypervisor.define(GUEST, [record.wiring.device], running=True)
+        host.hypervisor._guests[GUEST] = replace(made, arrived=True)
+    host.arrivals.announced(ID)
+    host.phase(Phase.LIVE)
+
+
+@pytest.mark.parametrize("how", ["no guest", "started here", "closed again", "no port"])
+def test_who_announces_itself_and_is_no_guest_that_comes(
+    host: Host, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = host.plug(document(1, role="INACTIVE"))
+    assert record.wiring is not None
+    if how == "started here":
+        host.hypervisor.define(GUEST, [record.wiring.device], running=True)
+    elif how == "closed again":
+        host.hypervisor.up = False
+        for role in (Role.ACTIVE, Role.INACTIVE):
+            host.agent.set_role(ID, role, "req-9").done.result(WAIT)
+        host.phase(Phase.QUIESCED)
+    one = Happening("", "announced", 1.0, port_id(2 if how == "no port" else 1))
+    with caplog.at_level(logging.WARNING):
+        host.arrivals.take(one)
+    assert host.record(1).role is Role.INACTIVE
+    told = "stays closed" in caplog.text
+    assert told == (how in ("no guest", "started here"))
 
 
 # --- the decision, without threads ---

@@ -43,6 +43,8 @@ def theirs(action: oracle.OFPAction) -> bytes:
          "ct(commit,zone=5)"),
         (act.output_register("reg4"), oracle.NXActionOutputReg(15, "reg4", 0xFFFF),
          "output:NXM_NX_REG4[0..15]"),
+        (act.controller_of(0x7669, 128), oracle.NXActionController(128, 0x7669, 1),
+         "controller(max_len=128,id=30313)"),
         (act.conjunction(7, 1, 2), oracle.NXActionConjunction(1, 2, 7), "conjunction(7,2/2)"),
         (act.ct(zone="reg6", table=70), oracle.NXActionCT(0, "reg6", 15, 70, 0, []),
          "ct(table=70,zone=NXM_NX_REG6[0..15])"),

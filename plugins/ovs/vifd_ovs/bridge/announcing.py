@@ -38,11 +38,14 @@ def announce_back(openflow: OpenFlow, bridge: str, port: SwitchPort) -> None:
 
 def announce_opened(
     openflow: OpenFlow, bridge: str, port: SwitchPort, attachment: Attachment,
-    others: Iterable[Attachment],
+    others: Iterable[Attachment], own: bytes = b"",
 ) -> None:  # fmt: skip
     """Speak for a port that was opened, as if it had sent the frames itself: they go through its
-    own flows, and so on every way that a frame of its guest would go."""
-    for frame in frames(attachment, others):
+    own flows, and so on every way that a frame of its guest would go.
+
+    :param own: a frame that its guest sent while the port was closed, and that shall pass
+    """
+    for frame in (*frames(attachment, others), *([own] if own else [])):
         if not _send(openflow, bridge, port, act.resubmit(table=0), frame):
             return
 

@@ -34,6 +34,7 @@ from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
+from vifd_ovs.bridge.listening import Listening
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import meter_needs, meterless, segment_needs, uplink_mtus
 from vifd_ovs.bridge.overlay import Overlay
@@ -101,6 +102,7 @@ class BridgePlugin(VifPlugin, Generic[S]):
 
     vif_type: ClassVar[str]
     prefix: ClassVar[str] = "tap"
+    listens: ClassVar[bool] = True
     objects: Objects
 
     def __init__(self, host: Host, conf: Any, settings: S) -> None:
@@ -120,6 +122,8 @@ class BridgePlugin(VifPlugin, Generic[S]):
         self._switches: dict[str, Switch] = {}
         self._answering = Answering(host.drivers)
         self._strangers = Strangers(host.drivers.openflow)
+        self._listening = Listening(host, self.plugin_name)
+        self._listening.start()
         self._mtus: dict[str, tuple[str, int]] = {}
         self._underlays: dict[int, tunnels.Underlay] = {}
         #: why there are no meters; empty where there are, and where it is not known
@@ -206,7 +210,8 @@ class BridgePlugin(VifPlugin, Generic[S]):
             port = switch_port(item.attachment, names, opened=True)
             others = (entry.attachment for entry in ledger().values())
             if port.is_open:
-                announce_opened(openflow, names.bridge, port, item.attachment, others)
+                own = self._listening.take(port.id)
+                announce_opened(openflow, names.bridge, port, item.attachment, others, own)
 
     def reconnected(self, bridge: str) -> None:
         """All flows in one bundle."""

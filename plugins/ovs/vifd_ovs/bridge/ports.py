@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from vifd.model import Attachment
+from vifd.model import Attachment, Role
 from vifd.model.members import groups_of
 from vifd.policy.addresses import Allowed, allowed
 from vifd.policy.qos import Shape, shape_of
@@ -32,6 +32,7 @@ class SwitchPort:
     :param network: the id of its network
     :param groups: the security groups that are enforced; ``None``: none are
     :param shape: what its QoS policy holds it to, if anything
+    :param awaited: it is closed for its role alone: its guest is elsewhere, or on its way
     """
 
     id: str
@@ -48,6 +49,7 @@ class SwitchPort:
     network: str = ""
     groups: tuple[str, ...] | None = None
     shape: Shape | None = None
+    awaited: bool = False
     #: Of its own flows.
     cookie: int = field(init=False)
 
@@ -92,4 +94,5 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         network=wiring.network_id,
         groups=groups_of(attachment),
         shape=shape_of(attachment),
+        awaited=attachment.role is Role.INACTIVE and not opened and attachment.port.admin_state_up,
     )

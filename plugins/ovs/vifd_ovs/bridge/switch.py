@@ -26,7 +26,6 @@ from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, marks, metering, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Step
-from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.metering import Metering
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
@@ -35,7 +34,14 @@ from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rulesets import NOTHING, Made, Rulesets
 from vifd_ovs.bridge.straying import Straying
-from vifd_ovs.bridge.target import Difference, Target, by_cookie, difference, touched
+from vifd_ovs.bridge.target import (
+    Difference,
+    Target,
+    by_cookie,
+    difference,
+    port_flows,
+    touched,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -85,6 +91,7 @@ class Switch:
         self._drivers: Drivers = host.drivers
         self._careful = host.careful
         self._identity = host.identity
+        self._listening = host.announced is not None
         self._sets = host.sets
         self._lock = threading.RLock()
         self._ports = Roster()
@@ -360,7 +367,7 @@ class Switch:
         for port in ports:
             have = by_cookie(installed.flows[port.cookie])
             with self._lock:
-                wanted = (*port_flows(port), *self._rules.port_flows(port))
+                wanted = port_flows(port, self._rules, listening=self._listening)
             todo = difference(have, by_cookie(wanted), [port.cookie])
             own = [rules[g][1] for g in (port.groups or ()) if port.judged]
             bad = next(filter(None, (todo, *own)), None)
@@ -450,7 +457,9 @@ class Switch:
         shared = ports.port_tags
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
-        return Target(ports, ours, uplinks, beside, *self._overlay(ports), self._rules)
+        return Target(
+            ports, ours, uplinks, beside, *self._overlay(ports), self._rules, self._listening
+        )
 
     def _overlay(
         self, ports: Roster

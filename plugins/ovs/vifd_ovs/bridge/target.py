@@ -13,6 +13,7 @@ from vifd_ovs.bridge import admission, cookies, flows
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Key
 from vifd_ovs.bridge.flows import Network
+from vifd_ovs.bridge.listening import port_flows as listening_flows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort
@@ -59,6 +60,7 @@ class Target:
     :param addresses: of this host, that tunnels leave from
     :param forwarding: by the id of the network
     :param rulesets: the rules of security groups
+    :param listening: whether guests are heard that announce themselves at closed ports
     """
 
     ports: Roster
@@ -69,6 +71,7 @@ class Target:
     addresses: tuple[str, ...] = ()
     forwarding: Mapping[str, Forwarding] = field(default_factory=dict)
     rulesets: Rules = field(default_factory=NoRules)
+    listening: bool = False
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
@@ -111,7 +114,7 @@ class Target:
 
     def port(self, port: SwitchPort) -> tuple[Flow, ...]:
         """The flows of one port."""
-        return (*flows.port_flows(port), *self.rulesets.port_flows(port))
+        return port_flows(port, self.rulesets, listening=self.listening)
 
     def groups(self) -> dict[int, Entries]:
         """The rules of every security group that a port of the bridge has, by cookie."""
@@ -155,6 +158,12 @@ class Target:
         """
         chosen = self.ports if port_ids is None else port_ids
         return self.of(chosen, self.ports.networks)
+
+
+def port_flows(port: SwitchPort, rules: Rules, *, listening: bool) -> tuple[Flow, ...]:
+    """Every flow that bears the cookie of a port."""
+    heard = listening_flows(port) if listening else ()
+    return (*flows.port_flows(port), *rules.port_flows(port), *heard)
 
 
 def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
