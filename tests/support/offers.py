@@ -11,6 +11,7 @@ from vifd.model import Attachment, Document, Selection
 from vifd.negotiation import Acceptable, Candidate, Choice, Offer, choose, offer, token
 from vifd.plugin import Advert, Health, Probe
 from vifd.plugin.vifs.hostinfo import host_info
+from vifd.policy.groups import UNSEEN
 
 NETWORKS = ("local", "flat", "vlan")
 SICK = Advert(("vhostuser",), network_types=NETWORKS)
@@ -27,7 +28,7 @@ class FakeOffers:
         self, features: frozenset[str], later: Callable[[Callable[[], Offer]], Future[Offer]]
     ) -> None:
         self._later = later
-        self.able = Advert(("tap",), network_types=NETWORKS, features=features)
+        self.able = Advert(("tap",), network_types=NETWORKS, features=features, unseen_ports=UNSEEN)
         self.health = Probe(Health.READY, facts={"bridge": "br-int"})
 
     def host_info(self) -> dict[str, Any]:

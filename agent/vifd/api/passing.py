@@ -40,11 +40,12 @@ class PortPassing(Resource):
         packet = _packet(said)
         record = self.backend.port(port_id_of(port_id))
         everybody = [r.doc.attachment for r in self.backend.ports()]
-        sets = self.backend.sets
+        sets, advert = self.backend.sets, self.backend.offers.advert(record.plugin)
 
         found = passing(
             record.doc.attachment, packet,
             lambda key: r.body if (r := sets.get(key)) is not None else None, everybody,
+            advert.unseen_ports if advert is not None else (),
         )  # fmt: skip
         answer(resp, 200, found)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from vifd.model import Attachment
 from vifd.model.members import effective_members, groups_of
 from vifd.model.sets import PROTOCOLS, AddressGroup, SecurityGroup, SetBody, SetKey, SetKind
-from vifd.policy.groups import Packet, judge, missing
+from vifd.policy.groups import Packet, Passes, judge, missing, unseen
 from vifd.policy.rule import Direction
 
 #: Reads a set.
@@ -54,11 +54,13 @@ def protocol_number(text: str, version: int) -> int:
 
 
 def passing(
-    attachment: Attachment, packet: Packet, get: Get, attachments: Iterable[Attachment]
-) -> Passing:
+    attachment: Attachment, packet: Packet, get: Get, attachments: Iterable[Attachment],
+    unseen_ports: Collection[int] = (),
+) -> Passing:  # fmt: skip
     """What lets a packet of a port pass, if anything does.
 
     :param attachments: of all ports of the host: they are members of their groups
+    :param unseen_ports: see :attr:`vifd.plugin.Advert.unseen_ports`
     """
     ids, lacking, everybody = groups_of(attachment), [], list(attachments)
     found, why = None, ""
@@ -68,9 +70,16 @@ def passing(
         lacking = [*missing(ids, packet.direction, lambda i: _group(get, i),
                             lambda key: get(key) is not None)]  # fmt: skip
         bodies = () if lacking else (_group(get, i) for i in ids)
-        groups = (body for body in bodies if body is not None)
-        found = judge(groups, packet, lambda key: _addresses(get(key), everybody))
-        why = found.what if found is not None else _nothing(ids, lacking, packet.direction)
+        groups = [body for body in bodies if body is not None]
+
+        def lookup(key: SetKey) -> list[str]:
+            return _addresses(get(key), everybody)
+
+        found = judge([_seen(body, unseen_ports) for body in groups], packet, lookup)
+        meant = found or judge(groups, packet, lookup)
+        why = meant.what if meant is not None else _nothing(ids, lacking, packet.direction)
+        if meant is not None and found is None:
+            why = _vain(meant, packet)
     return Passing(
         port=attachment.id, direction=packet.direction,
         remote=str(ipaddress.ip_address(packet.remote)), protocol=packet.protocol,
@@ -86,6 +95,20 @@ def _nothing(ids: Iterable[str], lacking: list[SetKey], direction: Direction) ->
         return f"{direction} is closed: the port waits for {', '.join(map(str, lacking))}"
     names = ", ".join(ids) or "none, so that nothing passes but what every guest needs"
     return f"no {direction} rule of the port's security groups lets it pass (they are: {names})"
+
+
+def _seen(body: SecurityGroup, protocols: Collection[int]) -> SecurityGroup:
+    """A group without the rules that let nothing pass."""
+    rules = tuple(rule for rule in body.rules if not unseen(rule, protocols))
+    return body if len(rules) == len(body.rules) else structs.replace(body, rules=rules)
+
+
+def _vain(meant: Passes, packet: Packet) -> str:
+    name = next((n for n, number in PROTOCOLS.items() if number == packet.protocol), "")
+    return (
+        f"{meant.what} is meant for it, and lets nothing pass: ports of {name} cannot be told on "
+        f"this host; a rule for all of {name}, without ports, has its effect"
+    )
 
 
 def _group(get: Get, group_id: str) -> SecurityGroup | None:

@@ -14,8 +14,8 @@ _IPV6_ONLY = frozenset(
     PROTOCOLS[name]
     for name in ("ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route")
 )
-#: What the API takes for "all protocols", besides nothing.
-_ANY = ("any", "0")
+#: What the API takes for "all protocols", besides nothing; the last two are Neutron's names of 0.
+_ANY = ("any", "0", "ip", "hopopt")
 _REMOTES = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 
 

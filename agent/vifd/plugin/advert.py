@@ -17,6 +17,8 @@ class Advert:
     :param network_types: served values of ``network.segment.network_type``
     :param features: what it enforces: ``port_security``, ``allowed_address_pairs``, ``multiqueue``…
     :param caveats: by feature, what it does not do of it; the enforcement report says so
+    :param unseen_ports: protocols whose ports its security groups cannot tell packets by: a rule
+        about some of them lets nothing pass
     :param lacking: by feature that would be enforced elsewhere, why it is not on this host
     :param in_place: paths of the document that may change on a plugged port; a parent covers what
         is below it. ``plug`` is then called again with the old wiring in the item.
@@ -36,6 +38,7 @@ class Advert:
     network_types: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
     caveats: Mapping[str, str] = field(default_factory=dict)
+    unseen_ports: frozenset[int] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
     in_place: frozenset[str] = frozenset()
     on_request: bool = False

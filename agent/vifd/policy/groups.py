@@ -22,6 +22,10 @@ _MOST = 65535
 _QUERY, _REPORT_V1, _DONE, _REPORT_V2 = 130, 131, 132, 143
 _NEUTRON = "Neutron 29, OVSFirewallDriver"
 
+#: Protocols with ports that no back end here can tell packets by: DCCP and UDP-Lite. OpenFlow has
+#: no fields for them (1.5.1, 7.2.3.7), and connection tracking in bridges may know neither.
+UNSEEN = frozenset((33, 136))
+
 #: Addresses and prefixes of a set, as ``ipaddress`` writes them.
 Lookup = Callable[[SetKey], Collection[str]]
 
@@ -68,6 +72,16 @@ def clauses(rule: SecurityGroupRule) -> tuple[Clause, ...]:
     if ports is not None and not (ports[0] <= 1 and ports[1] == _MOST):  # 0 is no port, RFC 6335, 6
         return tuple(Clause(version, protocol, masked) for masked in masks(*ports))
     return (Clause(version, protocol, None, *rule.icmp),)
+
+
+def unseen(rule: SecurityGroupRule, protocols: Collection[int]) -> bool:
+    """Whether a rule is about some ports of a protocol whose ports nobody sees: it lets nothing
+    pass, because all of the protocol would be more than it says. (Neutron 29's
+    ``create_port_range_flows`` has it let all of it pass.)
+
+    :param protocols: those whose ports are not seen
+    """
+    return rule.number in protocols and any(clause.ports is not None for clause in clauses(rule))
 
 
 def remote(rule: SecurityGroupRule) -> str | SetKey | None:

@@ -37,6 +37,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
+from vifd.policy.groups import UNSEEN
 from vifd_linuxbridge import (
     garbage,
     groupbase,
@@ -165,6 +166,7 @@ class LinuxBridgePlugin(VifPlugin):
                 }
             ),
             caveats={"port_security": CAVEAT, "security_groups": GROUPS_CAVEAT} | shaping.CAVEATS,
+            unseen_ports=UNSEEN,
             in_place=frozenset(IN_PLACE),
         )
 

@@ -25,6 +25,7 @@ from vifd.plugin import (
 )
 from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
+from vifd.policy.groups import UNSEEN
 from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import releasing, shaping, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
@@ -84,6 +85,7 @@ class OvsPlugin(BridgePlugin[Settings]):
                 }
             ),
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
+            unseen_ports=UNSEEN,
             in_place=frozenset(CHANGEABLE),
         )
 

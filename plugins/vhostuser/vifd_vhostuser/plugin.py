@@ -14,6 +14,7 @@ from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
 from vifd.plugin.meanings import Meanings
+from vifd.policy.groups import UNSEEN
 from vifd_ovs.bridge import shaping, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -82,6 +83,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                 }
             ),
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
+            unseen_ports=UNSEEN,
             in_place=frozenset(CHANGEABLE),
         )
 

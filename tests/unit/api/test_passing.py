@@ -34,6 +34,22 @@ def test_the_rule_is_named(api: Client) -> None:
         assert GROUP in found["why"]
 
 
+@pytest.mark.parametrize("protocol", ["dccp", "udplite"])
+def test_a_rule_that_lets_nothing_pass_is_said_to(api: Client, protocol: str) -> None:
+    """Nobody here sees the ports of these."""
+    some = {**RULE, "protocol": protocol, "remote_group_id": None}
+    api.call("PUT", f"/v1/security-groups/{GROUP}", {"rules": [some]})
+    path = plugged(api, security_groups=[GROUP])
+    asked = f"{path}?from=10.5.0.9&port=443&proto={protocol}"
+    found = api.call("GET", asked).json
+    assert (found["passes"], found["rule"]) == (False, None)
+    assert RULE["id"] in found["why"]
+    assert "lets nothing pass" in found["why"]
+    every = {**some, "port_range_min": 1, "port_range_max": 65535}
+    api.call("PUT", f"/v1/security-groups/{GROUP}", {"rules": [every]})
+    assert api.call("GET", asked).json["rule"] == RULE["id"]
+
+
 def test_what_every_guest_needs_passes(api: Client) -> None:
     path = plugged(api, security_groups=[])
     found = api.call("GET", f"{path}?to=255.255.255.255&proto=udp&port=67&sport=68").json

@@ -12,7 +12,8 @@ CAVEAT = (
 )
 #: The same of security groups.
 PORTS_CAVEAT = (
-    "rules for ports of DCCP and UDP-Lite let nothing pass: OpenFlow has no fields for their ports"
+    "rules for some ports of DCCP and UDP-Lite let nothing pass: OpenFlow has no fields for these; "
+    "rules for all ports of them have their effect"
 )
 #: ``ip_frag``: bit 0 says that it is a fragment, bit 1 that it is not the first one.
 _FRAGMENTS: dict[Fragment, Value] = {

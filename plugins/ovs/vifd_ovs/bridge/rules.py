@@ -92,7 +92,7 @@ def _pieces(rule: SecurityGroupRule) -> tuple[Piece, ...]:
 
 def enforceable(clause: Clause) -> bool:
     """Whether flows can tell the packets of a clause: OpenFlow shows the ports of TCP, UDP and SCTP
-    alone. What cannot be told does not pass."""
+    alone. What cannot be told does not pass (:func:`vifd.policy.groups.unseen`)."""
     return clause.ports is None or clause.protocol in PORTED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from vifd.openflow.flow import Flow, by_key
 from vifd.plugin import Host
 from vifd.plugin.membership import Membership
 from vifd.policy import witness
-from vifd.policy.groups import Packet, Passes, judge, missing, versions
+from vifd.policy.groups import UNSEEN, Packet, Passes, judge, missing, unseen, versions
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import admission, cookies, rules
 from vifd_ovs.bridge.admission import Policy
@@ -18,6 +19,8 @@ from vifd_ovs.bridge.entries import Entries, changed
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rules import Compiler, Piece, Use
+
+LOG = logging.getLogger(__name__)
 
 _NOBODY: Entries = {}
 
@@ -52,6 +55,8 @@ class Rulesets:
         self._numbers: dict[str, int] = {}
         self._taken: dict[int, str] = {}
         self._made: dict[str, Made] = {}
+        #: by group, its rules that let nothing pass, as the log was told
+        self._vain: dict[str, list[str]] = {}
         self._named: dict[str, tuple[SecurityGroup, frozenset[SetKey]]] = {}
 
     # --- numbers ---
@@ -163,6 +168,7 @@ class Rulesets:
         body = self._host.sets.security_group(group_id)
         if body is None:
             self._made.pop(group_id, None)
+            self._vain.pop(group_id, None)
             return None
         before = self._made.get(group_id)
         if before is None or before.body.stateful is not body.stateful:
@@ -172,7 +178,20 @@ class Rulesets:
         else:
             made = self._changed(before, body) or self._anew(body)
         self._made[group_id] = made
+        if before is None or body.rules is not before.body.rules:
+            self._tell(body)
         return made
+
+    def _tell(self, body: SecurityGroup) -> None:
+        """Say in the log which rules of a group let nothing pass, once."""
+        vain = [rule.id for rule in body.rules if unseen(rule, UNSEEN)]
+        if vain and vain != self._vain.get(body.id):
+            LOG.warning(
+                "security group %s: %d rules let nothing pass, as OpenFlow has no fields for ports "
+                "of DCCP and UDP-Lite: %s. Next: have them name the protocol without ports",
+                body.id, len(vain), ", ".join(vain[:3]) + (", …" if len(vain) > 3 else ""),
+            )  # fmt: skip
+        self._vain[body.id] = vain
 
     def _current(self, made: Made) -> bool:
         return all(self.members.version(key) == v for key, v in made.versions.items())
