@@ -282,3 +282,19 @@ def test_an_end_between_two_rounds_is_not_slept_through(
     ended = not reporter._thread.is_alive()
     reporter.stop(WAIT)
     assert ended
+
+
+class Broken(NetworkService):
+    """One that cannot even say what is wrong with it."""
+
+    name = "broken"
+
+    def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        return statuses
+
+    def problem(self) -> str:
+        raise RuntimeError("the driver's own fault")
+
+
+def test_a_driver_that_raises_when_asked_is_told_of(journal: Journal) -> None:
+    assert StatusReporter(Broken(None), journal).problem == "RuntimeError: the driver's own fault"

@@ -60,6 +60,7 @@ class Agent:
     :param examiner: answers why a port works or does not
     :param budget: seconds that the opening of a port may take in a migration; 0 for no limit
     :param peers: the agents that are told of migrations, and why one cannot be told
+    :param service: the name of the network service, and why it can be neither told nor heard
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Agent:
         reading: Callable[[], Reading] = lambda: Reading(0.0),
         budget: Callable[[], float] = lambda: 0.0,
         peers: Callable[[], Mapping[str, str]] = dict,
+        service: Callable[[], tuple[str, str]] = lambda: ("", ""),
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -86,6 +88,7 @@ class Agent:
         self.upgrades = guard or Unguarded()
         self._reading = reading
         self._peers = peers
+        self._service = service
         self.adoption = Adoption(engine, journal)
         self.releases = Release(engine, journal)
         self.host = host or HostView(engine)
@@ -102,6 +105,7 @@ class Agent:
     def status(self) -> dict[str, Any]:
         records = {record.id: record for record in self.ports()}
         upgrade = self.upgrades.state.value
+        service, unheard = self._service()
         return {
             "live": not steady.stuck(),
             "threads": steady.problems(),
@@ -115,6 +119,8 @@ class Agent:
             "plugins": {p["name"]: p["state"] for p in self.plugins()},
             "ports": self._phases(records.values()),
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
+            "network_service": service,
+            "network_problem": unheard or None,
             "outbox": self._journal.outbox_size(),
             "sets": {kind.value: n for kind, n in self._journal.sets.counts().items()},
             "repair": self._engine.settings.repair,

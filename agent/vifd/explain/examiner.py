@@ -106,7 +106,7 @@ class Examiner:
         """
         if (unmade := self._unmade(port_id)) is not None:
             known: Future[Explanation] = Future()
-            known.set_result(explain_unmade(port_id, unmade))
+            known.set_result(explain_unmade(port_id, unmade, unheard=self._unheard))
             return known
         record = self.journal.get(port_id)
         if record is None:
@@ -166,8 +166,14 @@ class Examiner:
         :raises errors.PortNotFound: there is no such port
         """
         if (unmade := self._unmade(port_id)) is not None:
-            return explain_unmade(port_id, unmade, unasked)
+            return explain_unmade(port_id, unmade, unasked, self._unheard)
         return self._explained(self._record(port_id), None, unasked)
+
+    @property
+    def _unheard(self) -> str:
+        """Why the network service says nothing just now."""
+        problem = self.service.problem
+        return f"the network service {self.service.name!r}: {problem}" if problem else ""
 
     def _unmade(self, port_id: str) -> Parts | None:
         """What the sides say of a port that is not made; ``None`` for one that has a record."""

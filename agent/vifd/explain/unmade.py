@@ -7,14 +7,17 @@ from vifd.model import Parts, Phase, Role, Status
 from vifd.model.parts import missing
 
 
-def explain_unmade(port_id: str, parts: Parts, unasked: str = "") -> Explanation:
+def explain_unmade(
+    port_id: str, parts: Parts, unasked: str = "", unheard: str = ""
+) -> Explanation:  # fmt: skip
     """Why a port that has no record is not made.
 
     :param unasked: why the host was not read
+    :param unheard: why the network service says nothing; empty where it can
     """
     error = parts.error
     sentence = f"{error['code']}: {error['message']}" if error else "; ".join(missing(parts))
-    hint = str(error["remediation"]) if error else _hint(parts)
+    hint = str(error["remediation"]) if error else _hint(parts, unheard)
     broken = Name.CHOICE if error else Name.INTENT
     return Explanation(
         port=port_id,
@@ -30,7 +33,9 @@ def explain_unmade(port_id: str, parts: Parts, unasked: str = "") -> Explanation
     )  # fmt: skip
 
 
-def _hint(parts: Parts) -> str:
+def _hint(parts: Parts, unheard: str) -> str:
+    if parts.network is None and unheard:
+        return unheard
     if parts.network is None:
         return "see whether the network service has bound the port to this host, and its agent runs"
     return "start the instance, or unplug the port where it is not needed here any more"

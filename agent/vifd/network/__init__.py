@@ -114,6 +114,11 @@ class NetworkService(abc.ABC):
         """Somebody here uses a port of which the service has said nothing: :meth:`Inbox.waiting`.
         Must not block."""
 
+    def problem(self) -> str:
+        """Why the service cannot be told or heard just now, and what next; empty while it can. Must
+        not block."""
+        return ""
+
     def reload(self) -> None:  # noqa: B027 - not every service reads something
         """The configuration was read again; its options have their new values."""
 

@@ -29,8 +29,8 @@ class StatusReporter:
 
     def __init__(self, service: NetworkService, journal: Journal, *, first: float = 1.0) -> None:
         self.failures = 0
-        #: why the service takes nothing just now; empty while it does
-        self.problem = ""
+        #: why it took nothing the last time
+        self._refused = ""
         self._unreachable = False
         self._first = first
         self._service = service
@@ -43,6 +43,14 @@ class StatusReporter:
     def name(self) -> str:
         """The service's name."""
         return self._service.name
+
+    @property
+    def problem(self) -> str:
+        """Why the service takes or tells nothing just now; empty while it does."""
+        try:
+            return self._service.problem() or self._refused
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything
+            return f"{type(error).__name__}: {error}"
 
     def start(self) -> None:
         self._wake.set()
@@ -68,7 +76,7 @@ class StatusReporter:
             if self._stopping.is_set():
                 return
             if self._deliver():
-                self.failures, self.problem = 0, ""
+                self.failures, self._refused = 0, ""
             if self.failures == 0:
                 self._wake.wait()
                 self._stopping.wait(LINGER)
@@ -100,7 +108,7 @@ class StatusReporter:
 
     def _failed(self, why: str, waiting: int) -> None:
         self.failures += 1
-        self.problem = why
+        self._refused = why
         level = logging.WARNING if self.failures in (1, 2, 4) or self.failures % 10 == 0 else 10
         LOG.log(
             level, "network service %s: %d statuses wait (%s); attempt %d, trying again",

@@ -55,3 +55,27 @@ def test_a_topic_that_is_left_is_not_waited_for():
     air.echo.call(["a"])
     air.echo.forget(["a"])
     assert air.echo.complete()
+
+
+def test_a_word_of_somebody_else_says_that_he_is_there():
+    now = [0.0]
+    echo = Echo(lambda _topic, _word: None, lambda: now[0])
+    echo.call(["a"])
+    echo.heard("a", "sent by an earlier life")
+    assert not echo.stranger
+    now[0] = 100.0
+    echo.heard("a", "sent by another agent")
+    found = [echo.stranger]
+    now[0] = 2000.0
+    assert [*found, echo.stranger] == [True, False]
+
+
+def test_words_of_ones_own_that_come_late_are_nobody_elses():
+    now, sent = [0.0], list[str]()
+    echo = Echo(lambda _topic, word: sent.append(word), lambda: now[0])
+    for _ in range(3):
+        echo.call(["a"])
+    now[0] = 100.0
+    for word in sent:
+        echo.heard("a", word)
+    assert not echo.stranger

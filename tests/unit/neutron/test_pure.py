@@ -166,9 +166,10 @@ class TestReport:
             reporting.bandwidths(["br-eth:1"])
 
     def test_a_switch_that_does_not_answer_is_not_reported(self):
-        assert reporting.usable(self.plugins(), "ovs")
-        assert not reporting.usable([{"name": "ovs", "state": "unavailable"}], "ovs")
-        assert not reporting.usable([], "ovs")
+        assert reporting.unusable(self.plugins(), "ovs") == ""
+        gone = {"name": "ovs", "state": "unavailable", "reasons": ["no switch"]}
+        assert reporting.unusable([gone], "ovs") == "plugin ovs is unavailable: no switch"
+        assert reporting.unusable([], "ovs") == "plugin ovs is not there"
 
 
 @pytest.mark.parametrize(("owner", "own", "wanted"), [

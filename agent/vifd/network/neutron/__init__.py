@@ -44,6 +44,9 @@ class NeutronNetworkService(NetworkService):
         if self._service is not None:
             self._service.awaited()
 
+    def problem(self) -> str:
+        return self._service.problem if self._service is not None else ""
+
     def stop(self) -> None:
         if self._service is not None:
             self._service.stop()

@@ -8,9 +8,21 @@ back misses nothing.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
+
+LOG = logging.getLogger(__name__)
+
+#: So many words of one's own are known when they come late.
+KEPT = 100
+#: Seconds in which words may come that an earlier life of this daemon sent.
+YOUNG = 30.0
+#: Seconds for which a word of somebody else says that he is there: agents say one at every reading.
+LATELY = 1300.0
 
 
 class Echo:
@@ -20,8 +32,15 @@ class Echo:
         raises
     """
 
-    def __init__(self, send: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, send: Callable[[str, str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:  # fmt: skip
         self._send = send
+        self._clock = clock
+        self._began = clock()
+        self._words: deque[str] = deque(maxlen=KEPT)
+        #: when a word was heard that this daemon did not send
+        self._strange: float | None = None
         self._word = ""
         self._silent: set[str] = set()
         self._changed = threading.Condition()
@@ -39,6 +58,7 @@ class Echo:
         """
         with self._changed:
             self._word, self._silent = uuid.uuid4().hex, {*topics}
+            self._words.append(self._word)
         self.repeat()
 
     def repeat(self) -> None:
@@ -55,6 +75,17 @@ class Echo:
             if word == self._word:
                 self._silent.discard(topic)
                 self._changed.notify_all()
+            elif word not in self._words and self._clock() - self._began > YOUNG:
+                if not self.stranger:
+                    LOG.warning("neutron: another agent is on the bus as this host. Next: give one "
+                                "of the two another [DEFAULT] host, or stop it")  # fmt: skip
+                self._strange = self._clock()
+
+    @property
+    def stranger(self) -> bool:
+        """Whether another agent is spoken to by this host's name: some of what is sent to the one
+        reaches the other."""
+        return self._strange is not None and self._clock() - self._strange < LATELY
 
     def forget(self, topics: Iterable[str]) -> None:
         """These are listened to no more."""

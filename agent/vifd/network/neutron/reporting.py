@@ -89,9 +89,16 @@ def speaking(reported: Plain, versions: Mapping[str, str]) -> Plain:
     return {**reported, "resource_versions": dict(versions)}
 
 
-def usable(plugins: Sequence[Plain], plugin: str) -> bool:
-    """Whether ports can be bound to this host: its switch answers."""
-    return _of(plugins, plugin).get("state") in ("ready", "degraded")
+def unusable(plugins: Sequence[Plain], plugin: str) -> str:
+    """Why ports cannot be bound to this host, as when its switch does not answer; empty where they
+    can."""
+    found = _of(plugins, plugin)
+    if not found:
+        return f"plugin {plugin} is not there"
+    if found.get("state") in ("ready", "degraded"):
+        return ""
+    said = "; ".join(map(str, found.get("reasons") or ()))
+    return f"plugin {plugin} is {found.get('state')}" + (f": {said}" if said else "")
 
 
 def tunnelled(options: Options, plugins: Sequence[Plain], plugin: str) -> tuple[Options, str]:
