@@ -14,7 +14,7 @@ from neutron_lib.plugins.ml2 import api
 from oslo_config import cfg
 from oslo_log import log
 
-from vifd_neutron import options
+from vifd_neutron import options, qos
 from vifd_neutron.choice import Choice, Refusal, Wanted, best, choose, served_types, wish
 from vifd_neutron.details import details, refused
 from vifd_neutron.report import Report, read
@@ -40,6 +40,7 @@ class VifdMechanismDriver(mech_agent.SimpleAgentMechanismDriverBase):  # type: i
 
     def __init__(self) -> None:
         conf = options.register()
+        qos.register()
         self._groups = bool(securitygroups_rpc.is_firewall_enabled())
         self._told: dict[tuple[str, str, str], float] = {}
         super().__init__(

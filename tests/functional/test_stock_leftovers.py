@@ -1,0 +1,161 @@
+"""examples/openstack/stock-leftovers on a switch as neutron-openvswitch-agent leaves it: what goes,
+what stays, when nothing does, and the way back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
+
+SCRIPT = Path(__file__).parents[2] / "examples/openstack/stock-leftovers"
+ID = "11111111-2222-3333-4444-555555555555"
+#: The agent's, by bridge; vifd's; and somebody's.
+COOKIES = {"br-int": 0xA1B2C3D4E5F60718, "br-ex": 0x0B0B, "br-tun": 0x7600, "other": 0}
+VIFD = 0x7601000000000001
+
+
+@pytest.fixture
+def host(ovs: PrivateOvs) -> Iterator[PrivateOvs]:
+    for bridge in ("br-int", "br-ex", "br-tun"):
+        ovs.vsctl("add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev",
+                  "fail_mode=secure", "protocols=OpenFlow14,OpenFlow15")  # fmt: skip
+    patch(ovs, "br-int", "int-br-ex", "br-ex", "phy-br-ex")
+    patch(ovs, "br-int", "patch-tun", "br-tun", "patch-int")
+    ovs.vsctl("add-port", "br-tun", "vxlan-c0000202", "--", "set", "interface", "vxlan-c0000202",
+              "type=vxlan", "options:remote_ip=192.0.2.2", "options:local_ip=192.0.2.1",
+              "options:in_key=flow", "options:out_key=flow")  # fmt: skip
+    # What vifd has there, by its marks, and a port that it wires.
+    patch(ovs, "br-int", "vp-int", "br-ex", "vp-ex", mark="vifd-patch=x")
+    ovs.vsctl("add-port", "br-int", "vt", "--", "set", "interface", "vt", "type=vxlan",
+              "options:remote_ip=flow", "options:key=flow", "--", "set", "port", "vt",
+              "external_ids:vifd-tunnel=vxlan")  # fmt: skip
+    ovs.vsctl("add-port", "br-int", "machine", "--", "set", "interface", "machine",
+              "type=internal", f"external_ids:iface-id={ID}")  # fmt: skip
+    flow = "table=60,priority=3,ip,nw_dst=192.0.2.7,actions=mod_vlan_vid:4,resubmit(,61)"
+    for bridge in ("br-int", "br-ex", "br-tun"):
+        ovs.ofctl("add-flow", bridge, f"cookie={COOKIES[bridge]},{flow}")
+    ovs.ofctl("add-flow", "br-ex", "cookie=0,priority=0,actions=NORMAL")
+    for bridge in ("br-int", "br-ex"):
+        ovs.ofctl(
+            "add-flow", bridge, f"cookie={VIFD},priority=9,in_port={number(ovs)},actions=drop"
+        )
+    yield ovs
+    for bridge in ("br-int", "br-ex", "br-tun"):
+        ovs.vsctl("--if-exists", "del-br", bridge)
+
+
+def patch(
+    ovs: PrivateOvs, one: str, mine: str, two: str, other: str, mark: str = "x=y"
+) -> None:  # fmt: skip
+    words: list[str] = []
+    for bridge, port, peer in ((one, mine, other), (two, other, mine)):
+        words += ["--", "add-port", bridge, port, "--", "set", "interface", port, "type=patch"]
+        words += [f"options:peer={peer}", "--", "set", "port", port, f"external_ids:{mark}"]
+    ovs.vsctl(*words[1:])
+
+
+def number(ovs: PrivateOvs) -> str:
+    return ovs.vsctl("get", "interface", "machine", "ofport").strip()
+
+
+def run(ovs: PrivateOvs, *words: str, program: str = str(SCRIPT)) -> tuple[int, str]:
+    done = subprocess.run(
+        [program, *words], env={**os.environ, **ovs.env}, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def state(ovs: PrivateOvs) -> dict[str, list[str]]:
+    """What is on the switch: by bridge, its flows, and its ports with their number and options."""
+    found: dict[str, list[str]] = {}
+    for bridge in sorted(ovs.bridges()):
+        lines = ovs.ofctl("dump-flows", bridge, "--no-stats").splitlines()
+        found[bridge] = sorted(line for line in lines if line.startswith(" "))
+        for port in ovs.vsctl("list-ports", bridge).split():
+            found[f"{bridge} {port}"] = [
+                ovs.vsctl("get", "interface", port, column).strip()
+                for column in ("type", "options", "ofport")
+            ]
+    return found
+
+
+def test_it_says_what_would_go_and_changes_nothing(host: PrivateOvs):
+    before = state(host)
+    code, said = run(host)
+    assert (code, state(host)) == (0, before), said
+    goes = [line.removeprefix("goes: ") for line in said.splitlines() if line.startswith("goes: ")]
+    assert goes == [
+        "patch port int-br-ex of br-int", "patch port phy-br-ex of br-ex",
+        "patch port patch-tun of br-int", "1 flows of br-int with cookie=0xa1b2c3d4e5f60718",
+        "1 flows of br-ex with cookie=0xb0b", "bridge br-tun with 2 ports",
+    ]  # fmt: skip
+    assert "stays: 1 flows of br-ex with cookie=0x0" in said
+
+
+def test_it_takes_that_away_and_puts_it_back(host: PrivateOvs, tmp_path: Path):
+    before, undo = state(host), tmp_path / "undo"
+    code, said = run(host, "--remove", str(undo))
+    assert code == 0, said
+    after = state(host)
+    gone = {"br-int int-br-ex", "br-ex phy-br-ex", "br-int patch-tun", "br-tun",
+            "br-tun patch-int", "br-tun vxlan-c0000202"}  # fmt: skip
+    assert before.keys() - after.keys() == gone
+    for bridge, cookie in (("br-int", "cookie=0xa1b2c3d4e5f60718"), ("br-ex", "cookie=0xb0b")):
+        (lost,) = {*before[bridge]} - {*after[bridge]}
+        assert cookie in lost
+    # Once more finds nothing, and the way back is not overwritten.
+    assert "goes:" not in run(host)[1]
+    assert run(host, "--remove", str(undo)) == (2, f"{undo} is there already\n")
+    code, said = run(host, program=str(undo))
+    assert code == 0, said
+    assert state(host) == before
+
+
+def test_nothing_goes_while_a_port_is_not_taken_over(host: PrivateOvs, tmp_path: Path):
+    host.ofctl("del-flows", "br-int", f"cookie={VIFD}/-1")
+    before = state(host)
+    code, said = run(host, "--remove", str(tmp_path / "undo"))
+    assert code == 1
+    assert f"refused: port machine ({ID}) of br-int is not vifd's" in said
+    assert (state(host), (tmp_path / "undo").exists()) == (before, False)
+
+
+def test_nothing_goes_while_an_agent_steers_the_bridge(host: PrivateOvs, tmp_path: Path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        target = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+        host.vsctl("set-controller", "br-int", target)
+        taken, _ = server.accept()
+        with closing(taken):
+            # OpenFlow 1.4's hello is all that a controller has to say to be one.
+            taken.sendall(b"\x05\x00\x00\x08\x00\x00\x00\x01")
+            connected = ("--bare", "--columns=is_connected", "list", "controller")
+            until(lambda: "true" in host.vsctl(*connected), "it is connected")
+            code, said = run(host, "--remove", str(tmp_path / "undo"))
+    assert code == 1
+    assert f"refused: an agent steers br-int from {target}" in said
+
+
+@pytest.mark.parametrize("why", ["a port of another program", "vifd has no tunnels"])
+def test_a_tunnel_bridge_that_something_uses_stays(host: PrivateOvs, tmp_path: Path, why: str):
+    if why.startswith("vifd"):
+        host.vsctl("del-port", "vt")
+    else:
+        host.vsctl(
+            "add-port", "br-tun", "probe", "--", "set", "interface", "probe", "type=internal"
+        )
+    before = state(host)
+    code, said = run(host, "--remove", str(tmp_path / "undo"))
+    assert code == 0, said
+    after = state(host)
+    assert "stays: br-tun" in said
+    assert before.keys() - after.keys() == {"br-int int-br-ex", "br-ex phy-br-ex"}
+    assert after["br-tun"] == before["br-tun"]
