@@ -18,6 +18,7 @@ from cliff.commandmanager import CommandManager
 import vifd
 from vifd.cli import helping
 from vifd.cli.client import DEFAULT_SOCKET
+from vifd.safety.plain import shown
 
 DESCRIPTION = "Talk to vifd, the VIF daemon of this host."
 EPILOG = f"""
@@ -147,6 +148,15 @@ class Vifctl(App):
     def run(self, argv: list[str]) -> int:
         """Run a command line; a call for help is for the command that it names."""
         return super().run(helping.asked(argv, COMMANDS, self._without_options) or argv)
+
+    def run_subcommand(self, argv: list[str]) -> int:
+        """Run a command, or say which one may have been meant."""
+        try:
+            self.command_manager.find_command(argv)
+        except ValueError:
+            sys.stderr.write(f"vifctl: {shown(helping.unknown(argv, COMMANDS))}\n")
+            return 2
+        return int(super().run_subcommand(argv))
 
     def _without_options(self, argv: Sequence[str]) -> list[str]:
         return list(self.parser.parse_known_args(list(argv))[1])

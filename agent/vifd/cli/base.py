@@ -48,6 +48,8 @@ class Api(Plain):
     may_not_wait = True
     #: whether it only reads, so that it may be repeated for who watches
     watchable = False
+    #: whether it looks at this host besides, which is not the one that a bundle was made on
+    looks_here = False
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
@@ -63,7 +65,8 @@ class Api(Plain):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command, again and again for who watches."""
         every = getattr(parsed_args, "watch", None)
-        if every is None:
+        self.args = parsed_args
+        if every is None or self.option("bundle"):  # which does not change
             return self._once(parsed_args)
         return watching.forever(lambda: self._once(parsed_args), every)
 
@@ -75,6 +78,8 @@ class Api(Plain):
             self.client = self._answering()
         except Unreachable as error:
             return _say(error, UNREACHABLE)
+        except UsageError as error:
+            return _say(error, USAGE)
         try:
             return super().run(parsed_args) or self.code
         except Refused as refused:
@@ -108,6 +113,8 @@ class Api(Plain):
     def _answering(self) -> Any:
         """Who is asked: the daemon, or a bundle that was made of one."""
         bundle = self.option("bundle")
+        if bundle is not None and self.looks_here:
+            raise UsageError(f"{bundle}: this looks at a host as it is now, and a bundle is none")
         if bundle is None:
             return Client(socket_path(self.option("socket")))
         from vifd.cli.recorded import Recorded  # only where it is needed
@@ -143,11 +150,18 @@ class Api(Plain):
 class _Columns:
     """Columns that are asked for must be there."""
 
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)  # type: ignore[misc]
+        for action in parser._actions:
+            if action.dest == "sort_columns":
+                action.help = "the column to sort by; can be repeated, the first one counts most"
+        return parser
+
     def _generate_columns_and_selector(
         self, parsed_args: argparse.Namespace, column_names: Sequence[str]
     ) -> Any:
         known = {_plain(name): name for name in column_names}
-        for wanted in parsed_args.columns or ():
+        for wanted in (*(parsed_args.columns or ()), *(getattr(parsed_args, "sort_columns", ()))):
             if _plain(wanted) not in known:
                 close = difflib.get_close_matches(_plain(wanted), list(known), 1, 0.6)
                 meant = f"; did you mean {known[close[0]]}?" if close else "."
@@ -162,6 +176,16 @@ def _plain(name: str) -> str:
 
 class ApiList(_Columns, Api, Lister):
     """A command that answers with a list."""
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Sequence[str], data: Any
+    ) -> int:
+        """Who looks at a terminal is told that a list is empty; cliff prints an empty line."""
+        rows = list(data)
+        if not rows and parsed_args.formatter == "table" and sys.stdout.isatty():
+            sys.stdout.write("(none)\n")
+            return 0
+        return int(super().produce_output(parsed_args, column_names, rows))
 
     def _load_formatter_plugins(self) -> Any:
         return Formats(self.formatter_namespace)

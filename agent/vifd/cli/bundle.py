@@ -28,6 +28,8 @@ class Bundle(ApiShow):
     bundle with the reason. Read it anywhere with "vifctl --bundle FILE port explain PORT".
     """
 
+    looks_here = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
@@ -39,12 +41,14 @@ class Bundle(ApiShow):
             help=f"how much goes in, before compression (default: {MOST})",
         )  # fmt: skip
         parser.add_argument(
-            "--config-file", metavar="PATH", default=DEFAULT_CONFIG,
+            "--config-file", metavar="PATH",
             help=f"the daemon's configuration (default: {DEFAULT_CONFIG})",
         )  # fmt: skip
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        if parsed_args.config_file and not Path(parsed_args.config_file).is_file():
+            raise UsageError(f"{parsed_args.config_file} is no file; see --config-file")
         path = Path(parsed_args.output or _name())
         if path.exists():
             raise UsageError(f"{path} is there already")
@@ -63,7 +67,7 @@ class Bundle(ApiShow):
         return tuple(found), tuple(found.values())
 
     def _fill(self, tar: Tarball, lacking: dict[str, str]) -> None:
-        where = collecting.places(Path(self.args.config_file))
+        where = collecting.places(Path(self.args.config_file or DEFAULT_CONFIG))
         pieces = list(collecting.pieces(self.client, where))
         with Progress(len(pieces), "bundle") as progress:
             for done, piece in enumerate(pieces, 1):

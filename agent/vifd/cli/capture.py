@@ -33,6 +33,8 @@ class PortCapture(Api):
     read. Ends at Ctrl-C, or at what is reached first of --count, --duration and --limit.
     """
 
+    looks_here = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("port", metavar="PORT", help=PORT_HELP)

@@ -13,6 +13,7 @@ from vifd.cli import explained, finding, report
 from vifd.cli.base import FAILED, OK, TIMED_OUT, UNREACHABLE, ApiShow
 from vifd.cli.client import Refused, TimedOut, Unreachable, port_path
 from vifd.cli.port import PORT_HELP
+from vifd.cli.terminal import room
 
 DEFAULT_JOURNAL = "/var/lib/vifd/journal.db"
 #: Seconds that reading the host may take; who asks at night wants an answer.
@@ -85,7 +86,8 @@ class PortExplain(ApiShow):
         elif not self.for_people or parsed_args.columns:
             super().produce_output(parsed_args, column_names, data)
         else:
-            sys.stdout.write(explained.page(self.found, colours=_colours()))
+            width = room(0, explained.WIDTH)
+            sys.stdout.write(explained.page(self.found, colours=_colours(), width=width))
         return 0
 
     def _ask(self, port_id: str) -> dict[str, Any]:
@@ -101,6 +103,8 @@ class PortExplain(ApiShow):
                 "GET", port_path(port_id, "explain"), params=params
             )
         except Unreachable as problem:
+            if self.option("bundle"):
+                raise  # the journal of this host is another's
             stopped = "vifd cannot be reached; this is what its journal says"
             return self._recall(port_id, stopped, problem)
         except TimedOut as problem:

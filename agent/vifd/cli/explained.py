@@ -11,7 +11,8 @@ from vifd.safety.plain import plain_lines
 
 _SIGNS = {"ok": "✓", "broken": "✗", "unknown": "?", "not reached": "·"}
 _COLOURS = {"ok": "32", "broken": "31", "unknown": "33", "not reached": "2"}
-_WIDTH = 100
+#: Of a page that nobody reads on a terminal, and of a wide one.
+WIDTH = 100
 _NAME = 8
 #: The most lines of a broken step; others get half of that.
 _LINES = 6
@@ -19,17 +20,18 @@ _LINES = 6
 _PAST = 3
 
 
-def page(found: Mapping[str, Any], *, colours: bool = False) -> str:
+def page(found: Mapping[str, Any], *, colours: bool = False, width: int = WIDTH) -> str:
     """The whole answer: who, the verdict, every step, what happened before.
 
     :param found: what the API answers
     :param colours: for a terminal
+    :param width: characters of a line
     """
     paint = _paint if colours else _plain
-    lines = [*_head(found), ""]
-    lines += _verdict(found, paint)
-    lines += ["", *_steps(found, paint)]
-    lines += _history(found)
+    lines = [*_head(found, width), ""]
+    lines += _verdict(found, paint, width)
+    lines += ["", *_steps(found, paint, width)]
+    lines += _history(found, width)
     return clean_but_colours("\n".join(lines)) + "\n"
 
 
@@ -46,12 +48,12 @@ def _plain(text: str, _colour: str) -> str:
     return text
 
 
-def _head(found: Mapping[str, Any]) -> Iterator[str]:
+def _head(found: Mapping[str, Any], width: int) -> Iterator[str]:
     name = f" ({found['name']})" if found.get("name") else ""
-    yield from textwrap.wrap(_safe(f"port {found['port']}{name}"), _WIDTH)
+    yield from textwrap.wrap(_safe(f"port {found['port']}{name}"), width)
     state = f"{found['status']} ({found['phase']}, role {found['role']})"
     device = f", device {found['device']}" if found.get("device") else ""
-    yield from textwrap.wrap(_safe(f"{state}, plugin {found['plugin']}{device}"), _WIDTH)
+    yield from textwrap.wrap(_safe(f"{state}, plugin {found['plugin']}{device}"), width)
 
 
 def _safe(text: Any) -> str:
@@ -59,16 +61,16 @@ def _safe(text: Any) -> str:
     return clean(str(text))
 
 
-def _verdict(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
+def _verdict(found: Mapping[str, Any], paint: Any, width: int) -> Iterator[str]:
     healthy = found["healthy"]
     word, colour = ("nothing broken", "32;1") if healthy else ("broken", "31;1")
     label = paint(word, colour)
-    yield from _item(label, len(word), found["sentence"])
+    yield from _item(label, len(word), found["sentence"], width)
     if found.get("action"):
-        yield from _item("vifd", 4, found["action"])
+        yield from _item("vifd", 4, found["action"], width)
     if found.get("hint"):
-        yield from _item("you", 3, found["hint"])
-    yield from _item("read", 4, _read(found))
+        yield from _item("you", 3, found["hint"], width)
+    yield from _item("read", 4, _read(found), width)
 
 
 def _read(found: Mapping[str, Any]) -> str:
@@ -80,15 +82,15 @@ def _read(found: Mapping[str, Any]) -> str:
     return f"the host was not asked: {found['unasked']}. The last report is {age}"
 
 
-def _item(label: str, width: int, text: Any) -> Iterator[str]:
-    """A labelled paragraph; the label may be longer on paper than on the screen."""
+def _item(label: str, taken: int, text: Any, width: int) -> Iterator[str]:
+    """A labelled paragraph; of the label ``taken`` characters are seen, colours are not."""
     column = 16
-    first, *more = textwrap.wrap(_safe(text), _WIDTH - column) or [""]
-    yield label + " " * max(1, column - width) + first
+    first, *more = textwrap.wrap(_safe(text), width - column) or [""]
+    yield label + " " * max(1, column - taken) + first
     yield from (" " * column + line for line in more)
 
 
-def _steps(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
+def _steps(found: Mapping[str, Any], paint: Any, width: int) -> Iterator[str]:
     for step in found["steps"]:
         state, name = step["state"], step["name"]
         sign = paint(_SIGNS.get(state, "?"), _COLOURS.get(state, "0"))
@@ -96,12 +98,12 @@ def _steps(found: Mapping[str, Any], paint: Any) -> Iterator[str]:
         because = f" (because of {step['because']})" if step.get("because") else ""
         text = _safe(step["sentence"]) + because
         most = _LINES if state == "broken" else _LINES // 2
-        head, *more = _lines(text, _WIDTH - _NAME - 6, most)
+        head, *more = _lines(text, width - _NAME - 6, most)
         yield f"{'→' if first else ' '} {sign} {name:<{_NAME}} {head}"
         yield from (" " * (_NAME + 5) + line for line in more)
 
 
-def _history(found: Mapping[str, Any]) -> Iterator[str]:
+def _history(found: Mapping[str, Any], width: int) -> Iterator[str]:
     if found["history"]:
         yield ""
         yield "before:"
@@ -109,7 +111,7 @@ def _history(found: Mapping[str, Any]) -> Iterator[str]:
         lasted = item.get("lasted")
         end = "not over yet" if lasted is None else f"over after {_ago(lasted)}"
         told = f"({item['event']}, {end}) {item['text']}"
-        head, *more = _lines(_safe(told), _WIDTH - 28, 2)
+        head, *more = _lines(_safe(told), width - 28, 2)
         yield f"  {when(item['at'])}  {head}"
         yield from (" " * 28 + line for line in more)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Sequence
 
 HELP = frozenset(("-h", "--help"))
@@ -29,6 +30,26 @@ def asked(
     several = any(command.startswith(words[0]) for command in commands)
     # the first word of several commands lists them; what is no command is said to be none
     return ["help", words[0]] if several else words
+
+
+def unknown(argv: Sequence[str], commands: Collection[str]) -> str:
+    """What is said of words that are no command: which were meant.
+
+    :param argv: the command line without the program's own options
+    """
+    words = _leading(argv)
+    if not words:
+        return f"there is no command {' '.join(argv[:1])!r}. Next: vifctl --help"
+    several = [command for command in commands if command.split()[0] == words[0]]
+    if several and len(words) == 1:
+        return f"{words[0]} is one of: {', '.join(several)}. Next: vifctl {words[0]} --help"
+    said = " ".join(words[:2])
+    firsts = sorted({command.split()[0] for command in commands})
+    close = difflib.get_close_matches(said, commands, 1, 0.6) if len(words) > 1 else []
+    close = close or difflib.get_close_matches(words[0], firsts, 1, 0.6)
+    meant = f"; did you mean {close[0]}?" if close and close != words[:1] else "."
+    has = f" {words[0]} has: {', '.join(c.split(' ', 1)[1] for c in several)}." if several else ""
+    return f"there is no command {said}{meant}{has} Next: vifctl --help"
 
 
 def _leading(words: Sequence[str]) -> list[str]:

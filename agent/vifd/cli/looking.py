@@ -83,8 +83,9 @@ def switch(database: str, rundir: str) -> Iterator[Question]:
         asked = ("ovs-vsctl", "--timeout=8", *db, "--format=json", "list", table)
         yield Question(f"switch/rows/{table}.json", asked)
     yield Question("switch/datapath-flows.txt", ("ovs-appctl", "--timeout=8", "dpctl/dump-flows"))
-    listed = ask(("ovs-vsctl", "--timeout=8", *db, "list-br")).text.split()
-    for bridge in listed:
+    listed = ask(("ovs-vsctl", "--timeout=8", *db, "list-br"))
+    # what it says where it fails names no bridge
+    for bridge in [] if listed.problem else listed.text.split():
         where = f"{rundir}/{bridge}.mgmt" if rundir else bridge
         for verb in ("dump-flows", "dump-ports", "dump-groups", "dump-tables", "show"):
             argv = ("ovs-ofctl", "--timeout=8", "-OOpenFlow14", verb, where)

@@ -44,8 +44,11 @@ class Recorded:
                 for member in self._tar.getmembers()
                 if member.isfile()
             }
+        except tarfile.ReadError as error:
+            raise NotInBundle(f"{path} is no bundle: it is no tar, or not all of one") from error
         except (OSError, tarfile.TarError, EOFError) as error:
-            raise NotInBundle(f"{path} is no bundle that can be read: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise NotInBundle(f"{path} is no bundle that can be read: {why}") from error
         if "manifest.json" not in self._files:
             raise NotInBundle(f"{path} is no bundle of vifd, or not all of one")
 

@@ -30,6 +30,8 @@ class PortTop(ApiList):
     had no room for; what a filter dropped is in "vifctl port explain". Goes on until Ctrl-C.
     """
 
+    looks_here = True
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument(
@@ -75,7 +77,7 @@ class PortTop(ApiList):
         if parsed_args.formatter != "table" or parsed_args.columns:
             return WHOLE, [self._whole(port, _of(found, port)) for port in order]
         ids = fitting.short_ids([str(p["id"]) for p in order])
-        rows = [_row(i, p, _of(found, p)) for i, p in zip(ids, order[:most], strict=False)]
+        rows = [_row(i, p, found.get(p["id"])) for i, p in zip(ids, order[:most], strict=False)]
         return fitting.fitted(list(COLUMNS), rows, give="name", drop=("status", "lost"))
 
     def _read(self) -> list[dict[str, Any]]:
@@ -105,7 +107,9 @@ def _name(port: dict[str, Any]) -> str:
     return report.clean(str(port["document"]["port"].get("name", "")))
 
 
-def _row(short: str, port: dict[str, Any], rate: Rate) -> list[str]:
+def _row(short: str, port: dict[str, Any], rate: Rate | None) -> list[str]:
+    if rate is None:  # no device of it is here
+        return [short, _name(port), port["status"], *("-" * 5)]
     return [
         short, _name(port), port["status"], bits(rate.bits_out), number(rate.frames_out),
         bits(rate.bits_in), number(rate.frames_in), number(rate.lost) if rate.lost else "-",

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 #: Seconds between two looks.
 EVERY = 2.0
+#: The exit code of a wrong command line.
+_USAGE = 2
 _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 
@@ -23,11 +25,15 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def forever(once: Callable[[], int], every: float) -> int:
-    """Run until somebody interrupts it; a daemon that is away is waited for."""
+    """Run until somebody interrupts it; a daemon that is away is waited for.
+
+    What is wrong with the command line does not get better: its exit code is returned.
+    """
     while True:
         if sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
-        once()
+        if (code := once()) == _USAGE:
+            return code
         sys.stdout.flush()
         time.sleep(every)
 

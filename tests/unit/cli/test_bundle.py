@@ -190,3 +190,47 @@ def test_ports_that_are_explained() -> None:
     assert collecting.broken(ports) == ["2", "3"]
     many = [port(n, phase="DEGRADED") for n in range(1000)]
     assert len(collecting.broken(many)) == collecting.EXPLAINED
+
+
+def test_what_looks_at_a_host_is_not_asked_of_a_bundle(bundle, vifctl) -> None:
+    """Counters and frames of this host are another's, and its journal as well."""
+    path, _ = bundle
+    for argv in (("port", "top"), ("port", "capture", uuid(1)), ("bundle",)):
+        done = vifctl(*argv, "--bundle", str(path)) if argv == ("bundle",) else vifctl(
+            "--bundle", str(path), *argv)  # fmt: skip
+        assert (done.code, done.out) == (2, ""), argv
+        assert "a bundle is none" in done.err
+    # it does not change: who watches it sees it once
+    assert vifctl("--bundle", str(path), "port", "list", "--watch", "0.1").code == 0
+
+
+def test_a_bundle_without_a_journal_is_explained_from_nowhere_else(
+    vifctl, plugged, host, tmp_path, monkeypatch
+) -> None:
+    """The journal of the host where it is read is not that of the host it was made on."""
+    path = tmp_path / "b.tar.gz"
+    assert vifctl("bundle", "-o", str(path), "--config-file", str(host)).code == 0
+    bare = tmp_path / "bare.tar"
+    with tarfile.open(path) as old, tarfile.open(bare, "w") as new:
+        for member in old:
+            if not member.name.endswith("journal.db"):
+                new.addfile(member, old.extractfile(member))
+    here = host.parent / "state/journal.db"
+    done = vifctl("--bundle", str(bare), "port", "explain", uuid(1), VIFD_JOURNAL=str(here))
+    assert (done.code, done.out) == (3, "")
+    assert f"{bare}: journal.db is not in the bundle" in done.err
+
+
+def test_a_configuration_that_is_not_there(vifctl, tmp_path) -> None:
+    done = vifctl("bundle", "-o", str(tmp_path / "b"), "--config-file", str(tmp_path / "none"))
+    assert (done.code, "is no file" in done.err, (tmp_path / "b").exists()) == (2, True, False)
+
+
+def test_what_a_switch_says_that_is_away_names_no_bridge(tmp_path, monkeypatch) -> None:
+    tool = tmp_path / "ovs-vsctl"
+    tool.write_text("#!/bin/sh\necho 'ovs-vsctl: database connection failed' >&2\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    names = [question.name for question in looking.switch("", "")]
+    assert not [name for name in names if name.startswith("switch/") and name.count("/") == 2
+                and not name.startswith("switch/rows/")]  # fmt: skip

@@ -151,6 +151,15 @@ def test_names_of_others_bring_no_control_characters():
     assert "\x1b[2J" not in coloured
 
 
+def test_the_page_is_as_wide_as_the_terminal(journal):
+    env = {**environment("/nonexistent/vifd.sock"), "NO_COLOR": "1"}
+    argv = ["port", "explain", ID, "--journal", journal]
+    for columns, most in ((80, 80), (60, 60), (10, 40), (250, 100)):
+        lines = terminal(*argv, env=env, columns=columns).splitlines()
+        assert max(map(len, lines)) <= most, columns
+    assert max(map(len, alone(*argv).stdout.splitlines())) > 80
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.04, "0.0 s"), (9.9, "9.9 s"), (59, "59 s"), (600, "10 min"), (7300, "2.0 h"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unit.api.client import document, uuid
+from unit.cli.conftest import environment, terminal
 from unit.cli.documents import plug
 from vifd import errors
 from vifd.cli import finding, fitting
@@ -103,7 +104,17 @@ def test_a_column_that_is_not_there_is_refused(vifctl):
     assert (done.code, done.out) == (2, "")
     assert "there is no column statsu; did you mean status?" in done.err
     assert vifctl("port", "show", uuid(1), "-c", "nonsense").code == 2
+    done = vifctl("port", "list", "--sort-column", "statsu")
+    assert (done.code, done.out) == (2, "")
+    assert "did you mean status?" in done.err
     assert vifctl("port", "list", "-c", "network", "-f", "value").out.strip() == uuid(0xA00)
+
+
+def test_of_an_empty_list_it_is_said(served, vifctl):
+    env = environment(served.path)
+    assert terminal("port", "list", env=env, columns=80).strip() == "(none)"
+    assert vifctl("port", "list", "-f", "json").json == []
+    assert vifctl("port", "list").out.strip() == ""
 
 
 def test_ids_are_shortened_to_what_tells_them_apart():

@@ -110,7 +110,26 @@ def test_of_words_that_are_no_command(capsys):
     assert (code, "  port unplug\n" in text) == (0, True)
     code, text = run(capsys, "porc", "plug", "--help")
     assert code == 2
-    assert "is not a vifctl command" in text
+    assert "did you mean port plug?" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("prot list", "no command prot list; did you mean port list?"),
+        ("port lsit web", "no command port lsit; did you mean port list? port has: list, show"),
+        ("offre -f x", "no command offre; did you mean offer?"),
+        ("porr", "did you mean port?"), ("port", "port is one of: port list, port show"),
+        ("zzz", "no command zzz. Next: vifctl --help"), ("--watch", "no command '--watch'"),
+        ("p\x1b[2Jort", "Next: vifctl --help"),
+    ],
+)  # fmt: skip
+def test_which_command_was_meant(capsys, line, said):
+    code = Vifctl().run(line.split())
+    told = capsys.readouterr()
+    assert (code, told.out) == (2, "")
+    assert said in told.err
+    assert "\x1b" not in told.err
 
 
 def test_what_asks_for_none():

@@ -38,3 +38,10 @@ def test_seconds_that_make_no_sense(vifctl, seconds):
 
 def test_what_changes_something_cannot_be_watched(vifctl):
     assert vifctl("port", "unplug", uuid(1), "--watch").code == 2
+
+
+@pytest.mark.parametrize("wrong", [("-c", "nons"), ("--sort-column", "nons")])
+def test_what_is_wrong_is_said_once(vifctl, wrong):
+    plug(vifctl, document())
+    done = vifctl("port", "list", "--watch", "0.1", *wrong)
+    assert (done.code, done.err.count("there is no column")) == (2, 1)
