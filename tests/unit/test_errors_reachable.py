@@ -58,6 +58,8 @@ SHOWN = {
     "E_SET_MISSING": "unit/sets/test_engine.py",
     "E_SET_NOT_FOUND": "unit/sets/test_engine.py",
     "E_SET_STALE": "unit/sets/test_engine.py",
+    "E_TRUNK_CONFLICT": "functional/trunks/test_daemon.py",
+    "E_TRUNK_WAITS": "functional/trunks/test_daemon.py",
     "E_ACT_BINDING_UNBOUND": "unit/migration/test_arrivals.py",
     "E_MIG_UNFIT": "unit/migration/test_prechecks.py",
     "E_MIG_UNKNOWN": "unit/cli/test_migration.py",

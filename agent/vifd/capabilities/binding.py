@@ -15,15 +15,18 @@ from vifd.capabilities.neighbours import Neighbours
 from vifd.errors import (
     AddressesUnresolved,
     DuplicateAddress,
+    FeatureUnenforced,
     L2Required,
     MtuTooLarge,
     PhysnetDown,
     PhysnetUnmapped,
     SegmentTypeUnsupported,
+    TrunkConflict,
     VifError,
     WrongSegment,
 )
 from vifd.model import Attachment
+from vifd.model.trunks import is_sub_port
 from vifd.plugin import Advert, Probe, Uplink
 
 #: Network types that leave the host by a physical network, and those that leave it by a tunnel.
@@ -54,6 +57,7 @@ def check(
     found = [*_way_out(attachment, advert, probe, inventory, plugin), *_addresses(attachment)]
     found += _connectivity(attachment, advert, plugin)
     found += _duplicates(attachment, index)
+    found += _trunks(attachment, advert, index, plugin)
     found += unmet(attachment, advert, plugin=plugin, vif_type=vif_type)
     if strict:
         found += unenforced(attachment, advert, plugin=plugin, vif_type=vif_type)
@@ -150,3 +154,19 @@ def _duplicates(attachment: Attachment, neighbours: Neighbours) -> Iterator[VifE
     for kind, address, other in neighbours.clashes(attachment):
         facts = {"kind": kind, "address": address, "other": other}
         yield DuplicateAddress(facts=facts, stage="addresses")
+
+
+# --- trunks ---------------------------------------------------------------------------------------
+
+
+def _trunks(
+    attachment: Attachment, advert: Advert, neighbours: Neighbours, plugin: str
+) -> Iterator[VifError]:
+    """A sub-port without a trunk would be given a device that nobody asked for."""
+    if is_sub_port(attachment) and "trunk" not in advert.features:
+        note = advert.lacking.get("trunk", "a sub-port has no device of its own")
+        facts = {"feature": "trunk", "plugin": plugin, "have": sorted(advert.features),
+                 "requested": "sub-port", "note": note}  # fmt: skip
+        yield FeatureUnenforced(facts=facts, stage="features")
+    for problem, other in neighbours.kinship.clashes(attachment):
+        yield TrunkConflict(facts={"problem": problem, "other": other}, stage="trunk")

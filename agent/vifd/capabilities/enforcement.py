@@ -192,7 +192,7 @@ def _trunk(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
     trunk = attachment.port.trunk_details
     if trunk is not None:
         lacking = f"plugin {by.plugin} carries the parent port alone; subports get no traffic"
-        tags = sorted(s.segmentation_id for s in trunk.sub_ports)
+        tags = sorted(s.segmentation_id or 0 for s in trunk.sub_ports)
         yield by.entry("trunk", tags or True, lacking=lacking)
     network = attachment.network
     if network.vlan_transparent:

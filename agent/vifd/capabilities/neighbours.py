@@ -1,5 +1,5 @@
-"""Who has which address on this host. An index, so that a look costs the same at any number of
-ports."""
+"""Who has which address on this host, and who is whose sub-port. An index, so that a look costs the
+same at any number of ports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Self
 
+from vifd.capabilities.kinship import Kinship
 from vifd.model import Attachment
 from vifd.plugin import Entry
 
@@ -41,6 +42,7 @@ class Neighbours:
     def __init__(self, attachments: Iterable[Attachment] = ()) -> None:
         self._owners: dict[Place, list[str]] = {}
         self._places: dict[str, tuple[Place, ...]] = {}
+        self.kinship = Kinship()
         for attachment in attachments:
             self.put(attachment)
 
@@ -57,11 +59,13 @@ class Neighbours:
         self.drop(attachment.id)
         found = tuple(place for _kind, place in places(attachment))
         self._places[attachment.id] = found
+        self.kinship.put(attachment)
         for place in found:
             self._owners.setdefault(place, []).append(attachment.id)
 
     def drop(self, port_id: str) -> None:
         """Forget a port; one that is not known is no error."""
+        self.kinship.drop(port_id)
         for place in self._places.pop(port_id, ()):
             owners = [owner for owner in self._owners.pop(place, ()) if owner != port_id]
             if owners:

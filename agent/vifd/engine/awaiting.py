@@ -1,4 +1,5 @@
-"""Ports that wait for a set. Pure, but for what is read from memory."""
+"""Ports that wait for a set, and sub-ports that wait for their parent. Pure, but for what is read
+from memory."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from vifd.store.shared import SharedSets
 #: The fact of a port that waits for a set both ways; where it waits in one direction alone, that
 #: stands behind a dot.
 FACT = "security_groups"
+#: The facts of a sub-port about the parent over whose device its frames pass stand behind this.
+TRUNK = "trunk"
 #: The feature of plugins that hold a port to its groups.
 FEATURE = "security_groups"
 
@@ -46,9 +49,13 @@ def _waits(fact: str, keys: Iterable[SetKey]) -> Evidence:
                     repairable=False)  # fmt: skip
 
 
-def refusal(report: Report | None, port: str) -> errors.SetMissing | None:
-    """The error of a port whose first finding is that it waits for a set."""
+def refusal(report: Report | None, port: str) -> errors.VifError | None:
+    """The error of a port whose first finding is that it waits for a set, or for its parent."""
     finding = report.findings[0] if report and report.findings else None
-    if finding is None or finding.fact.partition(".")[0] != FACT:
+    kind = finding.fact.partition(".")[0] if finding is not None else ""
+    if finding is None or kind not in (FACT, TRUNK):
         return None
+    if kind == TRUNK:
+        waits = f"waits for its parent: {finding.have}"
+        return errors.SubPortWaits(facts={"missing": waits}, stage="verify", port=port)
     return errors.SetMissing(facts={"missing": finding.have}, stage="verify", port=port)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from vifd import errors
-from vifd.engine import outcome
+from vifd.engine import outcome, trunks
 from vifd.engine.bus import Bus
 from vifd.engine.decision import Request
 from vifd.engine.hooks import Hooks
@@ -111,6 +111,7 @@ class Engine:
     def _refreshed(self, sets: Sequence[SetUpdate], old: Records, new: Records) -> None:
         self.refreshes.sets(sets)
         self.refreshes.ports(old, new)
+        self.again(trunks.woken(old, new))
 
     def _released(self) -> None:
         if self.journal.sets.needless():

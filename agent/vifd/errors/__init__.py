@@ -124,6 +124,7 @@ from vifd.errors.state import (
     Superseded,
     WaitTimeout,
 )
+from vifd.errors.trunks import SubPortWaits, TrunkConflict
 from vifd.errors.wire import UnplugPartial, WireTimeout
 
 __all__ = [
@@ -215,10 +216,12 @@ __all__ = [
     "SocketError",
     "StateConflict",
     "Stopping",
+    "SubPortWaits",
     "Superseded",
     "SwitchdevMissing",
     "TokenStale",
     "TraitMissing",
+    "TrunkConflict",
     "UnknownRequired",
     "UnplugPartial",
     "UnreadTooLarge",

@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct, structs
 
 from vifd import errors
-from vifd.model import networking, unread
+from vifd.model import networking, trunks, unread
 from vifd.model.attachment import Attachment
-from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy, Trunk
+from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy
 from vifd.model.values import Role
 
 #: Versions of the attachment document that are understood, newest first.
@@ -194,7 +194,7 @@ def _check_values(attachment: Attachment) -> None:
         if policy is not None:
             _check_qos(policy, f"{owner}.qos_policy", fail)
     if attachment.port.trunk_details is not None:
-        _check_trunk(attachment.port.trunk_details, attachment.id, fail)
+        trunks.check(attachment, attachment.port.trunk_details, fail)
 
 
 def _check_qos(policy: QosPolicy, where: str, fail: Callable[[str, str], None]) -> None:
@@ -206,19 +206,6 @@ def _check_qos(policy: QosPolicy, where: str, fail: Callable[[str, str], None]) 
             fail(f"{path}.{QOS_VALUES[rule.type]}", f"is required for a rule {rule.type}")
         if rule.dscp_mark is not None and rule.dscp_mark not in DSCP_MARKS:
             fail(f"{path}.dscp_mark", f"{rule.dscp_mark} is no valid DSCP mark")
-
-
-def _check_trunk(trunk: Trunk, port: str, fail: Callable[[str, str], None]) -> None:
-    tags: set[int] = set()
-    ids: set[str] = {port}
-    for i, sub_port in enumerate(trunk.sub_ports):
-        path = f"port.trunk_details.sub_ports[{i}]"
-        if sub_port.segmentation_id in tags:
-            fail(f"{path}.segmentation_id", f"{sub_port.segmentation_id} occurs twice")
-        if sub_port.port_id in ids:
-            fail(f"{path}.port_id", "is the parent port, or occurs twice")
-        tags.add(sub_port.segmentation_id)
-        ids.add(sub_port.port_id)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -70,10 +70,14 @@ class QosPolicy(Struct, frozen=True, omit_defaults=True):
 
 
 class SubPort(Struct, frozen=True, omit_defaults=True):
-    """A port that is reached through a trunk's parent port by a VLAN tag."""
+    """A port that is reached through a trunk's parent port by a VLAN tag.
+
+    :param segmentation_id: the VLAN of its frames on the parent's device; of type ``inherit`` it
+        may be left out, and is then that of the sub-port's own network
+    """
 
     port_id: Id
-    segmentation_id: Annotated[int, Meta(ge=1, le=4094)]
+    segmentation_id: Annotated[int, Meta(ge=1, le=4094)] | None = None
     segmentation_type: Text = "vlan"
     mac_address: MacAddress | None = None
 

@@ -19,6 +19,7 @@ from vifd.model import unread
 from vifd.model.attachment import Instance
 from vifd.model.document import DOCUMENT_VERSIONS, Document, bad_field, decode, restore
 from vifd.model.record import Vif
+from vifd.model.trunks import SUB_PORT_OWNER
 from vifd.model.values import Id, MacAddress, Mtu, Role, Text
 
 #: The owner of a network's part that is made of what compute says.
@@ -250,9 +251,15 @@ def missing(parts: Parts) -> list[str]:
     lacks = []
     if parts.network is None:
         lacks.append("waits for the network service: port not bound to this host yet")
-    if parts.compute is None and parts.hosted is None and not parts.alone:
+    used = parts.compute is not None or parts.hosted is not None or parts.alone
+    if not used and not _sub_port(parts.network):
         lacks.append("waits for compute: no instance uses the port on this host yet")
     return lacks
+
+
+def _sub_port(part: Part | None) -> bool:
+    """Whether the port has no device that anybody would use: it comes and goes with its parent."""
+    return part is not None and part.body["port"].get("device_owner") == SUB_PORT_OWNER
 
 
 def unsaid(parts: Parts, here: str) -> str:

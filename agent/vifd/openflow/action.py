@@ -31,6 +31,7 @@ _CONTROLLER, _OUTPUT_TRUNC, _CLONE = 20, 39, 42
 _NO_TABLE = 0xFF
 #: Why a frame is handed over: by an action.
 _BY_ACTION = 1
+_NXM_IN_PORT = 0x0000_0002
 
 _HEAD = struct.Struct("!HH")
 _OUTPUT_FORM = struct.Struct("!HHIH6x")
@@ -111,6 +112,15 @@ def set_field(name: str, value: Scalar) -> Action:
     size = 4 + len(oxm)
     padding = -size % 8
     return _HEAD.pack(_SET_FIELD, size + padding) + oxm + bytes(padding)
+
+
+@lru_cache(maxsize=4096)
+def come_in(port: int) -> Action:
+    """Have the packet come in by another port from here on: what matches ``in_port`` sees that one,
+    and it is not sent back there. The switch need not have the port. Only the older field of NXM
+    can be written (ovs-fields(7), ``in_port``).
+    """
+    return _HEAD.pack(_SET_FIELD, 16) + struct.pack("!IH6x", _NXM_IN_PORT, port)
 
 
 @lru_cache(maxsize=64)
@@ -400,7 +410,10 @@ def _parse_one(kind: int, raw: bytes) -> Step:
         case 18:
             return PopVlan()
         case 25:
-            field = BY_HEADER.get(int.from_bytes(raw[4:8], "big"))
+            header = int.from_bytes(raw[4:8], "big")
+            if header == _NXM_IN_PORT:
+                return SetField(BY_NAME["in_port"], int.from_bytes(raw[8:10], "big"))
+            field = BY_HEADER.get(header)
             if field is not None:
                 return SetField(field, int.from_bytes(raw[8 : 8 + field.size], "big"))
         case 0xFFFF:

@@ -48,7 +48,8 @@ class Garbage:
 
     def expected(self, entries: Mapping[str, Entry]) -> Desired:
         names = {i: wiring.read_if(e.wiring) for i, e in entries.items()}
-        taps = [entries[i].wiring.device for i, w in names.items() if w and not w.interface_type]
+        mine = [i for i, w in names.items() if w and not w.interface_type and not w.sub_port]
+        taps = [entries[i].wiring.device for i in mine]
         return self._inventory.expected(entries) | {hearing.key(name): Wanted() for name in taps}
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:

@@ -27,7 +27,7 @@ from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
 from vifd.policy.groups import UNSEEN
 from vifd_ovs import adopting, hosted, observing, options, probing
-from vifd_ovs.bridge import releasing, shaping, wiring
+from vifd_ovs.bridge import releasing, shaping, subports, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.meanings import MEANINGS
 from vifd_ovs.bridge.overlay import OVERLAYS
@@ -81,6 +81,7 @@ class OvsPlugin(BridgePlugin[Settings]):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    "trunk",
                     *shaping.FEATURES,
                 }
             ),
@@ -126,13 +127,16 @@ class OvsPlugin(BridgePlugin[Settings]):
         yield tapverbs.queues_needed(attachment, self.settings.max_queues)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
-        if attachment.hosted is not None:
-            return ()
-        made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
-        return tapverbs.obstacles(links, attachment, wiring_, self.settings.max_queues, made=made)
+        yield from super().obstacles(attachment, wiring_)
+        names, links = wiring.read(wiring_), self.host.drivers.links
+        if attachment.hosted is None and not names.sub_port:
+            limit, made = self.settings.max_queues, names.multi_queue
+            yield from tapverbs.obstacles(links, attachment, wiring_, limit, made=made)
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         names, limit = wiring.read(wiring_), self.settings.max_queues
+        if names.sub_port:
+            return subports.vif(attachment, names.bridge)
         made, bridge = names.multi_queue, names.bridge
         return tapverbs.vif(attachment, wiring_, limit, made=made, bridge=bridge)
 
@@ -140,6 +144,7 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
         switches = self._answers_for(batch)
+        subs, batch = subports.split(batch)
         ours, theirs = hosted.split(batch)
         name, host, bridges = self.plugin_name, self.host, self._bridges
         done: Outcomes = {}
@@ -149,13 +154,14 @@ class OvsPlugin(BridgePlugin[Settings]):
         if ours:
             plugging = Plugging(name, host, self.settings, bridges, ours)
             done |= plugging.run(switches).outcomes(name, VIF_TYPE)
-        return done
+        return done | self._plug_subs(switches, subs)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
+        subs, batch = subports.split(batch)
         ours, theirs = hosted.split(batch)
         given = self.plugin_name, self.host, self._bridges, switches, self._strangers
-        found: dict[str, Report] = {}
+        found = self._check_subs(switches, subs)
         if theirs:
             following = hosted.HostedChecking(*given, theirs)
             following.answer_within = self._answering.patience
@@ -169,10 +175,13 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         drivers, switches = self.host.drivers, self._answers_for(batch)
+        subs, batch = subports.split(batch)
+        gone = self._unplug_subs(switches, subs)
         ours, theirs = hosted.split(batch)
         taps, known = partial(remove_devices, drivers), partial(ends, drivers.links)
         done = unplug(drivers, switches, ours, taps, known).outcomes(self.plugin_name, VIF_TYPE)
-        return done | hosted.unplug(drivers, switches, theirs).outcomes(self.plugin_name, VIF_TYPE)
+        theirs_gone = hosted.unplug(drivers, switches, theirs)
+        return gone | done | theirs_gone.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:
         """Switch ports and devices that bear our mark, on the integration bridge and on every
@@ -192,16 +201,20 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     def release_problem(self, item: Item) -> str:
         names = wiring.read(item.made)
-        return "" if names.hosted else releasing.hindrance(self.host, item.id, names)
+        return (
+            "" if names.hosted or names.sub_port else releasing.hindrance(self.host, item.id, names)
+        )
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
         drivers, switches = self.host.drivers, self._answers_for(batch)
+        subs, batch = subports.split(batch)
+        gone = self._unplug_subs(switches, subs)
         ours, theirs = hosted.split(batch)
         taps = partial(give_back, drivers)
         done = releasing.release(drivers, switches, ours, taps)
         left = hosted.unplug(drivers, switches, theirs)
         kind = self.plugin_name, VIF_TYPE
-        return done.outcomes(*kind) | left.outcomes(*kind)
+        return gone | done.outcomes(*kind) | left.outcomes(*kind)
 
 
 __all__ = ["CHANGEABLE", "VIF_TYPE", "OvsPlugin"]

@@ -15,7 +15,7 @@ from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
 from vifd.plugin.meanings import Meanings
 from vifd.policy.groups import UNSEEN
-from vifd_ovs.bridge import shaping, wiring
+from vifd_ovs.bridge import shaping, subports, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
@@ -78,6 +78,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    "trunk",
                     *shaping.FEATURES,
                     "packed_ring",
                 }
@@ -114,6 +115,8 @@ class VhostUserPlugin(BridgePlugin[Settings]):
 
     def _wiring(self, device: str, names: wiring.OvsWiring) -> Wiring:
         """The port's name is its socket's, too."""
+        if names.sub_port:
+            return super()._wiring(device, names)
         names = msgspec.structs.replace(
             names,
             interface_type=names.interface_type or self.settings.port_type,
@@ -124,6 +127,8 @@ class VhostUserPlugin(BridgePlugin[Settings]):
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         """``vhostuser``: the socket, and QEMU's part at it."""
         names = wiring.read(wiring_)
+        if names.sub_port:
+            return subports.vif(attachment, names.bridge)
         return Vif(
             type=VIF_TYPE,
             device=wiring_.device,
@@ -140,25 +145,31 @@ class VhostUserPlugin(BridgePlugin[Settings]):
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
+        switches = self._answers_for(batch)
+        subs, ours = subports.split(batch)
         plugging = Plugging(
-            self.plugin_name, self.host, self.settings, self._bridges, self.files, batch
+            self.plugin_name, self.host, self.settings, self._bridges, self.files, ours
         )
-        return plugging.run(self._answers_for(batch)).outcomes(self.plugin_name, VIF_TYPE)
+        done = plugging.run(switches).outcomes(self.plugin_name, VIF_TYPE)
+        return done | self._plug_subs(switches, subs)
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         switches = self._switches_for(batch)
+        subs, ours = subports.split(batch)
         checking = Checking(
-            self.plugin_name, self.host, self._bridges, switches, self._strangers, batch
+            self.plugin_name, self.host, self._bridges, switches, self._strangers, ours
         )
         checking.files, checking.access = self.files, self.settings.access
         checking.answer_within = self._answering.patience
-        return checking.run()
+        return checking.run() | self._check_subs(switches, subs)
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         drivers, switches = self.host.drivers, self._answers_for(batch)
         rest, known = partial(remove_sockets, self.files), partial(ends, drivers.ovsdb)
-        done = unplug(drivers, switches, batch, rest, known)
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        subs, ours = subports.split(batch)
+        gone = self._unplug_subs(switches, subs)
+        done = unplug(drivers, switches, ours, rest, known)
+        return gone | done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:
         """Switch ports that bear our mark, on the integration bridge and on every bridge that the

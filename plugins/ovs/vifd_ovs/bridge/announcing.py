@@ -9,6 +9,7 @@ ARP request (RFC 903), which says nothing but a MAC.
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterable
 
 from vifd.drivers import OpenFlow
@@ -46,8 +47,15 @@ def announce_opened(
     :param own: a frame that its guest sent while the port was closed, and that shall pass
     """
     for frame in (*frames(attachment, others), *([own] if own else [])):
-        if not _send(openflow, bridge, port, act.resubmit(table=0), frame):
+        if not _send(openflow, bridge, port, act.resubmit(table=0), _entering(port, frame)):
             return
+
+
+def _entering(port: SwitchPort, frame: bytes) -> bytes:
+    """A frame as it comes in: a sub-port's bears the tag that it has on its parent's device."""
+    if (via := port.via) is None:
+        return frame
+    return frame[:12] + struct.pack("!HH", 0x8100, via.vlan) + frame[12:]
 
 
 def _send(
@@ -59,7 +67,8 @@ def _send(
     """
     try:
         frame = frame or announcement(port.mac)
-        openflow.packet_out(bridge, frame, in_port=port.ofport, actions=actions)
+        number = port.via.ofport if port.via is not None else port.ofport
+        openflow.packet_out(bridge, frame, in_port=number, actions=actions)
     except VifError as error:
         LOG.warning(
             "bridge %s: %s could not be announced: %s. Next: others learn where it is from the "

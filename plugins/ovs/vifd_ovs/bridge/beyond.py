@@ -88,7 +88,7 @@ def _inside(
     tracer: Tracer, way: Way, neighbour: SwitchPort, numbers: dict[str, int]
 ) -> list[Evidence]:
     own = neighbour.allowed[0]
-    head = f"in_port={neighbour.ofport},dl_src={neighbour.mac}"
+    head = f"{neighbour.entrance},dl_src={neighbour.mac}"
     (answer,) = tracer.traces(way.bridge, [_to(way.port, head, own)])
     given = f"given to {way.device}"
     have = _judged(answer, way, lambda t: _got(t, way, numbers), given)

@@ -44,6 +44,7 @@ class PortChecking(abc.ABC):
         self.drivers: Drivers = host.drivers
         self.flags = settled.PortFlags(host.drivers.openflow)
         self.clock = host.clock
+        self.ledger = host.ledger
         self.bridges = bridges
         self.sets = host.sets
         self.ways = tunnelchecks.Ways(host.drivers, bridges)
@@ -83,8 +84,9 @@ class PortChecking(abc.ABC):
         self.silence = listen(self.drivers, at_rest=at_rest, patience=self.answer_within)
         self.prepare()
         for name, works in self.batch.bridges().items():
-            ports = {w.id: switch_port(w.item.attachment, w.names, opened=w.item.open)
-                     for w in works}  # fmt: skip
+            ports = self.switches[name].effective({
+                w.id: switch_port(w.item.attachment, w.names, opened=w.item.open) for w in works
+            })  # fmt: skip
             found = self._flows(name, works, ports)
             traces = self._traces(
                 name, [(ports[w.id], w.item.thorough) for w in works
@@ -113,6 +115,8 @@ class PortChecking(abc.ABC):
         switch = self.switches[bridge]
         asked = []
         for port, thorough_ in ports:
+            if port.sub is not None and port.via is None:
+                continue  # its frames come in nowhere
             of_rules = ruleproofs.frames(port, switch.probes(port) if port.is_open else ())
             asked.append((port, [*proofs.frames(port, thorough=thorough_), *of_rules]))
         found = proofs.traces(self.drivers.tracer, bridge, asked)

@@ -14,7 +14,7 @@ from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, entry, flow, through
-from vifd_ovs.bridge import admission, antispoof, cookies, shaping, tunnelflows
+from vifd_ovs.bridge import admission, antispoof, cookies, shaping, subflows, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
 from vifd_ovs.bridge.tables import (
@@ -111,16 +111,20 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
         return (*_own(port), *_limits(port))
     if port.is_open:
         return (*port_flows(replace(port, gate=Gate.CLOSED)), *_admit(port), *_own(port))
-    guard = flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)
+    guard = [flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)]
+    if port.sub is not None:
+        guard = [*subflows.guard(port)]
     filters = antispoof.port_flows(port) if port.gate is Gate.CLOSED and port.secured else ()
-    return (guard, *filters, *_limits(port))
+    return (*guard, *filters, *_limits(port))
 
 
-def _limits(port: SwitchPort) -> Iterable[Flow]:
-    shape = port.limited
-    if shape is None:
-        return ()
-    return shaping.port_flows(port.cookie, port.ofport, shape, _judges(port))
+def _limits(port: SwitchPort) -> Iterator[Flow]:
+    if port.via is not None and port.gate is not Gate.GUARDED:
+        yield from subflows.ends(port, port.via)
+    if (shape := port.limited) is not None:
+        yield from shaping.port_flows(
+            port.cookie, port.ofport, shape, _judges(port), given=port.sub is None
+        )
 
 
 def _judges(port: SwitchPort) -> int:
@@ -133,6 +137,10 @@ def _admit(port: SwitchPort) -> Iterator[Flow]:
     if port.groups is not None:
         network += act.set_field(PORT_REGISTER, port.ofport)
     onward, meter = shaping.entrance(port.ofport, port.shape, _judges(port))
+    if port.sub is not None:
+        if port.via is not None:
+            yield subflows.admit(port, port.via, ADMIT, network, onward, meter)
+        return
     yield through(meter, flow(
         CLASSIFY, ADMIT, port.cookie, [network], onward, in_port=port.ofport,
         vlan_vid=UNTAGGED,
@@ -160,7 +168,7 @@ def _asked(port: SwitchPort) -> int | None:
     """The table that decides on what the port receives; ``None`` where it receives everything."""
     if port.groups is not None:
         return INGRESS
-    return GIVEN if shaping.shapes_given(port.shape) else None
+    return GIVEN if port.sub is not None or shaping.shapes_given(port.shape) else None
 
 
 # --- a network ------------------------------------------------------------------------------------

@@ -128,9 +128,9 @@ class Inventory:
             _flows_key(w.bridge, cookies.BRIDGE): Wanted(),
             Key(Kind.BRIDGE, "", w.bridge): Wanted(),
         }
-        if not w.hosted:
+        if not (w.hosted or w.sub_port):
             found[Key(Kind.SWITCH_PORT, w.bridge, device)] = Wanted(port_id, made)
-        if not w.interface_type and not w.hosted:
+        if not (w.interface_type or w.hosted or w.sub_port):
             made = str(w.ifindex) if w.plugged and w.ifindex else ""
             found[Key(Kind.DEVICE, "", device)] = Wanted(port_id, made)
         if w.patch:

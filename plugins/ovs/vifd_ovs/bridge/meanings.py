@@ -41,6 +41,16 @@ _SWITCH = (
             ("flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state",
              "ovsdb.ifindex", "patch", "uplink.*", "vhost.*")),
 )  # fmt: skip
+_TRUNK = (
+    Meaning("port", ("trunk.parent",), say.no_parent,
+            "put the parent's document on this host, with the port among its "
+            "trunk_details.sub_ports; the port opens by itself then", ("trunk.*", "flows*")),
+    Meaning("port", ("trunk.device", "trunk.carried"), say.parent_away,
+            "look at the parent: `vifctl port explain` of it says what it lacks; the sub-port "
+            "comes back with it", ("trunk.*", "flows*")),
+    Meaning("port", ("trunk.vlan",), plain,
+            "give it a segmentation_id in the parent's trunk_details"),
+)  # fmt: skip
 _PORT = (
     Meaning("port", ("ovsdb.port",), say.port_missing, WHO, ("trace.*", "vhost.*", "ovsdb.*"),
             missing),
@@ -164,13 +174,14 @@ _SEVERING = Severing(
         "uplink.bridge": always, "uplink.port": always, "uplink.vlan": always,
         "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
         "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
-        "nft.others": dropping, "flows": _forwards_nothing,
+        "trunk.parent": always, "trunk.device": always, "trunk.carried": always,
+        "trunk.vlan": always, "nft.others": dropping, "flows": _forwards_nothing,
     },
     ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation"),
 )  # fmt: skip
 
 MEANINGS = Meanings(
-    (*_NAMES, *_SWITCH, *_PORT, *_FLOWS, *_UPLINK, *_TRACE),
+    (*_NAMES, *_SWITCH, *_TRUNK, *_PORT, *_FLOWS, *_UPLINK, *_TRACE),
     follows={
         "device": ("ovsdb.*", "trace.*"),
         "device.ifindex": ("ovsdb.ifindex", "ovsdb.error", "ovsdb.ofport", "ovsdb.admin_state",

@@ -45,6 +45,10 @@ def reached(flow: Flow) -> bool:
 
 
 def _from_port(flow: Flow, fields: Mapping[str, Value], port: SwitchPort) -> bool:
+    if (via := port.via) is not None:
+        vlan = fields.get("vlan_vid")
+        mine = vlan is None or vlan in (TAGGED, via.vlan)
+        return mine and _agrees(fields.get("in_port"), via.ofport)
     if not _agrees(fields.get("in_port"), port.ofport):
         return False
     # the guard drops what brings a tag

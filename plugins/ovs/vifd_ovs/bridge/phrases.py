@@ -45,6 +45,8 @@ def database(finding: Evidence, _: About) -> str:
 
 bridge_missing = words("bridge {bridge} does not exist")
 switch_silent = words("the switch (ovs-vswitchd) does not answer for bridge {bridge}: {have}")
+no_parent = words("the sub-port waits for its parent: {have}")
+parent_away = words("the parent, over whose device its frames pass, does not carry it: {have}")
 port_missing = words("the switch has no port {device}: it is not in its database")
 port_elsewhere = words("port {device} is on bridge {have}, wanted {wanted}")
 port_error = words("the switch cannot use port {device}: {have}")

@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from vifd.errors import VifError
-from vifd.model import Attachment, Evidence, Wiring
+from vifd.errors import StateConflict, VifError
+from vifd.model import Attachment, Evidence, Report, Wiring
+from vifd.model.trunks import claims, is_sub_port
 from vifd.openflow.monitor import Update
 from vifd.plugin import (
     REPORTED,
@@ -28,7 +29,7 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import shaping, tables, tenancy, tunnels, wiring
+from vifd_ovs.bridge import shaping, subports, tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce_opened
 from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
@@ -176,7 +177,16 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """
         multi_queue = guest.queues(attachment, self.settings.max_queues) > 1
         device, names = self._naming.choose(attachment, taken, multi_queue=multi_queue)
+        if is_sub_port(attachment):
+            name = f"{subports.PREFIX}{device.removeprefix(self.prefix)}"
+            return Wiring(self.plugin_name, self.vif_type, name, subports.named(names).details())
         return self._wiring(device, names)
+
+    def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
+        """A port has a device, or passes over another one's: that does not change in place."""
+        if is_sub_port(attachment) != wiring.read(wiring_).sub_port:
+            facts = {"fields": ["port.device_owner"], "have": wiring_.device}
+            yield StateConflict(facts=facts, port=attachment.id)
 
     def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
         """From its row, whose marks name the port and this plugin, and from its flows."""
@@ -208,10 +218,35 @@ class BridgePlugin(VifPlugin, Generic[S]):
         for work in Batch.of(batch):
             item, names = work.item, work.names
             port = switch_port(item.attachment, names, opened=True)
+            port = self._switch(names.bridge).effective({port.id: port})[port.id]
             others = (entry.attachment for entry in ledger().values())
             if port.is_open:
                 own = self._listening.take(port.id)
                 announce_opened(openflow, names.bridge, port, item.attachment, others, own)
+
+    def _plug_subs(self, switches: dict[str, Switch], subs: Sequence[Item]) -> Outcomes:
+        """Part of ``plug``: sub-ports of trunks, after the parents that are in the batch."""
+        if not subs:
+            return {}
+        plugging = subports.SubPlugging(self.host, self._bridges, subs, self.settings.ofports)
+        return plugging.run(switches).outcomes(self.plugin_name, self.vif_type)
+
+    def _check_subs(self, switches: dict[str, Switch], subs: Sequence[Item]) -> dict[str, Report]:
+        """Part of ``check``."""
+        if not subs:
+            return {}
+        checking = subports.SubChecking(
+            self.plugin_name, self.host, self._bridges, switches, self._strangers, subs
+        )
+        checking.answer_within = self._answering.patience
+        return checking.run()
+
+    def _unplug_subs(self, switches: dict[str, Switch], subs: Sequence[Item]) -> Outcomes:
+        """Part of ``unplug`` and ``release``: a sub-port is its flows."""
+        if not subs:
+            return {}
+        done = subports.unplug(self.host.drivers, switches, subs)
+        return done.outcomes(self.plugin_name, self.vif_type)
 
     def reconnected(self, bridge: str) -> None:
         """All flows in one bundle."""
@@ -243,7 +278,19 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""
         names = wiring.read_if(wiring_)
-        return [] if names is None else [names.bridge, *self._bridges.way_out(names)]
+        if names is None:
+            return []
+        return [*self._parents(wiring_, names), names.bridge, *self._bridges.way_out(names)]
+
+    def _parents(self, wiring_: Wiring, names: wiring.OvsWiring) -> Iterable[str]:
+        """The devices that the frames of a sub-port pass over."""
+        if not names.sub_port:
+            return
+        entries = self.host.ledger()
+        mine = {i for i, e in entries.items() if e.wiring.device == wiring_.device}
+        for port_id, claim in claims({i: e.attachment for i, e in entries.items()}):
+            if port_id in mine and (parent := entries.get(claim.parent)) is not None:
+                yield parent.wiring.device
 
     def concerned_by(self, update: Update) -> bool:
         return tables.concerns(update.table, update.priority)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from vifd.model import Attachment, Role
 from vifd.model.members import groups_of
+from vifd.model.trunks import own_vlan
 from vifd.policy.addresses import Allowed, allowed
 from vifd.policy.qos import Shape, shape_of
 from vifd_ovs.bridge import cookies
@@ -22,6 +24,40 @@ class Gate(IntEnum):
     OPEN = 3  #: traffic passes
 
 
+class Via(NamedTuple):
+    """Where the frames of a sub-port pass: tagged, over the switch port of its parent.
+
+    :param ofport: the parent's
+    """
+
+    parent: str
+    ofport: int
+    vlan: int
+
+
+class Trunk(NamedTuple):
+    """What the parent of a trunk is to its sub-ports.
+
+    :param sub_ports: id and VLAN of each; ``None`` for one that inherits it
+    :param carries: whether this host is the one that the parent is active on; its own
+        ``admin_state_up`` is about untagged frames alone
+    """
+
+    sub_ports: tuple[tuple[str, int | None], ...]
+    carries: bool
+
+
+class SubPort(NamedTuple):
+    """What a sub-port is besides a port.
+
+    :param own_vlan: what it inherits, if it does
+    :param via: ``None`` while it has no parent here that carries it; then nothing passes
+    """
+
+    own_vlan: int | None
+    via: Via | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SwitchPort:
     """Everything that the flows of a port and of its network are made from.
@@ -33,6 +69,8 @@ class SwitchPort:
     :param groups: the security groups that are enforced; ``None``: none are
     :param shape: what its QoS policy holds it to, if anything
     :param awaited: it is closed for its role alone: its guest is elsewhere, or on its way
+    :param trunk: of a parent
+    :param sub: of a sub-port; its ``ofport`` is a number that no port of the switch has
     """
 
     id: str
@@ -50,6 +88,8 @@ class SwitchPort:
     groups: tuple[str, ...] | None = None
     shape: Shape | None = None
     awaited: bool = False
+    trunk: Trunk | None = None
+    sub: SubPort | None = None
     #: Of its own flows.
     cookie: int = field(init=False)
 
@@ -59,6 +99,18 @@ class SwitchPort:
     @property
     def is_open(self) -> bool:
         return self.gate is Gate.OPEN
+
+    @property
+    def via(self) -> Via | None:
+        """Of a sub-port with a parent: how it is reached."""
+        return self.sub.via if self.sub is not None else None
+
+    @property
+    def entrance(self) -> str:
+        """Where its frames come in, in the words of ovs-ofctl."""
+        if (via := self.via) is None:
+            return f"in_port={self.ofport}"
+        return f"in_port={via.ofport},dl_vlan={via.vlan}"
 
     @property
     def judged(self) -> bool:
@@ -94,5 +146,18 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         network=wiring.network_id,
         groups=groups_of(attachment),
         shape=shape_of(attachment),
-        awaited=attachment.role is Role.INACTIVE and not opened and attachment.port.admin_state_up,
+        awaited=not opened and not wiring.sub_port and _awaited(attachment),
+        trunk=_trunk(attachment, opened=opened),
+        sub=SubPort(own_vlan(attachment)) if wiring.sub_port else None,
     )
+
+
+def _awaited(attachment: Attachment) -> bool:
+    return attachment.role is Role.INACTIVE and attachment.port.admin_state_up
+
+
+def _trunk(attachment: Attachment, *, opened: bool) -> Trunk | None:
+    trunk = attachment.port.trunk_details
+    if trunk is None:
+        return None
+    return Trunk(tuple((s.port_id, s.segmentation_id) for s in trunk.sub_ports), opened)

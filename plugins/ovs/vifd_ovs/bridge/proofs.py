@@ -68,7 +68,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
 
     :param thorough: a connection to elsewhere as well
     """
-    head = f"in_port={port.ofport},dl_src={port.mac}"
+    head = f"{port.entrance},dl_src={port.mac}"
     yield Frame(
         "dhcp",
         f"udp,{head},dl_dst={BROADCAST},nw_src=0.0.0.0,nw_dst=255.255.255.255,nw_ttl=64,"
@@ -77,7 +77,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
     )
     own = port.allowed[0]
     if own.ipv4:
-        yield Frame("arp", _arp(port.ofport, port.mac, address(own.ipv4[0])), End.NETWORK)
+        yield Frame("arp", _arp(port.entrance, port.mac, address(own.ipv4[0])), End.NETWORK)
     else:
         target = address6(own.ipv6[0])
         yield Frame(
@@ -90,7 +90,7 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
         used = {pair.mac for pair in port.allowed}
         stranger = next(mac for mac in _STRANGERS if mac not in used)
         source = address(own.ipv4[0]) if own.ipv4 else ANY_ADDRESS
-        yield Frame("spoofed", _arp(port.ofport, stranger, source), End.REFUSED)
+        yield Frame("spoofed", _arp(port.entrance, stranger, source), End.REFUSED)
     if thorough and port.groups is None:
         # with security groups it depends on rules whether there is one
         yield Frame("connection", _connection(port, own), End.NETWORK)
@@ -103,14 +103,14 @@ def _connection(port: SwitchPort, own: Allowed) -> str:
     target = ANY_ADDRESS if own.ipv4 else _ANY_ADDRESS6
     protocol = "tcp" if kind == "ip" else "tcp6"
     return (
-        f"{protocol},in_port={port.ofport},dl_src={port.mac},dl_dst={GATEWAY},{prefix}_src={source},"
+        f"{protocol},{port.entrance},dl_src={port.mac},dl_dst={GATEWAY},{prefix}_src={source},"
         f"{prefix}_dst={target},nw_ttl=64,tcp_src=50000,tcp_dst=443"
     )
 
 
-def _arp(ofport: int, mac: str, sender: str) -> str:
+def _arp(entrance: str, mac: str, sender: str) -> str:
     return (
-        f"arp,in_port={ofport},dl_src={mac},dl_dst={BROADCAST},arp_op=1,arp_sha={mac},"
+        f"arp,{entrance},dl_src={mac},dl_dst={BROADCAST},arp_op=1,arp_sha={mac},"
         f"arp_spa={sender},arp_tha=00:00:00:00:00:00,arp_tpa={ANY_ADDRESS}"
     )
 

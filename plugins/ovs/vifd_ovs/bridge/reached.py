@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from vifd.model.sets import Endpoint, Reachable
 from vifd.openflow.flow import Flow, by_key
-from vifd_ovs.bridge import tunnelflows
+from vifd_ovs.bridge import subflows, tunnelflows
 from vifd_ovs.bridge.entries import Entries, changed, updated
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.tunnelflows import Here, Overlaid
@@ -23,18 +23,21 @@ class Local:
     :param tag: the local VLAN id
     :param shared: MACs that local ports may share with others
     :param announced: a port here may announce any address as its own
+    :param trunked: a port here is a sub-port of a trunk
     """
 
     tag: int
     here: Here
     shared: frozenset[str]
     announced: bool
+    trunked: bool = False
 
     @classmethod
     def of(cls, tag: int, members: Sequence[SwitchPort], shared: Collection[str]) -> Local:
         """:param members: the ports, closed ones as well"""
         announced = any(m.receives and not m.secured for m in members)
-        return cls(tag, Here.of(members), frozenset(shared), announced)
+        trunked = any(m.sub is not None for m in members)
+        return cls(tag, Here.of(members), frozenset(shared), announced, trunked)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Reached:
                 claims[ip] = (*claims.get(ip, ()), port.mac_address)
         empty = cls(local, network, where, claims, {})
         flows = [
+            *([subflows.answered(local.tag)] if local.trunked else ()),
             *tunnelflows.fixed_flows(local.tag, network),
             *(flow for mac in where for flow in empty._remote(mac)),
             *(flow for ip in claims for flow in empty._answers(ip)),
@@ -135,7 +139,7 @@ class Reached:
         local = self.local
         mac = tunnelflows.answering(ip, self.claims.get(ip, ()), local.here)
         if mac is not None:
-            yield from tunnelflows.answer_flows(local.tag, ip, mac, local.announced)
+            yield from tunnelflows.answer_flows(local.tag, ip, mac, local.announced, local.trunked)
 
 
 def _places(network: Overlaid, endpoints: Iterable[Endpoint]) -> Iterator[Place]:

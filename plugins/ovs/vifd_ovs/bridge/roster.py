@@ -15,6 +15,7 @@ from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.entries import Entries, changed
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.reached import Local, Reached
+from vifd_ovs.bridge.trunking import Trunks
 from vifd_ovs.bridge.tunnelflows import Overlaid
 
 _NEVER: Entries = {}
@@ -143,8 +144,10 @@ class Roster(Mapping[str, SwitchPort]):
     def __init__(self, ports: Mapping[str, SwitchPort] | None = None) -> None:
         self._ports: dict[str, SwitchPort] = {}
         self.networks: dict[int, Members] = {}
+        self._trunks = Trunks()
         if ports:
-            self._put(ports)
+            self._trunks, resolved = self._trunks.changed(ports)
+            self._put(resolved)
 
     def __getitem__(self, port_id: str) -> SwitchPort:
         return self._ports[port_id]
@@ -157,13 +160,22 @@ class Roster(Mapping[str, SwitchPort]):
 
     def changed(self, changes: Mapping[str, SwitchPort | None]) -> Roster:
         """With these ports as they are now; ``None`` for those that are gone."""
-        differing = {i: port for i, port in changes.items() if self._ports.get(i) != port}
+        differing = {i: port for i, port in changes.items() if self.asked(i) != port}
         if not differing:
             return self
         made = Roster()
         made._ports, made.networks = dict(self._ports), dict(self.networks)
-        made._put(differing)
+        made._trunks, resolved = self._trunks.changed(differing)
+        made._put(resolved)
         return made
+
+    def asked(self, port_id: str) -> SwitchPort | None:
+        """A port as it was asked for: a sub-port as if its parent were there."""
+        return self._trunks.asked.get(port_id) or self._ports.get(port_id)
+
+    def concerned(self, changes: Mapping[str, SwitchPort | None]) -> set[str]:
+        """The sub-ports that are no part of a change, and may be other ports by it."""
+        return self._trunks.concerned(changes)
 
     def members(self, tag: int) -> Collection[SwitchPort]:
         """The ports of a network."""

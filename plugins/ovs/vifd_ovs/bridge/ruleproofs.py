@@ -60,7 +60,7 @@ def _text(port: SwitchPort, packet: Packet) -> str:
         head = f"in_port=CONTROLLER,metadata={QUESTION:#x},{tables.NETWORK_REGISTER}={port.tag}"
         head += f",dl_src={GATEWAY},dl_dst={port.mac}"
     else:
-        head = f"in_port={port.ofport},dl_src={port.mac},dl_dst={GATEWAY}"
+        head = f"{port.entrance},dl_src={port.mac},dl_dst={GATEWAY}"
     prefix, tracked = ("nw", "ct_nw") if four else ("ipv6", "ct_ipv6")
     kind, transport, ends = _transport(packet)
     return (

@@ -97,16 +97,19 @@ def common_flows() -> Iterator[Flow]:
     yield flow(GIVEN, 0, cookies.BRIDGE, [act.output_register(PORT_REGISTER)])
 
 
-def port_flows(cookie: int, ofport: int, shape: Shape, judged: int) -> Iterator[Flow]:
+def port_flows(
+    cookie: int, ofport: int, shape: Shape, judged: int, *, given: bool = True
+) -> Iterator[Flow]:
     """The flows of a port with limits or a mark.
 
     :param judged: the table in which what it sends is judged
+    :param given: also what it receives, which leaves by a switch port of its own
     """
     made = {kind: meter.id for kind, meter in meters(ofport, shape).items()}
     if shapes_sent(shape):
         yield from _sent(cookie, ofport, shape.dscp, made.get(Kind.SENT_BANDWIDTH), judged)
-    if shapes_given(shape):
-        yield from _given(cookie, ofport, made)
+    if given and shapes_given(shape):
+        yield from _given(cookie, ofport, shape)
 
 
 def _sent(
@@ -119,15 +122,30 @@ def _sent(
         yield through(meter, marked)
 
 
-def _given(cookie: int, ofport: int, made: dict[Kind, int]) -> Iterator[Flow]:
+def _given(cookie: int, ofport: int, shape: Shape) -> Iterator[Flow]:
+    yield from leading(cookie, ofport, shape)
+    table, meter = ending(ofport, shape)
     where: dict[str, Value] = {PORT_REGISTER: ofport}
+    yield through(meter, entry(table, _PORT, cookie, where, [act.output(ofport)]))
+
+
+def leading(cookie: int, ofport: int, shape: Shape | None) -> Iterator[Flow]:
+    """The first of two limits of what a port receives."""
+    table, _ = ending(ofport, shape)
+    if table != GIVEN:
+        packets = meters(ofport, shape)[Kind.GIVEN_PACKETS].id
+        where: dict[str, Value] = {PORT_REGISTER: ofport}
+        yield through(packets, entry(GIVEN, _PORT, cookie, where, goto=table))
+
+
+def ending(ofport: int, shape: Shape | None) -> tuple[int, int | None]:
+    """The table in which what a port receives is given to it, and the meter that it goes through
+    there."""
+    made = {kind: meter.id for kind, meter in meters(ofport, shape).items()}
     packets, bandwidth = made.get(Kind.GIVEN_PACKETS), made.get(Kind.GIVEN_BANDWIDTH)
-    out = [act.output(ofport)]
     if packets is None or bandwidth is None:
-        yield through(packets or bandwidth, entry(GIVEN, _PORT, cookie, where, out))
-        return
-    yield through(packets, entry(GIVEN, _PORT, cookie, where, goto=GIVEN_FURTHER))
-    yield through(bandwidth, entry(GIVEN_FURTHER, _PORT, cookie, where, out))
+        return GIVEN, packets or bandwidth
+    return GIVEN_FURTHER, bandwidth
 
 
 def marks(flows: Iterable[Flow]) -> list[int]:

@@ -141,12 +141,15 @@ class Switch:
             self._proving = touched(changes.values())[0] if proven else set()
             if whole:
                 self._seen = None
-            before = {port_id: self._ports.get(port_id) for port_id in changes}
+            before = {port_id: self._ports.asked(port_id) for port_id in changes}
+            beside = self._ports.concerned(changes)
             former = self._strays.known(changes)
             self._remember(changes)
             self._rules.members.update(changes)
             try:
-                self._converge([*before.values(), *former, *changes.values()], set(reread))
+                others = [self._ports.get(i) for i in beside]
+                touched_ = [*before.values(), *former, *changes.values(), *others]
+                self._converge(touched_, set(reread))
             except Exception:
                 # What the switch has now is unknown, so the next call compares everything. It shall
                 # remove and close what this one could not, but open nothing.
@@ -249,10 +252,19 @@ class Switch:
             self._seen = None
 
     def get(self, port_id: str) -> SwitchPort | None:
-        """What a port is at present."""
+        """What a port is at present, or shall be once its parent is there."""
         with self._lock:
             self._load()
-            return self._ports.get(port_id)
+            return self._ports.asked(port_id)
+
+    def effective(self, ports: Mapping[str, SwitchPort]) -> Mapping[str, SwitchPort]:
+        """These ports, each sub-port as it is with the parents that are there."""
+        if not any(port.sub for port in ports.values()):
+            return ports
+        with self._lock:
+            self._load()
+            seen = self._ports.changed(ports)
+            return {i: seen.get(i, port) for i, port in ports.items()}
 
     def neighbour(self, port: SwitchPort) -> SwitchPort | None:
         """Another open port of the same network, if there is one."""
@@ -356,7 +368,7 @@ class Switch:
         """Read the flows of ports back, and with them those of their networks and of the bridge;
         where those of a port are not what it is made of, say so."""
         failed = {}
-        ports = list(ports)
+        ports = list(self.effective({port.id: port for port in ports}).values())
         state = self._state()
         # what the change before was read back by, once; else it is read now
         made, self._made = self._made, _Proof()

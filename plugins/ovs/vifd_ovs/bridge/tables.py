@@ -24,6 +24,8 @@ SPOOFED = 140
 ANSWER = 200
 #: Where an answer to neighbour discovery gets what only an answer has.
 SOLICITED = 201
+#: Ends an answer in networks with sub-ports of trunks.
+ANSWERED = 202
 #: Which tunnel endpoints a frame goes to; long lists of them go on in the tables behind it.
 TUNNELS = 210
 #: What a port with security groups may send: what passes without a connection, the rest tracked.
@@ -96,6 +98,7 @@ NAMES = {
     DELIVER: "deliver",
     ANSWER: "answer",
     SOLICITED: "solicited",
+    ANSWERED: "answered",
     TUNNELS: "tunnels",
     INGRESS: "ingress",
     INGRESS_STATELESS: "ingress, stateless",

@@ -8,7 +8,7 @@ from vifd.drivers import OpenFlow
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import uplinks
+from vifd_ovs.bridge import subflows, uplinks
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.beyond import Way
 from vifd_ovs.bridge.bridges import Bridges
@@ -56,7 +56,15 @@ def way(work: Work, bridges: Bridges, port: SwitchPort) -> Way:
     physical = bridges.mappings.get(work.names.physical_network or "", "")
     there = bool(physical) and bridges.ovsdb.bridge(physical) is not None
     rows = [row for row in bridges.uplinks(physical) if (row.ofport or 0) > 0] if there else []
-    return Way(port, work.device, work.names.bridge, physical, rows)
+    return Way(port, _device(work, bridges, port), work.names.bridge, physical, rows)
+
+
+def _device(work: Work, bridges: Bridges, port: SwitchPort) -> str:
+    """What its frames are given to: a sub-port's to its parent's device."""
+    if (via := port.via) is None:
+        return work.device
+    rows = bridges.ovsdb.ports(work.names.bridge)
+    return next((row.name for row in rows if row.ofport == via.ofport), work.device)
 
 
 def flow_evidence(openflow: OpenFlow, bridge: str, port: SwitchPort) -> list[Evidence]:
@@ -68,7 +76,8 @@ def flow_evidence(openflow: OpenFlow, bridge: str, port: SwitchPort) -> list[Evi
     packets = {(flow.table, flow.priority): 0 for flow in own}
     for flow in own:
         packets[flow.table, flow.priority] += flow.packets
-    kinds = {"let in": (CLASSIFY, ADMIT), "dropped": (CLASSIFY, GUARD)}
+    guard = GUARD if port.sub is None else subflows.GUARD
+    kinds = {"let in": (CLASSIFY, ADMIT), "dropped": (CLASSIFY, guard)}
     have = {word: packets[key] for word, key in kinds.items() if key in packets}
     refused = [count for (table, _), count in packets.items() if table == SPOOFED]
     if refused:

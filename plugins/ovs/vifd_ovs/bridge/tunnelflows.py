@@ -16,7 +16,7 @@ from vifd.model.sets import Endpoint, Forwarding
 from vifd.openflow import action as act
 from vifd.openflow.field import ARP, ICMPV6, IPV6, PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
-from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge import cookies, subflows
 from vifd_ovs.bridge.overlay import version_of
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.tables import ANSWER, CLASSIFY, DELIVER, LEAST, SOLICITED, TUNNELS
@@ -249,11 +249,14 @@ def _asking(tag: int) -> tuple[Flow, ...]:
 
 
 @lru_cache(maxsize=65536)
-def answer_flows(tag: int, address: str, mac: str, announced: bool) -> tuple[Flow, ...]:
+def answer_flows(
+    tag: int, address: str, mac: str, announced: bool, trunked: bool = False
+) -> tuple[Flow, ...]:  # fmt: skip
     """The answer for one address.
 
     :param announced: a port here may announce any address as its own (a request for the address it
         comes from): that is for everybody
+    :param trunked: who asked may be a sub-port of a trunk
     """
     cookie, network = cookies.network(tag), {_NETWORK: tag}
     if version_of(address) == 6:
@@ -262,8 +265,8 @@ def answer_flows(tag: int, address: str, mac: str, announced: bool) -> tuple[Flo
                  eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=135, nd_target=address),
         )  # fmt: skip
     known = flow(
-        ANSWER, _KNOWN, cookie, _arp_reply(address, mac), None, **network, eth_type=ARP, arp_op=1,
-        arp_tpa=address,
+        ANSWER, _KNOWN, cookie, _arp_reply(address, mac, trunked), None, **network, eth_type=ARP,
+        arp_op=1, arp_tpa=address,
     )  # fmt: skip
     if not announced:
         return (known,)
@@ -275,12 +278,13 @@ def answer_flows(tag: int, address: str, mac: str, announced: bool) -> tuple[Flo
     )  # fmt: skip
 
 
-def _arp_reply(address: str, mac: str) -> list[act.Action]:
+def _arp_reply(address: str, mac: str, trunked: bool) -> list[act.Action]:
     """RFC 826: the asker's addresses become the target's, ours the sender's."""
     return [
         act.move("eth_src", "eth_dst"), act.set_field("eth_src", mac), act.set_field("arp_op", 2),
         act.move("arp_sha", "arp_tha"), act.move("arp_spa", "arp_tpa"),
-        act.set_field("arp_sha", mac), act.set_field("arp_spa", address), act.in_port(),
+        act.set_field("arp_sha", mac), act.set_field("arp_spa", address),
+        subflows.BACK if trunked else act.in_port(),
     ]  # fmt: skip
 
 

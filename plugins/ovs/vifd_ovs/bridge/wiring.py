@@ -41,6 +41,7 @@ class OvsWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     :param before: what an adopted port was; ``None`` for one that vifd made, and for one that was
         adopted by a version that did not keep it
     :param hosted: device and row are another program's and stay as they are
+    :param sub_port: it has neither: its frames pass over the device of its trunk's parent
     """
 
     bridge: str
@@ -57,6 +58,7 @@ class OvsWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     port_tag: int | None = None
     before: Before | None = None
     hosted: bool = False
+    sub_port: bool = False
 
     def row_tag(self, *, opened: bool) -> int | None:
         """The tag that the port's row shall have. A port that shares its VLAN with

@@ -1,0 +1,164 @@
+"""Sub-ports of trunks as ports of a plugin: logical ports without a device and without a row.
+
+Their flows are all that is made of them. Whether their frames pass is decided by their parent,
+which may be another plugin's on the same bridge: what is read back of a sub-port begins with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from vifd.drivers import Drivers, PortRow
+from vifd.model import Attachment, Evidence, Vif
+from vifd.model.evidence import fact
+from vifd.model.trunks import Claim, claims, own_vlan
+from vifd.plugin import Entry, Host, Item
+from vifd_ovs.bridge import removal, wiring
+from vifd_ovs.bridge.batch import Batch, Work
+from vifd_ovs.bridge.bridges import Bridges
+from vifd_ovs.bridge.checking import PortChecking
+from vifd_ovs.bridge.evidence import FlowReader
+from vifd_ovs.bridge.plugging import Ground
+from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.switch import Switch
+from vifd_ovs.bridge.wiring import OvsWiring
+
+#: What the name of a sub-port in the journal begins with; no device has it.
+PREFIX = "sub"
+_SOURCE = "journal"
+_NONE = "no port of this host has it as a sub-port"
+
+
+def split(batch: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """The sub-ports of a batch, and the other ports."""
+    subs: list[Item] = []
+    rest: list[Item] = []
+    for item in batch:
+        names = wiring.read_if(item.made)
+        (subs if names is not None and names.sub_port else rest).append(item)
+    return subs, rest
+
+
+def named(names: OvsWiring) -> OvsWiring:
+    """The names of a sub-port: it has a number, and no row that would have a tag."""
+    return replace(names, sub_port=True, port_tag=None)
+
+
+def vif(attachment: Attachment, bridge: str) -> Vif:
+    """Nothing that a guest's definition would name: the guest has the parent's device."""
+    return Vif(type="trunk", mac_address=attachment.mac, mtu=attachment.network.mtu, bridge=bridge)
+
+
+class SubPlugging:
+    """One ``plug`` call for sub-ports: bridges, ways out and flows."""
+
+    def __init__(
+        self, host: Host, bridges: Bridges, items: Sequence[Item], ofports: tuple[int, int]
+    ) -> None:
+        self.batch = Batch.of(items)
+        self._ground = Ground(host, bridges, self.batch, ofports)
+
+    def run(self, switches: dict[str, Switch]) -> Batch:
+        """Take all steps."""
+        self._ground.lay(switches)
+        for work in self.batch:
+            work.names = replace(work.names, plugged=True)
+        return self.batch
+
+
+def unplug(drivers: Drivers, switches: dict[str, Switch], items: Sequence[Item]) -> Batch:
+    """Take the flows away; there is nothing else."""
+    return removal.unplug(drivers, switches, items, _nothing)
+
+
+def _nothing(_works: Iterable[Work]) -> None:
+    """Nothing else was made."""
+
+
+class SubChecking(PortChecking):
+    """One ``check`` call for sub-ports."""
+
+    host: Host
+    _entries: dict[str, Entry]
+    _claims: dict[str, list[Claim]]
+
+    def prepare(self) -> None:
+        """Who names them."""
+        asked = {work.id for work in self.batch}
+        self._entries = dict(self.ledger())
+        self._claims = {}
+        for port_id, claim in claims({i: e.attachment for i, e in self._entries.items()}):
+            if port_id in asked:
+                self._claims.setdefault(port_id, []).append(claim)
+
+    def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        """The parent: who it is, whether its device stands, and whether it carries the VLAN. A
+        closed sub-port needs none."""
+        facts = self._parent(work)
+        return facts if work.item.open else [replace(f, ok=True) for f in facts]
+
+    def _flow_evidence(
+        self, reader: FlowReader, port: SwitchPort, item: Item
+    ) -> tuple[list[Evidence], bool | None]:
+        """Whether one that its parent does not carry is open cannot be told."""
+        facts, passing = super()._flow_evidence(reader, port, item)
+        return facts, None if item.open and not port.is_open and _up(item) else passing
+
+    def _parent(self, work: Work) -> list[Evidence]:
+        found = self._claims.get(work.id, [])
+        wanted = "one port of this host that has it as a sub-port"
+        if len(found) != 1:
+            parents = ", ".join(claim.parent for claim in found)
+            have = f"several have it: {parents}" if found else _NONE
+            return [_lacking("trunk.parent", have, wanted)]
+        claim = found[0]
+        entry = self._entries[claim.parent]
+        names = wiring.read_if(entry.wiring)
+        if names is None or names.bridge != work.names.bridge:
+            have = f"port {claim.parent} of plugin {entry.wiring.plugin} is not on its bridge"
+            return [_lacking("trunk.parent", have, wanted)]
+        return [
+            Evidence("trunk.parent", f"port {claim.parent}", source=_SOURCE),
+            *self._carried(work, claim, entry, names),
+        ]
+
+    def _carried(self, work: Work, claim: Claim, entry: Entry, names: OvsWiring) -> list[Evidence]:
+        vlan = claim.sub_port.segmentation_id or own_vlan(work.item.attachment)
+        if vlan is None:
+            have = "none: its network, which it shall inherit it from, has none"
+            return [_lacking("trunk.vlan", have, "a VLAN on the parent's device")]
+        facts = [Evidence("trunk.vlan", vlan, source=_SOURCE)]
+        parent = self.switches[work.names.bridge].get(claim.parent)
+        device = entry.wiring.device
+        have = _standing(device, self.drivers.ovsdb.port(device), names.ofport)
+        facts.append(_fact("trunk.device", have, f"{device} stands"))
+        carries = parent is not None and parent.trunk is not None and parent.trunk.carries
+        if not carries:
+            facts.append(_lacking("trunk.carried", f"port {claim.parent} is closed", "open"))
+        return facts
+
+    def row_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
+        """It has no row."""
+        return []
+
+
+def _up(item: Item) -> bool:
+    return item.attachment.port.admin_state_up
+
+
+def _standing(device: str, row: PortRow | None, number: int) -> str:
+    if row is None:
+        return f"{device} is missing"
+    if row.error:
+        return f"{device}: {row.error}"
+    return f"{device} stands" if row.ofport == number else f"{device} has not got its number yet"
+
+
+def _fact(name: str, have: str, wanted: str) -> Evidence:
+    return replace(fact(name, have, wanted, "ovsdb"), repairable=False)
+
+
+def _lacking(name: str, have: str, wanted: str) -> Evidence:
+    return Evidence(name, have, wanted, ok=False, source=_SOURCE, repairable=False)
