@@ -12,6 +12,7 @@ import copy
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,6 +52,7 @@ OPTIONS: Options = {
 roles = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])
 numbers = st.integers(1, 5)
 networks = st.integers(1, 2)
+changes = st.sampled_from(["mtu", "pairs", "name", "admin", "limits", "limits"])
 edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
 groups = st.integers(1, 2)
 #: What of a set comes and goes: the set, the name of its pieces, one of them.
@@ -163,8 +165,7 @@ class HostMachine(RuleBasedStateMachine):
         if self._ask("PUT", number, "", wanted):
             self.documents[number] = wanted
 
-    @rule(number=numbers, change=st.sampled_from(["mtu", "pairs", "name", "admin"]), at=moments,
-          crash=st.booleans())  # fmt: skip
+    @rule(number=numbers, change=changes, at=moments, crash=st.booleans())
     def update(self, number: int, change: str, at: float, crash: bool) -> None:
         number = self._pick(number)
         if number not in self.documents:
@@ -347,7 +348,13 @@ class HostMachine(RuleBasedStateMachine):
         if found:
             return found
         found = oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
-        return found + self.sets.astray() + self._unsaid(wanted)
+        return found + self.sets.astray() + self._unsaid(wanted) + self._unlimited(wanted)
+
+    def _unlimited(self, wanted: list[Wanted]) -> list[str]:
+        """What the switch's own tools say otherwise of limits."""
+        have = oracle.rates(self.world.ovs)
+        shall = sorted(2 * [r for w in wanted if (r := _rate(w.document)) is not None])
+        return [] if have == shall else [f"meters have the rates {have}, and shall have {shall}"]
 
     def _unsaid(self, wanted: list[Wanted]) -> list[str]:
         """What the switch's own tools say otherwise of sets."""
@@ -412,6 +419,12 @@ def _document(number: int, network: int, role: str = "ACTIVE") -> dict[str, Any]
     return document(number, role=role, **where)
 
 
+def _rate(wanted: Mapping[str, Any]) -> int | None:
+    """What a document limits a port to, each way."""
+    policy = wanted["port"].get("qos_policy")
+    return policy["rules"][0]["max_kbps"] if policy else None
+
+
 def _changed(old: dict[str, Any], change: str) -> dict[str, Any]:
     """The document with one difference that is applied in place."""
     new = copy.deepcopy(old)
@@ -422,6 +435,12 @@ def _changed(old: dict[str, Any], change: str) -> dict[str, Any]:
         new["port"]["allowed_address_pairs"] = [] if pairs else [{"ip_address": "10.9.9.9"}]
     elif change == "name":
         new["port"]["name"] = f"{old['port']['name']}x"
+    elif change == "limits":
+        rates = {None: 5000, 5000: 7000, 7000: None}
+        rate = rates[_rate(old)]
+        rules = [{"type": "bandwidth_limit", "max_kbps": rate, "direction": way}
+                 for way in ("egress", "ingress")]  # fmt: skip
+        new["port"]["qos_policy"] = {"rules": rules} if rate else None
     else:
         new["port"]["admin_state_up"] = not old["port"].get("admin_state_up", True)
     return new

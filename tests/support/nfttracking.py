@@ -56,12 +56,13 @@ class Bridge:
         table = nft.table(self._table)
         machine = Machine(table.chains, table.elements)
         passage = Way(self, flowkey.parse(raw))
-        arriving = Frame(raw, iif, bridge=self._name, passage=passage)
+        written = bytearray(raw)  # a mark, for one
+        arriving = Frame(written, iif, bridge=self._name, passage=passage)
         if not machine.passes(Hook.PREROUTING, arriving):
             return set()
         found = {
             oif for oif in towards
-            if machine.passes(Hook.POSTROUTING, Frame(raw, iif, oif, self._name, passage))
+            if machine.passes(Hook.POSTROUTING, Frame(written, iif, oif, self._name, passage))
         }  # fmt: skip
         if found:
             passage.confirm()

@@ -219,6 +219,13 @@ def _judged(
     return found
 
 
+def rates(ovs: PrivateOvs, bridge: str = "br-int") -> list[int]:
+    """The rates of the switch's meters, in order."""
+    if bridge not in ovs.bridges():
+        return []
+    return sorted(map(int, re.findall(r"rate=(\d+)", ovs.ofctl("dump-meters", bridge))))
+
+
 # --- flows ----------------------------------------------------------------------------------------
 
 

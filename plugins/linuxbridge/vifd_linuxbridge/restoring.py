@@ -177,7 +177,7 @@ class Restoring:
     def _filter(self, attachment: Attachment, device: str) -> None:
         """A filter whose device was gone already."""
         base = ruleset.base(self.settings.guests_reach_host)
-        closed = ruleset.port_filter(attachment, device, opened=False)
+        closed = ruleset.port_filter(attachment, device, opened=False, limiting=False)
         self.nft.apply(TABLE, ruleset.install([closed], base))
 
     def _tap(self, attachment: Attachment, device: Marked) -> None:

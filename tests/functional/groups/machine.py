@@ -1,5 +1,6 @@
-"""A hypothesis machine on ports, groups, address groups, members and who is behind which tunnel:
-whatever is said in whatever order, packets go where the model says, and nothing is left."""
+"""A hypothesis machine on ports, groups, address groups, members, QoS policies and who is behind
+which tunnel: whatever is said in whatever order, packets go where the model says, limits are those
+that were asked for, and nothing is left."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ from functional.groups.model import (
     Model,
     station,
 )
+from vifd.model import Attachment
 from vifd.model.sets import SetKey, SetKind
+from vifd.testing import contract_limits
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 
 here, far = st.sampled_from(HERE), st.sampled_from(FAR)
@@ -60,6 +63,8 @@ addresses = st.sampled_from(
     [*(ip(n) for n in (2, *FAR) for ip in (ipv4, ipv6)), "10.0.0.20/30", "fd00::10/124"]
 )
 held = st.sampled_from([None, (), (GROUPS[0],), (GROUPS[0],), (GROUPS[1],), GROUPS])
+#: Rules of a QoS policy, in their other value or not: wide enough for the packets of a run.
+policies = st.tuples(st.frozensets(st.sampled_from(sorted(contract_limits.RULES))), st.booleans())
 
 
 class HistoryMachine(RuleBasedStateMachine):
@@ -75,6 +80,7 @@ class HistoryMachine(RuleBasedStateMachine):
         self.rig = self.make[0]()
         self.model = Model()
         self.begun: list[Flow] = []
+        self.limits: dict[int, tuple[frozenset[str], bool]] = {}
         self._sport = 10000
         self.started = False
 
@@ -175,7 +181,21 @@ class HistoryMachine(RuleBasedStateMachine):
             self._forget(number)
         note(f"port {number} in {what and [g[-1] for g in what]}")
         self.model.ports[number] = what
-        self.rig.plug(**{name(number): port(number, what)})
+        self.rig.plug(**{name(number): self._port(number)})
+
+    def _port(self, number: int) -> Attachment:
+        features, other = self.limits.get(number, (frozenset(), False))
+        made = port(number, self.model.ports[number])
+        return contract_limits.held(made, *sorted(features), other=other)
+
+    @rule(number=here, policy=policies)
+    def limit(self, number: int, policy: tuple[frozenset[str], bool]) -> None:
+        """A port is held to other limits; what it began goes on."""
+        if number not in self.model.ports or number in self.model.closed:
+            return
+        note(f"port {number} is held to {sorted(policy[0])}, {policy[1]}")
+        self.limits[number] = policy
+        self.rig.plug(**{name(number): self._port(number)})
 
     @rule(number=here)
     def unplug(self, number: int) -> None:
@@ -183,6 +203,7 @@ class HistoryMachine(RuleBasedStateMachine):
             note(f"port {number} goes")
             self._forget(number)
             del self.model.ports[number]
+            self.limits.pop(number, None)
             self.model.closed.discard(number)
             self.rig.unplug(number)
 
@@ -276,6 +297,14 @@ class HistoryMachine(RuleBasedStateMachine):
                 self._abroad(flow, self.rig.send(flow.sender, _first(flow)))
         found = self.rig.ledger.findings()
         assert not found, found
+        for number in self.model.ports.keys() - self.model.closed:
+            self._limited(number)
+
+    def _limited(self, number: int) -> None:
+        """What a check reads of its limits are those of its policy."""
+        (report,) = self.rig.ledger.check(attachment(number).id).values()
+        have = {e.fact for e in report.evidence if e.fact.startswith("qos.")}
+        assert have == self.limits.get(number, (frozenset(), False))[0]
 
     def _inward(self, flow: Flow) -> None:
         for endpoint in self.model.where or {}:

@@ -141,3 +141,17 @@ def test_an_entry_of_an_earlier_version_comes_back_from_its_document():
     failed = scene.plugin.restore([m for m in old if m.owner])
     assert failed == {}
     assert scene.stands() == scene.closed()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_port_with_limits_comes_back_to_a_host_that_was_flushed(alone):
+    scene = Scene(None, {"serve_local": True})
+    wanted = attachment(7, qos_policy=make.POLICY)
+    assert not scene.ledger.plug(wanted)
+    lost = orphaned(scene.ledger, wanted.id)
+    objects = [m for m in lost.plugin.inventory() if m.owner == wanted.id]
+    assert lost.plugin.discard(objects) == {}
+    scene.machine.nft.flush()
+    mine = [m for m in objects if m.kind == Kind.CHAIN] if alone else objects
+    assert lost.plugin.restore(stored(mine)) == {}
+    assert scene.machine.nft.list_elements(TABLE, OPEN) == {}
