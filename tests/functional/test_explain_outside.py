@@ -13,8 +13,10 @@ from pyroute2 import IPRoute
 
 from functional import breaking as b
 from functional.breaking import DOCUMENT, FROZEN, PORT, TAP, VLAN, Host, named, running, unplug
+from support import xdp
 from unit.docs import document, port_id
 from vifd.testing import sandbox
+from vifd.testing.guests import guests
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
@@ -173,7 +175,7 @@ def switch_as_it_was(host: Host) -> None:
     for bridge in ("br-int", "br-ex"):
         host.ovs.vsctl(
             "set", "bridge", bridge, "stp_enable=false", "rstp_enable=false",
-            "mcast_snooping_enable=false",
+            "mcast_snooping_enable=false", "datapath_type=netdev",
             *(word for column in ("mirrors", "flood_vlans", "flow_tables")
               for word in ("--", "clear", "bridge", bridge, column)),
         )  # fmt: skip
@@ -185,8 +187,32 @@ def netdev_chain(_: Host) -> None:
     subprocess.run(["nft", "add", "chain", "netdev", "other", "c", hook], check=True)
 
 
+def chain_on(device: str, family: str = "netdev", at: str = "egress") -> Callable[[Host], None]:
+    def change(_: Host) -> None:
+        hook = f"{{ type filter hook {at} device {device} priority 0; policy drop; }}"
+        subprocess.run(["nft", "add", "table", family, "other"], check=True)
+        subprocess.run(["nft", "add", "chain", family, "other", "c", hook], check=True)
+
+    change.__name__ = f"{family} {at} chain on {device}"
+    return change
+
+
+def program(device: str, call: Callable[[str], None] = xdp.drop) -> Callable[[Host], None]:
+    def change(_: Host) -> None:
+        call(device)
+
+    change.__name__ = f"{call.__name__} program of {device}"
+    return change
+
+
+def card_mode(*settings: str) -> Callable[[Host], None]:
+    return of_switch("set", "port", "{nic}", *settings)
+
+
 def netdev_gone(_: Host) -> None:
-    subprocess.run(["nft", "delete", "table", "netdev", "other"], check=True)
+    for family in ("netdev", "inet"):
+        subprocess.run(["nft", "add", "table", family, "other"], check=True)
+        subprocess.run(["nft", "delete", "table", family, "other"], check=True)
 
 
 def nothing(_: Host) -> None:
@@ -239,6 +265,20 @@ def nothing(_: Host) -> None:
         (run("tc qdisc add dev {tap} root tbf rate 8bit burst 10b latency 1ms"), "device",
          ("tbf",), run("tc qdisc del dev {tap} root")),
         (netdev_chain, "device", ("netdev other",), netdev_gone),
+        (chain_on(TAP, "inet", "ingress"), "device", ("table inet other",), netdev_gone),
+        (chain_on(TAP), "device", ("netdev other",), netdev_gone),
+        (chain_on(NIC), "uplink", (f"{NIC}: table netdev other",), netdev_gone),
+        (program(TAP), "device", ("an XDP program",), program(TAP, xdp.take)),
+        (program(NIC), "uplink", (f"{NIC}: an XDP program",), program(NIC, xdp.take)),
+        # a card that takes the tag off, and a bridge that no patch port joins with ours
+        (card_mode("tag=7"), "uplink", (NIC, "takes the tag", "access"), card_free),
+        (card_mode("tag=7", "vlan_mode=native-untagged"), "uplink",
+         (NIC, "takes the tag", "native-untagged"), card_free),
+        (card_mode("tag=7", "vlan_mode=dot1q-tunnel"), "uplink", (NIC, "takes the tag", "dot1q"),
+         card_free),
+        (of_switch("set", "bridge", "br-ex", "datapath_type=system"), "uplink",
+         ("of another datapath", "br-ex: system", "br-int: netdev"),
+         of_switch("set", "bridge", "br-ex", "datapath_type=netdev")),
         # limits, from and to the guest and on the way out
         (of_switch("set", "interface", "{tap}", "ingress_policing_rate=1000"), "port",
          ("from the guest at most 1000 kbit/s",), switch_as_it_was),
@@ -366,6 +406,9 @@ CUTTING = {
                                       "port", "{nic}", "protected=true"),
     "a spanning tree": tree("br-int", "rstp"),
     "a spanning tree outside": tree("br-ex", "stp"),
+    "a filter keeps what goes to the guest": chain_on(TAP),
+    "a filter keeps what goes out": chain_on(NIC),
+    "another datapath": of_switch("set", "bridge", "br-ex", "datapath_type=system"),
 }  # fmt: skip
 
 
@@ -381,8 +424,19 @@ def test_what_cuts_a_port_is_in_its_status(host: Host, what: str) -> None:
         until(lambda: status() == "DOWN", f"{what}: its status says so", told=status)
     finally:
         switch_as_it_was(host)
+        netdev_gone(host)
     until(lambda: status() == "ACTIVE", "it is active again",
           told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_a_carrier_that_somebody_took_from_a_guest(host: Host) -> None:
+    assert host.explain()["healthy"]
+    with guests(TAP, ovs=host.ovs):
+        run("ip link set {tap} carrier off")(host)
+        named(host, "guest", "has no carrier although", TAP)
+        run("ip link set {tap} carrier on")(host)
+        until(lambda: host.explain()["healthy"], "it is well again",
+              told=lambda: host.explain()["sentence"])  # fmt: skip
 
 
 def test_a_limit_costs_frames_and_not_the_status(host: Host) -> None:

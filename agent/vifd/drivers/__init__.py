@@ -25,6 +25,7 @@ from vifd.drivers.linux import (
     Spec,
     VlanSpec,
     VxlanSpec,
+    passing,
 )
 from vifd.drivers.silent import absent, hangs, stopped
 from vifd.errors import BackendError
@@ -40,7 +41,7 @@ __all__ = [
     "FilterChain", "FlowTable",
     "Link", "Links", "Mirror", "Nft", "OpenFlow", "Ovsdb", "Policing", "PortRow", "PortSpec",
     "Program", "Qos", "Queue", "Spec",
-    "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "stopped",
+    "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "passing", "stopped",
 ]  # fmt: skip
 
 # before any driver imports it

@@ -49,8 +49,20 @@ _SLAVE = frozenset(
         ifla.ISOLATED,
         ifla.LOCKED,
         ifla.NEIGH_SUPPRESS,
+        ifla.HAIRPIN,
+        ifla.PROXY_ARP,
+        ifla.PROXY_ARP_WIFI,
     )
 )
+#: What somebody may choose of a port that costs frames; what gives them back breaks the detection
+#: of duplicate addresses (RFC 4862, section 5.4).
+_CHOSEN = {
+    ifla.LOCKED: "it is locked",
+    ifla.NEIGH_SUPPRESS: "it suppresses requests for neighbours",
+    ifla.PROXY_ARP: "it keeps ARP requests back (proxy_arp)",
+    ifla.PROXY_ARP_WIFI: "it keeps ARP requests back (proxy_arp_wifi)",
+    ifla.HAIRPIN: "it gives frames back to whom they come from (hairpin)",
+}
 #: Of the data of each kind what is looked at.
 _OF_KIND = {
     "bridge": frozenset(
@@ -120,10 +132,7 @@ def _stops(slave: dict[int, bytes], *, passes: bool) -> tuple[str, ...]:
     found = []
     if passes and state != ifla.FORWARDING:
         found.append(f"its state is {_STATES[state] if state < len(_STATES) else state}")
-    if _flag(slave.get(ifla.LOCKED)):
-        found.append("it is locked")
-    if _flag(slave.get(ifla.NEIGH_SUPPRESS)):
-        found.append("it suppresses requests for neighbours")
+    found += [text for number, text in _CHOSEN.items() if _flag(slave.get(number))]
     return tuple(found)
 
 

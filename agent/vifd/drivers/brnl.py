@@ -152,7 +152,8 @@ def enslave(port: BridgePort, bridge: int) -> list[Message]:
     name = text(ifla.IFNAME, port.name)
     flags = _u8(ifla.LEARNING, int(port.learning)) + _u8(ifla.FLOOD, int(port.flood))
     flags += _u8(ifla.MCAST_FLOOD, 1) + _u8(ifla.BCAST_FLOOD, 1) + _u8(ifla.ISOLATED, 0)
-    flags += _u8(ifla.LOCKED, 0) + _u8(ifla.NEIGH_SUPPRESS, 0)
+    chosen = (ifla.LOCKED, ifla.NEIGH_SUPPRESS, ifla.PROXY_ARP, ifla.PROXY_ARP_WIFI, ifla.HAIRPIN)
+    flags += b"".join(_u8(number, 0) for number in chosen)
     slave = nest(ifla.LINKINFO, text(ifla.SLAVE_KIND, "bridge") + nest(ifla.SLAVE_DATA, flags))
     return [
         Message(ifla.SETLINK, ACK, _link(up=True) + name + _u32(ifla.MASTER, bridge)),

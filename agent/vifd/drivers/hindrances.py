@@ -1,4 +1,5 @@
-"""What other software put on a device: traffic control, addresses, a master, a queue of no length.
+"""What other software put on a device: traffic control, programs, addresses, a master, a queue of
+no length.
 
 Read for who asks why; numbers of ``linux/rtnetlink.h``, ``pkt_sched.h`` and ``if_link.h``.
 """
@@ -24,6 +25,8 @@ _POLICE, _U32_POLICE = b"police\0", 6
 _TCMSG = struct.Struct("BxxxiIII")
 _KIND, _OPTIONS = 1, 2
 _TXQLEN = 13
+#: Of a link: what is known of a program that sees its frames before the host does.
+_XDP, _XDP_ATTACHED, _XDP_ID = 43, 2, 4
 #: Where filters hang: before the device's bridge and behind it, and on the older kind of qdisc.
 _PLACES = {0xFFFF_FFF2: "ingress", 0xFFFF_FFF3: "egress", 0xFFFF_0000: "ingress"}
 #: The priority of the filter that is ours, see :mod:`vifd.drivers.tcguard`.
@@ -33,7 +36,8 @@ _ROOT = 0xFFFF_FFFF
 #: Queues that only order and share, and what only holds filters.
 _HARMLESS = frozenset(
     ("noqueue", "noop", "pfifo_fast", "pfifo", "bfifo", "fq_codel", "fq", "mq", "mqprio", "sfq",
-     "cake", "htb", "hfsc", "ingress", "clsact")
+     "cake", "htb", "hfsc", "ingress", "clsact", "prio", "multiq", "codel", "fq_pie", "pie", "drr",
+     "qfq", "ets", "etf", "taprio", "cbs", "hhf")
 )  # fmt: skip
 #: Kinds of devices that stand on another one; the number of the namespace that it is in elsewhere.
 _UPPER = frozenset(("vlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "macsec"))
@@ -114,7 +118,7 @@ def _standing(sock: Socket, indices: Mapping[int, str]) -> Iterator[tuple[str, s
 
 
 def _of_link(message: bytes) -> Iterator[str]:
-    parts = pick(message, ifla.IFINFO.size, (_TXQLEN, ifla.LINKINFO, ifla.MASTER))
+    parts = pick(message, ifla.IFINFO.size, (_TXQLEN, ifla.LINKINFO, ifla.MASTER, _XDP))
     info = pick(parts.get(ifla.LINKINFO, b""), 0, (ifla.SLAVE_KIND,))
     master = string(info.get(ifla.SLAVE_KIND, b""))
     if master and master not in ("bridge", "openvswitch"):
@@ -123,6 +127,10 @@ def _of_link(message: bytes) -> Iterator[str]:
         yield "it is a port of a bridge of the kernel"
     if parts.get(_TXQLEN) == b"\0\0\0\0":
         yield "its queue has no length (txqueuelen 0)"
+    program = pick(parts.get(_XDP, b""), 0, (_XDP_ATTACHED, _XDP_ID))
+    if any(program.get(_XDP_ATTACHED, b"")):
+        number = int.from_bytes(program.get(_XDP_ID, b""), sys.byteorder)
+        yield f"an XDP program{f' ({number})' if number else ''} sees every frame first"
 
 
 def _filters(sock: Socket, index: int) -> Iterator[str]:

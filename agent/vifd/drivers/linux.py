@@ -239,13 +239,19 @@ class Bridging(Protocol):
         """End the driver's thread and socket. Devices stay."""
 
 
+def passing(texts: Sequence[str]) -> list[str]:
+    """Of what was found on a card, what may cost frames that only pass it: its addresses and what
+    it belongs to are the host's own."""
+    return [t for t in texts if any(word in t for word in ("filter", "program", "discipline"))]
+
+
 @dataclass(frozen=True)
 class FilterChain:
     """A base chain of other software that refuses something.
 
     :param family: ``ip``, ``ip6``, ``inet``, ``arp``, ``bridge`` or ``netdev``
     :param hook: where it is called, in the words of ``nft``
-    :param devices: of the family ``netdev``
+    :param devices: of a chain that is called for devices: of the family ``netdev``, or ``inet``
     :param drops: whether it drops what no rule accepts
     :param refusing: how many rules drop or reject
     """

@@ -20,6 +20,7 @@ _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 _INET_HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _HOOKS: Mapping[str, tuple[str, ...]] = {
     "arp": ("input", "output", "forward"), "netdev": ("ingress", "egress"),
+    "inet": (*_INET_HOOKS, "ingress"),
 }  # fmt: skip
 _U32 = struct.Struct("!I")
 _DROP = 0
@@ -70,7 +71,9 @@ def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
         words = _HOOKS.get(family, _INET_HOOKS)
         at = _U32.unpack(hook[1])[0]
         drops = 5 in parts and _U32.unpack(parts[5])[0] == _DROP
-        refusing = _refusing(sock, number, table, name, whole=family in ("bridge", "netdev"))
+        # of a device, or of bridges: what it jumps to counts as well
+        whole = family in ("bridge", "netdev") or not {3, 4}.isdisjoint(hook)
+        refusing = _refusing(sock, number, table, name, whole=whole)
         if drops or refusing:
             where = words[at] if at < len(words) else str(at)
             yield FilterChain(family, table, name, where, tuple(_devices(hook)), drops, refusing)

@@ -23,6 +23,11 @@ LOG = logging.getLogger(__name__)
 
 #: What takes a limit of the kernel's traffic control away.
 UNLIMIT = "if nobody means it: `tc qdisc del dev DEVICE root` and `tc qdisc del dev DEVICE ingress`"
+#: What shows and takes away a filter of other software.
+UNFILTER = (
+    "`nft list ruleset` shows it; let the frames of the port pass there, or take it away: `nft "
+    "delete table FAMILY NAME`"
+)
 
 _CORE: tuple[Meaning, ...] = (
     Meaning("names", ("wiring", "names"), plain, "unplug the port and plug it again"),
@@ -39,7 +44,9 @@ _CORE: tuple[Meaning, ...] = (
     Meaning("device", ("device.ipv6",), say.device_ipv6, WHO),
     Meaning("device", ("device.master",), say.device_elsewhere, WHO, ("device.others",)),
     Meaning("device", ("device.others",), say.put_on_device,
-            "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it"),
+            "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it, "
+            "`ip link set NAME xdp off` takes a program off"),
+    Meaning("device", ("device.filters",), say.filtered_device, UNFILTER),
     Meaning("device", ("device.limits",), say.device_limited,
             f"{UNLIMIT}. vifd leaves it: libvirt's <bandwidth> sets such limits on purpose, "
             "`virsh domiftune` shows them"),
@@ -55,10 +62,16 @@ _CORE: tuple[Meaning, ...] = (
             "look at the cable, the bond and the switch at its other end"),
     Meaning("uplink", ("uplink.mtu",), say.uplink_mtu,
             "raise the MTU of the interface to the physical network, or lower that of the network"),
+    Meaning("uplink", ("uplink.filters",), say.filtered_way, UNFILTER),
+    Meaning("uplink", ("uplink.others",), say.put_on_way,
+            "if frames are lost there, take it away again: `tc filter show dev NAME`, `tc qdisc` "
+            "and `ip -d link` show it, `ip link set NAME xdp off` takes a program off"),
     Meaning("uplink", ("uplink.limits",), say.way_limited,
             f"{UNLIMIT}; in Open vSwitch `ovs-vsctl set interface NAME ingress_policing_rate=0 "
             "ingress_policing_kpkts_rate=0` and `ovs-vsctl clear port NAME qos`"),
     Meaning("uplink", ("uplink*",), say.uplink, WHO),
+    Meaning("guest", ("guest.carrier",), say.no_carrier,
+            "`ip link set DEVICE carrier on`; somebody took it away, the kernel does not"),
     Meaning("guest", ("guest.holder",), say.held_by_stranger,
             "end that process, or give it a device of its own: the guest of the port cannot open "
             "this one meanwhile"),

@@ -29,7 +29,7 @@ from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.hypervisor import Hypervisor, NoHypervisor
-from vifd.hypervisor.holders import holders, stranger
+from vifd.hypervisor.holders import Holder, holders, stranger
 from vifd.model import Evidence, Parts, Phase, PortRecord, Report, limited
 from vifd.model.event import Event
 from vifd.model.status import wants_open
@@ -241,9 +241,12 @@ class Examiner:
         """Who has the device open, and whether that is a guest of the port."""
         carrier = any(e.fact == "device.carrier" and e.have is True for e in report.evidence)
         made = record.wiring or record.names
-        if made is None or not carrier:
+        if made is None:
             return []
         found = holders(made.device)
+        if not carrier:
+            seen = any(e.fact == "device.carrier" and e.have is False for e in report.evidence)
+            return _without_carrier(found) if seen else []
         unknown = self.hypervisor.connected() and made.device not in self.hypervisor.interfaces()
         instance = record.doc.attachment.instance_id or ""
         wrong = stranger(found, instance, unknown=unknown)
@@ -319,3 +322,10 @@ def _ends(record: PortRecord) -> list[str]:
     """What a guest may hold of a port: its device, or its socket."""
     made = record.wiring or record.names
     return [made.device, str(made.details.get("socket") or "")] if made is not None else []
+
+
+def _without_carrier(found: Sequence[Holder]) -> list[Evidence]:
+    """The kernel gives a tap its carrier when it is opened; only somebody takes it from one."""
+    if not found:
+        return []
+    return [Evidence("guest.carrier", str(found[0]), ok=False, source="proc", repairable=False)]

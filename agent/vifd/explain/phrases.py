@@ -39,6 +39,9 @@ def device_queues(finding: Evidence, port: About) -> str:
 device_limited = words("{device} is limited, and what is more is dropped: {have}")
 way_limited = words("the way out of the host is limited, and what is more is dropped: {have}")
 put_on_device = words("other software put something on the device: {have}")
+put_on_way = words("other software put something on the way out of the host: {have}")
+filtered_device = words("a filter of other software is on the device: {have}")
+filtered_way = words("a filter of other software is on the way out of the host: {have}")
 
 
 _WAYS = {
@@ -55,6 +58,9 @@ def awaits_set(finding: Evidence, port: About) -> str:
     )
 
 
+no_carrier = words(
+    "{device} has no carrier although {have} has it open: nothing that is sent to the guest arrives"
+)
 held_by_stranger = words("{device} is held open by {have}, which is no guest of this port")
 guest_lost = words("guest {have}: it holds one that is no more")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vifd.drivers import Bridging, Device, FilterChain, Nft
+from vifd.drivers import Bridging, Device, FilterChain, Nft, passing
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd_linuxbridge.batch import Work
@@ -80,22 +80,22 @@ class Beside:
         return facts
 
     def _put_on(self, work: Work) -> list[Evidence]:
-        names = [n for n in (work.device, work.names.uplink) if n]
+        way = [n for n in (work.names.uplink, *self._of(work)) if n]
         try:
-            found = self._bridging.hindrances(names)
-            way = [*names[1:], *self._of(work)]
+            found = self._bridging.hindrances([work.device, *way])
             rates = self._bridging.limits([work.device, *way])
         except VifError:
             return []
         # being a port of its bridge, and a card's addresses, are judged elsewhere
         own = [t for t in found.get(work.device, []) if not t.startswith("it is a port of")]
         texts = [f"{work.device}: {text}" for text in own]
-        texts += [f"{n}: {t}" for n in names[1:] for t in found.get(n, []) if "filter" in t]
+        beyond = [f"{n}: {t}" for n in way for t in passing(found.get(n, []))]
         limits = rates.get(work.device, [])
         outside = [f"{n}: {t}" for n in way for t in rates.get(n, [])]
         return [
             Evidence("device.others", texts, [], not texts, "netlink", repairable=False),
             Evidence("device.limits", limits, [], not limits, "netlink", repairable=False),
+            Evidence("uplink.others", beyond, [], not beyond, "netlink", repairable=False),
             Evidence("uplink.limits", outside, [], not outside, "netlink", repairable=False),
         ]
 
@@ -106,7 +106,7 @@ def in_the_way(chain: FilterChain, calls: frozenset[str] | set[str], devices: se
     :param calls: the filters of the host that see bridged frames
     :param devices: that frames of the port come and go by
     """
-    if chain.family == "netdev":
+    if chain.family == "netdev" or chain.devices:
         return not devices.isdisjoint(chain.devices)
     if chain.hook not in _FORWARD:
         return False

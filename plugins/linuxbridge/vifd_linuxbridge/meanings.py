@@ -19,9 +19,14 @@ _SWITCH = (
 _PORT = (
     Meaning("port", ("bridge.port",), say.not_enslaved, WHO, ("bridge.*", "device.carrier")),
     Meaning("port", ("bridge.stops",), say.port_stops,
-            "`bridge link set dev DEVICE state 3`, `locked off` or `neigh_suppress off` takes it "
-            "back"),
+            "`bridge link set dev DEVICE state 3`, `locked off`, `neigh_suppress off` or `hairpin "
+            "off`, or `ip link set DEVICE type bridge_slave proxy_arp off` takes it back"),
     Meaning("port", ("bridge.*",), plain, WHO),
+)  # fmt: skip
+_UPLINK = (
+    Meaning("uplink", ("uplink", "uplink.port"), say.way_out,
+            f"{WHO}; `bridge -d link show dev NAME` and `ip -d link show dev NAME` show it",
+            ("uplink.carrier",)),
 )  # fmt: skip
 _FLUSHED = f"{WHO}; another program may flush the whole rule set"
 _FILTER = (
@@ -31,7 +36,8 @@ _FILTER = (
             _FLUSHED, ("nft.*",), missing),
     Meaning("filter", ("nft.others",), say.filter_of_others,
             "have that software accept bridged frames, or keep its filters from them: "
-            "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables)"),
+            "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables); a table of "
+            "the families netdev and bridge sees them in any case"),
     Meaning("filter", ("nft.rules", "nft.targets"), say.filter_differs, WHO, ("nft.from",)),
     Meaning("filter", ("qos.*",), plain, WHO, ("nft.limits", "nft.shaped-*")),
     Meaning("filter", ("nft.*",), say.filter_differs, _FLUSHED),
@@ -42,17 +48,22 @@ def _no_way(have: Any) -> bool:
     return str(have).startswith(("missing", "down", "not a port of the bridge"))
 
 
+def _no_way_by(have: Any) -> bool:
+    """With the name of the interface before it."""
+    return _no_way(str(have).partition(": ")[2])
+
+
 def _stopped(have: Any) -> bool:
     return any("state" in str(text) for text in have or ())
 
 
 _SEVERING = Severing(
     {"bridge": _no_way, "bridge.up": always, "bridge.port": always, "bridge.stops": _stopped,
-     "uplink": _no_way, "nft.others": dropping}
+     "uplink": _no_way, "uplink.port": _no_way_by, "nft.others": dropping}
 )  # fmt: skip
 
 MEANINGS = Meanings(
-    (*_SWITCH, *_PORT, *_FILTER),
+    (*_SWITCH, *_PORT, *_FILTER, *_UPLINK),
     follows={"device": ("bridge.*",), "device.ifindex": ("bridge.*",),
              "device.up": ("bridge.forward*",)},
     sound={"port": say.port_sound, "filter": say.filter_sound},

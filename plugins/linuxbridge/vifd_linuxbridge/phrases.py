@@ -9,7 +9,8 @@ from vifd.model import Evidence
 from vifd.plugin.meanings import About, gate, listed, value, words
 
 linux_bridge = words("bridge {bridge}: {have}")
-port_stops = words("{device} passes nothing as a port of {bridge}: {have}")
+port_stops = words("frames are lost at {device} as a port of {bridge}: {have}")
+way_out = words("the way from {bridge} out of the host: {have}")
 mapped_down = words("bridge {bridge} is down")
 snooping = words(
     "bridge {bridge} snoops on multicast: frames to groups, of IPv6 neighbour discovery among"

@@ -122,6 +122,7 @@ class Checking:
             return facts
         ovsdb, bridge = self.drivers.ovsdb, work.names.bridge
         facts += limits.port_evidence(row)
+        facts += puton.filters(self.drivers, work.device)
         return facts + settings.bridge_evidence(ovsdb, bridge, {work.device})
 
     # --- OVN ---

@@ -156,6 +156,13 @@ class Bridges:
         near, far = marks.patch_names(names.bridge, physical)
         return [near, far, physical, *(row.name for row in self.uplinks(physical))]
 
+    def cards(self, names: OvsWiring) -> list[str]:
+        """The devices by which a port's physical network leaves the host."""
+        physical = self.mappings.get(names.physical_network or "")
+        if physical is None or self.ovsdb.bridge(physical) is None:
+            return []
+        return sorted({name for row in self.uplinks(physical) for name in row.interfaces})
+
     def uplink_mtu(self, physnet: str) -> tuple[str, int] | None:
         """The device of a physical network with the smallest MTU, and that MTU."""
         bridge = self.mappings.get(physnet)

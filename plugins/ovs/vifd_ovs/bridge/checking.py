@@ -17,6 +17,7 @@ from vifd_ovs.bridge import (
     limits,
     marks,
     proofs,
+    puton,
     ruleproofs,
     settings,
     settled,
@@ -169,8 +170,12 @@ class PortChecking(abc.ABC):
                 work, self.bridges
             )
             facts += settings.evidence(work, self.bridges)
+            facts += puton.filters(self.drivers, work.device, self.bridges.cards(names))
             facts += self.ways.evidence(work, self.sets.forwarding(names.network_id))
-        return facts + (thorough.evidence(work, self.bridges) if work.item.thorough else [])
+        if not work.item.thorough:
+            return facts
+        facts += puton.way_evidence(self.drivers, self.bridges.cards(names))
+        return facts + thorough.evidence(work, self.bridges)
 
     def _flow_evidence(
         self, reader: FlowReader, port: SwitchPort, item: Item

@@ -146,6 +146,13 @@ _UPLINK = (
             "network", ("uplink.leaving", "uplink.arriving*")),
     Meaning("uplink", ("uplink.flooded",), say.flooded,
             "`ovs-vsctl clear bridge BRIDGE flood_vlans`"),
+    Meaning("uplink", ("uplink.datapath",), say.datapaths,
+            "`ovs-vsctl set bridge BRIDGE datapath_type=...`: both bridges of the same type; patch "
+            "ports join no others", ("uplink.*", "trace.*")),
+    Meaning("uplink", ("uplink.tag",), say.untagged,
+            "make it a trunk (`ovs-vsctl clear port NAME tag vlan_mode`), or, where the network "
+            "outside carries it without a tag, map it as a flat network",
+            ("uplink.leaving", "uplink.arriving*")),
     Meaning("uplink", ("uplink.vlan",), say.uplink_vlan,
             "correct tag, trunks and vlan_mode of that port in the switch's database",
             ("uplink.leaving", "uplink.arriving*")),
@@ -166,16 +173,24 @@ def _reserved(have: Any) -> bool:
     return any("nothing but copies passes" in str(text) for text in have or ())
 
 
+def _takes_away(have: Any) -> bool:
+    """Of filters on devices: what leaves by them is dropped. With the userspace datapath the switch
+    reads what comes in before such a filter does."""
+    return dropping([text for text in have or () if "(egress)" in str(text)])
+
+
 _SEVERING = Severing(
     {
         "switch.bridge": always, "ovsdb.port": absent, "ovsdb.bridge": always,
         "ovsdb.type": always, "ovsdb.ofport": always, "ovsdb.error": always,
         "ovsdb.ifindex": always, "ovsdb.openflow": always, "patch": always,
         "uplink.bridge": always, "uplink.port": always, "uplink.vlan": always,
+        "uplink.datapath": always,
         "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
         "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
         "trunk.parent": always, "trunk.device": always, "trunk.carried": always,
-        "trunk.vlan": always, "nft.others": dropping, "flows": _forwards_nothing,
+        "trunk.vlan": always, "device.filters": _takes_away, "uplink.filters": _takes_away,
+        "flows": _forwards_nothing,
     },
     ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation"),
 )  # fmt: skip

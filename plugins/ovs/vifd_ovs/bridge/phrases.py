@@ -151,6 +151,11 @@ def tunnelled(finding: Evidence, _: About) -> str:
 
 
 uplink_gone = words("{have}; it was {wanted}")
+datapaths = words(
+    "the bridge of the physical network is of another datapath than the integration bridge, so no "
+    "frame passes between them ({have}; {wanted})"
+)
+untagged = words("the way out takes the tag of the VLAN off, the network has it: {have}")
 uplink_vlan = words("the way out does not carry {wanted}: {have}")
 
 

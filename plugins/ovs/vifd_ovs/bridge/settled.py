@@ -50,6 +50,8 @@ def uplink_evidence(work: Work, bridges: Bridges) -> list[Evidence]:
     physical = bridges.mappings.get(work.names.physical_network or "")
     if physical is None or bridges.ovsdb.bridge(physical) is None:
         return []
+    if apart := _apart(bridges, work.names.bridge, physical):
+        return [apart]
     rows = bridges.uplinks(physical)
     vlan = work.names.segmentation_id if work.names.network_type == "vlan" else None
     if not rows:
@@ -58,7 +60,22 @@ def uplink_evidence(work: Work, bridges: Bridges) -> list[Evidence]:
     wanted = "untagged frames" if vlan is None else f"VLAN {vlan}"
     bad = len(refusing) == len(rows)
     have = refusing if refusing else wanted
-    return [Evidence("uplink.vlan", have, wanted, not bad, "ovsdb", repairable=False)]
+    facts = [Evidence("uplink.vlan", have, wanted, not bad, "ovsdb", repairable=False)]
+    plain = [f"{row.name}: {_vlans(row)}" for row in rows if untags(row, vlan)]
+    if plain:
+        facts.append(Evidence("uplink.tag", plain, [], False, "ovsdb", repairable=False))
+    return facts
+
+
+def _apart(bridges: Bridges, bridge: str, physical: str) -> Evidence | None:
+    """Patch ports join bridges of one datapath alone (ovs-vswitchd.conf.db(5), "patch")."""
+    one, other = bridges.ovsdb.bridge(bridge), bridges.ovsdb.bridge(physical)
+    kinds = [row.datapath_type or "system" for row in (one, other) if row is not None]
+    if len(set(kinds)) < 2:
+        return None
+    have, wanted = kinds[1], kinds[0]
+    return Evidence("uplink.datapath", f"{physical}: {have}", f"{bridge}: {wanted}", False, "ovsdb",
+                    repairable=False)  # fmt: skip
 
 
 def _nothing(work: Work, bridges: Bridges, physical: str) -> list[Evidence]:
@@ -118,6 +135,13 @@ def _vlans(row: PortRow) -> str:
     tag = f", tag {row.tag}" if row.tag is not None else ""
     trunks = f", trunks {', '.join(map(str, row.trunks))}" if row.trunks else ""
     return f"mode {mode}{tag}{trunks}"
+
+
+def untags(row: PortRow, vlan: int | None) -> bool:
+    """Whether a port of a physical bridge takes the tag of a VLAN off what leaves by it."""
+    if vlan is None or row.tag != vlan:
+        return False
+    return row.vlan_mode in ("", "access", "dot1q-tunnel", "native-untagged")
 
 
 def carries(row: PortRow, vlan: int | None) -> bool:
