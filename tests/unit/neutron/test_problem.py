@@ -6,7 +6,7 @@ from typing import Any
 
 from unit.neutron.scene import Cloud
 from vifd.explain import explain_unmade
-from vifd.network.neutron.service import _clean
+from vifd.network.neutron.standing import Standing, clean
 from vifd.testing.wait import until
 
 
@@ -44,15 +44,27 @@ def test_what_the_server_has_cannot_be_read(cloud: Cloud):
     until(lambda: node.service.problem() == "", "and says so")
 
 
-def test_a_switch_that_is_away_is_why_nothing_is_reported(cloud: Cloud):
-    node = cloud.node()
-    service = node.service._service
-    assert service is not None
-    service._unusable = "plugin ovs is unavailable: no switch"
-    assert "is not reported" in service.problem
-    assert "no switch" in service.problem
+def test_what_is_said_when():
+    now = [0.0]
+    standing = Standing("ovs", lambda: now[0])
+    assert standing.problem(stranger=False) == ""
+    now[0] = 60.0
+    assert "no answer for 60 s (the message bus is not reached yet)" in standing.problem(
+        stranger=False
+    )
+    standing.answered()
+    assert standing.problem(stranger=False) == ""
+    assert "another agent is on the bus as this host" in standing.problem(stranger=True)
+    standing.unread = "TypeError: x"
+    assert "cannot be read (TypeError: x)" in standing.problem(stranger=True)
+    standing.lost(ConnectionError("gone"))
+    now[0] = 67.0
+    assert "no answer for 7 s (ConnectionError: gone)" in standing.problem(stranger=True)
+    standing.unusable = "plugin ovs is unavailable: no switch"
+    assert "is not reported" in standing.problem(stranger=True)
+    assert "no switch" in standing.problem(stranger=True)
 
 
 def test_passwords_of_urls_are_not_said():
-    said = _clean("cannot reach rabbit://guest:s3cret@127.0.0.1:5672/v, rabbit://a:b@h:1")
+    said = clean("cannot reach rabbit://guest:s3cret@127.0.0.1:5672/v, rabbit://a:b@h:1")
     assert said == "cannot reach rabbit://***@127.0.0.1:5672/v, rabbit://***@h:1"

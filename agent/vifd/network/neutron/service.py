@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import queue
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from vifd.network.neutron.following import Following
 from vifd.network.neutron.listening import Listening
 from vifd.network.neutron.objects import SERVED, Plain
 from vifd.network.neutron.server import REVIVED, Server
+from vifd.network.neutron.standing import Standing
 from vifd.network.neutron.teller import Teller
 from vifd.network.neutron.tunnels import Tunnels
 from vifd.network.neutron.versions import refuses
@@ -43,8 +43,6 @@ LOOK = 1.0
 ECHO = 1.0
 #: Seconds that the switch is given to answer before this host is reported for the first time.
 FIRST_LOOK = 0.1
-#: Seconds of silence that are no problem yet: the bus is just being connected to.
-GRACE = 5.0
 #: What the service tells besides its objects.
 TOPICS = (
     "q-agent-notifier-tunnel-update", "q-agent-notifier-tunnel-delete",
@@ -112,11 +110,7 @@ class Service:
         self._failures = 0
         self._next = 0.0
         self._read_at = self._looked_at = self._flushed_at = 0.0
-        self._problem = ""
-        #: since when no report was answered; ``None`` while they are
-        self._silent: float | None = time.monotonic()
-        #: why this host is not reported, and why what the server has cannot be read
-        self._unusable = self._unread = ""
+        self.standing = Standing(settings.plugin)
         self._reports = Steady(self._reporting, "neutron-reports")
         self._follows = Steady(self._following_loop, "neutron-follows")
 
@@ -139,21 +133,8 @@ class Service:
     @property
     def problem(self) -> str:
         """Why nothing can be told or heard just now, and what next; empty while it can."""
-        plugin, silent = self._settings.plugin, self._silent
-        if self._unusable:
-            return (f"this host is not reported, so that nothing is bound here: {self._unusable}. "
-                    f"Next: look at plugin {plugin} in vifctl plugin list")  # fmt: skip
-        quiet = time.monotonic() - silent if silent is not None else 0.0
-        if silent is not None and (quiet > GRACE or self._problem):
-            why = self._problem or "the message bus is not reached yet"
-            return (f"no answer for {quiet:.0f} s ({_clean(why)}). Next: look at transport_url, "
-                    "the message bus and the server; ports go on as they are")  # fmt: skip
-        if self._unread:
-            return f"what it has cannot be read ({_clean(self._unread)}). Next: look at its log"
-        if self._listening is not None and self._listening.echo.stranger:
-            return ("another agent is on the bus as this host; each undoes what the other says. "
-                    "Next: give one of the two another [DEFAULT] host, or stop it")  # fmt: skip
-        return ""
+        stranger = self._listening is not None and self._listening.echo.stranger
+        return self.standing.problem(stranger=stranger)
 
     # --- reports ---
 
@@ -162,8 +143,9 @@ class Service:
         failures = 0
         while not self._stopping.is_set():
             pause = self._settings.interval
-            self._unusable = reporting.unusable(self._inbox.plugins(), self._settings.plugin)
-            if self._unusable:
+            unusable = reporting.unusable(self._inbox.plugins(), self._settings.plugin)
+            self.standing.unusable = unusable
+            if unusable:
                 # what cannot be bound here shall not be; the server notices that nothing comes
                 self._stopping.wait(FIRST_LOOK if not started else min(pause, 1.0))
                 continue
@@ -181,7 +163,8 @@ class Service:
                     self._resync.set()
                 if failures:
                     LOG.info("neutron: the server is back after %d attempts", failures)
-                failures, self._lost, self._problem, self._silent = 0, False, "", None
+                failures, self._lost = 0, False
+                self.standing.answered()
                 if not answer:
                     pause = min(pause, 1.0)
             self._hurry.wait(pause)
@@ -241,18 +224,17 @@ class Service:
         return self._reported
 
     def _away(self, error: BaseException, failures: int) -> None:
-        self._lose(error)
+        said = self._lose(error)
         level = logging.WARNING if failures in (1, 2, 4) or failures % 10 == 0 else logging.DEBUG
         LOG.log(
             level, "neutron: no answer (%s); attempt %d. Next: ports go on as they are; look at "
-            "the message bus and the server", _clean(self._problem)[:300], failures,
+            "the message bus and the server", said[:300], failures,
         )  # fmt: skip
 
-    def _lose(self, error: BaseException) -> None:
-        """The server did not answer."""
-        self._lost, self._problem = True, f"{type(error).__name__}: {error}"
-        if self._silent is None:
-            self._silent = time.monotonic()
+    def _lose(self, error: BaseException) -> str:
+        """The server did not answer; the error in words."""
+        self._lost = True
+        return self.standing.lost(error)
 
     # --- what the server tells ---
 
@@ -286,7 +268,7 @@ class Service:
                 if self._stopping.is_set():
                     return
                 self._failures += 1
-                self._unread = f"{type(error).__name__}: {error}"
+                self.standing.unread = f"{type(error).__name__}: {error}"
                 pause = plan.delay(self._failures, longest=30.0, jitter=random.random())
                 LOG.warning("neutron: what the server has cannot be read (%s: %s); attempt %d, "
                             "again in %.0f s", type(error).__name__, str(error)[:300],
@@ -352,7 +334,7 @@ class Service:
             self._hurry.set()
             following.synchronise()
         self._read_at = time.monotonic()
-        self._failures, self._synchronised, self._unread = 0, True, ""
+        self._failures, self._synchronised, self.standing.unread = 0, True, ""
         ports = following.cache.all("Port")
         self._agree(following, anew=self._anew)
         self._anew = False
@@ -396,11 +378,6 @@ class Service:
             LOG.warning("neutron: statuses are not taken (%s: %s). Next: they wait until the "
                         "server answers", type(error).__name__, str(error)[:300])  # fmt: skip
         return taken
-
-
-def _clean(text: str) -> str:
-    """Without what stands before a host in a URL: that may be a password."""
-    return re.sub(r"//[^\s/]*@", "//***@", text)
 
 
 def _kind(primitives: Any) -> str:
