@@ -1,49 +1,70 @@
-"""Three hosts: floods reach the endpoints of their network and nobody else; what is known is
-answered where it is asked; a port that moves loses no frame on the way."""
+"""Three hosts, by each tunnel type over each version of IP: floods reach the endpoints of their
+network and nobody else; what is known is answered where it is asked; a port that moves loses no
+frame on the way."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
 
-from functional.tunnels.hosts import behind, joined, underlay_ip
+from functional.tunnels.hosts import VifdHost, behind, joined, underlay_ip
+from functional.tunnels.test_two_hosts import CASES
 from functional.tunnels.traffic import asks, broadcast, segment, unicast
+from vifd.model import Attachment
+from vifd.model.sets import Endpoint
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
-from vifd.testing.guests import assert_only, assert_reaches, equal_to
+from vifd.testing.census import Census
+from vifd.testing.guests import Predicate, assert_only, assert_reaches, equal_to
 from vifd.testing.wait import until
 
 MTU = 1400
 
 
-@pytest.fixture
-def hosts(leaks):
-    with joined(1, 2, 3) as made:
-        yield made
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts, and what joins them."""
+
+    all: Sequence[VifdHost]
+    kind: str
+    version: int
+
+    def port(self, n: int, network: int = 1) -> Attachment:
+        return attachment(n, network=network, segment=segment(self.kind, 100 + network), mtu=MTU)
+
+    def behind(self, host: int, *ports: int) -> Endpoint:
+        return behind(host, *ports, version=self.version)
+
+    def outer_to(self, host: int, inner: bytes) -> Predicate:
+        """Whether a packet of the underlay is for a host and holds a frame."""
+        target = f.ip_bytes(underlay_ip(host, self.version))
+        kind, at = (b"\x08\x00", 30) if self.version == 4 else (b"\x86\xdd", 38)
+
+        def is_one(packet: bytes) -> bool:
+            there = packet[at : at + len(target)]
+            return packet[12:14] == kind and there == target and inner in packet
+
+        return is_one
 
 
-def port(n: int, network: int = 1):
-    return attachment(n, network=network, segment=segment(number=100 + network), mtu=MTU)
+@pytest.fixture(params=CASES, ids=[f"{kind}-ipv{version}" for kind, version in CASES])
+def hosts(request: pytest.FixtureRequest, leaks: Census) -> Iterator[Hosts]:
+    kind, version = request.param
+    with joined(1, 2, 3, version=version) as made:
+        yield Hosts(made, kind, version)
 
 
 def _beyond(sent: list[int], mark: int) -> bool:
     return len(sent) > mark
 
 
-def outer_to(host: int, inner: bytes):
-    """Whether a packet of the underlay is for a host and holds a frame."""
-    target = f.ip_bytes(underlay_ip(host))
-
-    def is_one(packet: bytes) -> bool:
-        return packet[12:14] == b"\x08\x00" and packet[30:34] == target and inner in packet
-
-    return is_one
-
-
 def test_a_flood_reaches_the_endpoints_of_its_network_alone(hosts):
-    one, two, three = hosts
+    port, behind, outer_to = hosts.port, hosts.behind, hosts.outer_to
+    one, two, three = hosts.all
     one.know(behind(2, 2))
     one.know(behind(3, 13), number=2)
     two.know(behind(1, 1))
@@ -69,7 +90,8 @@ def test_a_flood_reaches_the_endpoints_of_its_network_alone(hosts):
 
 
 def test_what_is_known_is_answered_here_and_nothing_leaves(hosts):
-    one, two, _ = hosts
+    port, behind, outer_to = hosts.port, hosts.behind, hosts.outer_to
+    one, two, _ = hosts.all
     one.know(behind(2, 2))
     (first,) = one.guests(port(1))
     (second,) = two.guests(port(2))
@@ -98,7 +120,8 @@ def test_what_is_known_is_answered_here_and_nothing_leaves(hosts):
 
 def test_a_port_that_moves_loses_no_frame(hosts):
     """2,000 frames a second for a port, whose host changes ten times meanwhile."""
-    one, two, three = hosts
+    port, behind = hosts.port, hosts.behind
+    one, two, three = hosts.all
     one.know(behind(2, 2), behind(3))
     (first,) = one.guests(port(1))
     (here,) = two.guests(port(2))
