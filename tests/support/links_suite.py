@@ -101,6 +101,22 @@ class LinksContract:
         assert links.get(["tap1", "tap2", "tap3"]) == before, "no tap, and one of another port"
         assert first.alias == "vifd:port-3"
 
+    def test_a_tap_is_given_its_name_again(
+        self, links: Links, rename: Callable[[str, str], object], foreign: Make
+    ) -> None:
+        """By whatever name it goes: a guest holds the device. Nothing else is renamed."""
+        before = made(links.create_taps([a_tap(3)])["tap3"])
+        rename("tap3", "else")
+        links.remark({"tap3": (before.ifindex, f"{MARK}another")})
+        links.remark({"tap3": (before.ifindex + 1, before.alias)})
+        assert links.get(["tap3", "else"]).keys() == {"else"}
+        links.remark({"tap3": (before.ifindex, before.alias)})
+        assert links.get(["tap3", "else"]) == {"tap3": before}
+        foreign("tap1")
+        there = links.get(["tap1"])["tap1"]
+        links.remark({"tap9": (there.ifindex, there.alias)})
+        assert links.get(["tap1"]) == {"tap1": there}, "no tap of ours"
+
     @pytest.mark.parametrize(
         "name",
         ["sixteen-letters-", "", ".", "..", "a/b", "a b", "a:b", "tap%d", "é" * 8],

@@ -85,9 +85,11 @@ class Links(Protocol):
         """Change a device and read it back."""
 
     def remark(self, taps: Mapping[str, tuple[int, str]]) -> None:
-        """Give taps that are known by their ifindex their alias again, where it was changed.
+        """Give taps that are known by their ifindex their alias again, where it was changed, and
+        those that bear it their name.
 
         :param taps: ifindex and alias by name; a device that is not that tap is left alone
+        :raises DeviceError: a tap could not be given its name
         """
 
     def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:

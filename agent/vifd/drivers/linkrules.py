@@ -90,6 +90,11 @@ def unmarked(link: Link, ifindex: int, alias: str) -> bool:
     return ours and link.alias != alias and not link.alias.startswith(MARK)
 
 
+def renamed(link: Link, ifindex: int, alias: str) -> bool:
+    """Whether a device is the tap with this ifindex and our mark, by whatever name."""
+    return link.kind == "tun" and link.ifindex == ifindex and link.alias == alias
+
+
 def unlike(tap: Tap, link: Link) -> DeviceError | None:
     """In what a device that was just made differs from what was wanted."""
     pairs: list[tuple[str, object, object]] = [

@@ -14,7 +14,7 @@ from typing import TypeVar
 from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
-from vifd.drivers.linkrules import clash, complaint, refusal, unlike, unmarked
+from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unlike, unmarked
 from vifd.drivers.netlink import Message
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
 from vifd.safety import limits
@@ -143,10 +143,13 @@ class Links:
     def remark(self, taps: Mapping[str, tuple[int, str]]) -> None:
         """See :class:`vifd.drivers.Links`."""
         with self._lock:
-            for link in self._get(list(taps)).values():
+            there = self._get(list(taps))
+            for link in there.values():
                 ifindex, alias = taps[link.name]
                 if unmarked(link, ifindex, alias):
                     self._set(link.name, rtnl.set_link(link.name, alias=alias))
+            for name in taps.keys() - there.keys():
+                self._name_again(name, *taps[name])
 
     def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:
         """See :class:`vifd.drivers.Links`."""
@@ -206,6 +209,20 @@ class Links:
         if answer:
             raise device_error(name, int(answer), "change")
         return self._get([name]).get(name)
+
+    def _name_again(self, name: str, ifindex: int, alias: str) -> None:
+        """A guest holds its device, not the name: another one by that name would be nobody's."""
+        (answer,) = self._socket.ask([rtnl.get_by_index(ifindex)])
+        if not isinstance(answer, bytes) or not renamed(rtnl.link(answer), ifindex, alias):
+            return
+        (failed,) = self._socket.ask([rtnl.rename(ifindex, name)])
+        if failed == errno.EBUSY:
+            other = rtnl.link(answer).name
+            self._socket.ask([rtnl.set_link(other, up=False)])
+            (failed,) = self._socket.ask([rtnl.rename(ifindex, name)])
+            self._socket.ask([rtnl.set_link(other if failed else name, up=True)])
+        if failed:
+            raise device_error(name, int(failed), "rename back")
 
     def _delete(self, names: Sequence[str]) -> None:
         links = self._get(names).values()

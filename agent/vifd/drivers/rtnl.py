@@ -82,6 +82,16 @@ def get(name: str) -> Message:
     return Message(RTM_GETLINK, 0, _named(_GET, name))
 
 
+def get_by_index(index: int) -> Message:
+    """Ask for one device, whatever its name is."""
+    return Message(RTM_GETLINK, 0, _body(index=index, IFLA_EXT_MASK=_SKIP_STATS))
+
+
+def rename(index: int, name: str) -> Message:
+    """Give a device another name; EBUSY where an old kernel wants it down for that."""
+    return _set(_body(index=index, IFLA_IFNAME=name))
+
+
 def bring_up(name: str) -> Message:
     """Set IFF_UP."""
     return _set(_named(_UP, name))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vifd.drivers import MARK, Link, Tap
-from vifd.drivers.linkrules import clash, complaint, refusal, unmarked
+from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unmarked
 from vifd.errors import DeviceError, VifError
 from vifd.testing.faults import Faults
 
@@ -143,6 +143,14 @@ class FakeLinks(Faults):
                 link = self._links.get(name)
                 if link is not None and unmarked(link, ifindex, alias):
                     self._links[name] = replace(link, alias=alias)
+                for other in [*self._links.values()] if link is None else ():
+                    if renamed(other, ifindex, alias):
+                        self._links[name] = replace(self._links.pop(other.name), name=name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Another program gives a device another name."""
+        with self._lock:
+            self._links[new] = replace(self._links.pop(name), name=new)
 
     def unmark(self, devices: Mapping[str, tuple[int, str]]) -> None:
         """See :class:`vifd.drivers.Links`."""

@@ -54,6 +54,17 @@ def foreign(oracle: IPRoute) -> Iterator[Callable[[str], None]]:
         oracle.link("del", ifname=name)
 
 
+@pytest.fixture
+def rename(oracle: IPRoute) -> Callable[[str, str], None]:
+    def call(name: str, new: str) -> None:
+        (index,) = oracle.link_lookup(ifname=name)
+        oracle.link("set", index=index, state="down")
+        oracle.link("set", index=index, ifname=new)
+        oracle.link("set", index=index, state="up")
+
+    return call
+
+
 def info(oracle: IPRoute, name: str) -> Any:
     """What the kernel says of a device, by the library's own decoder."""
     (message,) = oracle.get_links(oracle.link_lookup(ifname=name)[0])

@@ -20,6 +20,11 @@ def foreign(links: FakeLinks) -> Callable[[str], object]:
     return links.place
 
 
+@pytest.fixture
+def rename(links: FakeLinks) -> Callable[[str, str], object]:
+    return links.rename
+
+
 class TestFakeLinks(LinksContract):
     pass
 
