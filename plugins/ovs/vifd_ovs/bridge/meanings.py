@@ -189,8 +189,8 @@ _SEVERING = Severing(
         "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
         "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
         "trunk.parent": always, "trunk.device": always, "trunk.carried": always,
-        "trunk.vlan": always, "device.filters": _takes_away, "uplink.filters": _takes_away,
-        "flows": _forwards_nothing,
+        "trunk.vlan": always, "nft.others": dropping, "device.filters": _takes_away,
+        "uplink.filters": _takes_away, "flows": _forwards_nothing,
     },
     ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation"),
 )  # fmt: skip
