@@ -14,6 +14,7 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
 from vifd.engine.intents import Intents
+from vifd.engine.ticket import Ticket
 from vifd.model import Phase, Role, Status
 from vifd.model.status import status_of
 from vifd.testing.plugin import FakeBackend
@@ -129,6 +130,22 @@ def test_one_that_is_not_ready_yet_is_announced_once_it_is_open(machine: Machine
     ticket = machine.agent.set_role(ID, Role.ACTIVE, "r")
     machine.backend.gate.set()
     ticket.done.result(WAIT)
+    assert machine.backend.announced == [ID]
+
+
+def test_one_that_is_being_made_is_announced_once_it_is_open(machine: Machine) -> None:
+    """The word comes while its plug is under way, which then opens it at its end."""
+    words: list[Ticket] = []
+
+    def word(verb: str) -> None:
+        if verb == "plug" and not words:
+            words.append(machine.agent.set_role(ID, Role.ACTIVE, "r"))
+            words[0].accepted.result(WAIT)
+
+    machine.backend.spy = word
+    machine.put(document(1, role="INACTIVE")).accepted.result(WAIT)
+    until(lambda: words)
+    words[0].done.result(WAIT)
     assert machine.backend.announced == [ID]
 
 

@@ -156,7 +156,11 @@ class Ahead:
 
         :returns: those that were told
         """
-        moved = [job for job in jobs if job.step is Step.ACTIVATE or job.id in self.late]
+        # one that was to be closed when its plug began was to be opened since
+        moved = [
+            job for job in jobs
+            if job.step is Step.ACTIVATE or job.id in self.late or job.record.role is Role.INACTIVE
+        ]  # fmt: skip
         if moved:
             self.late -= {job.id for job in moved}
             try:
