@@ -18,6 +18,7 @@ from support.sidebook import SideBook
 from vifd import errors
 from vifd.capabilities import enforcement
 from vifd.capabilities.enforcement import Enforcement
+from vifd.engine.sums import Sums
 from vifd.engine.ticket import Ticket
 from vifd.engine.upgrade.view import UpgradeView
 from vifd.explain import Explanation, Subject, explain
@@ -27,6 +28,7 @@ from vifd.guests.preparing import PreparedPort
 from vifd.hypervisor import GuestInterface
 from vifd.migration.timeline import Migration
 from vifd.model import Document, Evidence, PortRecord
+from vifd.model.counted import Counted, Counters, Passage
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
 from vifd.testing.wait import PATIENCE
@@ -89,6 +91,38 @@ class FakeMigrations:
 
     def get(self, number: int) -> Migration | None:
         return next((m for m in self.known if m.id == number), None)
+
+
+class FakeCounting:
+    """Counts what a test says."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self._daemon = daemon
+        #: by port
+        self.counted: dict[str, Counted] = {}
+        self._sums = Sums()
+
+    def ask(self, port_id: str) -> Future[Counters]:
+        record = self._daemon.port(port_id)
+        future: Future[Counters] = Future()
+
+        def do() -> None:
+            self._daemon._running.wait()
+            if port_id in self.counted:
+                self._sums.add(record.plugin, port_id, self.counted[port_id], time.time())
+            future.set_result(self.recall(port_id, ""))
+
+        self._daemon._lane.put(do)
+        return future
+
+    def recall(self, port_id: str, note: str) -> Counters:
+        plugin = self._daemon.port(port_id).plugin
+        known = self._sums.of(port_id, plugin, note)
+        nothing = Passage()
+        return known or Counters(
+            port=port_id, plugin=plugin, sent=nothing, received=nothing, at=0.0, since=0.0,
+            note=note or f"plugin {plugin} counts nothing",
+        )  # fmt: skip
 
 
 class FakeExplainer:
@@ -181,6 +215,7 @@ class FakeDaemon(SideBook):
         self.machine = self.host = FakeHost()
         self.garbage = self.recycling
         self.guests, self.explainer = FakeGuests(self), FakeExplainer(self)
+        self.counting = FakeCounting(self)
         self.migrations = FakeMigrations()
         self.upgrades = FakeUpgrades(self)
         self.adoption, self.releases = FakeAdoption(self), FakeRelease(self)

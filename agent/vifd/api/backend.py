@@ -18,6 +18,7 @@ from vifd.hypervisor import GuestInterface
 from vifd.migration.timeline import Migration
 from vifd.model import Attachment, Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared
+from vifd.model.counted import Counters
 from vifd.model.event import Event
 from vifd.model.sides import Said
 from vifd.negotiation import Acceptable, Offer
@@ -79,6 +80,23 @@ class Explainer(Protocol):
         """The same from the last report.
 
         :param unasked: why the host is not read
+        :raises vifd.errors.PortNotFound:
+        """
+
+
+class Counting(Protocol):
+    """What was counted of ports."""
+
+    def ask(self, port_id: str) -> Future[Counters]:
+        """The counters of a port, read now.
+
+        :raises vifd.errors.PortNotFound:
+        """
+
+    def recall(self, port_id: str, note: str) -> Counters:
+        """The same from the last reading.
+
+        :param note: why there is no new one
         :raises vifd.errors.PortNotFound:
         """
 
@@ -157,6 +175,9 @@ class Backend(Protocol):
 
     @property
     def explainer(self) -> Explainer: ...
+
+    @property
+    def counting(self) -> Counting: ...
 
     @property
     def guests(self) -> Guests: ...

@@ -12,6 +12,7 @@ from vifd import errors
 from vifd.api import (
     batch,
     comparing,
+    counters,
     events,
     explain,
     garbage,
@@ -63,6 +64,7 @@ ROUTES: Mapping[str, type[Resource]] = {
     "/v1/network:compare": comparing.CompareNetwork,
     "/v1/ports/{port_id}/check": ports.Check,
     "/v1/ports/{port_id}/explain": explain.Explain,
+    "/v1/ports/{port_id}/counters": counters.PortCounters,
     "/v1/ports/{port_id}/passes": passing.PortPassing,
     "/v1/ports/{port_id}/repair": guests.Repair,
     "/v1/ports/{port_id}/precheck": prechecks.Precheck,

@@ -49,6 +49,7 @@ COMMANDS = {
     "port explain": "vifd.cli.explain:PortExplain",
     "port activate": "vifd.cli.port:PortActivate",
     "port deactivate": "vifd.cli.port:PortDeactivate",
+    "port counters": "vifd.cli.counted:PortCounters",
     "port top": "vifd.cli.top:PortTop",
     "port capture": "vifd.cli.capture:PortCapture",
     "port repair": "vifd.cli.repair:PortRepair",

@@ -8,8 +8,9 @@ from typing import Any
 from cliff.columns import FormattableColumn
 
 from vifd.cli import finding, fitting, report
-from vifd.cli.base import ApiList, ApiShow
-from vifd.cli.client import port_path
+from vifd.cli.base import ApiList, ApiShow, Lines
+from vifd.cli.client import Refused, port_path
+from vifd.cli.countlines import lines
 
 PORT_HELP = "the port: its id or the beginning of it, name, device, MAC or IP address"
 _FIELDS = "id,status,phase,device,error,document"
@@ -19,6 +20,8 @@ COLUMNS = ("id", "name", "status", "phase", "device", "network", "instance", "er
 #: What a table has that fits into 80 characters, and what goes first where it does not.
 SHORT = ("id", "name", "status", "phase", "device", "error")
 _DROP = ("phase", "device")
+#: Seconds that a look at a port waits for its counters to be read.
+_COUNTED = 1.0
 
 
 class PortList(ApiList):
@@ -114,12 +117,19 @@ class OnePort(ApiShow):
         columns["findings"] = Facts(port["findings"])
         # absent in the answer of a daemon that is older than this command
         columns["enforced"] = EnforcementColumn(port.get("enforcement") or [])
+        if (counted := self.counted(port)) is not None:
+            columns["counted"] = Lines(lines(counted))
         columns["error"] = ErrorColumn(port["error"])
         return tuple(columns), tuple(columns.values())
 
     def fetch(self, port_id: str) -> dict[str, Any]:
         """The port as the API answers it."""
         raise NotImplementedError
+
+    def counted(self, port: dict[str, Any]) -> dict[str, Any] | None:
+        """What became of its frames, where that is shown."""
+        del port
+        return None
 
 
 class PortShow(OnePort):
@@ -129,6 +139,14 @@ class PortShow(OnePort):
 
     def fetch(self, port_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.client.call("GET", port_path(port_id))
+        return found
+
+    def counted(self, port: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            path, params = port_path(port["id"], "counters"), {"timeout": _COUNTED}
+            found: dict[str, Any] = self.client.call("GET", path, params=params)
+        except Refused:  # a daemon older than this command, or a port that waits for a part
+            return None
         return found
 
 

@@ -17,6 +17,7 @@ from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Reading
 from vifd.engine import Engine, notifications
 from vifd.engine.adoption import Adoption
+from vifd.engine.counting import Counting
 from vifd.engine.decision import Request
 from vifd.engine.garbage.collector import Collector
 from vifd.engine.metrics import Metrics
@@ -49,8 +50,8 @@ _NAMED = 20
 
 class Agent:
     """Answers questions from memory and hands requests to the engine; no call blocks. What another
-    room answers is asked of it: ``host``, ``offers``, ``explainer``, ``guests``, ``garbage``,
-    ``upgrades``, ``adoption``, ``releases``.
+    room answers is asked of it: ``host``, ``offers``, ``explainer``, ``counting``, ``guests``,
+    ``garbage``, ``upgrades``, ``adoption``, ``releases``.
 
     :param found: every plugin that discovery saw, admitted or refused
     :param guests: what is done about the guests behind the ports
@@ -94,6 +95,7 @@ class Agent:
         self.host = host or HostView(engine)
         self.explainer = examiner or Examiner(engine, journal)
         self.offers = engine.offering
+        self.counting = Counting(engine, journal)
         #: shared sets
         self.sets = SetDesk(engine.submit_sets, journal.sets, engine.refreshes.waiting)
         #: arrivals of guests
@@ -250,6 +252,8 @@ class Agent:
             good=not reading.problem, at=reading.at, unknown=len(reading.unknown)
         )
         self.guests.gauge(self._metrics)
+        self._metrics.counted(self.counting.sums.totals())
+        self.counting.refresh()
 
     # --- requests ---
 

@@ -266,6 +266,7 @@ class Daemon:
         self._host.stop(1.0)
         self._collector.stop(5.0)
         self._heartbeat.stop(0.1)
+        self._agent.counting.stop(0.5)
         self._watcher.stop(1.0)
         if self._hosting is not None:
             self._hosting.stop(1.0)

@@ -29,6 +29,7 @@ from vifd.drivers.linux import (
 )
 from vifd.drivers.silent import absent, hangs, stopped
 from vifd.errors import BackendError
+from vifd.openflow.counts import Dropped, Traffic
 from vifd.openflow.flow import Flow
 from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Update
@@ -260,6 +261,12 @@ class OpenFlow(Protocol):
         :raises BackendError: the switch refused one
         """
 
+    def traffic(self, bridge: str) -> dict[int, Traffic]:
+        """What each port of a bridge counted since it was made, by its number."""
+
+    def dropped(self, bridge: str, numbers: Collection[int]) -> dict[int, Dropped]:
+        """What the meters with these numbers dropped, as far as they are there."""
+
     def fragments(self, bridge: str) -> str:
         """How a bridge shows fragments to its flows: a mode of :mod:`vifd.openflow.fragments`."""
 
@@ -313,9 +320,10 @@ class Tracer(Protocol):
         It raises only where the switch cannot be reached.
         """
 
-    def settle(self) -> None:
-        """Return once the switch's cached flows follow the flow tables as they are now, or a short
-        while later: until then packets may still go the old way."""
+    def settle(self, patience: float = 0.05) -> None:
+        """Return once the switch's cached flows follow the flow tables as they are now, or so many
+        seconds later: until then packets may still go the old way. Where nothing changed it is half
+        a second until the switch has looked; what it counted is in its tables then."""
 
     def ping(self, timeout: float) -> str:
         """Why the switch does not answer now; empty where it does. Measured apart from all other

@@ -16,8 +16,9 @@ from vifd.drivers.openflow_connection import Connection, ConnectionLost, Version
 from vifd.drivers.openflow_errors import refused, unavailable, wrong_version
 from vifd.drivers.openflow_link import Link, T, Work
 from vifd.drivers.openflow_watch import Watcher
-from vifd.openflow import fragments, meters, portdesc
+from vifd.openflow import counts, fragments, meters, portdesc
 from vifd.openflow import message as msg
+from vifd.openflow.counts import Dropped, Traffic
 from vifd.openflow.flow import Flow
 from vifd.openflow.message import EXACT, Message, Type
 from vifd.openflow.meters import Meter
@@ -121,6 +122,20 @@ class LocalOpenFlow:
         """Make or set meters, then remove some; see :meth:`vifd.drivers.OpenFlow.set_meters`."""
         if wanted or delete:
             self._run(bridge, lambda c, end: openflow_meters.change(c, wanted, delete, end))
+
+    def traffic(self, bridge: str) -> dict[int, Traffic]:
+        """What each port of the bridge counted."""
+
+        def ask(connection: Connection, deadline: float) -> list[Message]:
+            xid = connection.xids(1)
+            request = counts.ports_request(xid)
+            return _answers(connection, request, xid, xid, deadline, "port counters")
+
+        return dict(found for reply in self._run(bridge, ask) for found in counts.ports(reply))
+
+    def dropped(self, bridge: str, numbers: Collection[int]) -> dict[int, Dropped]:
+        """What these meters dropped."""
+        return self._run(bridge, lambda c, end: openflow_meters.dropped(c, numbers, end))
 
     def fragments(self, bridge: str) -> str:
         """How the bridge shows fragments to its flows."""

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 
 from vifd.drivers.openflow_bundle import Refused
 from vifd.drivers.openflow_connection import Connection
+from vifd.openflow import counts, meters
 from vifd.openflow import message as msg
-from vifd.openflow import meters
+from vifd.openflow.counts import Dropped
 from vifd.openflow.message import Message, Type
 from vifd.openflow.meters import Command, Meter
 
@@ -28,6 +29,20 @@ def read(
     # one that is not there is told as an error, and so is a switch that has none
     told = [r for r in replies if first <= r.xid < last and r.type == Type.MULTIPART_REPLY]
     return {meter.id: meter for reply in told for meter in meters.configs(reply)}
+
+
+def dropped(
+    connection: Connection, numbers: Collection[int], deadline: float
+) -> dict[int, Dropped]:
+    """What the meters with these numbers dropped, of those that are there."""
+    if not numbers:
+        return {}
+    first = connection.xids(len(numbers) + 1)
+    last = first + len(numbers)
+    request = b"".join(counts.meter_request(xid, n) for xid, n in enumerate(numbers, first))
+    replies = connection.exchange(request + msg.barrier(last), last, deadline)
+    told = [r for r in replies if first <= r.xid < last and r.type == Type.MULTIPART_REPLY]
+    return dict(found for reply in told for found in counts.meters(reply))
 
 
 def change(

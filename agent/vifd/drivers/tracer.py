@@ -72,7 +72,7 @@ class LocalTracer:
         """
         return self._run([("ofproto/trace", bridge, flow) for flow in flows])
 
-    def settle(self) -> None:
+    def settle(self, patience: float = _PATIENCE) -> None:
         """Wait until the datapath's cached flows follow the flow tables as they are now.
 
         The switch goes through them at once when a table has changed, and says when it is through;
@@ -85,7 +85,7 @@ class LocalTracer:
         try:
             with self._dial() as connection:
                 connection.sendall(_text(0, _SETTLE).encode())
-                if not select.select([connection], [], [], _PATIENCE)[0]:
+                if not select.select([connection], [], [], patience)[0]:
                     return
                 objects = _read_objects(connection, time.monotonic() + self._timeout)
                 answer = self._answer(next(objects), 0, _SETTLE)

@@ -6,11 +6,37 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from vifd.model.counted import Count
 from vifd.model.sets import SetKind
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Frames(Collector):
+    """Frames of all ports by plugin, direction and what became of them: so many series however
+    many ports there are. The sums are kept elsewhere, and only grow."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.totals: Mapping[tuple[str, str, str], Count] = {}
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        labels = ["plugin", "direction", "result"]
+        frames = CounterMetricFamily(
+            "vifd_port_frames", "Frames of ports, by what became of them", labels=labels
+        )
+        octets = CounterMetricFamily(
+            "vifd_port_bytes", "The bytes of these frames", labels=labels
+        )  # fmt: skip
+        for key, count in sorted(self.totals.items()):
+            frames.add_metric(key, count.packets)
+            octets.add_metric(key, count.bytes)
+        yield frames
+        yield octets
 
 
 class Metrics:
@@ -19,6 +45,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._of_ports(self.registry)
+        self._frames = Frames(self.registry)
         self._of_sets(self.registry)
         self._of_garbage(self.registry)
         self._of_guests(self.registry)
@@ -133,6 +160,13 @@ class Metrics:
             "vifd_config_unknown_options",
             "Options and groups in the configuration that do not exist", registry=r,
         )  # fmt: skip
+
+    def counted(self, totals: Mapping[tuple[str, str, str], Count]) -> None:
+        """Bring the counters of frames up to date.
+
+        :param totals: by plugin, direction, and what became of the frames
+        """
+        self._frames.totals = totals
 
     def configured(self, *, good: bool, at: float, unknown: int) -> None:
         """Bring the gauges of the configuration up to date.

@@ -26,6 +26,7 @@ class Flow:
     :param hard_timeout: seconds after which it is removed; 0 keeps it
     :param instructions: bytes of instructions of any other kind, as a foreign flow may have them
     :param packets: how many packets the switch counted; no part of the flow's identity
+    :param octets: their bytes
     """
 
     table: int
@@ -38,6 +39,7 @@ class Flow:
     hard_timeout: int = 0
     instructions: bytes = b""
     packets: int = field(default=0, compare=False)
+    octets: int = field(default=0, compare=False)
 
     @property
     def key(self) -> tuple[int, int, bytes]:

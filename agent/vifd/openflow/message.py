@@ -286,20 +286,21 @@ def flows(message: Message) -> Iterator[Flow]:
         # all but its age and its counters is mostly what was read before
         decode = _known if size <= _SMALL else _known.__wrapped__
         known = decode(body[offset + 2], body[offset + 12 : offset + 32], body[offset + 48 : after])
-        packets = body[offset + 32 : offset + 40]
-        yield known if packets == _NONE else _counted(known, packets)
+        counts = body[offset + 32 : offset + 48]
+        yield known if counts == _NONE else _counted(known, counts)
         offset = after
 
 
-def _counted(known: Flow, packets: bytes) -> Flow:
+def _counted(known: Flow, counts: bytes) -> Flow:
     return Flow(
         known.table, known.priority, known.cookie, known.match, known.actions, known.goto,
-        known.idle_timeout, known.hard_timeout, known.instructions, int.from_bytes(packets, "big"),
+        known.idle_timeout, known.hard_timeout, known.instructions,
+        int.from_bytes(counts[:8], "big"), int.from_bytes(counts[8:], "big"),
     )  # fmt: skip
 
 
-#: A counter that counted nothing.
-_NONE = bytes(8)
+#: Counters that counted nothing.
+_NONE = bytes(16)
 #: Bytes of an entry that is kept: those that flood to many ports are few, and soon others.
 _SMALL = 512
 

@@ -18,6 +18,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``recall``      names of a port that bears the mark and is in no journal, to be taken over; optional
 ``reconnected`` a switch restarted: bring back at once what it lost; optional
 ``refresh``     shared sets changed: bring what they made to what they are now; optional
+``counters``    what was counted of the frames of ports; not on the lane; optional
 ==============  ====================================================================================
 
 All verbs of one plugin are called on one native thread, its lane, never two at once. A verb may

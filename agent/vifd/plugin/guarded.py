@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from vifd.errors import InternalError, VifError
 from vifd.model import Attachment, Evidence, Report, Vif, Wiring
+from vifd.model.counted import Counted
 from vifd.openflow.monitor import Update
-from vifd.plugin import judging
+from vifd.plugin import judging, soundcounts
 from vifd.plugin.advert import Advert
 from vifd.plugin.base import VifPlugin
 from vifd.plugin.health import Probe
@@ -195,6 +196,11 @@ class Guarded(VifPlugin):
             return judging.sound_report(Report(answer)).evidence  # type: ignore[arg-type]
 
         return self._call("pulse", lambda: self.inner.pulse(timeout), judge)
+
+    def counters(self, batch: Sequence[Item]) -> dict[str, Counted]:
+        asked = [item.id for item in batch]
+        return self._call("counters", lambda: self.inner.counters(batch),
+                          lambda answer: soundcounts.sound(answer, asked))  # fmt: skip
 
     def concerned_by(self, update: Update) -> bool:
         return self._call("concerned_by", lambda: self.inner.concerned_by(update), bool)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from vifd.drivers.openflow_errors import refused, unavailable
 from vifd.errors import VifError
-from vifd.openflow import metered
+from vifd.openflow import match, metered
+from vifd.openflow.counts import Dropped, Traffic
 from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import MODES
 from vifd.openflow.message import EXACT, fits
@@ -16,13 +17,17 @@ from vifd.openflow.meters import Meter
 from vifd.openflow.monitor import Event, Update
 from vifd.openflow.packetin import PacketIn
 from vifd.openflow.reading import Reading
-from vifd.testing.pipeline import Pipeline, Place
+from vifd.testing.pipeline import Journey, Packet, Pipeline, Place
+from vifd.testing.tally import Tally
 from vifd.testing.tracking import Connections
 
 Key = tuple[int, int, bytes]
 
 #: What :meth:`FakeOpenFlow.max_meters` answers.
 MAX_METERS = 65536
+_STEPS = (
+    "apply", "commit", "dump", "flush", "packet_out", "meters", "set_meters", "traffic",
+)  # fmt: skip
 #: OFPM_MAX.
 _HIGHEST = 0xFFFF_0000
 
@@ -54,6 +59,8 @@ class FakeOpenFlow:
         self._faults: dict[str, list[VifError | None]] = {}
         #: what the datapath knows of connections
         self.connections = Connections()
+        #: what was counted
+        self.tally = Tally()
         #: whether the switch runs
         self.running = True
         #: patch ports, each with its peer
@@ -93,6 +100,7 @@ class FakeOpenFlow:
                     table.pop(flow.key, None)
             table |= by_key(add)
             self._flows[bridge] = table
+            self.tally.keep(bridge, table.values())
             self._fail("commit", lambda: unavailable(bridge, "lost in the commit", unknown=True))
         return self.read(bridge, list(read)) if read else Reading({}, "")
 
@@ -101,7 +109,8 @@ class FakeOpenFlow:
         with self._held():
             table = self._table(bridge)
             self._fail("dump", lambda: unavailable(bridge, "no answer in time"))
-            return [flow for flow in table.values() if (flow.cookie ^ cookie) & mask == 0]
+            found = (flow for flow in table.values() if (flow.cookie ^ cookie) & mask == 0)
+            return [self.tally.flow(bridge, flow) for flow in found]
 
     def dump_each(self, bridge: str, cookies: Sequence[int]) -> dict[int, list[Flow]]:
         """The flows of each of these cookies."""
@@ -143,6 +152,21 @@ class FakeOpenFlow:
             gone = {number for number in delete if there.pop(number, None) is not None}
             lost = [f for f in table.values() if metered.named(f.instructions) in gone]
             self._flows[bridge] = {k: f for k, f in table.items() if f not in lost}
+
+    def traffic(self, bridge: str) -> dict[int, Traffic]:
+        """What each port counted: those that flows know, as there are no others here."""
+        with self._held():
+            table = self._table(bridge)
+            self._fail("traffic", lambda: unavailable(bridge, "no answer in time"))
+            told = (match.decode(flow.match).get("in_port") for flow in table.values())
+            return self.tally.ports(bridge, {n for n in told if isinstance(n, int)})
+
+    def dropped(self, bridge: str, numbers: Collection[int]) -> dict[int, Dropped]:
+        """What meters dropped."""
+        with self._held():
+            there = self._meters.get(bridge, {}) if self._table(bridge) is not None else {}
+            known = self.tally.dropped
+            return {n: known.get((bridge, n), Dropped(0, 0)) for n in numbers if n in there}
 
     def fragments(self, bridge: str) -> str:
         """How the bridge shows fragments to its flows."""
@@ -231,6 +255,13 @@ class FakeOpenFlow:
             return f"no socket {bridge}.mgmt"
         return ""
 
+    def carry(self, bridge: str, packet: Packet, size: int = 60) -> Journey:
+        """Let a packet in by its ``in_port``, follow it to its end, and count it."""
+        journey = self.pipeline().send(bridge, packet, self.connections)
+        with self._held():
+            self.tally.journey(bridge, packet.get("in_port", 0), size, journey)
+        return journey
+
     def pipeline(self) -> Pipeline:
         """The tables as they are now, to send packets through."""
         with self._held():
@@ -279,6 +310,7 @@ class FakeOpenFlow:
             self._meters.clear()
             self._fragments.clear()
             self.connections.clear()
+            self.tally.clear()
             for bridge in sorted(self._connected):
                 self._lose(bridge)
 
@@ -296,12 +328,12 @@ class FakeOpenFlow:
 
     def fail_next(self, step: str, error: VifError | None = None) -> None:
         """Let the next call of a step fail: ``apply`` (refused, nothing changed), ``commit``
-        (changed, but the connection breaks), ``dump``, ``flush``, ``packet_out``, ``meters``, or
-        ``set_meters``.
+        (changed, but the connection breaks), ``dump``, ``flush``, ``packet_out``, ``meters``,
+        ``set_meters``, or ``traffic``.
 
         :param error: what to raise instead of the usual error
         """
-        if step not in ("apply", "commit", "dump", "flush", "packet_out", "meters", "set_meters"):
+        if step not in _STEPS:
             raise ValueError(f"no such step: {step}")
         self._faults.setdefault(step, []).append(error)
 

@@ -55,8 +55,9 @@ class FakeTracer:
         except BackendError as error:
             return error
 
-    def settle(self) -> None:
+    def settle(self, patience: float = 0.05) -> None:
         """Nothing is cached here."""
+        del patience
         if self._faults:
             raise self._faults.pop(0)
 

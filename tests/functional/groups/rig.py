@@ -99,6 +99,13 @@ class Rig(contextlib.ExitStack):
         """Send a frame; whether it arrives."""
         raise NotImplementedError
 
+    def take(self) -> None:
+        """Have every guest read what has arrived."""
+
+    def throw(self, sender: str, frame: bytes) -> None:
+        """Send a frame, whatever becomes of it."""
+        raise NotImplementedError
+
 
 class FakeRig(Rig):
     """Fakes that keep state.
@@ -125,10 +132,14 @@ class FakeRig(Rig):
     def zone(self, number: int) -> list[str]:
         return [str(ends) for ends in self.machine.openflow.connections.zones.get(number, {})]
 
+    def throw(self, sender: str, frame: bytes) -> None:
+        packet = {**flowkey.parse(frame), "in_port": self.number(sender)}
+        self.machine.openflow.carry("br-int", packet, len(frame))
+
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         openflow = self.machine.openflow
         packet = {**flowkey.parse(frame), "in_port": self.number(sender)}
-        journey = openflow.pipeline().send("br-int", packet, openflow.connections)
+        journey = openflow.carry("br-int", packet, len(frame))
         assert not journey.failure, journey.failure
         for visit in journey.ambiguous:
             same = {(r.actions, r.goto) for r in visit.rivals}
@@ -180,6 +191,13 @@ class RealRig(Rig):
     def zone(self, number: int) -> list[str]:
         lines = self.scene.ovs.appctl("dpctl/dump-conntrack", f"zone={number}").splitlines()
         return [line for line in lines if line]
+
+    def throw(self, sender: str, frame: bytes) -> None:
+        self.guests[sender].send(frame)
+
+    def take(self) -> None:
+        for guest in self.guests.values():
+            guest.drain()
 
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         self._count += 1

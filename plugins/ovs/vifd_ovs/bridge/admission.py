@@ -35,12 +35,14 @@ from vifd_ovs.bridge.tables import (
     EGRESS_ALONE,
     EGRESS_BEGUN,
     EGRESS_BESIDE,
+    EGRESS_REFUSED,
     EGRESS_STATELESS,
     EGRESS_TRACKED,
     EGRESS_VERDICT,
     GIVEN,
     GROUP_REGISTER,
     INGRESS,
+    INGRESS_REFUSED,
     INGRESS_STATELESS,
     INGRESS_TRACKED,
     INGRESS_VERDICT,
@@ -93,6 +95,7 @@ class _Stage(NamedTuple):
 
     :param tracked: where it goes on once its connection is known
     :param alone: where it is judged by the zone of the port
+    :param refused: where it is counted as refused
     """
 
     direction: Direction
@@ -102,13 +105,14 @@ class _Stage(NamedTuple):
     alone: int
     verdict: int
     goto: int
+    refused: int
 
 
 _STAGES = (
     _Stage(Direction.EGRESS, EGRESS, EGRESS_STATELESS, EGRESS_TRACKED, EGRESS_ALONE,
-           EGRESS_VERDICT, DELIVER),
+           EGRESS_VERDICT, DELIVER, EGRESS_REFUSED),
     _Stage(Direction.INGRESS, INGRESS, INGRESS_STATELESS, INGRESS_TRACKED, INGRESS_TRACKED,
-           INGRESS_VERDICT, GIVEN),
+           INGRESS_VERDICT, GIVEN, INGRESS_REFUSED),
 )  # fmt: skip
 
 
@@ -126,7 +130,7 @@ def _stage(stage: _Stage) -> Iterator[Flow]:
     for table in (stage.first, stage.stateless):
         for kind in (IPV4, IPV6):
             yield flow(table, _TRACK, cookies.BRIDGE, [track], eth_type=kind)
-        yield flow(table, 0, cookies.BRIDGE)
+        yield flow(table, 0, cookies.BRIDGE, goto=stage.refused)
     passed: dict[str, Value] = {VERDICT_REGISTER: 1}
     yield entry(stage.stateless, stateless_pass(), cookies.BRIDGE, passed, goto=stage.goto)
     yield from _tracked(stage)
@@ -137,13 +141,13 @@ def _stage(stage: _Stage) -> Iterator[Flow]:
             stage.verdict, COMMIT, cookies.BRIDGE, match, [commit], stage.goto
         )  # fmt: skip
     yield entry(stage.verdict, PASS, cookies.BRIDGE, passed, goto=stage.goto)
-    yield flow(stage.verdict, 0, cookies.BRIDGE)
+    yield flow(stage.verdict, 0, cookies.BRIDGE, goto=stage.refused)
 
 
 def _tracked(stage: _Stage) -> Iterator[Flow]:
     """Who began the connection decides which rules are asked: the port, or the other side."""
     other = Direction.INGRESS if stage.direction is Direction.EGRESS else Direction.EGRESS
-    yield flow(stage.alone, _INVALID, cookies.BRIDGE, ct_state="+inv")
+    yield flow(stage.alone, _INVALID, cookies.BRIDGE, goto=stage.refused, ct_state="+inv")
     for priority, direction, state in (
         (_REPLY, other, "+trk+rpl"), (_FORWARD, stage.direction, "+trk-rpl"),
     ):  # fmt: skip
@@ -151,7 +155,7 @@ def _tracked(stage: _Stage) -> Iterator[Flow]:
             stage.alone, priority, cookies.BRIDGE, _judged(direction), stage.verdict,
             ct_state=state,
         )  # fmt: skip
-    yield flow(stage.alone, 0, cookies.BRIDGE)
+    yield flow(stage.alone, 0, cookies.BRIDGE, goto=stage.refused)
 
 
 def _judged(direction: Direction) -> list[act.Action]:
@@ -192,14 +196,14 @@ def _beside() -> Iterator[Flow]:
     track = act.ct(zone=ZONE_REGISTER, table=EGRESS_BEGUN)
     for kind in (IPV4, IPV6):
         yield flow(EGRESS_BESIDE, _FORWARD, cookies.BRIDGE, [track], eth_type=kind)
-    yield flow(EGRESS_BESIDE, 0, cookies.BRIDGE)
+    yield flow(EGRESS_BESIDE, 0, cookies.BRIDGE, goto=EGRESS_REFUSED)
 
 
 def _begun() -> Iterator[Flow]:
     """The zone of the receiver was asked: it began the connection, or the sender does."""
     known = act.set_field(JOINT_REGISTER, KNOWN)
     begins = [act.set_field(JOINT_REGISTER, BEGINS), act.move(PORT_REGISTER, ZONE_REGISTER)]
-    yield flow(EGRESS_BEGUN, _INVALID, cookies.BRIDGE, ct_state="+inv")
+    yield flow(EGRESS_BEGUN, _INVALID, cookies.BRIDGE, goto=EGRESS_REFUSED, ct_state="+inv")
     for priority, state, direction, before in (
         (_REPLY, "+trk+rpl", Direction.INGRESS, [known]),
         (_RELATED, "+trk+rel-rpl", Direction.EGRESS, [known]),
@@ -209,7 +213,7 @@ def _begun() -> Iterator[Flow]:
             EGRESS_BEGUN, priority, cookies.BRIDGE, [*before, *_judged(direction)], EGRESS_VERDICT,
             ct_state=state,
         )  # fmt: skip
-    yield flow(EGRESS_BEGUN, 0, cookies.BRIDGE)
+    yield flow(EGRESS_BEGUN, 0, cookies.BRIDGE, goto=EGRESS_REFUSED)
 
 
 def beside(cookie: int, tag: int, mac: str, ofport: int) -> Flow:
@@ -246,6 +250,8 @@ def _port_flows(cookie: int, ofport: int, policy: Policy) -> Iterator[Flow]:
             asked = [act.set_field(VERDICT_REGISTER, 0), *_asked(groups, stage.direction)]
             match = {"eth_type": kind, PORT_REGISTER: ofport}
             yield entry(stage.first, _STATELESS, cookie, match, asked, stage.stateless)
+        # a drop that counts
+        yield entry(stage.refused, PASS, cookie, {PORT_REGISTER: ofport})
 
 
 def _asked(groups: Sequence[int], direction: Direction) -> list[act.Action]:

@@ -31,7 +31,7 @@ from vifd_ovs.bridge.tables import (
 )
 
 ADMIT, PRIORITY_TAGGED, GUARD, MISS = 100, 95, LEAST, 0  #: priorities in CLASSIFY
-SHARED, OWN, MULTICAST, UNKNOWN = 110, 100, 50, 40  #: priorities in DELIVER
+SHARED, OWN, MULTICAST, UNKNOWN, NOWHERE = 110, 100, 50, 40, 1  #: priorities in DELIVER
 
 #: An OpenFlow message has 64 KiB and an output 16 bytes; the rest is for head, match and uplink.
 OUTPUTS_PER_FLOW = 4000
@@ -114,8 +114,12 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     guard = [flow(CLASSIFY, GUARD, port.cookie, in_port=port.ofport)]
     if port.sub is not None:
         guard = [*subflows.guard(port)]
-    filters = antispoof.port_flows(port) if port.gate is Gate.CLOSED and port.secured else ()
-    return (*guard, *filters, *_limits(port))
+    if port.gate is Gate.GUARDED:
+        return (*guard, *_limits(port))
+    filters = antispoof.port_flows(port) if port.secured else ()
+    # what is for nobody is dropped anyhow; this one counts it
+    nowhere = flow(DELIVER, NOWHERE, port.cookie, in_port=port.ofport)
+    return (*guard, nowhere, *filters, *_limits(port))
 
 
 def _limits(port: SwitchPort) -> Iterator[Flow]:
@@ -204,7 +208,8 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
         if any(m.groups is not None for m in present):
             flows.append(admission.anybodys(cookies.network(network.tag), network.tag, mac))
     flows += _deliver(network, MULTICAST, everyone, uplink, judged, eth_dst=_MULTICAST_BIT)
-    flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
+    if unsecured or uplink or network.beyond:
+        flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
     return flows
 
 

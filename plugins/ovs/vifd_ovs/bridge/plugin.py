@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from vifd.errors import StateConflict, VifError
 from vifd.model import Attachment, Evidence, Report, Wiring
+from vifd.model.counted import Counted
 from vifd.model.trunks import claims, is_sub_port
 from vifd.openflow.monitor import Update
 from vifd.plugin import (
@@ -29,7 +30,7 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import shaping, subports, tables, tenancy, tunnels, wiring
+from vifd_ovs.bridge import counting, shaping, subports, tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce_opened
 from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
@@ -274,6 +275,14 @@ class BridgePlugin(VifPlugin, Generic[S]):
     def pulse(self, timeout: float) -> list[Evidence]:
         """Whether the switch's database and the switch itself answer."""
         return self._answering.pulse(timeout)
+
+    def counters(self, batch: Sequence[Item]) -> dict[str, Counted]:
+        """By the ports' own counters and those of the flows that refuse."""
+        found: dict[str, Counted] = {}
+        for bridge, works in Batch.of(batch).bridges().items():
+            ports = [switch_port(w.item.attachment, w.names, opened=w.item.open) for w in works]
+            found |= counting.read(self.host.drivers, bridge, ports)
+        return found
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""

@@ -17,7 +17,7 @@ from vifd.model import Evidence
 from vifd.openflow.trace import Hop, Trace, parse
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, tables
-from vifd_ovs.bridge.flows import ADMIT
+from vifd_ovs.bridge.flows import ADMIT, NOWHERE
 from vifd_ovs.bridge.ports import SwitchPort
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -196,9 +196,12 @@ def _end(last: Hop, port: SwitchPort) -> str:
         return BLOCKED if last.priority == ADMIT else End.CLOSED
     if last.cookie == port.cookie and last.table == tables.SPOOFED:
         return End.REFUSED
+    nowhere = (port.cookie, tables.DELIVER, NOWHERE)
+    if (last.cookie, last.table, last.priority) == nowhere:
+        return End.NETWORK
     if last.cookie == cookies.network(port.tag) and last.table >= tables.DELIVER:
         return End.NETWORK
-    if last.cookie == cookies.BRIDGE and last.table == tables.EGRESS_VERDICT:
+    if last.cookie == port.cookie and last.table == tables.EGRESS_REFUSED:
         return End.RULES
     where = tables.name(last.table)
     return f"it ended in table {where}, in a flow of {cookies.describe(last.cookie)}"

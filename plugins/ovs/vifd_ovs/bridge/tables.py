@@ -42,6 +42,8 @@ EGRESS_BEGUN = 154
 EGRESS_ALONE = 155
 #: What becomes of it.
 EGRESS_VERDICT = 156
+#: Where what no rule lets a port send ends, port by port.
+EGRESS_REFUSED = 158
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 #: The last one for long lists.
@@ -51,6 +53,8 @@ INGRESS = 170
 INGRESS_STATELESS = 171
 INGRESS_TRACKED = 172
 INGRESS_VERDICT = 174
+#: Where what no rule lets a port receive ends, port by port.
+INGRESS_REFUSED = 175
 #: What a port is given whose limits are asked; each packet here is given to one port.
 GIVEN = 176
 #: The second limit of such a port.
@@ -95,6 +99,7 @@ NAMES = {
     EGRESS_BEGUN: "egress, begun by the other",
     EGRESS_ALONE: "egress, alone",
     EGRESS_VERDICT: "egress, verdict",
+    EGRESS_REFUSED: "egress, refused",
     DELIVER: "deliver",
     ANSWER: "answer",
     SOLICITED: "solicited",
@@ -104,6 +109,7 @@ NAMES = {
     INGRESS_STATELESS: "ingress, stateless",
     INGRESS_TRACKED: "ingress, tracked",
     INGRESS_VERDICT: "ingress, verdict",
+    INGRESS_REFUSED: "ingress, refused",
     GIVEN: "given",
     GIVEN_FURTHER: "given, further",
     POLICY: "policy",
