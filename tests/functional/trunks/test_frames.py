@@ -13,6 +13,7 @@ from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac, port_id
 from vifd.testing.guests import Predicate, assert_only, assert_reaches
 from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import PATIENCE
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_broadcast_comes_to_every_port_of_the_network_but_its_sender(host: Sce
         trunk.send(wire)
         peer.recv(predicate=same(sent))
         peer.send(last)
-        heard = trunk.collect(30, same(last))[:-1]
+        heard = trunk.collect(PATIENCE, same(last))[:-1]
         return {f.vlan_of(x) for x in heard if f.untagged(x) == sent}
 
     assert told(1, None) == {101, 102}
