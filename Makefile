@@ -68,6 +68,11 @@ test-host: ready ## a booted Debian with the packages: install, plug, restart, r
 	@tools/deb-previous
 	@VIFD_TEST_HOST=1 $(PY) -m pytest -v tests/host $(ARGS)
 
+test-kernel: ready ## what needs connections across bridges, in a guest with Debian's kernel; CHANGES=1000 for hitless at full size
+	@tools/guest-kernel
+	@$(PY) tools/in_guest.py env VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no -p no:cacheprovider \
+	    -o faulthandler_timeout=0 --needing bridge_tracking $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/contract/test_linuxbridge_real.py)
+
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
@@ -100,7 +105,7 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
-.PHONY: docs deb dist test-host test-ui docs/screenshots
+.PHONY: docs deb dist test-host test-kernel test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
 	@$(PY) -m sphinx -q -W --keep-going -j auto -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["vifd.testing.fixtures", "rings"]
@@ -14,3 +15,18 @@ settings.load_profile("vifd")
 # tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--needing NAME``: only tests that need this of the machine, and that name it."""
+    parser.addoption("--needing", help="run only tests marked as needing this")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what does not need it."""
+    name = config.getoption("--needing")
+    if not name:
+        return
+    needing = [i for i in items if any(name in m.args for m in i.iter_markers("needs"))]
+    config.hook.pytest_deselected(items=[i for i in items if i not in needing])
+    items[:] = needing

@@ -78,7 +78,11 @@ def initrd(modules: Path) -> bytes:
         raw = found.read_bytes()
         files[f"m/{name}.ko"] = lzma.decompress(raw) if found.suffix == ".xz" else raw
     files["init"] = _INIT.format(modules=" ".join(_MODULES)).encode()
-    directories = ["bin", "dev", "m", "proc", "sys"]
+    return packed(["bin", "dev", "m", "proc", "sys"], files)
+
+
+def packed(directories: list[str], files: dict[str, bytes]) -> bytes:
+    """An initial root; every file may be run."""
     return gzip.compress(b"".join(_archive(directories, files)), 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,8 +12,9 @@ T = TypeVar("T")
 #: Seconds between two looks at a condition.
 INTERVAL = 0.002
 #: Seconds that anything may take before a test has failed. What comes true costs nothing of it, and
-#: a machine that does much else is no defect: shorter limits are for what must not come true.
-PATIENCE = 60.0
+#: a machine that does much else is no defect: shorter limits are for what must not come true. A
+#: machine that is emulated says more (``VIFD_PATIENCE``).
+PATIENCE = float(os.environ.get("VIFD_PATIENCE", "60"))
 
 
 class Expired(AssertionError):

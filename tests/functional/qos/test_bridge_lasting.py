@@ -77,7 +77,7 @@ def test_limits_last(host: Host) -> None:
 
     assert host.vifd.plug(limited(1, 7000))[0] == 200
     assert "limit rate over 875" in listed(device)
-    assert host.quiet()
+    until(host.quiet, "both ports are proven")
 
     before = listed(device)
     host.vifd.kill()
