@@ -71,7 +71,7 @@ test-host: ready ## a booted Debian with the packages: install, plug, restart, r
 test-kernel: ready ## what needs connections across bridges, in a guest with Debian's kernel; CHANGES=1000 for hitless at full size
 	@tools/guest-kernel
 	@$(PY) tools/in_guest.py env VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no -p no:cacheprovider \
-	    -o faulthandler_timeout=0 --needing bridge_tracking $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/contract/test_linuxbridge_real.py)
+	    -o faulthandler_timeout=0 --needing bridge_tracking $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_groups.py)
 
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
