@@ -50,7 +50,6 @@ def test_counters_outlive_what_counts(ovs: PrivateOvs, vifd: Vifd) -> None:
         until(
             lambda: refused(vifd, "spoofed") == 3,
             "three are counted",
-            timeout=10,
             told=lambda: vifd.get(PATH),
         )
         until(lambda: metric(vifd, "spoofed") == 3, "and scraped")
