@@ -35,8 +35,8 @@ def host(ovs: PrivateOvs) -> Iterator[PrivateOvs]:
     # What vifd has there, by its marks, and a port that it wires.
     patch(ovs, "br-int", "vp-int", "br-ex", "vp-ex", mark="vifd-patch=x")
     ovs.vsctl("add-port", "br-int", "vt", "--", "set", "interface", "vt", "type=vxlan",
-              "options:remote_ip=flow", "options:key=flow", "--", "set", "port", "vt",
-              "external_ids:vifd-tunnel=vxlan")  # fmt: skip
+              "options:remote_ip=flow", "options:key=flow",
+              "external_ids:vifd-tunnel=vxlan/4")  # fmt: skip
     ovs.vsctl("add-port", "br-int", "machine", "--", "set", "interface", "machine",
               "type=internal", f"external_ids:iface-id={ID}")  # fmt: skip
     flow = "table=60,priority=3,ip,nw_dst=192.0.2.7,actions=mod_vlan_vid:4,resubmit(,61)"
@@ -58,7 +58,7 @@ def patch(
     words: list[str] = []
     for bridge, port, peer in ((one, mine, other), (two, other, mine)):
         words += ["--", "add-port", bridge, port, "--", "set", "interface", port, "type=patch"]
-        words += [f"options:peer={peer}", "--", "set", "port", port, f"external_ids:{mark}"]
+        words += [f"options:peer={peer}", f"external_ids:{mark}"]
     ovs.vsctl(*words[1:])
 
 
@@ -98,7 +98,8 @@ def test_it_says_what_would_go_and_changes_nothing(host: PrivateOvs):
         "patch port patch-tun of br-int", "1 flows of br-int with cookie=0xa1b2c3d4e5f60718",
         "1 flows of br-ex with cookie=0xb0b", "bridge br-tun with 2 ports",
     ]  # fmt: skip
-    assert "stays: 1 flows of br-ex with cookie=0x0" in said
+    stays = [line for line in said.splitlines() if line.startswith("stays: ")]
+    assert stays == ["stays: 1 flows of br-ex with cookie=0x0"]
 
 
 def test_it_takes_that_away_and_puts_it_back(host: PrivateOvs, tmp_path: Path):
@@ -145,13 +146,25 @@ def test_nothing_goes_while_an_agent_steers_the_bridge(host: PrivateOvs, tmp_pat
 
 
 @pytest.mark.parametrize("why", ["a port of another program", "vifd has no tunnels"])
-def test_a_tunnel_bridge_that_something_uses_stays(host: PrivateOvs, tmp_path: Path, why: str):
+def test_nothing_goes_where_tunnels_would_end_in_nothing(
+    host: PrivateOvs, tmp_path: Path, why: str
+):
     if why.startswith("vifd"):
         host.vsctl("del-port", "vt")
     else:
         host.vsctl(
             "add-port", "br-tun", "probe", "--", "set", "interface", "probe", "type=internal"
         )
+    before = state(host)
+    code, said = run(host, "--remove", str(tmp_path / "undo"))
+    assert code == 1
+    assert "refused: br-tun has tunnels" in said
+    assert (state(host), (tmp_path / "undo").exists()) == (before, False)
+
+
+def test_a_tunnel_bridge_without_tunnels_stays_for_others(host: PrivateOvs, tmp_path: Path):
+    host.vsctl("del-port", "vxlan-c0000202")
+    host.vsctl("add-port", "br-tun", "probe", "--", "set", "interface", "probe", "type=internal")
     before = state(host)
     code, said = run(host, "--remove", str(tmp_path / "undo"))
     assert code == 0, said

@@ -52,6 +52,9 @@ class Beside:
             "ovs": {
                 "bridge_mappings": "physnet1:br-ps", "integration_bridge": "br-is",
                 "tunnel_bridge": "br-ts", "local_ip": ENDPOINTS["stock"],
+                # Another agent on this switch and in this network namespace has the usual ones.
+                "int_peer_patch_port": "patch-tun-s", "tun_peer_patch_port": "patch-int-s",
+                "of_listen_port": 6634,
             },
             "agent": {"tunnel_types": "vxlan", "l2_population": populated},
             "securitygroup": {"firewall_driver": "openvswitch"},

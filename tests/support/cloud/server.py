@@ -172,7 +172,7 @@ class Cloud:
         policy.write_text(_POLICY)
         groups: dict[str, dict[str, object]] = {
             "DEFAULT": {
-                "bind_port": self.port, "core_plugin": "ml2", "service_plugins": "router",
+                "bind_port": self.port, "core_plugin": "ml2", "service_plugins": "router,qos",
                 "auth_strategy": "noauth", "state_path": self.home, "api_workers": 1,
                 "transport_url": self.broker.url, "api_paste_config": paste,
                 "rpc_workers": 1, "rpc_state_report_workers": 1, "agent_down_time": 30,
@@ -185,7 +185,7 @@ class Cloud:
             "oslo_concurrency": {"lock_path": self.home / "lock"},
             "oslo_policy": {"policy_file": policy},
             "ml2": {
-                "tenant_network_types": "vlan", "extension_drivers": "port_security",
+                "tenant_network_types": "vlan", "extension_drivers": "port_security,qos",
                 "mechanism_drivers": "vifd,openvswitch,l2population",
             },
             "ml2_type_flat": {"flat_networks": "*"},

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import PrivateOvs
 
-_ANSWERED = re.compile(r"icmp_seq=(\d+) ttl=")
+_ANSWERED = re.compile(r"\[([\d.]+)\] .*icmp_seq=(\d+) ttl=")
+#: Seconds between two pings.
+_PAUSE = 0.05
 
 
 @dataclass
@@ -60,15 +62,20 @@ class Machine:
 
 
 class Ping:
-    """Pings from one machine to another, 20 a second, from its making to :meth:`stop`."""
+    """Pings from one machine to another, 20 a second, from its making to :meth:`stop`.
+
+    :ivar lost: once it has ended, when those that nobody answered were sent, in seconds since the
+        epoch
+    """
 
     def __init__(self, one: Machine, two: Machine) -> None:
         def call() -> subprocess.Popen[str]:
             return subprocess.Popen(
-                ["ping", "-i", "0.05", "-W", "5", two.address],
+                ["ping", "-D", "-i", f"{_PAUSE}", "-W", "5", two.address],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
 
+        self.lost: list[float] = []
         self._process = one.space.run(call)
 
     def stop(self) -> tuple[int, int]:
@@ -76,12 +83,25 @@ class Ping:
         one that was answered are on their way when it ends: they are not counted."""
         self._process.send_signal(2)
         said, _ = self._process.communicate(timeout=30)
-        return counted(said)
+        sent, self.lost = counted(said)
+        return sent, len(self.lost)
+
+    def close(self) -> None:
+        """End it where nobody did, as in a test that failed."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
-def counted(said: str) -> tuple[int, int]:
-    """Of what ping said: how many up to the last one that was answered, and how many of them were
-    not."""
-    answered = {int(number) for number in _ANSWERED.findall(said)}
+def counted(said: str) -> tuple[int, list[float]]:
+    """Of what ping said: how many up to the last one that was answered, and about when those of
+    them were sent that were not."""
+    answered = {int(number): float(when) for when, number in _ANSWERED.findall(said)}
     sent = max(answered, default=0)
-    return sent, sent - len(answered)
+    lost: list[float] = []
+    at = 0.0
+    for number in range(1, sent + 1):
+        at = answered.get(number, at + _PAUSE)
+        if number not in answered:
+            lost.append(at)
+    return sent, lost
