@@ -408,6 +408,9 @@ CUTTING = {
     "a spanning tree outside": tree("br-ex", "stp"),
     "a filter keeps what goes to the guest": chain_on(TAP),
     "a filter keeps what goes out": chain_on(NIC),
+    "its flows were taken away": lambda host: host.ovs.ofctl("del-flows", "br-ex"),
+    "a flow of others drops": flow("br-ex", "priority=60000,dl_vlan=7,actions=drop"),
+    "it passes what a controller says": of_switch("set-fail-mode", "br-ex", "secure"),
     "another datapath": of_switch("set", "bridge", "br-ex", "datapath_type=system"),
 }  # fmt: skip
 
@@ -425,6 +428,9 @@ def test_what_cuts_a_port_is_in_its_status(host: Host, what: str) -> None:
     finally:
         switch_as_it_was(host)
         netdev_gone(host)
+        host.ovs.vsctl("del-fail-mode", "br-ex")
+        flows_gone(host)
+        host.ovs.ofctl("add-flow", "br-ex", "priority=0,actions=NORMAL")
     until(lambda: status() == "ACTIVE", "it is active again",
           told=lambda: host.explain()["sentence"])  # fmt: skip
 

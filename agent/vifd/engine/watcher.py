@@ -160,9 +160,14 @@ class Watcher:
                 self._changes[bridge] = self._changes.get(bridge, 0) + number
             self._poke_verifiers()
             self._suspect_all()
-        elif any(self._concerns(update) for update in updates):
+        elif self._is_way_out(bridge) or any(self._concerns(update) for update in updates):
             self._strangers = True
             self._wake.set()
+
+    def _is_way_out(self, bridge: str) -> bool:
+        """Whether networks leave the host by a bridge: any of its flows may cut them."""
+        probes = list(self._engine.probes.values())
+        return any(u.device == bridge for p in probes for u in p.physical_networks.values())
 
     def _concerns(self, update: Update) -> bool:
         """Whether a flow of others may stand in the way of ports, as their plugins see it."""

@@ -66,6 +66,15 @@ def evidence(tracer: Tracer, way: Way, neighbour: SwitchPort | None) -> list[Evi
         return []  # the traces of every check have said it
 
 
+def broadcasts(tracer: Tracer, way: Way) -> list[Evidence]:
+    """Of those alone that leave the host, and that come in: what may happen to frames of one guest
+    is not in it; nothing where the switch does not say."""
+    try:
+        return _outside(tracer, way, datapath.ports(tracer.call("dpif/show")))[:2]
+    except VifError:
+        return []
+
+
 def _outside(tracer: Tracer, way: Way, numbers: dict[str, int]) -> list[Evidence]:
     dhcp = next(frames(way.port)).text
     nic = way.uplinks[0]

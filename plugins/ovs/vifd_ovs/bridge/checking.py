@@ -141,6 +141,9 @@ class PortChecking(abc.ABC):
         if work.item.settled or work.item.thorough:
             found += settled.flow_evidence(self.strangers, self.bridges, name, port)
             found += settled.port_evidence(work, self.bridges, self.flags)
+        if work.item.settled and not work.item.thorough:
+            way = thorough.way(work, self.bridges, port)
+            found += self.strangers.passages.evidence(self.drivers.tracer, self.bridges, way)
         if work.item.thorough:
             found += thorough.flow_evidence(self.drivers.openflow, name, port)
         return found

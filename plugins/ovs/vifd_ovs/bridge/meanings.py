@@ -185,7 +185,7 @@ _SEVERING = Severing(
         "ovsdb.type": always, "ovsdb.ofport": always, "ovsdb.error": always,
         "ovsdb.ifindex": always, "ovsdb.openflow": always, "patch": always,
         "uplink.bridge": always, "uplink.port": always, "uplink.vlan": always,
-        "uplink.datapath": always,
+        "uplink.datapath": always, "uplink.leaving": always,
         "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
         "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
         "trunk.parent": always, "trunk.device": always, "trunk.carried": always,

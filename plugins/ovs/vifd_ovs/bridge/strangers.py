@@ -11,6 +11,7 @@ from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.monitor import Update
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.overlap import reached
+from vifd_ovs.bridge.passages import Passages
 
 #: After so many seconds it is read anew whatever was told: a switch need not tell.
 AGE = 30.0
@@ -31,6 +32,8 @@ class Strangers:
         self._changes: dict[str, int] = {}
         #: what was read, and of which state and when
         self._known: dict[str, tuple[tuple[int, int], float, list[Flow]]] = {}
+        #: whether frames pass the bridges of others
+        self.passages = Passages(self._state, clock)
         openflow.watch(self._changed)
 
     def _changed(self, bridge: str, updates: Sequence[Update]) -> None:
