@@ -10,10 +10,12 @@ from vifd.api import query
 from vifd.api.described import ADDRESSED, Call, Calls, good, parameter
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.explain.passing import Passing, passing, protocol_number
-from vifd.model.sets import WITH_PORTS
+from vifd.model.sets import ICMP, ICMPV6, WITH_PORTS
 from vifd.policy.groups import Packet
 from vifd.policy.rule import Direction
 
+#: An echo request, by protocol.
+ECHO = {ICMP: 8, ICMPV6: 128}
 _ADDRESS = {"type": "string", "minLength": 2, "maxLength": 45}
 
 
@@ -28,15 +30,17 @@ class PortPassing(Resource):
             [parameter("to", _ADDRESS, "the address that the guest sends to; or"),
              parameter("from", _ADDRESS, "the address that sends to the guest"),
              parameter("proto", {"type": "string", "default": "tcp"}, "a name or a number"),
-             parameter("port", {"type": "integer", "minimum": 1, "maximum": 65535},
-                       "the destination port; of ICMP, the type"),
+             parameter("port", {"type": "integer", "minimum": 0, "maximum": 65535},
+                       "the destination port; of ICMP, the type: by default an echo request"),
+             parameter("code", {"type": "integer", "minimum": 0, "maximum": 255, "default": 0},
+                       "of ICMP, the code"),
              parameter("sport", {"type": "integer", "minimum": 1, "maximum": 65535},
                        "the source port, where it matters: DHCP")],
         )
     )  # fmt: skip
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        said = query.params(req, ("to", "from", "proto", "port", "sport"))
+        said = query.params(req, ("to", "from", "proto", "port", "code", "sport"))
         packet = _packet(said)
         record = self.backend.port(port_id_of(port_id))
         everybody = [r.doc.attachment for r in self.backend.ports()]
@@ -67,8 +71,23 @@ def _packet(said: dict[str, str]) -> Packet:
     ported = protocol in WITH_PORTS
     if ported and not number:
         raise query.bad("port", "is required with a protocol that has ports")
+    kind, code = _icmp(said, protocol, number)
     return Packet(
         direction=Direction.EGRESS if name == "to" else Direction.INGRESS, remote=str(remote),
-        protocol=protocol, sport=sport, dport=(number or 0) if ported else 0,
-        icmp_type=number if not ported else None,
+        protocol=protocol, sport=sport, dport=(number or 0) if ported else 0, icmp_type=kind,
+        icmp_code=code,
     )  # fmt: skip
+
+
+def _icmp(
+    said: dict[str, str], protocol: int, number: int | None
+) -> tuple[int | None, int | None]:  # fmt: skip
+    """Type and code of an ICMP message; ``None`` of other packets."""
+    if protocol not in ECHO:
+        if "code" in said:
+            raise query.bad("code", "is for ICMP alone")
+        return None, None
+    code = query.integer("code", said["code"], 0, 255) if "code" in said else 0
+    if number is not None and number > 255:
+        raise query.bad("port", "is no ICMP type, which is at most 255")
+    return ECHO[protocol] if number is None else number, code

@@ -55,14 +55,22 @@ class PortExplain(ApiShow):
         side.add_argument("--to", metavar="ADDRESS", help="a packet that the guest sends there")
         side.add_argument("--from", metavar="ADDRESS", dest="sender", help="one sent to the guest")
         packet.add_argument("--proto", default="tcp", help="its protocol (default: tcp)")
-        packet.add_argument("--port", metavar="NUMBER", dest="number",
-                            help="its destination port; of ICMP, the type")  # fmt: skip
+        packet.add_argument(
+            "--port",
+            metavar="NUMBER",
+            dest="number",
+            help="its destination port; of ICMP, TYPE[/CODE] (default: a ping)",
+        )
+        packet.add_argument("--sport", metavar="NUMBER",
+                            help="its source port, where it matters: of DHCP")  # fmt: skip
         return parser
 
     def _passes(self, port_id: str) -> dict[str, Any]:
         """The daemon's answer about one packet; 1 where nothing lets it pass."""
         args = self.args
-        said = {"to": args.to, "from": args.sender, "proto": args.proto, "port": args.number}
+        number, slash, code = (args.number or "").partition("/")
+        said = {"to": args.to, "from": args.sender, "proto": args.proto, "port": number or None,
+                "code": code if slash else None, "sport": args.sport}  # fmt: skip
         params = {name: value for name, value in said.items() if value is not None}
         path = port_path(finding.one(self.client, port_id), "passes")
         found: dict[str, Any] = self.client.call("GET", path, params=params)

@@ -50,6 +50,24 @@ def test_a_rule_that_lets_nothing_pass_is_said_to(api: Client, protocol: str) ->
     assert api.call("GET", asked).json["rule"] == RULE["id"]
 
 
+def test_type_and_code_of_icmp(api: Client) -> None:
+    """What is not said is a ping's."""
+    ping = {"id": uuid(0x22), "direction": "ingress", "protocol": "icmp", "port_range_min": 8,
+            "port_range_max": 0}  # fmt: skip
+    ping6 = {"id": uuid(0x23), "direction": "ingress", "ethertype": "IPv6", "protocol": "icmpv6",
+             "port_range_min": 128}  # fmt: skip
+    api.call("PUT", f"/v1/security-groups/{GROUP}", {"rules": [ping, ping6]})
+    path = plugged(api, security_groups=[GROUP])
+    asked = {
+        "from=10.5.0.9&proto=icmp": True, "from=10.5.0.9&proto=icmp&port=8": True,
+        "from=10.5.0.9&proto=1&port=8&code=0": True,
+        "from=10.5.0.9&proto=icmp&port=8&code=1": False,
+        "from=10.5.0.9&proto=icmp&port=0": False, "from=fd00::9&proto=icmp": True,
+        "from=fd00::9&proto=58&port=128&code=7": True, "from=fd00::9&proto=58&port=129": False,
+    }  # fmt: skip
+    assert {query: api.call("GET", f"{path}?{query}").json["passes"] for query in asked} == asked
+
+
 def test_what_every_guest_needs_passes(api: Client) -> None:
     path = plugged(api, security_groups=[])
     found = api.call("GET", f"{path}?to=255.255.255.255&proto=udp&port=67&sport=68").json
@@ -72,7 +90,9 @@ def test_without_groups_nothing_is_refused(api: Client) -> None:
 
 @pytest.mark.parametrize("query", [
     "", "to=192.0.2.1&from=192.0.2.1&port=1", "to=nowhere&port=1", "to=192.0.2.1",
-    "to=192.0.2.1&port=x", "to=192.0.2.1&port=0", "to=192.0.2.1&proto=300", "to=192.0.2.1&proto=x",
+    "to=192.0.2.1&port=x", "to=192.0.2.1&proto=icmp&port=256", "to=192.0.2.1&proto=1&code=256",
+    "to=192.0.2.1&proto=tcp&port=1&code=1", "to=192.0.2.1&proto=47&code=1",
+    "to=192.0.2.1&port=0", "to=192.0.2.1&proto=300", "to=192.0.2.1&proto=x",
     "to=192.0.2.1&port=1&more=1",
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(api: Client, query: str) -> None:

@@ -40,12 +40,22 @@ def test_the_rule_is_named_and_the_code_is_0(vifctl, port):
     ("--from", "10.5.0.9", "--port", "444"),
     ("--to", "10.5.0.9", "--port", "443"),
     ("--to", "10.5.0.9", "--proto", "icmp", "--port", "8"),
+    ("--to", "10.5.0.9", "--proto", "icmp", "--port", "8/0"),
+    ("--to", "10.5.0.9", "--proto", "icmp"),
+    ("--to", "255.255.255.255", "--proto", "udp", "--port", "67", "--sport", "69"),
 ])  # fmt: skip
 def test_that_none_does_is_said_and_the_code_is_1(vifctl, port, packet):
     done = vifctl("port", "explain", port, *packet)
     assert done.code == 1
     assert done.out.startswith("is refused: no ")
     assert GROUP in done.out
+
+
+def test_a_source_port_where_it_matters(vifctl, port):
+    done = vifctl("port", "explain", port, "--to", "255.255.255.255", "--proto", "udp", "--port",
+                  "67", "--sport", "68")  # fmt: skip
+    assert done.code == 0
+    assert "DHCP" in done.out
 
 
 def test_scripts_get_what_the_api_answers(vifctl, port):
@@ -59,6 +69,8 @@ def test_scripts_get_what_the_api_answers(vifctl, port):
 @pytest.mark.parametrize("packet", [
     ("--to", "10.5.0.9", "--from", "10.5.0.9"), ("--to", "nowhere", "--port", "1"),
     ("--to", "10.5.0.9"), ("--to", "10.5.0.9", "--proto", "http"),
+    ("--to", "10.5.0.9", "--port", "8/0"), ("--to", "10.5.0.9", "--proto", "icmp", "--port", "8/"),
+    ("--to", "10.5.0.9", "--proto", "icmp", "--port", "8/x"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused(vifctl, port, packet):
     done = vifctl("port", "explain", port, *packet)

@@ -187,8 +187,8 @@ class Rulesets:
         vain = [rule.id for rule in body.rules if unseen(rule, UNSEEN)]
         if vain and vain != self._vain.get(body.id):
             LOG.warning(
-                "security group %s: %d rules let nothing pass, as OpenFlow has no fields for ports "
-                "of DCCP and UDP-Lite: %s. Next: have them name the protocol without ports",
+                "security group %s: %d of its rules let nothing pass, as OpenFlow has no fields "
+                "for ports of DCCP and UDP-Lite: %s. Next: name the protocol without ports there",
                 body.id, len(vain), ", ".join(vain[:3]) + (", …" if len(vain) > 3 else ""),
             )  # fmt: skip
         self._vain[body.id] = vain
