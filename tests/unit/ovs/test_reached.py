@@ -85,6 +85,18 @@ def test_other_ways_out_make_all_anew() -> None:
     )
 
 
+def test_a_port_behind_two_endpoints_is_behind_the_one_that_is_left() -> None:
+    first, second = (Endpoint(address=a, ports=(PORTS[0],)) for a in PLACES[:2])
+    empty = Endpoint(address=second.address)
+    here, both = local(), Forwarding(id="net", endpoints=(first, second))
+    left = overlaid(Forwarding(id="net", endpoints=(first, empty)))
+    found = Reached.made(here, overlaid(both)).now(left)
+    assert dict(found.entries) == dict(Reached.made(here, left).entries)
+    again = found.now(overlaid(both))
+    assert dict(again.entries) == dict(Reached.made(here, overlaid(both)).entries)
+    assert dict(again.now(left).entries) == dict(found.entries)
+
+
 def calls(work: Callable[[], object]) -> int:
     """How many functions it calls."""
     count = 0

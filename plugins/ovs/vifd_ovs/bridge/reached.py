@@ -46,6 +46,7 @@ class Reached:
 
     :param where: by MAC address, the endpoint that it is behind
     :param claims: by IP address, the MAC addresses that it is said of
+    :param alone: whether each MAC address is behind one endpoint
     """
 
     local: Local
@@ -53,6 +54,7 @@ class Reached:
     where: Mapping[str, str]
     claims: Mapping[str, tuple[str, ...]]
     entries: Entries
+    alone: bool = True
     base: Entries = field(default_factory=dict)
     added: tuple[Flow, ...] = ()
     removed: tuple[Flow, ...] = ()
@@ -62,11 +64,12 @@ class Reached:
         """All of them."""
         where: dict[str, str] = {}
         claims: dict[str, tuple[str, ...]] = {}
-        for address, port in _places(network, network.told):
+        places = [*_places(network, network.told)]
+        for address, port in places:
             where[port.mac_address] = address
             for ip in port.ip_addresses:
                 claims[ip] = (*claims.get(ip, ()), port.mac_address)
-        empty = cls(local, network, where, claims, {})
+        empty = cls(local, network, where, claims, {}, len(where) == len(places))
         flows = [
             *([subflows.answered(local.tag)] if local.trunked else ()),
             *tunnelflows.fixed_flows(local.tag, network),
@@ -81,7 +84,7 @@ class Reached:
         alike = network.alike(self.network)
         if alike and network.forwarding is self.network.forwarding:
             return self
-        found = self._changed(network) if alike else None
+        found = self._changed(network) if alike and self.alone else None
         return found or Reached.made(self.local, network)
 
     def _changed(self, network: Overlaid) -> Reached | None:
@@ -89,9 +92,7 @@ class Reached:
         gone, came = _differing(self.network.told, network.told)
         went, come = [*_places(self.network, gone)], [*_places(network, came)]
         places: dict[str, str | None] = {port.mac_address: None for _, port in went}
-        if len(places) != len(went) or len({p.mac_address for _, p in come}) != len(come):
-            return None
-        if any(self.where.get(port.mac_address) != address for address, port in went):
+        if len({p.mac_address for _, p in come}) != len(come):
             return None
         if any(p.mac_address in self.where and p.mac_address not in places for _, p in come):
             return None
