@@ -16,6 +16,7 @@ import pytest
 from vifd.errors import VifError
 from vifd.model import Wiring
 from vifd.plugin import VERBS, Advert, Health, Item
+from vifd.testing.contract_counters import CounterContract
 from vifd.testing.contract_faults import FaultContract
 from vifd.testing.contract_garbage import GarbageContract
 from vifd.testing.contract_limits import LimitContract
@@ -23,7 +24,7 @@ from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
 
 
-class PluginContract(FaultContract, GarbageContract, LimitContract):
+class PluginContract(CounterContract, FaultContract, GarbageContract, LimitContract):
     """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else of
     :class:`vifd.testing.contract_subject.Subject` differs."""
 
