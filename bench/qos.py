@@ -114,7 +114,10 @@ def run(bench: Bench) -> Iterator[str]:
         ("linux-htb", bench.htb, "ingress"),
     ]  # fmt: skip
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
-    yield f"Asked for {RATE} kbit/s, UDP offered 2.5 times as much. Load {load}."
+    yield (
+        f"Asked for {RATE} kbit/s, UDP offered 2.5 times as much. Load {load}, at nice "
+        f"{os.nice(0)}."
+    )
     yield ""
     yield "| limit | direction | UDP, % of the rate | TCP, % of the rate | CPU of the switch, UDP |"
     yield "|---|---|---|---|---|"
