@@ -207,6 +207,9 @@ def test_twelve_ports_of_which_one_is_broken(real: Vifd, ovs: PrivateOvs, shots:
             assert any(words in node for node in drawn), (words, drawn)
         bad = "[...document.querySelectorAll('#picture .node.bad')].map(n => n.dataset.id)"
         assert port_id(7) in browser.js(bad)
+        # an uplink that leads nowhere says so, and is no broken port
+        uplink = "document.querySelector('#picture .node.warn[data-id=\"p:physnet1\"] title')"
+        assert "no port that leads out" in browser.js(f"{uplink}.textContent")
         browser.picture(shots / "ui-twelve.png")
 
         # keys: the next port, its evidence, what could serve it

@@ -27,18 +27,23 @@ function bridgeOf(port) {
   return (port.vif || {}).bridge || details.bridge || (port.plugin ? `(${port.plugin})` : "");
 }
 
+// What is down is broken; of what else is wrong the ports of this host may know nothing.
+function judged(found) {
+  return found.up === false ? "bad" : found.problem ? "warn" : "";
+}
+
 // Where a network leaves the host: a bridge or device of a physical network, a tunnel, or nowhere.
 function uplinkOf(port, where) {
   const facts = (((state.host || {}).plugins || {})[port.plugin]) || {};
   if (where.physical) {
     const found = (facts.physical_networks || {})[where.physical] || {};
     return { id: `p:${where.physical}`, name: found.device || where.physical, sub: where.physical,
-      how: found.up === false || found.problem ? "bad" : "" };
+      how: judged(found), why: found.problem };
   }
   if (["vxlan", "gre", "geneve"].includes(where.type)) {
     const found = (facts.tunnels || {})[where.type] || {};
     return { id: `t:${where.type}`, name: `${where.type} tunnel`, sub: found.local_ip || "",
-      how: found.problem ? "bad" : "" };
+      how: judged(found), why: found.problem };
   }
   return null;
 }
@@ -116,7 +121,7 @@ function drawNode(node) {
   const text = element("text", { x: 7, y: two ? 14 : node.h / 2 + 4 });
   text.textContent = clipped(name, node.w - 12);
   const title = element("title");
-  title.textContent = `${name} ${sub}`;
+  title.textContent = `${name} ${sub}${node.why ? `: ${node.why}` : ""}`;
   group.append(title, element("rect", { width: node.w, height: Math.max(10, node.h), rx: 4 }), text);
   if (two) {
     const small = element("text", { x: 7, y: 26, class: "sub" });
@@ -167,7 +172,7 @@ export function draw() {
   empty.hidden = state.shown.length > 0;
   if (!empty.hidden) {
     empty.textContent = state.order.length ? "No port fits the filter."
-      : "This host has no port. Plug one: vifctl port example two | vifctl port plug -f -";
+      : "This host has no port. Plug one:\nvifctl port example two | vifctl port plug -f -";
   }
 }
 
