@@ -142,7 +142,13 @@ def test_it_passes_the_suite_as_its_author_runs_it(site: Site, tmp_path: Path) -
     assert re.search(r"\b[4-9]\d passed", done.stdout)
 
 
-def test_the_documentation_shows_this_code() -> None:
-    shown = re.findall(r"```(?:python|ini)\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
-    for name in ("vifd_example/plugin.py", "setup.cfg"):
-        assert (SOURCE / name).read_text() in shown, f"{name} differs from docs/plugin-authors.md"
+def test_the_documentation_shows_this_code_and_all_of_it() -> None:
+    """Who types what the page prints has something that can be installed."""
+    printed = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```\w+\n(.*?)```", DOCUMENTATION.read_text(),
+                         re.DOTALL | re.MULTILINE)  # fmt: skip
+    files = {
+        str(path.relative_to(SOURCE)): path.read_text()
+        for path in SOURCE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+    }
+    assert dict(printed) == files
