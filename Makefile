@@ -107,7 +107,7 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 
 .PHONY: docs deb dist test-host test-kernel test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
-	@$(PY) -m sphinx -q -W --keep-going -j auto -b html docs build/docs/html
+	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man
 	@echo "build/docs/html/index.html, and build/docs/man"
 
