@@ -54,7 +54,9 @@ class Advert:
         """
         if not unenforced:
             return self
-        return replace(self, features=self.features - unenforced.keys(), lacking=unenforced)
+        return replace(
+            self, features=self.features - unenforced.keys(), lacking={**self.lacking, **unenforced}
+        )
 
     def kind(self, vif_type: str) -> Kind:
         """The classes and versions in which it serves a VIF type; made from the classes."""

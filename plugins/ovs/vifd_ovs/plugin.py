@@ -87,6 +87,7 @@ class OvsPlugin(BridgePlugin[Settings]):
             ),
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             unseen_ports=UNSEEN,
+            lacking=subports.OWN_TAGS,
             in_place=frozenset(CHANGEABLE),
         )
 

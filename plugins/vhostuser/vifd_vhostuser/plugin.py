@@ -85,6 +85,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             ),
             caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
             unseen_ports=UNSEEN,
+            lacking=subports.OWN_TAGS,
             in_place=frozenset(CHANGEABLE),
         )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from functional.trunks.documents import parent, sub_port
+from vifd.capabilities.enforcement import unmet
 from vifd.model import Attachment
 from vifd.model.trunks import is_sub_port
 from vifd.testing.attachments import attachment, port_id, vlan
@@ -15,6 +17,7 @@ from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.ports import Gate, SwitchPort, Via, switch_port
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.wiring import OvsWiring
+from vifd_ovs.plugin import OvsPlugin
 
 
 def port(wanted: Attachment, number: int, *, opened: bool = True, **names: Any) -> SwitchPort:
@@ -93,3 +96,16 @@ def test_a_parents_own_flows_are_those_of_any_port() -> None:
     for opened in (False, True):
         plain = port(attachment(1), 11, opened=opened)
         assert port_flows(plain) == port_flows(port(parent(1, (2, 5)), 11, opened=opened))
+
+
+@pytest.mark.parametrize("field", ["vlan_transparent", "qinq"])
+def test_a_guests_own_tags_are_refused_with_the_reason(field: str) -> None:
+    wanted = attachment(1)
+    wanted = msgspec.structs.replace(
+        wanted, required={"features": [field]},
+        network=msgspec.structs.replace(wanted.network, **{field: True}),
+    )  # fmt: skip
+    advert = OvsPlugin.describe().on({"qos.bandwidth_limit.egress": "no meters"})
+    (refusal,) = unmet(wanted, advert, plugin="ovs")
+    assert refusal.facts["feature"] == field
+    assert "a tag that a guest sets itself is dropped" in refusal.facts["note"]

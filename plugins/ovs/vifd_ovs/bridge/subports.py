@@ -25,6 +25,11 @@ from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.wiring import OvsWiring
 
+#: Why a plugin on a bridge of Open vSwitch carries no tag of a guest's own, by feature.
+OWN_TAGS = dict.fromkeys(
+    ("vlan_transparent", "qinq"),
+    "a tag that a guest sets itself is dropped at its port, but for those of a trunk's sub-ports",
+)
 #: What the name of a sub-port in the journal begins with; no device has it.
 PREFIX = "sub"
 _SOURCE = "journal"
