@@ -12,7 +12,7 @@ import lzma
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vifd.testing.sandbox import Daemon, program
@@ -111,11 +111,12 @@ class Vm(Daemon):
     :param peer: whom it pings
     :param serves: it makes the socket; otherwise it connects to one
     :param memory: ``shared``, ``private`` (of a file, copy on write) or ``anonymous``
+    :param more: further arguments of QEMU
     """
 
     def __init__(
         self, directory: Path, *, socket: str, mac: str, address: str, peer: str, mtu: int = 1450,
-        serves: bool = True, memory: str = "shared",
+        serves: bool = True, memory: str = "shared", more: Sequence[str] = (),
     ) -> None:  # fmt: skip
         found = kernel()
         if found is None:
@@ -139,7 +140,7 @@ class Vm(Daemon):
             "-chardev", f"socket,id=vhost,path={socket}" + (",server=on" if serves else ""),
             "-netdev", "vhost-user,id=net,chardev=vhost",
             "-device", f"virtio-net-pci,netdev=net,mac={mac}",
-            "-kernel", str(found[0]), "-initrd", str(root), "-append", line,
+            "-kernel", str(found[0]), "-initrd", str(root), "-append", line, *more,
         ]  # fmt: skip
         super().__init__("qemu", argv, dict(os.environ), "", directory / "qemu.out")
 
