@@ -9,6 +9,7 @@ from support.cloud import places
 from support.cloud.child import Child
 from support.cloud.server import Cloud, written
 from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
 
 _AS_ROOT = places.ROOT / "tests/fullstack/bin/as-root"
 
@@ -54,6 +55,12 @@ class StockAgent:
         """What it logged so far, over all its lives."""
         path = self.home / "agent.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def rest(self, timeout: float) -> None:
+        """Wait until it has been through all of its work twice: what it is told of by then is done,
+        and nothing is begun and not ended, as it changes flows in steps."""
+        began = len(self.log)
+        until(lambda: self.log[began:].count("completed. Processed ports") > 2, "it rests", timeout)
 
     def start(self) -> None:
         """Start it and wait for nothing."""
