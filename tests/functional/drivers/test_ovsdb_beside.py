@@ -87,10 +87,12 @@ def test_mirrors_bounds_and_settings_of_a_bridge(ovsdb: Ovsdb, ovs: PrivateOvs) 
     told = Told(ovsdb)
     uuid = ovs.vsctl("--bare", "--columns=_uuid", "list", "flow_table").strip()
     ovs.vsctl("set", "flow_table", uuid, "overflow_policy=evict")
+    until(
+        lambda: (b := ovsdb.bridge(BRIDGE)) and b.flow_tables == {0: FlowTable(5, "evict")},
+        "the bound is read anew",
+    )
+    # a bridge with a spanning tree tells of its state as well
     until(lambda: told.of("bridge", BRIDGE), "a change of a bound is told of its bridge")
-    bridge = ovsdb.bridge(BRIDGE)
-    assert bridge is not None
-    assert bridge.flow_tables == {0: FlowTable(5, "evict")}
     ovs.vsctl("--", "--id=@p", "get", "port", BRIDGE, "--", "set", "mirror", "tapped",
               "output_port=@p")  # fmt: skip
     until(lambda: (b := ovsdb.bridge(BRIDGE)) and b.mirrors[0].output == BRIDGE, "it is read")
