@@ -21,6 +21,7 @@ from vifd_ovs.bridge.phrases import foreign_above
 
 FOREIGN = "a flow that is not ours took it: br-int table 0: udp, priority 5000, cookie 0xbad"
 #: What stands below ours, and shows because ours are gone.
+UNSPOKEN = "OpenFlow of bridge br-int: it does not speak OpenFlow 1.4 (versions on offer: 0x1)"
 BELOW = "a flow that is not ours took it: br-int table 0: priority 0"
 
 _SOURCES = {
@@ -86,6 +87,7 @@ TABLE = {
     "tag": ([finding("ovsdb.tag", 77, 1)], "port"),
     "flow deleted": ([finding("flows.port")], "flows"),
     "network's flow deleted": ([finding("flows.network")], "flows"),
+    "another OpenFlow": ([finding("flows", UNSPOKEN, "readable")], "switch"),
     "switch dead": ([finding("flows", "connection refused", "readable")], "switch"),
     "database dead": ([finding("ovsdb.connected", False, True)], "switch"),
     "bridge deleted": (gone("switch.bridge"), "switch"),
@@ -230,7 +232,7 @@ def test_every_row_is_reached(plugin):
     """A row that stands behind a wider one would never be used."""
     for row in _TABLES[plugin].rows:
         names = [f.replace("*", ".x" if not f.endswith(".*") else "x") for f in row.facts]
-        haves = ("missing", FOREIGN, BELOW, "other")
+        haves = ("missing", FOREIGN, BELOW, UNSPOKEN, "other")
         found = [finding(n, h) for n in names for h in haves]
         found += [msgspec.structs.replace(f, repairable=False) for f in found]
         table = _TABLES[plugin]

@@ -12,6 +12,10 @@ _OF_SWITCH = (
     "ovsdb.*", "switch.*", "flows*", "patch", "tunnel.*", "uplink*", "trace.*", "vhost.*",
     "device.unheard",
 )  # fmt: skip
+_OF_SILENCE = (
+    "flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state", "ovsdb.ifindex",
+    "patch", "uplink.*", "vhost.*",
+)  # fmt: skip
 _OF_WAY_OUT = ("flows.network", "flows.bridge")
 
 _NAMES = (
@@ -37,9 +41,10 @@ _SWITCH = (
     Meaning("switch", ("switch.flow_limits",), say.bounded, "`ovs-vsctl clear bridge BRIDGE "
             "flow_tables` takes the bounds away; then vifd puts every flow back",
             ("flows*", "trace.*")),
-    Meaning("switch", ("flows",), say.switch_silent, say.START_SWITCH,
-            ("flows*", "trace.*", "ovsdb.ofport", "ovsdb.error", "ovsdb.admin_state",
-             "ovsdb.ifindex", "patch", "uplink.*", "vhost.*")),
+    Meaning("switch", ("flows",), say.other_protocols,
+            "`ovs-vsctl clear bridge BRIDGE protocols` lets it speak all that the switch knows",
+            _OF_SILENCE, lambda finding: say.NOT_SPOKEN in str(finding.have)),
+    Meaning("switch", ("flows",), say.switch_silent, say.START_SWITCH, _OF_SILENCE),
 )  # fmt: skip
 _TRUNK = (
     Meaning("port", ("trunk.parent",), say.no_parent,

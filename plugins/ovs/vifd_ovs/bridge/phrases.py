@@ -45,6 +45,9 @@ def database(finding: Evidence, _: About) -> str:
 
 bridge_missing = words("bridge {bridge} does not exist")
 switch_silent = words("the switch (ovs-vswitchd) does not answer for bridge {bridge}: {have}")
+#: In the words of :mod:`vifd.drivers.openflow_errors`.
+NOT_SPOKEN = "it does not speak OpenFlow"
+other_protocols = words("the flows of bridge {bridge} cannot be read: {have}")
 no_parent = words("the sub-port waits for its parent: {have}")
 parent_away = words("the parent, over whose device its frames pass, does not carry it: {have}")
 port_missing = words("the switch has no port {device}: it is not in its database")
