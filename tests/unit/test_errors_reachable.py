@@ -52,6 +52,7 @@ DRIVERS: dict[str, Driver] = {}
 
 #: Codes that a test elsewhere shows, on a scene that is too large for here.
 SHOWN = {
+    "E_ANSWER_UNREADABLE": "unit/cli/test_odd_answers.py",
     "E_SET_CHANGED": "unit/sets/test_engine.py",
     "E_SET_IN_USE": "unit/sets/test_engine.py",
     "E_SET_LIMIT": "unit/sets/test_engine.py",
