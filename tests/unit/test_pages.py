@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -23,8 +24,12 @@ def _documented() -> dict[str, set[str]]:
 def _registered(registry: CollectorRegistry) -> dict[str, set[str]]:
     found = {}
     for collector in registry._collector_to_names:
-        end = "_total" if collector._type == "counter" else ""  # type: ignore[attr-defined]
-        found[collector._name + end] = set(collector._labelnames)  # type: ignore[attr-defined]
+        # one of several metrics makes them when it is asked
+        own: list[Any] = [collector] if hasattr(collector, "_type") else [*collector.collect()]
+        for metric in own:
+            kind = getattr(metric, "_type", None) or metric.type
+            name = getattr(metric, "_name", None) or metric.name
+            found[name + ("_total" if kind == "counter" else "")] = set(metric._labelnames)
     return found
 
 
