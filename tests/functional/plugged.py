@@ -8,6 +8,7 @@ from typing import Any
 from vifd.errors import VifError
 from vifd.model import Attachment
 from vifd.testing.ledger import Ledger
+from vifd.testing.wait import until
 
 
 class PluggedPorts(contextlib.ExitStack):
@@ -28,6 +29,11 @@ class PluggedPorts(contextlib.ExitStack):
         failed = self.ledger.plug(*attachments, opened=opened)
         assert not failed, failed
         return [a.id for a in attachments]
+
+    def plug_at_last(self, *attachments: Attachment) -> None:
+        """Plug ports; what a back end refused that was away is tried again, as the engine does."""
+        if failed := self.ledger.plug(*attachments):
+            until(lambda: not self.ledger.carry_out([*failed]), "the ports are plugged")
 
     def refused(self, attachment: Attachment) -> VifError:
         """Plug a port that must fail; its error. Nothing of it is kept."""

@@ -162,9 +162,8 @@ class TestBridge:
         add_bridge(ovs, "br-int", protocols="OpenFlow10,OpenFlow13", fail_mode="secure")
         with Scene(ovs) as scene:
             assert scene.ledger.plugin.probe().health is Health.READY
-            # the switch listens anew when it is to speak another version: the engine tries again
-            if scene.ledger.plug(ONE):
-                until(lambda: not scene.ledger.carry_out([ONE.id]), "the port is plugged")
+            # the switch listens anew when it is to speak another version
+            scene.plug_at_last(ONE)
             assert not scene.findings()
             row = ovs.vsctl("get", "Bridge", "br-int", "protocols")
             assert row.strip() == "[OpenFlow10, OpenFlow13, OpenFlow14]"

@@ -179,7 +179,7 @@ def test_ovsdb_server_restarted(scene, pair):
     until(lambda: not connected(), "the loss of the database is found")
     scene.ovs.ovsdb.start()
     until(lambda: not scene.findings(), "everything is as it was")
-    scene.plug(attachment(3))
+    scene.plug_at_last(attachment(3))
     reach(scene)
 
 
