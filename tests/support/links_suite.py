@@ -11,6 +11,7 @@ import pytest
 
 from vifd.drivers import MARK, Link, Links, Tap
 from vifd.errors import DeviceError, NameClash
+from vifd.openflow.counts import Traffic
 from vifd.testing.wait import until
 
 Make = Callable[[str], object]
@@ -43,6 +44,10 @@ class LinksContract:
         assert (link.up, link.kind, link.multi_queue, link.ipv6) == (True, "tun", False, False)
         assert (link.owner, link.group) == (None, None)
         assert links.get(["tap1"]) == {"tap1": link}
+
+    def test_what_a_device_has_counted(self, links: Links) -> None:
+        made(links.create_taps([a_tap()])["tap1"])
+        assert links.traffic(["tap1", "nosuch", "no/name"]) == {"tap1": Traffic(0, 0, 0, 0)}
 
     @pytest.mark.parametrize("multi_queue", [False, True])
     def test_the_queue_flag_is_set_and_shown(self, links: Links, multi_queue: bool) -> None:

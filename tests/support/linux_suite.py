@@ -80,6 +80,11 @@ class NftContract:
         nft.apply(TABLE, Change(chains=[chain]))
         assert nft.chains(TABLE, ["rates"]) == {"rates": chain}
 
+    def test_the_counts_of_chains_are_no_part_of_them(self, nft: Nft) -> None:
+        nft.apply(TABLE, INSTALL)
+        assert nft.counted(TABLE, ["port", "first", "nosuch"]) == {"port": (0, 0), "first": (0, 0)}
+        assert nft.counted("vifd-no-table", ["port"]) == {}
+
     def test_a_table_that_is_not_there_is_empty(self, nft: Nft) -> None:
         assert nft.chains(TABLE, ["port"]) == {}
         assert nft.list_chains(TABLE) == {}

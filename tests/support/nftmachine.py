@@ -5,7 +5,7 @@ It serves tests of properties: any frame can be judged, without a kernel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
@@ -43,6 +43,8 @@ _EXTENSIONS = (0, 43, 60)
 _FRAGMENT, _NOTHING = 44, 59
 #: Connections are looked up before chains of a higher priority.
 TRACKING = -200
+#: Bytes of an Ethernet header, which are not counted.
+_HEAD = 14
 _TAGS = (b"\x81\x00", b"\x88\xa8")
 
 
@@ -150,10 +152,12 @@ class Machine:
 
     :param chains: by name
     :param elements: by set and interface name
+    :param count: told of each packet that a rule counts: its chain, and the packet's bytes
     """
 
     chains: Mapping[str, Chain]
     elements: Mapping[tuple[str, str], Element] = field(default_factory=dict)
+    count: Callable[[str, int], None] | None = None
 
     def passes(self, hook: Hook, frame: Frame) -> bool:
         """Whether the base chains of a hook let a frame through."""
@@ -175,7 +179,7 @@ class Machine:
     def _judge(self, chain: Chain, frame: Frame) -> Code | None:
         """ACCEPT, DROP, or ``None`` at the end of the chain."""
         for rule in chain.rules:
-            verdict = self._row(rule, frame)
+            verdict = self._row(rule, frame, chain.name)
             if verdict is None:
                 continue
             match verdict.code:
@@ -190,11 +194,13 @@ class Machine:
                 return result
         return None
 
-    def _row(self, rule: Rule, frame: Frame) -> Verdict | None:
+    def _row(self, rule: Rule, frame: Frame, chain: str) -> Verdict | None:
         value = b""
         for expr in rule.exprs:
             if isinstance(expr, Verdict):
                 return expr
+            if isinstance(expr, Counter) and self.count is not None:
+                self.count(chain, len(frame.raw) - _HEAD)
             if isinstance(expr, Lookup) and expr.vmap:
                 element = self._find(expr.set, value)
                 return element.verdict if element else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable
+from functools import partial
 from ipaddress import ip_address
 
 from support.nftmachine import Frame, Machine
@@ -54,7 +55,7 @@ class Bridge:
         """
         nft = self._nft
         table = nft.table(self._table)
-        machine = Machine(table.chains, table.elements)
+        machine = Machine(table.chains, table.elements, partial(nft.count, self._table))
         passage = Way(self, flowkey.parse(raw))
         written = bytearray(raw)  # a mark, for one
         arriving = Frame(written, iif, bridge=self._name, passage=passage)

@@ -62,3 +62,25 @@ def test_a_port_of_another_plugin_is_counted_anew() -> None:
     assert sums.of(PORT, "linuxbridge") is None
     sums.only("ovs", ())
     assert sums.of(PORT, "ovs") is None
+
+
+def test_where_not_all_that_was_refused_is_told_nothing_is_said_of_what_passed() -> None:
+    sums = Sums()
+    refused = {Reason.NO_RULE: Count(2, 120)}
+    for packets in (5, 4):
+        sent = Way(offered=Count(packets, 60 * packets), refused=refused,
+                   untold=frozenset((Reason.SPOOFED, Reason.CLOSED)))  # fmt: skip
+        sums.add("some", PORT, Counted(sent=sent, received=Way(passed=Count(1, 60))), 1.0)
+    found = sums.of(PORT, "some")
+    assert found is not None
+    assert (found.sent.offered, found.sent.passed) == (Count(9, 540), None)
+    assert found.sent.refused == {"no_rule": Count(2, 120)}
+    assert (found.received.offered, found.received.passed) == (None, Count(1, 60))
+    assert found.note.startswith("sent: what was refused as closed or spoofed cannot be told")
+    late = sums.of(PORT, "some", "not now")
+    assert late is not None
+    assert late.note == "not now"
+    assert dict(sums.totals()) == {
+        ("some", "sent", "offered"): Count(9, 540), ("some", "sent", "no_rule"): Count(2, 120),
+        ("some", "received", "passed"): Count(1, 60),
+    }  # fmt: skip

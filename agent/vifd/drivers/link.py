@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from vifd.openflow.counts import Traffic
+
 #: What the alias of every device begins with that vifd made.
 MARK = "vifd:"
 
@@ -64,6 +66,10 @@ class Links(Protocol):
 
     def get(self, names: Sequence[str]) -> dict[str, Link]:
         """The devices that exist, by name; asks by name, never dumps."""
+
+    def traffic(self, names: Sequence[str]) -> dict[str, Traffic]:
+        """What the devices that exist have counted, by name: a tap has received what its guest
+        sent. Bytes are counted from the Ethernet header on."""
 
     def marked(self, prefix: str) -> list[Link]:
         """All devices whose alias begins with ``prefix`` (a dump)."""

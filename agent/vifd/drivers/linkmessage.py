@@ -18,8 +18,9 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from vifd.drivers import Link
 from vifd.drivers.netlink import pack
+from vifd.openflow.counts import Traffic
 
-__all__ = ["LinkRequest", "attributes", "link", "link_in_full", "name_in"]
+__all__ = ["LinkRequest", "attributes", "link", "link_in_full", "name_in", "traffic"]
 
 #: Family, type of hardware, index, flags, changed flags of a device.
 _DEVICE = struct.Struct("BxHiII")
@@ -44,6 +45,9 @@ _LINK = _ADDRESS, _IFNAME, _MTU, _LINKINFO, _IFALIAS, _AF_SPEC, _CARRIER = _numb
     "IFLA_AF_SPEC",
     "IFLA_CARRIER",
 )
+_COUNTED = (_STATS64,) = _numbers(ifinfmsg.nla_map, "IFLA_STATS64")
+#: Packets received and sent, bytes received and sent.
+_TRAFFIC = struct.Struct("4Q")
 _INFO = _KIND, _DATA, _SLAVE_KIND = _numbers(
     ifinfmsg.ifinfo.nla_map, "IFLA_INFO_KIND", "IFLA_INFO_DATA", "IFLA_INFO_SLAVE_KIND"
 )
@@ -116,6 +120,15 @@ def link(payload: bytes) -> Link:
         group=group,
         within=within,
     )
+
+
+def traffic(payload: bytes) -> Traffic | None:
+    """What the device of an RTM_NEWLINK message has counted; ``None`` where it does not say."""
+    found = attributes(payload, _DEVICE.size, _COUNTED).get(_STATS64, b"")
+    if len(found) < _TRAFFIC.size:
+        return None
+    received, sent, bytes_received, bytes_sent = _TRAFFIC.unpack_from(found)
+    return Traffic(received, sent, bytes_received, bytes_sent)
 
 
 @lru_cache(maxsize=64)

@@ -14,9 +14,11 @@ from typing import TypeVar
 from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
+from vifd.drivers.linkmessage import traffic
 from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unlike, unmarked
 from vifd.drivers.netlink import Message
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
+from vifd.openflow.counts import Traffic
 from vifd.safety import limits
 
 _GONE = (errno.ENODEV, errno.ENXIO)
@@ -94,6 +96,20 @@ class Links:
         with self._lock:
             found = self._get(names)
         self._ipv6.note(found.values())
+        return found
+
+    def traffic(self, names: Sequence[str]) -> dict[str, Traffic]:
+        """See :class:`vifd.drivers.Links`."""
+        asked = [name for name in names if refusal(name) is None]
+        found = {}
+        with self._lock:
+            answers = self._socket.ask([rtnl.get_counted(name) for name in asked])
+        for name, answer in zip(asked, answers, strict=True):
+            told = traffic(answer) if isinstance(answer, bytes) else None
+            if told is not None:
+                found[name] = told
+            elif isinstance(answer, int) and answer not in _GONE:
+                raise device_error(name, answer, "read")
         return found
 
     def marked(self, prefix: str) -> list[Link]:

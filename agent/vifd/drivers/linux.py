@@ -288,6 +288,11 @@ class Nft(Protocol):
     def list_chains(self, table: str) -> dict[str, Chain]:
         """All chains of the table (a dump)."""
 
+    def counted(self, table: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Packets and bytes that the counters of each chain have, all its rules together; of a
+        chain that is there. They begin at zero when its rules are made. Bytes are counted from the
+        network header on."""
+
     def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
         """For each element the one of its name in its set, or ``None``."""
 

@@ -64,6 +64,7 @@ def _body(
 
 _ANY = "*" * NAME_BYTES
 _GET = _body(IFLA_IFNAME=_ANY, IFLA_EXT_MASK=_SKIP_STATS)
+_GET_COUNTED = _body(IFLA_IFNAME=_ANY)
 _UP = _body(up=True, IFLA_IFNAME=_ANY)
 #: Asks for all devices, by a dump.
 ALL = Message(RTM_GETLINK, 0, _body(IFLA_EXT_MASK=_SKIP_STATS))
@@ -80,6 +81,11 @@ def _set(body: bytes) -> Message:
 def get(name: str) -> Message:
     """Ask for one device; the answer is a message for :func:`link`, or ENODEV."""
     return Message(RTM_GETLINK, 0, _named(_GET, name))
+
+
+def get_counted(name: str) -> Message:
+    """Ask for one device with what it has counted."""
+    return Message(RTM_GETLINK, 0, _named(_GET_COUNTED, name))
 
 
 def get_by_index(index: int) -> Message:

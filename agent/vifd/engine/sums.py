@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from vifd.model.counted import Count, Counted, Counters, Passage, Way
+from vifd.model.counted import Count, Counted, Counters, Passage, Reason, Way
 
 #: The names of what came at all, and of what passed, beside the reasons of refusals.
 OFFERED, PASSED = "offered", "passed"
@@ -43,6 +43,8 @@ class _Port:
     at: float = 0.0
     resets: int = 0
     sums: dict[Key, _Sum] = field(default_factory=dict)
+    #: reasons for which frames are refused that nobody can tell, by direction
+    untold: dict[str, frozenset[Reason]] = field(default_factory=dict)
     #: what the totals of its plugin have of it
     told: dict[Key, Count] = field(default_factory=dict)
 
@@ -63,6 +65,7 @@ class Sums:
             if port is None or port.plugin != plugin:
                 port = self._ports[port_id] = _Port(plugin, at)
             port.at = at
+            port.untold = {SENT: counted.sent.untold, RECEIVED: counted.received.untold}
             anew = [port.sums.setdefault(key, _Sum()).take(now) for key, now in _flat(counted)]
             port.resets += any(anew)
             self._tell(port)
@@ -70,11 +73,11 @@ class Sums:
     def _tell(self, port: _Port) -> None:
         """Bring the totals up to what the port has; they never go back."""
         have = {key: found.total for key, found in port.sums.items()}
-        if (SENT, OFFERED) in have:
-            have[SENT, PASSED] = _passage(port, SENT).passed or Count()
+        for way in (SENT, RECEIVED):
+            if (way, OFFERED) in have and not port.untold[way]:
+                del have[way, OFFERED]
+                have[way, PASSED] = _passage(port, way).passed or Count()
         for key, now in have.items():
-            if key[1] == OFFERED:
-                continue
             before = port.told.get(key, Count())
             more = now.less(before)
             port.told[key] = before + more
@@ -96,7 +99,7 @@ class Sums:
             return Counters(
                 port=port_id, plugin=plugin, sent=_passage(port, SENT),
                 received=_passage(port, RECEIVED), at=port.at, since=port.since,
-                resets=port.resets, note=note,
+                resets=port.resets, note=note or _untold(port),
             )  # fmt: skip
 
     def totals(self) -> Mapping[tuple[str, str, str], Count]:
@@ -121,6 +124,17 @@ def _of_way(way: Way) -> Iterator[tuple[str, Count]]:
 def _passage(port: _Port, direction: str) -> Passage:
     found = {what: s.total for (way, what), s in port.sums.items() if way == direction}
     offered, passed = found.pop(OFFERED, None), found.pop(PASSED, None)
+    if port.untold.get(direction):
+        return Passage(passed=passed, offered=offered if passed is None else None, refused=found)
     if passed is None and offered is not None:
         passed = offered.less(sum(found.values(), Count()))
     return Passage(passed=passed, refused=found)
+
+
+def _untold(port: _Port) -> str:
+    """What cannot be told of it."""
+    return "; ".join(
+        f"{direction}: what was refused as {' or '.join(sorted(reasons))} cannot be told by plugin "
+        f"{port.plugin}, and so not what passed"
+        for direction, reasons in port.untold.items() if reasons
+    )  # fmt: skip

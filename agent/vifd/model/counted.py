@@ -39,11 +39,14 @@ class Way(Struct, frozen=True, kw_only=True):
     :param offered: all that came, where that is what is counted; what was not refused has passed
     :param passed: what passed, where that is what is counted
     :param refused: by reason; a reason that the back end cannot tell is not there
+    :param untold: reasons for which frames are refused that it cannot tell; where there are any,
+        ``offered`` does not say what passed
     """
 
     offered: Count | None = None
     passed: Count | None = None
     refused: Mapping[Reason, Count] = {}
+    untold: frozenset[Reason] = frozenset()
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -61,10 +64,12 @@ class Passage(Struct, frozen=True, kw_only=True):
     """What became of the frames of one direction.
 
     :param passed: ``None`` where it is not counted
+    :param offered: all that came, where what passed of it cannot be told; else ``None``
     :param refused: by reason; one that cannot be told on this host is not there
     """
 
     passed: Count | None = None
+    offered: Count | None = None
     refused: dict[str, Count] = {}
 
 
@@ -77,7 +82,7 @@ class Counters(Struct, frozen=True, kw_only=True):
     :param since: of the first reading of this daemon, seconds since the epoch
     :param resets: how often since then a counter was found to have begun anew, because a device, a
         flow or a rule was made anew. What it had counted until the reading before stays in the sum.
-    :param note: why there is nothing, or nothing new; empty where there is
+    :param note: why there is nothing, or nothing new, or what cannot be told; else empty
     """
 
     port: str

@@ -26,7 +26,9 @@ def sound(answer: object, asked: Collection[str]) -> dict[str, Counted]:
 def _judge(way: object) -> None:
     if not isinstance(way, Way) or not isinstance(way.refused, Mapping):
         raise TypeError(f"{type(way).__name__} instead of Way")
-    if not all(isinstance(reason, Reason) for reason in way.refused):
+    if not isinstance(way.untold, frozenset):
+        raise TypeError(f"{type(way.untold).__name__} instead of reasons")
+    if not all(isinstance(reason, Reason) for reason in (*way.refused, *way.untold)):
         raise TypeError("a reason that is none")
     for count in (way.offered, way.passed, *way.refused.values()):
         if count is not None and not _whole(count):

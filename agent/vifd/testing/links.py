@@ -10,12 +10,14 @@ from dataclasses import replace
 from vifd.drivers import MARK, Link, Tap
 from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unmarked
 from vifd.errors import DeviceError, VifError
+from vifd.openflow.counts import Traffic
 from vifd.testing.faults import Faults
 
 #: What the kernel's tun driver takes.
 MIN_MTU, MAX_MTU = 68, 65521
 #: The state of a tap that was just made, before anything is set.
 DEFAULT_MTU = 1500
+NO_TRAFFIC = Traffic(0, 0, 0, 0)
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ class FakeLinks(Faults):
     def __init__(self) -> None:
         super().__init__()
         self._links: dict[str, Link] = {}
+        #: by ifindex
+        self._traffic: dict[int, Traffic] = {}
         self._index = 1
         self._callbacks: list[Callback] = []
         self._lock = threading.RLock()
@@ -51,6 +55,16 @@ class FakeLinks(Faults):
             self._links.pop(name, None)
         self._tell(name)
 
+    def count(self, name: str, *, received: int = 0, sent: int = 0) -> None:
+        """A device has received, or sent, a frame of so many bytes."""
+        with self._lock:
+            link = self._links[name]
+            old = self._traffic.get(link.ifindex, NO_TRAFFIC)
+            self._traffic[link.ifindex] = Traffic(
+                old.received + bool(received), old.sent + bool(sent),
+                old.bytes_received + received, old.bytes_sent + sent,
+            )  # fmt: skip
+
     def peek(self, name: str) -> Link | None:
         """A device, past the driver: orders no fault and counts as no call."""
         return self._links.get(name)
@@ -66,6 +80,12 @@ class FakeLinks(Faults):
         """See :class:`vifd.drivers.Links`."""
         with self._call("get"), self._lock:
             return {name: self._links[name] for name in names if name in self._links}
+
+    def traffic(self, names: Sequence[str]) -> dict[str, Traffic]:
+        """See :class:`vifd.drivers.Links`."""
+        with self._call("traffic"), self._lock:
+            there = {name: self._links[name] for name in names if name in self._links}
+            return {n: self._traffic.get(k.ifindex, NO_TRAFFIC) for n, k in there.items()}
 
     def marked(self, prefix: str) -> list[Link]:
         """See :class:`vifd.drivers.Links`."""

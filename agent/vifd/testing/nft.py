@@ -17,9 +17,11 @@ class _Table:
     sets: dict[str, Set] = field(default_factory=dict)
     chains: dict[str, Chain] = field(default_factory=dict)
     elements: dict[tuple[str, str], Element] = field(default_factory=dict)
+    #: packets and bytes that the rules of chains have counted
+    counted: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def copy(self) -> _Table:
-        return _Table(dict(self.sets), dict(self.chains), dict(self.elements))
+        return _Table(dict(self.sets), dict(self.chains), dict(self.elements), dict(self.counted))
 
 
 class FakeNft(Faults):
@@ -60,6 +62,12 @@ class FakeNft(Faults):
         for callback in self._callbacks:
             callback(table)
 
+    def count(self, table: str, chain: str, octets: int) -> None:
+        """A rule of a chain has counted a packet of so many bytes."""
+        counted = self._tables[table].counted
+        packets, before = counted.get(chain, (0, 0))
+        counted[chain] = packets + 1, before + octets
+
     def table(self, name: str) -> _Table:
         """A table as it stands."""
         return self._tables.get(name, _Table())
@@ -91,6 +99,12 @@ class FakeNft(Faults):
         with self._call("chains"):
             there = self._tables.get(table, _Table()).chains
             return {name: there[name] for name in names if name in there}
+
+    def counted(self, table: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("counted"):
+            there = self._tables.get(table, _Table())
+            return {n: there.counted.get(n, (0, 0)) for n in names if n in there.chains}
 
     def list_chains(self, table: str) -> dict[str, Chain]:
         """See :class:`vifd.drivers.Nft`."""
@@ -186,6 +200,7 @@ def _carry_out(table: _Table, change: Change) -> None:
         old = table.chains.get(chain.name)
         if old is not None and (old.hook, old.priority) != (chain.hook, chain.priority):
             raise _refused(f"make chain {chain.name}", "File exists")
+        table.counted.pop(chain.name, None)
         # what a chain was made with stays
         table.chains[chain.name] = replace(chain, comment=(old or chain).comment)
     for element in change.add:
@@ -201,6 +216,7 @@ def _carry_out(table: _Table, change: Change) -> None:
         table.elements.pop((element.set, element.name), None)
     for name in change.delete_chains:
         table.chains.pop(name, None)
+        table.counted.pop(name, None)
     for name in change.delete_sets:
         table.sets.pop(name, None)
         for key in [key for key in table.elements if key[0] == name]:

@@ -17,6 +17,7 @@ from vifd.errors import (
     VifError,
 )
 from vifd.model import Attachment, Report, Vif, Wiring
+from vifd.model.counted import Counted
 from vifd.plugin import (
     REPORTED,
     Advert,
@@ -39,6 +40,7 @@ from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
 from vifd.policy.groups import UNSEEN
 from vifd_linuxbridge import (
+    counting,
     garbage,
     groupbase,
     options,
@@ -319,6 +321,11 @@ class LinuxBridgePlugin(VifPlugin):
         self._sole()
         observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)
         return observing.run(self.plugin_name, VIF_TYPE)
+
+    def counters(self, batch: Sequence[Item]) -> dict[str, Counted]:
+        """By the taps' own counters and those of the rules that refuse."""
+        devices = {item.id: item.made.device for item in batch}
+        return counting.read(self.host.drivers.links, self._nft, devices)
 
     # --- single objects ---
 

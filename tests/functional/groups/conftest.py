@@ -39,3 +39,13 @@ def rig(request):
     ovs, cable = request.getfixturevalue("ovs"), request.getfixturevalue("wire")
     with RealRig(ovs, cable) as rig:
         yield rig
+
+
+@pytest.fixture(
+    params=["fakes", pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking"))]
+)
+def bridge_rig(request):
+    """The kernel's bridge, on fakes and for real."""
+    made = FakeBridgeRig() if request.param == "fakes" else None
+    with made or RealBridgeRig(request.getfixturevalue("cable")) as rig:
+        yield rig

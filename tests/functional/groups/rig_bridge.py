@@ -103,15 +103,21 @@ class FakeBridgeRig(BridgeRig):
         self.bridge.connections.clear()
         self.bridge.marks.clear()
 
+    def throw(self, sender: str, frame: bytes) -> None:
+        self.arrives(sender, frame, sender)
+
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
+        self.machine.links.count(self.device(sender), received=len(frame))
         records = {name: self.ledger.records[i] for name, i in self.names.items()
                    if i in self.ledger.records}  # fmt: skip
         target = frame[:6].hex(":")
         known = [name for name, r in records.items() if r.attachment.mac == target]
         others = [name for name in (*records, "wire") if name != sender]
         towards = {self.device(name): name for name in (known or others)}
-        return receiver in {towards[d] for d in self.bridge.send(frame, self.device(sender),
-                                                                  towards)}  # fmt: skip
+        given = self.bridge.send(frame, self.device(sender), towards)
+        for device in given:
+            self.machine.links.count(device, sent=len(frame))
+        return receiver in {towards[device] for device in given}
 
 
 class RealBridgeRig(BridgeRig):
@@ -135,7 +141,8 @@ class RealBridgeRig(BridgeRig):
         for name, a in ports.items():
             if name not in self.guests:
                 self.guests[name] = self.scene.guest(a.id)
-        self.scene.forwards("eth-phys")
+        if self.scene.bridging.get(["eth-phys"])["eth-phys"].master is not None:
+            self.scene.forwards("eth-phys")
 
     def restart(self) -> None:
         super().restart()
@@ -164,6 +171,13 @@ class RealBridgeRig(BridgeRig):
         ends = {end for found in conntrack.followed(sock, zone) for end in found.ends}
         conntrack.forget(sock, zone, ends, ())
         sock.close()
+
+    def throw(self, sender: str, frame: bytes) -> None:
+        self.guests[sender].send(frame)
+
+    def take(self) -> None:
+        for guest in self.guests.values():
+            guest.drain()
 
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         self._count += 1

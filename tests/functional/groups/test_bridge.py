@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from functional.groups.packets import answer, first
-from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
+from functional.groups.rig_bridge import FakeBridgeRig
 from functional.groups.table import GROUP, HAS, PEER, PORT, WIRE
 from functional.groups.test_changes import ALL_OUT, IN, udp_in
 from vifd.drivers.nft.objects import TABLE, Change, Element
@@ -14,14 +14,9 @@ from vifd_linuxbridge import groupbase
 from vifd_linuxbridge.testing import rules
 
 
-@pytest.fixture(
-    params=["fakes", pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking"))]
-)
-def rig(request):
-    """The same on fakes and on a real bridge."""
-    made = FakeBridgeRig() if request.param == "fakes" else None
-    with made or RealBridgeRig(request.getfixturevalue("cable")) as rig:
-        yield rig
+@pytest.fixture
+def rig(bridge_rig):
+    return bridge_rig
 
 
 def test_who_forges_an_address_of_a_port_opens_it_for_nobody(rig):

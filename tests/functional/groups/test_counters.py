@@ -25,16 +25,16 @@ UDP = [{"direction": way, "ethertype": f"IPv{n}", "protocol": "udp"}
 class Counter:
     """The counters of a rig's ports, summed up as the daemon does."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig, self.sums = rig, Sums()
+    def __init__(self, rig: Rig, plugin: str = "ovs") -> None:
+        self.rig, self.plugin, self.sums = rig, plugin, Sums()
 
     def of(self, name: str) -> Counters:
         self.rig.take()  # a tap counts what its guest read
         record = self.rig.ledger.records[self.rig.names[name]]
         found = self.rig.ledger.plugin.counters([record.item()])
         for port_id, counted in found.items():
-            self.sums.add("ovs", port_id, counted, time.time())
-        known = self.sums.of(record.attachment.id, "ovs")
+            self.sums.add(self.plugin, port_id, counted, time.time())
+        known = self.sums.of(record.attachment.id, self.plugin)
         assert known is not None
         return known
 
@@ -49,6 +49,7 @@ class Counter:
         sent, got = ({
             what: count for what, count in {
                 "passed": (a.passed or Count()).less(b.passed or Count()),
+                "offered": (a.offered or Count()).less(b.offered or Count()),
                 **{r: a.refused[r].less(b.refused.get(r, Count())) for r in a.refused},
             }.items() if count.packets
         } for a, b in ways)  # fmt: skip

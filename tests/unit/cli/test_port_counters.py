@@ -28,6 +28,21 @@ def test_each_way_has_what_passed_and_what_was_refused(vifctl, backend):
     assert "nobody has its destination" not in shown
 
 
+def test_what_came_is_shown_where_what_passed_cannot_be_told(vifctl, backend):
+    plug(vifctl, document(7))
+    backend.counting.counted[PORT] = Counted(
+        sent=Way(offered=Count(5, 300), refused={Reason.NO_RULE: Count(1, 60)},
+                 untold=frozenset((Reason.SPOOFED,))),
+        received=Way(passed=Count(9, 900)),
+    )  # fmt: skip
+    done = vifctl("port", "counters", PORT, "-f", "json")
+    assert [tuple(row.values()) for row in done.json] == [
+        ("sent", "offered", 5, 300), ("sent", "no_rule", 1, 60), ("received", "passed", 9, 900),
+    ]  # fmt: skip
+    assert "what was refused as spoofed cannot be told" in done.err
+    assert "sent: 5 packets, 300 bytes in all" in vifctl("port", "show", PORT).out
+
+
 def test_why_there_is_nothing_is_said(vifctl):
     plug(vifctl, document(7))
     done = vifctl("port", "counters", PORT)

@@ -241,6 +241,11 @@ class Nft:
         with self._lock:
             return reading.every_chain(self._talk, table)
 
+    def counted(self, table: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._lock:
+            return reading.counted(self._talk, table, names)
+
     def elements(self, table: str, wanted: Sequence[Element]) -> list[Element | None]:
         """See :class:`vifd.drivers.Nft`."""
         with self._lock:

@@ -165,6 +165,19 @@ def parse_rule(message: bytes) -> tuple[str, str, Rule]:
     return string(found[1]), string(found[2]), Rule(exprs, note)
 
 
+def parse_counts(message: bytes) -> tuple[str, str, int, int]:
+    """Table and chain of a rule, and the packets and bytes that its counters have counted."""
+    found = dict(attributes(message, 4))
+    packets = octets = 0
+    for _, item in attributes(found.get(4, b"")):
+        parts = dict(attributes(item))
+        if string(parts[1]) == "counter":
+            told = dict(attributes(parts.get(2, b"")))
+            octets += int.from_bytes(told.get(1, b""), "big")
+            packets += int.from_bytes(told.get(2, b""), "big")
+    return string(found[1]), string(found[2]), packets, octets
+
+
 def generation(message: bytes) -> int:
     """The number of the ruleset; each change of any table makes it one greater."""
     return number_(dict(attributes(message, 4))[1])

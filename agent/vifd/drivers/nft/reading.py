@@ -98,14 +98,28 @@ def chains(talk: NftSocket, table: str, names: Sequence[str]) -> dict[str, Chain
     return found
 
 
-def with_rules(talk: NftSocket, table: str, chain: Chain) -> Chain:
-    place = nl.chain_rules(table, chain.name)
+def _rules(talk: NftSocket, table: str, name: str) -> list[bytes]:
     try:
-        bodies = talk.dump(Message(nl.GETRULE, 0, place))
+        return talk.dump(Message(nl.GETRULE, 0, nl.chain_rules(table, name)))
     except OSError as error:
         if error.errno != errno.ENOENT:
-            raise failure(error.errno or 0, f"read chain {chain.name}") from error
-        bodies = []
+            raise failure(error.errno or 0, f"read chain {name}") from error
+        return []
+
+
+def counted(talk: NftSocket, table: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Packets and bytes that the rules of chains have counted, of those that are there."""
+    found = {}
+    for name in chains(talk, table, names):
+        told = [(packets, octets)
+                for at, chain, packets, octets in map(nl.parse_counts, _rules(talk, table, name))
+                if (at, chain) == (table, name)]  # fmt: skip
+        found[name] = sum(p for p, _ in told), sum(b for _, b in told)
+    return found
+
+
+def with_rules(talk: NftSocket, table: str, chain: Chain) -> Chain:
+    bodies = _rules(talk, table, chain.name)
     rules = [rule for at, name, rule in map(nl.parse_rule, bodies)
              if (at, name) == (table, chain.name)]  # fmt: skip
     return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
