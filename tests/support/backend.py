@@ -29,6 +29,7 @@ from vifd.hypervisor import GuestInterface
 from vifd.migration.timeline import Migration
 from vifd.model import Document, Evidence, PortRecord
 from vifd.model.counted import Counted, Counters, Passage
+from vifd.model.family import Families, Family
 from vifd.plugin import Advert
 from vifd.plugin.inspection import Check, Inspection
 from vifd.testing.wait import PATIENCE
@@ -141,14 +142,20 @@ class FakeExplainer:
             report = msgspec.structs.replace(
                 report, evidence=[*report.evidence, *self._daemon.found]
             )
-            future.set_result(explain(Subject(record, time.time(), report, asked=True)))
+            future.set_result(
+                explain(Subject(record, time.time(), report, asked=True, trunk=self._trunk(record)))
+            )
 
         self._daemon._lane.put(do)
         return future
 
     def recall(self, port_id: str, unasked: str) -> Explanation:
         record = self._daemon.port(port_id)
-        return explain(Subject(record, time.time(), record.report, unasked=unasked))
+        trunk = self._trunk(record)
+        return explain(Subject(record, time.time(), record.report, unasked=unasked, trunk=trunk))
+
+    def _trunk(self, record: PortRecord) -> Family | None:
+        return Families(self._daemon.ports).of(record)
 
 
 class FakeUpgrades:

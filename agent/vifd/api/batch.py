@@ -7,6 +7,7 @@ from typing import Any
 
 import falcon
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vifd import errors
 from vifd.api import query
@@ -30,7 +31,8 @@ from vifd.api.ports import claims_of
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import PortView
 from vifd.engine.ticket import Ticket
-from vifd.model import Attachment, Document, decode
+from vifd.model import Attachment, Document, PortRecord, decode
+from vifd.model.family import Families
 from vifd.negotiation import token
 
 #: Ports in one call.
@@ -93,23 +95,31 @@ class Plug(Resource):
         self, resp: falcon.Response, tickets: Sequence[Ticket], deadline: query.Deadline | None
     ) -> None:
         """Answer with one item per ticket."""
-        items = [self.item(ticket, deadline) for ticket in tickets]
+        ended = [self.end(ticket, deadline) for ticket in tickets]
+        families = Families(self.backend.ports)  # read once for all of them, and now
+        items = [
+            item if record is None else replace(item, port=self.shown(record, families))
+            for item, record in ended
+        ]
         good = 202 if deadline is None else 200
         failed = any(item.error is not None for item in items)
         answer(resp, 207 if failed else good, Batch(items))
 
-    def item(self, ticket: Ticket, deadline: query.Deadline | None) -> Item:
-        """Wait for one ticket; all of a batch share the deadline."""
+    def end(
+        self, ticket: Ticket, deadline: query.Deadline | None
+    ) -> tuple[Item, PortRecord | None]:
+        """Wait for one ticket; all of a batch share the deadline. With the record of a port that
+        is answered with."""
         try:
             record = self.waits.accepted(ticket)
             if deadline is not None:
                 record = self.waits.done(ticket, deadline)
         except Exception as error:  # noqa: BLE001 - one port's failure is its own
             known = errors.wrap(error, stage="api", port=ticket.port_id)
-            return Item(ticket.port_id, known.http, error=known.to_dict())
+            return Item(ticket.port_id, known.http, error=known.to_dict()), None
         if deadline is None:
-            return Item(ticket.port_id, 202, self.shown(record))
-        return Item(ticket.port_id, 201 if ticket.created else 200, self.shown(record))
+            return Item(ticket.port_id, 202), record
+        return Item(ticket.port_id, 201 if ticket.created else 200), record
 
 
 class Unplug(Plug):
@@ -129,18 +139,18 @@ class Unplug(Plug):
         tickets = self.backend.unplug(ids, req.context.request_id)
         self.collect(resp, tickets, deadline)
 
-    def item(self, ticket: Ticket, deadline: query.Deadline | None) -> Item:
+    def end(self, ticket: Ticket, deadline: query.Deadline | None) -> tuple[Item, None]:
         """Wait for one ticket: 204 once the port is gone, 202 while it goes."""
         try:
             self.waits.accepted(ticket)
             if deadline is not None:
                 self.waits.done(ticket, deadline)
         except errors.PortNotFound:
-            return Item(ticket.port_id, 204)
+            return Item(ticket.port_id, 204), None
         except Exception as error:  # noqa: BLE001 - one port's failure is its own
             known = errors.wrap(error, stage="api", port=ticket.port_id)
-            return Item(ticket.port_id, known.http, error=known.to_dict())
-        return Item(ticket.port_id, 204 if ticket.done.done() else 202)
+            return Item(ticket.port_id, known.http, error=known.to_dict()), None
+        return Item(ticket.port_id, 204 if ticket.done.done() else 202), None
 
 
 def _plugs(body: Any) -> tuple[list[Document], dict[str, token.Claims]]:

@@ -33,11 +33,14 @@ from vifd.api.described import (
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.api.view import FIELDS, PortView, also_matches, matches, only, view, waiting
 from vifd.model import UUID, Attachment, Phase, PortRecord, Role, Status, decode
+from vifd.model.family import Families
 from vifd.negotiation import token
 
 FILTERS = ("phase", "status", "plugin", "network", "instance")
 
 _uuid = re.compile(UUID)
+#: The fields that the record alone does not tell.
+_BESIDE = frozenset({"enforcement", "parts", "waits", "trunk"})
 
 _SOME_FIELDS = {
     "type": "object",
@@ -99,17 +102,19 @@ class PortList(Resource):
         given = query.params(req, (*FILTERS, "fields"))
         fields = given.pop("fields", None)
         _check_filters(given)
-        found = (r for r in self.backend.ports() if matches(r, given))
+        ports = self.backend.ports()
+        whole = partial(self.shown, families=Families(lambda: ports))
+        found = (r for r in ports if matches(r, given))
         unmade = [waiting(i, parts) for i, parts in sorted(self.backend.waiting().items())]
         unmade = [port for port in unmade if also_matches(port, given)]
         if fields is None:
-            answer(resp, 200, {"ports": [*(self.shown(r) for r in found), *unmade]})
+            answer(resp, 200, {"ports": [*map(whole, found), *unmade]})
             return
         names = fields.split(",")
         if not set(names) <= set(FIELDS):
             raise query.bad("fields", f"may name {', '.join(FIELDS)}")
-        # the report costs more than all the rest of the answer: only for those who ask for it
-        shown = self.shown if "enforcement" in names else partial(view, enforcement=())
+        # what is no part of the record costs more than all the rest: only for who asks for it
+        shown = partial(view, enforcement=()) if _BESIDE.isdisjoint(names) else whole
         every = [*(shown(r) for r in found), *unmade]
         answer(resp, 200, {"ports": [only(port, names) for port in every]})
 

@@ -18,6 +18,7 @@ from vifd.api.view import PortView, view, waiting
 from vifd.api.waits import Waits
 from vifd.engine.ticket import Ticket
 from vifd.model import UUID, PortRecord
+from vifd.model.family import Families
 from vifd.model.parts import missing
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -116,7 +117,11 @@ class Resource:
                 raise
         return waiting(port_id, parts)
 
-    def shown(self, record: PortRecord) -> PortView:
-        """A port as the API answers it."""
-        parts = self.backend.parts(record.id)
-        return view(record, self.backend.enforcement(record), parts, self.backend.hostname)
+    def shown(self, record: PortRecord, families: Families | None = None) -> PortView:
+        """A port as the API answers it.
+
+        :param families: of the ports that are answered with; read where they are not given
+        """
+        parts, backend = self.backend.parts(record.id), self.backend
+        trunk = (families or Families(backend.ports)).of(record)
+        return view(record, backend.enforcement(record), parts, backend.hostname, trunk)

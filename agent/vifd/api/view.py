@@ -22,6 +22,7 @@ from vifd.model import (
     notes,
     unread_remarks,
 )
+from vifd.model.family import Family
 from vifd.model.parts import missing, unsaid
 from vifd.model.status import status_of
 
@@ -59,6 +60,7 @@ class PortView(Struct, frozen=True):
         not meant
     :param parts: who says what of the port: ``network``, ``compute``
     :param waits: what the port waits for from another side, in sentences
+    :param trunk: of a trunk's parent its sub-ports, of a sub-port its parent; ``null`` for others
     """
 
     id: str
@@ -83,6 +85,7 @@ class PortView(Struct, frozen=True):
     notes: list[str]
     parts: dict[str, SideView]
     waits: list[str]
+    trunk: Family | None
 
 
 #: What may be asked for with ``?fields=``.
@@ -94,6 +97,7 @@ def view(
     enforcement: Sequence[Enforcement],
     parts: Parts | None = None,
     here: str = "",
+    trunk: Family | None = None,
 ) -> PortView:
     """The answer for one port.
 
@@ -127,6 +131,7 @@ def view(
                *notes(record.doc.attachment)],
         parts=_sides(parts),
         waits=_waits(parts, here),
+        trunk=trunk,
     )  # fmt: skip
 
 
@@ -142,6 +147,7 @@ def waiting(port_id: str, parts: Parts) -> PortView:
         updated_at=max((p.at for p in (parts.network, parts.compute) if p), default=0.0),
         vif=None, document={**network, **compute}, checked_at=None, selection=None,
         enforcement=[], unread=[], notes=[], parts=_sides(parts), waits=missing(parts),
+        trunk=None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vifd.cli import families
 from vifd.cli.report import clean, when
 from vifd.safety.plain import plain_lines
 
@@ -31,6 +32,7 @@ def page(found: Mapping[str, Any], *, colours: bool = False, width: int = WIDTH)
     lines = [*_head(found, width), ""]
     lines += _verdict(found, paint, width)
     lines += ["", *_steps(found, paint, width)]
+    lines += _trunk(found, width)
     lines += _history(found, width)
     return clean_but_colours("\n".join(lines)) + "\n"
 
@@ -101,6 +103,17 @@ def _steps(found: Mapping[str, Any], paint: Any, width: int) -> Iterator[str]:
         head, *more = _lines(text, width - _NAME - 6, most)
         yield f"{'→' if first else ' '} {sign} {name:<{_NAME}} {head}"
         yield from (" " * (_NAME + 5) + line for line in more)
+
+
+def _trunk(found: Mapping[str, Any], width: int) -> Iterator[str]:
+    # absent in the answer of a daemon that is older than this command
+    told = [*families.lines(found.get("trunk"))]
+    if told:
+        yield from ("", "trunk:")
+    for text in told:
+        head, *more = _lines(_safe(text), width - 4, 3)
+        yield f"  {head}"
+        yield from (" " * 4 + line for line in more)
 
 
 def _history(found: Mapping[str, Any], width: int) -> Iterator[str]:

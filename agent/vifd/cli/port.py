@@ -7,9 +7,9 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from vifd.cli import finding, fitting, report
+from vifd.cli import families, finding, fitting, report
 from vifd.cli.base import ApiList, ApiShow, Lines
-from vifd.cli.client import Refused, port_path
+from vifd.cli.client import Refused, Unreachable, port_path
 from vifd.cli.countlines import lines
 
 PORT_HELP = "the port: its id or the beginning of it, name, device, MAC or IP address"
@@ -117,6 +117,8 @@ class OnePort(ApiShow):
         columns["findings"] = Facts(port["findings"])
         # absent in the answer of a daemon that is older than this command
         columns["enforced"] = EnforcementColumn(port.get("enforcement") or [])
+        if trunk := [*families.lines(port.get("trunk"))]:
+            columns["trunk"] = Lines("\n".join(trunk))
         if (counted := self.counted(port)) is not None:
             columns["counted"] = Lines(lines(counted))
         columns["error"] = ErrorColumn(port["error"])
@@ -145,7 +147,8 @@ class PortShow(OnePort):
         try:
             path, params = port_path(port["id"], "counters"), {"timeout": _COUNTED}
             found: dict[str, Any] = self.client.call("GET", path, params=params)
-        except Refused:  # a daemon older than this command, or a port that waits for a part
+        # a daemon older than this command, a port that waits for a part, or a bundle
+        except (Refused, Unreachable):
             return None
         return found
 

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +32,7 @@ from vifd.hypervisor import Hypervisor, NoHypervisor
 from vifd.hypervisor.holders import Holder, holders, stranger
 from vifd.model import Evidence, Parts, Phase, PortRecord, Report, limited
 from vifd.model.event import Event
+from vifd.model.family import Families
 from vifd.model.status import wants_open
 from vifd.plugin import Item
 from vifd.store import Journal
@@ -271,9 +272,12 @@ class Examiner:
             retry_in=self.engine.retries.remaining(record.id),
             hypervisor=self.hypervisor.connected(),
             guest=next((interfaces[d] for d in _ends(record) if d in interfaces), None),
-            unenforced=self._unenforced(record),
+            unenforced=self._unenforced(record), trunk=Families(self._everybody).of(record),
             **self._delivery(record.id, events),
         )  # fmt: skip
+
+    def _everybody(self) -> Iterator[PortRecord]:
+        return map(self.engine.unwritten.shown, self.journal.records().values())
 
     def _serving(self, plugin: str) -> Serving:
         """The plugin as the engine knows it."""

@@ -38,6 +38,7 @@ def explain(subject: Subject) -> Explanation:
         age=max(0.0, subject.now - report.at) if report else None,
         steps=path,
         history=history.happenings(subject.events),
+        trunk=subject.trunk,
     )
 
 
@@ -57,7 +58,15 @@ def _verdict(subject: Subject, judgement: Judgement, path: Sequence[Step]) -> st
     said = "nothing is broken" if subject.asked else "nothing was broken when it was last read"
     limits = limited.told(subject.report.evidence)
     meant = [f"as is asked for, it is limited: {', '.join(limits)}"] if limits else []
-    return "; ".join([said, *meant, *unsure[:1]])
+    return "; ".join([said, *_lame(subject), *meant, *unsure[:1]])
+
+
+def _lame(subject: Subject) -> list[str]:
+    """How many sub-ports of a parent are not as they shall be."""
+    named = subject.trunk.sub_ports if subject.trunk is not None else []
+    lame = [one for one in named if one.problem]
+    verb = "is" if len(lame) == 1 else "are"
+    return [f"of its {len(named)} sub-ports {len(lame)} {verb} not as wanted"] if lame else []
 
 
 def _why_closed(subject: Subject) -> str:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from vifd.model import Evidence
+from vifd.model.family import Family
 
 
 class Name(StrEnum):
@@ -80,6 +81,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     :param read_at: when the facts were read, seconds since the epoch
     :param age: how old they are, seconds
     :param history: what happened before, newest first
+    :param trunk: of a trunk's parent its sub-ports, of a sub-port its parent; ``null`` for others
     """
 
     port: str
@@ -100,3 +102,4 @@ class Explanation(Struct, frozen=True, kw_only=True):
     age: float | None
     steps: list[Step]
     history: list[Happening]
+    trunk: Family | None = None

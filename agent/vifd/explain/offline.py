@@ -26,6 +26,7 @@ from vifd.explain.subject import Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
+from vifd.model.family import Families
 from vifd.plugin import GROUP, registry
 from vifd.store import rows, schema
 from vifd.store.rows import COLUMNS, Outgoing
@@ -46,6 +47,7 @@ def recall(path: Path, port_id: str, unasked: str = STOPPED) -> Explanation:
         record = _record(db, path, port_id)
         unmade = _parts(db, port_id) if record is None else None
         events, waiting = _events(db, port_id), _waiting(db, port_id)
+        trunk = Families(lambda: _everybody(db)).of(record) if record is not None else None
     if unmade is not None:
         return explain_unmade(port_id, unmade, unasked)
     if record is None:
@@ -56,6 +58,7 @@ def recall(path: Path, port_id: str, unasked: str = STOPPED) -> Explanation:
         Subject(
             record=record, now=now, report=record.report, unasked=unasked, running=False,
             waiting=waiting, events=events, unenforced=_unenforced(record),
+            trunk=trunk,
         )
     )  # fmt: skip
 
@@ -129,13 +132,25 @@ def _record(db: sqlite3.Connection, path: Path, port_id: str) -> PortRecord | No
     found = db.execute("SELECT * FROM ports WHERE id = ?", (port_id,)).fetchone()
     if found is None:
         return None
+    try:
+        return _read(found)
+    except (rows.Wrong, rows.Unreadable) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _read(found: sqlite3.Row) -> PortRecord:
+    """:raises rows.Wrong, rows.Unreadable:"""
     have = set(found.keys())
     whole = {*COLUMNS, "sum"} <= have
     values = [found[name] if name in have else None for name in COLUMNS]
-    try:
-        return rows.port_record((*values, found["sum"] if whole else None))
-    except (rows.Wrong, rows.Unreadable) as error:
-        raise _unreadable(path, str(error)) from error
+    return rows.port_record((*values, found["sum"] if whole else None))
+
+
+def _everybody(db: sqlite3.Connection) -> Iterator[PortRecord]:
+    """Every port that can be read."""
+    for found in db.execute("SELECT * FROM ports"):
+        with contextlib.suppress(rows.Wrong, rows.Unreadable):
+            yield _read(found)
 
 
 def _parts(db: sqlite3.Connection, port_id: str) -> Parts | None:

@@ -11,6 +11,7 @@ from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
 from vifd.model import Evidence, Report, Role
 from vifd.model.status import status_of, wants_open
+from vifd.model.trunks import is_sub_port
 from vifd.plugin.meanings import Unsure, gate, value
 
 #: Steps that every port has; the others are shown where the plugin has facts of them.
@@ -24,6 +25,11 @@ ON_HOST = (
 )  # fmt: skip
 
 
+#: What a sub-port of a trunk has not got itself.
+_OF_PARENT = {
+    Name.DEVICE: "none of its own: its frames pass tagged over the device of its parent",
+    Name.GUEST: "its guest is that of its parent, whose explanation tells of it",
+}
 #: So much of the reason why another candidate lost is told; the record has all of it.
 _REASON = 110
 
@@ -60,6 +66,8 @@ def _step(
             name=name, state=State.BROKEN, sentence=sentence, hint=found.hint,
             because=found.because, facts=facts,
         )  # fmt: skip
+    if name in _OF_PARENT and is_sub_port(subject.attachment):
+        return Step(name=name, state=State.OK, sentence=_OF_PARENT[name], facts=facts)
     if name in ON_HOST and name is not Name.GUEST and not facts:
         state = State.SKIPPED if behind or _unmade(subject) else State.UNKNOWN
         text = "nothing was made yet" if _unmade(subject) else "nothing was read of it"
@@ -126,7 +134,9 @@ def _names(subject: Subject, _: list[Evidence]) -> _Said:
         return State.UNKNOWN, "none were chosen yet"
     shown = causes.of(subject.record.plugin).names
     parts = [f"{k} {subject.details[k]}" for k in shown if subject.details.get(k)]
-    return State.OK, ", ".join([f"device {subject.device or '-'}", *parts])
+    no_device = is_sub_port(subject.attachment)
+    own = "no device" if no_device else f"device {subject.device or '-'}"
+    return State.OK, ", ".join([own, *parts])
 
 
 def _device(subject: Subject, facts: list[Evidence]) -> _Said:

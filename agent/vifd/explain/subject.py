@@ -9,6 +9,7 @@ from typing import Any
 from vifd.hypervisor import GuestInterface
 from vifd.model import Attachment, PortRecord, Report
 from vifd.model.event import Event
+from vifd.model.family import Family
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Subject:
     :param unreachable: why the network service takes nothing
     :param service: its name
     :param events: of this port, newest first
+    :param trunk: the ports that it belongs to by a trunk
     """
 
     record: PortRecord
@@ -65,6 +67,7 @@ class Subject:
     unreachable: str = ""
     service: str = ""
     events: Sequence[Event] = ()
+    trunk: Family | None = None
 
     @property
     def attachment(self) -> Attachment:

@@ -31,7 +31,7 @@ def test_the_answer_has_every_field(api):
     fields = (
         "id plugin vif_type role phase status device wiring evidence findings error revision "
         "updated_at vif document checked_at enforcement selection unread notes parts "
-        "waits"
+        "waits trunk"
     )
     assert list(api.plug().json) == fields.split()
 

@@ -39,7 +39,8 @@ NEEDS: dict[str, Sequence[str]] = {
     "port top": ["--once", "--interval", "0.1"], "port capture": [uuid(1), "--duration", "1"],
     "plugin verify": ["ovs"], "compute compare": ["--none"], "network compare": ["--none"],
     **{f"port {verb}": [uuid(1)] for verb in (
-        "show", "check", "explain", "activate", "deactivate", "repair", "unplug", "release")},
+        "show", "check", "counters", "explain", "activate", "deactivate", "repair", "unplug",
+        "release")},
     **{f"{kind} {verb}": [uuid(1)] for kind in ("sg", "address-group", "network")
        for verb in ("show", "delete")},
     "migration show": ["1"],

@@ -14,6 +14,8 @@ from vifd.explain.explanation import Name, State
 from vifd.hypervisor import GuestInterface
 from vifd.model import Evidence, Phase, Report, Selection, decode
 from vifd.model.event import Event
+from vifd.model.family import Family, Relative
+from vifd.model.trunks import SUB_PORT_OWNER
 
 CARRIER = Evidence("device.carrier", have=True, source="netlink")
 NO_CARRIER = Evidence("device.carrier", have=False, source="netlink")
@@ -282,3 +284,36 @@ def test_steps_that_could_not_be_read_this_time_are_not_reached():
     states = {s.name: s.state for s in found.steps}
     assert states[Name.FLOWS] is states[Name.TRACE] is State.SKIPPED
     assert states[Name.PORT] is State.BROKEN
+
+
+# --- trunks ---------------------------------------------------------------------------------------
+
+
+def test_a_parent_tells_of_its_sub_ports_and_of_other_tags():
+    well, lame = (
+        Relative(port=port_id(n), name="", vlan=n, status="", problem=p)
+        for n, p in ((2, ""), (3, "it is gone"))
+    )
+    facts = [CARRIER, Evidence("flows.port", 15, 15, source="openflow"),
+             Evidence("trunk.tags", [5, 6, 7, 9], source="openflow")]  # fmt: skip
+    found = explain(subject(facts, trunk=Family(trunk_id="t", sub_ports=[well, lame])))
+    assert found.healthy
+    assert found.sentence == "nothing is broken; of its 2 sub-ports 1 is not as wanted"
+    said = step(found, Name.FLOWS).sentence
+    assert "VLANs of sub-ports that are here: 5-7, 9; a frame with any other tag is dropped" in said
+    found = explain(subject(facts, trunk=Family(trunk_id="t", sub_ports=[well])))
+    assert found.sentence == "nothing is broken"
+
+
+def test_a_sub_port_has_no_device_and_is_reached_by_its_parent():
+    child = record(doc=decode(document(2, port__device_owner=SUB_PORT_OWNER)))
+    facts = [Evidence("trunk.parent", "port p", source="journal"),
+             Evidence("trunk.vlan", 101, source="journal"),
+             Evidence("trunk.device", "tap1 stands", source="ovsdb")]  # fmt: skip
+    found = explain(subject(facts, record=child))
+    assert found.healthy
+    said = {s.name: s.sentence for s in found.steps}
+    assert said[Name.PORT] == "its frames come and go by VLAN 101 of port p; tap1 stands"
+    assert "none of its own" in said[Name.DEVICE]
+    assert "guest is that of its parent" in said[Name.GUEST]
+    assert said[Name.NAMES].startswith("no device, bridge br-int")

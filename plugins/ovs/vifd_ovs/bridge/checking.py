@@ -146,6 +146,7 @@ class PortChecking(abc.ABC):
             found += self.strangers.passages.evidence(self.drivers.tracer, self.bridges, way)
         if work.item.thorough:
             found += thorough.flow_evidence(self.drivers.openflow, name, port)
+            found += thorough.tags(self.switches[name], port)
         return found
 
     def _beyond(self, work: Work, port: SwitchPort) -> list[Evidence]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vifd.model import Evidence
+from vifd.model.trunks import is_sub_port
 from vifd.plugin.meanings import About, Unsure, gate, listed, plain, value, words
 from vifd_ovs.bridge.flows import ADMIT
 from vifd_ovs.bridge.proofs import FOREIGN
@@ -179,6 +180,9 @@ def foreign(finding: Evidence) -> bool:
 
 
 def port_sound(have: Mapping[str, Any], port: About) -> str:
+    if is_sub_port(port.attachment):
+        way = f"VLAN {value(have.get('trunk.vlan'))} of {value(have.get('trunk.parent'))}"
+        return f"its frames come and go by {way}; {value(have.get('trunk.device'))}"
     text = f"{port.device} is port {have.get('ovsdb.ofport')} of {have.get('ovsdb.bridge')}"
     return f"{text}, local VLAN {value(have.get('ovsdb.tag'))}"
 
@@ -192,8 +196,29 @@ def flows_sound(have: Mapping[str, Any], port: About) -> str:
     if frames := have.get("flows.frames"):
         # a count in words: "12 let in, 0 dropped, 3 refused as spoofed"
         text += f"; frames of it: {', '.join(f'{n} {word}' for word, n in frames.items())}"
+    if (tags := have.get("trunk.tags")) is not None:
+        text += f"; {_tagged(tags)}"
     if stand_above := have.get("flows.foreign"):
         # so an earlier version told of them: whether they take what they should not is not known
         above = "; ".join(stand_above)
         return Unsure(f"{text}; flows that are not vifd's stand above: {above}")
     return text
+
+
+def _tagged(tags: list[int]) -> str:
+    """Of a trunk's parent: what becomes of tagged frames."""
+    return (
+        f"VLANs of sub-ports that are here: {runs(tags) or 'none'}; a frame with any other tag is "
+        "dropped here, and counted among those dropped: no sub-port has it"
+    )
+
+
+def runs(numbers: Iterable[int]) -> str:
+    """Numbers in a few characters: ``1-3, 7``."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1] = [found[-1][0], number]
+        else:
+            found.append([number])
+    return ", ".join("-".join(map(str, run)) for run in found)

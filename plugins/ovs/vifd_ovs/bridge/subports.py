@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from vifd.drivers import Drivers, PortRow
+from vifd.drivers import Drivers, Link, PortRow
 from vifd.model import Attachment, Evidence, Vif
 from vifd.model.evidence import fact
 from vifd.model.trunks import Claim, claims, own_vlan
@@ -83,11 +83,15 @@ def _nothing(_works: Iterable[Work]) -> None:
 
 
 class SubChecking(PortChecking):
-    """One ``check`` call for sub-ports."""
+    """One ``check`` call for sub-ports.
+
+    :ivar _links: the devices of their parents, all in one request
+    """
 
     host: Host
     _entries: dict[str, Entry]
     _claims: dict[str, list[Claim]]
+    _links: dict[str, Link]
 
     def prepare(self) -> None:
         """Who names them."""
@@ -97,6 +101,10 @@ class SubChecking(PortChecking):
         for port_id, claim in claims({i: e.attachment for i, e in self._entries.items()}):
             if port_id in asked:
                 self._claims.setdefault(port_id, []).append(claim)
+        parents = {claim.parent for found in self._claims.values() for claim in found}
+        self._links = self.drivers.links.get(
+            sorted(self._entries[parent].wiring.device for parent in parents)
+        )
 
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The parent: who it is, whether its device stands, and whether it carries the VLAN. A
@@ -137,12 +145,25 @@ class SubChecking(PortChecking):
         facts = [Evidence("trunk.vlan", vlan, source=_SOURCE)]
         parent = self.switches[work.names.bridge].get(claim.parent)
         device = entry.wiring.device
-        have = _standing(device, self.drivers.ovsdb.port(device), names.ofport)
+        have = self._standing(work, device, names)
         facts.append(_fact("trunk.device", have, f"{device} stands"))
         carries = parent is not None and parent.trunk is not None and parent.trunk.carries
         if not carries:
             facts.append(_lacking("trunk.carried", f"port {claim.parent} is closed", "open"))
         return facts
+
+    def _standing(self, work: Work, device: str, names: OvsWiring) -> str:
+        """Whether frames come in and go out by the parent's device."""
+        row = self.drivers.ovsdb.port(device)
+        have = _standing(device, row, names.ofport)
+        if row is None or names.hosted:  # what is behind that one is another program's to say
+            return have
+        if not names.interface_type and (gone := _gone(device, row, self._links.get(device))):
+            return gone
+        if work.item.settled or work.item.thorough:
+            stopped = (self.flags.of(names.bridge) or {}).get(device, frozenset())
+            return f"{device}: {', '.join(sorted(stopped))}" if stopped else have
+        return have
 
     def row_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """It has no row."""
@@ -159,6 +180,15 @@ def _standing(device: str, row: PortRow | None, number: int) -> str:
     if row.error:
         return f"{device}: {row.error}"
     return f"{device} stands" if row.ofport == number else f"{device} has not got its number yet"
+
+
+def _gone(device: str, row: PortRow, link: Link | None) -> str:
+    """What is wrong with a tap that the switch has; empty where nothing is."""
+    if link is None:
+        return f"{device} does not exist"
+    if row.ifindex is not None and row.ifindex != link.ifindex:
+        return f"{device} was made anew by another program"
+    return "" if link.up else f"{device} is down"
 
 
 def _fact(name: str, have: str, wanted: str) -> Evidence:

@@ -14,6 +14,7 @@ from vifd_ovs.bridge.beyond import Way
 from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.flows import ADMIT, GUARD
 from vifd_ovs.bridge.ports import SwitchPort
+from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.tables import CLASSIFY, SPOOFED
 
 
@@ -83,3 +84,12 @@ def flow_evidence(openflow: OpenFlow, bridge: str, port: SwitchPort) -> list[Evi
     if refused:
         have["refused as spoofed"] = sum(refused)
     return [Evidence("flows.frames", have=have, source="openflow")] if have else []
+
+
+def tags(switch: Switch, port: SwitchPort) -> list[Evidence]:
+    """The tags that a trunk's parent carries: those of its sub-ports that are here."""
+    if port.trunk is None:
+        return []
+    ports = switch.effective({i: p for i, _ in port.trunk.sub_ports if (p := switch.get(i))})
+    here = sorted(p.via.vlan for p in ports.values() if p.via is not None)
+    return [Evidence("trunk.tags", here, source="openflow")]
