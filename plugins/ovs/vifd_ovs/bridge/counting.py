@@ -14,7 +14,7 @@ from vifd.errors import VifError
 from vifd.model.counted import Count, Counted, Reason, Way
 from vifd.openflow.counts import Dropped, Traffic
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import metering, shaping
+from vifd_ovs.bridge import metering, shaping, subflows
 from vifd_ovs.bridge.flows import GUARD, NOWHERE
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.shaping import Kind
@@ -67,11 +67,12 @@ def counted(
     :param flows: its own
     :param dropped: by its meters
     """
+    guard = GUARD if port.sub is None else subflows.GUARD
     sent = {
         Reason.SPOOFED: _sum(f for f in flows if f.table == SPOOFED),
         Reason.NO_RULE: _sum(f for f in flows if f.table == EGRESS_REFUSED),
         Reason.NO_WAY: _sum(f for f in flows if (f.table, f.priority) == (DELIVER, NOWHERE)),
-        Reason.CLOSED: _sum(f for f in flows if (f.table, f.priority) == (CLASSIFY, GUARD)),
+        Reason.CLOSED: _sum(f for f in flows if (f.table, f.priority) == (CLASSIFY, guard)),
         Reason.LIMITED: _limited(port, dropped, _SENT_LIMITS),
     }
     received = {
