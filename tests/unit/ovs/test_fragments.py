@@ -37,6 +37,29 @@ def test_a_port_without_port_security_leaves_it(machine, ledger):
     assert not ledger.findings()
 
 
+def test_the_first_secured_port_has_it_set_whoever_was_there_before(machine, ledger):
+    assert not ledger.plug(attachment(1, port_security_enabled=False))
+    assert not ledger.plug(attachment(2))
+    assert machine.openflow.fragments(BRIDGE) == "nx-match"
+    assert not ledger.findings()
+
+
+def test_a_port_that_becomes_secured_has_it_set(machine, ledger):
+    one = attachment(1, port_security_enabled=False)
+    assert not ledger.plug(one)
+    assert not ledger.plug(attachment(1))
+    assert machine.openflow.fragments(BRIDGE) == "nx-match"
+    assert not ledger.findings()
+
+
+def test_it_is_set_again_after_a_time_without_secured_ports(machine, ledger):
+    assert not ledger.plug(attachment(1, port_security_enabled=False), attachment(2))
+    assert not ledger.unplug(attachment(2).id)
+    machine.openflow.set_fragments(BRIDGE, "normal")
+    assert not ledger.plug(attachment(3))
+    assert machine.openflow.fragments(BRIDGE) == "nx-match"
+
+
 def test_a_switch_that_restarts_gets_it_back(machine, ledger):
     ledger.plug(attachment(1))
     machine.restart_switch()

@@ -108,6 +108,8 @@ class Switch:
         self._strays = Straying(bridge, host)
         self._seen: int | None = None
         self._loaded = False
+        #: whether first fragments are shown with their ports, as was seen last
+        self._shown = False
         #: how many bundles were sent
         self._sent = 0
         self._proof = _Proof()
@@ -535,8 +537,7 @@ class Switch:
         whole: bool,
     ) -> bool:  # fmt: skip
         """One comparison and one bundle."""
-        if whole or reread:
-            self._show_fragments()
+        self._show_fragments(again=whole or bool(reread))
         aim = self._aim_of_all() if whole else self._aim_of(ports, reread, groups)
         todo = self._difference(aim)
         meters = metering.wanted(aim.ports)
@@ -626,14 +627,21 @@ class Switch:
             todo.delete.extend(aim.deltas[cookie].removed)
         return todo
 
-    def _show_fragments(self) -> None:
+    def _show_fragments(self, *, again: bool) -> None:
         """Have first fragments show what they hold: without that they pass by no rule that reads a
-        port or a type, and those that could be anything are refused."""
-        openflow = self._drivers.openflow
+        port or a type, and those that could be anything are refused.
+
+        :param again: somebody may have changed that
+        """
         secured = any(p.secured for p in self._ports.values())
-        if secured and openflow.fragments(self.bridge) != WHOLE_HEADERS:
+        self._shown &= secured and not again
+        if self._shown or not secured:
+            return
+        openflow = self._drivers.openflow
+        if openflow.fragments(self.bridge) != WHOLE_HEADERS:
             openflow.set_fragments(self.bridge, WHOLE_HEADERS)
             LOG.info("bridge %s: first fragments are shown with their ports", self.bridge)
+        self._shown = True
 
     def _doubtful(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
         doubtful = [p for p in ports if p is not None and p.id in reread]
