@@ -229,7 +229,7 @@ class Examiner:
             return self._explained(record, None, f"reading it failed: {error}")
         if report is not None:
             more = [
-                *self._holder(record, report), *self.engine.extra_evidence(record),
+                *self._holder(record, item, report), *self.engine.extra_evidence(record),
                 *awaiting.evidence(
                     record.doc.attachment, self.engine.adverts.get(record.plugin), self.journal.sets
                 ),
@@ -238,16 +238,17 @@ class Examiner:
             report = replace(report, evidence=found)
         return self._explained(record, report, "the plugin gave no report")
 
-    def _holder(self, record: PortRecord, report: Report) -> list[Evidence]:
+    def _holder(self, record: PortRecord, item: Item, report: Report) -> list[Evidence]:
         """Who has the device open, and whether that is a guest of the port."""
-        carrier = any(e.fact == "device.carrier" and e.have is True for e in report.evidence)
         made = record.wiring or record.names
         if made is None:
             return []
-        found = holders(made.device)
-        if not carrier:
-            seen = any(e.fact == "device.carrier" and e.have is False for e in report.evidence)
-            return _without_carrier(found) if seen else []
+        carrier, found = _carrier(report), holders(made.device)
+        if carrier is False and found:
+            # opened since it was read: what is read after it was open is what counts
+            carrier, found = self._carrier_again(record, item), holders(made.device)
+        if carrier is not True:
+            return _without_carrier(found) if carrier is False else []
         unknown = self.hypervisor.connected() and made.device not in self.hypervisor.interfaces()
         instance = record.doc.attachment.instance_id or ""
         wrong = stranger(found, instance, unknown=unknown)
@@ -255,6 +256,13 @@ class Examiner:
             return [Evidence("guest.holder", str(wrong), "the guest of the port", ok=False,
                              source="proc", repairable=False)]  # fmt: skip
         return [Evidence("guest.holder", [str(h) for h in found], source="proc")] if found else []
+
+    def _carrier_again(self, record: PortRecord, item: Item) -> bool | None:
+        try:
+            report = self.engine.plugins[record.plugin].check([item]).get(record.id)
+        except Exception:  # noqa: BLE001 - a plugin may raise anything
+            return None
+        return _carrier(report) if report is not None else None
 
     def _explained(self, record: PortRecord, report: Report | None, unasked: str) -> Explanation:
         return explain(self._subject(record, report, unasked))
@@ -326,6 +334,12 @@ def _ends(record: PortRecord) -> list[str]:
     """What a guest may hold of a port: its device, or its socket."""
     made = record.wiring or record.names
     return [made.device, str(made.details.get("socket") or "")] if made is not None else []
+
+
+def _carrier(report: Report) -> bool | None:
+    """Whether the port's tap has a carrier, where it was read."""
+    seen = (e.have for e in report.evidence if e.fact == "device.carrier")
+    return next((have for have in seen if isinstance(have, bool)), None)
 
 
 def _without_carrier(found: Sequence[Holder]) -> list[Evidence]:

@@ -46,8 +46,10 @@ class Done:
 
 
 def environment(path: str) -> dict[str, str]:
+    # whoever says there how wide a terminal is stands above the terminal itself
+    inherited = {name: said for name, said in os.environ.items() if name != "COLUMNS"}
     return {
-        **os.environ,
+        **inherited,
         "PYTHONPATH": AGENT,
         "VIFD_SOCKET": path,
         "PYTHONWARNINGS": "error",
