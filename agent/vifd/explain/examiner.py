@@ -83,6 +83,7 @@ class Examiner:
 
     :param held: whether a port waits until somebody approves what an upgrade changes
     :param clock: seconds since the epoch
+    :param openers: who has a device open
     """
 
     engine: Engine
@@ -91,6 +92,7 @@ class Examiner:
     hypervisor: Hypervisor = field(default_factory=NoHypervisor)
     held: Callable[[str], bool] = lambda _port_id: False
     clock: Callable[[], float] = time.time
+    openers: Callable[[str], list[Holder]] = holders
 
     def __post_init__(self) -> None:
         for name, plugin in self.engine.plugins.items():
@@ -243,10 +245,10 @@ class Examiner:
         made = record.wiring or record.names
         if made is None:
             return []
-        carrier, found = _carrier(report), holders(made.device)
+        carrier, found = _carrier(report), self.openers(made.device)
         if carrier is False and found:
             # opened since it was read: what is read after it was open is what counts
-            carrier, found = self._carrier_again(record, item), holders(made.device)
+            carrier, found = self._carrier_again(record, item), self.openers(made.device)
         if carrier is not True:
             return _without_carrier(found) if carrier is False else []
         unknown = self.hypervisor.connected() and made.device not in self.hypervisor.interfaces()

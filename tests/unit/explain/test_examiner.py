@@ -15,8 +15,11 @@ from vifd import errors
 from vifd.engine import Engine, Settings
 from vifd.explain import Explanation
 from vifd.explain.examiner import Examiner
+from vifd.hypervisor.holders import Holder
 from vifd.model import Phase
-from vifd.testing.plugin import FakeBackend
+from vifd.model.evidence import Evidence
+from vifd.plugin import Item
+from vifd.testing.plugin import FakeBackend, FakePlugin
 
 FROZEN = Settings(verify=0.05, retry_first=0.01, retry_longest=0.05, repair=False)
 
@@ -158,3 +161,36 @@ def test_the_past_is_told(machine):
     assert [(h.text, h.lasted is not None) for h in found.history] == [
         ("damage was a dent, wanted nothing", True)
     ]
+
+
+class Tapped(FakePlugin):
+    """Its ports have a tap; the kernel gives it a carrier when it is opened."""
+
+    carrier = False
+
+    def _evidence(self, item: Item) -> list[Evidence]:
+        return [
+            *super()._evidence(item),
+            Evidence("device.carrier", self.carrier, source="netlink"),
+        ]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_carrier_is_missed_only_where_the_tap_was_open_before(tmp_path, taken):
+    """A guest may open it between the reading of the tap and that of its openers."""
+    machine = Machine(tmp_path, FakeBackend(), FROZEN, make=Tapped)
+    machine.boot()
+
+    def opens(_device: str) -> list[Holder]:
+        assert isinstance(machine.plugin, Tapped)
+        machine.plugin.carrier = not taken
+        return [Holder(12, "qemu-system-x86")]
+
+    try:
+        machine.plug(document(1))
+        examiner = Examiner(machine.engine, machine.journal, openers=opens)
+        found = examiner.explain(port_id(1)).result(WAIT)
+    finally:
+        machine.halt()
+    assert found.healthy is not taken
+    assert ("process 12" in found.sentence) is taken

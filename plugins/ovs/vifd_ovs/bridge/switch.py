@@ -17,7 +17,6 @@ from weakref import WeakValueDictionary
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.model.sets import Forwarding, SetKey, SetKind
-from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
@@ -26,6 +25,7 @@ from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, marks, metering, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Step
+from vifd_ovs.bridge.fragments import Fragments
 from vifd_ovs.bridge.metering import Metering
 from vifd_ovs.bridge.neighbours import neighbours
 from vifd_ovs.bridge.overlay import OVERLAYS, Kind
@@ -99,6 +99,7 @@ class Switch:
         self._installed: dict[int, Entries] = {}
         self._rules = Rulesets(host)
         self._meters = Metering(host.drivers.openflow, bridge)
+        self._fragments = Fragments(host.drivers.openflow, bridge)
         #: by port: what its groups came to when its flows were made
         self._policies: dict[str, Policy | None] = {}
         #: by cookie: the rules that were read back as they shall be, and when
@@ -108,8 +109,6 @@ class Switch:
         self._strays = Straying(bridge, host)
         self._seen: int | None = None
         self._loaded = False
-        #: whether first fragments are shown with their ports, as was seen last
-        self._shown = False
         #: how many bundles were sent
         self._sent = 0
         self._proof = _Proof()
@@ -537,7 +536,8 @@ class Switch:
         whole: bool,
     ) -> bool:  # fmt: skip
         """One comparison and one bundle."""
-        self._show_fragments(again=whole or bool(reread))
+        secured = any(p.secured for p in self._ports.values())
+        self._fragments.show(secured=secured, again=whole or bool(reread))
         aim = self._aim_of_all() if whole else self._aim_of(ports, reread, groups)
         todo = self._difference(aim)
         meters = metering.wanted(aim.ports)
@@ -626,22 +626,6 @@ class Switch:
             todo.add.extend(aim.deltas[cookie].added)
             todo.delete.extend(aim.deltas[cookie].removed)
         return todo
-
-    def _show_fragments(self, *, again: bool) -> None:
-        """Have first fragments show what they hold: without that they pass by no rule that reads a
-        port or a type, and those that could be anything are refused.
-
-        :param again: somebody may have changed that
-        """
-        secured = any(p.secured for p in self._ports.values())
-        self._shown &= secured and not again
-        if self._shown or not secured:
-            return
-        openflow = self._drivers.openflow
-        if openflow.fragments(self.bridge) != WHOLE_HEADERS:
-            openflow.set_fragments(self.bridge, WHOLE_HEADERS)
-            LOG.info("bridge %s: first fragments are shown with their ports", self.bridge)
-        self._shown = True
 
     def _doubtful(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
         doubtful = [p for p in ports if p is not None and p.id in reread]
