@@ -63,11 +63,16 @@ def test_queues_of_a_port_and_their_changes(ovsdb: Ovsdb, ovs: PrivateOvs) -> No
     told = Told(ovsdb)
     uuid = ovs.vsctl("--bare", "--columns=_uuid", "list", "queue").strip()
     ovs.vsctl("set", "queue", uuid, "other-config:min-rate=6000")
+    # the switch writes into the port's row as well, and may be told of first
+    until(
+        lambda: (
+            (row := ovsdb.port("one"))
+            and row.qos
+            and row.qos.queues[3].other_config == {"min-rate": "6000"}
+        ),
+        "the change of the queue is read",
+    )
     until(lambda: told.of("port", "one"), "a change of a queue is told of its port")
-    row = ovsdb.port("one")
-    assert row is not None
-    assert row.qos is not None
-    assert row.qos.queues[3].other_config == {"min-rate": "6000"}
     ovs.vsctl("clear", "port", "one", "qos")
     until(lambda: (row := ovsdb.port("one")) and row.qos is None, "they are gone")
 
