@@ -221,12 +221,12 @@ def packets_of(ovs: PrivateOvs, names: dict[str, tuple[str, str]]) -> list[str]:
     for size in (18, 1358):
         found = beside.traffic(ovs, names, size)
         for who, figures in found.items():
-            medians = [f"{statistics.median(figures[m]):.{0 if m[0] == 'r' else 1}f}"
-                       for m in measures]  # fmt: skip
-            out.append(line(who, size + 42, *medians))
+            shown = [f"{beside.typical(m, figures[m]):.{0 if m[0] == 'r' else 1}f}"
+                     for m in measures]  # fmt: skip
+            out.append(line(who, size + 42, *shown))
         mine, *others = names
         for who in others:
-            ratios = [f"{beside.ratio(found[mine][m], found[who][m]):.3f}" for m in measures]
+            ratios = [f"{beside.ratio(m, found[mine][m], found[who][m]):.3f}" for m in measures]
             out.append(line(f"{mine} : {who}", size + 42, *ratios))
     return out
 
