@@ -138,7 +138,7 @@ class Abandoned:
         gone = []
         for port_id, one in list(self._expected.items()):
             record = records.get(port_id)
-            if one.failed is not None or (record is not None and self._used(record, used)):
+            if one.failed is not None or (record is not None and self.uses(record, used)):
                 continue
             if record is not None and self._stands(record, one):
                 gone.append(record)
@@ -170,7 +170,7 @@ class Abandoned:
             self.came(port_id)
             if record is None or one is None or not self._stands(record, one):
                 continue
-            if self._used(record, used):
+            if self.uses(record, used):
                 continue
             LOG.warning("the guest did not come and nobody unplugged its port: it goes. port=%s",
                         port_id)  # fmt: skip
@@ -183,7 +183,11 @@ class Abandoned:
         closed = record.role is Role.INACTIVE and not record.removing and not record.open
         return closed and wanted(record) == one.wanted
 
-    def _used(self, record: PortRecord, used: AbstractSet[str]) -> bool:
+    def uses(self, record: PortRecord, used: AbstractSet[str]) -> bool:
+        """Whether somebody has a port's device.
+
+        :param used: devices and sockets of guests, running or not
+        """
         device = record.wiring.device if record.wiring is not None else ""
         path = record.vif.socket_path if record.vif is not None else ""
         return bool({device, path} & used - {""}) or (bool(device) and self.held(device))

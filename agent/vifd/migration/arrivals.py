@@ -268,8 +268,21 @@ class Arrivals:
         """Guests were on their way here and are gone: nobody was there to hear that they failed."""
         if not self.hears():
             return
-        for record in self.abandoned.missed(self.records(), self._used()):
-            self._failed(record, Happening(record.doc.attachment.instance_id, FAILED, time.time()))
+        records, used = self.records(), self._used()
+        for record in records.values():
+            if self._of_peer(record) and not self.abandoned.uses(record, used):
+                self.departures.deactivate(record.id, record.request_id)
+                self._lost(record)
+        for record in self.abandoned.missed(records, used):
+            self._lost(record)
+
+    def _of_peer(self, record: PortRecord) -> bool:
+        """Whether a port was opened on a peer's word alone, for a guest that is still to come."""
+        told = record.role is Role.ACTIVE and record.request_id.startswith(PEER)
+        return told and self.abandoned.expects(record.id)
+
+    def _lost(self, record: PortRecord) -> None:
+        self._failed(record, Happening(record.doc.attachment.instance_id, FAILED, time.time()))
 
     def _found(self, guest: Guest, at: float) -> None:
         """A guest had come before it could be heard. A port that was open here and was closed since

@@ -284,6 +284,26 @@ def test_a_migration_that_failed_while_the_daemon_was_down(host: Host) -> None:
     until(lambda: host.journal.get(ID) is None)
 
 
+@pytest.mark.parametrize("comes", [False, True])
+def test_what_a_peer_had_opened_before_the_daemon_went_down(host: Host, *, comes: bool) -> None:
+    """Nobody heard that the guest did not come: its port is closed again, and not if it is here."""
+    record = host.plug(document(1, role="INACTIVE"))
+    assert record.wiring is not None
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    until(lambda: (host.journal.note(NOTE, dict[str, Expected]) or {}).get(ID) is not None)
+    host.agent.set_role(ID, Role.ACTIVE, "peer-host2")
+    host.phase(Phase.LIVE)
+    if comes:
+        host.hypervisor.define(GUEST, [record.wiring.device])
+    host.again()
+    if comes:
+        host.arrivals.announced(port_id(9))
+        until(lambda: host.arrivals._queue.empty())
+        assert host.record(1).role is Role.ACTIVE
+    else:
+        host.phase(Phase.QUIESCED)
+
+
 @pytest.mark.parametrize("how", ["it is here still", "its tap is held", "it has come"])
 def test_a_guest_that_comes_while_the_daemon_is_down_keeps_its_port(host: Host, how: str) -> None:
     host.after = 0.01
