@@ -14,7 +14,7 @@ from vifd.api.body import convert, read_json
 from vifd.api.described import ADDRESSED, BODY, Call, Calls, Shape, fields, good, ref
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.migration.prechecks import unfit
-from vifd.model import Attachment, Vif, decode
+from vifd.model import Attachment, PortRecord, Vif, decode
 
 _FIELDS = ("document", "vif")
 
@@ -57,9 +57,15 @@ class Precheck(Resource):
         query.params(req, ())
         port_id = port_id_of(port_id)
         source, vif = read_json(req, lambda body: _read(body, port_id))
-        found = unfit(source, vif, self.backend.port(port_id))
+        found = unfit(source, vif, self.backend.port(port_id), self._other)
         reasons = [reason.to_dict() for reason in found]
         answer(resp, 200, PrecheckView(port_id, not reasons, reasons))
+
+    def _other(self, port_id: str) -> PortRecord | None:
+        try:
+            return self.backend.port(port_id)
+        except errors.PortNotFound:
+            return None
 
 
 def _read(body: Any, port_id: str) -> tuple[Attachment, Vif | None]:

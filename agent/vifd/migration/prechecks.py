@@ -6,40 +6,49 @@ guest that has moved is not asked any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vifd.errors import MigrationUnfit
 from vifd.model import Attachment, Phase, PortRecord, Vif
+from vifd.model.members import groups_of
 from vifd.policy.addresses import allowed
 
 _SOCKET = "vhostuser"
 
 
-def unfit(source: Attachment, vif: Vif | None, record: PortRecord) -> list[MigrationUnfit]:
+def unfit(
+    source: Attachment,
+    vif: Vif | None,
+    record: PortRecord,
+    others: Callable[[str], PortRecord | None] = lambda _port: None,
+) -> list[MigrationUnfit]:
     """Why the guest must not move; empty where it may.
 
     :param source: the document of the port on the host where the guest runs
     :param vif: what its guest was given there; ``None`` where it is not known
     :param record: the port here
+    :param others: the other ports here, by id: the sub-ports of a trunk come along
     """
     return [
         MigrationUnfit(
             facts={"aspect": aspect, "there": there, "here": here}, stage="precheck", port=record.id
         )
-        for aspect, there, here in (*_of_port(record), *_of_documents(source, record),
-                                    *_of_guests(vif, record.vif))
+        for aspect, there, here in (
+            *_of_port(record), *_of_documents(source, record),
+            *_of_sub_ports(source, record, others), *_of_guests(vif, record.vif),
+        )
     ]  # fmt: skip
 
 
 _Difference = tuple[str, object, object]
 
 
-def _of_port(record: PortRecord) -> Iterator[_Difference]:
-    """The port here must be made and proven."""
+def _of_port(record: PortRecord, aspect: str = "phase") -> Iterator[_Difference]:
+    """A port here must be made and proven."""
     proven = record.phase in (Phase.READY, Phase.QUIESCED, Phase.LIVE)
     if record.removing or not record.applied or record.error is not None or not proven:
         code = str((record.error or {}).get("code", ""))
-        yield "phase", Phase.READY.value, " ".join(filter(None, (record.phase.value, code)))
+        yield aspect, Phase.READY.value, " ".join(filter(None, (record.phase.value, code)))
 
 
 def _of_documents(source: Attachment, record: PortRecord) -> Iterator[_Difference]:
@@ -52,11 +61,44 @@ def _of_documents(source: Attachment, record: PortRecord) -> Iterator[_Differenc
         ("MTU", source.network.mtu, here.network.mtu),
         ("VNIC type", source.port.vnic_type, here.port.vnic_type),
         ("port security", source.port.port_security_enabled, here.port.port_security_enabled),
+        ("administrative state", _state(source), _state(here)),
+        ("security groups", _groups(source), _groups(here)),
     ]
     secured = source.port.port_security_enabled or here.port.port_security_enabled
     if secured:
         pairs.append(("addresses", _addresses(source), _addresses(here)))
     yield from (pair for pair in pairs if pair[1] != pair[2])
+
+
+def _of_sub_ports(
+    source: Attachment, record: PortRecord, others: Callable[[str], PortRecord | None]
+) -> Iterator[_Difference]:
+    """Those of a trunk: the same, by the same VLANs, and each of them made and proven here."""
+    there, here = _sub_ports(source), _sub_ports(record.doc.attachment)
+    if there != here:
+        yield "sub-ports", there, here
+    trunk = record.doc.attachment.port.trunk_details
+    for sub in trunk.sub_ports if trunk is not None else ():
+        known, aspect = others(sub.port_id), f"sub-port {sub.port_id}"
+        if known is None:
+            yield aspect, Phase.READY.value, "unknown"
+        else:
+            yield from _of_port(known, aspect)
+
+
+def _sub_ports(attachment: Attachment) -> list[str]:
+    trunk = attachment.port.trunk_details
+    found = trunk.sub_ports if trunk is not None else []
+    return sorted(f"{s.port_id} by VLAN {s.segmentation_id or 'of its network'}" for s in found)
+
+
+def _state(attachment: Attachment) -> str:
+    return "up" if attachment.port.admin_state_up else "down"
+
+
+def _groups(attachment: Attachment) -> list[str] | str:
+    groups = groups_of(attachment)
+    return "not asked for" if groups is None else sorted(groups)
 
 
 def _segment(attachment: Attachment) -> list[object]:

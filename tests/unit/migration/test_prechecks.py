@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from unit.docs import document
+from unit.docs import document, port_id
 from vifd.migration.prechecks import unfit
 from vifd.model import Phase, PortRecord, Vif, decode
 
@@ -39,6 +39,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"fixed_ips": [{"ip_address": "10.0.0.99"}]}, "addresses"),
     ({"fixed_ips": [{"ip_address": "fd00::99"}]}, "addresses"),
     ({"port__allowed_address_pairs": [{"ip_address": "10.0.0.50"}]}, "addresses"),
+    ({"port__admin_state_up": False}, "administrative state"),
+    ({"port__security_groups": [port_id(77)]}, "security groups"),
+    ({"port__security_groups": []}, "security groups"),
+    (
+        {
+            "port__trunk_details": {
+                "trunk_id": port_id(70),
+                "sub_ports": [
+                    {"port_id": port_id(2), "segmentation_type": "vlan", "segmentation_id": 7}
+                ],
+            }
+        },
+        "sub-ports",
+    ),
 ]
 
 
@@ -78,6 +92,21 @@ def test_a_port_that_is_not_proven_is_not_fit(more: dict[str, Any]) -> None:
     (error,) = unfit(decode(document(1)).attachment, VIF, here(**more))
     assert error.code == "E_MIG_UNFIT"
     assert error.facts["aspect"] == "phase"
+
+
+SUBS = [{"port_id": port_id(n), "segmentation_type": "vlan", "segmentation_id": n} for n in (2, 3)]
+TRUNK = {"port__trunk_details": {"trunk_id": port_id(70), "sub_ports": SUBS}}
+
+
+def test_the_sub_ports_of_a_trunk_come_along() -> None:
+    parent = msgspec.structs.replace(here(), doc=decode(document(1, role="INACTIVE", **TRUNK)))
+    source = decode(document(1, **TRUNK)).attachment
+    known = {port_id(2): here(), port_id(3): here(phase=Phase.FAILED)}
+    found = {e.facts["aspect"]: e.facts["here"] for e in unfit(source, VIF, parent, known.get)}
+    assert found == {f"sub-port {port_id(3)}": "FAILED"}
+    del known[port_id(3)]
+    (missing,) = unfit(source, VIF, parent, known.get)
+    assert missing.facts["here"] == "unknown"
 
 
 def test_all_reasons_come_at_once() -> None:
