@@ -18,6 +18,7 @@ from vifd.api.auth import Policy
 from vifd.daemon import config
 from vifd.drivers import Drivers
 from vifd.drivers.bridging import Bridging as KernelBridging
+from vifd.drivers.hearing import KernelHearing
 from vifd.drivers.links import Links as KernelLinks
 from vifd.drivers.nft.driver import Nft as KernelNft
 from vifd.drivers.nft.objects import TABLE
@@ -48,10 +49,12 @@ def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
     tracer = LocalTracer(options.rundir, options.timeout)
     bridging, nft = KernelBridging(), KernelNft(hold=conf.nftables.hold_tables)
     nft.take(TABLE)
+    hearing = KernelHearing() if conf.migration.guest_frames else None
     closers = [
         links.close, ovsdb.close, openflow.close, tracer.close, bridging.close, nft.close,
+        *([hearing.close] if hearing is not None else []),
     ]  # fmt: skip
-    return Drivers(links, ovsdb, openflow, tracer, bridging, nft), closers
+    return Drivers(links, ovsdb, openflow, tracer, bridging, nft, hearing), closers
 
 
 def start_policy(conf: Any) -> StartPolicy:

@@ -20,6 +20,7 @@ from vifd.drivers.linux import (
     Device,
     FdbEntry,
     FilterChain,
+    Hearing,
     Nft,
     Program,
     Spec,
@@ -39,7 +40,7 @@ from vifd.safety.sparing import spare
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
-    "FilterChain", "FlowTable",
+    "FilterChain", "FlowTable", "Hearing",
     "Link", "Links", "Mirror", "Nft", "OpenFlow", "Ovsdb", "Policing", "PortRow", "PortSpec",
     "Program", "Qos", "Queue", "Spec",
     "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "passing", "stopped",
@@ -340,6 +341,7 @@ class Drivers:
 
     :param bridging: ``None`` in a composition without the kernel's bridge
     :param nft: ``None`` in a composition without the kernel's packet filter
+    :param hearing: ``None`` where nobody listens to closed taps
     """
 
     links: Links
@@ -348,3 +350,4 @@ class Drivers:
     tracer: Tracer
     bridging: Bridging | None = None
     nft: Nft | None = None
+    hearing: Hearing | None = None

@@ -25,6 +25,7 @@ from vifd.drivers import (
     tcguard,
 )
 from vifd.drivers.bridgerules import complaint, missing, needs_anew, taken, unlike
+from vifd.drivers.hearing import packet_error
 from vifd.drivers.linkrules import refusal
 from vifd.drivers.links import device_error
 
@@ -391,4 +392,4 @@ def _say(device: str, frames: Sequence[bytes]) -> None:
             for frame in frames:
                 out.send(frame)
     except OSError as error:
-        raise device_error(device, error.errno or errno.EIO, "send frames out of it") from error
+        raise packet_error(device, error, "send frames out of it") from error

@@ -155,6 +155,25 @@ class FdbEntry:
     fixed: bool | None = False
 
 
+class Hearing(Protocol):
+    """What guests say at closed taps of this namespace."""
+
+    def listen(self, callback: Callable[[str, bytes], None]) -> None:
+        """Have ``callback(device, frame)`` called on a native thread with what may be an
+        announcement of a guest: an untagged reverse ARP, gratuitous ARP or neighbour
+        advertisement."""
+
+    def hear(self, devices: Collection[str]) -> None:
+        """Listen to these taps as well; one that was made anew under its name is heard anew, and
+        one that is not there is left out.
+
+        :raises VifError: that may not be had, by ``E_PLUG_PRIV`` say
+        """
+
+    def forget(self, devices: Collection[str]) -> None:
+        """Listen to these no more."""
+
+
 class Bridging(Protocol):
     """Bridges of this namespace and what is plugged into them."""
 

@@ -19,9 +19,10 @@ OPTIONS = [
         help="Open a port of an INACTIVE binding on the first frame by which its guest announces "
         "itself there, a reverse ARP, a gratuitous ARP or an unsolicited neighbour advertisement: "
         "where nobody else can say so in time, as without libvirt or with another hypervisor. "
-        "Ports on Open vSwitch hand such frames to vifd while they are closed, and nothing else; "
-        "other plugins cannot. Where libvirt can be heard the guest must have come by a migration "
-        "as well. A guest that was started on two hosts opens its port on both: hence the default.",
+        "Ports on Open vSwitch hand such frames to vifd while they are closed, and nothing else. "
+        "To taps for Linux bridges packet sockets listen, which takes CAP_NET_RAW. Other plugins "
+        "cannot. Where libvirt can be heard the guest must have come by a migration as well. A "
+        "guest that was started on two hosts opens its port on both: hence the default.",
     ),
     cfg.IntOpt(
         "budget_ms",

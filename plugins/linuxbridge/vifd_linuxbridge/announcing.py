@@ -20,9 +20,14 @@ LOG = logging.getLogger(__name__)
 
 
 def announce(
-    bridging: Bridging, batch: Batch, ledger: Callable[[], Mapping[str, Entry]]
+    bridging: Bridging,
+    batch: Batch,
+    ledger: Callable[[], Mapping[str, Entry]],
+    own: Callable[[str], bytes],
 ) -> VifError | None:
     """Tell it for each port, as far as it can be told.
+
+    :param own: by which its guest announced itself while a port was closed, once; or nothing
 
     :returns: why nothing can be told at all
     """
@@ -31,7 +36,8 @@ def announce(
             continue
         others = (entry.attachment for entry in ledger().values())
         try:
-            bridging.say(work.names.bridge, frames(work.item.attachment, others))
+            said = [*frames(work.item.attachment, others), own(work.id)]
+            bridging.say(work.names.bridge, [frame for frame in said if frame])
         except PrivilegeMissing as error:
             return error
         except VifError as error:

@@ -56,6 +56,7 @@ from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
+from vifd_linuxbridge.listening import Listening
 from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.needs import Needs
@@ -96,12 +97,15 @@ class LinuxBridgePlugin(VifPlugin):
     plugin_version: ClassVar[str] = __version__
     #: Every kernel has bridges; where there is a switch as well, that is what guests are meant for.
     preference: ClassVar[int] = 200
+    listens: ClassVar[bool] = True
 
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf)
         self.settings = options.settings(conf)
         self._ground = Ground()
         self._groups = Grouping(host, self.plugin_name)
+        self._listening = Listening(host)
+        self._listening.start()
         #: announcements may not be made; told once
         self._mute = False
 
@@ -262,16 +266,21 @@ class LinuxBridgePlugin(VifPlugin):
             links, self._bridging, self._nft, self.settings, self._networks, work,
             own=self.host.identity, grouping=self._grouping,
         )  # fmt: skip
-        return plugging.run().outcomes(self.plugin_name, VIF_TYPE)
+        done = plugging.run().outcomes(self.plugin_name, VIF_TYPE)
+        self._listening.follow(batch, done, opened=False)
+        return done
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
         chosen = self._batch(batch)
-        done = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        gates = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
+        done = gates.outcomes(self.plugin_name, VIF_TYPE)
+        self._listening.follow(batch, done, opened=True)
+        return done
 
     def announce(self, batch: Sequence[Item]) -> None:
-        problem = announce(self._bridging, Batch.of(batch), self.host.ledger)
+        own = self._listening.heard.take
+        problem = announce(self._bridging, Batch.of(batch), self.host.ledger, own)
         if problem is not None and not self._mute:
             LOG.warning(
                 "%s: %s. Ports that are opened here after a migration are not announced by vifd. "
@@ -282,8 +291,10 @@ class LinuxBridgePlugin(VifPlugin):
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
         chosen = self._batch(batch)
-        done = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        gates = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
+        done = gates.outcomes(self.plugin_name, VIF_TYPE)
+        self._listening.follow([replace(i, open=False) for i in batch], done, opened=False)
+        return done
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         checking = Checking(
@@ -292,7 +303,9 @@ class LinuxBridgePlugin(VifPlugin):
             ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
             grouping=self._grouping, networks=self._networks,
         )  # fmt: skip
-        return checking.run()
+        found = checking.run()
+        self._listening.follow(batch, {}, opened=False)
+        return found
 
     def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
         """The rules of security groups and the members of sets, in one transaction, and who is
@@ -304,6 +317,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
+        self._listening.forget(batch)
         links = self.host.drivers.links
         done = unplug(links, self._bridging, self._nft, self._networks, self._batch(batch),
                       self._grouping)  # fmt: skip

@@ -9,9 +9,7 @@ else; the first one is sent once more, as the guest sent it, when the port is op
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vifd.openflow import action as act
@@ -19,6 +17,7 @@ from vifd.openflow.field import ARP, ICMPV6, IPV6, RARP, UNTAGGED, Value
 from vifd.openflow.flow import Flow, entry
 from vifd.openflow.packetin import IDENTITY, PacketIn
 from vifd.plugin import Host
+from vifd.plugin.heard import HeardFrames
 from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.cookies import port as cookie_of
 from vifd_ovs.bridge.ports import Gate, SwitchPort
@@ -31,8 +30,6 @@ PRIORITY = 94
 #: The longest of these frames; more of one is not handed over.
 _LONGEST = 128
 _ADVERTISEMENT, _ALL_NODES = 136, "ff02::1"
-#: Seconds in which a port's further frames tell nothing new.
-PAUSE = 1.0
 _SINGLE4, _SINGLE6 = "/32", "/128"
 
 
@@ -71,10 +68,7 @@ class Listening:
 
     host: Host
     plugin: str
-    clock: Callable[[], float] = time.monotonic
-    #: by port: when it was heard, and the first frame
-    _heard: dict[str, tuple[float, bytes]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    frames: HeardFrames = field(default_factory=HeardFrames)
 
     def start(self) -> None:
         """Listen, where anybody wants to know."""
@@ -83,21 +77,15 @@ class Listening:
 
     def heard(self, bridge: str, handed: PacketIn) -> None:
         """A flow of ours handed a frame over; on the driver's thread."""
-        port_id, now = self._port(bridge, handed.cookie), self.clock()
+        port_id = self._port(bridge, handed.cookie)
         if port_id is None or self.host.announced is None:
             return
-        with self._lock:
-            known = self._heard.get(port_id)
-            if known is not None and now - known[0] < PAUSE:
-                return
-            self._heard[port_id] = now, handed.frame if handed.whole else b""
-        self.host.announced(port_id)
+        if self.frames.note(port_id, handed.frame if handed.whole else b""):
+            self.host.announced(port_id)
 
     def take(self, port_id: str) -> bytes:
         """The frame of a port that is open now, once; empty where there is none."""
-        with self._lock:
-            at, frame = self._heard.pop(port_id, (0.0, b""))
-        return frame if self.clock() - at < PAUSE else b""
+        return self.frames.take(port_id)
 
     def _port(self, bridge: str, cookie: int) -> str | None:
         for port_id, known in self.host.ledger().items():
