@@ -1,7 +1,8 @@
 """How long vifd takes to be ready with many ports on a machine that has much else to do.
 
-``PYTHONPATH=tests python bench/loaded.py --ports 2000 --busy 8`` needs root (or unprivileged user namespaces) and an
-installed Open vSwitch; nothing of the host's is touched. The unit gives a start 300 s.
+``PYTHONPATH=tests python bench/loaded.py --ports 2000 --busy 8`` needs root (or unprivileged
+user namespaces) and an installed Open vSwitch; nothing of the host's is touched. The unit gives
+a start 300 s.
 """
 
 from __future__ import annotations
