@@ -1,5 +1,5 @@
-"""examples/openstack/stock-leftovers on a switch as neutron-openvswitch-agent leaves it: what goes,
-what stays, when nothing does, and the way back."""
+"""examples/openstack/stock-leftovers and vifd-leftovers on a switch as neutron-openvswitch-agent
+and vifd leave it: what goes, what stays, when nothing does, and the way back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
 SCRIPT = Path(__file__).parents[2] / "examples/openstack/stock-leftovers"
+VIFD_SCRIPT = SCRIPT.with_name("vifd-leftovers")
 ID = "11111111-2222-3333-4444-555555555555"
 #: The agent's, by bridge; vifd's; and somebody's.
 COOKIES = {"br-int": 0xA1B2C3D4E5F60718, "br-ex": 0x0B0B, "br-tun": 0x7600, "other": 0}
@@ -72,6 +73,17 @@ def run(ovs: PrivateOvs, *words: str, program: str = str(SCRIPT)) -> tuple[int, 
         check=False, timeout=120,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
+
+
+@contextmanager
+def begun(ovs: PrivateOvs, program: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """One that goes on meanwhile."""
+    argv, env = [str(program), *words], {**os.environ, **ovs.env}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def state(ovs: PrivateOvs) -> dict[str, list[str]]:
@@ -172,3 +184,70 @@ def test_a_tunnel_bridge_without_tunnels_stays_for_others(host: PrivateOvs, tmp_
     assert "stays: br-tun" in said
     assert before.keys() - after.keys() == {"br-int int-br-ex", "br-ex phy-br-ex"}
     assert after["br-tun"] == before["br-tun"]
+
+
+def test_it_waits_until_a_port_is_taken_over(host: PrivateOvs, tmp_path: Path):
+    mine = f"cookie={VIFD},priority=9,in_port={number(host)}"
+    host.ofctl("del-flows", "br-int", f"cookie={VIFD}/-1")
+    before, undo = state(host), tmp_path / "undo"
+    with begun(host, SCRIPT, "--remove", str(undo), "--wait", "120") as running:
+        assert running.stdout is not None
+        lines = iter(running.stdout.readline, "the way back is written. Start vifd now\n")
+        assert "goes: bridge br-tun with 2 ports\n" in list(lines)
+        assert state(host) == before
+        host.ofctl("add-flow", "br-int", f"{mine},actions=drop")
+        said, _ = running.communicate(timeout=120)
+    assert (running.returncode, said) == (0, f"done. The way back: sh {undo}\n")
+    assert "br-tun" not in state(host)
+
+
+def test_it_gives_up_when_the_time_is_over(host: PrivateOvs, tmp_path: Path):
+    host.ofctl("del-flows", "br-int", f"cookie={VIFD}/-1")
+    before = state(host)
+    code, said = run(host, "--remove", str(tmp_path / "undo"), "--wait", "1")
+    assert code == 1
+    assert f"refused: port machine ({ID}) of br-int is not vifd's" in said
+    assert (state(host), list(tmp_path.iterdir())) == (before, [])
+
+
+def test_what_vifd_left_goes_as_well(host: PrivateOvs):
+    before = state(host)
+    code, said = run(host, program=str(VIFD_SCRIPT))
+    assert (code, state(host)) == (0, before), said
+    assert sorted(said.splitlines()) == [
+        "goes: 1 flows of br-ex", "goes: 1 flows of br-int", "goes: port vp-ex",
+        "goes: port vp-int", "goes: port vt",
+    ]  # fmt: skip
+    code, said = run(host, "--remove", program=str(VIFD_SCRIPT))
+    assert code == 0, said
+    after = state(host)
+    assert before.keys() - after.keys() == {"br-int vp-int", "br-ex vp-ex", "br-int vt"}
+    for bridge in ("br-int", "br-ex"):
+        (lost,) = {*before[bridge]} - {*after[bridge]}
+        assert f"cookie={VIFD:#x}" in lost
+    assert after["br-tun"] == before["br-tun"]
+
+
+def test_it_waits_until_the_agent_has_wired_the_ports(host: PrivateOvs, tmp_path: Path):
+    log = tmp_path / "agent.log"
+    wired = "iteration:0 - cleanup stale flows. Elapsed:1.000\n"
+    log.write_text(f"of an agent that has ended: {wired}")
+    before = state(host)
+    with begun(host, VIFD_SCRIPT, "--remove", "--wait", str(log), "120") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "Start the agent now\n"
+        assert state(host) == before
+        with log.open("a") as more:
+            more.write(wired)
+        said, _ = running.communicate(timeout=120)
+    assert (running.returncode, said.splitlines()[-1]) == (0, "done")
+    assert "br-int vt" not in state(host)
+
+
+def test_what_vifd_left_stays_where_no_agent_has_flows(host: PrivateOvs, tmp_path: Path):
+    host.ofctl("del-flows", "br-int", f"cookie={COOKIES['br-int']}/-1")
+    before = state(host)
+    code, said = run(host, "--remove", program=str(VIFD_SCRIPT))
+    assert code == 1
+    assert "refused: br-int has no flows of an agent" in said
+    assert state(host) == before

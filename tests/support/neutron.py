@@ -301,6 +301,9 @@ class FakeNeutron:
                     wanted = set(filters["security_group_ids"])
                     return [self.wire(p) for p in self.ports.values()
                             if wanted & set(p.fields.get("security_group_ids", ()))]  # fmt: skip
+                case "Port" if "network_id" in filters:
+                    return [self.wire(p) for p in self.ports.values()
+                            if p.network in filters["network_id"]]  # fmt: skip
                 case "SecurityGroup":
                     return [primitive(kind, {"id": i, "name": "g", "stateful": True,
                                              "revision_number": 1})

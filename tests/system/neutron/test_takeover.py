@@ -24,7 +24,8 @@ from vifd.testing.wait import until
 pytestmark = pytest.mark.needs("neutron", "module:kombu")
 
 HOST = "both"
-LEFTOVERS = Path(__file__).parents[3] / "examples/openstack/stock-leftovers"
+EXAMPLES = Path(__file__).parents[3] / "examples/openstack"
+STOCK_LEFTOVERS, VIFD_LEFTOVERS = EXAMPLES / "stock-leftovers", EXAMPLES / "vifd-leftovers"
 OURS = re.compile(r"cookie=0x76[0-9a-f]{14}\b")
 
 
@@ -113,24 +114,18 @@ def let_ping(cloud: Cloud, group: str) -> None:
     cloud.call("POST", "security-group-rules", {"security_group_rule": rule})
 
 
-def clear_of_stock(ovs: PrivateOvs, undo: Path) -> None:
-    """What the stock agent left, by the program of the documentation."""
-    done = subprocess.run(
-        [LEFTOVERS, "--remove", undo], env={**os.environ, **ovs.env}, capture_output=True,
-        text=True, check=False, timeout=PATIENCE,
-    )  # fmt: skip
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
+def cleared(ovs: PrivateOvs, program: Path, *words: str | Path) -> subprocess.Popen[str]:
+    """A program of the documentation that takes away what an agent left."""
+    argv = [program, "--remove", *words]
+    env = {**os.environ, **ovs.env}
+    return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            text=True)  # fmt: skip
 
 
-def clear_of_vifd(ovs: PrivateOvs) -> None:
-    """What vifd left: its patch ports, then its flows."""
-    rows = ovs.vsctl("-f", "csv", "--columns=name,external_ids", "list", "interface").splitlines()
-    for row in rows:
-        if re.search(r"vifd-(patch|tunnel)", row):
-            ovs.vsctl("del-port", row.split(",")[0].strip('"'))
-    for bridge in ("br-int", "br-phys"):
-        ovs.ofctl("del-flows", bridge, "cookie=0x7600000000000000/0xff00000000000000")
+def ended(program: subprocess.Popen[str]) -> None:
+    said, _ = program.communicate(timeout=PATIENCE)
+    print(said)
+    assert program.returncode == 0, said
 
 
 def of_vifd(ovs: PrivateOvs) -> set[bool]:
@@ -149,7 +144,7 @@ def test_from_the_stock_agent_to_vifd_and_back(both, machines, tmp_path, request
     vifd.start()
     vifd.proven([m.port for m in machines])
     course.step("what the stock agent left goes")
-    clear_of_stock(ovs, tmp_path / "undo")
+    ended(cleared(ovs, STOCK_LEFTOVERS, tmp_path / "undo"))
     assert of_vifd(ovs) == {True}
     assert all(one.reaches(two) for one, two in (machines, machines[::-1]))
     course.step("vifd ends")
@@ -159,7 +154,7 @@ def test_from_the_stock_agent_to_vifd_and_back(both, machines, tmp_path, request
     stock.start()
     until(lambda: "cleanup stale flows" in stock.log[began:], "it has wired all anew", PATIENCE)
     course.step("what vifd left goes")
-    clear_of_vifd(ovs)
+    ended(cleared(ovs, VIFD_LEFTOVERS))
     course.step("done")
     assert of_vifd(ovs) == {False}
     assert all(one.reaches(two) for one, two in (machines, machines[::-1]))

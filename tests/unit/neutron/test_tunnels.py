@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.neutron import oslo_messaging
 from unit.neutron.scene import Cloud, Node
 from vifd.network.neutron import reporting, tunnels
 from vifd.testing.wait import until
@@ -108,6 +109,40 @@ class TestPopulation:
         until(lambda: node.behind(network) == moved, "its address changes")
         cloud.neutron.fdb("remove", network, {THERE: [FLOOD], ELSEWHERE: [[MAC, "10.0.0.8"]]})
         until(lambda: node.behind(network) == {ELSEWHERE: {}}, "both go")
+
+    def test_a_network_in_use_is_known_before_its_ports_are(self, cloud: Cloud):
+        """As on a host that another agent served: the service tells only once a port works."""
+        cloud.neutron.tunnels["vxlan"] = {"there": THERE, "elsewhere": ELSEWHERE}
+        network, other = vxlan(cloud), vxlan(cloud, 8)
+        far = cloud.neutron.port(network, "there")
+        down, idle = cloud.neutron.port(network, "elsewhere"), cloud.neutron.port(other, "there")
+        cloud.neutron.port(network)
+        far.status = idle.status = "ACTIVE"
+        ports = [cloud.neutron.port(n, "here") for n in (network, other)]
+        ports[0].status = "ACTIVE"
+        node = host(cloud, name="here", l2_population=True)
+        assert down.status == "DOWN"
+        there = {THERE: {far.mac: (far.address,)}}
+        until(lambda: node.behind(network) == there, "who works elsewhere is known")
+        until(lambda: node.behind(other) == {}, "nothing works here yet: it is told then")
+        cloud.neutron.fdb("remove", network, {THERE: [FLOOD, [far.mac, far.address]]})
+        until(lambda: node.behind(network) == {}, "and goes as any other")
+
+    def test_what_is_not_answered_is_no_obstacle(self, cloud: Cloud, monkeypatch, caplog):
+        cloud.neutron.tunnels["vxlan"] = {"there": THERE}
+        network = vxlan(cloud)
+        cloud.neutron.port(network, "here").status = "ACTIVE"
+        found = cloud.neutron.found
+
+        def unable(kind: str, **filters: Any) -> Any:
+            if "network_id" in filters:
+                raise oslo_messaging.RemoteError("ValueError", "no such filter")
+            return found(kind, **filters)
+
+        monkeypatch.setattr(cloud.neutron, "found", unable)
+        node = host(cloud, name="here", l2_population=True)
+        until(lambda: node.behind(network) == {}, "known")
+        assert "is not known before its first port works here" in caplog.text
 
     def test_a_restart_forgets_nothing(self, cloud: Cloud):
         node, network = host(cloud, l2_population=True), vxlan(cloud)

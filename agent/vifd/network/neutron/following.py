@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vifd import errors
-from vifd.model import Part, Side
+from vifd.model import Part, Side, Status
 from vifd.model.parts import network_said
 from vifd.model.sides import Said
 from vifd.network import Inbox
@@ -103,7 +103,7 @@ class Following:
         self._read_around(list(ports.values()), anew=True)
         if self._groups is not None:
             self._groups.read(list(ports.values()))
-        self.tunnels.read(self.networks())
+        self.tunnels.read(self.networks(), self._busy())
         self.tunnels.flush()
         self._said.clear()
         self._doubts.clear()
@@ -238,6 +238,11 @@ class Following:
             if network is not None and segment:
                 found[network["id"]] = str(segment["network_type"])
         return found
+
+    def _busy(self) -> set[str]:
+        """The networks of ports that the service has as working here."""
+        here = (p for p in self.cache.all("Port").values() if translate.active_here(p, self._host))
+        return {str(p.get("network_id")) for p in here if p.get("status") == Status.ACTIVE.value}
 
     def flush(self) -> None:
         """Say what was gathered of sets."""

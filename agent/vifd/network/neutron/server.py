@@ -117,12 +117,14 @@ class Server:
             set(down) - set(map(str, failed.get("failed_devices_down", ()))),
         )
 
-    def tunnels(self, address: str, kind: str) -> list[str]:
-        """Say where tunnels of a type to this host lead; where those of all hosts do."""
+    def tunnels(self, address: str, kind: str) -> dict[str, str]:
+        """Say where tunnels of a type to this host lead; by address where those of all hosts do,
+        the host, empty where it is not said."""
         sent = {"tunnel_ip": address, "tunnel_type": kind, "host": self.host}
         answer = self._ask("tunnel_sync", "1.4", sent)
         found = answer.get("tunnels", ()) if isinstance(answer, dict) else ()
-        return [str(t["ip_address"]) for t in found if isinstance(t, dict) and "ip_address" in t]
+        told = (t for t in found if isinstance(t, dict) and "ip_address" in t)
+        return {str(t["ip_address"]): str(t.get("host") or "") for t in told}
 
     @property
     def _self(self) -> Plain:

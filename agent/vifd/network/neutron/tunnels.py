@@ -7,6 +7,7 @@ the service sends a whole list when it is asked to, and does not say where the l
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from typing import Any
 
 from vifd.engine.setdesk import SetDesk
 from vifd.model.sets import Endpoint, Forwarding, Reachable, SetKey, SetKind
-from vifd.network.neutron.objects import mac
+from vifd.network.neutron.bus import Refused, Unanswered
+from vifd.network.neutron.objects import Plain, entries, mac
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.translate import OWNER
+
+LOG = logging.getLogger(__name__)
 
 #: Network types whose frames leave a host by tunnels.
 OVERLAYS = ("vxlan", "gre", "geneve")
@@ -47,33 +51,49 @@ class Told:
         return [self.table] if self.coming is None else [self.table, self.coming]
 
 
-def added(table: Table, endpoint: str, entries: Iterable[Any]) -> None:
+def added(table: Table, endpoint: str, told: Iterable[Any]) -> None:
     """Note entries as the service writes them: a MAC address and an IP address."""
-    behind = table.setdefault(endpoint, {})
-    for entry in entries:
+    there = table.setdefault(endpoint, {})
+    for entry in told:
         address, ip = mac(entry[0]), str(entry[1])
         if address == FLOOD:
             continue
-        for other, there in table.items():
+        for other, elsewhere in table.items():
             if other != endpoint:
-                there.pop(address, None)
-        behind.setdefault(address, set()).add(ip)
+                elsewhere.pop(address, None)
+        there.setdefault(address, set()).add(ip)
 
 
-def removed(table: Table, endpoint: str, entries: Iterable[Any]) -> None:
+def removed(table: Table, endpoint: str, told: Iterable[Any]) -> None:
     """Take entries away; the endpoint goes with the flooding to it."""
-    behind = table.get(endpoint)
-    if behind is None:
+    there = table.get(endpoint)
+    if there is None:
         return
-    for entry in entries:
+    for entry in told:
         address, ip = mac(entry[0]), str(entry[1])
         if address == FLOOD:
             table.pop(endpoint, None)
             continue
-        addresses = behind.get(address, set())
+        addresses = there.get(address, set())
         addresses.discard(ip)
         if not addresses:
-            behind.pop(address, None)
+            there.pop(address, None)
+
+
+def behind(ports: Iterable[Plain], hosts: Mapping[str, str]) -> Table:
+    """Who is behind each endpoint, as the service would tell it: ports that work.
+
+    :param ports: all of a network, as objects
+    :param hosts: by host, its endpoint
+    """
+    table: Table = {}
+    for port in ports:
+        active = (b.get("host") for b in entries(port, "bindings") if b.get("status") == "ACTIVE")
+        endpoint = hosts.get(str(next(active, "")))
+        if endpoint is not None and port.get("status") == "ACTIVE":
+            addresses = [str(ip.get("ip_address")) for ip in entries(port, "fixed_ips")]
+            added(table, endpoint, [(port.get("mac_address"), ip) for ip in addresses])
+    return table
 
 
 def forwarding(network: str, table: Table) -> Forwarding:
@@ -121,22 +141,24 @@ class Tunnels:
         #: by network with ports here: its type, and what is known of it
         self._networks: dict[str, str] = {}
         self._told: dict[str, Told] = {}
-        #: by type, the endpoints of other hosts
-        self._endpoints: dict[str, set[str]] = {}
+        #: by type, the endpoints of other hosts, with whose they are
+        self._endpoints: dict[str, dict[str, str]] = {}
         self._changed: set[str] = set()
 
     # --- all of it ---
 
-    def read(self, networks: Mapping[str, str]) -> None:
+    def read(self, networks: Mapping[str, str], busy: Collection[str] = ()) -> None:
         """Say where tunnels to this host lead, and know where those to others do.
 
         :param networks: the networks that have ports here, with their types
+        :param busy: those of them with ports that the service has as working here
         :raises Exception: the service could not be asked
         """
         for kind in self._types if self._local else ():
-            found = set(self._server.tunnels(self._local, kind)) - {self._local}
-            self._endpoints[kind] = found
+            found = self._server.tunnels(self._local, kind)
+            self._endpoints[kind] = {a: host for a, host in found.items() if a != self._local}
         self.present(networks, anew=True)
+        self._make_up(busy)
         self._desk.compare(
             SetKind.FORWARDING, OWNER, list(self._networks), remove=True, request_id=REQUEST
         )
@@ -153,6 +175,26 @@ class Tunnels:
             self._told[network] = Told(self._known(network))
         self._changed |= there.keys() if anew else there.keys() - self._networks.keys()
         self._networks = there
+
+    def _make_up(self, busy: Collection[str]) -> None:
+        """Know who is behind the tunnels of networks that are in use here and of which nothing was
+        ever told, as on a host that is taken over from another agent: the service tells only once
+        a port works, and by then its frames would have gone nowhere."""
+        if not self.populated:
+            return
+        for network in sorted(busy):
+            told = self._told.get(network)
+            if told is None or told.table:
+                continue
+            hosts = {h: a for a, h in self._endpoints.get(self._networks[network], {}).items() if h}
+            try:
+                ports = self._server.where("Port", network_id=[network]) if hosts else []
+            except (Refused, Unanswered) as error:
+                LOG.warning("neutron: who is behind the tunnels of a network is not known before "
+                            "its first port works here (%s). Next: nothing, the service tells it "
+                            "then. network=%s", str(error)[:200], network)  # fmt: skip
+                continue
+            told.table = behind(ports, hosts)
 
     def _known(self, network: str) -> Table:
         """What was in force before this life of the daemon."""
@@ -183,32 +225,32 @@ class Tunnels:
 
     def _endpoint(self, method: str, arguments: Mapping[str, Any]) -> None:
         address, kind = str(arguments.get("tunnel_ip")), str(arguments.get("tunnel_type"))
-        known = self._endpoints.setdefault(kind, set())
+        known = self._endpoints.setdefault(kind, {})
         if method == "tunnel_delete":
-            known.discard(address)
+            known.pop(address, None)
             for told in self._told.values():
                 for table in told.tables:
                     table.pop(address, None)
         elif address != self._local:
-            known.add(address)
+            known.setdefault(address, "")
         self._changed |= {n for n, of in self._networks.items() if of == kind}
 
-    def _entries(self, entries: Any, change: Callable[[Table, str, Iterable[Any]], None]) -> None:
-        if not isinstance(entries, dict):
+    def _entries(self, said: Any, change: Callable[[Table, str, Iterable[Any]], None]) -> None:
+        if not isinstance(said, dict):
             return
-        for network, of in entries.items():
+        for network, of in said.items():
             told = self._told.get(network)
             ports = of.get("ports") if isinstance(of, dict) else None
             if told is None or not isinstance(ports, dict):
                 continue
-            for endpoint, behind in ports.items():
+            for endpoint, there in ports.items():
                 if endpoint != self._local:
                     for table in told.tables:
-                        change(table, endpoint, behind)
+                        change(table, endpoint, there)
             self._changed.add(network)
 
-    def _readdressed(self, entries: Any) -> None:
-        changes = entries.get("chg_ip") if isinstance(entries, dict) else None
+    def _readdressed(self, said: Any) -> None:
+        changes = said.get("chg_ip") if isinstance(said, dict) else None
         for network, endpoints in (changes or {}).items():
             told = self._told.get(network)
             for endpoint, change in endpoints.items() if told is not None else ():
@@ -239,5 +281,5 @@ class Tunnels:
     def _body(self, network: str) -> Forwarding:
         if self.populated:
             return forwarding(network, self._told[network].table)
-        everyone = self._endpoints.get(self._networks[network], set())
+        everyone = self._endpoints.get(self._networks[network], {})
         return forwarding(network, {address: {} for address in everyone})
