@@ -1,19 +1,24 @@
 """neutron-openvswitch-agent and vifd on one Neutron server in one run, each with its own bridges.
 
 A port is an internal port of the switch with an ``iface-id``, as DHCP and L3 agents make them: both
-agents find it by themselves. ``bench/neutron.py --rounds 10 --bursts 20 100``; it takes
-.venv/neutron (tools/neutron-env), and writes bench/NEUTRON.md and the picture with ``--keep``.
+agents find it by themselves. It takes .venv/neutron (tools/neutron-env). A part is one firewall and
+single ports (``one``) or a number of ports at once: ``bench/neutron.py --only one 20 --firewalls
+noop``. What a part measured stays in ``build/bench-neutron``, whichever run it was in; ``--keep``
+writes bench/NEUTRON.md and the picture from all that is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -35,17 +40,29 @@ from vifd.testing.wait import until  # noqa: E402
 PATIENCE = 900.0
 #: Seconds without a change of a flow after which a change is taken to be carried out.
 QUIET = 4.0
+#: Seconds between two looks.
+PAUSE = 0.01
+#: Seconds between a binding and the plug of a port that is known.
+SPACE = 4.0
+#: Where what a part measured stays.
+KEPT = ROOT / "build/bench-neutron"
+#: The part of single ports; the others are numbers.
+ONE = "one"
 HEAD = """\
 # One Neutron 29 server: vifd and the stock agent
 
-{where}; medians of {rounds} in turns for one port; a VLAN network; both on one switch, each with
-its own bridges, both hear all that the server says. A port is an internal port of it, found by
-its `iface-id`, bound before. `first flow`: from writing its row to its first flow (of several: of
-the last one); `all flows`: to the last change of a flow; `ACTIVE`: in Neutron's database, which
-takes one status after the other, some 0.2 s of the server's time each; `rule`: a rule more in the
-group of all ports, from the request to the last change of a flow; `CPU`: of the agent; `restart`:
-after SIGKILL, until every port is proven (vifd), until stale flows are cleaned (stock). `noop`:
-no groups; `openvswitch`: every port in the default group.
+{cores} cores; the load before and after each part stands with it. Medians of {rounds} in turns for
+one port. A VLAN network; both on one switch, each with its own bridges, both hear what the server
+says, neither logs for debugging. A port is an internal port of the switch, found by its `iface-id`,
+and bound before. `known` is one whose binding the agent has heard of, as of any that nova plugs;
+the others are plugged as soon as the API has answered, and the server's message of it follows by
+some tenths of a second. `first flow`: from writing its row to its first flow (of several: of the
+last one); `all flows`: to the last change of a flow; `ACTIVE`: in Neutron's database, which takes
+one status after the other, some 0.2 s of the server's time each; `rule`: a rule more in the group
+of all ports, from the request to the last change of a flow; `CPU`: of the agent and its helpers,
+whose PSS it is as well; `restart`: after SIGKILL, until every port is proven and the server was
+read (vifd), until stale flows are cleaned (stock). `noop`: no groups; `openvswitch`: every port in
+the default group.
 
 """
 #: Seconds (of ``PSS``: MiB) by what was done.
@@ -65,6 +82,11 @@ class Bench:
         self.database = Ovsdb(contender.ovs.db, timeout=120.0)
         until(self.database.connected, "the database is read")
         self.flows = FlowWatch(contender.ovs, contender.bridge)
+
+    def taken(self) -> Times:
+        """What was noted since this was asked last."""
+        found, self.times = self.times, {}
+        return found
 
     def close(self) -> None:
         self.flows.stop()
@@ -114,9 +136,15 @@ class Bench:
         began = monotonic()
         self._until(lambda: monotonic() - max(began, self.flows.last) > QUIET, "it is quiet")
 
-    def measured(self, what: str, number: int) -> list[tuple[str, str]]:
-        """Plug so many at once, and note when they had flows and when Neutron said ACTIVE."""
+    def measured(self, what: str, number: int, *, known: bool) -> list[tuple[str, str]]:
+        """Plug so many at once, and note when they had flows and when Neutron said ACTIVE.
+
+        :param known: after the agent has heard of them
+        """
         ports = self.bound(number)
+        if known:
+            time.sleep(SPACE)
+            self._until(lambda: self.contender.heard_of([i for i, _ in ports]), "it heard of them")
         busy = self.cpu()
         began = self.plug(ports)
         numbers = self._numbers(ports)
@@ -143,7 +171,7 @@ class Bench:
 
     def free(self, change: int) -> int:
         """A port number of which the group that both share has no rule yet."""
-        return 4000 + 100 * (self.contender.name == "vifd") + change
+        return 4000 + 1000 * (self.contender.name == "vifd") + change
 
     def restarted(self, what: str, ports: int) -> None:
         """Kill it and start it anew under so many ports."""
@@ -155,16 +183,22 @@ class Bench:
 
     def cpu(self) -> float:
         """Seconds that its processes computed so far."""
-        every = self._processes()
-        return sum(sum(p.cpu_times()[:2]) for p in every)
+        return float(sum(sum(p.cpu_times()[:2]) for p in self._processes() if p.is_running()))
 
     def memory(self) -> float:
         """Its processes' proportional share, in MiB."""
         return float(sum(p.memory_full_info().pss for p in self._processes())) / 2**20
 
     def _processes(self) -> list[psutil.Process]:
+        """Those that it started, and those that left it: helpers with privileges are nobody's
+        children, and are named by the configuration that they read."""
         root = psutil.Process(self.contender.root())
-        return [root, *root.children(recursive=True)]
+        found = {root.pid: root, **{p.pid: p for p in root.children(recursive=True)}}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(self.contender.home in word for word in process.cmdline()):
+                    found[process.pid] = process
+        return list(found.values())
 
     def _numbers(self, ports: list[tuple[str, str]]) -> set[int]:
         def known() -> set[int]:
@@ -182,38 +216,89 @@ class Bench:
         return int(self.cloud.database.sql(text))
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        until(condition, f"{self.contender.name}: {what}", PATIENCE)
+        def look() -> bool:
+            # who asks all the time takes what he measures
+            time.sleep(PAUSE)
+            return condition()
+
+        until(look, f"{self.contender.name}: {what}", PATIENCE)
 
 
-def measure(benches: list[Bench], rounds: int, bursts: list[int], *, groups: bool) -> None:
-    """Single ports in turns, bursts one after the other."""
+def singles(benches: list[Bench], rounds: int) -> None:
+    """Single ports in turns."""
     for number in range(rounds + 1):
         for bench in benches if number % 2 else benches[::-1]:
             # the first pays for what is loaded late
-            bench.unplug(bench.measured("one port" if number else "first port", 1))
-    for bench in benches:
-        for burst in bursts:
-            ports = bench.measured(f"{burst} at once", burst)
-            if burst == bursts[-1]:
-                if groups:
-                    for change in range(3):
-                        bench.ruled(f"rule with {burst}", ports, bench.free(change))
-                bench.note(f"PSS with {burst}", bench.memory())
-                bench.restarted(f"restart with {burst}", burst)
-                bench.note(f"CPU of that start, {burst}", bench.cpu())
-            bench.unplug(ports)
+            bench.unplug(bench.measured("one port" if number else "first port", 1, known=False))
+            if number:
+                bench.unplug(bench.measured("one known port", 1, known=True))
 
 
-def table(firewall: str, benches: list[Bench]) -> str:
-    """The medians side by side, and how many times as much stock takes."""
-    ours, theirs = ({b.contender.name: b.times for b in benches}[n] for n in ("vifd", "stock"))
-    lines = [f"| {firewall} | vifd | stock | stock / vifd |", "|---|---|---|---|"]
-    for what, values in ours.items():
-        unit = "MiB" if what.startswith("PSS") else "s"
-        mine, other = statistics.median(values), statistics.median(theirs[what])
-        ratio = f"{other / mine:.1f}" if mine else ""
-        lines.append(f"| {what} | {mine:.3f} {unit} | {other:.3f} {unit} | {ratio} |")
-    return "\n".join(lines)
+def burst(bench: Bench, number: int, *, groups: bool) -> None:
+    """So many ports at once, and what is done while they are there."""
+    ports = bench.measured(f"{number} known at once", number, known=True)
+    if groups:
+        for change in range(3):
+            bench.ruled(f"rule with {number}", ports, bench.free(number + change))
+    bench.note(f"PSS with {number}", bench.memory())
+    bench.restarted(f"restart with {number}", number)
+    bench.note(f"CPU of that start, {number}", bench.cpu())
+    bench.unplug(ports)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part measured.
+
+    :ivar load: of a minute, before and after it
+    :ivar times: by agent
+    """
+
+    firewall: str
+    part: str
+    rounds: int
+    load: tuple[float, float]
+    times: dict[str, Times]
+
+    def keep(self) -> None:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        (KEPT / f"{self.firewall}-{self.part}.json").write_text(json.dumps(asdict(self)))
+
+    def table(self) -> str:
+        """The medians side by side, and how many times as much stock takes."""
+        load = " to ".join(f"{value:.1f}" for value in self.load)
+        lines = [
+            f"| {self.firewall}, load {load} | vifd | stock | stock / vifd |",
+            "|---|---|---|---|",
+        ]
+        for what, values in self.times["vifd"].items():
+            unit = "MiB" if what.startswith("PSS") else "s"
+            mine, other = statistics.median(values), statistics.median(self.times["stock"][what])
+            ratio = f"{other / mine:.1f}" if mine else ""
+            lines.append(f"| {what} | {mine:.3f} {unit} | {other:.3f} {unit} | {ratio} |")
+        return "\n".join(lines)
+
+
+def kept() -> list[Part]:
+    """All parts that were measured, in one order."""
+    found = [Part(**json.loads(path.read_text())) for path in KEPT.glob("*.json")]
+    return sorted(found, key=lambda p: (p.firewall, p.part != ONE and int(p.part)))
+
+
+def page() -> None:
+    """Write bench/NEUTRON.md and the picture from all parts that were measured."""
+    parts = kept()
+    rounds = ", ".join(sorted({str(p.rounds) for p in parts if p.part == ONE}))
+    head = HEAD.format(cores=os.cpu_count(), rounds=rounds)
+    text = "\n\n".join(part.table() for part in parts)
+    (ROOT / "bench/NEUTRON.md").write_text(f"{head}{text}\n")
+    loads = [value for part in parts for value in part.load]
+    rows: dict[str, dict[str, Times]] = {}
+    for part in parts:
+        for name, times in part.times.items():
+            rows.setdefault(part.firewall, {}).setdefault(name, {}).update(times)
+    said = f"{min(loads):.1f} to {max(loads):.1f}"
+    (ROOT / "docs/neutron.svg").write_text(neutron_picture.drawn(rows, said))
 
 
 def ready(cloud: Cloud, contender: Contender) -> None:
@@ -225,8 +310,8 @@ def ready(cloud: Cloud, contender: Contender) -> None:
 def contest(
     cloud: Cloud, ovs: PrivateOvs, home: Path, network: str, firewall: str,
     given: argparse.Namespace,
-) -> list[Bench]:  # fmt: skip
-    """Both with one kind of firewall."""
+) -> None:  # fmt: skip
+    """Both with one kind of firewall; each part is kept when it is over."""
     benches = []
     with ExitStack() as stack:
         for kind in (Vifd, Stock):
@@ -238,22 +323,39 @@ def contest(
             bench = Bench(cloud, network, contender)
             stack.callback(bench.close)
             benches.append(bench)
-        measure(benches, given.rounds, given.bursts, groups=firewall != "noop")
-    return benches
+        for name in given.only:
+            began = os.getloadavg()[0]
+            if name == ONE:
+                singles(benches, given.rounds)
+            else:
+                for bench in benches:
+                    burst(bench, int(name), groups=firewall != "noop")
+            times = {bench.contender.name: bench.taken() for bench in benches}
+            part = Part(firewall, name, given.rounds, (began, os.getloadavg()[0]), times)
+            part.keep()
+            print(part.table(), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="single ports (10)")
-    parser.add_argument("--bursts", type=int, nargs="+", default=[20, 100])
+    parser.add_argument(
+        "--only", nargs="+", default=[ONE, "20", "100"], help="parts: one, or ports at once"
+    )
     parser.add_argument("--firewalls", nargs="+", default=list(FIREWALLS), choices=FIREWALLS)
     parser.add_argument("--keep", action="store_true", help="write bench/NEUTRON.md, the picture")
     args = parser.parse_args()
+    if args.only != ["page"]:
+        run(args)
+    if args.keep:
+        page()
+
+
+def run(args: argparse.Namespace) -> None:
+    """One server for the parts that are wanted."""
     if lacking := places.lacking():
         raise SystemExit(lacking)
     netns.enter_private_netns()
-    loads = [os.getloadavg()[0]]
-    tables: dict[str, list[Bench]] = {}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nb")))
         cloud = Cloud(scratch / "c")
@@ -266,22 +368,7 @@ def main() -> None:
         )
         ovs = stack.enter_context(PrivateOvs())
         for firewall in args.firewalls:
-            tables[firewall] = contest(cloud, ovs, scratch, network, firewall, args)
-            loads.append(os.getloadavg()[0])
-            print(table(firewall, tables[firewall]), flush=True)
-            if args.keep:
-                keep(tables, args.rounds, loads)
-
-
-def keep(tables: dict[str, list[Bench]], rounds: int, loads: list[float]) -> None:
-    """Write what was measured so far."""
-    said = ", ".join(f"{load:.1f}" for load in loads)
-    where = f"{os.cpu_count()} cores, load {said} at the beginning and after each part"
-    text = "\n\n".join(table(f, b) for f, b in tables.items())
-    head = HEAD.format(where=where, rounds=rounds)
-    (ROOT / "bench/NEUTRON.md").write_text(head + text + "\n")
-    rows = {f: {b.contender.name: b.times for b in found} for f, found in tables.items()}
-    (ROOT / "docs/neutron.svg").write_text(neutron_picture.drawn(rows, said))
+            contest(cloud, ovs, scratch, network, firewall, args)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,19 @@ from vifd.testing.sandbox import PrivateOvs
 
 #: Security groups: none, or by flows.
 FIREWALLS = ("noop", "openvswitch")
+#: What vifd logs when it has read the server.
+READ = "ports are bound here; read in"
 
 
 class Contender(Protocol):
     """An agent on its host.
 
     :ivar bridge: the integration bridge
+    :ivar home: its directory, which every process of it is started with
     """
 
     name: str
+    home: str
     bridge: str
     physical: str
     host: str
@@ -45,6 +49,9 @@ class Contender(Protocol):
     def settled(self, ports: int) -> bool:
         """Whether what stood on the host when it was started is as wanted again."""
 
+    def heard_of(self, ports: list[str]) -> bool:
+        """Whether the service has told it of these ports, where it says so."""
+
 
 class Stock:
     """neutron-openvswitch-agent."""
@@ -52,11 +59,12 @@ class Stock:
     name = "stock"
 
     def __init__(self, home: Path, cloud: Cloud, ovs: PrivateOvs, firewall: str) -> None:
-        self.ovs, self.host = ovs, f"stock-{firewall}"
+        self.ovs, self.host, self.home = ovs, f"stock-{firewall}", str(home)
         self.bridge, self.physical = f"br-is-{firewall[:2]}", f"br-ps-{firewall[:2]}"
         bridges(self)
         self._agent = StockAgent(home, cloud, ovs, self.host, {
             "ovs": named(self), "securitygroup": {"firewall_driver": firewall},
+            "DEFAULT": {"debug": False},
         })  # fmt: skip
         self._read = 0
 
@@ -75,6 +83,9 @@ class Stock:
         last = "cleanup stale flows" if ports else "iteration:0 completed"
         return last in self._agent.log[self._read :]
 
+    def heard_of(self, ports: list[str]) -> bool:
+        return True
+
 
 class Vifd:
     """The daemon."""
@@ -82,7 +93,7 @@ class Vifd:
     name = "vifd"
 
     def __init__(self, home: Path, cloud: Cloud, ovs: PrivateOvs, firewall: str) -> None:
-        self.ovs, self.host = ovs, f"vifd-{firewall}"
+        self.ovs, self.host, self.home = ovs, f"vifd-{firewall}", str(home)
         self.bridge, self.physical = f"br-iv-{firewall[:2]}", f"br-pv-{firewall[:2]}"
         bridges(self)
         self._host = VifdHost(home, cloud, ovs, self.host, {
@@ -94,6 +105,7 @@ class Vifd:
         })  # fmt: skip
 
     def start(self) -> None:
+        self._read = len(self._host.vifd.log)
         self._host.vifd.start()
 
     def kill(self) -> None:
@@ -106,10 +118,13 @@ class Vifd:
 
     def settled(self, ports: int) -> bool:
         found = self._host.vifd.call("GET", "/v1/status")[1]
-        if not found.get("ready"):
+        if not found.get("ready") or READ not in self._host.vifd.log[self._read :]:
             return False
         known = self._host.vifd.get("/v1/ports")["ports"]
         return bool(sum(port["phase"] == "LIVE" for port in known) >= ports)
+
+    def heard_of(self, ports: list[str]) -> bool:
+        return all(map(self._host.phase, ports))
 
 
 class FlowWatch:
