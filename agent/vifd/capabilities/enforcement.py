@@ -16,6 +16,7 @@ from vifd.errors import FeatureUnenforced
 from vifd.model import Attachment, QosRule, Vif
 from vifd.plugin import Advert, guest
 from vifd.plugin.guest import asked
+from vifd.policy import owntags
 from vifd.policy.qos import policy_of
 
 #: VIF types on which libvirt sets the bandwidth of the guest's XML; nova asks for it on no other.
@@ -194,13 +195,22 @@ def _trunk(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
         lacking = f"plugin {by.plugin} carries the parent port alone; subports get no traffic"
         tags = sorted(s.segmentation_id or 0 for s in trunk.sub_ports)
         yield by.entry("trunk", tags or True, lacking=lacking)
-    network = attachment.network
-    if network.vlan_transparent:
-        yield by.entry("vlan_transparent", True)
-    if network.qinq:
-        yield by.entry("qinq", True)
+    for feature in owntags.FEATURES:
+        if getattr(attachment.network, feature):
+            yield _own_tags(feature, attachment, by)
     if attachment.port.propagate_uplink_status:
         yield by.entry("propagate_uplink_status", True)
+
+
+def _own_tags(feature: str, attachment: Attachment, by: _By) -> Enforcement:
+    """Tags that guests set themselves; what is refused of them at the port is not carried."""
+    problem = owntags.refused(feature, attachment.network.segment.network_type)
+    if not problem and owntags.BENEATH not in by.features and owntags.hidden(attachment):
+        reason = by.lacking.get(owntags.BENEATH, f"plugin {by.plugin} looks at one tag")
+        problem = f"frames that come in two tags cannot be judged, and are refused ({reason})"
+    if problem and feature in by.features:
+        return Enforcement(feature, True, note=problem)
+    return by.entry(feature, True)
 
 
 def _link(attachment: Attachment, by: _By) -> Iterator[Enforcement]:

@@ -187,6 +187,8 @@ def _check_values(attachment: Attachment) -> None:
     if segment.network_type in ("vlan", "flat") and not segment.physical_network:
         problem = f"network type {segment.network_type} needs one"
         fail("network.segment.physical_network", problem)
+    if attachment.network.vlan_transparent and attachment.network.qinq:
+        fail("network.qinq", "excludes vlan_transparent: a network has one of the two")
     if attachment.hosted is not None and not attachment.plugin:
         fail("plugin", "is required beside hosted: the plugin on whose switch the port is")
     for owner in ("port", "network"):

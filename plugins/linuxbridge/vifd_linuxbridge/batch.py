@@ -21,6 +21,8 @@ class Work(tap.TapWork):
     tracked: bool = False
     #: whether this kernel can hold ports to a rate
     limiting: bool = True
+    #: whether tags that guests set themselves pass bridges here
+    carrying: bool = True
     _filters: dict[bool, Filter] = field(default_factory=dict)
 
     @property
@@ -33,7 +35,7 @@ class Work(tap.TapWork):
         if wanted not in self._filters:
             found = port_filter(
                 self.item.attachment, self.device, opened=wanted, judged=self.judged,
-                tracked=self.tracked, limiting=self.limiting,
+                tracked=self.tracked, limiting=self.limiting, carrying=self.carrying,
             )  # fmt: skip
             self._filters[wanted] = found
         return self._filters[wanted]

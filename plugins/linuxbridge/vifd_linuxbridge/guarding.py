@@ -2,8 +2,8 @@
 
 ``nft flush ruleset`` takes the table away, and so do boot scripts. The guard stands on the device
 and outlives that. It is coarse on purpose: all that the rules let pass passes it too. Of a secured
-port it knows the MAC and IP addresses and that frames are untagged; what needs a closer look (DHCP
-servers, router advertisements, neighbour advertisements) is left to the rules. Pure.
+port it knows the MAC and IP addresses, and whether frames may be tagged; what needs a closer look
+(DHCP servers, router advertisements, neighbour advertisements) is left to the rules. Pure.
 
 Programs are of classic BPF over the frame from its first byte, without its VLAN tag. A step that
 looks behind the end of a frame ends the program with 0, which lets the frame pass: it is
@@ -51,17 +51,24 @@ def guard(filter_: Filter) -> Program:
     macs = tuple(sorted({pair.mac for pair in filter_.pairs}))
     ipv4 = tuple(sorted({text for pair in filter_.pairs for text in pair.ipv4}))
     ipv6 = tuple(sorted({text for pair in filter_.pairs for text in pair.ipv6}))
-    program = _secured(macs, ipv4, ipv6)
+    program = _secured(macs, ipv4, ipv6, filter_.carrying)
     # with so many addresses it is held to its MAC addresses here, and to the rest by the rules
-    return program if len(program) <= _LONGEST else _secured(macs, ("0.0.0.0/0",), ("::/0",))
+    if len(program) <= _LONGEST:
+        return program
+    return _secured(macs, ("0.0.0.0/0",), ("::/0",), filter_.carrying)
 
 
 @lru_cache(maxsize=4096)
-def _secured(macs: tuple[str, ...], ipv4: tuple[str, ...], ipv6: tuple[str, ...]) -> Program:
-    """What has no address yet, 0.0.0.0 and ``::``, passes: a closer look is the rules' affair."""
+def _secured(
+    macs: tuple[str, ...], ipv4: tuple[str, ...], ipv6: tuple[str, ...], tags: bool
+) -> Program:
+    """What has no address yet, 0.0.0.0 and ``::``, passes: a closer look is the rules' affair.
+
+    :param tags: whether the guest may set VLAN tags of its own
+    """
     arp = _ends([_prefix(_ARP_IP, text) for text in ("0.0.0.0", *ipv4)])
     return (
-        *_untagged(),
+        *(() if tags else _untagged()),
         *_only([_mac(_SOURCE, mac) for mac in macs]),
         *_of_type(0x0806, (*_only([_mac(_ARP_MAC, mac) for mac in macs]), *arp)),
         *_of_type(0x0800, _ends([_prefix(_IPV4, text) for text in ("0.0.0.0", *ipv4)])),

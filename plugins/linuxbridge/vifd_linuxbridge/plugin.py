@@ -38,6 +38,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
+from vifd.policy import owntags
 from vifd.policy.groups import UNSEEN
 from vifd_linuxbridge import (
     counting,
@@ -78,6 +79,19 @@ GROUPS_CAVEAT = (
     "frames of this host itself are judged by the connections that it follows itself; where the "
     "rule set can be flushed (before Linux 6.9), rules hold again once the flush was noticed"
 )
+
+#: The same of tags that guests set themselves.
+TAGS_CAVEAT = (
+    "a tag takes 4 bytes, for which what the network leaves the host by needs room above its MTU; "
+    "port security judges the frame beneath one tag, and refuses what has more"
+)
+#: Why trunks are not carried, nor a service provider's networks.
+LACKING = {
+    "trunk": "a sub-port would be a VLAN device (module 8021q) above its parent's tap, which vifd "
+    "does not make",
+    owntags.QINQ: "the VLAN devices of its networks are of IEEE 802.1Q: none has a service "
+    "provider's tag",
+}
 
 #: What a plugged port may change in its document without being unplugged.
 IN_PLACE = (
@@ -141,6 +155,7 @@ class LinuxBridgePlugin(VifPlugin):
         found, grouping = Batch.of(batch), self._grouping
         for work in found:
             work.limiting = not self._ground.unlimited
+            work.carrying = not self.settings.vlan_aware
         for work in found if grouping is not None else ():
             work.tracked = True
             work.judged = self._groups.judged(work.item.attachment)
@@ -168,10 +183,18 @@ class LinuxBridgePlugin(VifPlugin):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    owntags.TRANSPARENT,
+                    owntags.BENEATH,
                     *shaping.FEATURES,
                 }
             ),
-            caveats={"port_security": CAVEAT, "security_groups": GROUPS_CAVEAT} | shaping.CAVEATS,
+            caveats={
+                "port_security": CAVEAT,
+                "security_groups": GROUPS_CAVEAT,
+                owntags.TRANSPARENT: TAGS_CAVEAT,
+                **shaping.CAVEATS,
+            },
+            lacking=LACKING,
             unseen_ports=UNSEEN,
             in_place=frozenset(IN_PLACE),
         )

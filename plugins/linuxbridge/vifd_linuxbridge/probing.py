@@ -10,6 +10,7 @@ from vifd.drivers.nft.objects import Change
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
 from vifd.plugin import Health, Probe, Uplink
+from vifd.policy.owntags import TRANSPARENT
 from vifd.policy.qos import Limit, Shape, Traffic
 from vifd_linuxbridge import ruleset, shaping
 from vifd_linuxbridge.options import Settings
@@ -82,6 +83,11 @@ def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Gr
     )  # fmt: skip
 
 
+#: Why no tag of a guest's own passes bridges that look at tags.
+_AWARE = (
+    "with vlan_aware = true one bridge per physical network tells networks by their tags: a "
+    "guest's own is none of its network, and the bridge drops it"
+)
 _EVERYTHING = Traffic(Limit(1000, 1000), Limit(1000, 1000))
 #: A port with every limit and a mark.
 LIMITED = Shape(_EVERYTHING, _EVERYTHING, 1)
@@ -171,6 +177,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
     }  # fmt: skip
     unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
     unenforced |= dict.fromkeys(shaping.FEATURES, ground.unlimited) if ground.unlimited else {}
+    unenforced |= {TRANSPARENT: _AWARE} if settings.vlan_aware else {}
     return Probe(
         health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings),
         unenforced=unenforced,

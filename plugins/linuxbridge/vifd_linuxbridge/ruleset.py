@@ -3,6 +3,7 @@
 ================  ==================================================================================
 ``ports``         set of the taps that we guard
 ``secured``       set of those to which the anti-spoofing rules apply
+``carrying``      set of those whose guests may set VLAN tags of their own
 ``open``          set of those that traffic passes; a guarded port that is not in it is cut off
 ``from``          map from a tap to the chain that judges what comes from it
 ``prerouting``    judges frames before the bridge learns from them
@@ -35,6 +36,7 @@ from vifd.drivers.nft.expr import (
 )
 from vifd.drivers.nft.objects import GUARDED, TABLE, Chain, Change, Element, Hook, Rule, Set
 from vifd.model import Attachment
+from vifd.policy import owntags
 from vifd.policy.addresses import Allowed, allowed
 from vifd.policy.qos import Shape, shape_of
 from vifd_linuxbridge import groupbase, marks, shaping
@@ -59,10 +61,12 @@ from vifd_linuxbridge.groupbase import Judged
 __all__ = ["FROM", "OPEN", "PORTS", "SECURED", "SETS", "TABLE", "Filter", "base", "port_filter"]
 
 PORTS, SECURED, OPEN, FROM = GUARDED, "secured", "open", "from"
-SETS = (Set(PORTS), Set(SECURED), Set(OPEN), Set(FROM, vmap=True))
+CARRYING = "carrying"
+SETS = (Set(PORTS), Set(SECURED), Set(CARRYING), Set(OPEN), Set(FROM, vmap=True))
 #: Every set and map that a port can be in; it is taken out of them in this order.
 OF_PORTS = (
-    OPEN, FROM, SECURED, groupbase.SENDS, groupbase.RECEIVES, shaping.FROM, shaping.TO, PORTS,
+    OPEN, FROM, SECURED, CARRYING, groupbase.SENDS, groupbase.RECEIVES, shaping.FROM, shaping.TO,
+    PORTS,
 )  # fmt: skip
 #: Before the tables of others: what is dropped here concerns nobody.
 PRIORITY = -350
@@ -89,7 +93,7 @@ def base(guests_reach_host: bool) -> tuple[Chain, ...]:
     # what bridges keep to themselves comes by here and not by prerouting
     kept = _LINK_LOCAL if guests_reach_host else ()
     return (
-        Chain(TAGGED, tuple(tagged())),
+        Chain(TAGGED, (Rule((_IN, Lookup(CARRYING), Verdict(Code.RETURN))), *tagged())),
         Chain(AUTHENTICATED, tuple(authenticated())),
         Chain(BROKEN, tuple(broken())),
         Chain(CUT, tuple(cut())),
@@ -115,6 +119,7 @@ class Filter:
     :param judged: by its security groups; ``None`` for none
     :param tracked: whether this kernel can hold ports to such groups at all
     :param shape: what its QoS policy holds it to; ``None`` for nothing
+    :param carrying: whether its network carries VLAN tags that its guest sets itself
     """
 
     attachment: Attachment
@@ -124,6 +129,7 @@ class Filter:
     judged: Judged | None = None
     tracked: bool = False
     shape: Shape | None = None
+    carrying: bool = False
 
     @property
     def plain(self) -> bool:
@@ -157,6 +163,7 @@ class Filter:
         return (
             (Element(PORTS, self.device), True),
             (Element(SECURED, self.device), self.pairs is not None),
+            (Element(CARRYING, self.device), self.carrying),
             *((e, self.judged is not None) for e in self._groups),
             *shaping.elements(self.device, self.shape),
             (self.judge, True),
@@ -180,17 +187,19 @@ class Filter:
 
 def port_filter(
     attachment: Attachment, device: str, *, opened: bool, judged: Judged | None = None,
-    tracked: bool = False, limiting: bool = True,
+    tracked: bool = False, limiting: bool = True, carrying: bool = True,
 ) -> Filter:  # fmt: skip
     """The filter as it shall be: a port whose ``admin_state_up`` is false is never open.
 
     :param limiting: whether this kernel can hold ports to a rate
+    :param carrying: whether tags that guests set themselves pass bridges here
     """
     secured = attachment.port.port_security_enabled
     passes = opened and attachment.port.admin_state_up
     pairs = allowed(attachment) if secured else None
     shape = shape_of(attachment) if limiting else None
-    return Filter(attachment, device, pairs, passes, judged, tracked, shape)
+    tags = carrying and owntags.over(attachment.network) == owntags.C_TAG
+    return Filter(attachment, device, pairs, passes, judged, tracked, shape, tags)
 
 
 def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Change:

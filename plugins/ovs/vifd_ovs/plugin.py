@@ -27,7 +27,7 @@ from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
 from vifd.policy.groups import UNSEEN
 from vifd_ovs import adopting, hosted, observing, options, probing
-from vifd_ovs.bridge import releasing, shaping, subports, wiring
+from vifd_ovs.bridge import owntags, releasing, shaping, subports, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.meanings import MEANINGS
 from vifd_ovs.bridge.overlay import OVERLAYS
@@ -82,12 +82,16 @@ class OvsPlugin(BridgePlugin[Settings]):
                     "mtu",
                     "admin_state",
                     "trunk",
+                    *owntags.FEATURES,
                     *shaping.FEATURES,
                 }
             ),
-            caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
+            caveats={
+                "port_security": CAVEAT,
+                "security_groups": PORTS_CAVEAT,
+                **owntags.CAVEATS,
+            },
             unseen_ports=UNSEEN,
-            lacking=subports.OWN_TAGS,
             in_place=frozenset(CHANGEABLE),
         )
 
@@ -105,7 +109,7 @@ class OvsPlugin(BridgePlugin[Settings]):
     def probe(self) -> Probe:
         self._read_mtus()
         found = probing.probe(self.host.drivers, self.settings, self._bridges)
-        return self._alone(self._with_tunnels(self._with_meters(found)))
+        return self._alone(self._with_tunnels(self._with_meters(self._with_tags(found))))
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """A port of another program has its own name and number."""

@@ -15,7 +15,7 @@ from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
 from vifd.plugin.meanings import Meanings
 from vifd.policy.groups import UNSEEN
-from vifd_ovs.bridge import shaping, subports, wiring
+from vifd_ovs.bridge import owntags, shaping, subports, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
 from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
@@ -79,13 +79,17 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "mtu",
                     "admin_state",
                     "trunk",
+                    *owntags.FEATURES,
                     *shaping.FEATURES,
                     "packed_ring",
                 }
             ),
-            caveats={"port_security": CAVEAT, "security_groups": PORTS_CAVEAT},
+            caveats={
+                "port_security": CAVEAT,
+                "security_groups": PORTS_CAVEAT,
+                **owntags.CAVEATS,
+            },
             unseen_ports=UNSEEN,
-            lacking=subports.OWN_TAGS,
             in_place=frozenset(CHANGEABLE),
         )
 
@@ -100,7 +104,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         found = Probing(self.host.drivers, self.settings, self._bridges, self.files).run()
         config = found.facts.get("other_config") or {}
         self._iommu = config.get("vhost-iommu-support") == "true"
-        return self._alone(self._with_tunnels(self._with_meters(found)))
+        return self._alone(self._with_tunnels(self._with_meters(self._with_tags(found))))
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """What the segment needs of the host, and the port of the guest."""

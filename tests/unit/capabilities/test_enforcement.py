@@ -10,7 +10,8 @@ import pytest
 
 from unit.capabilities.asking import NOOP, OVS, VHOST, asking
 from vifd.capabilities.enforcement import Level, as_made, report, unenforced
-from vifd.model import QosRule, Vif
+from vifd.model import QosRule, Segment, Vif
+from vifd.policy import owntags
 
 GROUP, TRUNK, SUB = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
 MULTIQUEUE = {"hw:vif_multiqueue_enabled": "true"}
@@ -96,11 +97,46 @@ def test_feature(port, feature, advertised, requested):
 
 @pytest.mark.parametrize("name", ["vlan_transparent", "qinq"])
 def test_network_feature(name):
-    wanted = asking()
-    network = msgspec.structs.replace(wanted.network, **{name: True})
-    wanted = msgspec.structs.replace(wanted, network=network)
+    wanted = carrying(asking(), name, "vlan")
     assert of(wanted)[name].level is Level.NONE
     assert of(wanted, able(name))[name].level is Level.DATAPLANE
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "text"),
+    [("vlan_transparent", "flat", "a VLAN of the physical network"),
+     ("qinq", "flat", "a VLAN of the physical network"), ("qinq", "vxlan", "no tag of its own"),
+     ("qinq", "local", "no tag of its own")],
+)  # fmt: skip
+def test_networks_that_carry_no_tags_of_guests(name, kind, text):
+    entry = of(carrying(asking(), name, kind), able(name, owntags.BENEATH))[name]
+    assert (entry.level, text in entry.note) == (Level.NONE, True), entry
+
+
+def test_what_would_have_to_be_judged_beneath_two_tags():
+    lacking = {owntags.BENEATH: "it looks at one"}
+    able_ = replace(able("vlan_transparent"), lacking=lacking)
+    grouped = carrying(asking(security_groups=[GROUP]), "vlan_transparent", "vlan")
+    sub_port = carrying(asking(device_owner="trunk:subport"), "vlan_transparent", "local")
+    for wanted in (grouped, sub_port):
+        entry = of(wanted, able_)["vlan_transparent"]
+        assert (entry.level, "it looks at one" in entry.note) == (Level.NONE, True), entry
+        deep = able("vlan_transparent", owntags.BENEATH)
+        assert of(wanted, deep)["vlan_transparent"].level is Level.DATAPLANE
+    # nothing is judged of these, or they come in one tag
+    for wanted in (
+        carrying(asking(port_security_enabled=False, device_owner="trunk:subport"),
+                 "vlan_transparent", "vlan"),
+        carrying(asking(security_groups=[GROUP]), "vlan_transparent", "vxlan"),
+    ):  # fmt: skip
+        assert of(wanted, able_)["vlan_transparent"].level is Level.DATAPLANE
+
+
+def carrying(wanted, feature, kind):
+    """A port on a network that carries tags."""
+    segment = Segment(kind, "physnet1" if kind in ("flat", "vlan") else None, 101)
+    network = msgspec.structs.replace(wanted.network, segment=segment, **{feature: True})
+    return msgspec.structs.replace(wanted, network=network)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def announce(openflow: OpenFlow, bridge: str, port: SwitchPort, uplink: int) -> 
 
     :param uplink: the ofport of the patch port
     """
-    network = Network(port.tag, port.segment, uplink)
+    network = Network(port.tag, port.segment, uplink, over=port.over)
     _send(openflow, bridge, port, to_uplink(network))
 
 

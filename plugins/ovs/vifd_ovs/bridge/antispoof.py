@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from vifd.openflow.field import IPV4, IPV6, TAGGED
-from vifd.openflow.flow import Flow, flow
+from vifd.openflow.field import IPV4, IPV6, TAGGED, Value
+from vifd.openflow.flow import Flow, entry, flow
 from vifd.policy import spoofing
 from vifd.policy.addresses import Allowed
 from vifd.policy.claims import claims
@@ -23,7 +23,16 @@ from vifd.policy.rule import VLAN_TAGS, Rule, Verdict
 from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.policy_match import expressible, fields
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.tables import DELIVER, EGRESS, HARDWARE, PROTOCOL, SOURCE, SPOOFED, TAGS
+from vifd_ovs.bridge.tables import (
+    DELIVER,
+    EGRESS,
+    HARDWARE,
+    PROTOCOL,
+    SOURCE,
+    SPOOFED,
+    TAGS,
+    TAGS_REGISTER,
+)
 
 #: Priorities in PROTOCOL: of the first rule of each part, and one less for each further one.
 _STILL_TAGGED, _REFUSED, _PROBE, _CLAIM, _UNPROVEN, _UNADDRESSED, _ADDRESSED = (
@@ -64,9 +73,11 @@ def _flow(priority: int, rule: Rule, cookie: int, in_port: int | None = None) ->
 
 
 def _tags() -> Iterator[Flow]:
-    """A tag that is still there once a priority tag was taken off: no guest may send it. An
-    Ethernet type of a tag is what the switch sees of one below those that it looks at."""
-    yield flow(PROTOCOL, _STILL_TAGGED, cookies.BRIDGE, goto=SPOOFED, vlan_vid=TAGGED)
+    """A tag that is still there once a priority tag was taken off: no guest may send it, but where
+    its network carries it. An Ethernet type of a tag is what the switch sees of one below those
+    that it looks at: what is beneath cannot be judged."""
+    uncarried: dict[str, Value] = {"vlan_vid": TAGGED, TAGS_REGISTER: 0}
+    yield entry(PROTOCOL, _STILL_TAGGED, cookies.BRIDGE, uncarried, goto=SPOOFED)
     yield flow(TAGS, 100, cookies.BRIDGE, vlan_vid=TAGGED)
     for kind in VLAN_TAGS:
         yield flow(TAGS, 90, cookies.BRIDGE, eth_type=kind)

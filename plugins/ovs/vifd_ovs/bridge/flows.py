@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from vifd.errors import BackendError
 from vifd.openflow import action as act
-from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, UNTAGGED, Value
+from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, TAGGED, UNTAGGED, Value
 from vifd.openflow.flow import Flow, entry, flow, through
 from vifd_ovs.bridge import admission, antispoof, cookies, shaping, subflows, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
@@ -27,6 +27,7 @@ from vifd_ovs.bridge.tables import (
     PORT_REGISTER,
     PROTOCOL,
     TAGS,
+    TAGS_REGISTER,
     TUNNELS,
 )
 
@@ -58,6 +59,7 @@ class Network:
     :param neighbours: ports of others on the same VLAN of the bridge
     :param beyond: whether it has tunnel endpoints
     :param uplink: ofport of the patch port to its physical bridge; ``None`` without one
+    :param over: the Ethernet type of its own tag, where it carries tags of its guests beneath
     """
 
     tag: int
@@ -65,6 +67,7 @@ class Network:
     uplink: int | None = None
     neighbours: Neighbours = NOBODY
     beyond: bool = False
+    over: int = 0
 
     @property
     def vlan(self) -> int | None:
@@ -104,8 +107,9 @@ def port_flows(port: SwitchPort) -> tuple[Flow, ...]:
     """The flows of one port; each bears the cookie of its present life.
 
     The guard drops what is not admitted: everything while the port is closed, frames that bring
-    a VLAN tag of their own always. A priority tag (IEEE 802.1Q, 6.9: VLAN id 0) is none, and is
-    taken off. A plug asks for the flows of one port four times, hence the cache.
+    a VLAN tag of their own unless its network carries these. A priority tag (IEEE 802.1Q, 6.9: VLAN
+    id 0) is none, and is taken off. A plug asks for the flows of one port four times, hence the
+    cache.
     """
     if port.gate is Gate.LEAVING:
         return (*_own(port), *_limits(port))
@@ -133,22 +137,31 @@ def _limits(port: SwitchPort) -> Iterator[Flow]:
 
 def _judges(port: SwitchPort) -> int:
     """The table in which what a port sends is judged."""
-    return PROTOCOL if port.secured else TAGS
+    if port.secured:
+        return PROTOCOL
+    return DELIVER if port.over else TAGS
 
 
 def _admit(port: SwitchPort) -> Iterator[Flow]:
     network = act.set_field(NETWORK_REGISTER, port.tag)
     if port.groups is not None:
         network += act.set_field(PORT_REGISTER, port.ofport)
+    tags = act.set_field(TAGS_REGISTER, 1) if port.over and port.secured else b""
     onward, meter = shaping.entrance(port.ofport, port.shape, _judges(port))
     if port.sub is not None:
         if port.via is not None:
-            yield subflows.admit(port, port.via, ADMIT, network, onward, meter)
+            yield subflows.admit(port, port.via, ADMIT, network + tags, onward, meter)
         return
     yield through(meter, flow(
         CLASSIFY, ADMIT, port.cookie, [network], onward, in_port=port.ofport,
         vlan_vid=UNTAGGED,
     ))  # fmt: skip
+    if port.over:
+        yield through(meter, flow(
+            CLASSIFY, PRIORITY_TAGGED, port.cookie, [network + tags], onward, in_port=port.ofport,
+            vlan_vid=TAGGED,
+        ))  # fmt: skip
+        return
     yield through(meter, flow(
         CLASSIFY, PRIORITY_TAGGED, port.cookie, [act.pop_vlan(), network], onward,
         in_port=port.ofport, vlan_vid=PRIORITY_TAG,
@@ -233,7 +246,10 @@ def to_uplink(network: Network) -> bytes:
     if network.uplink is None:
         return b""
     out = act.output(network.uplink)
-    return out if network.vlan is None else act.push_vlan() + act.set_vlan(network.vlan) + out
+    if network.vlan is None:
+        return out
+    tag = act.push_vlan(network.over) if network.over else act.push_vlan()
+    return tag + act.set_vlan(network.vlan) + out
 
 
 def shared_macs(members: Sequence[SwitchPort]) -> dict[str, list[int]]:

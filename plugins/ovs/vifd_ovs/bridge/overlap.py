@@ -51,8 +51,8 @@ def _from_port(flow: Flow, fields: Mapping[str, Value], port: SwitchPort) -> boo
         return mine and _agrees(fields.get("in_port"), via.ofport)
     if not _agrees(fields.get("in_port"), port.ofport):
         return False
-    # the guard drops what brings a tag
-    drops = not flow.actions and flow.goto is None and not flow.instructions
+    # the guard drops what brings a tag, but where the network carries these
+    drops = not flow.actions and flow.goto is None and not flow.instructions and not port.over
     return not (drops and _tagged(fields.get("vlan_vid")))
 
 

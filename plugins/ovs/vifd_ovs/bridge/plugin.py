@@ -30,7 +30,8 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
-from vifd_ovs.bridge import counting, shaping, subports, tables, tenancy, tunnels, wiring
+from vifd.policy.owntags import BENEATH
+from vifd_ovs.bridge import counting, owntags, shaping, subports, tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce_opened
 from vifd_ovs.bridge.batch import Batch
 from vifd_ovs.bridge.bridges import Bridges
@@ -151,6 +152,12 @@ class BridgePlugin(VifPlugin, Generic[S]):
         unenforced = {**found.unenforced, **dict.fromkeys(shaping.NAMES.values(), lacking)}
         return replace(found, unenforced=unenforced) if lacking else found
 
+    def _with_tags(self, found: Probe) -> Probe:
+        """Part of ``probe``: how many VLAN tags the switch looks at."""
+        lacking = owntags.shallow(self.host.drivers, self.settings.bridge)
+        unenforced = {**found.unenforced, BENEATH: lacking}
+        return replace(found, unenforced=unenforced) if lacking else found
+
     def _read_mtus(self) -> None:
         """Part of ``probe``: what the physical bridges carry."""
         self._mtus = uplink_mtus(self._bridges)
@@ -170,6 +177,9 @@ class BridgePlugin(VifPlugin, Generic[S]):
         yield from segment_needs(attachment, self._bridges, self._mtus)
         yield from tunnels.needs(attachment, self.settings.overlay, self._underlays)
         yield from meter_needs(attachment, self._unmetered, self.plugin_name)
+        if is_sub_port(attachment) or attachment.port.trunk_details is not None:
+            ledger, bridge = self.host.ledger(), self.settings.bridge
+            yield from subports.needs(attachment, ledger, self.plugin_name, bridge)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
         """The port's name, a port number, the network's local VLAN id and a new generation.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from vifd.model import Attachment, Role
 from vifd.model.members import groups_of
 from vifd.model.trunks import own_vlan
+from vifd.policy import owntags
 from vifd.policy.addresses import Allowed, allowed
 from vifd.policy.qos import Shape, shape_of
 from vifd_ovs.bridge import cookies
@@ -71,6 +72,8 @@ class SwitchPort:
     :param awaited: it is closed for its role alone: its guest is elsewhere, or on its way
     :param trunk: of a parent
     :param sub: of a sub-port; its ``ofport`` is a number that no port of the switch has
+    :param over: the Ethernet type of the tag that its network puts above those that guests set
+        themselves; 0: such frames are dropped
     """
 
     id: str
@@ -90,6 +93,7 @@ class SwitchPort:
     awaited: bool = False
     trunk: Trunk | None = None
     sub: SubPort | None = None
+    over: int = 0
     #: Of its own flows.
     cookie: int = field(init=False)
 
@@ -149,6 +153,7 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         awaited=not opened and not wiring.sub_port and _awaited(attachment),
         trunk=_trunk(attachment, opened=opened),
         sub=SubPort(own_vlan(attachment)) if wiring.sub_port else None,
+        over=owntags.over(attachment.network),
     )
 
 

@@ -76,16 +76,9 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
         End.NETWORK,
     )
     own = port.allowed[0]
-    if own.ipv4:
-        yield Frame("arp", _arp(port.entrance, port.mac, address(own.ipv4[0])), End.NETWORK)
-    else:
-        target = address6(own.ipv6[0])
-        yield Frame(
-            "neighbor_solicitation",
-            f"icmp6,{head},dl_dst=33:33:00:00:00:01,ipv6_src={target},ipv6_dst=ff02::1,"
-            f"nw_ttl=255,icmpv6_type=135,icmpv6_code=0,nd_target={target}",
-            End.NETWORK,
-        )
+    yield Frame(*_resolution(port, own, port.entrance), End.NETWORK)
+    if port.over and port.sub is None:
+        yield Frame("own_tag", _resolution(port, own, f"{port.entrance},dl_vlan=1")[1], End.NETWORK)
     if port.secured:
         used = {pair.mac for pair in port.allowed}
         stranger = next(mac for mac in _STRANGERS if mac not in used)
@@ -94,6 +87,17 @@ def frames(port: SwitchPort, *, thorough: bool = False) -> Iterator[Frame]:
     if thorough and port.groups is None:
         # with security groups it depends on rules whether there is one
         yield Frame("connection", _connection(port, own), End.NETWORK)
+
+
+def _resolution(port: SwitchPort, own: Allowed, entrance: str) -> tuple[str, str]:
+    """Its name, and the resolution of an address of the port's own."""
+    if own.ipv4:
+        return "arp", _arp(entrance, port.mac, address(own.ipv4[0]))
+    target = address6(own.ipv6[0])
+    return "neighbor_solicitation", (
+        f"icmp6,{entrance},dl_src={port.mac},dl_dst=33:33:00:00:00:01,ipv6_src={target},"
+        f"ipv6_dst=ff02::1,nw_ttl=255,icmpv6_type=135,icmpv6_code=0,nd_target={target}"
+    )
 
 
 def _connection(port: SwitchPort, own: Allowed) -> str:

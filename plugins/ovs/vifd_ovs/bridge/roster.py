@@ -50,6 +50,7 @@ class Members:
     :ivar flood: those that receive; the same object as long as these are the same
     :ivar patches: the ways to its physical network
     :ivar port_tag: the VLAN of the bridge that it shares with ports of others, if any
+    :ivar over: see :attr:`vifd_ovs.bridge.ports.SwitchPort.over`
     :ivar id: its id, and its type in ``kind``
     """
 
@@ -59,6 +60,7 @@ class Members:
         self.patches = frozenset(port.patch for port in ports.values())
         tags = (port.port_tag for port in ports.values())
         self.port_tag = next((tag for tag in tags if tag is not None), None)
+        self.over = max((port.over for port in ports.values()), default=0)
         first = next(iter(ports.values()), None)
         self.id, self.kind = ("", "") if first is None else (first.network, first.segment[0])
         self._reached: Reached | None = None

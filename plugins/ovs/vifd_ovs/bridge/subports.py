@@ -6,15 +6,16 @@ which may be another plugin's on the same bridge: what is read back of a sub-por
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from vifd.drivers import Drivers, Link, PortRow
+from vifd.errors import TrunkConflict
 from vifd.model import Attachment, Evidence, Vif
 from vifd.model.evidence import fact
-from vifd.model.trunks import Claim, claims, own_vlan
-from vifd.plugin import Entry, Host, Item
+from vifd.model.trunks import Claim, claims, is_sub_port, own_vlan
+from vifd.plugin import Entry, Host, Item, Requirement
 from vifd_ovs.bridge import removal, wiring
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -25,15 +26,44 @@ from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.switch import Switch
 from vifd_ovs.bridge.wiring import OvsWiring
 
-#: Why a plugin on a bridge of Open vSwitch carries no tag of a guest's own, by feature.
-OWN_TAGS = dict.fromkeys(
-    ("vlan_transparent", "qinq"),
-    "a tag that a guest sets itself is dropped at its port, but for those of a trunk's sub-ports",
-)
 #: What the name of a sub-port in the journal begins with; no device has it.
 PREFIX = "sub"
 _SOURCE = "journal"
 _NONE = "no port of this host has it as a sub-port"
+
+
+def needs(
+    attachment: Attachment, ledger: Mapping[str, Entry], plugin: str, bridge: str
+) -> Iterator[Requirement]:
+    """Parents and sub-ports of one trunk are on one bridge, whichever plugins serve them.
+
+    :param bridge: where the port would be
+    """
+    for other, entry in _relatives(attachment, ledger):
+        names = wiring.read_if(entry.wiring)
+        if names is not None and names.bridge == bridge:
+            continue
+        who = "its parent" if is_sub_port(attachment) else "its sub-port"
+        where = f"bridge {names.bridge}" if names is not None else "no bridge of Open vSwitch"
+        problem = (
+            f"{who}, port {other} of plugin {entry.wiring.plugin}, is on {where}; plugin {plugin} "
+            f"would have the port on bridge {bridge}, and a trunk is on one bridge"
+        )
+        yield Requirement("trunk", False, TrunkConflict(facts={"problem": problem, "other": other}))
+
+
+def _relatives(
+    attachment: Attachment, ledger: Mapping[str, Entry]
+) -> Iterator[tuple[str, Entry]]:  # fmt: skip
+    """The ports here that the port shares a trunk's device with."""
+    trunk = attachment.port.trunk_details
+    if trunk is not None:
+        named = (sub_port.port_id for sub_port in trunk.sub_ports)
+        yield from ((i, ledger[i]) for i in named if i in ledger)
+    if is_sub_port(attachment):
+        for port_id, claim in claims({i: e.attachment for i, e in ledger.items()}):
+            if port_id == attachment.id:
+                yield claim.parent, ledger[claim.parent]
 
 
 def split(batch: Sequence[Item]) -> tuple[list[Item], list[Item]]:

@@ -80,6 +80,8 @@ VERDICT_REGISTER = "reg2"
 JOINT_REGISTER = "reg8"
 #: The zone of the receiver, then that in which a connection begins.
 ZONE_REGISTER = "reg9"
+#: 1 for a frame that may have tags of its guest's own.
+TAGS_REGISTER = "reg11"
 
 #: The priority of our lowest flow in CLASSIFY that belongs to a port.
 LEAST = 90

@@ -94,9 +94,11 @@ class Target:
         others = NOBODY if shared is None else self.neighbours.get(shared, NOBODY)
         if others:
             others = others.without({p.ofport for p in self.ports.values()})
-        overlaid = self._overlaid(first)
+        overlaid = self._overlaid(first, members.over)
         beyond = overlaid is not None and overlaid.reaches
-        network = Network(tag, first.segment, self.uplinks.get(first.patch), others, beyond)
+        network = Network(
+            tag, first.segment, self.uplinks.get(first.patch), others, beyond, members.over
+        )
         # A change of one port asks for these flows five times, and changes them once.
         local = members.flood.flows(network, partial(flows.network_flows, network))
         if overlaid is None or not local:
@@ -105,12 +107,13 @@ class Target:
         reached = members.reached(tag, overlaid, lambda: flows.shared_macs(present).keys())
         return members.flows(tag, local, reached)
 
-    def _overlaid(self, port: SwitchPort) -> Overlaid | None:
+    def _overlaid(self, port: SwitchPort, over: int) -> Overlaid | None:
         kind, _, number = port.segment
         if kind not in OVERLAYS or number is None:
             return None
         exits = tuple((k.version, n) for k, n in sorted(self.tunnels.items()) if k.type == kind)
-        return Overlaid(number, exits, self.addresses, self.forwarding.get(port.network))
+        found = self.forwarding.get(port.network)
+        return Overlaid(number, exits, self.addresses, found, tagged=bool(over))
 
     def port(self, port: SwitchPort) -> tuple[Flow, ...]:
         """The flows of one port."""

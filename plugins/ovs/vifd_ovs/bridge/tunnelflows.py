@@ -49,16 +49,19 @@ class Overlaid:
     :param number: its segmentation id: VNI, or key of GRE
     :param exits: OpenFlow port of the tunnel port by IP version; those that are there
     :param own: addresses of this host, which are no endpoints
+    :param tagged: it carries tags that its guests set themselves
     """
 
     number: int
     exits: tuple[tuple[int, int], ...] = ()
     own: tuple[str, ...] = ()
     forwarding: Forwarding | None = None
+    tagged: bool = False
 
     def alike(self, other: Overlaid) -> bool:
         """Whether the two differ by their forwarding at most."""
-        return (self.number, self.exits, self.own) == (other.number, other.exits, other.own)
+        mine = (self.number, self.exits, self.own, self.tagged)
+        return mine == (other.number, other.exits, other.own, other.tagged)
 
     def exit(self, address: str) -> int | None:
         """The port by which an endpoint is reached; ``None`` where there is none."""
@@ -123,10 +126,10 @@ def fixed_flows(tag: int, network: Overlaid) -> Iterator[Flow]:
     """The flows by which a network with ports here comes in, is asked and is flooded: all but those
     of single MAC addresses and IP addresses."""
     for _, number in network.exits:
-        yield from _entrance(tag, network.number, number)
+        yield from _entrance(tag, network.number, number, network.tagged)
     endpoints = network.endpoints
     if endpoints:
-        yield from _asking(tag)
+        yield from _asking(tag, network.tagged)
         yield from _flood(tag, network, [e.address for e in endpoints])
 
 
@@ -144,11 +147,14 @@ def remote_flows(
 
 
 @lru_cache(maxsize=4096)
-def _entrance(tag: int, number: int, in_port: int) -> tuple[Flow, ...]:
-    """A priority tag is none (IEEE 802.1Q, 6.9), and comes off; any other tag is refused."""
+def _entrance(tag: int, number: int, in_port: int, tagged: bool) -> tuple[Flow, ...]:
+    """A priority tag is none (IEEE 802.1Q, 6.9), and comes off; any other tag is refused, unless
+    the network carries those of its guests: then each stays as it is."""
     known = [act.set_field(_NETWORK, tag), act.set_field(ORIGIN, TUNNEL)]
     match = {"in_port": in_port, "tun_id": number}
     cookie = cookies.network(tag)
+    if tagged:
+        return (flow(CLASSIFY, _ENTRANCE, cookie, known, DELIVER, **match),)
     return (
         flow(CLASSIFY, _ENTRANCE, cookie, known, DELIVER, **match, vlan_vid=UNTAGGED),
         flow(CLASSIFY, _ENTRANCE, cookie, [act.pop_vlan(), *known], DELIVER, **match,
@@ -237,9 +243,13 @@ def _plain(address: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _asking(tag: int) -> tuple[Flow, ...]:
-    """What is asked of all, by ports of this host."""
-    cookie, asked = cookies.network(tag), {_NETWORK: tag, ORIGIN: HERE}
+def _asking(tag: int, tagged: bool) -> tuple[Flow, ...]:
+    """What is asked of all, by ports of this host. What a guest asks in a VLAN of its own is asked
+    of its likes there: the addresses that are known are those of the network itself."""
+    cookie = cookies.network(tag)
+    asked: dict[str, Value] = {_NETWORK: tag, ORIGIN: HERE}
+    if tagged:
+        asked["vlan_vid"] = UNTAGGED
     return (
         flow(DELIVER, ASK, cookie, (), ANSWER, **asked, eth_type=ARP, eth_dst=_BROADCAST,
              arp_op=1),
