@@ -150,6 +150,10 @@ BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
                  "device", "txqueuelen 0"),
     "address on the tap": (*tool(f"ip address add 10.9.9.9/24 dev {TAP}",
                                  f"ip address del 10.9.9.9/24 dev {TAP}"), "device", "10.9.9.9"),
+    "the guest's address on the card": (
+        *tool(f"ip address add 10.0.0.1/24 dev {NIC}", f"ip address del 10.0.0.1/24 dev {NIC}"),
+        "device", f"10.0.0.1/24 on {NIC}",
+    ),
     "locked port": (*tool(f"bridge link set dev {TAP} locked on",
                           f"bridge link set dev {TAP} locked off"), "port", "locked"),
     "suppressing port": (*tool(f"bridge link set dev {TAP} neigh_suppress on",
@@ -221,6 +225,32 @@ def test_snooping_on_the_bridge(host: Host) -> None:
     assert (found["healthy"], found["broken"]) == (False, "switch"), found["sentence"]
     assert "snoops on multicast" in found["sentence"]
     run("ip", "link", "set", bridge_of(host), "type", "bridge", "mcast_snooping", "0")
+
+
+def test_the_guests_address_on_its_bridge(host: Host) -> None:
+    bridge = bridge_of(host)
+    run("ip", "address", "add", "10.0.0.1/24", "dev", bridge)
+    found = host.explain()
+    assert (found["healthy"], found["broken"]) == (False, "device"), found["sentence"]
+    assert f"answers in its place: 10.0.0.1/24 on {bridge}" in found["sentence"]
+    run("ip", "address", "del", "10.0.0.1/24", "dev", bridge)
+    until(lambda: host.explain()["healthy"], "it is well again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_a_card_that_was_renamed(host: Host) -> None:
+    for words in ([NIC, "down"], [NIC, "name", "nic9"], ["nic9", "up"]):
+        run("ip", "link", "set", *words)
+    found = host.explain()
+    if bridge_of(host) == MAPPED:
+        assert found["healthy"], "it is a port of that bridge by whatever name"
+    else:
+        assert found["broken"] == "uplink", found["sentence"]
+        assert f"this host has no interface {NIC}" in found["sentence"], found["sentence"]
+    for words in (["nic9", "down"], ["nic9", "name", NIC], [NIC, "up"]):
+        run("ip", "link", "set", *words)
+    until(lambda: host.explain()["healthy"], "it is well again",
+          told=lambda: host.explain()["sentence"])  # fmt: skip
 
 
 def test_a_filter_is_seen_by_the_check_that_its_event_raises(host: Host) -> None:

@@ -91,6 +91,20 @@ def card_back(host: Host) -> None:
     host.ovs.vsctl("--may-exist", "add-port", "br-ex", NIC)
 
 
+def rename(card: str, name: str) -> None:
+    for words in (["down"], ["name", name]):
+        subprocess.run(["ip", "link", "set", card, *words], check=True, timeout=60)
+    subprocess.run(["ip", "link", "set", name, "up"], check=True, timeout=60)
+
+
+def card_renamed(_: Host) -> None:
+    rename(NIC, "nic9")
+
+
+def card_named_back(_: Host) -> None:
+    rename("nic9", NIC)
+
+
 def card_tagged(host: Host) -> None:
     host.ovs.vsctl("set", "Port", NIC, "tag=9")
 
@@ -256,6 +270,12 @@ def nothing(_: Host) -> None:
         (card_trunks, "uplink", (NIC, "VLAN 7", "trunks 8, 9"), card_free),
         # the card
         (card_gone, "uplink", (NIC, "no port that leads out"), card_back),
+        (card_renamed, "uplink", (f"this host has no interface {NIC}",), card_named_back),
+        # the host answers for the guest
+        (run("ip address add 10.0.0.1/24 dev br-ex"), "device", ("10.0.0.1/24 on br-ex",),
+         run("ip address del 10.0.0.1/24 dev br-ex")),
+        (run("ip address add 10.0.0.1/32 dev br-int"), "device", ("10.0.0.1/32 on br-int",),
+         run("ip address del 10.0.0.1/32 dev br-int")),
         # the device
         (run("ip link set {tap} txqueuelen 0"), "device", ("txqueuelen 0",),
          run("ip link set {tap} txqueuelen 1000")),

@@ -160,6 +160,34 @@ def test_a_guard_that_somebody_removes_is_found_and_put_back(scene):
     assert_only(two, forbidden=sent, allowed=(one, all_of(1, 2)[0]))
 
 
+@pytest.mark.needs("program:tc")
+@pytest.mark.parametrize("kind", ["clsact", "ingress"])
+def test_a_shared_block_in_its_place_is_told_and_its_end_mended(scene, kind):
+    """Its filters hold for every device that shares it, so none of ours goes there."""
+    one, two = scene.guests(attachment(1), attachment(2))
+    tc("qdisc", "del", "dev", one.name, "ingress")
+    tc("qdisc", "add", "dev", one.name, "ingress_block", "22", kind)
+    (found,) = (e for report in scene.ledger.check().values() for e in report.findings)
+    assert (found.fact, found.repairable) == ("device.guard", False)
+    assert found.have == f"{kind} with the shared block 22"
+    # the rules hold meanwhile, and what passed goes on
+    sent = [(one, frame) for frame in lies(1, 2)]
+    assert_only(two, forbidden=sent, allowed=(one, all_of(1, 2)[0]))
+    (error,) = scene.ledger.carry_out([attachment(1).id]).values()
+    assert (error.code, error.facts["device"]) == ("E_PLUG_DEVICE", one.name)
+    assert f"{kind} with the shared block 22" in error.message
+    hint = error.hint.partition("needs it there: `")[2].partition("`")[0]
+    tc(*hint.removeprefix("tc ").split())
+    assert scene.findings() == {"device.guard": "missing"}
+    scene.heal()
+    flush(scene)
+    assert_only(two, forbidden=sent, allowed=(one, all_of(1, 2)[0]))
+
+
+def tc(*words: str) -> None:
+    subprocess.run(["tc", *words], check=True, timeout=60)
+
+
 #: What libvirt runs for a <bandwidth> when a guest starts (virNetDevBandwidthSet); the first two
 #: may fail. What polices, where a kernel can, is one more filter in the same place.
 LIBVIRT = (

@@ -72,6 +72,35 @@ def test_switch_port_of_another_program(scene):
     scene.plug(ONE)
 
 
+@pytest.mark.parametrize("members", [(), ("other",)], ids=["alone", "of a bond"])
+def test_interface_in_a_port_of_another_program(scene, members):
+    """Its own port is gone; the database has each interface once."""
+    scene.plug(ONE, attachment(2))
+    name = scene.device(ONE.id)
+    inner = [w for m in members for w in ("--", "set", "Interface", m, "type=internal")]
+    with_name = ["--", f"--id=@{name}", "create", "Interface", f"name={name}"]
+    made = ["add-bond", "br-int", "bond0", name, *members, *inner] if members else [
+        *with_name[1:], "--", "--id=@p", "create", "Port", "name=bond0", f"interfaces=@{name}",
+        "--", "add", "Bridge", "br-int", "ports", "@p",
+    ]  # fmt: skip
+    scene.ovs.vsctl("del-port", name)
+    scene.ovs.vsctl(*made)
+    ovsdb = scene.machine.drivers.ovsdb
+    until(lambda: ovsdb.port_with(name) and ovsdb.port(name) is None, "the replica knows")
+    assert scene.findings()["ovsdb.port"] == "in port bond0 of bridge br-int"
+    failed = scene.ledger.carry_out([*scene.ledger.records])
+    assert list(failed) == [ONE.id]
+    error = failed[ONE.id]
+    assert isinstance(error, NameClash)
+    assert f"interface {name} belongs to port bond0 on bridge br-int" in error.message
+    hint = error.hint.partition("`")[2].partition("`")[0]
+    assert hint.startswith("ovs-vsctl ")
+    scene.ovs.vsctl(*hint.removeprefix("ovs-vsctl ").split())
+    until(lambda: ovsdb.port_with(name) is None, "the replica knows")
+    scene.heal()
+    scene.ovs.vsctl("--if-exists", "del-port", "bond0")
+
+
 def test_one_refused_port_costs_the_others_nothing(scene):
     make_tap(f"tap{ONE.id[:11]}")
     failed = scene.ledger.plug(ONE, *(attachment(n) for n in (2, 3)))

@@ -182,11 +182,16 @@ class Ovsdb(Protocol):
 
     def port(self, name: str) -> PortRow | None: ...
 
+    def port_with(self, interface: str) -> PortRow | None:
+        """The port that has an interface, whatever that port is called: a bond has several, and
+        each interface stands in one port."""
+
     def ensure_ports(self, bridge: str, specs: Sequence[PortSpec]) -> None:
         """Make ports, or bring existing ones to what is wanted, in one transaction.
 
         External ids and options that are not named stay; a VLAN mode and trunks go. A port of that
-        name on another bridge is :class:`~vifd.errors.NameClash`.
+        name on another bridge is :class:`~vifd.errors.NameClash`, and so is an interface of that
+        name in another port.
         """
 
     def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:

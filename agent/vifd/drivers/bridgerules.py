@@ -119,6 +119,19 @@ def _differs(name: str, what: str, wanted: object, have: object) -> DeviceError:
     )
 
 
+def no_room(name: str, taken: str) -> DeviceError:
+    """The error for a device whose place for a guard other software has.
+
+    :param taken: what it has there, see :meth:`vifd.drivers.Bridging.barred`
+    """
+    problem = f"other software has put {taken} on it, which leaves no place for vifd's guard"
+    return DeviceError(
+        stage="device", facts={"device": name, "problem": problem, "have": taken},
+        hint=f"`tc qdisc show dev {name}` shows it; if nobody needs it there: `tc qdisc del dev "
+        f"{name} {taken.partition(' ')[0]}`; vifd tries again by itself",
+    )  # fmt: skip
+
+
 def missing(name: str) -> DeviceError:
     """The error for a device that should be there."""
     return DeviceError(stage="device", facts={"device": name, "problem": "No such device"})

@@ -24,7 +24,7 @@ from vifd.drivers import (
     tap,
     tcguard,
 )
-from vifd.drivers.bridgerules import complaint, missing, needs_anew, taken, unlike
+from vifd.drivers.bridgerules import complaint, missing, needs_anew, no_room, taken, unlike
 from vifd.drivers.hearing import packet_error
 from vifd.drivers.linkrules import refusal
 from vifd.drivers.links import device_error
@@ -112,6 +112,10 @@ class Bridging:
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._guards, names)
+
+    def barred(self, names: Sequence[str]) -> dict[str, str]:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._barred, names)
 
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""
@@ -314,7 +318,20 @@ class Bridging:
         failed: dict[str, Exception] = {n: missing(n) for n, index in indices.items() if not index}
         names = {index: name for name, index in indices.items() if index}
         wrong = tcguard.write(self._socket, {i: programs[name] for i, name in names.items()})
-        return failed | {names[i]: device_error(names[i], e, "guard") for i, e in wrong.items()}
+        taken = self._barred([names[i] for i in wrong]) if wrong else {}
+        for name, number in ((names[i], number) for i, number in wrong.items()):
+            bar = taken.get(name)
+            failed[name] = no_room(name, bar) if bar else device_error(name, number, "guard")
+        return failed
+
+    def _barred(self, names: Sequence[str]) -> dict[str, str]:
+        indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}
+        try:
+            found = tcguard.barred(self._socket, list(indices)) if indices else {}
+        except OSError as error:
+            text = ", ".join(names)
+            raise device_error(text, error.errno or 0, "read traffic control of") from error
+        return {indices[index]: why for index, why in found.items()}
 
     def _guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}

@@ -238,6 +238,10 @@ class Bridging(Protocol):
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """The guards of devices that exist, ``None`` where there is none."""
 
+    def barred(self, names: Sequence[str]) -> dict[str, str]:
+        """What of other software takes the place of a guard, in words, by device; those that have
+        room for one are left out."""
+
     def lacking(self, kind: str) -> str | None:
         """Why the kernel cannot make devices of a kind (``bridge``, ``vlan``, ``vxlan``) or bridges
         with a feature (``vlan_filtering``), or guard devices (``guard``); ``None`` where it can.

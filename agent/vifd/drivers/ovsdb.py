@@ -104,6 +104,10 @@ class Ovsdb:
         """See :class:`vifd.drivers.Ovsdb`."""
         return self._replica.port(name)
 
+    def port_with(self, interface: str) -> PortRow | None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        return self._replica.port_with(interface)
+
     def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:
         """See :class:`vifd.drivers.Ovsdb`.
 

@@ -16,7 +16,7 @@ from ovsdbapp.backend.ovs_idl.command import BaseCommand
 from vifd.drivers import PortSpec
 from vifd.drivers.ovsdb_idl import Backend
 from vifd.drivers.ovsdb_replica import ROOT
-from vifd.drivers.ovsdb_rules import DEFAULT_PROTOCOLS, port_clash
+from vifd.drivers.ovsdb_rules import DEFAULT_PROTOCOLS, member_clash, port_clash
 from vifd.errors import BackendError, BridgeMissing
 
 
@@ -162,6 +162,8 @@ class EnsurePorts(Command):
         for spec in self.specs:
             uuid = self._uuid("Port", spec.name)
             if uuid is None:
+                if (other := self.api.replica.port_with(spec.name)) is not None:
+                    raise member_clash(spec.name, other)
                 missing.append(spec)
             else:
                 self._refuse_foreign(bridge, uuid, spec.name)

@@ -267,6 +267,13 @@ class Replica:
             uuid = self._named["Port"].get(name)
             return None if uuid is None else self._port(uuid)
 
+    def port_with(self, interface: str) -> PortRow | None:
+        """The port that an interface belongs to."""
+        with self._changed:
+            uuid = self._named["Interface"].get(interface)
+            port = None if uuid is None else self._owner.get(uuid)
+            return None if port is None else self._port(port)
+
     def ports(self, bridge: str) -> list[PortRow]:
         """The ports of a bridge, by name."""
         with self._changed:

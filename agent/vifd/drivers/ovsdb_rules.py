@@ -34,6 +34,20 @@ def port_clash(name: str, bridge: str, external_ids: Mapping[str, str]) -> NameC
     return NameClash(facts={**facts, **({"ours": ours} if ours else {})}, stage="ovsdb")
 
 
+def member_clash(name: str, port: PortRow) -> NameClash:
+    """The interface that a port shall have stands in another port: a bond for instance."""
+    take = f"ovs-vsctl --id=@i get Interface {name} -- remove Port {port.name} interfaces @i"
+    alone = port.interfaces == (name,)
+    return NameClash(
+        f"interface {name} belongs to port {port.name} on bridge {port.bridge}, and an interface "
+        "stands in one port alone", stage="ovsdb",
+        facts={"kind": "interface", "name": name, "have": f"in port {port.name}",
+               "bridge": port.bridge, "members": list(port.interfaces)},
+        hint=f"take it out of that port: `{f'ovs-vsctl del-port {port.name}' if alone else take}`; "
+        "vifd makes its own port by itself then",
+    )  # fmt: skip
+
+
 def unavailable(problem: str) -> BackendUnavailable:
     """The database cannot be reached."""
     return BackendUnavailable(facts={"backend": "ovsdb-server", "problem": problem}, stage="ovsdb")

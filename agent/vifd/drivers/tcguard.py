@@ -16,11 +16,22 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from vifd.drivers import Program, tap
-from vifd.drivers.netlink import ACK, CREATE, EXCL, Message, Socket, attribute, nest, pick, text
+from vifd.drivers.netlink import (
+    ACK,
+    CREATE,
+    EXCL,
+    Message,
+    Socket,
+    attribute,
+    nest,
+    pick,
+    string,
+    text,
+)
 
-__all__ = ["lacking", "read", "write"]
+__all__ = ["barred", "lacking", "read", "write"]
 
-_NEWQDISC, _NEWFILTER, _GETFILTER = 36, 44, 46
+_NEWQDISC, _GETQDISC, _NEWFILTER, _GETFILTER = 36, 38, 44, 46
 _TCMSG = struct.Struct("BxxxiIII")
 _HANDLE, _PARENT, _INGRESS = 0xFFFF_0000, 0xFFFF_FFF1, 0xFFFF_FFF2
 #: Where among the filters of a device ours stands, and its handle there.
@@ -28,6 +39,8 @@ _PRIORITY, _NUMBER = 0x7669, 1
 _ALL_PROTOCOLS = 0x0300  # ETH_P_ALL in network order
 _INFO = _PRIORITY << 16 | _ALL_PROTOCOLS
 _KIND, _OPTIONS = 1, 2
+#: Of a qdisc: the number of the block of filters that it shares with others.
+_INGRESS_BLOCK = 13
 _OPS_LEN, _OPS, _FLAGS, _DIRECT = 4, 5, 8, 1
 _STEP = struct.Struct("HBBI")
 _U16, _U32 = struct.Struct("H"), struct.Struct("I")
@@ -84,6 +97,22 @@ def read(sock: Socket, indices: Sequence[int]) -> dict[int, Program | None]:
         if isinstance(answer, int) and answer not in (*_NO_FILTER, errno.ENODEV, *_UNKNOWN):
             raise OSError(answer, os.strerror(answer))
         found[index] = _program(answer) if isinstance(answer, bytes) else None
+    return found
+
+
+def barred(sock: Socket, indices: Sequence[int]) -> dict[int, str]:
+    """Why there is no place for a guard on devices, in words, by ifindex: filters of a shared block
+    are changed by its number alone, and hold for every device that shares it.
+
+    :raises OSError: the kernel refuses to say
+    """
+    found: dict[int, str] = {}
+    for message in sock.dump(Message(_GETQDISC, 0, _TCMSG.pack(0, 0, 0, 0, 0))):
+        _, index, _, parent, _ = _TCMSG.unpack_from(message)
+        parts = pick(message, _TCMSG.size, (_KIND, _INGRESS_BLOCK))
+        if index in indices and parent == _PARENT and _INGRESS_BLOCK in parts:
+            number = _U32.unpack(parts[_INGRESS_BLOCK])[0]
+            found[index] = f"{string(parts[_KIND])} with the shared block {number}"
     return found
 
 

@@ -46,6 +46,8 @@ _CORE: tuple[Meaning, ...] = (
     Meaning("device", ("device.others",), say.put_on_device,
             "take it away again: `tc filter`, `tc qdisc`, `ip address` and `ip -d link` show it, "
             "`ip link set NAME xdp off` takes a program off"),
+    Meaning("device", ("device.claimed",), say.claimed_by_host,
+            "give the host another address, or the port: `ip address del ADDRESS dev NAME`"),
     Meaning("device", ("device.filters",), say.filtered_device, UNFILTER),
     Meaning("device", ("device.limits",), say.device_limited,
             f"{UNLIMIT}. vifd leaves it: libvirt's <bandwidth> sets such limits on purpose, "

@@ -40,6 +40,9 @@ device_limited = words("{device} is limited, and what is more is dropped: {have}
 way_limited = words("the way out of the host is limited, and what is more is dropped: {have}")
 put_on_device = words("other software put something on the device: {have}")
 put_on_way = words("other software put something on the way out of the host: {have}")
+claimed_by_host = words(
+    "the host itself has an address of this port, and answers in its place: {have}"
+)
 filtered_device = words("a filter of other software is on the device: {have}")
 filtered_way = words("a filter of other software is on the way out of the host: {have}")
 

@@ -16,7 +16,7 @@ from vifd.drivers import (
     VlanSpec,
     VxlanSpec,
 )
-from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew, taken
+from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew, no_room, taken
 from vifd.drivers.brnl import NOBODY
 from vifd.errors import DeviceError
 from vifd.testing.faults import Faults
@@ -53,6 +53,8 @@ class FakeBridging(Faults):
         self.netfilter: list[str] = []
         #: what other software put on devices, in words
         self.put_on: dict[str, list[str]] = {}
+        #: by device, what of other software leaves no place for a guard
+        self.bars: dict[str, str] = {}
         self.limited: dict[str, list[str]] = {}
         #: frames that were sent: device, frame
         self.said: list[tuple[str, bytes]] = []
@@ -222,6 +224,8 @@ class FakeBridging(Faults):
                 fault, link = self._next("guard", name), self._links.peek(name)
                 if fault or link is None:
                     failed[name] = fault.error if fault else missing(name)
+                elif name in self.bars:
+                    failed[name] = no_room(name, self.bars[name])
                 elif "guard" in self._missing:
                     facts = {"device": name, "problem": "cannot guard: Operation not supported"}
                     failed[name] = DeviceError(facts=facts, stage="device")
@@ -233,7 +237,15 @@ class FakeBridging(Faults):
         """See :class:`vifd.drivers.Bridging`."""
         with self._call("guards"):
             links = {name: self._links.peek(name) for name in names}
-            return {name: self._state(link).guard for name, link in links.items() if link}
+            return {
+                name: None if name in self.bars else self._state(link).guard
+                for name, link in links.items() if link
+            }  # fmt: skip
+
+    def barred(self, names: Sequence[str]) -> dict[str, str]:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("barred"):
+            return {n: self.bars[n] for n in names if n in self.bars and self._links.peek(n)}
 
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""

@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from vifd.drivers import Bridge, PortRow, PortSpec
-from vifd.drivers.ovsdb_rules import DEFAULT_PROTOCOLS, decided, port_clash, unavailable, undecided
+from vifd.drivers.ovsdb_rules import (
+    DEFAULT_PROTOCOLS,
+    decided,
+    member_clash,
+    port_clash,
+    unavailable,
+    undecided,
+)
 from vifd.errors import BackendError, BridgeMissing
 from vifd.testing.faults import Faults
 from vifd.testing.links import FakeLinks
@@ -125,6 +132,11 @@ class FakeOvsdb(Faults):
         """See :class:`vifd.drivers.Ovsdb`."""
         return self._ports.get(name)
 
+    def port_with(self, interface: str) -> PortRow | None:
+        """See :class:`vifd.drivers.Ovsdb`."""
+        ports = list(self._ports.values())
+        return next((p for p in ports if interface in (p.interfaces or (p.name,))), None)
+
     def wait_ports(self, names: Sequence[str], timeout: float) -> dict[str, PortRow]:
         """See :class:`vifd.drivers.Ovsdb`; never waits, because nothing here takes time."""
         with self._call("wait_ports"), self._lock:
@@ -219,6 +231,9 @@ class FakeOvsdb(Faults):
                 there = self._ports.get(spec.name)
                 if there is not None and there.bridge != bridge:
                     raise port_clash(spec.name, there.bridge, there.external_ids)
+                other = self.port_with(spec.name) if there is None else None
+                if other is not None:
+                    raise member_clash(spec.name, other)
             rows = {spec.name: self._wanted(bridge, spec) for spec in specs}
             changed = [name for name, row in rows.items() if self._ports.get(name) != row]
             self._ports.update(rows)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from vifd.drivers import Bridging, Device, FilterChain, Nft, passing
 from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.plugin import claimed
 from vifd_linuxbridge.batch import Work
 from vifd_linuxbridge.networks import port_problem
 from vifd_linuxbridge.ruleset import TABLE
@@ -81,11 +82,13 @@ class Beside:
 
     def _put_on(self, work: Work) -> list[Evidence]:
         way = [n for n in (work.names.uplink, *self._of(work)) if n]
+        places = (work.names.bridge, *way)
+        answers = claimed.evidence(self._bridging, work.item.attachment, places)
         try:
             found = self._bridging.hindrances([work.device, *way])
             rates = self._bridging.limits([work.device, *way])
         except VifError:
-            return []
+            return answers
         # being a port of its bridge, and a card's addresses, are judged elsewhere
         own = [t for t in found.get(work.device, []) if not t.startswith("it is a port of")]
         texts = [f"{work.device}: {text}" for text in own]
@@ -93,6 +96,7 @@ class Beside:
         limits = rates.get(work.device, [])
         outside = [f"{n}: {t}" for n in way for t in rates.get(n, [])]
         return [
+            *answers,
             Evidence("device.others", texts, [], not texts, "netlink", repairable=False),
             Evidence("device.limits", limits, [], not limits, "netlink", repairable=False),
             Evidence("uplink.others", beyond, [], not beyond, "netlink", repairable=False),

@@ -60,6 +60,7 @@ class Checking:
         filters = self._filters(works)
         entries = self._entries(works)
         guards = self._guards(works)
+        bars = self._bars(guards)
         groups = GroupReader(self.nft, self.grouping)
         resting = [w for w in works if w.item.settled or w.item.thorough]
         beside = Beside(self.bridging, self.nft, self.ways, resting)
@@ -68,7 +69,8 @@ class Checking:
             device = devices.get(work.device)
             link = device.link if device is not None else None
             facts = tap.evidence(work, link, self.settings.max_queues)
-            facts += guard_evidence(work, guards[work.device]) if work.device in guards else []
+            if work.device in guards:
+                facts += guard_evidence(work, guards[work.device], bars.get(work.device))
             facts += [*base, *judged, *groups.evidence(work)]
             facts += network_evidence(work, devices, self._settings_of(work))
             facts += self._tunnel(work)
@@ -101,6 +103,11 @@ class Checking:
 
     def _guards(self, works: Sequence[Work]) -> Mapping[str, Program | None]:
         return self.bridging.guards([w.device for w in works]) if self.guarding else {}
+
+    def _bars(self, guards: Mapping[str, Program | None]) -> Mapping[str, str]:
+        """Why guards that are missing cannot be there."""
+        without = [device for device, program in guards.items() if program is None]
+        return self.bridging.barred(without) if without else {}
 
     def _base(self) -> list[Evidence]:
         """The chains that all ports share."""
@@ -169,8 +176,13 @@ def entry_evidence(device: str, have: FdbEntry | None) -> list[Evidence]:
     return [place, fact("bridge.forwarding_fixed", have.fixed, True, "netlink")]
 
 
-def guard_evidence(work: Work, have: Program | None) -> list[Evidence]:
-    """What is refused on the device itself."""
+def guard_evidence(work: Work, have: Program | None, bar: str | None = None) -> list[Evidence]:
+    """What is refused on the device itself.
+
+    :param bar: what of other software has its place; a plug finds it there as well
+    """
+    if bar is not None:
+        return [Evidence("device.guard", bar, "as wanted", False, "netlink", repairable=False)]
     wanted = guard(work.filter())
     told = "missing" if have is None else "as wanted" if have == wanted else _steps(have)
     return [fact("device.guard", told, "as wanted", "netlink")]

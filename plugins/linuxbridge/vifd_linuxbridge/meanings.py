@@ -25,8 +25,15 @@ _PORT = (
 )  # fmt: skip
 _UPLINK = (
     Meaning("uplink", ("uplink", "uplink.port"), say.way_out,
-            f"{WHO}; `bridge -d link show dev NAME` and `ip -d link show dev NAME` show it",
+            f"{WHO}; `bridge -d link show dev NAME` and `ip -d link show dev NAME` show it; "
+            "one that was renamed: `ip link set NEW name OLD`",
             ("uplink.carrier",)),
+)  # fmt: skip
+_DEVICE = (
+    Meaning("device", ("device.guard",), say.guard_barred,
+            "`tc qdisc show dev DEVICE` shows it; if nobody needs it there: `tc qdisc del dev "
+            "DEVICE clsact` (or `ingress`), and vifd puts its guard back at once",
+            applies=lambda finding: not finding.repairable),
 )  # fmt: skip
 _FLUSHED = f"{WHO}; another program may flush the whole rule set"
 _FILTER = (
@@ -63,7 +70,7 @@ _SEVERING = Severing(
 )  # fmt: skip
 
 MEANINGS = Meanings(
-    (*_SWITCH, *_PORT, *_FILTER, *_UPLINK),
+    (*_DEVICE, *_SWITCH, *_PORT, *_FILTER, *_UPLINK),
     follows={"device": ("bridge.*",), "device.ifindex": ("bridge.*",),
              "device.up": ("bridge.forward*",)},
     sound={"port": say.port_sound, "filter": say.filter_sound},

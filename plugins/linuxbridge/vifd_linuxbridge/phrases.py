@@ -10,11 +10,23 @@ from vifd.plugin.meanings import About, gate, listed, value, words
 
 linux_bridge = words("bridge {bridge}: {have}")
 port_stops = words("frames are lost at {device} as a port of {bridge}: {have}")
-way_out = words("the way from {bridge} out of the host: {have}")
+
+
+def way_out(finding: Evidence, port: About) -> str:
+    have, name = value(finding.have), port.details.get("uplink")
+    if have == "missing" and name:
+        have = f"this host has no interface {name} (renamed, pulled or deleted)"
+    return f"the way from {port.bridge} out of the host: {have}"
+
+
 mapped_down = words("bridge {bridge} is down")
 snooping = words(
     "bridge {bridge} snoops on multicast: frames to groups, of IPv6 neighbour discovery among"
     " them, may be lost"
+)
+guard_barred = words(
+    "other software has put {have} on {device}, in the place of vifd's guard: if the packet filter"
+    " is flushed, nothing holds the guest until vifd has mended it"
 )
 filter_of_others = words("filters of other software see frames of {device}: {have}")
 not_enslaved = words("{device} is not a port of bridge {bridge}")

@@ -14,13 +14,14 @@ from vifd.errors import BackendError, VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.openflow.trace import parse
-from vifd.plugin import Host, Item, packing, tap
+from vifd.plugin import Host, Item, claimed, packing, tap
 from vifd_ovn import controller, southbound
 from vifd_ovn.batch import Batch, Work
 from vifd_ovn.marks import GATE, INSTALLED, external_ids
 from vifd_ovn.options import Settings
 from vifd_ovs.bridge import limits, marks, masters, puton, settings
 from vifd_ovs.bridge.chassis import Chassis, chassis_of
+from vifd_ovs.bridge.evidence import missing_evidence
 from vifd_ovs.bridge.hearing import Hearing
 from vifd_ovs.bridge.silence import PATIENCE, Silence, listen
 
@@ -91,7 +92,7 @@ class Checking:
         if row is None:
             if ovsdb.bridge(bridge) is None:
                 facts.append(fact("switch.bridge", "missing", bridge, "ovsdb"))
-            return [*facts, fact("ovsdb.port", "missing", "present", "ovsdb")]
+            return [*facts, missing_evidence(ovsdb, work.device)]
         ids = external_ids(work.item.attachment, work.names, self.plugin)
         document = "present" if packing.DOCUMENT in row.external_ids else "missing"
         facts += [
@@ -118,6 +119,9 @@ class Checking:
         """What others set beside a port at rest, and put on its tap."""
         asked = work.item.thorough and link is not None
         facts = puton.evidence(self.drivers, work.device) if asked else []
+        if asked:
+            places = (work.names.bridge,)
+            facts += claimed.evidence(self.drivers.bridging, work.item.attachment, places)
         if self._silence.never or not (work.item.settled or work.item.thorough):
             return facts
         ovsdb, bridge = self.drivers.ovsdb, work.names.bridge

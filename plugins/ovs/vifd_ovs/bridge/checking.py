@@ -10,7 +10,7 @@ from vifd.drivers import Drivers, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
-from vifd.plugin import Host, Item
+from vifd.plugin import Host, Item, claimed
 from vifd_ovs.bridge import (
     beyond,
     evidence,
@@ -68,6 +68,8 @@ class PortChecking(abc.ABC):
 
     def row_side(self, work: Work, row: PortRow | None) -> list[Evidence]:
         """The port in the switch's database."""
+        if row is None:
+            return [evidence.missing_evidence(self.drivers.ovsdb, work.device)]
         ids = marks.external_ids(work.item.attachment, work.names, self.plugin)
         tag = work.names.row_tag(opened=work.item.open)
         return evidence.row_evidence(row, work.names, tag, ids)
@@ -178,7 +180,12 @@ class PortChecking(abc.ABC):
             facts += self.ways.evidence(work, self.sets.forwarding(names.network_id))
         if not work.item.thorough:
             return facts
-        facts += puton.way_evidence(self.drivers, self.bridges.cards(names))
+        cards = self.bridges.cards(names)
+        facts += settled.card_evidence(work, self.bridges, self.drivers.links)
+        facts += puton.way_evidence(self.drivers, cards)
+        physical = self.bridges.mappings.get(names.physical_network or "", "")
+        places = (names.bridge, physical, *cards)
+        facts += claimed.evidence(self.drivers.bridging, work.item.attachment, places)
         return facts + thorough.evidence(work, self.bridges)
 
     def _flow_evidence(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from vifd.drivers import PortRow
+from vifd.drivers import Ovsdb, PortRow
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
 from vifd.model.evidence import fact
@@ -54,12 +54,17 @@ def vlans_text(row: PortRow) -> str:
     return "; ".join([*mode, *trunks]) or ALL_VLANS
 
 
+def missing_evidence(ovsdb: Ovsdb, device: str) -> Evidence:
+    """That a port is not in the database, and who has its interface instead."""
+    other = ovsdb.port_with(device)
+    have = "missing" if other is None else f"in port {other.name} of bridge {other.bridge}"
+    return fact("ovsdb.port", have, "present", "ovsdb")
+
+
 def row_evidence(
-    row: PortRow | None, names: OvsWiring, tag: int | None, ids: Mapping[str, str]
+    row: PortRow, names: OvsWiring, tag: int | None, ids: Mapping[str, str]
 ) -> list[Evidence]:
     """The port's rows in the database."""
-    if row is None:
-        return [fact("ovsdb.port", "missing", "present", "ovsdb")]
     have = {key: row.external_ids.get(key) for key in ids}
     document = "present" if packing.DOCUMENT in row.external_ids else "missing"
     return [

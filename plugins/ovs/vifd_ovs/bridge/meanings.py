@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
-from vifd.plugin.severing import Severing, absent, always, dropping
+from vifd.plugin.severing import Severing, always, dropping
 from vifd_ovs.bridge import phrases as say
 
 _OF_SWITCH = (
@@ -59,6 +59,10 @@ _TRUNK = (
 _PORT = (
     Meaning("port", ("ovsdb.port",), say.port_missing, WHO, ("trace.*", "vhost.*", "ovsdb.*"),
             missing),
+    Meaning("port", ("ovsdb.port",), say.port_taken,
+            "take it out of that port (`ovs-vsctl --id=@i get Interface DEVICE -- remove Port NAME "
+            "interfaces @i`, or `del-port` if it has no other); vifd makes its own by itself then",
+            ("trace.*", "vhost.*", "ovsdb.*")),
     Meaning("port", ("ovsdb.bridge",), say.port_elsewhere, WHO, ("trace.*",)),
     Meaning("port", ("ovsdb.error",), say.port_error,
             "the switch's own words say why; ovs-vswitchd's log has more",
@@ -130,8 +134,9 @@ _UPLINK = (
     Meaning("uplink", ("patch",), say.patch, WHO, (*_OF_WAY_OUT, "trace.*")),
     *_TUNNEL,
     Meaning("uplink", ("uplink.port",), say.uplink_gone,
-            "put the interface back on the bridge (`ovs-vsctl add-port`); if the bridge shall lead "
-            "nowhere, remove `vifd-uplinks` from the external ids of the patch port on it",
+            "put the interface back on the bridge (`ovs-vsctl add-port`), or give one that was "
+            "renamed its name back (`ip link set NEW name OLD`); if the bridge shall lead nowhere, "
+            "remove `vifd-uplinks` from the external ids of the patch port on it",
             ("uplink.*",)),
     Meaning("uplink", ("uplink.openflow",), say.port_stopped,
             "`ovs-ofctl mod-port BRIDGE PORT up`, `receive` or `forward` takes it back; a spanning "
@@ -186,7 +191,7 @@ def _takes_away(have: Any) -> bool:
 
 _SEVERING = Severing(
     {
-        "switch.bridge": always, "ovsdb.port": absent, "ovsdb.bridge": always,
+        "switch.bridge": always, "ovsdb.port": always, "ovsdb.bridge": always,
         "ovsdb.type": always, "ovsdb.ofport": always, "ovsdb.error": always,
         "ovsdb.ifindex": always, "ovsdb.openflow": always, "patch": always,
         "uplink.bridge": always, "uplink.port": always, "uplink.vlan": always,

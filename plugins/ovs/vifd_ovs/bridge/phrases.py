@@ -52,6 +52,7 @@ other_protocols = words("the flows of bridge {bridge} cannot be read: {have}")
 no_parent = words("the sub-port waits for its parent: {have}")
 parent_away = words("the parent, over whose device its frames pass, does not carry it: {have}")
 port_missing = words("the switch has no port {device}: it is not in its database")
+port_taken = words("{device} is not a port of its own on {bridge}: its interface stands {have}")
 port_elsewhere = words("port {device} is on bridge {have}, wanted {wanted}")
 port_error = words("the switch cannot use port {device}: {have}")
 
@@ -154,7 +155,11 @@ def tunnelled(finding: Evidence, _: About) -> str:
     return f"a frame {kind} another host: {value(finding.have)}; wanted: {value(finding.wanted)}"
 
 
-uplink_gone = words("{have}; it was {wanted}")
+def uplink_gone(finding: Evidence, _: About) -> str:
+    was = "" if finding.source == "netlink" else f"; it was {value(finding.wanted)}"
+    return f"{value(finding.have)}{was}"
+
+
 datapaths = words(
     "the bridge of the physical network is of another datapath than the integration bridge, so no "
     "frame passes between them ({have}; {wanted})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vifd.drivers import OpenFlow, PortRow
+from vifd.drivers import Links, OpenFlow, PortRow
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.flow import Flow
@@ -56,6 +56,8 @@ def uplink_evidence(work: Work, bridges: Bridges) -> list[Evidence]:
     vlan = work.names.segmentation_id if work.names.network_type == "vlan" else None
     if not rows:
         return _nothing(work, bridges, physical)
+    if all(row.error for row in rows):
+        return [_unusable(physical, rows)]
     refusing = [f"{row.name}: {_vlans(row)}" for row in rows if not carries(row, vlan)]
     wanted = "untagged frames" if vlan is None else f"VLAN {vlan}"
     bad = len(refusing) == len(rows)
@@ -87,6 +89,27 @@ def _nothing(work: Work, bridges: Bridges, physical: str) -> list[Evidence]:
         return []
     have = f"bridge {physical} has no port that leads out of the host"
     return [Evidence("uplink.port", have, before.split(","), False, "ovsdb", repairable=False)]
+
+
+def _unusable(physical: str, rows: Sequence[PortRow]) -> Evidence:
+    """The switch has no device for any port that leads out: a card that was renamed or pulled."""
+    texts = "; ".join(row.error for row in rows)
+    have = f"bridge {physical} has no port that leads out of the host and works ({texts})"
+    names = [row.name for row in rows]
+    return Evidence("uplink.port", have, names, False, "ovsdb", repairable=False)
+
+
+def card_evidence(work: Work, bridges: Bridges, links: Links) -> list[Evidence]:
+    """The cards that the host has no more, for who asks why: the userspace datapath keeps one that
+    was renamed, and calls it down."""
+    physical = bridges.mappings.get(work.names.physical_network or "")
+    rows = bridges.uplinks(physical) if physical and bridges.ovsdb.bridge(physical) else []
+    names = sorted({n for row in rows if row.type in ("", "system") for n in row.interfaces})
+    gone = [name for name in names if name not in links.get(names)] if names else []
+    if not gone:
+        return []
+    have = f"this host has no interface {', '.join(gone)} (renamed, pulled or deleted)"
+    return [Evidence("uplink.port", have, gone, False, "netlink", repairable=False)]
 
 
 class PortFlags:
