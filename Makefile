@@ -30,8 +30,8 @@ unit: light ## the ring that needs no privileges; AREA=cli is one directory of i
 one: light ## one file or one test, in one process: make one T=tests/unit/test_plan.py::test_name
 	@$(PY) -m pytest $(or $(T),$(error say which: T=tests/unit/test_plan.py)) $(ARGS)
 
-late: light ## the unit ring with every other thread late: finds tests that assert before they wait
-	@$(PY) -m pytest -q -p support.late tests/unit $(ARGS)
+late: light ## tests with every other thread late, or with LATE=looks the test itself; T=tests/functional for another ring
+	@$(PY) -m pytest -q -p support.late $(or $(T),tests/unit) $(ARGS)
 
 functional: ready ## the rings on a real kernel and Open vSwitch
 	@$(PYTEST) tests/contract tests/functional tests/restart $(ARGS)

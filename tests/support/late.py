@@ -2,11 +2,15 @@
 
 A pytest plugin (``make late``). A thread begins late, goes on late after it has told a waiter, and
 is put off at random where it comes out of a function of the agent. Limits are not shortened: a
-test that waits for what it wants to see passes as ever, only later.
+test that waits for what it wants to see passes as ever, only later. The daemons that tests start
+are late in the same way: what an answer promises is there, and nothing that comes after it. With
+``LATE=looks`` it is the tests that look seldom instead: one that waits for what lasts a moment
+misses it.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
@@ -15,11 +19,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 import vifd
+from vifd.testing import wait
+
+if TYPE_CHECKING:
+    import pytest
 
 _OURS = str(Path(vifd.__file__).parent)
 #: Seconds between telling a waiter and going on.
@@ -31,6 +37,7 @@ _row = threading.local()
 #: How often, and for how many seconds, a thread is put off at the end of a function.
 _SHARE, _PAUSE = 0.002, 0.02
 _sleep = time.sleep
+_LOOKS = os.environ.get("LATE") == "looks"
 # of its own: what the tests draw stays as it is
 _CHANCE = random.Random()
 
@@ -70,8 +77,8 @@ def _begin(thread: threading.Thread, run: Callable[[], None]) -> None:
     run()
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """From the first test on."""
+def begin() -> None:
+    """From now on."""
     for owner, name in (
         (Future, "set_result"),
         (Future, "set_exception"),
@@ -80,3 +87,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         _after(owner, name)
     run = threading.Thread.run
     threading.Thread.run = lambda self: _begin(self, lambda: run(self))  # type: ignore[method-assign]
+
+
+def pytest_configure() -> None:
+    """Have the daemons begin late as well: they are started with this process's path."""
+    if _LOOKS:
+        wait.INTERVAL = 0.3
+    else:
+        sys.path.insert(0, str(Path(__file__).with_name("latestart")))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """From the first test on."""
+    if not _LOOKS:
+        begin()

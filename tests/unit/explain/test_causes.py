@@ -263,7 +263,7 @@ def _reports(draw: st.DrawFn) -> tuple[str, list[Evidence]]:
 
 
 @given(_reports())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=list(HealthCheck))
 def test_something_is_always_first(report):
     plugin, findings = report
     table = _TABLES[plugin]
