@@ -1,8 +1,8 @@
 """How long vifd takes to be ready with many ports on a machine that has much else to do.
 
-``PYTHONPATH=tests python bench/loaded.py --ports 2000 --busy 8`` needs root (or unprivileged
-user namespaces) and an installed Open vSwitch; nothing of the host's is touched. The unit gives
-a start 300 s.
+``PYTHONPATH=tests python bench/loaded.py --ports 2000 --busy 8`` needs root (or unprivileged user
+namespaces) and an installed Open vSwitch; nothing of the host's is touched. The unit gives a start
+300 s, and more while ports come back.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from collections.abc import Iterator
 
 import report
 import scene
-from recovery import Host, settled
+from recovery import ALLOWED, Host, settled
 from report import Figure
 from vifd.testing import netns
 from vifd.testing.wait import until
-
-#: TimeoutStartSec= of the unit, in seconds.
-ALLOWED = 300.0
 
 
 @contextlib.contextmanager
@@ -50,13 +47,13 @@ def reboot(host: Host) -> None:
 
 
 def main() -> int:
-    """Run it; 1 where a start took longer than the unit allows, or a port is not proven."""
+    """Run it; 1 where systemd would have ended a start, or a port is not proven."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--ports", type=int, default=2000)
     parser.add_argument("--busy", type=int, default=8, help="processes that compute meanwhile (8)")
     options = parser.parse_args()
     netns.enter_private_netns()
-    figures = []
+    figures, spare = [], ALLOWED
     with Host() as host:
         host.manager.patience = 3 * ALLOWED
         begin = time.monotonic()
@@ -68,13 +65,15 @@ def main() -> int:
                 for what, before in (("restart", host.vifd.stop), ("boot", lambda: reboot(host))):
                     before()
                     took = host.start()
+                    spare = min(spare, host.manager.spare)
                     name = f"{options.ports} ports, {number} busy processes: {what} until ready"
                     figures.append(Figure(name, took, "s", ALLOWED))
-                    print(f"{name}: {took:.1f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+                    print(f"{name}: {took:.1f} s, load {os.getloadavg()[0]:.1f}, at least "
+                          f"{host.manager.spare:.0f} s left for systemd", flush=True)  # fmt: skip
                     until(lambda: settled(host), "every port is proven", 3 * ALLOWED)
     print(report.figures(figures))
     print(report.machine())
-    return 1 if any(f.value > ALLOWED for f in figures) else 0
+    return 1 if spare < 0 else 0
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from vifd.daemon import config, parts, scraping, systemd, tracing
 from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Configuration
+from vifd.daemon.startup import LOOK, Startup
 from vifd.daemon.wiring import wire
 from vifd.drivers import Drivers
 from vifd.engine import Engine
@@ -220,6 +221,9 @@ class Daemon:
         self._server.start()
         self._scraping.start()
         self._readiness = hub.every(0.02, self._announce)
+        startup = Startup(lambda: len(self._engine.unsettled.ids))
+        startup.look()
+        self._progress = hub.every(LOOK, startup.look)
         period = systemd.watchdog_interval()
         if period:
             hub.every(period, self._feed)
@@ -245,6 +249,7 @@ class Daemon:
         if not self._announced and self._engine.ready and not self._guard.measuring:
             self._announced = True
             self._readiness.cancel()
+            self._progress.cancel()
             systemd.notify("READY=1\nSTATUS=" + self._state())
             LOG.info("ready after %.2f s", time.monotonic() - self._started)
             # What start-up made stays: the collector need not walk it in the middle of a plug.
