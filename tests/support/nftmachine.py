@@ -262,6 +262,8 @@ def _meta(key: Key, frame: Frame) -> bytes | None:
             return None
         case Key.PROTOCOL:
             return frame.protocol
+        case Key.IIF:
+            return None
         case Key.IIFNAME:
             return interface(frame.iif)
         case Key.OIFNAME:

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from vifd.errors import FeatureUnenforced
 from vifd.model import Attachment, QosRule, Vif
-from vifd.plugin import Advert, guest
+from vifd.plugin import ANSWERS, Advert, guest
 from vifd.plugin.guest import asked
 from vifd.policy import owntags
 from vifd.policy.qos import policy_of
@@ -23,6 +23,8 @@ from vifd.policy.qos import policy_of
 _SHAPED = frozenset(("ovs", "bridge", "tap", "macvtap"))
 #: QoS rules that the scheduler counts by, and that need nothing of the host to be kept.
 _PLACED = frozenset(("minimum_bandwidth", "minimum_packet_rate"))
+#: Types of networks that leave a host by tunnels.
+_TUNNELLED = frozenset(("vxlan", "gre", "geneve"))
 
 
 class Level(StrEnum):
@@ -219,6 +221,15 @@ def _link(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
         yield by.entry("admin_state", "down")
 
 
+def _neighbours(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
+    """Who answers a guest's ARP and neighbour discovery where its network leaves by tunnels. No
+    document asks for that, so nobody is refused for the lack of it, unless he requires it."""
+    tunnelled = attachment.network.segment.network_type in _TUNNELLED
+    if tunnelled and ANSWERS in by.features | by.lacking.keys():
+        lacking = f"plugin {by.plugin} does not answer ARP and neighbour discovery"
+        yield by.entry(ANSWERS, ANSWERS in by.features, lacking=lacking)
+
+
 def _queues(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
     instance = attachment.instance
     several = asked(instance, "vif_multiqueue_enabled").value
@@ -254,4 +265,6 @@ def _hardware(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
 
 
 _Part = Callable[[Attachment, _By], Iterator[Enforcement]]
-_PARTS: tuple[_Part, ...] = (_filters, _qos, _trunk, _link, _queues, _quota, _hardware)
+_PARTS: tuple[_Part, ...] = (
+    _filters, _qos, _trunk, _link, _neighbours, _queues, _quota, _hardware,
+)  # fmt: skip

@@ -21,7 +21,7 @@ from vifd.drivers.bridging import Bridging as KernelBridging
 from vifd.drivers.hearing import KernelHearing
 from vifd.drivers.links import Links as KernelLinks
 from vifd.drivers.nft.driver import Nft as KernelNft
-from vifd.drivers.nft.objects import TABLE
+from vifd.drivers.nft.objects import ANSWERED, TABLE
 from vifd.drivers.openflow import LocalOpenFlow
 from vifd.drivers.ovsdb import Ovsdb as LocalOvsdb
 from vifd.drivers.tracer import LocalTracer
@@ -48,7 +48,8 @@ def local_drivers(conf: Any) -> tuple[Drivers, list[Callable[[], None]]]:
     openflow = LocalOpenFlow(options.rundir, options.timeout)
     tracer = LocalTracer(options.rundir, options.timeout)
     bridging, nft = KernelBridging(), KernelNft(hold=conf.nftables.hold_tables)
-    nft.take(TABLE)
+    for table in (TABLE, ANSWERED):
+        nft.take(table)
     hearing = KernelHearing() if conf.migration.guest_frames else None
     closers = [
         links.close, ovsdb.close, openflow.close, tracer.close, bridging.close, nft.close,

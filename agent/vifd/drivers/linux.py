@@ -297,7 +297,7 @@ class FilterChain:
 
 class Nft(Protocol):
     """Tables of nftables in the bridge family; and of the family netdev what keeps the host itself
-    from hearing devices."""
+    from hearing devices, and what answers the questions of guests."""
 
     def apply(self, table: str, change: Change) -> None:
         """Carry a change out as one transaction, all or nothing; the table is made if need be."""
@@ -352,6 +352,32 @@ class Nft(Protocol):
 
     def list_deaf(self, table: str) -> list[str]:
         """The names of all devices of which something was said (a dump)."""
+
+    def answer(self, table: str, network: str, known: Mapping[str, str] | None) -> None:
+        """Have ARP and neighbour discovery for these addresses of a network, and for no others, be
+        answered with their MAC addresses, by the difference to what is there. ``None``: no question
+        about it is answered any more, whoever asks.
+
+        :param network: a name of at most 120 characters
+        """
+
+    def ask(self, table: str, devices: Mapping[str, str | None]) -> None:
+        """Have what guests ask by these devices be answered by what is known of a network, which
+        must be there; with ``None`` no more, also of devices that are gone."""
+
+    def answers(self, table: str, network: str) -> Mapping[str, str] | None:
+        """What is answered about a network: MAC address by IP address. ``None`` where nothing is,
+        or otherwise than :meth:`answer` has it."""
+
+    def asking(self, table: str, devices: Sequence[str]) -> dict[str, str]:
+        """The network that each of these devices asks about, of those that do; an empty name where
+        somebody changed that."""
+
+    def list_answers(self, table: str) -> tuple[list[str], list[str]]:
+        """All devices that ask, and all networks that are answered for (a dump)."""
+
+    def unanswerable(self) -> str | None:
+        """Why the kernel cannot answer; ``None`` where it can. Makes nothing."""
 
     def lacking(self, family: str) -> str | None:
         """Why the kernel takes no chains of a family (``netdev``, ``bridge``); ``None`` where it

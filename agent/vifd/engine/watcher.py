@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence, Set
 
 from vifd.drivers import Drivers
-from vifd.drivers.nft.objects import TABLE
+from vifd.drivers.nft.objects import ANSWERED, TABLE
 from vifd.engine import Engine
 from vifd.engine.returning import Returning
 from vifd.model import Phase, PortRecord
@@ -190,7 +190,7 @@ class Watcher:
 
     def _rules(self, table: str) -> None:
         """Somebody else changed a table of the packet filter."""
-        if table in ("", TABLE):
+        if table in ("", TABLE, ANSWERED):
             with self._lock:
                 self._changes[_RULES] = self._changes.get(_RULES, 0) + 1
             self._poke_verifiers()

@@ -35,7 +35,7 @@ that its plugin brings; never each other, nor anything else of the agent.
 
 from __future__ import annotations
 
-from vifd.plugin.advert import REPORTED, Advert
+from vifd.plugin.advert import ANSWERS, REPORTED, Advert
 from vifd.plugin.base import CONTRACT_VERSION, GROUP, VERBS, VifPlugin
 from vifd.plugin.health import UNPROBED, Health, Probe, Uplink
 from vifd.plugin.host import Host
@@ -46,6 +46,7 @@ from vifd.plugin.sets import Behind, NoSets, SetChange, SetPart, Sets
 from vifd.plugin.sharing import Sharing
 
 __all__ = [
+    "ANSWERS",
     "CONTRACT_VERSION",
     "GROUP",
     "REPORTED",

@@ -63,6 +63,10 @@ class Advert:
         return kind_of(vif_type, self.profiles.get(vif_type, ()), self.installed)
 
 
+#: The feature, as Neutron's option is called: ARP and neighbour discovery are answered on this host
+#: where a network leaves by tunnels and its forwarding knows the address.
+ANSWERS = "arp_responder"
+
 #: Paths of the document for :attr:`Advert.in_place`: what no plugin of this project wires. The
 #: enforcement report says so of each, so they may change at any time.
 REPORTED = (

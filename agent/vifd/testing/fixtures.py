@@ -140,7 +140,7 @@ def ovs(leaks: census.Census) -> Iterator[sandbox.PrivateOvs]:
         pytest.fail(f"not installed: {', '.join(lacking)}; run tools/bootstrap")
     if (reason := probes.lacking("tun")) is not None:
         pytest.skip(f"needs tun: {reason}")
-    with sandbox.PrivateOvs() as private:
+    with sandbox.PrivateOvs(prompt=True) as private:
         yield private
 
 

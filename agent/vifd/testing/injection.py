@@ -9,7 +9,17 @@ from vifd.drivers import Bridging, Drivers, Links, Nft, OpenFlow, Ovsdb, Tracer
 
 #: Calls that neither change nor read the host.
 _PASSIVE = frozenset(
-    {"subscribe", "watch", "close", "connected", "generation", "forget", "lacking", "held"}
+    {
+        "subscribe",
+        "watch",
+        "close",
+        "connected",
+        "generation",
+        "forget",
+        "lacking",
+        "held",
+        "unanswerable",
+    }
 )
 #: Calls that change the host.
 WRITES = frozenset(
@@ -21,6 +31,7 @@ WRITES = frozenset(
         "bridging.make", "bridging.enslave", "bridging.release", "bridging.change_fdb",
         "bridging.guard", "bridging.say",
         "nft.apply", "nft.delete_table", "nft.deafen", "nft.undeafen",
+        "nft.answer", "nft.ask",
     }
 )  # fmt: skip
 

@@ -30,6 +30,11 @@ class FakeNft(Faults):
     def __init__(self) -> None:
         super().__init__()
         self._deaf: set[tuple[str, str]] = set()
+        #: by table and network, and by table and device
+        self._answers: dict[tuple[str, str], dict[str, str]] = {}
+        self._asking: dict[tuple[str, str], str] = {}
+        #: why the kernel cannot answer
+        self.no_answers = ""
         #: Families that the kernel does not have.
         self.missing: set[str] = set()
         self._tables: dict[str, _Table] = {}
@@ -49,9 +54,11 @@ class FakeNft(Faults):
 
     def flush(self) -> None:
         """Somebody flushes the ruleset."""
-        gone = [*self._tables, *(table for table, _ in self._deaf)]
+        gone = [*self._tables, *(table for table, _ in (*self._deaf, *self._answers))]
         self._tables.clear()
         self._deaf.clear()
+        self._answers.clear()
+        self._asking.clear()
         for callback in self._callbacks:
             for table in gone:
                 callback(table)
@@ -166,6 +173,49 @@ class FakeNft(Faults):
         """See :class:`vifd.drivers.Nft`."""
         with self._call("list_deaf"):
             return sorted(name for where, name in self._deaf if where == table)
+
+    def answer(self, table: str, network: str, known: Mapping[str, str] | None) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("answer"):
+            if known is not None:
+                self._answers[table, network] = dict(known)
+            elif self._answers.pop((table, network), None) is not None:
+                asking = [
+                    key for key, to in self._asking.items() if (key[0], to) == (table, network)
+                ]
+                for key in asking:
+                    del self._asking[key]
+
+    def ask(self, table: str, devices: Mapping[str, str | None]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("ask"):
+            for device, network in devices.items():
+                if network is None:
+                    self._asking.pop((table, device), None)
+                elif (table, network) in self._answers:
+                    self._asking[table, device] = network
+                else:
+                    raise _refused(f"have questions of {device} answered", "no such chain")
+
+    def answers(self, table: str, network: str) -> Mapping[str, str] | None:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("answers"):
+            return self._answers.get((table, network))
+
+    def asking(self, table: str, devices: Sequence[str]) -> dict[str, str]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("asking"):
+            return {d: self._asking[table, d] for d in devices if (table, d) in self._asking}
+
+    def list_answers(self, table: str) -> tuple[list[str], list[str]]:
+        """See :class:`vifd.drivers.Nft`."""
+        with self._call("list_answers"):
+            return ([device for at, device in self._asking if at == table],
+                    [network for at, network in self._answers if at == table])  # fmt: skip
+
+    def unanswerable(self) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        return self.no_answers or None
 
     def lacking(self, family: str) -> str | None:
         """See :class:`vifd.drivers.Nft`."""

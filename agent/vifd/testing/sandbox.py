@@ -64,14 +64,21 @@ def version() -> str:
     return done.stdout.split("\n", 1)[0].rsplit(" ", 1)[-1]
 
 
+#: What a switch for tests is told: to go through its cached flows so often (ms, the least that it
+#: takes), not every half second, as whoever waits until they follow its tables waits that long.
+PROMPT = {"max-revalidator": "100"}
+
+
 @functools.cache
-def _empty_database() -> bytes:
+def _empty_database(prompt: bool) -> bytes:
     """A fresh database with its root row, made once per process."""
     with tempfile.TemporaryDirectory() as scratch:
         path = f"{scratch}/conf.db"
         tool = _program("ovsdb-tool")
         subprocess.run([tool, "create", path, str(SCHEMA)], check=True, capture_output=True)
-        row = {"ovs_version": version(), "external_ids": ["map", [["system-id", "sandbox"]]]}
+        said = [list(pair) for pair in PROMPT.items()] if prompt else []
+        row = {"ovs_version": version(), "external_ids": ["map", [["system-id", "sandbox"]]],
+               "other_config": ["map", said]}  # fmt: skip
         insert = ["Open_vSwitch", {"op": "insert", "table": "Open_vSwitch", "row": row}]
         subprocess.run(
             [tool, "transact", path, json.dumps(insert)], check=True, capture_output=True
@@ -202,9 +209,11 @@ class PrivateOvs:
 
     :param directory: where everything is put; a new temporary one by default, removed at the end.
         Keep it short: the path of a unix socket has at most 107 bytes.
+    :param prompt: see :data:`PROMPT`
     """
 
-    def __init__(self, directory: Path | str | None = None) -> None:
+    def __init__(self, directory: Path | str | None = None, *, prompt: bool = False) -> None:
+        self._prompt = prompt
         self._own = directory is None
         self.rundir = Path(directory or tempfile.mkdtemp(prefix="vifd-ovs-"))
         self.socket = self.rundir / "db.sock"
@@ -260,7 +269,7 @@ class PrivateOvs:
         self.rundir.mkdir(parents=True, exist_ok=True)
         database = self.rundir / "conf.db"
         if not database.exists():
-            database.write_bytes(_empty_database())
+            database.write_bytes(_empty_database(self._prompt))
         self.ovsdb.start()
         self._configure()
         self.vswitchd.start()

@@ -11,6 +11,7 @@ from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.plugin import tap
 from vifd_linuxbridge import groupbase, overlay, ruleset, shaping, wiring
+from vifd_linuxbridge.answering import Answering
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.groupchecks import GroupReader
@@ -32,7 +33,9 @@ class Checking:
         self, bridging: Bridging, nft: Nft, settings: Settings, clock: Callable[[], float],
         batch: Batch, *, guarding: bool, ways: Mapping[str, Sequence[str]],
         grouping: Grouping | None = None, networks: Networks | None = None,
+        answering: Answering | None = None,
     ) -> None:  # fmt: skip
+        self.answering = answering
         self.networks = networks
         self.grouping = grouping
         self.bridging = bridging
@@ -62,6 +65,7 @@ class Checking:
         guards = self._guards(works)
         bars = self._bars(guards)
         groups = GroupReader(self.nft, self.grouping)
+        answers = self.answering.evidence(works) if self.answering is not None else {}
         resting = [w for w in works if w.item.settled or w.item.thorough]
         beside = Beside(self.bridging, self.nft, self.ways, resting)
         for work in works:
@@ -73,7 +77,7 @@ class Checking:
                 facts += guard_evidence(work, guards[work.device], bars.get(work.device))
             facts += [*base, *judged, *groups.evidence(work)]
             facts += network_evidence(work, devices, self._settings_of(work))
-            facts += self._tunnel(work)
+            facts += [*self._tunnel(work), *answers.get(work.id, ())]
             facts += entries.get(work.id, [])
             if work.item.settled or work.item.thorough:
                 facts += beside.evidence(work, device)

@@ -46,6 +46,7 @@ _FILTER = (
             "`sysctl net.bridge.bridge-nf-call-iptables=0` (and ip6tables, arptables); a table of "
             "the families netdev and bridge sees them in any case"),
     Meaning("filter", ("nft.rules", "nft.targets"), say.filter_differs, WHO, ("nft.from",)),
+    Meaning("filter", ("nft.asks", "nft.answers"), say.unanswered, _FLUSHED),
     Meaning("filter", ("qos.*",), plain, WHO, ("nft.limits", "nft.shaped-*")),
     Meaning("filter", ("nft.*",), say.filter_differs, _FLUSHED),
 )  # fmt: skip

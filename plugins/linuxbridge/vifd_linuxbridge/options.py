@@ -67,6 +67,14 @@ OPTIONS = (
         help="TTL of VXLAN packets; 0 leaves it to the kernel, which sends multicast ones with 1.",
     ),
     cfg.BoolOpt(
+        "arp_responder",
+        default=False,
+        help="Answer ARP and neighbour discovery of guests on VXLAN networks here, where the "
+        "network's forwarding knows the address. What it does not know, address detection and "
+        "announcements go to the network's endpoints as without it. Ports without port security "
+        "are not answered.",
+    ),
+    cfg.BoolOpt(
         "guests_reach_host",
         default=False,
         help="Let guests send frames to addresses that this host has on their bridge.",
@@ -90,6 +98,7 @@ class Settings:
     remotes: tuple[str, ...]
     port: int
     ttl: int
+    arp_responder: bool
     guests_reach_host: bool
     tap_owner: int | None
     max_queues: int
@@ -124,6 +133,7 @@ def settings(conf: Any) -> Settings:
         remotes=tuple(_address("vxlan_remotes", text) for text in conf.vxlan_remotes),
         port=conf.vxlan_port,
         ttl=conf.vxlan_ttl,
+        arp_responder=conf.arp_responder,
         guests_reach_host=conf.guests_reach_host,
         tap_owner=conf.tap_owner,
         max_queues=conf.max_queues,

@@ -33,6 +33,15 @@ not_enslaved = words("{device} is not a port of bridge {bridge}")
 filter_silent = words("the packet filter cannot be read: {have}")
 
 
+def unanswered(finding: Evidence, port: About) -> str:
+    if finding.fact == "nft.asks":
+        return (
+            f"what {port.device} asks (ARP, neighbour discovery) is answered about {finding.have},"
+            f" and should be about {finding.wanted}"
+        )
+    return f"what is answered about the port's network (table netdev vifd-answers): {finding.have}"
+
+
 def filter_differs(finding: Evidence, port: About) -> str:
     part = finding.fact.partition(".")[2]
     if isinstance(finding.have, bool):

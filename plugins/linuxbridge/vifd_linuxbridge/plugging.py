@@ -20,6 +20,7 @@ from vifd.errors import wrap
 from vifd.plugin import tap
 from vifd.plugin.identity import Identity
 from vifd_linuxbridge import ruleset, shaping, tenancy, wiring
+from vifd_linuxbridge.answering import Answering, Asker, tunnelled
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard
@@ -33,12 +34,15 @@ class Plugging:
 
     :param own: who makes it, for the mark that one daemon alone does
     :param grouping: what holds ports to security groups, where this kernel can do that
+    :param answering: what is answered of what guests ask
     """
 
     def __init__(
         self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, networks: Networks,
         batch: Batch, *, own: Identity | None = None, grouping: Grouping | None = None,
+        answering: Answering | None = None,
     ) -> None:  # fmt: skip
+        self.answering = answering
         self.own = own
         self.grouping = grouping
         self.links = links
@@ -58,6 +62,7 @@ class Plugging:
         self._networks()
         self._taps()
         self._guards()
+        self._answers()
         self._ports()
         self._forward()
         return self.batch
@@ -138,7 +143,22 @@ class Plugging:
                 work.item.undo.push("guard", back)
         set_guards(self.bridging, self.batch, [w for w in self.batch if _unlike(w, have)])
 
-    # --- 5: ports of the bridge ---
+    # --- 5: what is answered of what they ask; a guard keeps closed ones from asking ---
+
+    def _answers(self) -> None:
+        answering = self.answering
+        asking = [w for w in self.batch if tunnelled(w.names)]
+        if answering is None or not asking:
+            return
+        for work in asking:
+            if not _there_before(work):
+                back = partial(answering.settle, [Asker.of(work)], without=[work.id])
+                work.item.undo.push("answers", back)
+        self.batch.together(
+            "answers", lambda works: answering.settle([Asker.of(w) for w in works]), asking
+        )
+
+    # --- 6: ports of the bridge ---
 
     def _ports(self) -> None:
         closed = [w for w in self.batch if not w.filter().opened and w.device in self.taps.before]
@@ -146,7 +166,7 @@ class Plugging:
         opened = [w for w in self.batch if w.filter().opened]
         join(self.bridging, self.batch, opened)
 
-    # --- 6: the forwarding table ---
+    # --- 7: the forwarding table ---
 
     def _forward(self) -> None:
         opened = [w for w in self.batch if w.filter().opened]

@@ -19,6 +19,7 @@ from vifd.errors import (
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.model.counted import Counted
 from vifd.plugin import (
+    ANSWERS,
     REPORTED,
     Advert,
     Entry,
@@ -38,7 +39,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
-from vifd.policy import owntags
+from vifd.policy import answering, owntags
 from vifd.policy.groups import UNSEEN
 from vifd_linuxbridge import (
     counting,
@@ -52,6 +53,7 @@ from vifd_linuxbridge import (
     wiring,
 )
 from vifd_linuxbridge.announcing import announce
+from vifd_linuxbridge.answering import Answering
 from vifd_linuxbridge.batch import Batch
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
@@ -150,6 +152,12 @@ class LinuxBridgePlugin(VifPlugin):
             self._ground = replace(self._ground, untracked=self._nft.untracked() or "")
         return None if self._ground.untracked else self._groups
 
+    @property
+    def _answering(self) -> Answering:
+        """What is answered of what guests ask."""
+        host, on = self.host, self.settings.arp_responder and not self._ground.unanswered
+        return Answering(self._nft, host.ledger, host.sets, self.plugin_name, on=on)
+
     def _batch(self, batch: Sequence[Item]) -> Batch:
         """The ports of a call, with the groups that they are held to."""
         found, grouping = Batch.of(batch), self._grouping
@@ -185,6 +193,7 @@ class LinuxBridgePlugin(VifPlugin):
                     "admin_state",
                     owntags.TRANSPARENT,
                     owntags.BENEATH,
+                    ANSWERS,
                     *shaping.FEATURES,
                 }
             ),
@@ -192,6 +201,7 @@ class LinuxBridgePlugin(VifPlugin):
                 "port_security": CAVEAT,
                 "security_groups": GROUPS_CAVEAT,
                 owntags.TRANSPARENT: TAGS_CAVEAT,
+                ANSWERS: f"{answering.CAVEAT}; ports without port security are not answered",
                 **shaping.CAVEATS,
             },
             lacking=LACKING,
@@ -287,7 +297,7 @@ class LinuxBridgePlugin(VifPlugin):
         work = self._batch(batch)
         plugging = Plugging(
             links, self._bridging, self._nft, self.settings, self._networks, work,
-            own=self.host.identity, grouping=self._grouping,
+            own=self.host.identity, grouping=self._grouping, answering=self._answering,
         )  # fmt: skip
         done = plugging.run().outcomes(self.plugin_name, VIF_TYPE)
         self._listening.follow(batch, done, opened=False)
@@ -324,7 +334,7 @@ class LinuxBridgePlugin(VifPlugin):
             self._bridging, self._nft, self.settings, self.host.clock, self._batch(batch),
             guarding=self._guarding,
             ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
-            grouping=self._grouping, networks=self._networks,
+            grouping=self._grouping, networks=self._networks, answering=self._answering,
         )  # fmt: skip
         found = checking.run()
         self._listening.follow(batch, {}, opened=False)
@@ -336,14 +346,15 @@ class LinuxBridgePlugin(VifPlugin):
         self._sole()
         grouping = self._grouping
         held = grouping.refresh(self._nft, changes) if grouping is not None else set()
-        return held | self._networks.refresh(changes, self.plugin_name)
+        held |= self._networks.refresh(changes, self.plugin_name)
+        return held | self._answering.refresh(changes)
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
         self._listening.forget(batch)
         links = self.host.drivers.links
         done = unplug(links, self._bridging, self._nft, self._networks, self._batch(batch),
-                      self._grouping)  # fmt: skip
+                      self._grouping, self._answering)  # fmt: skip
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
@@ -385,6 +396,7 @@ class LinuxBridgePlugin(VifPlugin):
         failed = self._garbage.discard(objects)
         if self._grouping is not None:
             self._grouping.tidy(self._nft)
+        self._answering.tidy()
         return failed
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:

@@ -9,7 +9,7 @@ from vifd.drivers import Bridging, Device, Links, Nft
 from vifd.drivers.nft.objects import Change
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
-from vifd.plugin import Health, Probe, Uplink
+from vifd.plugin import ANSWERS, Health, Probe, Uplink
 from vifd.policy.owntags import TRANSPARENT
 from vifd.policy.qos import Limit, Shape, Traffic
 from vifd_linuxbridge import ruleset, shaping
@@ -61,6 +61,8 @@ class Ground:
     untracked: str | None = None
     #: why no port can be held to a rate or have its packets marked, or the empty string
     unlimited: str = ""
+    #: why no question of a guest is answered here, or the empty string
+    unanswered: str = ""
 
 
 def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
@@ -80,7 +82,18 @@ def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Gr
         filtered=tuple(bridging.filtered()),
         untracked=untracked,
         unlimited=unlimited,
+        unanswered=_unanswered(nft, settings, reasons["guard"] or ""),
     )  # fmt: skip
+
+
+def _unanswered(nft: Nft, settings: Settings, unguarded: str) -> str:
+    """Why no question of a guest is answered here. Without a guard on its device a closed port
+    would be told of the network."""
+    if not settings.arp_responder:
+        return (
+            "arp_responder is off in [linuxbridge]: questions go to every endpoint of the network"
+        )
+    return unguarded or nft.unanswerable() or ""
 
 
 #: Why no tag of a guest's own passes bridges that look at tags.
@@ -166,6 +179,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "nftables": ground.nft or "available",
         "connection_tracking": ground.untracked or "available",
         "limits": ground.unlimited or "available",
+        "arp_responder": ground.unanswered or "available",
         "bridge_netfilter": list(ground.filtered),
         "physical_networks": {
             physnet: {"device": i.name, "mtu": i.mtu, "up": i.up, "problem": i.problem or None}
@@ -178,6 +192,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
     unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
     unenforced |= dict.fromkeys(shaping.FEATURES, ground.unlimited) if ground.unlimited else {}
     unenforced |= {TRANSPARENT: _AWARE} if settings.vlan_aware else {}
+    unenforced |= {ANSWERS: ground.unanswered} if ground.unanswered else {}
     return Probe(
         health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings),
         unenforced=unenforced,
@@ -232,6 +247,8 @@ def _lacking(ground: Ground, settings: Settings) -> Iterator[str]:
         yield f"VXLAN networks cannot be served: {ground.lacking['vxlan']}"
     if settings.local_ip and not ground.tunnel_device:
         yield f"no device of this host has local_ip {settings.local_ip}"
+    if settings.arp_responder and ground.unanswered:
+        yield f"arp_responder is set but {ground.unanswered}"
     if ground.filtered:
         yield (
             f"{', '.join(ground.filtered)} = 1: the host's own packet filter judges frames between "

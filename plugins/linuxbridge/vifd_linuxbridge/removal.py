@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vifd.drivers import Bridging, Links, Nft
 from vifd.plugin import tap
 from vifd_linuxbridge import ruleset
+from vifd_linuxbridge.answering import Answering, Asker, tunnelled
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.networks import Networks
@@ -16,7 +17,7 @@ from vifd_linuxbridge.wiring import LinuxWiring
 
 def unplug(
     links: Links, bridging: Bridging, nft: Nft, networks: Networks, batch: Batch,
-    grouping: Grouping | None = None,
+    grouping: Grouping | None = None, answering: Answering | None = None,
 ) -> Batch:  # fmt: skip
     """Close, remove the taps, what nobody stands on any more, and the filters at last, with the
     connections that they let begin."""
@@ -30,7 +31,14 @@ def unplug(
         if grouping is not None:
             grouping.forget(nft, works)
 
+    def silence(works: Sequence[Work]) -> None:
+        if answering is not None:
+            answering.settle([Asker.of(w) for w in works], without=[w.id for w in works])
+
     batch.together("filter", close)
+    asking = [work for work in batch if tunnelled(work.names)]
+    if asking:
+        batch.together("answers", silence, asking)
     batch.together("device", lambda works: tap.remove_all(links, works))
     for names, works in batch.networks().items():
 

@@ -12,6 +12,7 @@ from vifd import __version__
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import (
+    ANSWERS,
     Advert,
     Entry,
     Host,
@@ -25,6 +26,7 @@ from vifd.plugin import (
 )
 from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
+from vifd.policy import answering
 from vifd.policy.groups import UNSEEN
 from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import owntags, releasing, shaping, subports, wiring
@@ -83,12 +85,14 @@ class OvsPlugin(BridgePlugin[Settings]):
                     "admin_state",
                     "trunk",
                     *owntags.FEATURES,
+                    ANSWERS,
                     *shaping.FEATURES,
                 }
             ),
             caveats={
                 "port_security": CAVEAT,
                 "security_groups": PORTS_CAVEAT,
+                ANSWERS: answering.CAVEAT,
                 **owntags.CAVEATS,
             },
             unseen_ports=UNSEEN,

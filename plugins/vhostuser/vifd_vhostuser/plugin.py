@@ -12,8 +12,20 @@ from oslo_config import cfg
 
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
-from vifd.plugin import Advert, Host, Item, Observed, Outcomes, Probe, Requirement, Sharing, guest
+from vifd.plugin import (
+    ANSWERS,
+    Advert,
+    Host,
+    Item,
+    Observed,
+    Outcomes,
+    Probe,
+    Requirement,
+    Sharing,
+    guest,
+)
 from vifd.plugin.meanings import Meanings
+from vifd.policy import answering
 from vifd.policy.groups import UNSEEN
 from vifd_ovs.bridge import owntags, shaping, subports, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
@@ -80,6 +92,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                     "admin_state",
                     "trunk",
                     *owntags.FEATURES,
+                    ANSWERS,
                     *shaping.FEATURES,
                     "packed_ring",
                 }
@@ -87,6 +100,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
             caveats={
                 "port_security": CAVEAT,
                 "security_groups": PORTS_CAVEAT,
+                ANSWERS: answering.CAVEAT,
                 **owntags.CAVEATS,
             },
             unseen_ports=UNSEEN,

@@ -9,6 +9,7 @@ import threading
 import pytest
 from pyroute2 import IPRoute
 
+from support.answers_suite import AnswersContract
 from support.links_suite import a_tap
 from support.linux_suite import (
     INSTALL,
@@ -69,6 +70,10 @@ def foreign(oracle):
 
 
 class TestNft(NftContract):
+    pass
+
+
+class TestAnswers(AnswersContract):
     pass
 
 

@@ -57,6 +57,23 @@ def test_an_answer_that_a_forger_asked_for_is_none(rig):
     assert not rig.arrives("peer", p.answer("udp:53", PEER, PORT, 4, 710), "port")
 
 
+def test_an_answer_goes_to_who_asked_and_to_no_other_port(rig):
+    """The peer gives a third port for an answer what it may tell the port that asked."""
+    rig.say(GROUP, *ALL_OUT)
+    rig.say(OTHER, *ALL_OUT, *ALL_IN)
+    rig.plug(
+        port=attachment(1, segment=flat(), security_groups=[GROUP]),
+        peer=attachment(2, segment=flat(), security_groups=[OTHER]),
+        third=attachment(3, segment=flat(), security_groups=[GROUP]),
+    )
+    assert rig.arrives("port", p.first("udp:53", PORT, PEER, 4, 715), "peer")
+    told = p.answer("udp:53", PEER, PORT, 4, 715)
+    assert rig.arrives("peer", told, "port")
+    third = rig.ledger.records[rig.names["third"]].attachment.mac
+    assert not rig.arrives("peer", f.mac_bytes(third) + told[6:], "third")
+    assert rig.arrives("peer", told, "port")
+
+
 def test_what_was_refused_is_no_connection(rig):
     """Both use the same port for both ends; what one began and the other refused does not make an
     answer of what the other begins."""

@@ -14,13 +14,14 @@ from functional.groups.test_table import assert_no_difference, furnish
 from vifd.testing.census import Census
 from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.guests import PacketGuest
+from vifd.testing.sandbox import PROMPT
 
 pytestmark = pytest.mark.needs("dpdk")
 
 
 @pytest.fixture
 def ovs(leaks: Census) -> Iterator[DpdkOvs]:
-    switch = DpdkOvs()
+    switch = DpdkOvs(config=PROMPT)
     with switch:
         yield switch
 

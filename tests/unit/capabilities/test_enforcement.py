@@ -9,9 +9,13 @@ import msgspec
 import pytest
 
 from unit.capabilities.asking import NOOP, OVS, VHOST, asking
-from vifd.capabilities.enforcement import Level, as_made, report, unenforced
+from vifd.capabilities.enforcement import Level, as_made, report, unenforced, unmet
 from vifd.model import QosRule, Segment, Vif
 from vifd.policy import owntags
+from vifd.testing.attachments import attachment
+from vifd_linuxbridge.plugin import LinuxBridgePlugin
+from vifd_ovs.plugin import OvsPlugin
+from vifd_vhostuser.plugin import VhostUserPlugin
 
 GROUP, TRUNK, SUB = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
 MULTIQUEUE = {"hw:vif_multiqueue_enabled": "true"}
@@ -49,6 +53,25 @@ def test_what_a_host_cannot_enforce_is_not_enforced_there():
     assert entry.level is Level.NONE
     assert "the kernel follows no connections" in entry.note
     assert able("mtu").on({}) == able("mtu")
+
+
+@pytest.mark.parametrize("plugin", [OvsPlugin, VhostUserPlugin, LinuxBridgePlugin])
+def test_who_answers_where_a_network_leaves_by_tunnels(plugin):
+    segment = {"network_type": "vxlan", "segmentation_id": 7}
+    wanted, advert = attachment(1, segment=segment), plugin.describe()
+    entry = of(wanted, advert, "p")["arp_responder"]
+    assert (entry.enforced_by, entry.level, entry.requested) == ("p", Level.DATAPLANE, True)
+    assert "address detection" in entry.note
+    off = advert.on({"arp_responder": "it is off"})
+    entry = of(wanted, off, "p")["arp_responder"]
+    assert (entry.requested, entry.level) == (False, Level.NONE)
+    assert "it is off" in entry.note
+    assert not unenforced(wanted, off, plugin="p")
+    asked = msgspec.structs.replace(wanted, required={"features": ["arp_responder"]})
+    assert not unmet(asked, advert, plugin="p")
+    (refused,) = unmet(asked, off, plugin="p")
+    assert "it is off" in refused.facts["note"]
+    assert "arp_responder" not in of(attachment(1), advert, "p")
 
 
 #: what is asked for on the port, the feature's name, what an advert says that has it

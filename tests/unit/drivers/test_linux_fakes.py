@@ -2,6 +2,7 @@
 
 import pytest
 
+from support.answers_suite import AnswersContract
 from support.linux_suite import INSTALL, BridgingContract, NftContract, TrackingContract
 from vifd.testing.bridging import FakeBridging
 from vifd.testing.links import FakeLinks
@@ -9,6 +10,12 @@ from vifd.testing.nft import FakeNft
 
 
 class TestFakeNft(NftContract):
+    @pytest.fixture
+    def nft(self):
+        return FakeNft()
+
+
+class TestFakeAnswers(AnswersContract):
     @pytest.fixture
     def nft(self):
         return FakeNft()

@@ -19,6 +19,7 @@ from functools import partial
 from vifd.drivers import FilterChain, conntrack
 from vifd.drivers.netlink import Message
 from vifd.drivers.nft import deaf, families, hold, nl, reading, tracking, transaction
+from vifd.drivers.nft.answering import Answering
 from vifd.drivers.nft.events import NftEvents, open_socket
 from vifd.drivers.nft.expr import Verdict
 from vifd.drivers.nft.failure import ABSENT, DENIED, doing, failure
@@ -36,7 +37,7 @@ from vifd.errors import (
 _TRIES = 3
 
 
-class Nft:
+class Nft(Answering):
     """The tables of the network namespace of the thread that constructs this.
 
     May be used by any thread, one at a time.

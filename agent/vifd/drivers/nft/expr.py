@@ -27,6 +27,7 @@ class Key(IntEnum):
     """What ``meta`` loads."""
 
     PROTOCOL = 1  #: the Ethernet type, behind the outer VLAN tag where there is one
+    IIF = 4  #: the number of the interface, in the byte order of the host
     IIFNAME = 6
     OIFNAME = 7
     L4PROTO = 16
@@ -173,12 +174,14 @@ class Store:
     """Write what was loaded into the frame.
 
     :param checksum: where the Internet checksum of the same header is, which is kept right
+    :param pseudo: whether the checksum of the header above IP is kept right as well
     """
 
     base: Base
     offset: int
     length: int
     checksum: int | None = None
+    pseudo: bool = False
 
     def __str__(self) -> str:
         return f"-> {Payload(self.base, self.offset, self.length)}"
@@ -205,13 +208,23 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Go on if what was loaded is in a set; with a verdict map, do what it says there."""
+    """Go on if what was loaded is in a set; with a verdict map, do what it says there; with a map
+    of values, load the one that it has there."""
 
     set: str
     vmap: bool = False
+    value: bool = False
 
     def __str__(self) -> str:
-        return f"{'vmap ' if self.vmap else ''}@{self.set}"
+        return f"{'vmap ' if self.vmap else 'map ' if self.value else ''}@{self.set}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the frame out of the interface whose number was loaded (family netdev)."""
+
+    def __str__(self) -> str:
+        return "fwd to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +259,7 @@ class Unknown:
 
 Expr = (
     Payload | Extension | Meta | Mask | Compare | Bound | Connection | Note | Load | Untracked
-    | Store | Over | Lookup | Verdict | Counter | Unknown
+    | Store | Over | Lookup | Send | Verdict | Counter | Unknown
 )  # fmt: skip
 
 

@@ -19,12 +19,15 @@ class Known:
         self.chains: dict[tuple[str, str], Chain] = {}
         #: the elements of sets of addresses
         self.addresses: dict[tuple[str, str], set[str]] = {}
+        #: what is answered about networks; ``None`` where that is not as it shall be
+        self.answers: dict[tuple[str, str], dict[str, str] | None] = {}
 
     def at(self, generation: int) -> None:
         """The number is this now."""
         if generation != self.generation:
             self.chains.clear()
             self.addresses.clear()
+            self.answers.clear()
             self.generation = generation
 
     def forget(self, table: str, names: Sequence[str]) -> None:

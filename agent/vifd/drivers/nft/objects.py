@@ -12,6 +12,9 @@ from vifd.drivers.nft.expr import Expr, Verdict, interface
 
 #: The table of vifd.
 TABLE = "vifd"
+#: That of what is answered of guests' questions; of the family netdev, where what is not heard
+#: stands in one of the name above.
+ANSWERED = "vifd-answers"
 #: Its set of the taps of ports on bridges of the kernel, open or closed.
 GUARDED = "ports"
 

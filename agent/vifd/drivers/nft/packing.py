@@ -27,6 +27,7 @@ from vifd.drivers.nft.expr import (
     Note,
     Over,
     Payload,
+    Send,
     Store,
     Tracked,
     Unknown,
@@ -40,6 +41,8 @@ _BE32, _BE64 = struct.Struct("!I"), struct.Struct("!Q")
 _AT_MOST, _AT_LEAST = 3, 5
 #: Kinds of checksums, kinds of limits, and that a row goes on above one.
 _INTERNET, _PACKETS, _BYTES, _INVERTED = 1, 0, 1, 1
+#: That the checksum above IP follows a change of an address.
+_PSEUDO = 1
 #: Facts of a connection that are not of one of its directions.
 _OF_BOTH = frozenset((Tracked.DIRECTION, Tracked.MARK, Tracked.ZONE))
 
@@ -94,9 +97,9 @@ def _connection(e: Connection) -> tuple[str, bytes]:
 
 def _store(e: Store) -> tuple[str, bytes]:
     data = u32(5, _REGISTER) + u32(2, e.base) + u32(3, e.offset) + u32(4, e.length)
-    if e.checksum is None:
-        return "payload", data
-    return "payload", data + u32(6, _INTERNET) + u32(7, e.checksum)
+    if e.checksum is not None:
+        data += u32(6, _INTERNET) + u32(7, e.checksum)
+    return "payload", data + (u32(8, _PSEUDO) if e.pseudo else b"")
 
 
 def _over(e: Over) -> tuple[str, bytes]:
@@ -106,6 +109,8 @@ def _over(e: Over) -> tuple[str, bytes]:
 
 def _lookup(e: Lookup) -> tuple[str, bytes]:
     data = text(1, e.set) + u32(2, _REGISTER)
+    if e.value:
+        return "lookup", data + u32(3, _REGISTER)
     return "lookup", data + (u32(3, _VERDICT_REGISTER) if e.vmap else b"")
 
 
@@ -137,6 +142,8 @@ def _parts(e: Expr) -> tuple[str, bytes]:
             return _store(e)
         case Over():
             return _over(e)
+        case Send():
+            return "fwd", u32(1, _REGISTER)
         case Verdict():
             return "immediate", u32(1, _VERDICT_REGISTER) + nest(2, verdict_data(e))
         case Counter():
@@ -191,8 +198,9 @@ def _parse(name: str, data: bytes) -> Expr | None:
         case "bitwise":
             return _parse_mask(found)
         case "lookup":
-            inverted = 5 in found and number_(found[5]) != 0
-            return None if inverted else Lookup(string(found[1]), vmap=3 in found)
+            return _parse_lookup(found)
+        case "fwd":
+            return None if 2 in found else Send()
     return None
 
 
@@ -209,10 +217,21 @@ def _parse_over(found: dict[int, bytes]) -> Expr | None:
 def _parse_store(found: dict[int, bytes]) -> Expr | None:
     kind = number_(found[6]) if 6 in found else 0
     place = Base(number_(found[2])), number_(found[3]), number_(found[4])
-    more = 8 in found and number_(found[8]) != 0
-    if number_(found[5]) != _REGISTER or more or kind not in (0, _INTERNET):
+    more = number_(found[8]) if 8 in found else 0
+    known = more in (0, _PSEUDO) and kind in (0, _INTERNET)
+    if number_(found[5]) != _REGISTER or not known:
         return None
-    return Store(*place, checksum=number_(found[7]) if kind else None)
+    return Store(*place, checksum=number_(found[7]) if kind else None, pseudo=bool(more))
+
+
+def _parse_lookup(found: dict[int, bytes]) -> Expr | None:
+    """In a set, a map of verdicts, or one of values."""
+    if 5 in found and number_(found[5]) != 0:
+        return None
+    there = number_(found[3]) if 3 in found else None
+    if there not in (None, _VERDICT_REGISTER, _REGISTER):
+        return None
+    return Lookup(string(found[1]), vmap=there == _VERDICT_REGISTER, value=there == _REGISTER)
 
 
 def _parse_extension(found: dict[int, bytes]) -> Expr | None:

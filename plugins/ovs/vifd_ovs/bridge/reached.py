@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from vifd.model.sets import Endpoint, Reachable
 from vifd.openflow.flow import Flow, by_key
+from vifd.policy.answering import Here, answering
 from vifd_ovs.bridge import subflows, tunnelflows
 from vifd_ovs.bridge.entries import Entries, changed, updated
 from vifd_ovs.bridge.ports import SwitchPort
-from vifd_ovs.bridge.tunnelflows import Here, Overlaid
+from vifd_ovs.bridge.tunnelflows import Overlaid
 
 #: A port behind the endpoint with an address.
 Place = tuple[str, Reachable]
@@ -37,7 +38,8 @@ class Local:
         """:param members: the ports, closed ones as well"""
         announced = any(m.receives and not m.secured for m in members)
         trunked = any(m.sub is not None for m in members)
-        return cls(tag, Here.of(members), frozenset(shared), announced, trunked)
+        here = Here.of(pair for member in members for pair in member.allowed)
+        return cls(tag, here, frozenset(shared), announced, trunked)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Reached:
 
     def _answers(self, ip: str) -> Iterator[Flow]:
         local = self.local
-        mac = tunnelflows.answering(ip, self.claims.get(ip, ()), local.here)
+        mac = answering(ip, self.claims.get(ip, ()), local.here)
         if mac is not None:
             yield from tunnelflows.answer_flows(local.tag, ip, mac, local.announced, local.trunked)
 

@@ -7,8 +7,7 @@ network's forwarding; nothing is learned.
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +17,6 @@ from vifd.openflow.field import ARP, ICMPV6, IPV6, PRIORITY_TAG, UNTAGGED, Value
 from vifd.openflow.flow import Flow, flow
 from vifd_ovs.bridge import cookies, subflows
 from vifd_ovs.bridge.overlay import version_of
-from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.tables import ANSWER, CLASSIFY, DELIVER, LEAST, SOLICITED, TUNNELS
 
 #: The register of :mod:`vifd_ovs.bridge.flows`, and that which says where a frame comes from.
@@ -36,10 +34,10 @@ ENDPOINTS_PER_FLOW = 1500
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 #: Solicited-node multicast (RFC 4291, 2.7.1; RFC 2464, 7).
 _SOLICITED_NODE = "33:33:ff:00:00:00/ff:ff:ff:00:00:00"
-#: Flags of an answer (RFC 4861, 4.4): solicited, override. Not a router: see :func:`answering`.
+#: Flags of an answer (RFC 4861, 4.4): solicited, override. Not a router: see
+#: :func:`vifd.policy.answering.answering`.
 _SOLICITED_OVERRIDE = 0x6000_0000
 _TARGET_LINK_LAYER = 2
-_LINK_LOCAL = ipaddress.ip_network("fe80::/10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,55 +189,6 @@ def _flood(tag: int, network: Overlaid, addresses: Sequence[str]) -> Iterator[Fl
 
 
 # --- answering ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Here:
-    """What ports of this host may claim."""
-
-    macs: frozenset[str]
-    addresses: frozenset[str]
-    prefixes: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
-
-    @classmethod
-    def of(cls, members: Iterable[SwitchPort]) -> Here:
-        """:param members: the ports of a network, closed ones as well"""
-        pairs = [pair for member in members for pair in member.allowed]
-        texts = {text for pair in pairs for text in (*pair.ipv4, *pair.ipv6)}
-        wide = {text for text in texts if "/" in text}
-        prefixes = tuple(ipaddress.ip_network(text) for text in sorted(wide))
-        return cls(frozenset(pair.mac for pair in pairs), frozenset(texts - wide), prefixes)
-
-    def claims(self, address: str) -> bool:
-        """Whether a port here may use an address."""
-        if address in self.addresses or not self.prefixes:
-            return address in self.addresses
-        parsed = ipaddress.ip_address(address)
-        return any(parsed.version == p.version and parsed in p for p in self.prefixes)
-
-
-def answering(address: str, macs: Collection[str], here: Here) -> str | None:
-    """The MAC address that this host answers with when it is asked for an address, if it does.
-
-    Not what a port here may claim itself: it would be told that its own address is in use, and
-    what it announces must reach everybody. Not what two claim: nobody knows who is right. Not
-    link-local addresses: a router is one by those, and an answer that does not say so makes hosts
-    forget it (RFC 4861, 7.2.5). Not prefixes.
-
-    :param macs: who claims it elsewhere
-    """
-    elsewhere = {mac for mac in macs if mac not in here.macs}
-    if len(elsewhere) != 1 or not _plain(address) or here.claims(address):
-        return None
-    return elsewhere.pop()
-
-
-@lru_cache(maxsize=65536)
-def _plain(address: str) -> bool:
-    if "/" in address:
-        return False
-    parsed = ipaddress.ip_address(address)
-    return not (parsed.is_multicast or parsed.is_unspecified or parsed in _LINK_LOCAL)
 
 
 @lru_cache(maxsize=4096)
