@@ -7,6 +7,7 @@ from typing import Any
 from contract import ovs as make
 from functional.plugged import PluggedPorts
 from vifd.model import Attachment
+from vifd.plugin import Host, VifPlugin
 from vifd.testing.guests import TapGuest
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import RealMachine
@@ -24,9 +25,12 @@ class Scene(PluggedPorts):
         self.ovs = ovs
         self.bridge = options.get("integration_bridge", "br-int")
         self.machine = RealMachine(ovs)
-        self.ledger = Ledger(self.machine.drivers, lambda host: make.plugin(host, **options))
+        self.ledger = Ledger(self.machine.drivers, lambda host: self._plugin(host, options))
         self.callback(self.machine.close)
         self.callback(self._remove_ports)
+
+    def _plugin(self, host: Host, options: dict[str, Any]) -> VifPlugin:
+        return make.plugin(host, **options)
 
     def number(self, port_id: str) -> int:
         """A port's OpenFlow number."""

@@ -7,6 +7,7 @@ from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
 from functional.scene import Scene
+from functional.trunks.documents import parent, sub_port
 from functional.tunnels.hosts import VifdHost, behind, joined
 from functional.tunnels.traffic import segment as segment_of
 from vifd.model import Attachment
@@ -58,6 +59,22 @@ def test_open_vswitch_says_it_as_the_guest_would(ovs, wire, segment, secured) ->
         tag = bytes.fromhex("81000065") if "segmentation_id" in segment else b""
         hears(wire, [frame[:12] + tag + frame[12:] for frame in said])
         hears(neighbour, said)
+
+
+def test_a_parent_that_is_opened_speaks_for_its_sub_ports(ovs, wire) -> None:
+    """Of those that are open with it."""
+    with Scene(ovs, bridge_mappings=["physnet1:br-phys"]) as scene:
+        subs = [sub_port(n, n, segment=vlan(100 + n)) for n in (2, 3)]
+        one = parent(1, (2, 301), (3, 302), segment=flat())
+        scene.plug(one, *subs)
+        scene.ledger.deactivate(one.id, subs[1].id)
+        wire.drain()
+        speak(scene, one.id)
+        tag = bytes.fromhex("81000066")
+        said = [*frames(one), *(frame[:12] + tag + frame[12:] for frame in frames(subs[0]))]
+        hears(wire, said)
+        assert not [x for x in wire.drain() if x[14:16] == b"\0\x67"]
+        assert not scene.findings()
 
 
 @pytest.mark.parametrize("version", [4, 6])

@@ -10,9 +10,11 @@ import pytest
 
 from functional.trunks.documents import parent, sub_port
 from vifd.capabilities.enforcement import unmet
-from vifd.model import Attachment
+from vifd.model import Attachment, Wiring
 from vifd.model.trunks import is_sub_port
+from vifd.plugin import Entry
 from vifd.testing.attachments import attachment, flat, port_id, vlan
+from vifd_ovs.bridge import subports
 from vifd_ovs.bridge.flows import port_flows
 from vifd_ovs.bridge.ports import Gate, SwitchPort, Via, switch_port
 from vifd_ovs.bridge.roster import Roster
@@ -110,3 +112,18 @@ def test_a_guests_own_tags_are_refused_with_the_reason_where_they_are_not_carrie
     (refusal,) = unmet(wanted, OvsPlugin.describe(), plugin="ovs")
     assert refusal.facts["feature"] == field
     assert "a guest's tag would be a VLAN of the physical network" in refusal.facts["note"]
+
+
+@pytest.mark.parametrize("first", ["parent", "sub-port"])
+def test_relatives_on_another_bridge_are_refused_whoever_came_first(first: str) -> None:
+    one, two = parent(1, (2, 5)), sub_port(2, 7)
+    here, comes = (one, two) if first == "parent" else (two, one)
+    names = OvsWiring(bridge="br-other", ofport=1, tag=1, generation=1, sub_port=here is two)
+    ledger = {here.id: Entry(here, Wiring("vhostuser", "vhostuser", "x", names.details()), True)}
+    (lacking,) = subports.needs(comes, ledger, "ovs", "br-int")
+    assert not lacking.met
+    assert lacking.error is not None
+    assert lacking.error.code == "E_TRUNK_CONFLICT"
+    assert f"port {here.id} of plugin vhostuser, is on bridge br-other" in lacking.error.message
+    assert not [*subports.needs(comes, ledger, "ovs", "br-other")]
+    assert not [*subports.needs(attachment(3), ledger, "ovs", "br-int")]

@@ -224,16 +224,21 @@ class BridgePlugin(VifPlugin, Generic[S]):
         return done.outcomes(self.plugin_name, self.vif_type)
 
     def announce(self, batch: Sequence[Item]) -> None:
-        """Through the flows of each port, one port after the other."""
-        openflow, ledger = self.host.drivers.openflow, self.host.ledger
+        """Through the flows of each port, one port after the other; a parent's sub-ports, which are
+        opened with it, after it."""
         for work in Batch.of(batch):
-            item, names = work.item, work.names
-            port = switch_port(item.attachment, names, opened=True)
-            port = self._switch(names.bridge).effective({port.id: port})[port.id]
-            others = (entry.attachment for entry in ledger().values())
-            if port.is_open:
-                own = self._listening.take(port.id)
-                announce_opened(openflow, names.bridge, port, item.attachment, others, own)
+            attachment = work.item.attachment
+            self._speak(attachment, work.names)
+            for one in subports.carried(attachment, self.host.ledger()):
+                self._speak(one.attachment, wiring.read(one.wiring))
+
+    def _speak(self, attachment: Attachment, names: wiring.OvsWiring) -> None:
+        port = switch_port(attachment, names, opened=True)
+        port = self._switch(names.bridge).effective({port.id: port})[port.id]
+        if port.is_open:
+            others = (entry.attachment for entry in self.host.ledger().values())
+            own, openflow = self._listening.take(port.id), self.host.drivers.openflow
+            announce_opened(openflow, names.bridge, port, attachment, others, own)
 
     def _plug_subs(self, switches: dict[str, Switch], subs: Sequence[Item]) -> Outcomes:
         """Part of ``plug``: sub-ports of trunks, after the parents that are in the batch."""

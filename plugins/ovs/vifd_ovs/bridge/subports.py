@@ -66,6 +66,17 @@ def _relatives(
                 yield claim.parent, ledger[claim.parent]
 
 
+def carried(attachment: Attachment, ledger: Mapping[str, Entry]) -> Iterator[Entry]:
+    """The sub-ports of a parent that pass while it does."""
+    trunk = attachment.port.trunk_details
+    named = (s.port_id for s in trunk.sub_ports) if trunk is not None else ()
+    for port_id in named:
+        entry = ledger.get(port_id)
+        names = wiring.read_if(entry.wiring) if entry is not None else None
+        if entry is not None and entry.open and names is not None and names.sub_port:
+            yield entry
+
+
 def split(batch: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """The sub-ports of a batch, and the other ports."""
     subs: list[Item] = []

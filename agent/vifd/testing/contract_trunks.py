@@ -1,0 +1,148 @@
+"""The part of the plugin contract about trunks: a sub-port passes over its parent's device, and is
+as open as that. For plugins whose advert has ``trunk``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from vifd.model import Attachment, Report
+from vifd.model.extensions import SubPort, Trunk
+from vifd.model.trunks import SUB_PORT_OWNER
+from vifd.testing.attachments import port_id
+from vifd.testing.contract_subject import Subject
+from vifd.testing.injection import Injector
+from vifd.testing.ledger import Ledger
+
+#: What facts about a sub-port's parent begin with: by them its caller is told that it waits.
+ABOUT_PARENT = "trunk."
+
+
+def parent_of(wanted: Attachment, *sub_ports: tuple[Attachment, int]) -> Attachment:
+    """The port as the parent of a trunk.
+
+    :param sub_ports: each with its VLAN
+    """
+    named = [SubPort(one.id, vlan) for one, vlan in sub_ports]
+    trunk = Trunk(port_id(0xF001), named)
+    return msgspec.structs.replace(
+        wanted, port=msgspec.structs.replace(wanted.port, trunk_details=trunk)
+    )
+
+
+def sub_port_of(wanted: Attachment) -> Attachment:
+    """The port as a sub-port, on the network that it was on."""
+    return msgspec.structs.replace(
+        wanted, port=msgspec.structs.replace(wanted.port, device_owner=SUB_PORT_OWNER)
+    )
+
+
+class TrunkContract(Subject):
+    """The law for parents and sub-ports."""
+
+    @pytest.fixture
+    def trunk(self, ledger: Ledger) -> tuple[Attachment, Attachment, Attachment]:
+        """A parent and its two sub-ports, none of them plugged."""
+        if "trunk" not in type(ledger.plugin).describe().features:
+            pytest.skip("the plugin carries no trunks, says its advert")
+        one, two = (sub_port_of(self.attachment(n)) for n in (2, 3))
+        return parent_of(self.attachment(1), (one, 101), (two, 102)), one, two
+
+    def _report(self, ledger: Ledger, wanted: Attachment) -> Report:
+        (report,) = ledger.check(wanted.id).values()
+        return report
+
+    def _waits(self, ledger: Ledger, wanted: Attachment) -> bool:
+        """Whether a sub-port is closed, and what is said of it begins with its parent."""
+        report = self._report(ledger, wanted)
+        first = report.findings[0].fact if report.findings else ""
+        return not report.passing and first.startswith(ABOUT_PARENT)
+
+    def test_a_sub_port_waits_for_its_parent_and_opens_with_it(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment]
+    ) -> None:
+        parent, one, two = trunk
+        assert not ledger.plug(one, two, opened=False)
+        assert not ledger.plug(parent)
+        assert not ledger.activate(one.id)
+        assert self._report(ledger, one).passing in (True, None)
+        assert not ledger.unplug(parent.id)
+        assert self._waits(ledger, one)
+        assert not ledger.plug(parent)
+        assert self._report(ledger, one).clean
+        assert not ledger.activate(two.id)
+        assert not ledger.findings()
+
+    def test_a_sub_port_is_as_open_as_its_parent(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment]
+    ) -> None:
+        """And goes by itself without the others."""
+        parent, one, two = trunk
+        assert not ledger.plug(*trunk)
+        assert not ledger.deactivate(parent.id)
+        assert self._waits(ledger, one)
+        assert not ledger.activate(parent.id)
+        assert not ledger.findings()
+        assert not ledger.deactivate(one.id)
+        assert self._report(ledger, one).passing in (False, None)
+        assert not ledger.findings()
+        assert not ledger.unplug(two.id)
+        assert not ledger.activate(one.id)
+        assert not ledger.findings()
+
+    def test_a_parent_that_names_another_leaves_the_first(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment]
+    ) -> None:
+        """In place; and with another VLAN it has the same names."""
+        parent, one, two = trunk
+        assert not ledger.plug(*trunk)
+        made = ledger.records[one.id].wiring
+        assert not ledger.plug(parent_of(self.attachment(1), (one, 103)))
+        assert self._waits(ledger, two)
+        assert self._report(ledger, one).clean
+        assert ledger.records[one.id].wiring == made
+        assert not ledger.plug(parent)
+        assert not ledger.findings()
+
+    def test_a_trunk_of_a_restarted_daemon_is_left_alone(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment],
+        injector: Injector, count: Callable[[], set[str]],
+    ) -> None:  # fmt: skip
+        assert not ledger.plug(*trunk)
+        before = count()
+        again = ledger.restart()
+        injector.arm()
+        assert all(report.clean for report in again.check().values())
+        assert not injector.writes
+        assert not again.plug(*trunk)
+        assert count() == before
+
+    def test_nothing_of_a_trunk_is_left(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment],
+        count: Callable[[], set[str]],
+    ) -> None:  # fmt: skip
+        """Whoever goes first: the parent, or its sub-ports."""
+        parent, one, two = trunk
+        for order in ((parent, one, two), (two, one, parent)):
+            assert not ledger.plug(*trunk)
+            for port in order:
+                assert not ledger.unplug(port.id)
+            assert count() == set()
+
+    def test_a_fault_at_every_call_leaves_a_trunk_as_it_shall_be(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment], injector: Injector
+    ) -> None:
+        """Once the call is repeated."""
+        parent, one, two = trunk
+        assert not ledger.plug(parent, one)
+        injector.arm()
+        assert not ledger.plug(two)
+        for at in range(len(injector.calls)):
+            assert not ledger.unplug(two.id)
+            injector.arm(at)
+            ledger.plug(two)
+            injector.arm()
+            assert not ledger.plug(two)
+            assert not ledger.findings()
