@@ -59,6 +59,17 @@ class Port:
     fields: Plain = field(default_factory=dict)
 
 
+@dataclass
+class Trunk:
+    """A trunk; its sub-ports with their VLANs."""
+
+    id: str
+    parent: str
+    sub_ports: dict[str, int]
+    status: str = "DOWN"
+    revision: int = 1
+
+
 class FakeNeutron:
     """The server; its state survives :meth:`stop`, like a database.
 
@@ -89,6 +100,8 @@ class FakeNeutron:
         #: by QoS policy, its rules by id
         self.policies: dict[str, dict[str, Plain]] = {}
         self.address_groups: dict[str, list[str]] = {}
+        #: by id
+        self.trunks: dict[str, Trunk] = {}
         self.lock = threading.RLock()
         self._standing: dict[str, str] = {}
         #: by host, the versions that its agent reported
@@ -105,6 +118,10 @@ class FakeNeutron:
             server = oslo_messaging.get_rpc_server(self._transport, target, [_Endpoint(self)])
             server.start()
             self._servers.append(server)
+        target = oslo_messaging.Target(exchange=EXCHANGE, topic="trunk", server="controller")
+        server = oslo_messaging.get_rpc_server(self._transport, target, [_TrunkEndpoint(self)])
+        server.start()
+        self._servers.append(server)
 
     def stop(self) -> None:
         """Be away."""
@@ -234,6 +251,48 @@ class FakeNeutron:
             network.revision += 1
             self.push("Network", [self.wire_network(network)])
 
+    def trunk(self, parent: Port) -> Trunk:
+        """A trunk without sub-ports."""
+        made = Trunk(str(uuid.uuid4()), parent.id, {})
+        with self.lock:
+            self.trunks[made.id] = made
+            self.push("Trunk", [self.wire_trunk(made)], "created")
+        return made
+
+    def join(self, trunk: Trunk, port: Port, vlan: int) -> None:
+        """A port becomes a sub-port."""
+        with self.lock:
+            trunk.sub_ports[port.id] = vlan
+            self._moved(trunk, port.id, vlan, "created")
+
+    def part(self, trunk: Trunk, port: Port) -> None:
+        """A port is a sub-port no more; its binding stays as it was."""
+        with self.lock:
+            self._moved(trunk, port.id, trunk.sub_ports.pop(port.id), "deleted")
+
+    def _moved(self, trunk: Trunk, port_id: str, vlan: int, event: str) -> None:
+        trunk.status, trunk.revision = "DOWN", trunk.revision + 1
+        self.push("SubPort", [_sub_port(trunk, port_id, vlan)], event)
+
+    def end(self, trunk: Trunk) -> None:
+        """Delete a trunk."""
+        with self.lock:
+            del self.trunks[trunk.id]
+            self.push("Trunk", [self.wire_trunk(trunk)], "deleted")
+
+    def bind_sub_ports(self, sub_ports: Sequence[Plain]) -> Plain:
+        """Bind sub-ports to the host of their parents, as an agent asks for it."""
+        with self.lock:
+            for trunk in (self.trunks[s["trunk_id"]] for s in sub_ports):
+                trunk.status = "BUILD"
+                bindings = self.ports[trunk.parent].bindings.values()
+                (host,) = (b["host"] for b in bindings if b["status"] == "ACTIVE")
+                for port in (self.ports[s["port_id"]] for s in sub_ports):
+                    port.owner = "trunk:subport"
+                    port.bindings.clear()
+                    self.bind(port, host)
+        return {}
+
     def fdb(self, method: str, network: Network, ports: dict[str, list[list[str]]]) -> None:
         """Tell who is behind endpoints, or no longer."""
         self.cast("q-agent-notifier-l2population-update", f"{method}_fdb_entries", fdb_entries={
@@ -284,6 +343,14 @@ class FakeNeutron:
         return copy.deepcopy(primitive("QosPolicy", {
             "id": policy, "name": "p", "revision_number": 1, "rules": rules}))  # fmt: skip
 
+    def wire_trunk(self, trunk: Trunk) -> Plain:
+        """A trunk as an object."""
+        return primitive("Trunk", {
+            "id": trunk.id, "port_id": trunk.parent, "admin_state_up": True, "name": "",
+            "status": trunk.status, "revision_number": trunk.revision,
+            "sub_ports": [_sub_port(trunk, i, v) for i, v in trunk.sub_ports.items()],
+        })  # fmt: skip
+
     def wire_subnet(self, network: Network) -> Plain:
         """The network's subnet as an object."""
         return primitive("Subnet", {
@@ -315,6 +382,9 @@ class FakeNeutron:
                     return [primitive(kind, {"id": i, "name": "a", "addresses": [
                         primitive("AddressAssociation", {"address": a})
                         for a in self.address_groups[i]]}) for i in ids]  # fmt: skip
+                case "Trunk":
+                    return [self.wire_trunk(t) for t in self.trunks.values()
+                            if t.parent in filters["port_id"]]  # fmt: skip
                 case "QosPolicy":
                     return [self.wire_policy(i) for i in ids if i in self.policies]
                 case "Port":
@@ -425,6 +495,28 @@ class _Endpoint:
         del agent_id
         self._server.finish(devices, host)
         return {"devices": [], "failed_devices": []}
+
+
+class _TrunkEndpoint:
+    """What agents call of trunks."""
+
+    target = oslo_messaging.Target(version="1.0", namespace="trunk")
+
+    def __init__(self, server: FakeNeutron) -> None:
+        self._server = server
+
+    def update_subport_bindings(self, _context: Plain, subports: list[Plain]) -> Plain:
+        return self._server.bind_sub_ports(subports)
+
+    def update_trunk_status(self, _context: Plain, trunk_id: str, status: str) -> None:
+        self._server.trunks[trunk_id].status = status
+
+
+def _sub_port(trunk: Trunk, port_id: str, vlan: int) -> Plain:
+    return primitive("SubPort", {
+        "port_id": port_id, "trunk_id": trunk.id, "segmentation_type": "vlan",
+        "segmentation_id": vlan,
+    })  # fmt: skip
 
 
 def _numbers(version: str) -> list[int]:

@@ -26,6 +26,8 @@ ECHO = "vifd_echo"
 #: Topics under which the service also casts to one host by its name; under the others this host
 #: has a name of its own, because other agents on it listen to the same objects.
 HOSTED = "q-agent-notifier-"
+#: The namespace of calls under a topic, where they have one.
+NAMESPACES = {"trunk": "trunk"}
 #: Attempts to hand a message to the bus, before a call counts as failed.
 RETRIES = 1
 
@@ -97,7 +99,9 @@ class MessageBus:
     def call(
         self, topic: str, method: str, version: str, timeout: float, arguments: Mapping[str, Any]
     ) -> Any:
-        target = self._messaging.Target(exchange=self.exchange, topic=topic, version=version)
+        target = self._messaging.Target(
+            exchange=self.exchange, topic=topic, version=version, namespace=NAMESPACES.get(topic)
+        )
         client = self._messaging.get_rpc_client(self._transport, target)
         prepared = client.prepare(timeout=timeout, retry=RETRIES)
         try:

@@ -23,6 +23,7 @@ from vifd.network.neutron.groups import Groups
 from vifd.network.neutron.objects import Plain, objects, revision
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.translate import OWNER, Known
+from vifd.network.neutron.trunks import KINDS, Trunks, details
 from vifd.network.neutron.tunnels import Tunnels
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Following:
         self._prewire = prewire
         self._groups = Groups(server, inbox.sets, gather) if groups else None
         self.tunnels = tunnels
+        self.trunks = Trunks(server)
         self._clock = clock
         #: by port, the part that was said last
         self._said: dict[str, Plain] = {}
@@ -77,8 +79,9 @@ class Following:
         #: by port, the state of the service's in which it was told otherwise
         self._doubts: dict[str, Doubt] = {}
         self.known = Known(
-            self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"), groups
-        )
+            self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"),
+            groups, self._trunk,
+        )  # fmt: skip
 
     @property
     def _host(self) -> str:
@@ -103,13 +106,14 @@ class Following:
         self._read_around(list(ports.values()), anew=True)
         if self._groups is not None:
             self._groups.read(list(ports.values()))
+        self.trunks.read(list(ports.values()))
         self.tunnels.read(self.networks(), self._busy())
         self.tunnels.flush()
         self._said.clear()
         self._doubts.clear()
         self._tell(ports.values())
         self._finish(ports.values())
-        self._compare(list(ports), began)
+        self._compare([i for i, p in ports.items() if self.trunks.wanted(p)], began)
 
     def _owned(self) -> set[str]:
         """The ports of which the service said its part here."""
@@ -133,6 +137,9 @@ class Following:
 
         :raises Exception: something else had to be asked for, and could not be
         """
+        if kind in KINDS:
+            self._retell(self.trunks.told(kind, primitives, self.cache.all("Port")))
+            return
         told = objects(primitives)
         if kind == "Port" and event != DELETED:
             self._ports(told)
@@ -170,6 +177,8 @@ class Following:
         self.tunnels.present(self.networks())
         self.tunnels.flush()
         self._tell(here)
+        # few ports are parents, and the others are not to wait for that
+        self._retell(self.trunks.ensure(here))
         self._finish(here)
 
     def _met(self, item: Plain) -> bool:
@@ -187,6 +196,12 @@ class Following:
         if parts is None or parts.network is None or parts.network.owner != OWNER:
             return False
         return revision(item) >= (parts.network.revision or 0)
+
+    def _is_said(self, port_id: str) -> bool:
+        """Whether the service's part of a port is here."""
+        parts = self._inbox.parts(port_id)
+        found = parts.network if parts is not None else None
+        return port_id in self._said or (found is not None and found.owner == OWNER)
 
     def _around(self, kind: str, item: Plain) -> None:
         """A network, subnet or policy changed: say its ports anew."""
@@ -296,8 +311,32 @@ class Following:
 
     # --- what is said ---
 
+    def _trunk(self, port_id: str) -> Plain | None:
+        """The trunk of a parent."""
+        trunk = self.trunks.parents.get(port_id)
+        return None if trunk is None else details(trunk)
+
+    def _retell(self, port_ids: Iterable[str]) -> None:
+        """Say ports that are here once more, as what they belong to has changed."""
+        known = (self.cache.get("Port", i) for i in sorted(port_ids))
+        self._tell([port for port in known if port is not None])
+
+    def settle(self) -> None:
+        """See to trunks: have their sub-ports bound here, and say what works.
+
+        :raises Exception: the service could not be asked
+        """
+        if self.trunks.parents:
+            self._retell(self.trunks.doubt())
+            self.trunks.bind(self.cache.all("Port"), self._host)
+            self.trunks.tell({record.id: record for record in self._inbox.ports()})
+
     def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:
         for port in ports:
+            if not self.trunks.wanted(port):
+                if self._is_said(port["id"]):
+                    self._take_away(port["id"])
+                continue
             try:
                 body = self._part(port)
             except errors.VifError as error:
@@ -340,6 +379,7 @@ class Following:
     def _take_away(self, port_id: str) -> None:
         self._said.pop(port_id, None)
         self.tunnels.present(self.networks())
+        self._retell(self.trunks.forget(port_id))
         self._inbox.say(Said(port_id, Side.NETWORK, final=True), REQUEST)
 
     def _finish(self, ports: Iterable[Plain]) -> None:

@@ -16,7 +16,7 @@ from vifd.network.neutron.pace import Pace
 from vifd.network.neutron.versions import Versions
 
 #: Topics of the server.
-PLUGIN, REPORTS = "q-plugin", "q-reports-plugin"
+PLUGIN, REPORTS, TRUNK = "q-plugin", "q-reports-plugin", "trunk"
 #: Answers to a report.
 NEW, ALIVE, REVIVED = "new", "alive", "revived"
 _TIME = "%Y-%m-%dT%H:%M:%S.%f"
@@ -75,6 +75,11 @@ class Server:
         """Objects by what their fields hold."""
         return self._where(kind, self.versions.chosen[kind], filters)
 
+    def by(self, kind: str, field: str, values: Iterable[str]) -> Iterator[Plain]:
+        """Objects that have one of these values in a field."""
+        for chunk in _chunks(sorted(set(values)), self.step):
+            yield from self.where(kind, **{field: chunk})
+
     def agree(self, known: Mapping[str, str]) -> bool:
         """Agree on the versions of objects that are spoken; whether they are others than before.
 
@@ -125,6 +130,16 @@ class Server:
         found = answer.get("tunnels", ()) if isinstance(answer, dict) else ()
         told = (t for t in found if isinstance(t, dict) and "ip_address" in t)
         return {str(t["ip_address"]): str(t.get("host") or "") for t in told}
+
+    def bind_sub_ports(self, trunk: str, port_ids: Iterable[str]) -> None:
+        """Have sub-ports of a trunk bound to the host that its parent is in force on."""
+        sent = {"subports": [{"trunk_id": trunk, "port_id": i} for i in port_ids]}
+        self._ask("update_subport_bindings", "1.0", sent, topic=TRUNK)
+
+    def trunk_status(self, trunk: str, status: str) -> None:
+        """Say what became of a trunk."""
+        sent = {"trunk_id": trunk, "status": status}
+        self._ask("update_trunk_status", "1.0", sent, topic=TRUNK)
 
     @property
     def _self(self) -> Plain:

@@ -310,6 +310,7 @@ class Service:
         """See to what no message tells."""
         following.tunnels.settle()
         following.waiting()
+        following.settle()
         self._agree(following, anew=False)
         if self._teller is not None:
             self._teller.agree()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,17 +29,23 @@ _QOS = ("id", "direction", "max_kbps", "max_burst_kbps", "max_kpps", "max_burst_
         "min_kpps", "dscp_mark")  # fmt: skip
 
 
+def _no_trunk(_: str) -> Plain | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Known:
     """What a port's document is made of beside the port.
 
     :param groups: whether the port's groups are in force on this host
+    :param trunks: by the id of a parent, its trunk as it stands in a document
     """
 
     networks: Mapping[str, Plain] = field(default_factory=dict)
     subnets: Mapping[str, Plain] = field(default_factory=dict)
     policies: Mapping[str, Plain] = field(default_factory=dict)
     groups: bool = True
+    trunks: Callable[[str], Plain | None] = _no_trunk
 
 
 def binding(port: Mapping[str, Any], host: str) -> Plain | None:
@@ -166,6 +172,8 @@ def _port(port: Mapping[str, Any], bound: Mapping[str, Any], known: Known) -> Pl
         made["allowed_address_pairs"] = [_pair(p) for p in pairs]
     if known.groups and made["port_security_enabled"]:
         made["security_groups"] = sorted(map(str, port.get("security_group_ids") or ()))
+    if (trunk := known.trunks(port["id"])) is not None:
+        made["trunk_details"] = trunk
     hints = port.get("hints")
     if isinstance(hints, dict) and mapping(hints.get("hints")):
         made["hints"] = mapping(hints.get("hints"))
