@@ -222,7 +222,7 @@ def test_installed_without_flows_is_no_proof(host: Host) -> None:
     host.vifd.call("POST", f"/v1/ports/{port_id(1)}/check?timeout=60")
     until(wired, "OVN has wired the port anew")
     host.becomes(1, "ACTIVE")
-    assert "ovn.flows" in host.vifd.log
+    until(lambda: "ovn.flows" in host.vifd.log, "the log says why")
 
 
 def test_an_ovn_controller_that_hangs(host: Host) -> None:

@@ -29,7 +29,7 @@ __all__ = ["foreign", "machine", "mapped", "pair", "vifd"]
 
 
 def release(vifd: Vifd, number: int, body: dict[str, Any] | None = None) -> tuple[int, Any]:
-    return vifd.call("POST", f"/v1/ports/{port_id(number)}/release?wait=gone&timeout=20", body)
+    return vifd.call("POST", f"/v1/ports/{port_id(number)}/release?wait=gone&timeout=60", body)
 
 
 def rows(ovs: PrivateOvs, name: str) -> list[str]:

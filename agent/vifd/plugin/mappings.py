@@ -12,6 +12,7 @@ def mappings(option: str, entries: Iterable[str], to: str = "device") -> dict[st
     :raises ValueError: an entry is malformed, or a physical network or a device occurs twice
     """
     found: dict[str, str] = {}
+    to_each = f"{'an' if to[:1] in 'aeiou' else 'a'} {to}"
     for entry in entries:
         physnet, colon, device = (part.strip() for part in entry.partition(":"))
         if not (physnet and colon and device) or ":" in device:
@@ -22,7 +23,7 @@ def mappings(option: str, entries: Iterable[str], to: str = "device") -> dict[st
         if other is not None:
             raise ValueError(
                 f"{option}: {to} {device} is given to {other} and to {physnet}, whose frames would "
-                f"be mixed: map one of them only, or give each a {to} of its own"
+                f"be mixed: map one of them only, or give each {to_each} of its own"
             )
         found[physnet] = device
     return found

@@ -62,7 +62,7 @@ def _lacking(drivers: Drivers, settings: Settings, bridges: Bridges) -> Iterator
             f"{bridge.fail_mode or 'standalone'}: after a restart of the switch it forwards "
             "like a plain bridge until vifd has put its flows back"
         )
-    yield from lacking(physical_networks(bridges))
+    yield from lacking(bridges, drivers.links)
     for physnet, name in settings.mappings.items():
         if drivers.ovsdb.bridge(name) is not None and bridge is not None:
             problem = bridges.patch_pair_problem(physnet, bridge.name)

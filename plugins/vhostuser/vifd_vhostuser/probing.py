@@ -170,7 +170,7 @@ class Probing:
                 f"{bridge.fail_mode or 'standalone'}: after a restart of the switch it forwards "
                 "like a plain bridge until vifd has put its flows back"
             )
-        yield from lacking(physical_networks(self.bridges))
+        yield from lacking(self.bridges, self.drivers.links)
         for physnet, name in self.settings.mappings.items():
             physical = self.drivers.ovsdb.bridge(name)
             if physical is not None and physical.datapath_type != "netdev":

@@ -117,7 +117,8 @@ def test_reading_changes_nothing(plain):
 
 
 def test_what_is_over_a_limit_is_counted_as_that(cable):
-    limits = [{"type": "packet_rate_limit", "max_kpps": 1, "max_burst_kpps": 1, "direction": way}
+    # so low that the slowest machine sends more
+    limits = [{"type": "bandwidth_limit", "max_kbps": 10, "max_burst_kbps": 10, "direction": way}
               for way in ("egress", "ingress")]  # fmt: skip
     with RealBridgeRig(cable) as rig:
         rig.plug(port=attachment(1, qos_policy={"rules": limits}), peer=attachment(2))

@@ -85,3 +85,19 @@ def test_without_the_database_nothing_is_known(host):
     uplink(machine)
     machine.ovsdb.stop()
     assert (probe().device, probe().up, probe().mtu) == ("br-ex", None, None)
+
+
+def test_what_is_mapped_and_is_no_bridge_is_called_what_it_is():
+    machine = FakeMachine()
+    plugin = ovs.plugin(Host(machine.drivers, dict), **MAPPED)
+
+    def said() -> str:
+        (text,) = (reason for reason in plugin.probe().reasons if "physnet1" in reason)
+        return text
+
+    assert "does not exist: ovs-vsctl add-br br-ex" in said()
+    machine.links.place("br-ex", kind="", up=True)
+    assert "br-ex, which is an interface of this host and no bridge" in said()
+    machine.add_bridge("br-other")
+    machine.ovsdb.ensure_ports("br-other", [PortSpec("br-ex")])
+    assert "is a port of bridge br-other and no bridge: map br-other" in said()

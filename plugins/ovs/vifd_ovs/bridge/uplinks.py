@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from vifd.drivers import PortRow
+from vifd.drivers import Links, PortRow
 from vifd.plugin import Uplink
 from vifd_ovs.bridge.bridges import Bridges
 
@@ -14,15 +14,30 @@ def physical_networks(bridges: Bridges) -> dict[str, Uplink]:
     return {physnet: _uplink(bridges, name) for physnet, name in bridges.mappings.items()}
 
 
-def lacking(networks: Mapping[str, Uplink]) -> Iterator[str]:
+def lacking(bridges: Bridges, links: Links) -> Iterator[str]:
     """For each physical network that cannot be used now: why, and what to do."""
+    networks = physical_networks(bridges)
+    absent = [u.device for u in networks.values() if u.up is False and not u.devices]
+    interfaces = links.get(absent) if absent else {}
     for physnet, uplink in networks.items():
         if uplink.up is not False:
             continue
         if uplink.devices:
             yield f"physical network {physnet}: {uplink.problem}"
+            continue
+        bridge = uplink.device
+        if owner := bridges.ovsdb.port(bridge) or bridges.ovsdb.port_with(bridge):
+            yield (
+                f"physical network {physnet} is mapped to {bridge}, which is a port of bridge "
+                f"{owner.bridge} and no bridge: map {owner.bridge} in bridge_mappings"
+            )
+        elif bridge in interfaces:
+            yield (
+                f"physical network {physnet} is mapped to {bridge}, which is an interface of this "
+                f"host and no bridge of Open vSwitch: ovs-vsctl add-br br-ex, ovs-vsctl add-port "
+                f"br-ex {bridge} (addresses on it stop working), and map br-ex in bridge_mappings"
+            )
         else:
-            bridge = uplink.device
             yield (
                 f"bridge {bridge} of physical network {physnet} does not exist: ovs-vsctl add-br "
                 f"{bridge}, then ovs-vsctl add-port {bridge} INTERFACE; or correct bridge_mappings"
