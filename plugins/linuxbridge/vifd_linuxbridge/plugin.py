@@ -89,8 +89,7 @@ TAGS_CAVEAT = (
 )
 #: Why trunks are not carried, nor a service provider's networks.
 LACKING = {
-    "trunk": "a sub-port would be a VLAN device (module 8021q) above its parent's tap, which vifd "
-    "does not make",
+    "trunk": probing.NO_TRUNK,
     owntags.QINQ: "the VLAN devices of its networks are of IEEE 802.1Q: none has a service "
     "provider's tag",
 }
