@@ -1,9 +1,9 @@
 """A hypothesis machine that does to a host what happens to hosts, in any order.
 
-Callers plug, change, open, close and remove ports; the daemon is killed or restarted, the switch's
-daemons are killed, other hands change things, the power goes. Whatever happened: once it is quiet,
-every port that is wanted is as it shall be, by a second opinion and by frames, and nothing else is
-left.
+Callers plug, change, open, close and remove ports, sub-ports of trunks among them; the daemon is
+killed or restarted, the switch's daemons are killed, other hands change things, the power goes.
+Whatever happened: once it is quiet, every port that is wanted is as it shall be, by a second
+opinion and by frames, and nothing else is left.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from restart import trunking
 from restart.sets import (
     ADDRESSES,
     FORWARDING,
@@ -31,7 +32,7 @@ from restart.sets import (
 )
 from support import meddler, oracle
 from support.oracle import Wanted
-from unit.docs import document
+from unit.docs import document, port_id
 from vifd.testing import census
 from vifd.testing.daemon import Options, Vifd
 from vifd.testing.netns import links
@@ -55,6 +56,7 @@ networks = st.integers(1, 2)
 changes = st.sampled_from(["mtu", "pairs", "name", "admin", "limits", "limits"])
 edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
 groups = st.integers(1, 2)
+sub_ports = st.sampled_from(sorted(trunking.SUB_PORTS))
 #: What of a set comes and goes: the set, the name of its pieces, one of them.
 pieces = st.sampled_from([
     *((group(n), "members", ip) for n in (1, 2) for ip in ("192.0.2.1", "192.0.2.2")),
@@ -137,6 +139,7 @@ class HostMachine(RuleBasedStateMachine):
         self.world.runs += 1
         self.story: list[str] = []
         self.documents: dict[int, dict[str, Any]] = {}
+        self.sub_ports: dict[int, dict[str, Any]] = {}
         self._disguised: set[str] = set()
         self.sets = SaidSets(self.world.vifd)
         self.began = time.strftime("%H:%M:%S")
@@ -229,6 +232,29 @@ class HostMachine(RuleBasedStateMachine):
         if self._ask("PUT", number, " (groups)", wanted):
             self.documents[number] = wanted
 
+    @rule(which=sub_ports, network=networks, role=roles)
+    def plug_sub_port(self, which: int, network: int, role: str) -> None:
+        """A sub-port comes, or goes."""
+        if which in self.sub_ports:
+            if self._ask("DELETE", which, "", None):
+                del self.sub_ports[which]
+            return
+        wanted = trunking.sub_port(which, role, **_on(network))
+        if self._ask("PUT", which, " (sub-port)", wanted):
+            self.sub_ports[which] = wanted
+
+    @rule(number=numbers, which=sub_ports, at=moments, crash=st.booleans())
+    def name_sub_port(self, number: int, which: int, at: float, crash: bool) -> None:
+        """Whoever has a sub-port loses it; one that nobody has is named by a port here."""
+        number = trunking.parent_of(which, self.documents) or self._pick(number)
+        if number not in self.documents:
+            return
+        wanted = trunking.toggled(which, self.documents[number], number)
+        if self._ask("PUT", number, f" (sub-port {which})", wanted):
+            self.documents[number] = wanted
+        if crash:
+            self._crash(at)
+
     # --- what happens to the daemon ---
 
     @rule(at=moments, graceful=st.booleans(), meanwhile=st.lists(
@@ -313,7 +339,7 @@ class HostMachine(RuleBasedStateMachine):
         return [
             Wanted(d, open=d["role"] == "ACTIVE" and d["port"].get("admin_state_up", True))
             for d in self.documents.values()
-        ]
+        ] + [*trunking.wanted(self.sub_ports, self.documents)]
 
     def _converge(self, *, asked: bool = False) -> None:
         found: list[str] = []
@@ -336,13 +362,16 @@ class HostMachine(RuleBasedStateMachine):
     def _astray(self) -> list[str]:
         """What is not as it shall be: by the daemon's words, and by a second opinion."""
         ports = self.world.vifd.get("/v1/ports")["ports"]
+        subs = {port_id(n) for n in self.sub_ports}
         found = [
             f"{p['id']} is {p['phase']}: {(p['error'] or {}).get('message')}"
             for p in ports
-            if p["phase"] not in SETTLED or p["error"]
+            if p["id"] not in subs and (p["phase"] not in SETTLED or p["error"])
         ]
+        for port in (p for p in ports if p["id"] in subs):
+            found += trunking.astray(port, self.sub_ports, self.documents)
         wanted = self._wanted()
-        known, shall = {p["id"] for p in ports}, {w.id for w in wanted}
+        known, shall = {p["id"] for p in ports}, {w.id for w in wanted} | subs
         found += [f"{i} is known, and shall not" for i in known - shall]
         found += [f"{i} is not known" for i in shall - known]
         if found:
@@ -367,6 +396,8 @@ class HostMachine(RuleBasedStateMachine):
         """What a check of every port finds; it is repaired."""
         found: list[str] = []
         for wanted in self._wanted():
+            if wanted.vlan and not wanted.open:
+                continue  # it says what it waits for
             _, port = self.world.vifd.call("POST", f"/v1/ports/{wanted.id}/check")
             found += [f"{wanted.id}: {what}" for what in port.get("findings", [port])]
         return found
@@ -387,6 +418,8 @@ class HostMachine(RuleBasedStateMachine):
         assert astray == [], self._account(astray)
         for number in list(self.documents):
             self.unplug(number)
+        for which in list(self.sub_ports):
+            self.plug_sub_port(which, 1, "ACTIVE")
         self._converge()
         left = census.take(self.world.ovs).flows - self.world.empty.flows
         # another program's forgery is garbage, which has its time
@@ -413,10 +446,13 @@ class HostMachine(RuleBasedStateMachine):
 
 def _document(number: int, network: int, role: str = "ACTIVE") -> dict[str, Any]:
     """Port ``number``; one network leaves the host by tunnels."""
+    return document(number, role=role, **_on(network))
+
+
+def _on(network: int) -> dict[str, Any]:
     vxlan = {"network_type": "vxlan", "segmentation_id": 101}
     segment = vxlan if network == TUNNELLED else {"network_type": "local"}
-    where = {"network__id": network_id(network), "network__segment": segment}
-    return document(number, role=role, **where)
+    return {"network__id": network_id(network), "network__segment": segment}
 
 
 def _rate(wanted: Mapping[str, Any]) -> int | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,12 +31,16 @@ class Wanted:
     """A port as it shall be found.
 
     :param open: whether its guest's frames shall pass
+    :param parent: of a sub-port, the id of the port whose device its frames pass over
+    :param vlan: and their tag there; 0 for other ports
     """
 
     # all are of guests with one vCPU: one queue
 
     document: Mapping[str, Any]
     open: bool = True
+    parent: str = ""
+    vlan: int = 0
 
     @property
     def id(self) -> str:
@@ -43,8 +48,8 @@ class Wanted:
 
     @property
     def device(self) -> str:
-        """The name of its tap."""
-        return f"tap{self.id[:11]}"
+        """The name of the tap that its frames pass over."""
+        return f"tap{(self.parent or self.id)[:11]}"
 
     @property
     def mac(self) -> str:
@@ -61,7 +66,17 @@ class Wanted:
 
     def hello(self) -> bytes:
         """A frame that all of its network hear, and nobody else."""
-        return frames.arp_request(self.mac, self.ip, "10.255.255.254")
+        return self.tagged(frames.arp_request(self.mac, self.ip, "10.255.255.254"))
+
+    def tagged(self, frame: bytes) -> bytes:
+        """A frame as it is on its device."""
+        return (
+            frame[:12] + struct.pack("!HH", 0x8100, self.vlan) + frame[12:] if self.vlan else frame
+        )
+
+    def hears(self, frame: bytes) -> bool:
+        """Whether a frame on its device is for it, and not for another port there."""
+        return (frames.vlan_of(frame) or 0) == self.vlan
 
 
 @dataclass
@@ -71,8 +86,8 @@ class Switch:
     ports: dict[str, dict[str, Any]] = field(default_factory=dict)
     interfaces: dict[str, dict[str, Any]] = field(default_factory=dict)
     members: set[str] = field(default_factory=set)
-    #: matches of the flows in table 0 that let a port's frames in
-    admitted: set[int] = field(default_factory=set)
+    #: of the flows in table 0 that let frames in, the port, and the VLAN of those of sub-ports
+    admitted: set[tuple[int, int]] = field(default_factory=set)
 
     @classmethod
     def read(cls, ovs: PrivateOvs, bridge: str) -> Switch:
@@ -80,7 +95,7 @@ class Switch:
         if bridge not in ovs.bridges():
             return cls()
         flows = ovs.ofctl("dump-flows", bridge, "table=0")
-        found = re.findall(r"priority=100,in_port=\"?([^\s\",]+)\"?[^ ]* actions=", flows)
+        found = re.findall(r"priority=100,in_port=\"?([^\s\",]+)\"?([^ ]*) actions=", flows)
         return cls(
             ports=_table(ovs, "Port", "name", "tag"),
             interfaces=_table(
@@ -88,8 +103,13 @@ class Switch:
                 "external_ids", "mtu_request",
             ),
             members=set(ovs.vsctl("list-ports", bridge).split()),
-            admitted={int(n) for n in found if n.isdigit()},
+            admitted={(int(n), _vlan(rest)) for n, rest in found if n.isdigit()},
         )  # fmt: skip
+
+
+def _vlan(match: str) -> int:
+    found = re.search(r"dl_vlan=(\d+)", match)
+    return int(found[1]) if found else 0
 
 
 def _table(ovs: PrivateOvs, table: str, *columns: str) -> dict[str, dict[str, Any]]:
@@ -113,6 +133,9 @@ def complaints(ovs: PrivateOvs, wanted: Iterable[Wanted], bridge: str = "br-int"
     found: list[str] = []
     tags: dict[str, set[Any]] = {}
     for port in wanted:
+        if port.vlan:
+            found += _sub_port(switch, port)
+            continue
         found += [f"{port.device}: {text}" for text in _port(switch, port)]
         tags.setdefault(port.network, set()).add(switch.ports.get(port.device, {}).get("tag"))
     found += [f"network {n} has tags {sorted(t, key=str)}" for n, t in tags.items() if len(t) > 1]
@@ -137,9 +160,19 @@ def _port(switch: Switch, port: Wanted) -> list[str]:
     number = row["ofport"] or -1
     if number <= 0:
         found.append(f"its number is {number}")
-    elif (number in switch.admitted) != port.open:
+    elif ((number, 0) in switch.admitted) != port.open:
         found.append("its frames are let in" if not port.open else "no flow lets its frames in")
     return found
+
+
+def _sub_port(switch: Switch, port: Wanted) -> list[str]:
+    """What is wrong with the way in of a sub-port, which has nothing else of its own here."""
+    row = switch.interfaces.get(port.device)
+    number = row["ofport"] or -1 if row is not None else -1
+    if ((number, port.vlan) in switch.admitted) == port.open:
+        return []
+    wrong = "is let in, and shall not" if not port.open else "is not let in"
+    return [f"VLAN {port.vlan} of {port.device} {wrong}"]
 
 
 def _device(port: Wanted) -> list[str]:
@@ -173,9 +206,11 @@ def frames_go_astray(ovs: PrivateOvs, wanted: Sequence[Wanted]) -> list[str]:
     """
     if not wanted:
         return []
-    with guests(*(p.device for p in wanted), ovs=ovs) as opened:
+    devices = sorted({p.device for p in wanted})
+    with guests(*devices, ovs=ovs) as opened:
         ovs.appctl("revalidator/wait")
-        wires = {port.id: guest for port, guest in zip(wanted, opened, strict=True)}
+        taps = dict(zip(devices, opened, strict=True))
+        wires = {port.id: taps[port.device] for port in wanted}
         found: list[str] = []
         for port in wanted:
             found += _heard(port, wanted, wires)
@@ -190,19 +225,21 @@ def _heard(port: Wanted, everyone: Sequence[Wanted], wires: Mapping[str, Guest])
     sent: list[tuple[Sender, bytes]] = []
     for other in everyone:
         if other is not port:
-            lie = frames.arp_request("02:00:00:00:0b:ad", other.ip, "10.255.255.254")
+            lie = other.tagged(frames.arp_request("02:00:00:00:0b:ad", other.ip, "10.255.255.254"))
             sent += [(wires[other.id], other.hello()), (wires[other.id], lie)]
     last = frames.arp_request(peers[-1].mac, peers[-1].ip, "10.255.255.253")
+    expected = port.tagged(last)
     problem = ""
     for _ in range(_ATTEMPTS):
         try:
             got = arrivals(
-                wires[port.id], sent=sent, sentinel=(wires[peers[-1].id], last), timeout=_HEARING
-            )
+                wires[port.id], sent=sent, sentinel=(wires[peers[-1].id], peers[-1].tagged(last)),
+                expect=lambda frame: frame == expected, timeout=_HEARING,
+            )  # fmt: skip
         except AssertionError as error:
             problem = f"{port.device} does not hear {peers[-1].device}: {error}"
         else:
-            return _judged(port, peers, everyone, got)
+            return _judged(port, peers, everyone, filter(port.hears, got))
     return [problem]
 
 
