@@ -340,8 +340,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="single ports (10)")
     parser.add_argument(
-        "--only", nargs="+", default=[ONE, "20", "100"], help="parts: one, or ports at once"
-    )
+        "--only", nargs="+", default=[ONE, "20", "100"],
+        help="parts: one, or ports at once; page for none, with --keep",
+    )  # fmt: skip
     parser.add_argument("--firewalls", nargs="+", default=list(FIREWALLS), choices=FIREWALLS)
     parser.add_argument("--keep", action="store_true", help="write bench/NEUTRON.md, the picture")
     args = parser.parse_args()
