@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vifd.drivers import Drivers
+from vifd.drivers.nft.objects import ANSWERED
 from vifd.testing.links import FakeLinks
 from vifd.testing.profile import Profile as Base
 from vifd_linuxbridge import groupbase, grouprules
@@ -35,7 +36,8 @@ def rules(drivers: Drivers) -> set[str]:
     """The part of the rules that belongs to ports, a line each."""
     if drivers.nft is None:
         return set()
-    found = set()
+    devices, networks = drivers.nft.list_answers(ANSWERED)
+    found = {f"answers for {name}" for name in (*devices, *networks)}
     for chain in drivers.nft.list_chains(TABLE).values():
         if chain.comment or chain.name.startswith((grouprules.PREFIX, "zone-")):
             found |= {f"chain {chain.name}", *(f"rule {chain.name} {r}" for r in chain.rules)}
