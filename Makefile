@@ -101,6 +101,11 @@ recovery: ## how long restarts take and what guests notice; keeps bench/RECOVERY
 migration: ready ## real guests moved between two hosts: what their peers notice; keeps bench/MIGRATION.md
 	@PYTHONPATH=tests $(PY) bench/migration.py --keep $(ARGS)
 
+.PHONY: test-migration
+test-migration: ready ## every trouble of a migration by every way, and ten guests at once (minutes); ARGS="-k ten"
+	@VIFD_MOVES=all $(PY) -m pytest -v -s -o faulthandler_timeout=0 tests/system/test_migration_killed.py \
+	    tests/system/test_migration_failures.py tests/system/test_migration_ten.py $(ARGS)
+
 soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)

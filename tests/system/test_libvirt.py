@@ -9,7 +9,7 @@ import contextlib
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +272,49 @@ def test_guests_without_a_port_of_ours_start_while_vifd_is_away(world: World) ->
     host.run("ip", "link", "delete", "other0")
     host.vifd.start()
     host.vifd.ready()
+
+
+_TARGET = "<target dev='tap00000003-00' managed='no'/>"
+_OVS = "<source bridge='br-int'/><virtualport type='openvswitch'/>"
+#: Definitions that are not what vifd answered for the port: what libvirt makes of them.
+MISTAKEN: dict[str, tuple[Callable[[str], str], str]] = {
+    "the tap is libvirt's to make": (
+        lambda xml: xml.replace(_TARGET, _TARGET.replace(" managed='no'", "")), "already exists",
+    ),
+    "libvirt plugs it into the switch": (
+        lambda xml: xml.replace("type='ethernet'", "type='bridge'").replace(
+            _TARGET, _OVS + _TARGET.replace(" managed='no'", "")
+        ), "",
+    ),
+    "more queues than the tap has": (
+        lambda xml: xml.replace("<model type='virtio'/>",
+                                "<model type='virtio'/><driver name='qemu' queues='4'/>"), "",
+    ),
+    "a tap of another name": (lambda xml: xml.replace("tap00000003-00", "tap-nobody"), "dev"),
+}  # fmt: skip
+
+
+def test_a_guest_that_is_defined_otherwise_costs_its_port_nothing(world: World) -> None:
+    """libvirt refuses it, and deletes our tap or our port of the switch in some cases on its way:
+    they are back before anybody asks, and the neighbours' are left alone."""
+    import libvirt
+
+    status, port = world.host.vifd.plug(document(3))
+    assert status == 201, port
+    xml = Machine(world.host, 3, 1, port["vif"]).xml()
+    assert _TARGET in xml
+    for case, (mistaken, why) in MISTAKEN.items():
+        with pytest.raises(libvirt.libvirtError, match=why):
+            world.connect().createXML(mistaken(xml), 0)
+        until(lambda: whole(world), f"the port is as it was: {case}")
+    assert [world.port(n)["phase"] for n in PAIR] == ["LIVE", "LIVE"]
+    world.host.vifd.unplug(port_id(3))
+
+
+def whole(world: World) -> bool:
+    """Whether port 3 has all that it needs, by what others say of it."""
+    tap = "tap00000003-00"
+    link = tap in world.host.run("ip", "-brief", "link")
+    plugged = tap in world.host.ovs.vsctl("list-ports", "br-int").split()
+    port = world.port(3)
+    return link and plugged and port["phase"] == "LIVE" and not port["findings"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from support.moving import wire
 from support.moving.figures import Evidence, figures, passed
 from support.moving.move import TAP, Mover, migrate
-from support.moving.world import World, as_peers, of_guest
+from support.moving.world import World, as_peers
 from vifd.testing import census
 from vifd.testing.wait import PATIENCE, until
 
@@ -26,7 +25,9 @@ GUESTS = 4
 
 
 @contextlib.contextmanager
-def joined(kind: str, options: Options = lambda _number: {}) -> Iterator[World]:
+def joined(
+    kind: str, options: Options = lambda _number: {}, *, guest: bool = True
+) -> Iterator[World]:
     """Two hosts and a third place; afterwards nothing is left of them."""
     before = census.take()
     with (
@@ -34,7 +35,8 @@ def joined(kind: str, options: Options = lambda _number: {}) -> Iterator[World]:
         World(Path(directory), kind, options) as w,
     ):
         w.up()
-        w.guest()
+        if guest:
+            w.guest()
         yield w
     until(lambda: not census.take().beyond(before), "nothing of the hosts is left")
 
@@ -114,36 +116,11 @@ def talks(world: World, number: int) -> bool:
     return any(answered > number for answered, _ in world.third.listening().answers)
 
 
-def test_an_abort_leaves_the_source_as_it_was_and_nothing_there() -> None:
-    import libvirt
-
-    with joined("vlan", lambda n: merged(as_peers(n), "remove_failed", 1)) as world:
-        source, target = world.hosts
-        target.plug("INACTIVE")
-        refused: list[str] = []
-
-        def moving() -> None:
-            try:
-                migrate(source, target, slowly=True)
-            except libvirt.libvirtError as error:
-                refused.append(str(error))
-
-        thread = threading.Thread(target=moving)
-        thread.start()
-        connection = source.host.connection()
-        domain = connection.lookupByUUIDString(of_guest())
-        until(lambda: domain.jobStats().get("data_processed"), "its memory is on the way")
-        domain.abortJob()
-        thread.join(PATIENCE)
-        connection.close()
-        assert refused
-        until(lambda: not target.vifd.get("/v1/ports")["ports"], "its port there is gone")
-        assert TAP not in target.host.run("ip", "-brief", "link")
-        assert TAP not in target.ovs.vsctl("list-ports", "br-int")
-        assert source.port()["phase"] == "LIVE"
-        talked = len(world.third.listening().tcp)
-        until(lambda: len(world.third.listening().tcp) > talked + 20, "the guest talks on")
-        assert world.third.listening().ends == []
+def reached(world: World) -> bool:
+    """Something that is sent from now on is answered; ``False`` where the guest died."""
+    sent = len(world.third.listening().sent)
+    until(lambda: talks(world, sent) or world.machine.gave_up, "it is reached", 3 * PATIENCE)
+    return not world.machine.gave_up
 
 
 def merged(options: dict[str, Any], name: str, value: object) -> dict[str, Any]:

@@ -3,33 +3,43 @@ agents cannot hear each other. In the end the guest is reached on its new host, 
 passed its port there before it stopped on the old one.
 
 Each trouble has hosts of its own: a guest under TCG dies in one migration of seven.
+``VIFD_MOVES=all`` (``make test-migration``) has each of them by VLAN and by VXLAN, with the guest's
+memory before and after it; else each is there once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from support.moving import wire
-from support.moving.figures import passed
+from support.moving.figures import last_frame, passed
 from support.moving.move import TAP, Ears, migrate
 from support.moving.world import World, as_peers
-from system.test_migration import GUESTS, joined, talks
+from system.test_migration import GUESTS, joined, reached
 from unit.docs import port_id
 from vifd.testing.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs("libvirt")
 
+ALL = os.environ.get("VIFD_MOVES") == "all"
 Trouble = Callable[[World, Ears], contextlib.AbstractContextManager[object]]
-#: On which host's word the daemon of which host is killed; 0 is the source.
+#: By which the hosts are joined, and whether the guest goes on there before its memory has come.
+WAYS = {
+    "vlan": ("vlan", False), "vxlan": ("vxlan", False),
+    "vlan, post-copy": ("vlan", True), "vxlan, post-copy": ("vxlan", True),
+}  # fmt: skip
+#: On which host's word the daemon of which host is killed; 0 is the source. And by which way, where
+#: not all are tried.
 STEPS = {
-    "destination, as a place for the guest is made": (1, "started: migrated", 1),
-    "destination, as the guest stops at the source": (0, "suspended: migrated", 1),
-    "source, as the guest stops there": (0, "suspended: migrated", 0),
-    "destination, as the guest goes on there": (1, "resumed: migrated", 1),
+    "destination, as a place for the guest is made": (1, "started", 1, "vxlan"),
+    "destination, as the guest stops at the source": (0, "suspended", 1, "vlan"),
+    "source, as the guest stops there": (0, "suspended", 0, "vxlan, post-copy"),
+    "destination, as the guest goes on there": (1, "resumed", 1, "vlan, post-copy"),
 }
 CUT = (
     "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; "
@@ -39,12 +49,13 @@ CUT = (
 
 @contextlib.contextmanager
 def killed_at(world: World, ears: Ears, where: int, what: str, whom: int) -> Iterator[None]:
-    """Kill a host's vifd as soon as libvirt says that on a host."""
+    """Kill a host's vifd as soon as libvirt says that on a host, of either kind of move."""
+    words = (f"{what}: migrated", f"{what}: postcopy")
     done, stopping = threading.Event(), threading.Event()
 
     def watch() -> None:
         while not stopping.wait(0.001):
-            if ears.at(world.hosts[where].number, what) is not None:
+            if ears.at(world.hosts[where].number, *words) is not None:
                 world.hosts[whom].vifd.kill()
                 done.set()
                 return
@@ -59,37 +70,31 @@ def killed_at(world: World, ears: Ears, where: int, what: str, whom: int) -> Ite
         thread.join()
 
 
-def reached(world: World) -> bool:
-    """Something that is sent from now on is answered; ``False`` where the guest died."""
-    sent = len(world.third.listening().sent)
-    until(lambda: talks(world, sent) or world.machine.gave_up, "it is reached", 3 * PATIENCE)
-    return not world.machine.gave_up
-
-
-def survives(trouble: Trouble) -> None:
+def survives(trouble: Trouble, kind: str = "vlan", *, postcopy: bool = False) -> None:
     """A move with that on the way."""
     for _ in range(GUESTS):
-        with joined("vlan", as_peers) as world:
-            if moved_through(world, trouble):
+        with joined(kind, as_peers) as world:
+            if moved_through(world, trouble, postcopy=postcopy):
                 return
     pytest.skip(f"{GUESTS} guests died under TCG, one after the other")
 
 
-def moved_through(world: World, trouble: Trouble) -> bool:
+def moved_through(world: World, trouble: Trouble, *, postcopy: bool) -> bool:
     source, target = world.hosts
     target.plug("INACTIVE")
     until(lambda: [*source.vifd.get("/v1/status")["peers"].values()] == [""], "they are connected")
-    target.write_down("eth0", TAP)
-    with Ears(world.hosts).listening() as ears:
-        with trouble(world, ears):
-            migrate(source, target)
-        stopped = ears.at(source.number, "suspended: migrated")
+    for host in world.hosts:
+        host.write_down("eth0", TAP)
+    until(lambda: last_frame(wire.read(source.seen)), "the guest is heard")
+    with Ears(world.hosts).listening() as ears, trouble(world, ears):
+        migrate(source, target, postcopy=postcopy)
     for host in world.hosts:
         host.vifd.start()
         host.vifd.ready()
     if not reached(world):
         return False
     until(lambda: target.port()["phase"] == "LIVE", "it is on record", 3 * PATIENCE)
+    stopped = last_frame(wire.read(source.seen))
     assert stopped is not None
     early = [one for one in wire.read(target.seen) if passed(one) and one.at < stopped]
     assert early == []
@@ -100,9 +105,14 @@ def moved_through(world: World, trouble: Trouble) -> bool:
     return reached(world)
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_daemon_that_is_killed_on_the_way(step: str) -> None:
-    survives(lambda world, ears: killed_at(world, ears, *STEPS[step]))
+CASES = [(step, way) for step in STEPS for way in WAYS if ALL or way == STEPS[step][3]]
+
+
+@pytest.mark.parametrize(("step", "way"), CASES)
+def test_a_daemon_that_is_killed_on_the_way(step: str, way: str) -> None:
+    where, what, whom, _ = STEPS[step]
+    kind, postcopy = WAYS[way]
+    survives(lambda w, ears: killed_at(w, ears, where, what, whom), kind, postcopy=postcopy)
 
 
 def test_agents_that_cannot_hear_each_other_any_more() -> None:

@@ -1,7 +1,7 @@
 """Who talks to the guest from a third place: pings every 10 ms, and one TCP connection.
 
-A program of its own: ``python caller.py OUTPUT ADDRESS``. The guest calls port 7000 and is sent a
-line every 10 ms; it sends nothing but what it is asked for.
+A program of its own: ``python caller.py OUTPUT GUEST [ADDRESS SECONDS]``. The guest calls port 7000
+of that address and is sent a line every so many seconds; it sends nothing but what it is asked for.
 """
 
 from __future__ import annotations
@@ -40,20 +40,36 @@ class Heard(NamedTuple):
     ends: list[tuple[float, str]]
 
 
-def read(path: Path) -> Heard:
-    """What was written down so far."""
-    heard = Heard({}, [], [], [])
-    for line in path.read_text().splitlines() if path.exists() else ():
+class Reader:
+    """Reads what is written down, and each line once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._heard = Heard({}, [], [], [])
+        self._read = 0
+
+    def read(self) -> Heard:
+        """What was written down so far."""
+        if not self._path.exists():
+            return self._heard
+        with self._path.open() as file:
+            file.seek(self._read)
+            whole, end, _begun = file.read().rpartition("\n")
+        self._read += len(whole + end)
+        for line in whole.splitlines():
+            self._take(line)
+        return self._heard
+
+    def _take(self, line: str) -> None:
         match line.split(maxsplit=2):
             case ["ping", number, at]:
-                heard.sent[int(number)] = float(at)
+                self._heard.sent[int(number)] = float(at)
             case ["pong", number, at]:
-                heard.answers.append((int(number), float(at)))
+                self._heard.answers.append((int(number), float(at)))
             case ["taken", at]:
-                heard.tcp.append(float(at))
+                self._heard.tcp.append(float(at))
             case ["end", at, why]:
-                heard.ends.append((float(at), why))
-    return heard
+                self._heard.ends.append((float(at), why))
 
 
 def _checksum(data: bytes) -> int:
@@ -67,7 +83,7 @@ def _request(identity: int, number: int) -> bytes:
     return body[:2] + struct.pack("!H", _checksum(body)) + body[4:]
 
 
-def _ping(sock: socket.socket, address: str, note: Callable[[str], None]) -> None:
+def _ping(sock: socket.socket, address: str, period: float, note: Callable[[str], None]) -> None:
     number, due = 0, time.monotonic()
     while True:
         note(f"ping {number} {time.time():.6f}")
@@ -76,7 +92,7 @@ def _ping(sock: socket.socket, address: str, note: Callable[[str], None]) -> Non
         except OSError as error:
             note(f"error {time.time():.6f} {error}")
         number += 1
-        due = max(due + PERIOD, time.monotonic() - 10 * PERIOD)
+        due = max(due + period, time.monotonic() - 10 * period)
         time.sleep(max(0.0, due - time.monotonic()))
 
 
@@ -91,14 +107,14 @@ def _hear(sock: socket.socket, note: Callable[[str], None]) -> None:
             note(f"pong {number} {seconds}.{nanoseconds:09d}")
 
 
-def _serve(note: Callable[[str], None]) -> None:
-    server = socket.create_server(("0.0.0.0", PORT))
+def _serve(address: str, period: float, note: Callable[[str], None]) -> None:
+    server = socket.create_server((address, PORT))
     while True:
         peer, _ = server.accept()
-        threading.Thread(target=_talk, args=(peer, note), daemon=True).start()
+        threading.Thread(target=_talk, args=(peer, period, note), daemon=True).start()
 
 
-def _talk(peer: socket.socket, note: Callable[[str], None]) -> None:
+def _talk(peer: socket.socket, period: float, note: Callable[[str], None]) -> None:
     number = 0
     with peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -106,7 +122,7 @@ def _talk(peer: socket.socket, note: Callable[[str], None]) -> None:
             while True:
                 peer.send(b"%d\n" % number)
                 number += 1
-                time.sleep(PERIOD)
+                time.sleep(period)
                 left = struct.unpack("i", fcntl.ioctl(peer, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
                 if left == 0:
                     note(f"taken {time.time():.6f}")
@@ -114,7 +130,7 @@ def _talk(peer: socket.socket, note: Callable[[str], None]) -> None:
             note(f"end {time.time():.6f} {error}")
 
 
-def main(output: str, address: str) -> None:
+def main(output: str, guest: str, address: str = "0.0.0.0", seconds: str = str(PERIOD)) -> None:
     """Talk until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     file = open(output, "a", buffering=1)  # noqa: SIM115 - of the whole program
@@ -124,9 +140,11 @@ def main(output: str, address: str) -> None:
 
     sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     sock.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
-    threading.Thread(target=_serve, args=(note,), daemon=True).start()
+    sock.bind((address, 0))
+    period = float(seconds)
+    threading.Thread(target=_serve, args=(address, period, note), daemon=True).start()
     threading.Thread(target=_hear, args=(sock, note), daemon=True).start()
-    _ping(sock, address, note)
+    _ping(sock, guest, period, note)
 
 
 if __name__ == "__main__":

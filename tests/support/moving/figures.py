@@ -23,6 +23,7 @@ class Evidence:
     :param here: frames of the source's devices
     :param there: those of the destination's
     :param dead: the guest's kernel gave up
+    :param mac: the guest's
     """
 
     how: str
@@ -43,6 +44,7 @@ class Evidence:
     here: list[Seen]
     there: list[Seen]
     dead: bool
+    mac: str = MAC
 
 
 @dataclass
@@ -100,7 +102,8 @@ def figures(seen: Evidence) -> Figures:
     if seen.suspended is not None and seen.resumed is not None:
         pause = (seen.resumed - seen.suspended) * 1000
     downtime = seen.downtime if seen.downtime is not None else pause
-    last, first = last_frame(seen.here), first_frame(seen.there, last_frame(seen.here))
+    last = last_frame(seen.here, seen.mac)
+    first = first_frame(seen.there, last, seen.mac)
     alive = not seen.ends and any(at > seen.closed + 1.0 for at in seen.taken)
     whole = [n for n, at in seen.pings.items() if at < seen.ended - 1.0]
     migration = seen.migration or {}
@@ -123,18 +126,18 @@ def opened_at(migration: dict[str, Any] | None) -> float | None:
     return steps["opened"]["begin"] if "opened" in steps else None
 
 
-def last_frame(here: Iterable[Seen]) -> float | None:
+def last_frame(here: Iterable[Seen], mac: str = MAC) -> float | None:
     """When the guest last sent on the old host."""
-    sent = [s.at for s in here if s.device.startswith("tap") and not s.out and s.source == MAC]
+    sent = [s.at for s in here if s.device.startswith("tap") and not s.out and s.source == mac]
     return max(sent, default=None)
 
 
-def first_frame(there: Iterable[Seen], after: float | None) -> float | None:
+def first_frame(there: Iterable[Seen], after: float | None, mac: str = MAC) -> float | None:
     """When the guest was first heard of or reached on the new host's side of the port."""
     passed = [
         s.at for s in there
-        if (s.device == "eth0" and s.out and s.source == MAC)
-        or (s.device.startswith("tap") and s.out and s.destination == MAC)
+        if (s.device == "eth0" and s.out and s.source == mac)
+        or (s.device.startswith("tap") and s.out and s.destination == mac)
     ]  # fmt: skip
     return min((at for at in passed if after is None or at > after), default=None)
 
@@ -143,18 +146,18 @@ def leaks(seen: Evidence, opened: float | None) -> Iterable[Seen]:
     """Frames that passed a closed port: on the new host before it was opened, on the old one after
     it was closed."""
     for frame in seen.there:
-        if opened is not None and frame.at < opened and passed(frame):
+        if opened is not None and frame.at < opened and passed(frame, seen.mac):
             yield frame
     for frame in seen.here:
-        if frame.at > seen.closed and passed(frame):
+        if frame.at > seen.closed and passed(frame, seen.mac):
             yield frame
 
 
-def passed(frame: Seen) -> bool:
+def passed(frame: Seen, mac: str = MAC) -> bool:
     """Whether a frame came through the port: from the guest to a cable, or from one to it."""
     if frame.device.startswith("tap"):
         return frame.out
-    return frame.out and frame.source == MAC
+    return frame.out and frame.source == mac
 
 
 def timeline(seen: Evidence, begin: float, gap: float) -> list[tuple[str, float]]:

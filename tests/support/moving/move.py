@@ -24,11 +24,12 @@ BEFORE, AFTER = 1.0, 3.0
 
 @dataclass
 class Word:
-    """What libvirt said of the guest on a host."""
+    """What libvirt said of a guest on a host."""
 
     host: int
     what: str
     at: float
+    guest: str
 
 
 @dataclass
@@ -59,13 +60,12 @@ class Ears:
                 one.end()
 
     def _hear(self, host: int, guest: str, what: str) -> None:
-        if guest == of_guest():
-            self.words.append(Word(host, what, time.time()))
+        self.words.append(Word(host, what, time.time(), guest))
 
-    def at(self, host: int, *kinds: str, since: float = 0.0) -> float | None:
-        """When a host's libvirt first said one of these."""
-        return next((w.at for w in self.words
-                     if w.host == host and w.what in kinds and w.at >= since), None)  # fmt: skip
+    def at(self, host: int, *kinds: str, since: float = 0.0, number: int = 1) -> float | None:
+        """When a host's libvirt first said one of these of a guest."""
+        return next((w.at for w in self.words if w.host == host and w.what in kinds
+                     and w.at >= since and w.guest == of_guest(number)), None)  # fmt: skip
 
 
 def migrate(
@@ -75,14 +75,16 @@ def migrate(
     postcopy: bool = False,
     number: int = 1,
     slowly: bool = False,
+    connection: Any = None,
 ) -> Any:
     """Have libvirt move a guest as nova does, and wait for it; the domain where it is then.
 
     :param slowly: so that it takes minutes, and can be disturbed
+    :param connection: to the source's libvirt, where several move at once: one takes five calls
     """
     import libvirt
 
-    domain = source.connection.lookupByUUIDString(of_guest(number))
+    domain = (connection or source.connection).lookupByUUIDString(of_guest(number))
     flags = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER
     uri = f"qemu+unix:///system?socket={target.host.libvirt_socket}"
     where: dict[str, Any] = {libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{target.aside}"}
@@ -169,7 +171,7 @@ class Mover:
         self, ears: Ears, began: float, domain: Any
     ) -> Callable[[float], Evidence]:  # fmt: skip
         source, target = self.source, self.target
-        stats = _stats(domain)
+        stats = completed(domain)
 
         def collect(closed: float) -> Evidence:
             heard = self._world.third.listening()
@@ -201,7 +203,7 @@ class Mover:
         assert TAP not in host.ovs.vsctl("list-ports", "br-int")
 
 
-def _stats(domain: Any) -> dict[str, Any]:
+def completed(domain: Any) -> dict[str, Any]:
     """What libvirt knows of the job that has ended."""
     import libvirt
 

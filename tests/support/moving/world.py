@@ -7,6 +7,8 @@ rack has it, or as a host behind a tunnel that knows nobody.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,8 +68,14 @@ class Fabric(contextlib.ExitStack):
     def ip(self, *arguments: str) -> None:
         self.space.command(["ip", *arguments])
 
+    def has(self, name: str) -> bool:
+        """Whether there is such an end of a cable."""
+        return f" {name}@" in self.space.command(["ip", "link"]).stdout
+
     def lay(self, bridge: str, pid: str, device: str, name: str) -> None:
-        """A cable from a bridge to a device in the namespace of a process."""
+        """A cable from a bridge to a device in the namespace of a process; one that ended in a
+        namespace that is going goes with it."""
+        until(lambda: not self.has(name), f"the cable {name} of an earlier life is gone")
         self.ip("link", "add", name, "master", bridge, "type", "veth", "peer", "name", device)
         self.ip("link", "set", device, "netns", pid)
         self.ip("link", "set", name, "up")
@@ -76,11 +84,9 @@ class Fabric(contextlib.ExitStack):
 class Mover(Machine):
     """The guest: it calls the third place, and says nothing by itself."""
 
-    def __init__(self, host: Host, number: int, vif: dict[str, Any]) -> None:
+    def __init__(self, host: Host, number: int, vif: dict[str, Any], calls: str = ADDRESS) -> None:
         super().__init__(host, number, 0, vif)
-        self._line = self._line.replace(
-            "vifd.peer=10.0.0.0", f"vifd.peer=none vifd.calls={ADDRESS}"
-        )
+        self._line = self._line.replace("vifd.peer=10.0.0.0", f"vifd.peer=none vifd.calls={calls}")
 
     def xml(self) -> str:
         path = f"<source path='{self.serial}'/>"
@@ -136,8 +142,11 @@ class MovingHost:
         for device in ("eth0", "eth1"):
             self.ip("link", "set", device, "up")
         self.host.ovs.start()
-        self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", "datapath_type=netdev",
-                       "--", "add-port", "br-up", "eth0")  # fmt: skip
+        self.ovs.vsctl("--may-exist", "add-br", "br-up", "--", "set", "Bridge", "br-up",
+                       "datapath_type=netdev", "--", "--may-exist", "add-port", "br-up", "eth0",
+                       )  # fmt: skip
+        # a bridge that the database knows from an earlier life is made when the switch gets to it
+        until(lambda: "br-up" in self.host.run("ip", "-brief", "link"), "br-up is there")
         self.ip("addr", "add", f"{self.address}/24", "dev", "br-up")
         self.ip("link", "set", "br-up", "up")
         self.vifd.start(3 * PATIENCE)
@@ -151,16 +160,44 @@ class MovingHost:
 
     def write_down(self, *devices: str) -> None:
         """Write down the frames of these devices from now on."""
+        self._end_watch()
         self.seen.unlink(missing_ok=True)
         argv = [*self.host.enter, sys.executable, "-S", "-E", wire.__file__, str(self.seen)]
         self._watch = self._world.start(subprocess.Popen, [*argv, *devices])
         until(lambda: self.seen.exists() and self.seen.read_text(), "frames are written down")
 
+    def _end_watch(self) -> None:
+        """The one that watches, whom the one that is known brought into the host."""
+        if self._watch is None or self._watch.poll() is not None:
+            return
+        outer = self._watch.pid
+        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        for one in map(int, children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, signal.SIGTERM)
+        self._watch.wait()
+
+    def cut(self) -> None:
+        """Cut its power and its cables: nobody hears of its end. :meth:`up` again.
+
+        QEMU on the other host may hold a guest until TCP gives up, a quarter of an hour by default:
+        here that is seconds.
+        """
+        for other in self._world.hosts:
+            other.host.run("sysctl", "-qw", "net.ipv4.tcp_retries2=3")
+        self._world.fabric.ip("link", "set", f"u{self.number}", "down")
+        self._world.fabric.ip("link", "set", f"a{self.number}", "down")
+        self._off(self.host.cut)
+
     def close(self) -> None:
+        self._off(self.host.close)
+
+    def _off(self, end: Callable[[], None]) -> None:
+        end()
         if self.connection is not None:
             with contextlib.suppress(Exception):
                 self.connection.close()
-        self.host.close()
+        self.connection = None
         if self._watch is not None:
             self._watch.wait()
 
@@ -205,6 +242,7 @@ class Third(contextlib.ExitStack):
         self._world = world
         self.address = "172.31.0.9"
         self.heard = world.disk / "heard"
+        self._calls = caller.Reader(self.heard)
         self.space = self.enter_context(Namespace("third"))
         self.space.command(["true"])
         pid = self.enter_context(_Sleeper(self.space)).pid
@@ -238,16 +276,16 @@ class Third(contextlib.ExitStack):
                            f"options:remote_ip=172.31.0.{number}", "options:key=5001",
                            "--", "set", "Port", name, "protected=true")  # fmt: skip
 
-    def talk(self) -> None:
-        """Talk to the guest from now on."""
-        argv = [sys.executable, "-S", "-E", caller.__file__, str(self.heard), GUEST]
+    def talk(self, heard: Path | None = None, guest: str = GUEST, *more: str) -> None:
+        """Talk to a guest from now on; see :mod:`support.moving.caller`."""
+        argv = [sys.executable, "-S", "-E", caller.__file__, str(heard or self.heard), guest, *more]
         process = self.space.run(subprocess.Popen, argv)
         self.callback(process.wait)
         self.callback(process.terminate)
 
     def listening(self) -> caller.Heard:
         """What was heard so far."""
-        return caller.read(self.heard)
+        return self._calls.read()
 
 
 class _Sleeper:
@@ -308,10 +346,16 @@ class World(contextlib.ExitStack):
 
     def guest(self) -> Any:
         """Start the guest on the first host, and the talk with it; its domain."""
-        source = self.hosts[0]
-        port = source.plug("ACTIVE")
-        self.machine = Mover(source.host, 1, port["vif"])
-        domain = source.connection.createXML(self.machine.xml(), 0)
+        port = self.hosts[0].plug("ACTIVE")
+        self.machine = Mover(self.hosts[0].host, 1, port["vif"])
         self.third.talk()
-        until(lambda: len(self.third.listening().tcp) > 20, "the guest talks", 4 * PATIENCE)
+        return self.start_guest()
+
+    def start_guest(self) -> Any:
+        """Start the guest on the first host, where its port is; its domain."""
+        talked = len(self.third.listening().tcp)
+        self.machine.serial.unlink(missing_ok=True)
+        domain = self.hosts[0].connection.createXML(self.machine.xml(), 0)
+        until(lambda: len(self.third.listening().tcp) > talked + 20, "the guest talks",
+              4 * PATIENCE)  # fmt: skip
         return domain

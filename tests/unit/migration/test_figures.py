@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from support.moving.caller import read as read_calls
+from support.moving.caller import Reader
 from support.moving.figures import Evidence, figures
 from support.moving.wire import Seen, inner, kind_of
 from vifd.testing import frames
@@ -97,9 +97,13 @@ def test_frames_are_told_by_what_they_carry() -> None:
 
 def test_calls_are_read_back(tmp_path) -> None:
     path = tmp_path / "heard"
-    assert read_calls(path).sent == {}
+    calls = Reader(path)
+    assert calls.read().sent == {}
     path.write_text("ping 1 5.0\npong 1 5.1\npong 1 5.2\ntaken 5.3\nend 5.4 broken pipe\npon")
-    heard = read_calls(path)
+    heard = calls.read()
     assert heard.sent == {1: 5.0}
     assert heard.answers == [(1, 5.1), (1, 5.2)]
     assert (heard.tcp, heard.ends) == ([5.3], [(5.4, "broken pipe")])
+    with path.open("a") as file:
+        file.write("g 2 5.5\n")
+    assert calls.read().answers == [(1, 5.1), (1, 5.2), (2, 5.5)], "a line that was begun"
