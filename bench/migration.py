@@ -1,10 +1,10 @@
 """How long the network of a guest is gone in a live migration, and how much of it is vifd's.
 
-``make migration`` (``python bench/migration.py --keep``) takes about ten minutes and needs root,
-QEMU, libvirt and Open vSwitch; nothing of the host's is touched. Two hosts in namespaces, with
-libvirt, a switch and vifd each, joined by VLAN and by VXLAN; a real guest under TCG moves between
-them. A third place pings it every 10 ms and holds a TCP connection. It prints a table and keeps it
-in bench/MIGRATION.md with the timeline of each migration and a picture.
+``make migration`` (``python bench/migration.py --keep``) takes ten minutes on a quiet machine
+and needs root, QEMU, libvirt and Open vSwitch; nothing of the host's is touched. Two hosts in
+namespaces, with libvirt, a switch and vifd each, joined by VLAN and by VXLAN; a real guest under
+TCG moves between them. A third place pings it every 10 ms and holds a TCP connection. It prints a
+table and keeps it in bench/MIGRATION.md with the timeline of each migration and a picture.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import migration_page
 import migration_picture
 from migration_page import shown
 from support.moving.figures import Figures, figures
+from support.moving.many import moved_at_once
 from support.moving.move import Mover
 from support.moving.world import World, as_peers
 from vifd.testing import netns
@@ -35,6 +36,8 @@ PLAN = [
     ("vlan", "destination", True, 5), ("vlan", "source", True, 5),
     ("vxlan", "source", False, 5), ("vxlan", "destination", False, 5), ("vxlan", "open", False, 5),
 ]  # fmt: skip
+#: So many guests move at once, by the source's word.
+AT_ONCE = 10
 #: So many guests may die until a series is given up.
 DEATHS = 5
 
@@ -58,9 +61,29 @@ def series(kind: str, how: str, postcopy: bool, number: int) -> Iterator[Figures
                 done += 1
 
 
+def at_once() -> Iterator[Figures]:
+    """Many guests of one host leave it at the same moment."""
+    with contextlib.ExitStack() as stack:
+        disk = stack.enter_context(tempfile.TemporaryDirectory(prefix="m-"))
+        world = stack.enter_context(World(Path(disk), "vlan", as_peers))
+        world.up()
+        yield from map(figures, moved_at_once(world, AT_ONCE))
+
+
 def options(how: str) -> Callable[[int], dict[str, Any]]:
     """Of vifd on both hosts."""
     return as_peers if how == "source" else lambda _number: {}
+
+
+def plan(moves: int) -> Iterator[tuple[str, Iterator[Figures]]]:
+    """Every series by its name.
+
+    :param moves: in each; 0 for as many as it has
+    """
+    for kind, how, postcopy, number in PLAN:
+        name = how + (" post-copy" if postcopy else "")
+        yield f"{kind}-{name}", series(kind, how, postcopy, moves or number)
+    yield f"vlan-source, {AT_ONCE} at once", at_once()
 
 
 def line(one: Figures) -> str:
@@ -84,11 +107,10 @@ def main() -> None:
         sys.exit(f"nothing can be moved here: {reason}")
     kept: list[Figures] = []
     load = f"{os.getloadavg()[0]:.0f}"
-    for kind, how, postcopy, number in PLAN:
-        name = how + (" post-copy" if postcopy else "")
-        if arguments.only not in f"{kind}-{name}":
+    for name, moves in plan(arguments.moves):
+        if arguments.only not in name:
             continue
-        for one in series(kind, how, postcopy, arguments.moves or number):
+        for one in moves:
             print(line(one), flush=True)
             kept.append(one)
         if arguments.keep:
