@@ -143,14 +143,34 @@ def test_an_inactive_binding_does_not_take_the_port_away(nodes: tuple[Node, Node
     until(lambda: two.vifd.get(path)["phase"] == "READY", "the destination is ready",
           told=lambda: two.vifd.get(path))  # fmt: skip
     assert one.status(1) == "ACTIVE"
+    assert aspects(two, one.vifd.get(path)) == set()
+    unlike = one.vifd.get(path)
+    unlike["document"]["fixed_ips"] = []
+    unlike["vif"]["queues"] = 4
+    assert aspects(two, unlike) == {"addresses", "queues"}
     with contextlib.closing(one.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
         asks(first, second, 1)
         asks(second, first, 2)
     one.vifd.call("POST", f"{path}/deactivate?timeout=60")
     two.vifd.call("POST", f"{path}/activate?wait=active&timeout=60")
     until(lambda: two.status(1) == "ACTIVE", "it is active where it was moved to")
+    until(lambda: moves(two) == [("done", "api", port_id(1))], "the move is on record")
     with contextlib.closing(two.guest(1)) as first, contextlib.closing(two.guest(2)) as second:
         asks(first, second, 1)
+
+
+def moves(node: Node) -> list[tuple[str, str, str]]:
+    """Those to this host: what became of them, who said it first, the port."""
+    known = node.vifd.get("/v1/migrations")["migrations"]
+    return [(one["state"], one["trigger"], one["port"]) for one in known]
+
+
+def aspects(node: Node, source: dict[str, Any]) -> set[str]:
+    """What speaks against a move of port 1 to this host."""
+    status, answer = node.vifd.call("POST", f"/v1/ports/{port_id(1)}/precheck", source)
+    assert status == 200, answer
+    assert answer["ok"] is not bool(answer["reasons"])
+    return {reason["facts"]["aspect"] for reason in answer["reasons"]}
 
 
 def test_ovn_itself_holds_the_destination_closed_until_the_guest_speaks(
