@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -67,12 +68,20 @@ def ports_of_guest(
     named = {i.port for i in mine}
     return [
         r for r in records.values()
-        if not r.removing and (
-            r.doc.attachment.instance_id == guest or r.id in named
-            or any(d.device in devices for d in (r.wiring, r.names) if d is not None)
-            or (r.vif is not None and r.vif.socket_path in devices)
-        )
+        if (r.doc.attachment.instance_id == guest or r.id in named or _has(r, devices))
+        and not r.removing
     ]  # fmt: skip
+
+
+def _has(record: PortRecord, devices: AbstractSet[str]) -> bool:
+    """Whether a port has one of these. It is asked of every port while a guest waits for its own:
+    a generator here costs a millisecond per thousand."""
+    wiring, names, vif = record.wiring, record.names, record.vif
+    return (
+        (wiring is not None and wiring.device in devices)
+        or (names is not None and names.device in devices)
+        or (vif is not None and vif.socket_path in devices)
+    )
 
 
 def _nothing(*_: object) -> None:
