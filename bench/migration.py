@@ -14,6 +14,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ PICTURE = Path(__file__).parent.parent / "docs" / "migration.svg"
 #: By way and kind of network: (how, post-copy, migrations).
 PLAN = [
     ("vlan", "source", False, 10), ("vlan", "destination", False, 10), ("vlan", "open", False, 5),
-    ("vlan", "destination", True, 5), ("vlan", "source", True, 5),
     ("vxlan", "source", False, 5), ("vxlan", "destination", False, 5), ("vxlan", "open", False, 5),
+    ("vlan", "destination", True, 5), ("vlan", "source", True, 5),
 ]  # fmt: skip
 #: So many guests move at once, by the source's word.
 AT_ONCE = 10
@@ -102,13 +103,18 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write bench/MIGRATION.md anew")
     parser.add_argument("--only", default="", help="a part of the name of a series: vlan-source")
     parser.add_argument("--moves", type=int, default=0, help="migrations in each series")
+    parser.add_argument("--minutes", type=float, default=0, help="then no other series begins")
     arguments = parser.parse_args()
     if (reason := lacking()) is not None:
         sys.exit(f"nothing can be moved here: {reason}")
     kept: list[Figures] = []
+    began = time.monotonic()
     load = f"{os.getloadavg()[0]:.0f}"
     for name, moves in plan(arguments.moves):
         if arguments.only not in name:
+            continue
+        if 0 < arguments.minutes < (time.monotonic() - began) / 60:
+            print(f"{name}: left out, the time is up")
             continue
         for one in moves:
             print(line(one), flush=True)
