@@ -91,7 +91,7 @@ nothing but answers. Medians, in milliseconds.
 - *source*: opened on the word of the source's agent (`[migration] peers`), which has it from its
   libvirt that the guest stopped. *destination*: when libvirt there says that the guest runs.
   *open*: the port there was never closed. What is added then is not vifd's, and the column "beyond"
-  is without it. *at once*: guests of 64 MiB leave the host together, pinged every 50 ms each: what
+  is without it. *at once*: guests of 80 MiB leave the host together, pinged every 50 ms each: what
   they wait for is the machine's cores, on which twenty emulators run.
 - *gap*: from the last answer before libvirt said that the guest runs on the new host to the first
   one after; up to 10 ms of it are the measurement's. *downtime* is QEMU's own figure; with

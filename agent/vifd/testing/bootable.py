@@ -342,10 +342,8 @@ class Machine:
         self._initrd = host.disk / "lib/initrd"
         if not self._initrd.exists():
             self._initrd.write_bytes(vm.initrd(modules))
-        # pci=nomsi: QEMU 7.2 under TCG crashes with vhost-user and MSI-X
-        self._line = (
-            f"console=ttyS0 quiet pci=nomsi vifd.ip=10.0.0.{number}/24 vifd.peer=10.0.0.{peer}"
-        )
+        own = f"vifd.ip=10.0.0.{number}/24 vifd.peer=10.0.0.{peer}"
+        self._line = f"console=ttyS0 quiet {vm.SPARED} {own}"
         self._vif = vif
 
     def xml(self) -> str:

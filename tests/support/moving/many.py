@@ -17,7 +17,7 @@ from unit.docs import document, port_id
 from vifd.testing.wait import PATIENCE, until
 
 #: MiB of memory of each.
-MEMORY = 64
+MEMORY = 80
 #: The number of the first one: the third place has the address of an earlier one.
 FIRST = 11
 #: Seconds between two pings and between two lines of each.
