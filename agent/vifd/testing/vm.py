@@ -46,9 +46,9 @@ while :; do
 done
 """
 _ANSWERED = "bytes from"
-#: What the guest's kernel is spared. QEMU 7.2 under TCG crashes with vhost-user and MSI-X; on a busy
-#: machine a kernel that tries its timer in time finds none ("IO-APIC + timer doesn't work") and
-#: gives up.
+#: What the guest's kernel is spared. QEMU 7.2 under TCG crashes with vhost-user and MSI-X; a kernel
+#: that tries whether its timer comes in time gives up on a busy machine ("IO-APIC + timer doesn't
+#: work").
 SPARED = "pci=nomsi no_timer_check"
 
 
