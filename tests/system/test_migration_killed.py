@@ -89,8 +89,8 @@ def moved_through(world: World, trouble: Trouble, *, postcopy: bool) -> bool:
     with Ears(world.hosts).listening() as ears, trouble(world, ears):
         migrate(source, target, postcopy=postcopy)
     for host in world.hosts:
-        host.vifd.start()
-        host.vifd.ready()
+        host.vifd.start(3 * PATIENCE)
+        host.vifd.ready(3 * PATIENCE)
     if not reached(world):
         return False
     until(lambda: target.port()["phase"] == "LIVE", "it is on record", 3 * PATIENCE)
