@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 REQUEST = "migration-failed"
 #: Seconds until the hypervisor is asked again, where it cannot be heard.
 UNHEARD = 10.0
+#: Seconds in which a port that was opened for its guest is closed again, and between two looks.
+CLOSING, AGAIN = 30.0, 0.2
 #: What the journal calls these ports.
 NOTE = "guests that were to come"
 
@@ -167,6 +169,9 @@ class Abandoned:
                 self._due[port_id] = now + UNHEARD
                 continue
             one, record = self._expected.get(port_id), records.get(port_id)
+            if record is not None and one is not None and self._closing(record, one):
+                self._due[port_id] = now + AGAIN
+                continue
             self.came(port_id)
             if record is None or one is None or not self._stands(record, one):
                 continue
@@ -177,6 +182,11 @@ class Abandoned:
             self.unplug(port_id, REQUEST)
         if self._unwritten:
             self._write()
+
+    def _closing(self, record: PortRecord, one: Expected) -> bool:
+        """Whether a port that had been opened for its guest is still being closed."""
+        lately = one.failed is not None and self.wall() - one.failed < self.after() + CLOSING
+        return lately and record.open and wanted(record) == one.wanted
 
     @staticmethod
     def _stands(record: PortRecord, one: Expected) -> bool:

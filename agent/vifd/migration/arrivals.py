@@ -34,6 +34,9 @@ RESUMED = frozenset({"resumed: migrated", "resumed: postcopy"})
 #: The guest stopped here, to go on elsewhere.
 LEFT = frozenset({"suspended: migrated", "suspended: postcopy"})
 FAILED = "stopped: failed"
+#: A guest has ended. If it was still to come its migration failed: libvirt destroys it where the
+#: connection of who moves it is lost, as with the power of the host that it leaves.
+ENDED = frozenset({"stopped: destroyed", "stopped: crashed", "stopped: shutdown"})
 #: The memory of a guest that leaves is copied.
 MOVING = "moving"
 #: The request id of what is done on its word.
@@ -193,6 +196,8 @@ class Arrivals:
             self._spoke(one)
             return
         for record in ports_of_guest(one.guest, self.records(), self.interfaces()):
+            if one.what in ENDED and not self.abandoned.expects(record.id):
+                continue
             self._follow(record, one)
             if one.what == MOVING:
                 continue
@@ -207,7 +212,7 @@ class Arrivals:
                 LOG.info("guest %s runs here now (%s): its port is opened. port=%s", one.guest,
                          one.what, record.id)  # fmt: skip
                 self.activate(record.id, REQUEST)
-            elif one.what == FAILED:
+            elif one.what == FAILED or one.what in ENDED:
                 self._failed(record, one)
 
     def _follow(self, record: PortRecord, one: Happening) -> None:
@@ -236,7 +241,8 @@ class Arrivals:
             self.departures.announce(record)
         elif one.what.startswith("stopped"):
             self._left.discard(record.id)
-            if one.what == FAILED and record.request_id.startswith(PEER):
+            came_not = one.what == FAILED or one.what in ENDED
+            if came_not and record.request_id.startswith(PEER):
                 self.departures.deactivate(record.id, record.request_id)
                 self._failed(record, one)
 

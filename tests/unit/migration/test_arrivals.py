@@ -17,7 +17,7 @@ from unit.machine import WAIT, Machine, until
 from vifd import errors
 from vifd.engine import Settings
 from vifd.migration.abandoned import NOTE, UNHEARD, Abandoned, Expected
-from vifd.migration.arrivals import FRAME, REQUEST, Arrivals, Departures, Happening
+from vifd.migration.arrivals import ENDED, FRAME, REQUEST, Arrivals, Departures, Happening
 from vifd.migration.timeline import Migration
 from vifd.model import Phase, PortRecord, Role, Side, Wiring, decode
 from vifd.testing.plugin import FakeBackend
@@ -243,6 +243,34 @@ def test_what_a_peer_had_opened_is_closed_when_its_guest_does_not_come(host: Hos
     host.phase(Phase.LIVE)
     host.hypervisor.happen(GUEST, "stopped: failed", 1.0)
     host.phase(Phase.QUIESCED)
+
+
+@pytest.mark.parametrize("what", sorted(ENDED))
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_guest_that_ends_before_it_has_come(host: Host, what: str, *, opened: bool) -> None:
+    """As when the host that it leaves loses its power: libvirt calls that destroyed."""
+    host.after = 0.01
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    until(lambda: host.arrivals.abandoned.expects(ID))
+    if opened:
+        host.agent.set_role(ID, Role.ACTIVE, "peer-host2")
+        host.phase(Phase.LIVE)
+    host.hypervisor.happen(GUEST, what, 2.0)
+    until(lambda: host.journal.get(ID) is None)
+    assert host.backend.ports == {}
+
+
+def test_a_guest_that_came_and_is_switched_off_keeps_its_port(host: Host) -> None:
+    host.plug(document(1, role="INACTIVE"))
+    host.hypervisor.happen(GUEST, "started: migrated", 1.0)
+    host.agent.set_role(ID, Role.ACTIVE, "peer-host2")
+    host.hypervisor.happen(GUEST, "resumed: migrated", 2.0)
+    host.phase(Phase.LIVE)
+    host.hypervisor.happen(GUEST, "stopped: destroyed", 3.0)
+    host.hypervisor.happen(GUEST, "suspended: migrated", 4.0)
+    until(lambda: host.said)
+    assert host.record(1).phase is Phase.LIVE
 
 
 def test_what_others_had_opened_stays_open(host: Host) -> None:
