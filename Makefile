@@ -82,7 +82,7 @@ test-nova: ready ## nova's own functional tests through the shim (400 MB once, t
 	@$(PY) -m pytest -s tests/system/nova/test_upstream.py $(ARGS)
 
 stateful: ready ## any history of a host: RUNS=500, or SEED=7 for one anew
-	@STATEFUL_RUNS=$(RUNS) STATEFUL_SEED=$(SEED) $(PY) -m pytest -s tests/restart/test_stateful.py tests/functional/groups/test_history.py $(ARGS)
+	@STATEFUL_RUNS=$(RUNS) STATEFUL_SEED=$(SEED) $(PY) -m pytest -s tests/restart/test_stateful.py tests/functional/groups/test_history.py tests/functional/trunks/test_history.py $(ARGS)
 
 hitless: ready ## 1000 changes of rules and 500 of members under traffic: lost 0, leaked 0
 	@VIFD_CHANGES=1000 $(PY) -m pytest -s -o faulthandler_timeout=0 tests/functional/groups/test_hitless.py $(ARGS)

@@ -114,6 +114,26 @@ def _flows(ovs: PrivateOvs) -> set[str]:
     return set()
 
 
+def test_a_trunk_that_is_prepared_opens_as_a_whole(ovs: PrivateOvs, vifd: Vifd) -> None:
+    """As before a live migration: by one word about its parent, and closes by one."""
+
+    def say(verb: str) -> None:
+        assert vifd.call("POST", f"/v1/ports/{port_id(1)}/{verb}", None)[0] in (200, 202)
+
+    assert vifd.plug({**parent(1, (2, 101)), "role": "INACTIVE"})[0] == 201
+    code, answer = vifd.plug(sub_port(2))
+    assert (code, answer["code"]) == (504, "E_TRUNK_WAITS")
+    assert "is closed" in answer["message"]
+    for _ in range(2):
+        say("activate")
+        until(lambda: status(vifd, 1, 2) == ["ACTIVE", "ACTIVE"], "both are open")
+        assert "dl_vlan=101 actions=pop" in ovs.ofctl("dump-flows", "br-int", "table=0")
+        say("deactivate")
+        until(lambda: status(vifd, 1, 2) == ["DOWN", "DOWN"], "both are closed")
+        until(lambda: "dl_vlan=101 actions=pop" not in ovs.ofctl(
+            "dump-flows", "br-int", "table=0"), "nothing is let in")  # fmt: skip
+
+
 def test_conflicts_are_refused(vifd: Vifd) -> None:
     def refused(raw: dict[str, Any], code: str, text: str) -> None:
         _, answer = put(vifd, raw)
