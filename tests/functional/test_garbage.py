@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +15,12 @@ from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.drivers import Tap
 from vifd.drivers.nft.objects import TABLE
-from vifd.testing import frames
+from vifd.testing import frames, netns
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest, assert_only, guests
 from vifd.testing.machines import RealMachine
 from vifd.testing.sandbox import PrivateOvs
-from vifd.testing.wait import until
+from vifd.testing.wait import PATIENCE, until
 
 LIVE = range(1, 21)
 #: With a device each: the switch is busy with those, like after a host lost its journal.
@@ -135,27 +134,36 @@ def test_1600_orphans_beside_20_live_ports(ovs, vifd, machine, record_property):
 
 
 def test_a_plug_is_served_between_two_portions(ovs, vifd, machine, record_property):
-    """The latency itself is measured by bench/garbage.py; here it is that nobody waits for all."""
+    """The latency itself is measured by bench/garbage.py; here it is that nobody waits for all. A
+    test that is put off may come when all are gone, but not every time."""
     plug(vifd, (1, 2))
-    Orphans(machine.drivers).make(range(100, 220))
-    ids = ripe(vifd, 120)
-    before = [timed_plug(vifd, n) for n in (3, 4, 5)]
-    answers: list[tuple[int, Any]] = []
-    collecting = threading.Thread(
-        target=lambda: answers.append(
-            vifd.call("POST", "/v1/garbage?timeout=60", {"ids": ids, "force": True})
+    record_property("plug_seconds_before", timed_plug(vifd, 3))
+    for number in range(4, 9):
+        Orphans(machine.drivers).make(range(100, 220))
+        ids = ripe(vifd, 120)
+        answers: list[tuple[int, Any]] = []
+        body = {"ids": ids, "force": True}
+        collecting = threading.Thread(
+            target=lambda body=body, answers=answers: answers.append(
+                vifd.call("POST", f"/v1/garbage?timeout={2 * PATIENCE:g}", body)
+            )
         )
-    )
-    collecting.start()
-    until(lambda: len(rows(ovs)) < 120, "the removal has begun")
-    during = [timed_plug(vifd, n) for n in (6, 7, 8)]
-    left = len(rows(ovs))
-    collecting.join()
-    record_property("plug_seconds_before", statistics.median(before))
-    record_property("plug_seconds_during", statistics.median(during))
-    assert left > 8, "the plugs were served while orphans were still there"
-    assert len(answers[0][1]["removed"]) == 120
-    assert rows(ovs) == {tap(n) for n in range(1, 9)}
+        collecting.start()
+        until(lambda: left() < 120, "the removal has begun")
+        seconds = timed_plug(vifd, number)
+        still = left()
+        collecting.join()
+        assert len(answers[0][1]["removed"]) == 120
+        assert rows(ovs) == {tap(n) for n in range(1, number + 1)}
+        if still:
+            record_property("plug_seconds_during", seconds)
+            return
+    pytest.fail("no plug was served while orphans were still there")
+
+
+def left() -> int:
+    """How many devices of orphans there are: the kernel says it faster than the switch's tools."""
+    return len({device(n) for n in WITH_TAP} & netns.links().keys())
 
 
 def timed_plug(vifd: Vifd, number: int) -> float:

@@ -19,7 +19,7 @@ from support.api import serve
 from unit.api.client import Client, document, send_raw, uuid
 from vifd.api.body import MAX_BODY
 from vifd.api.server import Limits, SocketError, listen
-from vifd.testing.wait import PATIENCE
+from vifd.testing.wait import PATIENCE, until
 
 # --- the socket -----------------------------------------------------------------------------------
 
@@ -381,4 +381,5 @@ def test_descriptors_come_back(backend, tmp_path):
     before = count()
     for _ in range(3):
         once(str(tmp_path / "b"))
-    assert count() <= before
+    # a connection ends on a thread of its own, and so does one of another test
+    until(lambda: count() <= before, "every descriptor is back")
