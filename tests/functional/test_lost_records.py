@@ -154,7 +154,7 @@ def site(
     vifd = Vifd(tmp_path / "v", ovs, options)
     with LinuxMachine() as machine, vifd:
         yield Site(vifd, ovs, plugin, segment, machine, cable if segment is not LOCAL else None)
-        vifd.process.start(20)
+        vifd.process.start(60)
         vifd.ready()
         ids = [p["id"] for p in vifd.get("/v1/ports")["ports"]]
         vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})

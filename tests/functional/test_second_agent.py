@@ -38,7 +38,7 @@ def second(first: Vifd, ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     yield daemon
     # whoever runs last takes the ports away: they are found by their marks
     first.stop()
-    daemon.process.start(20)
+    daemon.process.start(60)
     daemon.ready()
     daemon.call("POST", "/v1/host/refresh")
     for number in (1, 2):

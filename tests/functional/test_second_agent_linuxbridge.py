@@ -46,7 +46,7 @@ def second(first: Vifd, ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     daemon = Vifd(tmp_path / "b", ovs, EAGER)
     yield daemon
     first.stop()
-    daemon.process.start(20)
+    daemon.process.start(60)
     daemon.ready()
     daemon.call("POST", "/v1/host/refresh")
     for number in (1, 2, 3):

@@ -46,8 +46,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     engine.start()
     scene.view.start()
     yield scene
-    scene.view.stop(5)
-    engine.stop(5)
+    scene.view.stop(60)
+    engine.stop(60)
     journal.close()
 
 

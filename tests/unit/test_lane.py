@@ -246,5 +246,5 @@ def test_an_idle_task_waits_until_no_port_does():
     lane.mark(["b"])
     release.set()
     assert finished.wait(PATIENCE)
-    assert lane.stop(10)
+    assert lane.stop(60)
     assert done == ["a", "b", "idle task"]

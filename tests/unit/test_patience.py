@@ -12,7 +12,8 @@ TESTS = Path(__file__).parents[1]
 #: What tests wait with is held to it as well.
 KIT = TESTS.parent / "agent/vifd/testing"
 #: What waits for something to come true, and fails if it does not.
-WAITS = {"until", "result", "wait", "join", "settimeout", "exception", "assert_reaches"}
+WAITS = {"until", "result", "wait", "join", "settimeout", "exception", "assert_reaches", "start",
+         "stop", "ready"}  # fmt: skip
 #: What such limits are called.
 NAMES = {"WAIT", "PATIENCE", "TIMEOUT"}
 #: Limits from here on are for what must come true; shorter ones than a second are pauses between
@@ -64,7 +65,7 @@ def test_nothing_that_must_come_true_is_given_a_few_seconds_only() -> None:
     ("code", "many"),
     [("until(ready, 'it is', 5)", 1), ("f.result(timeout=1.0)", 1), ("until(ready, 'it is')", 0),
      ("gone.wait(0.02)", 0), ("', '.join(words)", 0), ("thread.join(PATIENCE)", 0),
-     ("WAIT = 10.0", 1), ("f.result(0)", 0)],
+     ("WAIT = 10.0", 1), ("f.result(0)", 0), ("lane.stop(5)", 1)],
 )  # fmt: skip
 def test_what_is_found(code: str, many: int) -> None:
     assert len(list(_impatient(ast.parse(code)))) == many

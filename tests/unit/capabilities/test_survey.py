@@ -80,7 +80,7 @@ def test_every_source_reads_a_host_of_fakes(machine, tmp_path):
     host = HostCapabilities(found)
     host.start()
     inventory = host.refresh().result(PATIENCE)
-    host.stop(5)
+    host.stop(60)
     assert {c.source for c in inventory} >= {source.name for source in found} - {"plugins"}
     assert inventory.has(names.OVS_CONNTRACK)
     assert inventory.get(names.QEMU).present is None

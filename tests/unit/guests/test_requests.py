@@ -139,4 +139,4 @@ def test_without_a_hypervisor_everything_has_an_answer(world):
     metrics = world.machine.agent.metrics()
     assert b"vifd_hypervisor_up 0.0" in metrics
     assert b"vifd_guests_lost 0.0" in metrics
-    guests.stop(1.0)
+    guests.stop(60)

@@ -32,7 +32,7 @@ def starter(world, **policy):
 def turn(made):
     made.turn()
     made._pool.submit(lambda: None).result(PATIENCE)
-    made.stop(5)
+    made.stop(60)
 
 
 def off(world, number=1, **state):
@@ -126,7 +126,7 @@ def test_a_start_that_fails_is_tried_again_three_times(world, caplog):
         made.turn()
         made._pool.submit(lambda: None).result(PATIENCE)
         world.clock.now += PAUSE
-    made.stop(5)
+    made.stop(60)
     assert world.hypervisor.effects == ["start 00000001-aaaa"] * 3
     assert "no memory; 0 attempts left" in caplog.text
 
@@ -138,7 +138,7 @@ def test_only_while_the_window_is_open(world):
         made.start()
         if started:
             until(lambda: world.hypervisor.effects)
-        made.stop(5)
+        made.stop(60)
         assert bool(world.hypervisor.effects) is started
 
 

@@ -31,7 +31,7 @@ def facts(record):
 def test_a_guest_that_has_its_device_is_named_in_the_evidence(world):
     world.guest()
     world.watch.start()
-    world.watch.stop(5)
+    world.watch.stop(60)
     settle(world)
     record = world.checked()
     assert record.phase is Phase.LIVE

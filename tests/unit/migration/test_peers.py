@@ -271,7 +271,7 @@ def test_by_default_nobody_is_told_and_nothing_is_listened_for() -> None:
     peers.start()
     peers.say(record(Role.ACTIVE), "suspended")
     assert peers.problems() == {}
-    peers.stop(1)
+    peers.stop(60)
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,8 @@ class Node:
         """End; everything stays as it is."""
         self.service.stop()
         for part in (self.hosting, self.watcher, self.reporter):
-            part.stop(5.0)
-        self.engine.stop(5.0)
+            part.stop(60)
+        self.engine.stop(60)
         self.machine.ovsdb.close()
         self.journal.close()
 
