@@ -22,7 +22,8 @@ NETWORKING = frozenset({
     ("POST", "check"),
 })  # fmt: skip
 _PORT = re.compile(r"/v1/ports/[0-9a-f-]{36}/([a-z]+)")
-_SETS = ("/v1/security-groups/", "/v1/address-groups/", "/v1/networks/", "/v1/sets:")
+_SETS = ("/v1/security-groups/", "/v1/address-groups/", "/v1/networks/", "/v1/logs/",
+         "/v1/sets:")  # fmt: skip
 
 
 class Access(StrEnum):

@@ -85,6 +85,8 @@ ROUTES: Mapping[str, type[Resource]] = {
     "/v1/address-groups/{set_id}": sets.OneAddressGroup,
     "/v1/networks": sets.Networks,
     "/v1/networks/{set_id}/forwarding": sets.NetworkForwarding,
+    "/v1/logs": sets.Logs,
+    "/v1/logs/{set_id}": sets.OneLog,
     "/v1/sets:put": setbulk.PutMany,
     "/v1/sets:compare": setbulk.CompareSets,
     "/v1/events": events.Events,

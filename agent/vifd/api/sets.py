@@ -1,4 +1,4 @@
-"""Shared sets, one at a time: security groups, address groups, the forwarding of networks."""
+"""Shared sets, one at a time: security groups, address groups, the forwarding of networks, logs."""
 
 from __future__ import annotations
 
@@ -260,4 +260,18 @@ class NetworkForwarding(OneSet):
     """``/v1/networks/{id}/forwarding``"""
 
     kind = SetKind.FORWARDING
+    calls = _calls(kind)
+
+
+class Logs(SetList):
+    """``/v1/logs``"""
+
+    kind = SetKind.LOG
+    calls = _list(kind)
+
+
+class OneLog(OneSet):
+    """``/v1/logs/{id}``"""
+
+    kind = SetKind.LOG
     calls = _calls(kind)

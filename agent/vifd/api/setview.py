@@ -10,16 +10,19 @@ import msgspec
 from vifd.api.described import FLAG, TEXT, UUID_SCHEMA, Derived, Schema, Shape
 from vifd.engine.setdesk import SetDesk
 from vifd.model.setrecord import SetRecord
-from vifd.model.sets import BODIES, SetKind
+from vifd.model.sets import BODIES, GroupLog, LogSettings, SetKind
 
 #: How a set and the list of its kind are called in bodies.
 NAMES = {
     SetKind.SECURITY_GROUP: ("security_group", "security_groups"),
     SetKind.ADDRESS_GROUP: ("address_group", "address_groups"),
     SetKind.FORWARDING: ("forwarding", "networks"),
+    SetKind.LOG: ("log", "logs"),
 }
 _COUNTED = {"rule": "rules", "member": "members", "address": "addresses",
             "endpoint": "endpoints", "behind": "ports_behind"}  # fmt: skip
+#: What a log has besides, which its list shows as well.
+_OF_LOG = LogSettings.__struct_fields__
 _IDS: Schema = {"type": "array", "items": UUID_SCHEMA}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _HEAD: dict[str, Schema] = {
@@ -54,6 +57,9 @@ def head(record: SetRecord, desk: SetDesk) -> dict[str, Any]:
         shown["name"] = record.name
     if record.key.kind is SetKind.SECURITY_GROUP:
         shown["stateful"] = record.stateful
+    body = record.body
+    if isinstance(body, GroupLog):
+        shown |= {name: getattr(body, name) for name in _OF_LOG}
     return shown
 
 
@@ -68,8 +74,8 @@ def view(record: SetRecord, desk: SetDesk) -> dict[str, Any]:
 def _shown(kind: SetKind, *, whole: bool) -> Derived:
     def make(made: dict[str, Schema]) -> Schema:
         body = made[BODIES[kind].__name__]["properties"]
-        kept = {n: s for n, s in body.items() if whole or n in ("name", "stateful")}
-        fields = {**_HEAD, **{n: s for n, s in kept.items() if n != "id"}}
+        kept = {n: s for n, s in body.items() if whole or n in ("name", "stateful", *_OF_LOG)}
+        fields = {**_HEAD, **{n: s for n, s in kept.items() if n not in ("id", "resource_type")}}
         return {"type": "object", "required": list(fields), "properties": fields}
 
     return make
@@ -117,6 +123,7 @@ _PATCHES: dict[SetKind, tuple[dict[str, Schema], dict[str, Schema]]] = {
             "addresses of those behind it that go, each only if it is still behind it"
         )}},
     ),
+    SetKind.LOG: ({}, {}),
 }  # fmt: skip
 
 
@@ -128,6 +135,8 @@ def _patch(kind: SetKind) -> Shape:
         "remove": {"type": "object", "properties": remove, "additionalProperties": False,
                    "description": "before any is added; what is not there is no error"},
     }  # fmt: skip
+    if not add:
+        properties = {"enabled": FLAG}
     if kind is not SetKind.FORWARDING:
         properties["name"] = TEXT
     if kind is SetKind.SECURITY_GROUP:

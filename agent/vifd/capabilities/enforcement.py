@@ -6,7 +6,7 @@ per port, rather than dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -14,9 +14,11 @@ from msgspec import Struct, structs
 
 from vifd.errors import FeatureUnenforced
 from vifd.model import Attachment, QosRule, Vif
+from vifd.model.members import groups_of
+from vifd.model.sets import GroupLog
 from vifd.plugin import ANSWERS, Advert, guest
 from vifd.plugin.guest import asked
-from vifd.policy import owntags
+from vifd.policy import logged, owntags
 from vifd.policy.qos import policy_of
 
 #: VIF types on which libvirt sets the bandwidth of the guest's XML; nova asks for it on no other.
@@ -51,16 +53,19 @@ class Enforcement(Struct, frozen=True):
 
 
 def report(
-    attachment: Attachment, advert: Advert, *, plugin: str, vif_type: str = ""
-) -> list[Enforcement]:
+    attachment: Attachment, advert: Advert, *, plugin: str, vif_type: str = "",
+    logs: Sequence[GroupLog] = (),
+) -> list[Enforcement]:  # fmt: skip
     """What is asked of a port and what becomes of it with this plugin, in a fixed order.
 
     :param plugin: the plugin's name
     :param vif_type: the one in use; the plugin's first if empty
+    :param logs: of security groups, those of this host that are switched on
     """
     kind = vif_type or (advert.vif_types[0] if advert.vif_types else "")
     by = _By(advert, plugin, kind)
-    return [by.told(entry) for part in _PARTS for entry in part(attachment, by)]
+    found = [by.told(entry) for part in _PARTS for entry in part(attachment, by)]
+    return [*found, *(by.told(entry) for entry in _logs(attachment, by, logs))]
 
 
 def as_made(entries: list[Enforcement], vif: Vif | None) -> list[Enforcement]:
@@ -172,6 +177,20 @@ def _filters(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
             "passes is delivered, whatever the rules say"
         )
         yield by.entry("security_groups", ids, lacking=lacking if secured else "", note=note)
+
+
+def _logs(
+    attachment: Attachment, by: _By, logs: Sequence[GroupLog]
+) -> Iterator[Enforcement]:  # fmt: skip
+    about = logged.named(logs, attachment)
+    if not about:
+        return
+    ids = [log.id for log in about]
+    if groups_of(attachment) is None:
+        note = "no security groups hold for this port, so that there is nothing to write down"
+        yield Enforcement(logged.FEATURE, ids, note=note)
+    else:
+        yield by.entry(logged.FEATURE, ids)
 
 
 def _qos(attachment: Attachment, by: _By) -> Iterator[Enforcement]:

@@ -31,6 +31,7 @@ ANSWERS = {
     "security-groups": "/v1/security-groups",
     "address-groups": "/v1/address-groups",
     "networks": "/v1/networks",
+    "logs": "/v1/logs",
 }
 #: Phases of a port that works, or that nobody wants to work now.
 _WELL = ("LIVE", "READY", "QUIESCED", "BOUND", "WAITING")

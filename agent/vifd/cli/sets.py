@@ -113,7 +113,7 @@ class ListSets(_OfKind, ApiList):
         return columns, [
             (
                 s["id"], *((report.clean(s["name"]),) if named else ()), report.clean(s["owner"]),
-                s["revision"], _counts(s), len(s["ports"]), _state(s),
+                s["revision"], _counts(s), len(s["ports"]), state(s),
             )
             for s in sets
         ]  # fmt: skip
@@ -125,13 +125,16 @@ def _counts(shown: dict[str, Any]) -> str:
                      for name, n in counts.items()) or "nothing"  # fmt: skip
 
 
-def _state(shown: dict[str, Any]) -> str:
+def state(shown: dict[str, Any]) -> str:
+    """Whether a set is in force."""
     if shown["pending"]:
         return f"waits for {', '.join(shown['pending'])}"
     return "going" if shown["going"] else "in force"
 
 
-class _One(_OfKind, ApiShow):
+class One(_OfKind, ApiShow):
+    """A command about one set."""
+
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         parser = super().get_parser(prog_name)
         parser.add_argument("set", metavar="SET", help="its id or the beginning of it, or its name")
@@ -145,7 +148,7 @@ class _One(_OfKind, ApiShow):
             name: shown[name] for name in ("id", "name", "stateful", "owner", "revision")
             if name in shown
         }  # fmt: skip
-        columns["state"] = _state(shown)
+        columns["state"] = state(shown)
         for flag in self.kind.flags:
             text = "\n".join(_texts(flag, shown))
             columns[flag.field] = Lines(text or "-")
@@ -166,14 +169,14 @@ def _texts(flag: Flag, shown: dict[str, Any]) -> list[str]:
     return texts
 
 
-class ShowSet(_One):
+class ShowSet(One):
     watchable = True
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         return self.show(self.client.call("GET", self.path(self.find(parsed_args.set))))
 
 
-class _Change(_One):
+class _Change(One):
     """A command that changes a set."""
 
     waits = True
@@ -235,7 +238,7 @@ class WantSet(_Change):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        body = self._body(parsed_args)
+        body = self.body(parsed_args)
         try:
             set_id = self.find(parsed_args.set)
         except NoSuchPort:
@@ -244,7 +247,7 @@ class WantSet(_Change):
             return self.would(set_id, self.present(set_id), {**_EMPTY[self.kind.word], **body})
         return self.send("PUT", set_id, body)
 
-    def _body(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
+    def body(self, parsed_args: argparse.Namespace) -> dict[str, Any]:
         body: dict[str, Any] = {}
         if parsed_args.file:
             values = documents.values(parsed_args.file)
@@ -264,6 +267,7 @@ class WantSet(_Change):
 
 _EMPTY: dict[str, dict[str, Any]] = {
     "sg": {"name": "", "stateful": True}, "address-group": {"name": ""}, "network": {},
+    "log": {"name": "", "event": "ALL", "enabled": True},
 }  # fmt: skip
 
 

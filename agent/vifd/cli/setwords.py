@@ -170,7 +170,7 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     had, has = lines(old), lines(new)
     changed = [f"- {line}" for line in had if line not in set(has)]
     changed += [f"+ {line}" for line in has if line not in set(had)]
-    for name in ("name", "stateful"):
+    for name in ("name", "stateful", "event", "enabled", "resource_id", "target_id", "project_id"):
         if name in new and old.get(name) != new[name]:
             changed.append(f"~ {name} {old.get(name)!r} -> {new[name]!r}")
     return changed

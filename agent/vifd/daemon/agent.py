@@ -216,7 +216,10 @@ class Agent:
         """See :meth:`vifd.api.backend.Backend.enforcement`."""
         advert = self._engine.adverts.get(record.plugin) or Advert(vif_types=())
         wanted, vif_type = record.doc.attachment, record.vif_type
-        found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=vif_type)
+        found = enforcement.report(
+            wanted, advert, plugin=record.plugin, vif_type=vif_type,
+            logs=self._journal.sets.logs(),
+        )  # fmt: skip
         return enforcement.as_made(found, record.vif)
 
     def events(self, after: int, limit: int = 1000) -> list[Event]:

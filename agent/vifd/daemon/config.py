@@ -17,7 +17,7 @@ from oslo_log import log as oslo_log
 
 from vifd import __version__, network, plugin
 from vifd.capabilities import options as capability_options
-from vifd.daemon import scraping, tracing
+from vifd.daemon import packetlogging, scraping, tracing
 from vifd.drivers import options as switch_options
 from vifd.engine.garbage import options as garbage_options
 from vifd.engine.upgrade import options as upgrade_options
@@ -196,6 +196,7 @@ GROUPS: dict[str | None, Sequence[cfg.Opt]] = {
     "libvirt": libvirt_options.OPTIONS,
     "migration": migration_options.OPTIONS,
     "capabilities": capability_options.OPTIONS,
+    "packet_log": packetlogging.OPTIONS,
     "tracing": tracing.OPTIONS,
 }
 

@@ -17,7 +17,7 @@ from vifd import __version__
 from vifd.api import server
 from vifd.api.app import Api
 from vifd.api.hub import Hub
-from vifd.daemon import config, parts, scraping, systemd, tracing
+from vifd.daemon import config, packetlogging, parts, scraping, systemd, tracing
 from vifd.daemon.agent import Agent
 from vifd.daemon.hostview import HostView
 from vifd.daemon.rereading import Configuration
@@ -30,6 +30,7 @@ from vifd.engine.garbage.collector import Collector
 from vifd.engine.heartbeat import Heartbeat
 from vifd.engine.hosting import Hosting
 from vifd.engine.metrics import Metrics
+from vifd.engine.packetlog import PacketLog
 from vifd.engine.upgrade import installed
 from vifd.engine.upgrade import options as upgrade_options
 from vifd.engine.upgrade.guard import Guard
@@ -77,6 +78,11 @@ class Daemon:
         self._identity = identity.here(Path(conf.state_path))
         self._drivers, self._closers = (make or parts.local_drivers)(conf)
         metrics = Metrics()
+        self._packets = PacketLog(
+            self._journal, metrics, packetlogging.settings(conf.packet_log),
+            packetlogging.writer(conf.packet_log),
+            lambda ports: packetlogging.unlogged(self._engine, self._journal, ports),
+        )  # fmt: skip
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
         if conf.migration.guest_frames:
@@ -209,6 +215,7 @@ class Daemon:
             self._hosting.subscribe(self._drivers)
             self._hosting.start()
         self._heartbeat.start()
+        self._packets.begin()
         self._host.start()
         self._arrivals.start()
         self._peers.start()
@@ -272,6 +279,7 @@ class Daemon:
         self._collector.stop(5.0)
         self._heartbeat.stop(0.1)
         self._agent.counting.stop(0.5)
+        self._packets.stop(0.5)
         self._watcher.stop(1.0)
         if self._hosting is not None:
             self._hosting.stop(1.0)
@@ -296,6 +304,7 @@ class Daemon:
             careful=lambda: self._guard.careful,
             identity=self._identity,
             sets=self._journal.sets,
+            logs=self._packets.desk,
             announced=self._announced_by if self._conf.migration.guest_frames else None,
         )
         return cls(host, config.register_plugin(self._conf, cls, self._shared))

@@ -87,6 +87,10 @@ class Metrics:
             "vifd_refreshes", "Changes of shared sets brought to the host, by outcome",
             ["plugin", "result"], registry=r,
         )  # fmt: skip
+        self.logged = Counter(
+            "vifd_logged_packets", "Packets that logs of security groups are about, by outcome",
+            ["result"], registry=r,
+        )  # fmt: skip
         self.sets = Gauge("vifd_sets", "Shared sets by kind", ["kind"], registry=r)
         self.pieces = Gauge(
             "vifd_set_pieces", "Rules, members, addresses and endpoints of all shared sets",

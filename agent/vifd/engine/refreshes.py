@@ -136,6 +136,9 @@ class Refreshes:
 
     def _concerned(self, key: SetKey) -> set[str]:
         """The plugins that serve a port that depends on the set."""
+        if key.kind is SetKind.LOG:
+            # also those whose ports it was about before
+            return {*self._lanes}
         ports = self._journal.sets.references.dependents(key)
         records = (self._journal.get(port_id) for port_id in ports)
         return {r.plugin for r in records if r is not None and r.plugin in self._lanes}

@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from msgspec import structs
+
 from vifd import errors
 from vifd.engine.setrequest import SetRequest
 from vifd.model.setpatch import SetPatch, check_size, drops
-from vifd.model.setrecord import SetRecord, SetUpdate, name_of, patched, replaced
+from vifd.model.setrecord import LOG, SetRecord, SetUpdate, name_of, patched, replaced
 from vifd.model.sets import SetKey, SetKind
 from vifd.model.text import names_in
 from vifd.store.shared import SharedSets
@@ -51,6 +53,8 @@ def _changed(request: SetRequest, present: SetRecord | None) -> SetUpdate:
     else:
         base = present
     put = {name_of(piece): piece for piece in patch.add}
+    if patch.enabled is not None:
+        put[LOG] = structs.replace(base.settings, enabled=patch.enabled)
     update = patched(
         base, put, drops(base, patch), owner=request.owner, name=patch.name,
         stateful=patch.stateful, owner_revision=request.revision, request_id=ticket.request_id,

@@ -307,7 +307,10 @@ class Examiner:
         if advert is None:
             return []
         wanted = record.doc.attachment
-        found = enforcement.report(wanted, advert, plugin=record.plugin, vif_type=record.vif_type)
+        found = enforcement.report(
+            wanted, advert, plugin=record.plugin, vif_type=record.vif_type,
+            logs=self.journal.sets.logs(),
+        )  # fmt: skip
         found = enforcement.as_made(found, record.vif)
         return [e.feature for e in found if e.level is Level.NONE and e.requested is not False]
 

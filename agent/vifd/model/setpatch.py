@@ -36,7 +36,10 @@ FIELDS = {
     SetKind.SECURITY_GROUP: ("rules", "members"),
     SetKind.ADDRESS_GROUP: ("addresses",),
     SetKind.FORWARDING: ("endpoints",),
+    SetKind.LOG: (),
 }
+#: What may be switched, by the kind of set.
+_FLAGS = {SetKind.SECURITY_GROUP: "stateful", SetKind.LOG: "enabled"}
 _UUID = re.compile(UUID)
 _LIMITS = {
     "rule": ("rules", MAX_RULES), "member": ("members", MAX_MEMBERS),
@@ -54,6 +57,7 @@ class SetPatch:
     :param endpoints: endpoints that go with everybody behind them
     :param moved: MAC addresses that go, each only if it is behind this endpoint
     :param members: addresses of members that go, whatever their MAC address
+    :param enabled: of a log
     """
 
     add: tuple[SetPart, ...] = ()
@@ -63,6 +67,7 @@ class SetPatch:
     members: frozenset[str] = frozenset()
     name: str | None = None
     stateful: bool | None = None
+    enabled: bool | None = None
 
 
 def read_patch(raw: Any, key: SetKey) -> SetPatch:
@@ -72,21 +77,27 @@ def read_patch(raw: Any, key: SetKey) -> SetPatch:
     """
     if not isinstance(raw, dict):
         raise errors.BadDocument.at_field("(document)", "must be a JSON object")
-    known = {"add", "remove"}
+    known = {"add", "remove"} if FIELDS[key.kind] else set()
     if key.kind is not SetKind.FORWARDING:
         known.add("name")
-    if key.kind is SetKind.SECURITY_GROUP:
-        known.add("stateful")
+    if (flag := _FLAGS.get(key.kind)) is not None:
+        known.add(flag)
     _only(raw, known, "")
-    name, stateful = raw.get("name"), raw.get("stateful")
+    name = raw.get("name")
     if name is not None and not (isinstance(name, str) and len(name) <= 255):
         raise errors.BadDocument.at_field("name", "must be a text of at most 255 characters")
-    if stateful is not None and not isinstance(stateful, bool):
-        raise errors.BadDocument.at_field("stateful", "must be true or false")
+    stateful, enabled = (_flag(raw, field) for field in ("stateful", "enabled"))
     add, remove = (_said(raw, side, key) for side in ("add", "remove"))
     return SetPatch(
-        tuple(_added(add, key)), *_removed(remove), name=name, stateful=stateful
+        tuple(_added(add, key)), *_removed(remove), name=name, stateful=stateful, enabled=enabled
     )  # fmt: skip
+
+
+def _flag(raw: dict[str, Any], field: str) -> bool | None:
+    value = raw.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise errors.BadDocument.at_field(field, "must be true or false")
+    return value
 
 
 def _only(raw: dict[str, Any], known: set[str], path: str) -> None:

@@ -22,6 +22,7 @@ from vifd.model.sets import (
     MAX_REACHABLE,
     AddressGroup,
     Endpoint,
+    GroupLog,
     Member,
     Reachable,
     SecurityGroup,
@@ -41,6 +42,8 @@ _QUIET = frozenset((
 ))  # fmt: skip
 #: Names of the Networking API, and the fields here.
 _NAMES = {"security_group_rules": "rules", "network_id": "id"}
+#: The same of logs: there it counts whose ports they are about.
+_OF_LOGS = {"project_id": "project_id", "tenant_id": "project_id"}
 _ETHERTYPES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 #: Ids of rules that came without one are made of what they say, in this name space.
 _RULES = uuid.UUID("7c2f2a0e-5d0b-4c7e-9b1a-3f6f3c3f7d11")
@@ -56,7 +59,7 @@ def read_set(raw: Any, key: SetKey) -> SetBody:
     """
     if not isinstance(raw, dict):
         raise errors.BadDocument.at_field("(document)", "must be a JSON object")
-    said = _named(_versioned(raw))
+    said = _named(_versioned(raw), key.kind)
     if said.setdefault("id", key.id) != key.id:
         raise errors.BadDocument.at_field("id", "differs from the id in the path")
     if key.kind is SetKind.SECURITY_GROUP and isinstance(said.get("rules"), list):
@@ -116,12 +119,15 @@ def _versioned(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in raw.items() if name != "version"}
 
 
-def _named(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _named(raw: Mapping[str, Any], kind: SetKind) -> dict[str, Any]:
     """The set without what says nothing to a host, by the names here."""
     said: dict[str, Any] = {}
+    names, quiet = _NAMES, _QUIET
+    if kind is SetKind.LOG:
+        names, quiet = _OF_LOGS, _QUIET - _OF_LOGS.keys()
     for name, value in raw.items():
-        ours = _NAMES.get(name, name)
-        if name in _QUIET:
+        ours = names.get(name, name)
+        if name in quiet or (value is None and name in _OF_LOGS):
             continue
         if said.setdefault(ours, value) != value:
             raise errors.BadDocument.at_field(name, f"differs from {ours}; say it once")
@@ -164,6 +170,8 @@ def _canonical(body: SetBody) -> SetBody:
         return replace(body, rules=rules, members=_members(body.members, "members"))
     if isinstance(body, AddressGroup):
         return replace(body, addresses=_prefixes(body.addresses, "addresses"))
+    if isinstance(body, GroupLog):
+        return body
     return replace(body, endpoints=_endpoints(body.endpoints, "endpoints"))
 
 

@@ -14,6 +14,8 @@ from vifd.model.sets import (
     Behind,
     Endpoint,
     Forwarding,
+    GroupLog,
+    LogSettings,
     Member,
     Reachable,
     SecurityGroup,
@@ -22,12 +24,15 @@ from vifd.model.sets import (
     SetKey,
     SetKind,
     SetPart,
+    log_of,
 )
 
 #: The pieces of a set by their names in it.
 Pieces = Mapping[str, SetPart]
 T = TypeVar("T")
 _NONE: Pieces = MappingProxyType({})
+#: The name of what a log is about.
+LOG = "log"
 
 
 def name_of(piece: SetPart) -> str:
@@ -39,7 +44,7 @@ def name_of(piece: SetPart) -> str:
     if isinstance(piece, Behind):
         mac = piece.port and piece.port.mac_address
         return f"behind/{mac}" if mac else f"endpoint/{piece.endpoint}"
-    return f"address/{piece}"
+    return LOG if isinstance(piece, LogSettings) else f"address/{piece}"
 
 
 def pieces_of(body: SetBody) -> dict[str, SetPart]:
@@ -53,6 +58,8 @@ def _every(body: SetBody) -> Iterator[SetPart]:
         yield from body.members
     elif isinstance(body, AddressGroup):
         yield from body.addresses
+    elif isinstance(body, GroupLog):
+        yield body.settings
     else:
         for endpoint in body.endpoints:
             yield Behind(endpoint.address)
@@ -97,7 +104,15 @@ class SetRecord:
         if self.key.kind is SetKind.ADDRESS_GROUP:
             addresses = tuple(p for p in found if type(p) is str)
             return AddressGroup(id=self.key.id, name=self.name, addresses=addresses)
+        if self.key.kind is SetKind.LOG:
+            return log_of(self.key.id, self.name, self.settings)
         return Forwarding(id=self.key.id, endpoints=tuple(_endpoints(found)))
+
+    @property
+    def settings(self) -> LogSettings:
+        """Of a log: what it is about. Of one that lost that, nothing."""
+        found = self.pieces.get(LOG)
+        return found if isinstance(found, LogSettings) else LogSettings(enabled=False)
 
     @cached_property
     def _named(self) -> frozenset[SetKey]:

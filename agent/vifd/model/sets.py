@@ -42,6 +42,7 @@ class SetKind(StrEnum):
     SECURITY_GROUP = "security-group"
     ADDRESS_GROUP = "address-group"
     FORWARDING = "forwarding"  #: its id is the network's
+    LOG = "log"  #: which packets that security groups judge are written down
 
 
 class SetKey(NamedTuple):
@@ -171,6 +172,58 @@ class Forwarding(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     endpoints: Annotated[tuple[Endpoint, ...], Meta(max_length=MAX_ENDPOINTS)] = ()
 
 
+class LogEvent(StrEnum):
+    """Which packets a log is about, as the Networking API names them."""
+
+    ACCEPT = "ACCEPT"  #: the first of each connection that passes
+    DROP = "DROP"  #: each that no rule lets pass
+    ALL = "ALL"
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a log is about; the piece that a log has, and its only one.
+
+    :param resource_id: a security group; ``None``: every one of the ports
+    :param target_id: a port; ``None``: every one of the group, or of the project
+    :param project_id: whose ports are meant where neither group nor port is named; empty: all
+    """
+
+    event: LogEvent = LogEvent.ALL
+    enabled: bool = True
+    resource_id: Id | None = None
+    target_id: Id | None = None
+    project_id: Text = ""
+
+
+class GroupLog(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A log of what security groups decide; the fields are those of :class:`LogSettings`."""
+
+    id: Id
+    name: Text = ""
+    event: LogEvent = LogEvent.ALL
+    enabled: bool = True
+    resource_type: Literal["security_group"] = "security_group"
+    resource_id: Id | None = None
+    target_id: Id | None = None
+    project_id: Text = ""
+
+    @property
+    def settings(self) -> LogSettings:
+        """All but its id and name."""
+        return LogSettings(
+            event=self.event, enabled=self.enabled, resource_id=self.resource_id,
+            target_id=self.target_id, project_id=self.project_id,
+        )  # fmt: skip
+
+
+def log_of(log_id: str, name: str, said: LogSettings) -> GroupLog:
+    """A log by its settings."""
+    return GroupLog(
+        id=log_id, name=name, event=said.event, enabled=said.enabled,
+        resource_id=said.resource_id, target_id=said.target_id, project_id=said.project_id,
+    )  # fmt: skip
+
+
 class Behind(NamedTuple):
     """A port of another host and the tunnel endpoint it is behind; without a port, an endpoint that
     is flooded to."""
@@ -180,15 +233,18 @@ class Behind(NamedTuple):
 
 
 #: A piece of a set; of an address group, the address or prefix.
-SetPart = SecurityGroupRule | Member | str | Behind
+SetPart = SecurityGroupRule | Member | str | Behind | LogSettings
 
 #: What a set holds, of any kind.
-SetBody = SecurityGroup | AddressGroup | Forwarding
+SetBody = SecurityGroup | AddressGroup | Forwarding | GroupLog
 
-BODIES: dict[SetKind, type[SecurityGroup] | type[AddressGroup] | type[Forwarding]] = {
+BODIES: dict[
+    SetKind, type[SecurityGroup] | type[AddressGroup] | type[Forwarding] | type[GroupLog]
+] = {
     SetKind.SECURITY_GROUP: SecurityGroup,
     SetKind.ADDRESS_GROUP: AddressGroup,
     SetKind.FORWARDING: Forwarding,
+    SetKind.LOG: GroupLog,
 }
 
 

@@ -12,6 +12,8 @@ import struct
 from typing import NamedTuple
 
 from vifd.openflow import error_names
+from vifd.openflow import match as mt
+from vifd.openflow.field import BY_NAME
 from vifd.openflow.message import VERSION, Message, Type
 
 #: By which our connections go.
@@ -25,11 +27,32 @@ _MATCH = struct.Struct("!HH")
 
 
 class PacketIn(NamedTuple):
-    """A frame, or its beginning, and the cookie of the flow that handed it over."""
+    """A frame, or its beginning, and the cookie of the flow that handed it over.
+
+    :param table: of that flow
+    :param match: what was known of the frame besides, as the bytes of a match
+    :param total: the length of the whole frame; 0: it is whole
+    """
 
     cookie: int
     frame: bytes
     whole: bool
+    table: int = 0
+    match: bytes = b""
+    total: int = 0
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole frame."""
+        return self.total or len(self.frame)
+
+    def register(self, name: str) -> int:
+        """What a register held; 0 where it is not said."""
+        wanted = BY_NAME[name]
+        try:
+            return next((n for known, n, _, _ in mt.items(self.match) if known == wanted), 0)
+        except ValueError:
+            return 0
 
 
 def identify(xid: int) -> bytes:
@@ -48,9 +71,11 @@ def handed(message: Message) -> PacketIn:
     body = message.body
     if len(body) < _HEAD.size + _MATCH.size:
         raise ValueError("packet-in without a packet")
-    _, length, _, _, cookie = _HEAD.unpack_from(body)
+    _, length, _, table, cookie = _HEAD.unpack_from(body)
     _, size = _MATCH.unpack_from(body, _HEAD.size)
     start = _HEAD.size + size + -size % 8 + 2
     if size < _MATCH.size or start > len(body):
         raise ValueError(f"packet-in with a match of the impossible length {size}")
-    return PacketIn(cookie, body[start:], whole=len(body) - start >= length)
+    match = body[_HEAD.size + _MATCH.size : _HEAD.size + size]
+    whole = len(body) - start >= length
+    return PacketIn(cookie, body[start:], whole, table, match, length)

@@ -19,6 +19,7 @@ into calls on the drivers of a :class:`Host`; it decides nothing about *when*. T
 ``reconnected`` a switch restarted: bring back at once what it lost; optional
 ``refresh``     shared sets changed: bring what they made to what they are now; optional
 ``counters``    what was counted of the frames of ports; not on the lane; optional
+``unlogged``    what its limit kept from the log of packets; not on the lane; optional
 ==============  ====================================================================================
 
 All verbs of one plugin are called on one native thread, its lane, never two at once. A verb may

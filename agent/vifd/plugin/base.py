@@ -202,6 +202,15 @@ class VifPlugin(abc.ABC):
         del batch
         return {}
 
+    def unlogged(self, ports: Collection[str]) -> Mapping[str, int]:
+        """How many packets of ports the plugin's own limit kept from ``host.logs``, since it was
+        made. Changes nothing. Called on a thread of its own.
+
+        :raises VifError: it cannot be read now
+        """
+        del ports
+        return {}
+
     # --- optional: ports of other programs ---
 
     def ports_of_others(self) -> Mapping[str, str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -201,6 +201,10 @@ class Guarded(VifPlugin):
         asked = [item.id for item in batch]
         return self._call("counters", lambda: self.inner.counters(batch),
                           lambda answer: soundcounts.sound(answer, asked))  # fmt: skip
+
+    def unlogged(self, ports: Collection[str]) -> Mapping[str, int]:
+        return self._call("unlogged", lambda: self.inner.unlogged(ports),
+                          lambda answer: soundcounts.sound_numbers(answer, ports))  # fmt: skip
 
     def concerned_by(self, update: Update) -> bool:
         return self._call("concerned_by", lambda: self.inner.concerned_by(update), bool)

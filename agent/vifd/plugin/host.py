@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from vifd.drivers import Drivers
 from vifd.plugin.identity import Identity
 from vifd.plugin.ledger import Entry
+from vifd.plugin.logged import LogDesk
 from vifd.plugin.sets import NoSets, Sets
 from vifd.safety.steady import advance
 
@@ -28,6 +29,8 @@ class Host:
     :param announced: to be called with a port that is closed because its binding is INACTIVE, and
         whose guest announces itself there; from any thread, returns at once. ``None`` where nobody
         wants to know, and then no frame is looked at
+    :param logs: who writes packets down that logs of security groups are about; ``None``: nobody,
+        and then none is looked at
     :param identity: of the daemon, for marks on what two daemons must not share; ``None`` in tests
     """
 
@@ -39,4 +42,5 @@ class Host:
     advance: Callable[[], None] = advance
     identity: Identity | None = None
     announced: Callable[[str], None] | None = None
+    logs: LogDesk | None = None
     sets: Sets = field(default_factory=NoSets)

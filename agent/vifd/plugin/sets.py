@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from vifd.model.sets import (
     AddressGroup,
     Behind,
     Forwarding,
+    GroupLog,
     SecurityGroup,
     SetBody,
     SetKey,
@@ -30,6 +32,9 @@ class Sets(Protocol):
     def forwarding(self, network_id: str) -> Forwarding | None:
         """The forwarding of a network."""
 
+    def logs(self) -> Sequence[GroupLog]:
+        """The logs of security groups that are switched on."""
+
 
 class NoSets:
     """There are none."""
@@ -45,6 +50,9 @@ class NoSets:
     def forwarding(self, network_id: str) -> Forwarding | None:
         del network_id
         return None
+
+    def logs(self) -> Sequence[GroupLog]:
+        return ()
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,17 @@ def _whole(count: object) -> bool:
         return False
     numbers: tuple[object, object] = count.packets, count.bytes
     return all(isinstance(n, int) and n >= 0 for n in numbers)
+
+
+def sound_numbers(answer: object, asked: Collection[str]) -> dict[str, int]:
+    """What ``unlogged`` says of the ports that were asked for.
+
+    :raises TypeError: it is something else
+    """
+    if not isinstance(answer, Mapping):
+        raise TypeError(f"{type(answer).__name__} instead of numbers by port")
+    found = {i: answer[i] for i in asked if i in answer}
+    for number in found.values():
+        if not isinstance(number, int) or number < 0:
+            raise TypeError(f"{number!r:.80} instead of a number of packets")
+    return found

@@ -8,7 +8,7 @@ from typing import TypeVar
 from vifd.model import PortRecord
 from vifd.model.members import refers_to
 from vifd.model.setrecord import SetRecord
-from vifd.model.sets import SetKey
+from vifd.model.sets import LogSettings, SetKey, SetKind
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ class References:
         self._ports: dict[SetKey, set[str]] = {}
         self._of_set: dict[SetKey, frozenset[SetKey]] = {}
         self._sets: dict[SetKey, set[SetKey]] = {}
+        self._logs: dict[SetKey, LogSettings] = {}
 
     def put_port(self, port_id: str, record: PortRecord | None) -> bool:
         """A port is as this record says; returns whether it refers to fewer sets than before."""
@@ -41,6 +42,11 @@ class References:
 
     def put_set(self, key: SetKey, record: SetRecord | None) -> None:
         """A set is as this record says."""
+        if key.kind is SetKind.LOG:
+            self._logs.pop(key, None)
+            if record is not None:
+                self._logs[key] = record.settings
+            return
         had = self._of_set.get(key, frozenset())
         has = record.refers_to if record is not None else frozenset()
         for other in had - has:
@@ -70,11 +76,21 @@ class References:
 
     def dependents(self, key: SetKey) -> frozenset[str]:
         """The ports whose frames a set has a say in: those that name it, and those that name a set
-        whose rules do."""
+        whose rules do. Of a log, those that have groups and that it may be about."""
+        if key.kind is SetKind.LOG:
+            return self._logged(self._logs.get(key, LogSettings()))
         found = set(self._ports.get(key, ()))
         for other in self.sets(key):
             found |= self.ports(other)
         return frozenset(found)
+
+    def _logged(self, about: LogSettings) -> frozenset[str]:
+        if about.resource_id is not None:
+            found = self.ports(SetKey(SetKind.SECURITY_GROUP, about.resource_id))
+        else:
+            ports = ((i, set_key) for i, keys in list(self._of_port.items()) for set_key in keys)
+            found = frozenset(i for i, k in ports if k.kind is SetKind.SECURITY_GROUP)
+        return found if about.target_id is None else found & {about.target_id}
 
     def held(self, going: Iterable[SetKey], every: Iterable[SetKey]) -> set[SetKey]:
         """Of the sets that are going, those that something still needs: a port, a set that stays,

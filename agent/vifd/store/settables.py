@@ -16,14 +16,14 @@ import msgspec
 from msgspec import Struct
 
 from vifd.model.setrecord import Pieces, SetRecord, SetUpdate
-from vifd.model.sets import Behind, Member, SecurityGroupRule, SetKey, SetKind, SetPart
+from vifd.model.sets import Behind, LogSettings, Member, SecurityGroupRule, SetKey, SetKind, SetPart
 from vifd.store import rows
 
 LOG = logging.getLogger(__name__)
 
 _PIECES: dict[str, Any] = {
     "rule": SecurityGroupRule, "member": Member, "address": str, "endpoint": Behind,
-    "behind": Behind,
+    "behind": Behind, "log": LogSettings,
 }  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from types import MappingProxyType
 
 from vifd.model import PortRecord
 from vifd.model.setrecord import SetRecord, SetUpdate
-from vifd.model.sets import AddressGroup, Forwarding, SecurityGroup, SetBody, SetKey, SetKind
+from vifd.model.sets import (
+    AddressGroup,
+    Forwarding,
+    GroupLog,
+    SecurityGroup,
+    SetBody,
+    SetKey,
+    SetKind,
+)
 from vifd.store.references import References
 from vifd.store.settables import summed
 
@@ -25,6 +33,7 @@ class SharedSets:
     def __init__(self) -> None:
         self._records: dict[SetKey, SetRecord] = {}
         self.references = References()
+        self._logs: tuple[GroupLog, ...] = ()
         self.number = 0
         self.pieces = 0
 
@@ -54,6 +63,10 @@ class SharedSets:
         """See :class:`vifd.plugin.Sets`."""
         found = self._body(SetKind.FORWARDING, network_id)
         return found if isinstance(found, Forwarding) else None
+
+    def logs(self) -> tuple[GroupLog, ...]:
+        """See :class:`vifd.plugin.Sets`."""
+        return self._logs
 
     def _body(self, kind: SetKind, set_id: str) -> SetBody | None:
         record = self._records.get(SetKey(kind, set_id))
@@ -106,6 +119,10 @@ class SharedSets:
         elif had is not None:
             del self._records[key]
         self.references.put_set(key, record)
+        if key.kind is SetKind.LOG:
+            every = (r.body for k, r in sorted(self._records.items()) if k.kind is SetKind.LOG)
+            logs = (body for body in every if isinstance(body, GroupLog))
+            self._logs = tuple(log for log in logs if log.enabled)
 
     def ports(self, records: Mapping[str, PortRecord | None]) -> bool:
         """Ports changed; returns whether one refers to fewer sets than before."""

@@ -17,6 +17,7 @@ from vifd.engine import verify
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Wiring
 from vifd.plugin import Entry, Host, Item, Outcomes, VifPlugin
+from vifd.plugin.logged import LogDesk
 from vifd.plugin.sets import NoSets, Sets
 
 
@@ -56,6 +57,7 @@ class Ledger:
     :param records: by port id; hand over those of an earlier ledger to play a restart
     :param patience: seconds that a port may take to be proven
     :param sets: the shared sets that plugins see
+    :param logs: who writes down what logs are about
     """
 
     drivers: Drivers
@@ -63,9 +65,10 @@ class Ledger:
     records: dict[str, Record] = field(default_factory=dict)
     patience: float = 10.0
     sets: Sets = field(default_factory=NoSets)
+    logs: LogDesk | None = None
 
     def __post_init__(self) -> None:
-        self.host = Host(self.drivers, self.entries, sets=self.sets)
+        self.host = Host(self.drivers, self.entries, sets=self.sets, logs=self.logs)
         self.plugin = self.factory(self.host)
 
     def entries(self) -> dict[str, Entry]:
@@ -80,7 +83,7 @@ class Ledger:
         openflow = cast(OpenFlow, _Anew(self.drivers.openflow))
         return Ledger(
             replace(self.drivers, openflow=openflow), self.factory, self.records, self.patience,
-            self.sets,
+            self.sets, self.logs,
         )  # fmt: skip
 
     # --- the engine's steps ---

@@ -255,11 +255,22 @@ class FakeOpenFlow:
             return f"no socket {bridge}.mgmt"
         return ""
 
-    def carry(self, bridge: str, packet: Packet, size: int = 60) -> Journey:
-        """Let a packet in by its ``in_port``, follow it to its end, and count it."""
+    def carry(
+        self, bridge: str, packet: Packet, size: int = 60, frame: bytes = b""
+    ) -> Journey:  # fmt: skip
+        """Let a packet in by its ``in_port``, follow it to its end, and count it.
+
+        :param frame: what those have who listen
+        """
         journey = self.pipeline().send(bridge, packet, self.connections)
         with self._held():
             self.tally.journey(bridge, packet.get("in_port", 0), size, journey)
+        for flow, then in journey.handed:
+            registers = {n: v for n, v in then.items() if n.startswith("reg")}
+            known = match.encode(registers)
+            handed = PacketIn(flow.cookie, frame, whole=True, table=flow.table, match=known)
+            for callback in self._of_frames:
+                callback(bridge, handed)
         return journey
 
     def pipeline(self) -> Pipeline:

@@ -91,6 +91,8 @@ class Journey:
     sent: list[Sent] = field(default_factory=list)
     log: list[tuple[int, Entry | Visit | Step | Goto]] = field(default_factory=list)
     failure: str = ""
+    #: what was handed over: by which flow, and as it was then
+    handed: list[tuple[Flow, Packet]] = field(default_factory=list)
 
     @property
     def path(self) -> list[Visit]:
@@ -252,6 +254,10 @@ class _Run:
                 self._track(step)
             case act.Copy(actions):
                 self._copied(actions, table)
+            case act.Handed():
+                flow = next(v.flow for _, v in reversed(self._journey.log) if isinstance(v, Visit))
+                if flow is not None:
+                    self._journey.handed.append((flow, dict(self._packet)))
             case act.Cut(port) if port == CONTROLLER & 0xFFFF:
                 pass  # no packet is cut for the controller
             case _:

@@ -11,6 +11,7 @@ from vifd.model.setrecord import pieces_of
 from vifd.model.sets import (
     AddressGroup,
     Forwarding,
+    GroupLog,
     SecurityGroup,
     SetBody,
     SetKey,
@@ -68,3 +69,7 @@ class MemorySets:
         """The forwarding of a network."""
         found = self.bodies.get(SetKey(SetKind.FORWARDING, network_id))
         return found if isinstance(found, Forwarding) else None
+
+    def logs(self) -> list[GroupLog]:
+        """The logs that are switched on."""
+        return [b for b in self.bodies.values() if isinstance(b, GroupLog) and b.enabled]

@@ -28,6 +28,7 @@ from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
 from vifd.policy import answering
 from vifd.policy.groups import UNSEEN
+from vifd.policy.logged import FEATURE
 from vifd_ovs import adopting, hosted, observing, options, probing
 from vifd_ovs.bridge import owntags, releasing, shaping, subports, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
@@ -86,6 +87,7 @@ class OvsPlugin(BridgePlugin[Settings]):
                     "trunk",
                     *owntags.FEATURES,
                     ANSWERS,
+                    FEATURE,
                     *shaping.FEATURES,
                 }
             ),

@@ -27,6 +27,7 @@ from vifd.plugin import (
 from vifd.plugin.meanings import Meanings
 from vifd.policy import answering
 from vifd.policy.groups import UNSEEN
+from vifd.policy.logged import FEATURE
 from vifd_ovs.bridge import owntags, shaping, subports, wiring
 from vifd_ovs.bridge.overlay import OVERLAYS
 from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
@@ -86,6 +87,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
                 {
                     "port_security",
                     "security_groups",
+                    FEATURE,
                     "allowed_address_pairs",
                     "multiqueue",
                     "mtu",

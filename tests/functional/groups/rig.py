@@ -11,6 +11,7 @@ from functional.scene import Scene
 from vifd.model import Attachment
 from vifd.model.sets import SetKind
 from vifd.plugin import Host, VifPlugin
+from vifd.plugin.logged import LogDesk
 from vifd.plugin.sets import SetChange
 from vifd.testing import flowkey
 from vifd.testing import frames as f
@@ -113,15 +114,16 @@ class FakeRig(Rig):
     :param options: of the plugin's group
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, logs: LogDesk | None = None, **options: Any) -> None:
         super().__init__()
         self.machine = FakeMachine()
         self.machine.add_bridge("br-phys")
         self.sets, self.names = MemorySets(), {}
         settings = {"bridge_mappings": PHYSICAL, **options}
         self.ledger = Ledger(
-            self.machine.drivers, lambda host: make.plugin(host, **settings), sets=self.sets
-        )
+            self.machine.drivers, lambda host: make.plugin(host, **settings), sets=self.sets,
+            logs=logs,
+        )  # fmt: skip
 
     def number(self, name: str) -> int:
         if name != "wire":
@@ -134,12 +136,12 @@ class FakeRig(Rig):
 
     def throw(self, sender: str, frame: bytes) -> None:
         packet = {**flowkey.parse(frame), "in_port": self.number(sender)}
-        self.machine.openflow.carry("br-int", packet, len(frame))
+        self.machine.openflow.carry("br-int", packet, len(frame), frame)
 
     def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
         openflow = self.machine.openflow
         packet = {**flowkey.parse(frame), "in_port": self.number(sender)}
-        journey = openflow.carry("br-int", packet, len(frame))
+        journey = openflow.carry("br-int", packet, len(frame), frame)
         assert not journey.failure, journey.failure
         for visit in journey.ambiguous:
             same = {(r.actions, r.goto) for r in visit.rivals}
@@ -154,14 +156,17 @@ class RealRig(Rig):
     :param wire: the far end of the physical network's cable, if there is one
     """
 
-    def __init__(self, ovs: PrivateOvs, wire: Guest | None, **options: Any) -> None:
+    def __init__(
+        self, ovs: PrivateOvs, wire: Guest | None, *, logs: LogDesk | None = None, **options: Any
+    ) -> None:
         super().__init__()
         self.sets, self.names = MemorySets(), {}
         settings = {"bridge_mappings": PHYSICAL, **options} if wire else options
         self.scene = self.enter_context(Scene(ovs))
         self.ledger = self.scene.ledger = Ledger(
-            self.scene.machine.drivers, lambda host: self._plugin(host, settings), sets=self.sets
-        )
+            self.scene.machine.drivers, lambda host: self._plugin(host, settings), sets=self.sets,
+            logs=logs,
+        )  # fmt: skip
         self.guests: dict[str, Guest] = {"wire": wire} if wire else {}
         self._count = 0
 

@@ -41,14 +41,14 @@ NEEDS: dict[str, Sequence[str]] = {
     **{f"port {verb}": [uuid(1)] for verb in (
         "show", "check", "counters", "explain", "activate", "deactivate", "repair", "unplug",
         "release")},
-    **{f"{kind} {verb}": [uuid(1)] for kind in ("sg", "address-group", "network")
+    **{f"{kind} {verb}": [uuid(1)] for kind in ("sg", "address-group", "network", "log")
        for verb in ("show", "delete")},
     "migration show": ["1"],
 }  # fmt: skip
 #: Commands that ask no daemon, or change something that is not to be changed here.
 OTHERS = {
     "help", "complete", "port example", "document from-neutron", "config from-neutron",
-    "guest wire", "guest unwire", "nova check", "ui", "bundle",
+    "guest wire", "guest unwire", "nova check", "ui", "bundle", "log set",
     *(f"{kind} {verb}" for kind in ("sg", "address-group", "network")
       for verb in ("set", "add", "remove")),
 }  # fmt: skip

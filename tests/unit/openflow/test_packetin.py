@@ -7,6 +7,7 @@ from os_ken.ofproto import ofproto_v1_4 as numbers
 from os_ken.ofproto import ofproto_v1_4_parser as oracle
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
+from vifd.openflow import match as mt
 from vifd.openflow import message as msg
 from vifd.openflow import packetin, portdesc
 from vifd.openflow.message import Message, Type
@@ -23,10 +24,19 @@ def packet_in(frame: bytes, length: int) -> bytes:
 @pytest.mark.parametrize(("length", "whole"), [(5, True), (6, False)])
 def test_a_frame_and_its_cookie(length: int, whole: bool) -> None:
     message = Message(5, Type.PACKET_IN, 1, packet_in(b"frame", length))
-    assert packetin.handed(message) == packetin.PacketIn(77, b"frame", whole)
+    found = packetin.handed(message)
+    assert (found.cookie, found.frame, found.whole) == (77, b"frame", whole)
+    assert (found.table, found.length, found.register("reg7")) == (0, length, 0)
     raw = msg._HEADER.pack(5, 10, 8 + len(message.body), 1) + message.body
     theirs = oracle.OFPPacketIn.parser(DATAPATH, 5, 10, len(raw), 1, bytearray(raw))
     assert (theirs.cookie, bytes(theirs.data), theirs.total_len) == (77, b"frame", length)
+
+
+def test_what_a_register_held_is_said_with_it() -> None:
+    known = mt.encode({"in_port": 3, "reg4": 9, "reg7": 6})
+    found = packetin.PacketIn(77, b"", whole=True, match=known)
+    assert (found.register("reg4"), found.register("reg7"), found.register("reg1")) == (9, 6, 0)
+    assert found._replace(match=known[:-1]).register("reg7") == 0
 
 
 @pytest.mark.parametrize("size", range(30))

@@ -115,7 +115,7 @@ def test_dscp_marks_both_versions_and_nothing_else():
 
 def test_meters_are_there_before_the_port_opens_and_go_with_it(scene):
     scene.put(port(1, *ALL, opened=False))
-    assert set(meters(scene)) == {shaping.number(k, 5001) for k in Kind}
+    assert set(meters(scene)) == {shaping.number(k, 5001) for k in shaping.NAMES}
     assert all(shaping.ours(number) for number in meters(scene))
     scene.put(port(1, *ALL))
     assert scene.is_as_wanted()

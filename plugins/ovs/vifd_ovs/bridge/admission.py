@@ -25,8 +25,9 @@ from vifd.openflow import action as act
 from vifd.openflow.field import IPV4, IPV6, Value
 from vifd.openflow.flow import Flow, entry, flow
 from vifd.policy.groups import BASE
+from vifd.policy.logged import NOTHING, Logged
 from vifd.policy.rule import Direction
-from vifd_ovs.bridge import cookies
+from vifd_ovs.bridge import cookies, logflows
 from vifd_ovs.bridge.policy_match import fields
 from vifd_ovs.bridge.tables import (
     DELIVER,
@@ -63,6 +64,8 @@ KNOWN, BEGINS = 1, 2
 _BASE, _STATELESS, _JOINT, _TRACK = 100, 50, 15, 10
 _INVALID, _REPLY, _RELATED, _FORWARD = 30, 20, 15, 10
 JOINT, COMMIT, PASS = 30, 20, 10
+#: Above these, of a port whose accepted packets are logged.
+TOLD = 1
 #: In EGRESS_TRACKED: a MAC that several may have is none of a port here, whoever has it too.
 _ANYBODYS, _HERE = 45, 40
 
@@ -233,12 +236,14 @@ def anybodys(cookie: int, tag: int, mac: str) -> Flow:
 
 
 @lru_cache(maxsize=2048)
-def port_flows(cookie: int, ofport: int, policy: Policy) -> tuple[Flow, ...]:
-    """The flows of a port with security groups: which groups it has."""
-    return tuple(_port_flows(cookie, ofport, policy))
+def port_flows(
+    cookie: int, ofport: int, policy: Policy, logged: Logged = NOTHING
+) -> tuple[Flow, ...]:
+    """The flows of a port with security groups: which groups it has, and what is logged of it."""
+    return (*_port_flows(cookie, ofport, policy, logged), *_told(cookie, ofport, policy, logged))
 
 
-def _port_flows(cookie: int, ofport: int, policy: Policy) -> Iterator[Flow]:
+def _port_flows(cookie: int, ofport: int, policy: Policy, logged: Logged) -> Iterator[Flow]:
     by_direction = (policy.egress, policy.ingress)
     for direction, groups in zip((Direction.EGRESS, Direction.INGRESS), by_direction, strict=True):
         which: dict[str, Value] = {PORT_REGISTER: ofport, DIRECTION_REGISTER: _NUMBERS[direction]}
@@ -251,7 +256,36 @@ def _port_flows(cookie: int, ofport: int, policy: Policy) -> Iterator[Flow]:
             match = {"eth_type": kind, PORT_REGISTER: ofport}
             yield entry(stage.first, _STATELESS, cookie, match, asked, stage.stateless)
         # a drop that counts
-        yield entry(stage.refused, PASS, cookie, {PORT_REGISTER: ofport})
+        told = [logflows.tell(stage.direction, accepted=False)] if logged.dropped else []
+        yield entry(stage.refused, PASS, cookie, {PORT_REGISTER: ofport}, told)
+
+
+def _told(cookie: int, ofport: int, policy: Policy, logged: Logged) -> Iterator[Flow]:
+    """What is written down of a port: as the flows of all ports, a priority above."""
+    if logged != NOTHING:
+        yield from logflows.handing(cookie, ofport)
+    if not logged.accepted:
+        return
+    mine: dict[str, Value] = {VERDICT_REGISTER: 1, PORT_REGISTER: ofport}
+    begins: dict[str, Value] = {**mine, JOINT_REGISTER: BEGINS}
+    zones = [act.ct(commit=True, zone=register) for register in (ZONE_REGISTER, PORT_REGISTER)]
+    stateless = (policy.stateless_egress, policy.stateless_ingress)
+    for stage, groups in zip(_STAGES, stateless, strict=True):
+        tell = logflows.tell(stage.direction, accepted=True)
+        commit = [tell, act.ct(commit=True, zone=PORT_REGISTER)]
+        for kind in (IPV4, IPV6):
+            match = {"eth_type": kind, "ct_state": "+new+trk", **mine}
+            yield entry(stage.verdict, COMMIT + TOLD, cookie, match, commit, stage.goto)
+        if groups:
+            above = stateless_pass() + TOLD
+            yield entry(stage.stateless, above, cookie, mine, [tell], stage.goto)
+        if stage.direction is Direction.EGRESS:
+            yield entry(stage.verdict, JOINT + TOLD, cookie, begins, [tell], stage.goto)
+            continue
+        for table in (stage.verdict, *((stage.stateless,) if groups else ())):
+            for kind in (IPV4, IPV6):
+                match = {"eth_type": kind, **begins}
+                yield entry(table, JOINT + TOLD, cookie, match, [tell, *zones], stage.goto)
 
 
 def _asked(groups: Sequence[int], direction: Direction) -> list[act.Action]:

@@ -169,6 +169,9 @@ class FlowReader:
         for kind, wanted in shaping.meters(port.ofport, port.limited).items():
             have = str(self._meters.get(wanted.id, "missing"))
             facts.append(fact(shaping.NAMES[kind], have, str(wanted), "openflow"))
+        if (limit := self._switch.logging(port)) is not None:
+            facts.append(fact("log.limit", str(self._meters.get(limit.id, "missing")), str(limit),
+                              "openflow"))  # fmt: skip
         dscp = port.limited.dscp if port.limited is not None else None
         if dscp is not None:
             facts.append(fact("qos.dscp_marking.egress", shaping.marks(flows), [dscp], "openflow"))

@@ -77,6 +77,8 @@ class Listening:
 
     def heard(self, bridge: str, handed: PacketIn) -> None:
         """A flow of ours handed a frame over; on the driver's thread."""
+        if handed.table != CLASSIFY:
+            return
         port_id = self._port(bridge, handed.cookie)
         if port_id is None or self.host.announced is None:
             return

@@ -51,12 +51,15 @@ class Metering:
         """Nothing is known of any."""
         self._known = {}
 
-    def doubt(self, ports: Iterable[SwitchPort | None], *, every: bool = False) -> None:
+    def doubt(
+        self, ports: Iterable[SwitchPort | None], wanted: Iterable[int], *, every: bool = False
+    ) -> None:
         """Read those that ports may have: another program may have changed them.
 
+        :param wanted: those that they shall have
         :param every: also of ports that neither have nor had a limit, as far as is known
         """
-        numbers = {*wanted(ports), *self._of(ports)}
+        numbers = {*wanted, *self._of(ports)}
         if every:
             numbers |= {shaping.number(k, p.ofport) for p in ports if p is not None for k in Kind}
         for number in numbers:

@@ -30,6 +30,7 @@ from vifd.plugin import (
     guest,
 )
 from vifd.plugin.marked import Desired, Key, Marked
+from vifd.policy.logged import FEATURE
 from vifd.policy.owntags import BENEATH
 from vifd_ovs.bridge import counting, owntags, shaping, subports, tables, tenancy, tunnels, wiring
 from vifd_ovs.bridge.announcing import announce_opened
@@ -38,6 +39,7 @@ from vifd_ovs.bridge.bridges import Bridges
 from vifd_ovs.bridge.fingerprints import datapath_fingerprint
 from vifd_ovs.bridge.gates import set_gates
 from vifd_ovs.bridge.listening import Listening
+from vifd_ovs.bridge.loghearing import LogHearing
 from vifd_ovs.bridge.naming import Naming
 from vifd_ovs.bridge.needs import meter_needs, meterless, segment_needs, uplink_mtus
 from vifd_ovs.bridge.overlay import Overlay
@@ -127,6 +129,8 @@ class BridgePlugin(VifPlugin, Generic[S]):
         self._strangers = Strangers(host.drivers.openflow)
         self._listening = Listening(host, self.plugin_name)
         self._listening.start()
+        self._log_hearing = LogHearing(host, self.plugin_name, self._switch)
+        self._log_hearing.start()
         self._mtus: dict[str, tuple[str, int]] = {}
         self._underlays: dict[int, tunnels.Underlay] = {}
         #: why there are no meters; empty where there are, and where it is not known
@@ -149,7 +153,8 @@ class BridgePlugin(VifPlugin, Generic[S]):
         """Part of ``probe``: whether the switch has meters, which limits want."""
         lacking = meterless(self.host.drivers, self.settings.bridge)
         self._unmetered = lacking
-        unenforced = {**found.unenforced, **dict.fromkeys(shaping.NAMES.values(), lacking)}
+        limits = (*shaping.NAMES.values(), FEATURE)
+        unenforced = {**found.unenforced, **dict.fromkeys(limits, lacking)}
         return replace(found, unenforced=unenforced) if lacking else found
 
     def _with_tags(self, found: Probe) -> Probe:
@@ -298,6 +303,10 @@ class BridgePlugin(VifPlugin, Generic[S]):
             ports = [switch_port(w.item.attachment, w.names, opened=w.item.open) for w in works]
             found |= counting.read(self.host.drivers, bridge, ports)
         return found
+
+    def unlogged(self, ports: Collection[str]) -> dict[str, int]:
+        """By the meters of the ports."""
+        return self._log_hearing.unlogged(ports)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, the way to its physical network and what that leaves the host by."""

@@ -68,6 +68,7 @@ class SwitchPort:
     :param allowed: the addresses it may use, its own MAC first
     :param network: the id of its network
     :param groups: the security groups that are enforced; ``None``: none are
+    :param project: of its instance
     :param shape: what its QoS policy holds it to, if anything
     :param awaited: it is closed for its role alone: its guest is elsewhere, or on its way
     :param trunk: of a parent
@@ -89,6 +90,7 @@ class SwitchPort:
     port_tag: int | None = None
     network: str = ""
     groups: tuple[str, ...] | None = None
+    project: str = ""
     shape: Shape | None = None
     awaited: bool = False
     trunk: Trunk | None = None
@@ -149,6 +151,7 @@ def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> S
         port_tag=wiring.port_tag,
         network=wiring.network_id,
         groups=groups_of(attachment),
+        project=attachment.instance.project_id if attachment.instance else "",
         shape=shape_of(attachment),
         awaited=not opened and not wiring.sub_port and _awaited(attachment),
         trunk=_trunk(attachment, opened=opened),

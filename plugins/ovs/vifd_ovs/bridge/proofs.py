@@ -183,6 +183,8 @@ def judge(trace: Trace, bridge: str, port: SwitchPort) -> str:
         return f"the switch gave up: {trace.failure}"
     if not hops:
         return f"it never met a flow of bridge {bridge}"
+    # a copy for a log says nothing of the packet
+    hops = [hop for hop in hops if hop.table != tables.LOGGED] or hops
     # what receivers with security groups do with it comes behind
     delivered = [hop for hop in hops if tables.DELIVER <= hop.table <= tables.DELIVER_LAST]
     return _end((delivered or hops)[-1], port)

@@ -16,7 +16,7 @@ from vifd.openflow.trace import Hop, Trace
 from vifd.policy.groups import Packet
 from vifd.policy.rule import ICMP, ICMPV6, TCP, UDP, Direction
 from vifd_ovs.bridge import cookies, tables
-from vifd_ovs.bridge.admission import COMMIT, JOINT, PASS, stateless_pass
+from vifd_ovs.bridge.admission import COMMIT, JOINT, PASS, TOLD, stateless_pass
 from vifd_ovs.bridge.flows import QUESTION
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.proofs import GATEWAY, End, Frame, address, address6, foreign_text, judge
@@ -112,5 +112,6 @@ def _judged(direction: Direction, trace: Trace, bridge: str, port: SwitchPort) -
 def _end(hop: Hop, verdict: int) -> End | None:
     """What a verdict is; ``None`` where it is left to the next."""
     if hop.table != verdict:
-        return End.PASSES if hop.priority == stateless_pass() else None
-    return End.PASSES if hop.priority in (JOINT, COMMIT, PASS) else End.RULES
+        return End.PASSES if hop.priority in (stateless_pass(), stateless_pass() + TOLD) else None
+    passes = (JOINT, COMMIT, PASS, JOINT + TOLD, COMMIT + TOLD)
+    return End.PASSES if hop.priority in passes else End.RULES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
@@ -12,6 +12,7 @@ from vifd.plugin import Host
 from vifd.plugin.membership import Membership
 from vifd.policy import witness
 from vifd.policy.groups import UNSEEN, Packet, Passes, judge, missing, unseen, versions
+from vifd.policy.logged import NOTHING, Logged, about, logged
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import admission, cookies, rules
 from vifd_ovs.bridge.admission import Policy
@@ -43,14 +44,18 @@ class Made:
 
 
 #: Of a group that no port has, or that is not known.
-NOTHING = Made(SecurityGroup(id=""), frozenset(), {}, {}, _NOBODY, {})
+NO_RULES = Made(SecurityGroup(id=""), frozenset(), {}, {}, _NOBODY, {})
 
 
 class Rulesets:
-    """The rules of a host's groups, as flows. Its user holds a lock whenever it calls."""
+    """The rules of a host's groups, as flows. Its user holds a lock whenever it calls.
 
-    def __init__(self, host: Host) -> None:
+    :param meters: whether the bridge has meters, without which nothing is logged
+    """
+
+    def __init__(self, host: Host, meters: Callable[[], bool] = lambda: True) -> None:
         self._host = host
+        self._meters = meters
         self.members = Membership(host)
         self._numbers: dict[str, int] = {}
         self._taken: dict[int, str] = {}
@@ -105,11 +110,25 @@ class Rulesets:
         policy = self.policy(port) if port.judged else None
         if policy is None:
             return ()
-        return admission.port_flows(port.cookie, port.ofport, policy)
+        return admission.port_flows(port.cookie, port.ofport, policy, self.logged(port))
 
-    def judge(self, port: SwitchPort, packet: Packet) -> Passes | None:
-        """Which rule lets the first packet of a connection pass, if any does."""
-        return judge(self._asked(port, packet.direction), packet, self.members.addresses)
+    def logged(self, port: SwitchPort) -> Logged:
+        """What of a port is written down."""
+        logs = self._host.sets.logs() if self._host.logs is not None and port.judged else ()
+        if not logs or not self._meters():
+            return NOTHING
+        return logged(about(logs, port.id, port.groups, port.project))
+
+    def judge(
+        self, port: SwitchPort, packet: Packet, groups: Collection[str] | None = None
+    ) -> Passes | None:
+        """Which rule lets the first packet of a connection pass, if any does.
+
+        :param groups: of which; of all by default
+        """
+        asked = self._asked(port, packet.direction)
+        chosen = [g for g in asked if groups is None or g.id in groups]
+        return judge(chosen, packet, self.members.addresses)
 
     def _asked(self, port: SwitchPort, direction: Direction) -> list[SecurityGroup]:
         """The groups whose rules count in a direction."""

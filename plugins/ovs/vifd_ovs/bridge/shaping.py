@@ -34,6 +34,7 @@ class Kind(IntEnum):
     SENT_PACKETS = 0x11
     GIVEN_BANDWIDTH = 0x20
     GIVEN_PACKETS = 0x21
+    LOGGED = 0x30  #: what is handed to vifd for logs of security groups
 
 
 #: Each with its name in the evidence, which is the rule's in the enforcement report.

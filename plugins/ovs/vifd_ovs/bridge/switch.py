@@ -21,8 +21,9 @@ from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
 from vifd.policy.groups import Packet, Passes
+from vifd.policy.logged import NOTHING, Logged
 from vifd.policy.rule import Direction
-from vifd_ovs.bridge import cookies, marks, metering, tenancy, tunnels, wiring
+from vifd_ovs.bridge import cookies, logflows, marks, metering, shaping, tenancy, tunnels, wiring
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.entries import Entries, Step
 from vifd_ovs.bridge.fragments import Fragments
@@ -32,7 +33,7 @@ from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.ruleproofs import Probe
-from vifd_ovs.bridge.rulesets import NOTHING, Made, Rulesets
+from vifd_ovs.bridge.rulesets import NO_RULES, Made, Rulesets
 from vifd_ovs.bridge.straying import Straying
 from vifd_ovs.bridge.target import (
     Difference,
@@ -97,7 +98,14 @@ class Switch:
         self._ports = Roster()
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
-        self._rules = Rulesets(host)
+        self._rules = Rulesets(host, self._has_meters)
+        self._desk = host.logs
+        #: by port: what was logged of it when its flows were made
+        self._logged: dict[str, Logged] = {}
+        #: whether there are meters, and since which connection that is known
+        self._meterable = (-1, True)
+        #: ports by their cookies, and the roster that they are of
+        self._by_cookie: tuple[Roster, dict[int, SwitchPort]] = (self._ports, {})
         self._meters = Metering(host.drivers.openflow, bridge)
         self._fragments = Fragments(host.drivers.openflow, bridge)
         #: by port: what its groups came to when its flows were made
@@ -179,6 +187,11 @@ class Switch:
             beyond = [p for p in present if p.network in networks]
             judged = [p for p in present if p.judged and not groups.isdisjoint(p.groups or ())]
             anew = [p for p in judged if self._rules.policy(p) != self._policies.get(p.id)]
+            if any(key.kind is SetKind.LOG for key in keys):
+                # of a port that nothing was made for since the start it is not known
+                mine = [p for p in present if p.judged]
+                told = [p for p in mine if self._rules.logged(p) != self._logged.get(p.id)]
+                judged, anew = [*judged, *told], [*anew, *told]
             if not (beyond or judged):
                 return set()
             sent = self._converge([*beyond, *anew], set(), groups)
@@ -303,10 +316,55 @@ class Switch:
         proven = self._proven.get(cookie)
         return proven is not None and proven[0] == generation and proven[1] is entries
 
-    def judge(self, port: SwitchPort, packet: Packet) -> Passes | None:
-        """Which rule lets the first packet of a connection of a port pass, if any does."""
+    def judge(
+        self, port: SwitchPort, packet: Packet, groups: Collection[str] | None = None
+    ) -> Passes | None:
+        """Which rule lets the first packet of a connection of a port pass, if any does.
+
+        :param groups: a rule of which; of all by default
+        """
         with self._lock:
-            return self._rules.judge(port, packet)
+            return self._rules.judge(port, packet, groups)
+
+    def port_of(self, cookie: int) -> SwitchPort | None:
+        """Whose cookie this is; without the lock, as a change may hold it for long."""
+        ports, (known, index) = self._ports, self._by_cookie
+        if known is not ports:
+            index = {port.cookie: port for port in ports.values()}
+            self._by_cookie = (ports, index)
+        return index.get(cookie)
+
+    def logging_meters(self, numbers: Collection[int]) -> set[int]:
+        """Those of these meters that limit what is logged of a port now."""
+        with self._lock:
+            return set(numbers) & self._wanted_meters(self._ports.values()).keys()
+
+    def logging(self, port: SwitchPort) -> Meter | None:
+        """The meter of what is logged of a port, if anything is."""
+        with self._lock:
+            number = shaping.number(shaping.Kind.LOGGED, port.ofport)
+            return self._wanted_meters([port]).get(number)
+
+    def _has_meters(self) -> bool:
+        """Asked once a connection, and only where there are logs."""
+        generation = self._drivers.openflow.generation(self.bridge)
+        if self._meterable[0] != generation:
+            try:
+                there = self._drivers.openflow.max_meters(self.bridge) > 0
+            except VifError:
+                return True
+            self._meterable = (generation, there)
+        return self._meterable[1]
+
+    def _wanted_meters(self, ports: Iterable[SwitchPort | None]) -> dict[int, Meter]:
+        """The meters that ports shall have: their limits, and that of what is logged of them."""
+        ports = list(ports)
+        found = metering.wanted(ports)
+        if self._desk is None or not self._sets.logs():
+            return found
+        rate, burst = self._desk.rate, self._desk.burst
+        told = [p for p in ports if p is not None and self._rules.logged(p) != NOTHING]
+        return found | {m.id: m for m in (logflows.meter(p.ofport, rate, burst) for p in told)}
 
     def probes(self, port: SwitchPort) -> list[Probe]:
         """Packets that tell whether the port's rules have their effect: of another rule each time
@@ -351,7 +409,7 @@ class Switch:
 
     def meters(self, ports: Iterable[SwitchPort]) -> dict[int, Meter]:
         """The meters of ports as the switch has them; it is not asked for ports without."""
-        numbers = metering.wanted(ports)
+        numbers = self._wanted_meters(ports)
         return self._drivers.openflow.meters(self.bridge, numbers) if numbers else {}
 
     def _state(self) -> tuple[int, int]:
@@ -391,7 +449,7 @@ class Switch:
     def _prove_meters(self, ports: Sequence[SwitchPort]) -> dict[str, BackendError]:
         there, failed = self.meters(ports), {}
         for port in ports:
-            mine = metering.wanted([port])
+            mine = self._wanted_meters([port])
             lacking = {n: m for n, m in mine.items() if there.get(n) != m}
             if lacking:
                 failed[port.id] = BackendError(
@@ -435,6 +493,7 @@ class Switch:
         gone = {port_id for port_id, port in changes.items() if port is None}
         for port_id in gone:
             self._turns.pop(port_id, None)
+            self._logged.pop(port_id, None)
         self._removed |= gone
         self._removed -= {port_id for port_id, port in changes.items() if port is not None}
         if len(self._removed) > _REMEMBERED:
@@ -527,7 +586,7 @@ class Switch:
             return False
         self._look()
         self._meters.forget()
-        self._meters.doubt(present, every=True)
+        self._meters.doubt(present, self._wanted_meters(present), every=True)
         self._installed = self._read({self._rules.cookie(g) for g in groups})
         return self._change(ports, {p.id for p in present}, groups, whole=False)
 
@@ -540,7 +599,7 @@ class Switch:
         self._fragments.show(secured=secured, again=whole or bool(reread))
         aim = self._aim_of_all() if whole else self._aim_of(ports, reread, groups)
         todo = self._difference(aim)
-        meters = metering.wanted(aim.ports)
+        meters = self._wanted_meters(aim.ports)
         metered = self._meters.bring(meters)
         if todo:
             self._send(todo)
@@ -576,14 +635,15 @@ class Switch:
         for cookie in doubtful:
             self._installed.pop(cookie, None)
         self._installed |= self._read(doubtful)
-        self._meters.doubt([p for p in ports if p is not None and p.id in reread])
+        again = [p for p in ports if p is not None and p.id in reread]
+        self._meters.doubt(again, self._wanted_meters(again))
         known = {p.id for p in ports if p is not None and p.id in self._ports}
         wanted = target.entries(known, tags) if ports else {}
         strays = self._strays.rules()
         deltas: dict[int, Step] = {
             cookie: made
             for cookie, made in self._deltas({*groups, *_groups(ports)}).items()
-            if made is not NOTHING or cookie not in strays
+            if made is not NO_RULES or cookie not in strays
         }
         wanted |= {cookie: made.entries for cookie, made in deltas.items()}
         scope = scope | deltas.keys() if ports else {*deltas}
@@ -605,6 +665,7 @@ class Switch:
         for port in ports:
             if port is not None and port.groups is not None:
                 self._policies[port.id] = self._rules.policy(port)
+                self._logged[port.id] = self._rules.logged(port)
 
     def _read(self, cookies_: Collection[int]) -> dict[int, Entries]:
         return by_cookie(f for flows in self.installed(cookies_).flows.values() for f in flows)
@@ -613,7 +674,7 @@ class Switch:
         """The rules of groups as they shall be: nothing of one that no port has any more."""
         used = _groups(p for p in self._ports.values() if p.judged)
         return {
-            self._rules.cookie(g): (self._rules.made(g) if g in used else None) or NOTHING
+            self._rules.cookie(g): (self._rules.made(g) if g in used else None) or NO_RULES
             for g in groups
         }
 

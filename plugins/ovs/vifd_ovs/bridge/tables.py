@@ -63,6 +63,8 @@ GIVEN_FURTHER = 177
 POLICY = 180
 #: A subroutine: whether a rule of the group in :data:`GROUP_REGISTER` lets the packet pass.
 RULES = 182
+#: Where copies of packets go that a log of security groups is about, port by port.
+LOGGED = 190
 
 #: The register that holds the local VLAN id from CLASSIFY on.
 NETWORK_REGISTER = "reg6"
@@ -78,6 +80,8 @@ VERDICT_REGISTER = "reg2"
 #: What is known of a packet between two ports with groups: its connection is in a zone of one of
 #: the two, or it begins one (see :mod:`vifd_ovs.bridge.admission`); 0 of any other packet.
 JOINT_REGISTER = "reg8"
+#: What a copy in LOGGED is of (:mod:`vifd_ovs.bridge.logflows`).
+LOG_REGISTER = "reg7"
 #: The zone of the receiver, then that in which a connection begins.
 ZONE_REGISTER = "reg9"
 #: 1 for a frame that may have tags of its guest's own.
@@ -116,6 +120,7 @@ NAMES = {
     GIVEN_FURTHER: "given, further",
     POLICY: "policy",
     RULES: "rules",
+    LOGGED: "logged",
 }
 
 
