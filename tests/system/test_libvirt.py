@@ -284,11 +284,11 @@ MISTAKEN: dict[str, tuple[Callable[[str], str], str]] = {
     "libvirt plugs it into the switch": (
         lambda xml: xml.replace("type='ethernet'", "type='bridge'").replace(
             _TARGET, _OVS + _TARGET.replace(" managed='no'", "")
-        ), "",
+        ), ".",
     ),
     "more queues than the tap has": (
         lambda xml: xml.replace("<model type='virtio'/>",
-                                "<model type='virtio'/><driver name='qemu' queues='4'/>"), "",
+                                "<model type='virtio'/><driver name='qemu' queues='4'/>"), ".",
     ),
     "a tap of another name": (lambda xml: xml.replace("tap00000003-00", "tap-nobody"), "dev"),
 }  # fmt: skip
