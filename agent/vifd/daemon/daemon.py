@@ -319,8 +319,9 @@ class Daemon:
         return {"openvswitch": self._drivers.ovsdb.facts(), "libvirt": self._hypervisor.facts()}
 
     def _reassert(self) -> None:
-        self._agent.reassert()
-        self._reporter.notify()
+        if self._reporter.told:
+            self._agent.reassert()
+            self._reporter.notify()
 
     def _reload(self, api: Api) -> None:
         """SIGHUP: take what may change at run time; oslo.config names in the log what may not."""

@@ -27,6 +27,8 @@ def wire(
         hooks.may, hooks.on_tick = guard.may, guard.turn
     if reporter is not None:
         hooks.outbox_changed, hooks.awaited = reporter.notify, reporter.awaited
+        if not reporter.told:
+            hooks.statuses = lambda _old, _new: ()
     if watcher is not None:
         hooks.wake = watcher.wake
     if view is not None:

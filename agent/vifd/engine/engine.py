@@ -104,6 +104,7 @@ class Engine:
         self._recorder = Recorder(
             self.journal, self.unwritten, self.tickets, self.bus, self.retries, self.unsettled,
             changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
+            statuses=lambda old, new: self.hooks.statuses(old, new),
             outbox_changed=lambda: self.hooks.outbox_changed(),
             refreshed=self._refreshed, released=self._released,
         )  # fmt: skip

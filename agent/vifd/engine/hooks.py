@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vifd.capabilities.inventory import Inventory
+from vifd.engine import notifications
 from vifd.engine.decision import Request
 from vifd.model import Document, Evidence, PortRecord
 from vifd.model.lifecycle import Step
+from vifd.store import Outgoing, Records
 
 
 @dataclass
 class Hooks:
     """Given to the engine as a whole and once: by :mod:`vifd.daemon.wiring` in the daemon.
 
+    :param statuses: what the network service shall hear of changed records
     :param outbox_changed: called when the outbox has something new
     :param awaited: called when somebody uses a port of which the network service has said nothing
     :param wake: called when :meth:`Engine.tick` has something to do earlier than it said
@@ -28,6 +31,7 @@ class Hooks:
     :param adopt: takes over what another program plugged, or has the port made
     """
 
+    statuses: Callable[[Records, Records], Sequence[Outgoing]] = notifications.statuses
     outbox_changed: Callable[[], None] = lambda: None
     awaited: Callable[[], None] = lambda: None
     wake: Callable[[], None] = lambda: None

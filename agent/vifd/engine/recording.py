@@ -18,7 +18,7 @@ from vifd.engine.unwritten import Unwritten
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.model.setrecord import SetUpdate
-from vifd.store import Change, Journal, Records
+from vifd.store import Change, Journal, Outgoing, Records
 
 LOG = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Recorder:
     :param changed: told of ports that are new, other, or gone
     :param gone: told of ports that are gone
     :param later: has a port that failed tried again after a pause
+    :param statuses: what the network service shall hear of changed records
     :param outbox_changed: called when the outbox has something new
     :param refreshed: told of changes of shared sets, and of ports that sets may have a say in
     :param released: called when sets may be there that nothing refers to any more
@@ -69,6 +70,7 @@ class Recorder:
     changed: Callable[[Iterable[str]], None]
     gone: Callable[[Iterable[str]], None]
     later: Callable[[str], None]
+    statuses: Callable[[Records, Records], Sequence[Outgoing]]
     outbox_changed: Callable[[], None]
     refreshed: Callable[[Sequence[SetUpdate], Records, Records], None]
     released: Callable[[], None]
@@ -132,7 +134,7 @@ class Recorder:
         done = self.journal.commit(
             changes,
             events=notifications.events,
-            outgoing=notifications.statuses,
+            outgoing=self.statuses,
             durable=durable,
             parts=parts,
             sets=sets,

@@ -86,10 +86,12 @@ class NetworkService(abc.ABC):
     """A driver of one network service.
 
     :cvar name: equal to its entry point's
+    :cvar told: whether it wants to be told of statuses; where not, none waits for it
     :param conf: its option group, ``[network_<name>]``
     """
 
     name: ClassVar[str]
+    told: ClassVar[bool] = True
 
     def __init__(self, conf: Any) -> None:
         self.conf = conf

@@ -20,10 +20,12 @@ OWNER = "local-file"
 
 
 class LocalNetworkService(NetworkService):
-    """Takes every status; callers read it from the API. Who is behind the tunnels of a network may
-    stand in a file, which is read at the start and upon every reload."""
+    """Wants no status, and takes what was left for another service; callers read them from the API.
+    Who is behind the tunnels of a network may stand in a file, which is read at the start and upon
+    every reload."""
 
     name = "local"
+    told = False
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:

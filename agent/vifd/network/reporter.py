@@ -45,6 +45,11 @@ class StatusReporter:
         return self._service.name
 
     @property
+    def told(self) -> bool:
+        """Whether the service wants statuses."""
+        return self._service.told
+
+    @property
     def problem(self) -> str:
         """Why the service takes or tells nothing just now; empty while it does."""
         try:
