@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from http.client import HTTPMessage
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n")
@@ -40,6 +41,15 @@ def fields_problem(lines: Iterable[bytes]) -> str:
             return f"header line {number} looks like {name.replace(b'_', b'-').decode()}"
         seen.add(name)
     return ""
+
+
+def message(lines: Iterable[bytes]) -> HTTPMessage:
+    """Header lines in which nothing is wrong, as the standard library keeps them."""
+    found = HTTPMessage()
+    for line in lines:
+        name, _, value = line.decode("iso-8859-1").partition(":")
+        found.set_raw(name, value.lstrip(" \t").rstrip("\r\n"))
+    return found
 
 
 def _wrong(line: bytes) -> str:

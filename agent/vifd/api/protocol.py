@@ -21,6 +21,9 @@ from vifd.api.app import PEER
 #: Bytes of the request line, of one header, and of all headers.
 MAX_LINE = 8192
 MAX_HEAD = 65536
+#: Header lines.
+MAX_FIELDS = 100
+_ACTED_ON = (b"connection:", b"expect:")
 #: Seconds and bytes for which a closing connection still takes what the client sends.
 LINGER_SECONDS = 1.0
 LINGER_LONGEST = 5.0
@@ -132,7 +135,13 @@ class CodedProtocol:
         return self._parsed(lines) and self._check_framing()
 
     def _parsed(self, lines: list[bytes]) -> bool:
-        stream, self.rfile = self.rfile, io.BytesIO(b"".join(lines) + b"\r\n")
+        if len(lines) > MAX_FIELDS:
+            problem = f"more than {MAX_FIELDS} header lines"
+            self.send_error(431, "Request Header Fields Too Large", problem)
+            return False
+        # the library acts on these alone, and its parser is made for mail
+        acted_on = [line for line in lines if line.lower().startswith(_ACTED_ON)]
+        stream, self.rfile = self.rfile, io.BytesIO(b"".join(acted_on) + b"\r\n")
         try:
             good: bool = super().parse_request()  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - the library has private classes for too large
@@ -140,6 +149,7 @@ class CodedProtocol:
             return False
         finally:
             self.rfile = stream
+        self.headers = head.message(lines)
         return good
 
     def _check_framing(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,11 @@ def subscribe(
         if kind != "port":
             host.suspect("openvswitch")
 
+    cards = os.path.join(root, NET)
+
     def link(name: str, exists: bool) -> None:
         # a tap that comes or goes is no card; one that has a device below it in sysfs is
-        if not name or (exists and Path(root, NET, name, "device").exists()):
+        if not name or (exists and os.path.exists(f"{cards}/{name}/device")):
             host.suspect("interfaces")
 
     drivers.ovsdb.subscribe(ovsdb)

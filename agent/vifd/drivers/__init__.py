@@ -49,6 +49,11 @@ __all__ = [
 # before any driver imports it
 spare("pyroute2")
 
+
+def idle() -> None:
+    """Nothing is done while others work."""
+
+
 # --- OVSDB ----------------------------------------------------------------------------------------
 
 
@@ -320,10 +325,15 @@ class Tracer(Protocol):
     def trace(self, bridge: str, flow: str) -> str:
         """What the switch would do with a packet, in the switch's own words."""
 
-    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+    def traces(
+        self, bridge: str, flows: Sequence[str], meanwhile: Callable[[], None] = idle
+    ) -> list[str | BackendError]:
         """The same for several packets in one exchange; for each the answer, or why there is none.
 
         It raises only where the switch cannot be reached.
+
+        :param meanwhile: called, while the switch is at work where that takes time; again where it
+            was asked again
         """
 
     def settle(self, patience: float = 0.05) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from vifd.drivers import MARK, Link, Tap
 from vifd.errors import DeviceError, NameClash, VifError
@@ -17,6 +18,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 
 
+@lru_cache(maxsize=4096)
 def refusal(name: str) -> str | None:
     """Why the kernel would not take a name for a device (``dev_valid_name``)."""
     if not name or name in (".", ".."):

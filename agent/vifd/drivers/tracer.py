@@ -13,9 +13,9 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from vifd.drivers import liveness
+from vifd.drivers import idle, liveness
 from vifd.drivers.silent import LOOK, Watch
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.safety.steady import advance
@@ -64,13 +64,16 @@ class LocalTracer:
         """
         return self.call("ofproto/trace", bridge, flow)
 
-    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+    def traces(
+        self, bridge: str, flows: Sequence[str], meanwhile: Callable[[], None] = idle
+    ) -> list[str | BackendError]:
         """What the switch would do with each of these packets, or why it cannot tell: asked at
         once, so the switch is waited for once.
 
+        :param meanwhile: called while it is at work
         :raises BackendUnavailable: the daemon cannot be reached, or does not answer in time
         """
-        return self._run([("ofproto/trace", bridge, flow) for flow in flows])
+        return self._run([("ofproto/trace", bridge, flow) for flow in flows], meanwhile)
 
     def settle(self, patience: float = _PATIENCE) -> None:
         """Wait until the datapath's cached flows follow the flow tables as they are now.
@@ -109,19 +112,21 @@ class LocalTracer:
             raise answer
         return answer
 
-    def _run(self, requests: Sequence[_Request]) -> list[str | BackendError]:
+    def _run(
+        self, requests: Sequence[_Request], meanwhile: Callable[[], None] = idle
+    ) -> list[str | BackendError]:
         """The answer to each request; all are repeated where the connection breaks."""
         deadline = time.monotonic() + self._timeout
         if not self._lock.acquire(timeout=self._timeout):
             raise self._unavailable(f"busy for {self._timeout} s")
         try:
             try:
-                return self._exchange(requests, deadline)
+                return self._exchange(requests, deadline, meanwhile)
             except _Lost as lost:
                 self._disconnect()
                 if isinstance(lost, _Silent) or time.monotonic() >= deadline:
                     raise
-            return self._exchange(requests, deadline)
+            return self._exchange(requests, deadline, meanwhile)
         except _Lost as lost:
             self._disconnect()
             raise self._unavailable(str(lost)) from lost
@@ -133,13 +138,18 @@ class LocalTracer:
         with self._lock:
             self._disconnect()
 
-    def _exchange(self, requests: Sequence[_Request], deadline: float) -> list[str | BackendError]:
+    def _exchange(
+        self, requests: Sequence[_Request], deadline: float, meanwhile: Callable[[], None]
+    ) -> list[str | BackendError]:
         answers: list[str | BackendError] = []
         for start in range(0, len(requests), _WINDOW):
-            answers += self._trip(requests[start : start + _WINDOW], deadline)
+            first = meanwhile if start == 0 else idle
+            answers += self._trip(requests[start : start + _WINDOW], deadline, first)
         return answers
 
-    def _trip(self, requests: Sequence[_Request], deadline: float) -> list[str | BackendError]:
+    def _trip(
+        self, requests: Sequence[_Request], deadline: float, meanwhile: Callable[[], None]
+    ) -> list[str | BackendError]:
         """Send requests in one piece, and read the answers, which come in the same order."""
         numbered = [(next(self._ids), request) for request in requests]
         advance()
@@ -148,6 +158,7 @@ class LocalTracer:
         try:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             connection.sendall(text.encode())
+            meanwhile()
             objects = _read_objects(connection, deadline)
             return [self._answer(next(objects), *request) for request in numbered]
         except OSError as error:

@@ -44,6 +44,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        #: durations by plugin and step, as they were looked up
+        self._steps: dict[tuple[str, str], Histogram] = {}
         self._of_ports(self.registry)
         self._frames = Frames(self.registry)
         self._of_sets(self.registry)
@@ -199,7 +201,10 @@ class Metrics:
             yield
         finally:
             seconds = perf_counter() - start
-            self.step.labels(plugin, step).observe(seconds)
+            observed = self._steps.get((plugin, step))
+            if observed is None:
+                observed = self._steps[plugin, step] = self.step.labels(plugin, step)
+            observed.observe(seconds)
             if spent is not None:
                 spent[step] = spent.get(step, 0.0) + seconds
 

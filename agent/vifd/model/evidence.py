@@ -60,7 +60,11 @@ class Report(Struct, frozen=True):
 
     @property
     def clean(self) -> bool:
-        return all(e.ok for e in self.evidence)
+        # asked ten times in a plug, of thirty facts each
+        for one in self.evidence:  # noqa: SIM110 - twice as fast as a generator
+            if not one.ok:
+                return False
+        return True
 
     @property
     def beyond_repair(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from vifd.drivers import idle
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.openflow import match as mt
 from vifd.openflow.field import PORT_NAMES
@@ -43,8 +44,11 @@ class FakeTracer:
             raise BackendError(facts=facts) from error
         return write(flow, journey)
 
-    def traces(self, bridge: str, flows: Sequence[str]) -> list[str | BackendError]:
+    def traces(
+        self, bridge: str, flows: Sequence[str], meanwhile: Callable[[], None] = idle
+    ) -> list[str | BackendError]:
         """What the switch would do with each of these packets, or why it cannot tell."""
+        meanwhile()
         return [self._attempt(bridge, flow) for flow in flows]
 
     def _attempt(self, bridge: str, flow: str) -> str | BackendError:

@@ -43,11 +43,14 @@ class Plugging:
         self._clashes()
         self._hold()
         self._taps.make()
-        self.batch.together("device", partial(masters.leave, self.drivers))
+        self.batch.together("device", self._leave_masters)
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows()
         self._settle()
         return self.batch
+
+    def _leave_masters(self, works: Sequence[Work]) -> None:
+        masters.leave(self.drivers, [self._taps.links[work.id] for work in works])
 
     def _bridges(self) -> None:
         """The bridge is OVN's to make."""

@@ -39,15 +39,18 @@ class Plugging:
         self._rows.bring_home()
         self._overrule_mtus()
         self._taps.make()
-        self.batch.together("device", partial(masters.leave, self.drivers))
+        self.batch.together("device", self._leave_masters)
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows.ensure()
-        self._rows.numbers()
+        self._rows.numbers(switches)
         # Adding a port can take down a device that was up. The switch says which; reading every
         # device would wait for the switch's own work on them.
         self._taps.up([w for w in self.batch if self._rows.got[w.id].admin_state != "up"])
         self._taps.plugged()
         return self.batch
+
+    def _leave_masters(self, works: Sequence[Work]) -> None:
+        masters.leave(self.drivers, [self._taps.links[work.id] for work in works])
 
     def _overrule_mtus(self) -> None:
         """A request of another program goes first: the switch would set the device back to it."""

@@ -49,7 +49,7 @@ class Plugging:
         self._rows.bring_home()
         self._sockets()
         self._rows.ensure()
-        self._rows.numbers()
+        self._rows.numbers(switches)
         self._settle()
         return self.batch
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
+from http.client import parse_headers
 
 import pytest
 
@@ -183,3 +185,14 @@ def test_a_head_that_does_not_end_is_no_request(served, backend) -> None:
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(100).startswith(b"HTTP/1.1 400")
     assert backend.effects == []
+
+
+def test_fields_are_kept_as_the_standard_library_keeps_them():
+    lines = [
+        b"Host: x\r\n", b"X:\t  a b \r\n", b"Empty:\r\n", b"Twice: 1\r\n", b"twice: 2 : 3\r\n",
+        b"Latin: \xe4\xff\r\n", b"Content-Length: 5 \r\n", b"From: y\r\n",
+    ]  # fmt: skip
+    assert head.fields_problem(lines) == ""
+    theirs, ours = parse_headers(io.BytesIO(b"".join(lines) + b"\r\n")), head.message(lines)
+    assert ours.items() == theirs.items()
+    assert ours.get_all("twice") == theirs.get_all("twice")

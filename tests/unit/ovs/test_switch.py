@@ -284,6 +284,38 @@ class TestProof:
         assert scene.injector.calls == ["openflow.read"]
 
 
+class TestForeseen:
+    """Flows that are made while others work."""
+
+    def test_they_are_the_flows_of_the_change(self, scene):
+        scene.put(port(1, opened=False), port(2))
+        scene.switch.foresee({port(1).id: port(1)})
+        assert scene.put(port(1)) == 1
+        assert scene.is_as_wanted()
+
+    def test_nothing_is_sent(self, scene):
+        scene.put(port(1, opened=False), port(2))
+        before = scene.flows
+        scene.switch.foresee({port(1).id: port(1)})
+        assert scene.flows == before
+        assert scene.switch.get(port(1).id).gate is Gate.CLOSED
+
+    def test_what_came_in_between_counts(self, scene):
+        scene.put(port(1, opened=False), port(2))
+        scene.switch.foresee({port(1).id: port(1)})
+        scene.put(port(3))
+        scene.put(port(1))
+        assert scene.is_as_wanted()
+        assert scene.switch.get(port(3).id) == port(3)
+
+    def test_another_change_than_the_foreseen_one(self, scene):
+        scene.put(port(1, opened=False), port(2))
+        scene.switch.foresee({port(1).id: port(1)})
+        scene.put(port(1, opened=False), port(2, opened=False))
+        assert scene.is_as_wanted()
+        assert scene.switch.get(port(1).id).gate is Gate.CLOSED
+
+
 class TestFailure:
     def test_a_refused_bundle_changes_nothing_and_is_forgotten(self, scene):
         scene.put(port(1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from vifd.drivers import Drivers, PortRow
@@ -90,10 +91,11 @@ class PortChecking(abc.ABC):
             ports = self.switches[name].effective({
                 w.id: switch_port(w.item.attachment, w.names, opened=w.item.open) for w in works
             })  # fmt: skip
-            found = self._flows(name, works, ports)
-            traces = self._traces(
-                name, [(ports[w.id], w.item.thorough) for w in works
-                       if w.item.deep and found[w.id][1] is not None])  # fmt: skip
+            reader = self._reader(name, works, ports)
+            found: dict[str, tuple[list[Evidence], bool | None]] = {}
+            judge = partial(self._judge, name, works, ports, reader, found)
+            asked = [w for w in works if w.item.deep and self._readable(reader, w.item)]
+            traces = self._traces(name, [(ports[w.id], w.item.thorough) for w in asked], judge)
             mode = evidence.mode_evidence(self.bridges, name)
             for work in works:
                 row = self.drivers.ovsdb.port(work.device)
@@ -101,19 +103,20 @@ class PortChecking(abc.ABC):
                 flows, passing = found[work.id]
                 if passing is not None:
                     flows += self._beside(work, ports[work.id])
-                facts += flows + traces.get(work.id, [])
+                facts += flows + (traces.get(work.id, []) if passing is not None else [])
                 if work.item.thorough and passing is not None:
                     facts += self._beyond(work, ports[work.id])
                 reports[work.id] = Report(self.silence.judged(facts), at=began, passing=passing)
         return reports
 
     def _traces(
-        self, bridge: str, ports: Sequence[tuple[SwitchPort, bool]]
+        self, bridge: str, ports: Sequence[tuple[SwitchPort, bool]], meanwhile: Callable[[], None]
     ) -> dict[str, list[Evidence]]:
         """What the switch itself says of frames of these ports, and of such that their rules are
         about.
 
         :param ports: each with whether to be thorough
+        :param meanwhile: called once, while the switch is at work
         """
         switch = self.switches[bridge]
         asked = []
@@ -122,20 +125,34 @@ class PortChecking(abc.ABC):
                 continue  # its frames come in nowhere
             of_rules = ruleproofs.frames(port, switch.probes(port) if port.is_open else ())
             asked.append((port, [*proofs.frames(port, thorough=thorough_), *of_rules]))
-        found = proofs.traces(self.drivers.tracer, bridge, asked)
+        found = proofs.traces(self.drivers.tracer, bridge, asked, meanwhile)
         switch.proven(port_id for port_id, facts in found.items() if all(f.ok for f in facts))
         return found
 
-    def _flows(
+    def _reader(
         self, bridge: str, works: Sequence[Work], ports: Mapping[str, SwitchPort]
-    ) -> dict[str, tuple[list[Evidence], bool | None]]:
-        """The facts of each port's flows, and whether it was found open."""
+    ) -> FlowReader | None:
+        """Who reads the flows of these ports; nobody where the switch is not asked."""
         if self.silence.unread:
-            said = self.silence.flows(self.drivers, bridge, polled=self.polled)
-            return {w.id: ([said], None) for w in works}
+            return None
         interim = all(w.item.interim for w in works)
-        reader = FlowReader(self.switches[bridge], ports, interim=interim)
-        return {w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works}
+        return FlowReader(self.switches[bridge], ports, interim=interim)
+
+    def _readable(self, reader: FlowReader | None, item: Item) -> bool:
+        # without its database the switch answers nobody; who asks why shall not wait for that
+        unasked = reader is None or (item.thorough and not self.drivers.ovsdb.connected())
+        return not unasked and reader is not None and reader.read()
+
+    def _judge(
+        self, bridge: str, works: Sequence[Work], ports: Mapping[str, SwitchPort],
+        reader: FlowReader | None, found: dict[str, tuple[list[Evidence], bool | None]],
+    ) -> None:  # fmt: skip
+        """Note the facts of each port's flows, and whether it was found open."""
+        if reader is None:
+            said = self.silence.flows(self.drivers, bridge, polled=self.polled)
+            found.update({w.id: ([said], None) for w in works})
+        else:
+            found.update({w.id: self._flow_evidence(reader, ports[w.id], w.item) for w in works})
 
     def _beside(self, work: Work, port: SwitchPort) -> list[Evidence]:
         """Flows of others, and the frames that were counted."""
@@ -193,7 +210,6 @@ class PortChecking(abc.ABC):
     ) -> tuple[list[Evidence], bool | None]:
         """The facts, and whether the port was found open: unknown where nothing can be read."""
         if item.thorough and not self.drivers.ovsdb.connected():
-            # without its database the switch answers nobody; who asks why shall not wait for that
             return [], None
         try:
             facts = reader.evidence(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from vifd.drivers import Ovsdb, PortRow
 from vifd.errors import VifError
@@ -141,6 +142,14 @@ class FlowReader:
         #: ids of the ports that were found open
         self.passing: set[str] = set()
 
+    def read(self) -> bool:
+        """Read what all ports are judged by; whether it could be read."""
+        try:
+            self._reading()
+        except VifError:
+            return False
+        return True
+
     def evidence(self, port: SwitchPort) -> list[Evidence]:
         """The flows of a port, of its network and of its bridge, byte for byte.
 
@@ -151,12 +160,9 @@ class FlowReader:
             self.passing.add(port.id)
         return [
             *self._fragments(port),
-            self._once(cookies.BRIDGE, "flows.bridge", self._target.bridge_entries),
+            self._once(cookies.BRIDGE, self._of_bridge),
             _compare("flows.port", have, by_key(self._target.port(port))),
-            self._once(
-                cookies.network(port.tag), "flows.network",
-                lambda: self._target.network_entries(port.tag),
-            ),
+            self._once(cookies.network(port.tag), partial(self._of_network, port.tag)),
             *self._rules(port),
             *self._limits(port, have),
         ]  # fmt: skip
@@ -209,10 +215,19 @@ class FlowReader:
             raise self._read
         return self._read
 
-    def _once(self, cookie: int, name: str, wanted: Callable[[], Entries]) -> Evidence:
+    def _once(self, cookie: int, make: Callable[[], Evidence]) -> Evidence:
         if cookie not in self._shared:
-            self._shared[cookie] = _compare(name, self._installed(cookie), wanted())
+            self._shared[cookie] = make()
         return self._shared[cookie]
+
+    def _of_bridge(self) -> Evidence:
+        have, wanted = self._installed(cookies.BRIDGE), self._target.bridge_entries()
+        todo = self._switch.bridge_difference(have, wanted)
+        return _compared("flows.bridge", len(have), len(wanted), todo.add, todo.delete)
+
+    def _of_network(self, tag: int) -> Evidence:
+        have, wanted = self._installed(cookies.network(tag)), self._target.network_entries(tag)
+        return _compare("flows.network", have, wanted)
 
 
 def _compare(name: str, have: Sequence[Flow], wanted: Entries) -> Evidence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -48,28 +49,47 @@ class ForeignNumbers:
         self._ovsdb = ovsdb
         self._known: dict[str, Numbers] = {}
         self._rows: dict[str, dict[str, _Row]] = {}
+        #: what is to be read anew: ports, or everything; noted by the thread that is told
+        self._ports: dict[str, None] = {}
+        self._whole = False
         ovsdb.subscribe(self._changed)
 
-    def _changed(self, _kind: str, _name: str) -> None:
-        self._known.clear()
+    def _changed(self, kind: str, name: str) -> None:
+        if kind == "port":
+            self._ports[name] = None
+        else:
+            self._whole = True
 
     def of(self, bridge: str) -> Numbers:
         """What is held on a bridge: by ports of others, and by those that bear our mark and may be
         in no ledger. What is ours and in the ledger is taken there as well, so it does no harm."""
+        self._catch_up()
         known = self._known.get(bridge)
         if known is None:
             known = self._known[bridge] = self._read(bridge)
         return known
 
+    def _catch_up(self) -> None:
+        """Read what changed; what changes again meanwhile is noted again."""
+        if self._whole:
+            self._whole = False
+            self._known, self._rows = {}, {}
+        while self._ports:
+            with suppress(KeyError):
+                name, _ = self._ports.popitem()
+                self._known = {}
+                row = self._ovsdb.port(name)
+                for bridge, rows in self._rows.items():
+                    rows.pop(name, None)
+                    if row is not None and row.bridge == bridge:
+                        rows[name] = _read(row)
+
     def _read(self, bridge: str) -> Numbers:
         if self._ovsdb.bridge(bridge) is None:
             return Numbers()
-        before = self._rows.get(bridge, {})
-        rows: dict[str, _Row] = {}
-        for row in self._ovsdb.ports(bridge):
-            known = before.get(row.name)
-            rows[row.name] = known if known is not None and known.row is row else _read(row)
-        self._rows[bridge] = rows
+        rows = self._rows.get(bridge)
+        if rows is None:
+            rows = self._rows[bridge] = {r.name: _read(r) for r in self._ovsdb.ports(bridge)}
         found = rows.values()
         ofports = frozenset(number for one in found for number in one.ofports)
         tags = frozenset(one.row.tag for one in found if one.row.tag is not None)

@@ -7,8 +7,7 @@ beside every rule. The device is ours, so it is taken out again; what it was put
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
 from vifd.drivers import Drivers, Link
 from vifd.model import Evidence
@@ -17,13 +16,6 @@ from vifd.model.evidence import fact
 #: What a tap is a port of with the kernel's datapath.
 _SWITCH = "openvswitch"
 _NONE = "none"
-
-
-class Tap(Protocol):
-    """A port with a tap, on its way through a call."""
-
-    @property
-    def device(self) -> str: ...
 
 
 def _elsewhere(link: Link) -> bool:
@@ -38,10 +30,8 @@ def evidence(link: Link | None) -> list[Evidence]:
     return [fact("device.master", have, _NONE, "netlink")]
 
 
-def leave(drivers: Drivers, taps: Sequence[Tap]) -> None:
-    """Take taps out of whatever another program has made them a port of."""
-    if drivers.bridging is None:
-        return
-    links = drivers.links.get([tap.device for tap in taps])
-    if strayed := [name for name, link in links.items() if _elsewhere(link)]:
+def leave(drivers: Drivers, taps: Iterable[Link]) -> None:
+    """Take taps, as they were just read, out of whatever others have made them a port of."""
+    strayed = [link.name for link in taps if _elsewhere(link)]
+    if strayed and drivers.bridging is not None:
         drivers.bridging.release(strayed)

@@ -251,6 +251,13 @@ class Rows:
 
             self.batch.together("ovsdb", step, [w for w in works if w in missing])
 
+    def _foresee(self, switches: Mapping[str, Switch]) -> None:
+        """Have the flows made of ports that are opened next, while the switch takes them."""
+        for bridge, works in self.batch.bridges().items():
+            coming = [w for w in works if w.item.interim]
+            opened = (switch_port(w.item.attachment, w.names, opened=True) for w in coming)
+            switches[bridge].foresee({port.id: port for port in opened})
+
     def _owns(self, work: Work, row: PortRow) -> bool:
         marked = marks.belongs(row, work.id)
         return marked or ownership.belongs(row, work, self.end.ends([work]))
@@ -288,8 +295,12 @@ class Rows:
             and spec.mtu in (None, row.mtu_request)
         )
 
-    def numbers(self) -> None:
-        """Every port must have got the number that its flows are for."""
+    def numbers(self, switches: Mapping[str, Switch]) -> None:
+        """Every port must have got the number that its flows are for.
+
+        :param switches: by bridge
+        """
+        self._foresee(switches)
         rows = self._wait(self.batch.works)
         for work in self.batch:
             row = rows.get(work.device)

@@ -23,7 +23,6 @@ _TYPES = {ICMP: "icmpv4_type", ICMPV6: "icmpv6_type"}
 _CODES = {ICMP: "icmpv4_code", ICMPV6: "icmpv6_code"}
 _TRANSPORTS = {6: "tcp", 17: "udp"}
 _SOLICITATION = 135
-_SAME = ("eth_src", "eth_dst", "arp_op", "arp_sha", "arp_spa", "nd_target")
 
 
 def expressible(match: Match) -> bool:
@@ -36,25 +35,19 @@ def fields(match: Match) -> dict[str, Value]:
 
     Headers that cannot be read are protocol 0 to the switch.
     """
-    found: dict[str, Value] = {}
-    _put(found, "eth_type", match.ethertype)
-    _put(found, "ip_proto", 0 if match.unreadable else match.protocol)
-    for name in _SAME:
-        _put(found, name, getattr(match, name))
     version = "ipv6" if ":" in (match.src or match.dst or "") else "ipv4"
-    _put(found, f"{version}_src", match.src)
-    _put(found, f"{version}_dst", match.dst)
     transport = _TRANSPORTS.get(match.protocol or 0, "")
-    _put(found, f"{transport}_src", match.sport)
-    _put(found, f"{transport}_dst", match.dport)
-    _put(found, _TYPES.get(match.protocol or 0, ""), match.icmp_type)
-    _put(found, _CODES.get(match.protocol or 0, ""), match.icmp_code)
-    _put(found, "nd_sll" if match.icmp_type == _SOLICITATION else "nd_tll", match.nd_option)
-    if match.fragment is not None:
-        found["ip_frag"] = _FRAGMENTS[match.fragment]
-    return found
-
-
-def _put(found: dict[str, Value], name: str, value: Value | None) -> None:
-    if value is not None:
-        found[name] = value
+    said: dict[str, Value | None] = {
+        "eth_type": match.ethertype,
+        "ip_proto": 0 if match.unreadable else match.protocol,
+        "eth_src": match.eth_src, "eth_dst": match.eth_dst,
+        "arp_op": match.arp_op, "arp_sha": match.arp_sha, "arp_spa": match.arp_spa,
+        "nd_target": match.nd_target,
+        f"{version}_src": match.src, f"{version}_dst": match.dst,
+        f"{transport}_src": match.sport, f"{transport}_dst": match.dport,
+        _TYPES.get(match.protocol or 0, "type"): match.icmp_type,
+        _CODES.get(match.protocol or 0, "code"): match.icmp_code,
+        "nd_sll" if match.icmp_type == _SOLICITATION else "nd_tll": match.nd_option,
+        "ip_frag": None if match.fragment is None else _FRAGMENTS[match.fragment],
+    }  # fmt: skip
+    return {name: value for name, value in said.items() if value is not None}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from vifd.model import Attachment, Role
 from vifd.model.members import groups_of
@@ -134,8 +137,31 @@ class SwitchPort:
         return self.gate in (Gate.OPEN, Gate.LEAVING)
 
 
+class _Same:
+    """A document, the same as itself alone: its fields are many, and it never changes."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: Attachment) -> None:
+        self.document = document
+
+    def __hash__(self) -> int:
+        return id(self.document)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.document is self.document
+
+
 def switch_port(attachment: Attachment, wiring: OvsWiring, *, opened: bool) -> SwitchPort:
     """The port as it shall be: a port whose ``admin_state_up`` is false is never open."""
+    # what an adopted port was before makes no flow, and has no hash
+    own = wiring if wiring.before is None else replace(wiring, before=None)
+    return _switch_port(_Same(attachment), own, opened)
+
+
+@lru_cache(maxsize=512)
+def _switch_port(same: _Same, wiring: OvsWiring, opened: bool) -> SwitchPort:
+    attachment = same.document
     passes = opened and attachment.port.admin_state_up
     return SwitchPort(
         id=attachment.id,

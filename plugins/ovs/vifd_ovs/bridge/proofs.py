@@ -6,12 +6,12 @@ out: a flow of others that stands above ours is named, whatever it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
-from vifd.drivers import Tracer
+from vifd.drivers import Tracer, idle
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.openflow.trace import Hop, Trace, parse
@@ -131,20 +131,34 @@ def address6(prefix: str) -> str:
     return _ANY_ADDRESS6 if length == "0" or found == "::" else found
 
 
+class Once:
+    """Something that is done by the first call alone."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+
+    def __call__(self) -> None:
+        work, self._work = self._work, idle
+        work()
+
+
 def traces(
-    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, Iterable[Frame]]]
-) -> dict[str, list[Evidence]]:
+    tracer: Tracer, bridge: str, ports: Iterable[tuple[SwitchPort, Iterable[Frame]]],
+    meanwhile: Callable[[], None] = idle,
+) -> dict[str, list[Evidence]]:  # fmt: skip
     """Trace the frames of ports, all in one exchange, and judge what the switch says of each.
 
     :param ports: each with its frames
+    :param meanwhile: called once, while the switch is at work
     :returns: the evidence by port id
     """
     asked = [(port, frame) for port, wanted in ports for frame in wanted]
-    answers: Sequence[str | VifError]
+    once, answers = Once(meanwhile), list[str | VifError]()
     try:
-        answers = tracer.traces(bridge, [frame.text for _, frame in asked]) if asked else []
+        answers += tracer.traces(bridge, [frame.text for _, frame in asked], once) if asked else []
     except VifError as error:
         answers = [error] * len(asked)
+    once()
     proofs: dict[str, list[Evidence]] = {}
     for (port, frame), answer in zip(asked, answers, strict=True):
         proofs.setdefault(port.id, []).append(_prove(bridge, port, frame, answer))

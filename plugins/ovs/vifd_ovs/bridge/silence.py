@@ -100,6 +100,8 @@ class Silence:
     def judged(self, facts: Iterable[Evidence]) -> list[Evidence]:
         """Facts of a port, those left out of which nothing is known; a plug that waits for an
         answer in vain mends nothing."""
+        if not (self.never or self.switch or self.database):
+            return list(facts)
         if self.never:
             facts = [f for f in facts if f.fact not in _HELD_AGAINST]
         return [replace(f, repairable=False) if self._in_vain(f) else f for f in facts]

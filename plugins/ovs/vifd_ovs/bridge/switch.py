@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.model.sets import Forwarding, SetKey, SetKind
+from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
@@ -122,6 +123,10 @@ class Switch:
         self._proof = _Proof()
         #: what the last change was read back by, until it is proven
         self._made = _Proof()
+        #: ports as they were, ports that are to change, and all of them then
+        self._foreseen: tuple[Roster, Mapping[str, SwitchPort], Roster] | None = None
+        #: the bridge's own flows as they were read, as they shall be, and how these differ
+        self._judged: tuple[Sequence[Flow], Entries, Difference] | None = None
         #: cookies that are read with the next change
         self._proving: set[int] = set()
 
@@ -167,6 +172,19 @@ class Switch:
                 raise
             finally:
                 self._proving = set()
+
+    def foresee(self, ports: Mapping[str, SwitchPort]) -> None:
+        """Make the flows of a change that is to come, while others work: they are kept where they
+        are made, and sent by nobody."""
+        with self._lock:
+            self._load()
+            coming = self._ports.changed(ports)
+            self._foreseen = self._ports, ports, coming
+            try:
+                self._target(coming).entries(ports, touched(ports.values())[1])
+            except VifError as error:
+                # it is met, and told, when it comes to it
+                LOG.debug("bridge %s: %s", self.bridge, error)
 
     def refresh(self, changes: Collection[SetChange]) -> set[str]:
         """Bring what shared sets made here to what they are now, in one bundle, at a cost in
@@ -407,6 +425,17 @@ class Switch:
         more = self._drivers.openflow.read(self.bridge, missing)
         return Reading({**found, **more.flows}, more.fragments)
 
+    def bridge_difference(self, have: Sequence[Flow], wanted: Entries) -> Difference:
+        """How the flows that belong to no port and no network differ from what they shall be.
+
+        Worked out anew where either changed: they are read with every port.
+        """
+        known = self._judged
+        if known is None or known[1] is not wanted or known[0] != have:
+            found = difference({0: by_key(have)}, {0: wanted}, [0])
+            known = self._judged = (have, wanted, found)
+        return known[2]
+
     def meters(self, ports: Iterable[SwitchPort]) -> dict[int, Meter]:
         """The meters of ports as the switch has them; it is not asked for ports without."""
         numbers = self._wanted_meters(ports)
@@ -489,7 +518,11 @@ class Switch:
         self._loaded = True
 
     def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
-        self._ports = self._ports.changed(changes)
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen[0] is self._ports and foreseen[1] == changes:
+            self._ports = foreseen[2]
+        else:
+            self._ports = self._ports.changed(changes)
         gone = {port_id for port_id, port in changes.items() if port is None}
         for port_id in gone:
             self._turns.pop(port_id, None)
@@ -672,6 +705,8 @@ class Switch:
 
     def _deltas(self, groups: Collection[str]) -> dict[int, Made]:
         """The rules of groups as they shall be: nothing of one that no port has any more."""
+        if not groups:
+            return {}
         used = _groups(p for p in self._ports.values() if p.judged)
         return {
             self._rules.cookie(g): (self._rules.made(g) if g in used else None) or NO_RULES

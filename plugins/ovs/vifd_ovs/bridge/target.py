@@ -173,7 +173,7 @@ def by_cookie(flows: Iterable[Flow]) -> dict[int, Entries]:
     """Flows sorted by whose they are."""
     sorted_: dict[int, dict[Key, Flow]] = {}
     for flow in flows:
-        sorted_.setdefault(flow.cookie, {})[flow.key] = flow
+        sorted_.setdefault(flow.cookie, {})[flow.table, flow.priority, flow.match] = flow
     return {**sorted_}
 
 
