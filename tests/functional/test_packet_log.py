@@ -87,7 +87,8 @@ def test_a_line_says_who_what_and_by_which_rule(
     port = vifd.get(f"/v1/ports/{PORTS[0]}")
     (told,) = [e for e in port["enforcement"] if e["feature"] == "security_group_log"]
     assert (told["requested"], told["enforced_by"]) == ([LOG], "ovs")
-    assert 'vifd_logged_packets_total{result="written"} 2.0' in metrics(vifd)
+    written = 'vifd_logged_packets_total{result="written"} 2.0'
+    until(lambda: written in metrics(vifd), "both are counted")
 
 
 def metrics(vifd: Vifd) -> str:
@@ -106,9 +107,10 @@ def test_a_flood_keeps_to_the_limit_and_what_is_missing_is_told(
     began = time.monotonic()
     for number in range(2000):
         pair[0].send(udp(1000 + number))
-    until(lambda: counted(vifd) == 2000, "the switch refused all", told=lambda: counted(vifd))
-    # it is told every ten seconds, and a flood may last longer than to the first time
-    until(lambda: sum(told(vifd)) == 2000, "each is written or told", 90.0, told=lambda: told(vifd))
+    # a busy machine loses frames before its switch sees them; what that refused is written or told,
+    # which is done every ten seconds, and a flood may last longer than to the first time
+    until(lambda: 3 * BURST < counted(vifd) == sum(told(vifd)), "each is written or told", 120.0,
+          told=lambda: (counted(vifd), told(vifd)))  # fmt: skip
     took = time.monotonic() - began
     written, missing = told(vifd)
     assert 1 <= written <= BURST + RATE * took
