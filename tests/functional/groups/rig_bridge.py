@@ -11,6 +11,7 @@ from functional.linux_scene import LinuxScene
 from support.nfttracking import Bridge
 from vifd.drivers import conntrack
 from vifd.drivers.netlink import NETFILTER, Socket
+from vifd.drivers.nft import reading
 from vifd.drivers.nft.objects import TABLE, Change
 from vifd.model import Attachment
 from vifd.testing.guests import Guest
@@ -148,10 +149,10 @@ class RealBridgeRig(BridgeRig):
         super().restart()
         self.scene.ledger = self.ledger
         self.ledger.plugin.probe()
-        self._generation = self.nft._generation()
+        self._generation = reading.generation(self.nft._talk)
 
     def changes(self) -> int:
-        return int(self.nft._generation() - self._generation)
+        return reading.generation(self.nft._talk) - self._generation
 
     def connections(self, name: str) -> Callable[[], list[str]]:
         zone = self.zone_of(name)
