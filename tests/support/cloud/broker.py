@@ -68,6 +68,16 @@ class Broker:
             # It outlives its nodes, and refuses while one of another broker lives.
             self._name_server("-kill")
 
+    def pause(self) -> None:
+        """Let it answer nothing until :meth:`resume`."""
+        assert self._child is not None
+        self._child.pause()
+
+    def resume(self) -> None:
+        """Let it answer again."""
+        assert self._child is not None
+        self._child.resume()
+
     def ctl(self, *words: str) -> str:
         """What ``rabbitmqctl`` says."""
         done = subprocess.run(

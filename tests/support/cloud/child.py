@@ -51,11 +51,22 @@ class Child:
             self.process.wait(within)
         return self.kill()
 
-    def kill(self) -> int:
-        """End it and its session at once; its exit code."""
+    def pause(self) -> None:
+        """Let it and its session do nothing until :meth:`resume`; connections stay as they are."""
+        self._send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
         for pid in _session(self.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
+
+    def kill(self) -> int:
+        """End it and its session at once; its exit code."""
+        self._send(signal.SIGKILL)
         return self.process.wait()
 
 

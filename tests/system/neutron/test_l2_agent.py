@@ -170,3 +170,33 @@ def test_a_port_that_is_switched_off_and_on(place: Place):
     cloud.change("port", place.here.port, admin_state_up=True)
     place.reached()
     host.told(place.network, [place.here.port], "ACTIVE")
+
+
+def test_a_port_on_a_bridge_of_others_is_theirs(place: Place):
+    """The stock agent tells such ports, on bridges that it does not steer, as working: nothing was
+    proven of them."""
+    cloud, host, ovs = place.cloud, place.host, place.host.ovs
+    port = cloud.show("port", host.bind(place.network, port_security_enabled=False))
+    ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=netdev")
+    try:
+        other = Machine(ovs, "br-other", port["id"], "other", port["mac_address"], "10.30.0.200")
+        before = [ovs.ofctl("dump-flows", "br-other", "--no-stats"), *_row(host, "other")]
+        next_ = place.machine()
+        # What was there before this one was seen by then.
+        until(lambda: next_.reaches(place.here), "it is reached", PATIENCE)
+        assert [ovs.ofctl("dump-flows", "br-other", "--no-stats"), *_row(host, "other")] == before
+        assert cloud.status(port["id"]) != "ACTIVE"
+        assert host.phase(port["id"]) in ("", "WAITING")
+        other.close()
+    finally:
+        ovs.vsctl("del-br", "br-other")
+        cloud.remove("port", port["id"])
+
+
+def _row(host: VifdHost, device: str) -> list[str]:
+    """What the database has of a port, but for what counts up."""
+    columns = "name,ofport,external_ids,options,mac,type"
+    return [
+        host.ovs.vsctl(f"--columns={columns}", "list", "interface", device),
+        host.ovs.vsctl("list", "port", device),
+    ]

@@ -98,6 +98,28 @@ def test_the_bus_is_away_while_ports_are_plugged_and_go(cloud, host, network, po
     host.told(network, [gone], "DOWN")
 
 
+def test_the_bus_hangs_while_ports_are_plugged_and_go(cloud, host, network, ports):
+    ports += [host.bind(network) for _ in range(2)]
+    kept, gone = ports
+    for port in ports:
+        host.use(port)
+    host.told(network, ports, "ACTIVE")
+    host.unuse(kept)
+    host.told(network, [kept], "DOWN")
+    cloud.broker.pause()
+    try:
+        host.use(kept)
+        host.proven([kept])
+        host.unuse(gone)
+        until(lambda: host.phase(gone) != "LIVE", "the port is unplugged")
+        until(lambda: "no answer for" in _problem(host), "the status says so", PATIENCE)
+    finally:
+        cloud.broker.resume()
+    host.told(network, [kept], "ACTIVE")
+    host.told(network, [gone], "DOWN")
+    until(lambda: not _problem(host), "nothing is wrong any more", PATIENCE)
+
+
 def test_the_server_is_started_anew_while_ports_are_plugged(cloud, host, network, ports):
     ports += [host.bind(network) for _ in range(5)]
     until(lambda: all(host.phase(p) for p in ports), "the network's parts are here")
@@ -198,6 +220,10 @@ def test_a_hundred_ports_at_once(host, network):
         host.use(port)
     host.proven(ports)
     host.told(network, ports, "ACTIVE")
+
+
+def _problem(host: VifdHost) -> str:
+    return str(host.vifd.get("/v1/status")["network_problem"] or "")
 
 
 def _name(host: VifdHost, port_id: str) -> Any:
