@@ -168,7 +168,7 @@ class Stock:
                 "ovs": {
                     "integration_bridge": f"br-i{n}", "bridge_mappings": f"physnet1:br-p{n}",
                     # All are in one network namespace.
-                    "of_listen_port": 6640 + n,
+                    "of_listen_port": 6700 + n,
                 },
                 "agent": {"report_interval": INTERVAL},
                 "securitygroup": {"firewall_driver": "openvswitch"},
