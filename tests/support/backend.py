@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from support.hosting import FakeHost
+from support.moves import FakeMoves
 from support.portbook import FEATURES, report_of
 from support.recycling import Recycling
 from support.setbook import SetBook
@@ -226,6 +227,7 @@ class FakeDaemon(SideBook):
         self.migrations = FakeMigrations()
         self.upgrades = FakeUpgrades(self)
         self.adoption, self.releases = FakeAdoption(self), FakeRelease(self)
+        self.moves = FakeMoves(self)
         self.inspected: list[Check] = []
         self.setbook = SetBook(self._soon)
         self.sets = self.setbook.desk()

@@ -10,7 +10,16 @@ from collections.abc import Callable
 import pytest
 
 from support.links_suite import a_tap
-from vifd.drivers import BridgePort, BridgeSpec, Bridging, FdbEntry, Links, Nft, VxlanSpec
+from vifd.drivers import (
+    BridgePort,
+    BridgeSpec,
+    Bridging,
+    FdbEntry,
+    HybridSpec,
+    Links,
+    Nft,
+    VxlanSpec,
+)
 from vifd.drivers.nft.expr import (
     ACCEPT,
     DROP,
@@ -330,6 +339,49 @@ class BridgingContract:
         bridging.make(SPEC)
         links.delete([NAME])
         until(lambda: not bridging.get([NAME]), "it is gone")
+
+    def test_a_hybrid_of_another_program(self, bridging: Bridging, links: Links) -> None:
+        spec = HybridSpec("qbrtest", "qvbtest", "qvotest", 1400)
+        names = (spec.bridge, spec.inner, spec.outer)
+        for _ in range(2):
+            bridging.make_hybrid(spec)
+            there = bridging.get(names)
+            assert there.keys() == {*names}
+            assert there[spec.inner].master == there[spec.bridge].link.ifindex
+            assert there[spec.outer].parent == there[spec.inner].link.ifindex
+            assert {d.link.mtu for d in (there[spec.inner], there[spec.outer])} == {1400}
+            assert {d.link.alias for d in there.values()} == {""}
+        links.create_taps([a_tap(name="tap-in-it")])
+        assert bridging.enslave([BridgePort("tap-in-it", spec.bridge)]) == {}
+        with pytest.raises(NameClash):
+            bridging.remove_hybrid(spec)
+        assert bridging.get(names).keys() == {*names}
+        links.delete(["tap-in-it"])
+        for _ in range(2):
+            bridging.remove_hybrid(spec)
+            assert bridging.get(names) == {}
+
+    def test_a_hybrid_whose_name_is_taken(self, bridging: Bridging, links: Links) -> None:
+        spec = HybridSpec("qbrtest", "qvbtest", "qvotest", 1400)
+        links.create_taps([a_tap(name=spec.bridge)])
+        for call in (bridging.make_hybrid, bridging.remove_hybrid):
+            with pytest.raises(NameClash):
+                call(spec)
+        assert bridging.get([spec.bridge]).keys() == {spec.bridge}
+        links.delete([spec.bridge])
+
+    def test_a_guard_is_taken_away(self, bridging: Bridging, links: Links) -> None:
+        if bridging.lacking("guard") is not None:
+            pytest.skip("this kernel guards no devices")
+        links.create_taps([a_tap(name="tap-guarded")])
+        program = ((0x06, 0, 0, 2),)
+        assert bridging.guard({"tap-guarded": program}) == {}
+        assert bridging.guards(["tap-guarded"]) == {"tap-guarded": program}
+        for _ in range(2):
+            bridging.unguard(["tap-guarded", "tap-nosuch"])
+            assert bridging.guards(["tap-guarded"]) == {"tap-guarded": None}
+        assert bridging.guard({"tap-guarded": program}) == {}
+        links.delete(["tap-guarded"])
 
     def test_what_the_kernel_can_make(self, bridging: Bridging) -> None:
         assert bridging.lacking("bridge") is None

@@ -62,6 +62,8 @@ SHOWN = {
     "E_TRUNK_CONFLICT": "functional/trunks/test_daemon.py",
     "E_TRUNK_WAITS": "functional/trunks/test_daemon.py",
     "E_ACT_BINDING_UNBOUND": "unit/migration/test_arrivals.py",
+    "E_BACKEND_RETURNED": "functional/test_moving.py",
+    "E_BACKEND_UNFIT": "functional/test_moving.py",
     "E_MIG_UNFIT": "unit/migration/test_prechecks.py",
     "E_MIG_UNKNOWN": "unit/cli/test_migration.py",
     "E_STATE_WAITS": "unit/api/test_sides.py",

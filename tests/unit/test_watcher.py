@@ -380,7 +380,7 @@ def test_a_retry_that_is_due_wakes_it(scene: Scene) -> None:
     """Without this a retry would wait for the end of a long pause."""
     port = scene.port(1)
     scene.watcher.start()
-    scene.engine._later(port)
+    scene.engine.later(port)
     lane = scene.engine.lanes["fake"]
     until(lambda: lane.pending() == (port,), "the port is marked")
     scene.watcher.stop(60)

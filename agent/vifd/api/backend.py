@@ -15,6 +15,7 @@ from vifd.engine.upgrade.view import UpgradeView
 from vifd.explain import Explanation
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
+from vifd.migration.moving import Moved
 from vifd.migration.timeline import Migration
 from vifd.model import Attachment, Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared
@@ -159,6 +160,20 @@ class Release(Protocol):
         """
 
 
+class Moves(Protocol):
+    """Ports that change their back end."""
+
+    def move(
+        self, port_id: str, target: str, request_id: str, *, dry_run: bool = False,
+        doc: Document | None = None,
+    ) -> Future[Moved]:  # fmt: skip
+        """Have another plugin serve a port, its tap as it stands.
+
+        :param dry_run: only say whether it can be done
+        :param doc: of a port that another program plugged, with its tap behind a bridge of its own
+        """
+
+
 class Backend(Protocol):
     """The daemon behind the API. No call blocks; what takes time comes back as a future."""
 
@@ -193,6 +208,9 @@ class Backend(Protocol):
 
     @property
     def releases(self) -> Release: ...
+
+    @property
+    def moves(self) -> Moves: ...
 
     @property
     def sets(self) -> SetDesk: ...

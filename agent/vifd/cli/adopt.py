@@ -9,7 +9,7 @@ from typing import Any
 from vifd.cli import documents, report, scan
 from vifd.cli.base import FAILED, UsageError, code_of
 from vifd.cli.client import Refused, port_path
-from vifd.cli.plug import COLUMNS, WHOLE, Many, _id, _row, warn
+from vifd.cli.plug import COLUMNS, WHOLE, Many, _row, id_of, warn
 
 
 class Adopt(Many):
@@ -54,12 +54,12 @@ class Adopt(Many):
     def _chosen(self, docs: list[Any]) -> list[Any]:
         if bool(self.args.ports) == self.args.all and len(docs) != 1:
             raise UsageError("name ports of the file, or give --all")
-        nameless = [doc for doc in docs if not _id(doc)]
+        nameless = [doc for doc in docs if not id_of(doc)]
         if nameless:
             raise UsageError(f"{self.args.file}: a document has no port.id")
         if not self.args.ports:
             return docs
-        known = {_id(doc): doc for doc in docs}
+        known = {id_of(doc): doc for doc in docs}
         missing = [port for port in self.args.ports if port not in known]
         if missing:
             raise UsageError(f"{self.args.file}: there is no document of port {missing[0]}")
@@ -73,11 +73,11 @@ class Adopt(Many):
                 offer = self.client.call("POST", "/v1/offers", {"attachment": doc},
                                          {"timeout": self.timeout})  # fmt: skip
                 best = offer["candidates"][0]
-                rows.append((_id(doc), f"{best['plugin']}/{best['vif_type']}", "-"))
+                rows.append((id_of(doc), f"{best['plugin']}/{best['vif_type']}", "-"))
             except Refused as refused:
                 error = refused.error
                 why = f"{error.get('code', '')}: {error.get('message', refused)}"
-                rows.append((_id(doc), "-", report.clean(why)))
+                rows.append((id_of(doc), "-", report.clean(why)))
                 self.code = FAILED
         return ("port", "would be served by", "why not"), rows
 
@@ -86,7 +86,7 @@ class Adopt(Many):
         return [self._one(doc) for doc in docs]
 
     def _one(self, doc: Any) -> dict[str, Any]:
-        port_id, params = _id(doc), self.waiting("active")
+        port_id, params = id_of(doc), self.waiting("active")
         try:
             port = self.client.call("POST", port_path(port_id, "adopt"), doc, params)
         except Refused as refused:

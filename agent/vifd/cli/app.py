@@ -57,6 +57,7 @@ COMMANDS = {
     "port example": "vifd.cli.example:PortExample",
     "port plug": "vifd.cli.plug:PortPlug",
     "port unplug": "vifd.cli.unplug:PortUnplug",
+    "port move-backend": "vifd.cli.movebackend:PortMoveBackend",
     "port release": "vifd.cli.release:PortRelease",
     "sg list": "vifd.cli.setcommands:SgList",
     "sg show": "vifd.cli.setcommands:SgShow",

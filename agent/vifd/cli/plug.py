@@ -73,7 +73,7 @@ class PortPlug(Many):
         docs = documents.read(parsed_args.file)
         if parsed_args.token is not None and len(docs) != 1:
             raise UsageError("--token belongs to one port; the file has several")
-        only = _id(docs[0]) if len(docs) == 1 else ""
+        only = id_of(docs[0]) if len(docs) == 1 else ""
         items = [self._one(only, docs[0])] if only else self.send_all(docs, "plug", self._send)
         if parsed_args.formatter in ("json", "yaml"):
             return WHOLE, [[item.get(name) for name in WHOLE] for item in items]
@@ -113,7 +113,7 @@ def _chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield things[start : start + CHUNK]
 
 
-def _id(document: Any) -> str:
+def id_of(document: Any) -> str:
     """The port's id, where the document has a usable one."""
     port = document.get("port") if isinstance(document, dict) else None
     found = port.get("id") if isinstance(port, dict) else None

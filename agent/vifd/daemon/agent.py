@@ -29,6 +29,7 @@ from vifd.engine.upgrade.guard import Guard, Unguarded
 from vifd.explain.examiner import Examiner
 from vifd.guests import Guests
 from vifd.migration.book import Book, Watched
+from vifd.migration.moving import Moves
 from vifd.migration.telling import tell, tell_gap
 from vifd.migration.timeline import Migration
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
@@ -100,6 +101,8 @@ class Agent:
         self.sets = SetDesk(engine.submit_sets, journal.sets, engine.refreshes.waiting)
         #: arrivals of guests
         self.migrations = Book(Watched(journal.get, self._arrived, self._gap), budget=budget)
+        #: ports that change their back end
+        self.moves = Moves(engine, journal, metrics.moved.observe, self._migrating)
         self._started = time.time()
 
     # --- questions ---
@@ -230,6 +233,10 @@ class Agent:
 
     def metrics(self) -> bytes:
         return self._metrics.render(self.gauge)
+
+    def _migrating(self, port_id: str) -> bool:
+        """Whether a guest is on its way to a port."""
+        return any(one.port == port_id and not one.ended for one in self.migrations.all())
 
     def _arrived(self, one: Migration) -> None:
         """A migration has ended: count it, and say so."""

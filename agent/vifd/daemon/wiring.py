@@ -23,6 +23,7 @@ def wire(
     """Tell the engine whom it calls; who is not given is not called."""
     hooks = Hooks(adopt=agent.adoption.requested, extra_evidence=agent.guests.evidence)
     hooks.noted = agent.migrations.noted
+    hooks.moved = agent.moves.follow
     if guard is not None:
         hooks.may, hooks.on_tick = guard.may, guard.turn
     if reporter is not None:

@@ -21,6 +21,7 @@ from vifd.drivers.linux import (
     FdbEntry,
     FilterChain,
     Hearing,
+    HybridSpec,
     Nft,
     Program,
     Spec,
@@ -40,7 +41,7 @@ from vifd.safety.sparing import spare
 
 __all__ = [
     "MARK", "Bridge", "BridgePort", "BridgeSpec", "Bridging", "Device", "Drivers", "FdbEntry",
-    "FilterChain", "FlowTable", "Hearing",
+    "FilterChain", "FlowTable", "Hearing", "HybridSpec",
     "Link", "Links", "Mirror", "Nft", "OpenFlow", "Ovsdb", "Policing", "PortRow", "PortSpec",
     "Program", "Qos", "Queue", "Spec",
     "Tap", "Tracer", "VlanSpec", "VxlanSpec", "absent", "hangs", "passing", "stopped",

@@ -13,6 +13,7 @@ from vifd.drivers import (
     BridgePort,
     Device,
     FdbEntry,
+    HybridSpec,
     Program,
     Spec,
     VlanSpec,
@@ -20,6 +21,8 @@ from vifd.drivers import (
     brdevice,
     brnl,
     hindrances,
+    hybridnl,
+    hybridrules,
     netlink,
     tap,
     tcguard,
@@ -77,6 +80,14 @@ class Bridging:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._enslave, ports)
 
+    def make_hybrid(self, spec: HybridSpec) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        self._do(self._make_hybrid, spec)
+
+    def remove_hybrid(self, spec: HybridSpec) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        self._do(self._remove_hybrid, spec)
+
     def release(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Bridging`."""
         self._do(self._release, names)
@@ -108,6 +119,10 @@ class Bridging:
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._guard, programs)
+
+    def unguard(self, names: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        self._do(self._unguard, names)
 
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """See :class:`vifd.drivers.Bridging`."""
@@ -228,6 +243,29 @@ class Bridging:
                 failed[port.name] = device_error(port.name, int(answer), doing)
         return failed
 
+    def _make_hybrid(self, spec: HybridSpec) -> None:
+        there = self._get([spec.bridge, spec.inner, spec.outer])
+        if problem := hybridrules.in_the_way(spec, there):
+            raise problem
+        if spec.bridge not in there:
+            self._checked(hybridnl.bridge(spec.bridge), spec.bridge, "create")
+            self._ipv6_off(spec.bridge)
+        if spec.outer not in there:
+            self._checked(hybridnl.pair(spec), spec.outer, "create")
+        index = _index(spec.bridge)
+        for name, master in ((spec.inner, index), (spec.outer, 0), (spec.bridge, 0)):
+            self._checked(hybridnl.up(name, master, spec.mtu), name, "bring up")
+
+    def _remove_hybrid(self, spec: HybridSpec) -> None:
+        there = self._get([spec.bridge, spec.inner, spec.outer])
+        members = self._members(spec.bridge) if spec.bridge in there else []
+        problem = hybridrules.in_the_way(spec, there) or hybridrules.occupied(spec, members)
+        if problem:
+            raise problem
+        for name in (spec.bridge, spec.outer):
+            if name in there:
+                self._checked(brnl.delete(there[name].link.ifindex), name, "delete")
+
     def _release(self, names: Sequence[str]) -> None:
         there = [name for name, device in self._get(names).items() if device.master is not None]
         answers = self._socket.ask([brnl.release(name) for name in there])
@@ -332,6 +370,14 @@ class Bridging:
             text = ", ".join(names)
             raise device_error(text, error.errno or 0, "read traffic control of") from error
         return {indices[index]: why for index, why in found.items()}
+
+    def _unguard(self, names: Sequence[str]) -> None:
+        indices = {index: name for name in names if (index := _index(name))}
+        try:
+            tcguard.remove(self._socket, list(indices))
+        except OSError as error:
+            first = next(iter(indices.values()), "")
+            raise device_error(first, error.errno or 0, "take the guard from") from error
 
     def _guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}

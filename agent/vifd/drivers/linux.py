@@ -87,6 +87,20 @@ class BridgePort:
 
 
 @dataclass(frozen=True)
+class HybridSpec:
+    """A bridge with one end of a pair of devices in it, for a tap of another program: unmarked.
+
+    :param inner: the end that is a port of the bridge
+    :param outer: the other one
+    """
+
+    bridge: str
+    inner: str
+    outer: str
+    mtu: int
+
+
+@dataclass(frozen=True)
 class Device:
     """A network device with what bridging is about.
 
@@ -199,6 +213,18 @@ class Bridging(Protocol):
         :returns: by name why one could not be made a port
         """
 
+    def make_hybrid(self, spec: HybridSpec) -> None:
+        """Make what is missing of a bridge and a pair, unmarked and up, the one end in the bridge.
+
+        :raises NameClash: a device of another kind, or one with our mark, has such a name
+        """
+
+    def remove_hybrid(self, spec: HybridSpec) -> None:
+        """Remove a bridge that nothing but the pair is in, and the pair; what is gone is no error.
+
+        :raises NameClash: something else is in the bridge, or has such a name
+        """
+
     def release(self, names: Sequence[str]) -> None:
         """Take ports out of their bridges; those that are gone or in none are no error."""
 
@@ -234,6 +260,10 @@ class Bridging(Protocol):
 
         :returns: what failed, by device
         """
+
+    def unguard(self, names: Sequence[str]) -> None:
+        """Take the guards from devices; those that are gone, or have none, are no error. What other
+        software put in that place stays."""
 
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """The guards of devices that exist, ``None`` where there is none."""

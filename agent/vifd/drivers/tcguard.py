@@ -29,9 +29,10 @@ from vifd.drivers.netlink import (
     text,
 )
 
-__all__ = ["barred", "lacking", "read", "write"]
+__all__ = ["barred", "lacking", "read", "remove", "write"]
 
-_NEWQDISC, _GETQDISC, _NEWFILTER, _GETFILTER = 36, 38, 44, 46
+_NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
+_NEWFILTER, _DELFILTER, _GETFILTER = 44, 45, 46
 _TCMSG = struct.Struct("BxxxiIII")
 _HANDLE, _PARENT, _INGRESS = 0xFFFF_0000, 0xFFFF_FFF1, 0xFFFF_FFF2
 #: Where among the filters of a device ours stands, and its handle there.
@@ -114,6 +115,28 @@ def barred(sock: Socket, indices: Sequence[int]) -> dict[int, str]:
             number = _U32.unpack(parts[_INGRESS_BLOCK])[0]
             found[index] = f"{string(parts[_KIND])} with the shared block {number}"
     return found
+
+
+def remove(sock: Socket, indices: Sequence[int]) -> None:
+    """Take the programs of devices away, and the place for them where nobody else has a filter
+    there.
+
+    :raises OSError: the kernel refuses
+    """
+    for index in indices:
+        body = _TCMSG.pack(0, index, _NUMBER, _INGRESS, _INFO) + text(_KIND, "bpf")
+        (gone,) = sock.ask([Message(_DELFILTER, ACK, body)])
+        if gone not in (0, *_NO_FILTER, errno.ENODEV, *_UNKNOWN):
+            raise OSError(int(gone), os.strerror(int(gone)))
+        if gone == 0 and not _others(sock, index):
+            empty = _TCMSG.pack(0, index, _HANDLE, _PARENT, 0) + text(_KIND, "ingress")
+            # somebody may have made it anew meanwhile, or taken it away
+            sock.ask([Message(_DELQDISC, ACK, empty)])
+
+
+def _others(sock: Socket, index: int) -> bool:
+    """Whether a device has filters in that place."""
+    return bool(sock.dump(Message(_GETFILTER, 0, _TCMSG.pack(0, index, 0, _INGRESS, 0))))
 
 
 def _program(message: bytes) -> Program | None:

@@ -103,7 +103,7 @@ class Engine:
         self.unwritten = Unwritten(self.journal)
         self._recorder = Recorder(
             self.journal, self.unwritten, self.tickets, self.bus, self.retries, self.unsettled,
-            changed=self.negotiator.changed, gone=self.intake.gone, later=self._later,
+            changed=self.negotiator.changed, gone=self.intake.gone, later=self.later,
             statuses=lambda old, new: self.hooks.statuses(old, new),
             outbox_changed=lambda: self.hooks.outbox_changed(),
             refreshed=self._refreshed, released=self._released,
@@ -113,6 +113,8 @@ class Engine:
         self.refreshes.sets(sets)
         self.refreshes.ports(old, new)
         self.again(trunks.woken(old, new))
+        if moving := [r for r in new.values() if r is not None and r.origin is not None]:
+            self.hooks.moved(moving)
 
     def _released(self) -> None:
         if self.journal.sets.needless():
@@ -315,7 +317,8 @@ class Engine:
         """Tell the event stream of something that is no change of a record."""
         self._recorder.post(event)
 
-    def _later(self, port_id: str) -> None:
+    def later(self, port_id: str) -> None:
+        """Have a port served again after a pause, which grows."""
         if self.journal.get(port_id) is None:
             return
         first, longest = self.settings.retry_first, self.settings.retry_longest

@@ -28,6 +28,7 @@ class Hooks:
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
     :param noted: told of each step of an activation: port, step, seconds since the epoch, and the
         request's id where it is asked for, or the error where it failed
+    :param moved: told of records of ports that are being moved to another back end
     :param adopt: takes over what another program plugged, or has the port made
     """
 
@@ -41,4 +42,5 @@ class Hooks:
     extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
     noted: Callable[[str, str, float, str], None] = lambda _port, _step, _at, _more: None
+    moved: Callable[[Sequence[PortRecord]], None] = lambda _records: None
     adopt: Callable[[Request, Document], None] = lambda _request, _doc: None

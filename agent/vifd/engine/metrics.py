@@ -142,6 +142,11 @@ class Metrics:
             "From a guest's last frame on its old host to the first one here", ["trigger"],
             buckets=_BUCKETS, registry=r,
         )  # fmt: skip
+        self.moved = Histogram(
+            "vifd_backend_move_gap_seconds",
+            "The longest time without a frame for its guest while a port changed its back end",
+            buckets=_BUCKETS, registry=r,
+        )  # fmt: skip
         self.migrations = Counter(
             "vifd_migrations", "Arrivals of guests at ports, by outcome", ["trigger", "result"],
             registry=r,

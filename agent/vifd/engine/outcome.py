@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from vifd import errors
 from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
-from vifd.model import Phase, PortRecord, Report, Vif, Wiring
+from vifd.model import Origin, Phase, PortRecord, Report, Vif, Wiring
 from vifd.model.lifecycle import Move, moved, proven
 from vifd.model.reports import unanswered
 from vifd.model.status import not_undone, settled, untouched
@@ -41,6 +41,8 @@ def failed(error: errors.VifError) -> Change:
     def change(present: PortRecord | None) -> PortRecord | None:
         if present is None:
             return None
+        if (back := returned(present, error)) is not None:
+            return back
         phase = moved(present.phase, Move.REMOVE if present.removing else Move.FAIL)
         if present.removing and present.released:
             # one that is given back stays what it is
@@ -51,6 +53,22 @@ def failed(error: errors.VifError) -> Change:
         return replace(present, phase=phase, error=_body(error, left))
 
     return change
+
+
+def returned(present: PortRecord, error: errors.VifError) -> PortRecord | None:
+    """Of a port that was to change its back end and could not be proven on the other one: it is the
+    first one's again, which brings it back to what it made; ``None`` for every other port."""
+    origin = present.origin
+    if origin is None or origin.back or origin.foreign:
+        return None
+    if present.wiring is not None or present.removing:
+        return None
+    left = present.names or origin.wiring
+    return replace(
+        present, plugin=origin.plugin, vif_type=origin.wiring.vif_type, names=origin.wiring,
+        wiring=origin.wiring, applied=False, error=error.to_dict(),
+        origin=Origin(present.plugin, left, back=True),
+    )  # fmt: skip
 
 
 def _body(error: errors.VifError, left: Sequence[str]) -> dict[str, Any]:
@@ -71,6 +89,8 @@ def plugged(job: Job, vif: object, now: float) -> Change:
         if present.removing:
             # Only what must be removed: the port was reported DOWN and stays so.
             return replace(present, wiring=job.wiring, open=job.opened)
+        if job.error is not None and (back := returned(present, job.error)) is not None:
+            return back
         if job.error is not None:
             return replace(
                 present, phase=_failed_phase(job, present),

@@ -56,6 +56,7 @@ from vifd.errors.guests import GuestNotRunning, GuestRepairFailed, HypervisorErr
 from vifd.errors.host import ResourcesExhausted
 from vifd.errors.journal import JournalDamaged, JournalError, JournalTooNew
 from vifd.errors.migration import BindingUnbound, MigrationUnfit, MigrationUnknown
+from vifd.errors.moving import BackendReturned, BackendUnfit
 from vifd.errors.negotiation import (
     ContractVersion,
     NoCommonVersion,
@@ -134,7 +135,9 @@ __all__ = [
     "AdoptionUnfit",
     "ApprovalNeeded",
     "BackendError",
+    "BackendReturned",
     "BackendUnavailable",
+    "BackendUnfit",
     "BadDocument",
     "BadHttp",
     "BindingUnbound",

@@ -20,7 +20,7 @@ from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences
 from vifd.model.evidence import Evidence, Report
 from vifd.model.extensions import QosPolicy, QosRule, SubPort, Trunk
 from vifd.model.parts import ComputeSaid, Part, Parts, Side
-from vifd.model.record import PortRecord, Selection, Vif, Wiring
+from vifd.model.record import Origin, PortRecord, Selection, Vif, Wiring
 from vifd.model.remarks import alarming, notes, unread_remarks
 from vifd.model.text import names_in
 from vifd.model.values import MAC, UUID, Id, MacAddress, Mtu, Phase, Role, Status, Text
@@ -40,6 +40,7 @@ __all__ = [
     "MacAddress",
     "Mtu",
     "Network",
+    "Origin",
     "Part",
     "Parts",
     "Phase",

@@ -69,6 +69,21 @@ class Selection(Struct, frozen=True):
     notes: list[str] = []
 
 
+class Origin(Struct, frozen=True):
+    """The back end that a port was moved off, as long as anything of it may be left there.
+
+    :param plugin: who served the port
+    :param wiring: what that plugin made, or would have made
+    :param back: the port does not go back there: it was moved back from it
+    :param foreign: it was another program's port: where it cannot be proven, it is that again
+    """
+
+    plugin: str
+    wiring: Wiring
+    back: bool = False
+    foreign: bool = False
+
+
 class PortRecord(Struct, kw_only=True, frozen=True):
     """One row of the journal: what is wanted of a port and what is known of it.
 
@@ -82,6 +97,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     :param revision: grows with every change of this record on this host, never reused
     :param request_id: the request that caused the last change
     :param selection: how the plugin was chosen; ``None`` for a port that was taken over
+    :param origin: where it was moved from; ``None`` once nothing of it is left there
     """
 
     doc: Document
@@ -101,6 +117,7 @@ class PortRecord(Struct, kw_only=True, frozen=True):
     updated_at: float = 0.0
     request_id: str = ""
     selection: Selection | None = None
+    origin: Origin | None = None
 
     @property
     def id(self) -> str:

@@ -26,6 +26,9 @@ class Advert:
         others: for plugins that cannot close a port, or prove it
     :param compute_suffices: what compute says of a port is all that is needed, as somebody else
         wires it by a database of its own
+    :param hands_over: the tap of a port can leave it for another plugin, under a running guest:
+        ``hand_over``
+    :param takes_over: such a tap can come to it: ``take``
     :param connectivity: what a port gives its guest: ``l2``, or ``l3`` where frames are routed
     :param profiles: by VIF type, the port profiles it understands, the preferred one first; where
         nothing is said, those usual for the type. Names are those of :mod:`vifd.plugin.vifs.vif`.
@@ -43,6 +46,8 @@ class Advert:
     in_place: frozenset[str] = frozenset()
     on_request: bool = False
     compute_suffices: bool = False
+    hands_over: bool = False
+    takes_over: bool = False
     connectivity: str = "l2"
     profiles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     installed: Mapping[str, str] = field(default_factory=dict)

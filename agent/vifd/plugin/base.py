@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from oslo_config import cfg
 
-from vifd.errors import NotRestorable, ReleaseUnsupported, VifError
+from vifd.errors import BackendUnfit, NotRestorable, ReleaseUnsupported, VifError
 from vifd.model import Attachment, Evidence, Report, Vif, Wiring
 from vifd.model.counted import Counted
 from vifd.openflow.monitor import Update
@@ -277,6 +277,31 @@ class VifPlugin(abc.ABC):
         return {
             i.id: ReleaseUnsupported(facts={"plugin": self.plugin_name}, port=i.id) for i in batch
         }
+
+    # --- optional: to another back end, and from one, under a running guest ---
+
+    def take(
+        self, attachment: Attachment, taken: Mapping[str, Entry], device: str
+    ) -> Wiring | None:
+        """The names and numbers by which ``plug`` takes over a tap that another plugin of this
+        daemon serves: the same tap, at the last moment, with filters and flows in force before.
+        Reads only. Called on any thread, while nobody else chooses names.
+
+        :param device: the port's tap, which bears its mark
+        :returns: ``None``: this plugin takes over no taps; see :attr:`Advert.takes_over`
+        :raises VifError: it cannot take this one
+        """
+        del attachment, taken, device
+        return None
+
+    def hand_over(self, batch: Sequence[Item]) -> Outcomes:
+        """Remove what is left of ports that another plugin serves now, or was to serve: all that
+        ``unplug`` would remove, but for their devices, which are in use elsewhere. What is gone is
+        no error; repeating it converges. See :attr:`Advert.hands_over`.
+        """
+        problem = "its plugin does not say how a port leaves it"
+        facts = {"have": self.plugin_name, "wanted": "another plugin", "problem": problem}
+        return {item.id: BackendUnfit(facts=facts, port=item.id) for item in batch}
 
 
 def _not_told_apart(marked: Marked, what: str) -> NotRestorable:

@@ -130,6 +130,9 @@ class Guarded(VifPlugin):
     def release(self, batch: Sequence[Item]) -> Outcomes:
         return self._outcomes("release", self.inner.release, batch)
 
+    def hand_over(self, batch: Sequence[Item]) -> Outcomes:
+        return self._outcomes("hand_over", self.inner.hand_over, batch)
+
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
         ids = [item.id for item in batch]
         with edge(self.plugin_name, "check"), _kept(batch):
@@ -226,6 +229,14 @@ class Guarded(VifPlugin):
             return None if answer is None else judging.sound_names(answer)
 
         return self._call("claim", lambda: self.inner.claim(attachment, taken), judge)
+
+    def take(
+        self, attachment: Attachment, taken: Mapping[str, Entry], device: str
+    ) -> Wiring | None:
+        def judge(answer: object) -> Wiring | None:
+            return None if answer is None else judging.sound_names(answer)
+
+        return self._call("take", lambda: self.inner.take(attachment, taken, device), judge)
 
     def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
         return self._call(

@@ -309,6 +309,7 @@ def sound_advert(answer: object) -> Advert:
     installed = sound_mapping(answer.installed, "mapping of versions")
     made["installed"] = {_text(k): _text(v) for k, v in installed.items()}
     made["connectivity"] = _text(answer.connectivity)
-    made["on_request"] = answer.on_request is True
+    for flag in ("on_request", "hands_over", "takes_over"):
+        made[flag] = getattr(answer, flag, False) is True
     known = {f.name for f in fields(Advert)}
     return replace(answer, **{k: v for k, v in made.items() if k in known})

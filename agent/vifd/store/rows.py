@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vifd.model import Document, Phase, PortRecord, Report, Selection, Vif, Wiring, restore
+from vifd.model import (
+    Document,
+    Origin,
+    Phase,
+    PortRecord,
+    Report,
+    Selection,
+    Vif,
+    Wiring,
+    restore,
+)
 
 T = TypeVar("T")
 
@@ -69,10 +79,28 @@ def port_row(record: PortRecord) -> tuple[Any, ...]:
     values = (
         record.id, record.plugin, record.vif_type, record.phase.value, record.open, _going(record),
         record.applied, record.revision, record.updated_at, record.request_id,
-        record.doc.text(), pack(record.names), pack(record.wiring), pack(record.report),
+        record.doc.text(), pack(_names(record)), pack(record.wiring), pack(record.report),
         pack(record.vif), pack(record.error), pack(record.selection),
     )  # fmt: skip
     return (*values, checksum(values))
+
+
+class _Named(Wiring, frozen=True):
+    """The column ``names``: with the names goes where a port was moved from. An older vifd does not
+    read that, and plugs the port by its names."""
+
+    origin: Origin | None = None
+
+
+def _names(record: PortRecord) -> Wiring | None:
+    names = record.names
+    if names is None or record.origin is None:
+        return names
+    return _Named(names.plugin, names.vif_type, names.device, names.details, record.origin)
+
+
+def _plain(named: _Named | None) -> Wiring | None:
+    return named and Wiring(named.plugin, named.vif_type, named.device, named.details)
 
 
 def _going(record: PortRecord) -> int:
@@ -104,6 +132,7 @@ def _record(values: Mapping[str, Any]) -> PortRecord:
         body = values[column]
         return None if body is None else msgspec.json.decode(body, type=kind)
 
+    named: _Named | None = unpack("names", _Named)
     doc: Document = restore(msgspec.json.decode(values["doc"]), port_id=values["id"])
     return PortRecord(
         doc=doc,
@@ -117,12 +146,13 @@ def _record(values: Mapping[str, Any]) -> PortRecord:
         revision=values["revision"],
         updated_at=values["updated_at"],
         request_id=values["request_id"],
-        names=unpack("names", Wiring),
+        names=_plain(named),
         wiring=unpack("wiring", Wiring),
         report=unpack("report", Report),
         vif=unpack("vif", Vif),
         error=unpack("error", dict[str, Any]),
         selection=unpack("selection", Selection),
+        origin=named.origin if named is not None else None,
     )
 
 

@@ -10,11 +10,13 @@ from vifd.drivers import (
     BridgeSpec,
     Device,
     FdbEntry,
+    HybridSpec,
     Link,
     Program,
     Spec,
     VlanSpec,
     VxlanSpec,
+    hybridrules,
 )
 from vifd.drivers.bridgerules import complaint, kind_of, missing, needs_anew, no_room, taken
 from vifd.drivers.brnl import NOBODY
@@ -35,6 +37,8 @@ class _State:
     port: BridgePort | None = None
     addresses: list[str] = field(default_factory=list)
     guard: Program | None = None
+    #: the other end of a pair
+    peer: int | None = None
     tunnels: set[FdbEntry] = field(default_factory=set)
 
 
@@ -70,6 +74,20 @@ class FakeBridging(Faults):
         """A bridge that somebody else made."""
         link = self._links.place(name, kind="bridge", up=True)
         self._state(link).spec = BridgeSpec(name, "", link.mtu, link.mac)
+
+    def add_hybrid(self, spec: HybridSpec) -> None:
+        """A bridge and a pair of another program."""
+        if self._links.peek(spec.bridge) is None:
+            self.add_bridge(spec.bridge)
+        for name in (spec.inner, spec.outer):
+            self._links.place(name, kind="veth", up=True, mtu=spec.mtu)
+        inner, outer = self._link(spec.inner), self._link(spec.outer)
+        state = self._state(inner)
+        state.master, state.port = (
+            self._link(spec.bridge).ifindex,
+            BridgePort(spec.inner, spec.bridge),
+        )
+        state.peer, self._state(outer).peer = outer.ifindex, inner.ifindex
 
     def add_way_out(self, spec: VlanSpec | VxlanSpec) -> None:
         """A VLAN or VXLAN device that somebody else made: it bears no mark."""
@@ -140,6 +158,28 @@ class FakeBridging(Faults):
                 state = self._state(link)
                 state.master, state.port = bridge.ifindex, port
         return failed
+
+    def make_hybrid(self, spec: HybridSpec) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("make_hybrid"):
+            names = (spec.bridge, spec.inner, spec.outer)
+            there = {n: self._device(link) for n in names if (link := self._links.peek(n))}
+            if problem := hybridrules.in_the_way(spec, there):
+                raise problem
+            self.add_hybrid(spec)
+
+    def remove_hybrid(self, spec: HybridSpec) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("remove_hybrid"):
+            names = (spec.bridge, spec.inner, spec.outer)
+            there = {n: self._device(link) for n in names if (link := self._links.peek(n))}
+            bridge = there.get(spec.bridge)
+            members = [d for d in self._everything() if bridge and d.master == bridge.link.ifindex]
+            problem = hybridrules.in_the_way(spec, there) or hybridrules.occupied(spec, members)
+            if problem:
+                raise problem
+            for name in there:
+                self._links.drop(name)
 
     def release(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Bridging`."""
@@ -233,6 +273,13 @@ class FakeBridging(Faults):
                     self._state(link).guard = program
         return failed
 
+    def unguard(self, names: Sequence[str]) -> None:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("unguard"):
+            for name in names:
+                if (link := self._links.peek(name)) is not None:
+                    self._state(link).guard = None
+
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """See :class:`vifd.drivers.Bridging`."""
         with self._call("guards"):
@@ -292,7 +339,7 @@ class FakeBridging(Faults):
         if master is not None and not self._exists(master):
             master = port = state.master = state.port = None
         plain = Device(
-            link, master=master,
+            link, master=master, parent=state.peer,
             flood=port.flood if port else None, learning=port.learning if port else None,
             isolated=False if port else None, broadcasts=True if port else None,
         )  # fmt: skip

@@ -20,14 +20,15 @@ from vifd.testing.contract_counters import CounterContract
 from vifd.testing.contract_faults import FaultContract
 from vifd.testing.contract_garbage import GarbageContract
 from vifd.testing.contract_limits import LimitContract
+from vifd.testing.contract_moving import MovingContract
 from vifd.testing.contract_trunks import TrunkContract
 from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
 
 
 class PluginContract(
-    CounterContract, FaultContract, GarbageContract, LimitContract, TrunkContract
-):  # fmt: skip
+    CounterContract, FaultContract, GarbageContract, LimitContract, MovingContract, TrunkContract
+):
     """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else of
     :class:`vifd.testing.contract_subject.Subject` differs."""
 

@@ -14,12 +14,12 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Links, Nft, Program
+from vifd.drivers import BridgePort, Bridging, Device, FdbEntry, Links, Nft, Ovsdb, Program
 from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.errors import wrap
 from vifd.plugin import tap
 from vifd.plugin.identity import Identity
-from vifd_linuxbridge import ruleset, shaping, tenancy, wiring
+from vifd_linuxbridge import arriving, ruleset, shaping, tenancy, wiring
 from vifd_linuxbridge.answering import Answering, Asker, tunnelled
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
@@ -35,14 +35,17 @@ class Plugging:
     :param own: who makes it, for the mark that one daemon alone does
     :param grouping: what holds ports to security groups, where this kernel can do that
     :param answering: what is answered of what guests ask
+    :param ovsdb: of the switch that taps come from which another plugin served
     """
 
     def __init__(
         self, links: Links, bridging: Bridging, nft: Nft, settings: Settings, networks: Networks,
         batch: Batch, *, own: Identity | None = None, grouping: Grouping | None = None,
         answering: Answering | None = None,
+        ovsdb: Ovsdb | None = None,
     ) -> None:  # fmt: skip
         self.answering = answering
+        self.ovsdb = ovsdb
         self.own = own
         self.grouping = grouping
         self.links = links
@@ -63,8 +66,11 @@ class Plugging:
         self._taps()
         self._guards()
         self._answers()
+        self._arrivals()
         self._ports()
         self._forward()
+        for work in self.batch:
+            work.names = replace(work.names, adopted=False)
         return self.batch
 
     # --- 1: the filter, closed unless the port is open already ---
@@ -158,7 +164,23 @@ class Plugging:
             "answers", lambda works: answering.settle([Asker.of(w) for w in works]), asking
         )
 
-    # --- 6: ports of the bridge ---
+    # --- 6: what taps leave that another plugin served, at the last moment ---
+
+    def _arrivals(self) -> None:
+        coming = [w for w in self.batch if w.names.adopted or self._on_switch(w)]
+        for work in coming:
+            if work.names.adopted:
+                # the device stays, whatever comes of this
+                work.item.undo.push("guard", partial(self.bridging.unguard, [work.device]))
+                work.item.undo.push("bridge port", partial(self.bridging.release, [work.device]))
+        step = partial(arriving.leave, self.ovsdb, self.nft)
+        self.batch.together("switch port", step, coming)
+
+    def _on_switch(self, work: Work) -> bool:
+        """A tap on a bridge is a port of nothing else."""
+        return self.ovsdb is not None and self.ovsdb.port(work.device) is not None
+
+    # --- 7: ports of the bridge ---
 
     def _ports(self) -> None:
         closed = [w for w in self.batch if not w.filter().opened and w.device in self.taps.before]
@@ -166,7 +188,7 @@ class Plugging:
         opened = [w for w in self.batch if w.filter().opened]
         join(self.bridging, self.batch, opened)
 
-    # --- 7: the forwarding table ---
+    # --- 8: the forwarding table ---
 
     def _forward(self) -> None:
         opened = [w for w in self.batch if w.filter().opened]
@@ -175,7 +197,7 @@ class Plugging:
 
 def _there_before(work: Work) -> bool:
     """Whether the port was made before this attempt: one that is open was, whoever remembers it."""
-    return work.item.wiring is not None or work.item.open
+    return work.item.wiring is not None or (work.item.open and not work.names.adopted)
 
 
 def _unlike(work: Work, have: Mapping[str, Program | None]) -> bool:

@@ -42,6 +42,7 @@ from vifd.plugin.meanings import Meanings
 from vifd.policy import answering, owntags
 from vifd.policy.groups import UNSEEN
 from vifd_linuxbridge import (
+    arriving,
     counting,
     garbage,
     groupbase,
@@ -69,7 +70,7 @@ from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
 from vifd_linuxbridge.policy_match import CAVEAT
 from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
-from vifd_linuxbridge.removal import unplug
+from vifd_linuxbridge.removal import leave, unplug
 from vifd_linuxbridge.restoring import Restoring
 
 LOG = logging.getLogger(__name__)
@@ -206,6 +207,8 @@ class LinuxBridgePlugin(VifPlugin):
             lacking=LACKING,
             unseen_ports=UNSEEN,
             in_place=frozenset(IN_PLACE),
+            hands_over=True,
+            takes_over=True,
         )
 
     @classmethod
@@ -284,6 +287,12 @@ class LinuxBridgePlugin(VifPlugin):
         device, names, opened = found
         return Recalled(Wiring(self.plugin_name, VIF_TYPE, device, names.details()), opened)
 
+    def take(self, attachment: Attachment, taken: Mapping[str, Entry], device: str) -> Wiring:
+        """Its tap becomes a port of the network's bridge."""
+        del taken
+        names = arriving.names(self.host.drivers.links, self.settings, attachment, device)
+        return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
+
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         names, limit = wiring.read(wiring_), self.settings.max_queues
         made, bridge = names.multi_queue, names.bridge
@@ -297,6 +306,7 @@ class LinuxBridgePlugin(VifPlugin):
         plugging = Plugging(
             links, self._bridging, self._nft, self.settings, self._networks, work,
             own=self.host.identity, grouping=self._grouping, answering=self._answering,
+            ovsdb=self.host.drivers.ovsdb,
         )  # fmt: skip
         done = plugging.run().outcomes(self.plugin_name, VIF_TYPE)
         self._listening.follow(batch, done, opened=False)
@@ -354,6 +364,14 @@ class LinuxBridgePlugin(VifPlugin):
         links = self.host.drivers.links
         done = unplug(links, self._bridging, self._nft, self._networks, self._batch(batch),
                       self._grouping, self._answering)  # fmt: skip
+        return done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def hand_over(self, batch: Sequence[Item]) -> Outcomes:
+        self._sole()
+        self._listening.forget(batch)
+        works = self._batch(batch)
+        done = leave(self._bridging, self._nft, self._networks, works, self._grouping,
+                     self._answering)  # fmt: skip
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:

@@ -48,3 +48,42 @@ def unplug(
         batch.together("network", network, works)
     batch.together("filter", filters)
     return batch.left_over()
+
+
+def leave(
+    bridging: Bridging, nft: Nft, networks: Networks, batch: Batch,
+    grouping: Grouping | None = None, answering: Answering | None = None,
+) -> Batch:  # fmt: skip
+    """The same of ports whose taps another plugin serves now: these stay, without a guard of ours,
+    and leave a bridge that they should not be on any more."""
+
+    def step(works: Sequence[Work]) -> None:
+        bridging.unguard([w.device for w in works])
+        nft.apply(TABLE, ruleset.remove([w.device for w in works]))
+        if grouping is not None:
+            grouping.forget(nft, works)
+
+    def ports(works: Sequence[Work]) -> None:
+        there = bridging.get([*{name for w in works for name in (w.device, w.names.bridge)}])
+        strayed = [
+            w.device for w in works
+            if (tap_ := there.get(w.device)) and (bridge := there.get(w.names.bridge))
+            and tap_.master == bridge.link.ifindex
+        ]  # fmt: skip
+        if strayed:
+            bridging.release(strayed)
+
+    def silence(works: Sequence[Work]) -> None:
+        if answering is not None:
+            answering.settle([Asker.of(w) for w in works], without=[w.id for w in works])
+
+    batch.together("bridge port", ports)
+    batch.together("answers", silence, [work for work in batch if tunnelled(work.names)])
+    batch.together("filter", step)
+    for names, works in batch.networks().items():
+
+        def network(_: Sequence[Work], names: LinuxWiring = names) -> None:
+            networks.remove_unused(names)
+
+        batch.together("network", network, works)
+    return batch.left_over()

@@ -29,7 +29,7 @@ def claim(
     :raises AdoptionUnfit: it cannot be taken over without cutting its traffic
     :raises BackendUnavailable: the switch does not say what it makes of the port
     """
-    row = _find(drivers, bridge, attachment.id)
+    row = find(drivers, bridge, attachment.id)
     if row is None:
         return None
     if row.ofport is None and not row.error:
@@ -39,15 +39,15 @@ def claim(
     elsewhere = f"it is on bridge {row.bridge}, [ovs] integration_bridge is {bridge}"
     link = claiming.fit(row, link, attachment, taken, elsewhere if row.bridge != bridge else "")
     _, names = naming.choose(attachment, taken, multi_queue=link.multi_queue)
-    shared = names.port_tag if names.port_tag is not None else _shared(drivers, row, attachment)
+    vlan = names.port_tag if names.port_tag is not None else shared(drivers, row, attachment)
     made = replace(
-        names, ofport=row.ofport or 0, ifindex=link.ifindex, port_tag=shared, adopted=True,
+        names, ofport=row.ofport or 0, ifindex=link.ifindex, port_tag=vlan, adopted=True,
         before=claiming.before(row, link, _kept),
     )  # fmt: skip
     return row.name, made
 
 
-def _find(drivers: Drivers, bridge: str, port_id: str) -> PortRow | None:
+def find(drivers: Drivers, bridge: str, port_id: str) -> PortRow | None:
     """By its iface-id, on any bridge; the integration bridge first."""
     others = [name for name in drivers.ovsdb.bridges() if name != bridge]
     found = [
@@ -59,7 +59,7 @@ def _find(drivers: Drivers, bridge: str, port_id: str) -> PortRow | None:
     return claiming.only(found, port_id)
 
 
-def _shared(drivers: Drivers, row: PortRow, attachment: Attachment) -> int | None:
+def shared(drivers: Drivers, row: PortRow, attachment: Attachment) -> int | None:
     """The port's present VLAN, where ports of others are on it and have no other way to the port:
     networks with a physical network are joined there."""
     bridge = drivers.ovsdb.bridge(row.bridge)

@@ -8,6 +8,7 @@ from functools import partial
 from vifd.drivers import PortRow, PortSpec
 from vifd.plugin import Host, Item
 from vifd.plugin.tap import Taps
+from vifd_ovs import hybrid
 from vifd_ovs.bridge import marks, masters
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -39,6 +40,7 @@ class Plugging:
         self._rows.bring_home()
         self._overrule_mtus()
         self._taps.make()
+        self.batch.together("hybrid", partial(hybrid.part, self.drivers))
         self.batch.together("device", self._leave_masters)
         self.batch.together("host", Hearing(self.drivers).settle)
         self._rows.ensure()
@@ -46,6 +48,7 @@ class Plugging:
         # Adding a port can take down a device that was up. The switch says which; reading every
         # device would wait for the switch's own work on them.
         self._taps.up([w for w in self.batch if self._rows.got[w.id].admin_state != "up"])
+        hybrid.announce(self.drivers, [w for w in self.batch if w.names.adopted])
         self._taps.plugged()
         return self.batch
 

@@ -29,7 +29,7 @@ from vifd.plugin.meanings import Meanings
 from vifd.policy import answering
 from vifd.policy.groups import UNSEEN
 from vifd.policy.logged import FEATURE
-from vifd_ovs import adopting, hosted, observing, options, probing
+from vifd_ovs import adopting, hosted, hybrid, moving, observing, options, probing
 from vifd_ovs.bridge import owntags, releasing, shaping, subports, wiring
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.meanings import MEANINGS
@@ -99,6 +99,8 @@ class OvsPlugin(BridgePlugin[Settings]):
             },
             unseen_ports=UNSEEN,
             in_place=frozenset(CHANGEABLE),
+            hands_over=True,
+            takes_over=True,
         )
 
     @classmethod
@@ -210,6 +212,26 @@ class OvsPlugin(BridgePlugin[Settings]):
         )
         return found and self._wiring(*found)
 
+    def take(
+        self, attachment: Attachment, taken: Mapping[str, Entry], device: str
+    ) -> Wiring | None:
+        """Its tap becomes a port of the integration bridge, from another plugin or from behind a
+        bridge of another program (hybrid plugging)."""
+        if not device:
+            ours = self.host.drivers, self._naming, self.settings.bridge
+            found = hybrid.claim(*ours, attachment, taken)
+            return found and self._wiring(*found)
+        links = self.host.drivers.links
+        names = moving.names(links, self._naming, attachment, taken, device)
+        return self._wiring(device, names)
+
+    def hand_over(self, batch: Sequence[Item]) -> Outcomes:
+        between, batch = hybrid.split(batch)
+        drivers, switches = self.host.drivers, self._answers_for(batch)
+        swept = hybrid.sweep(drivers, between).outcomes(self.plugin_name, VIF_TYPE)
+        done = moving.leave(drivers, switches, batch)
+        return swept | done.outcomes(self.plugin_name, VIF_TYPE)
+
     def release_problem(self, item: Item) -> str:
         names = wiring.read(item.made)
         return (
@@ -217,15 +239,18 @@ class OvsPlugin(BridgePlugin[Settings]):
         )
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
+        kind = self.plugin_name, VIF_TYPE
         drivers, switches = self.host.drivers, self._answers_for(batch)
         subs, batch = subports.split(batch)
         gone = self._unplug_subs(switches, subs)
         ours, theirs = hosted.split(batch)
+        behind = [item for item in ours if hybrid.is_of(item)]
+        ours = [item for item in ours if item not in behind]
         taps = partial(give_back, drivers)
+        put_back = hybrid.give_back(drivers, switches, behind).outcomes(*kind)
         done = releasing.release(drivers, switches, ours, taps)
         left = hosted.unplug(drivers, switches, theirs)
-        kind = self.plugin_name, VIF_TYPE
-        return gone | done.outcomes(*kind) | left.outcomes(*kind)
+        return gone | put_back | done.outcomes(*kind) | left.outcomes(*kind)
 
 
 __all__ = ["CHANGEABLE", "VIF_TYPE", "OvsPlugin"]

@@ -160,6 +160,7 @@ class Ahead:
         moved = [
             job for job in jobs
             if job.step is Step.ACTIVATE or job.id in self.late or job.record.role is Role.INACTIVE
+            or job.record.origin is not None
         ]  # fmt: skip
         if moved:
             self.late -= {job.id for job in moved}

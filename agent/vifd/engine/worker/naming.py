@@ -74,7 +74,9 @@ class Naming:
                     refused[record.id] = errors.wrap(error, stage="name", port=record.id)
                     continue
                 taken[record.id] = Entry(record.doc.attachment, names, opened)
-            fresh = record.wiring is None or not record.open
+            # one that is being moved passes traffic where it was, and has its status
+            moving = record.wiring is None and record.origin is not None
+            fresh = (record.wiring is None and not moving) or not record.open
             phase = moved(record.phase, Move.BEGIN) if fresh else record.phase
             named[record.id] = replace(record, names=names, phase=phase, open=opened)
         changes = {r.id: outcome.planned(r) for r in named.values()}

@@ -39,6 +39,9 @@ from vifd.store import Change, Journal
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds that a port has to be proven on another back end, before it goes back.
+MOVED = 3.0
+
 
 @dataclass
 class Worker:
@@ -182,9 +185,13 @@ class Worker:
                 job.item.open = job.opened = True
         with self.metrics.timed(self.name, "plug", spent):
             attempt.carry_out(jobs, self.plugin.plug)
+        # one that passed traffic elsewhere a moment ago is looked for there
+        self.ahead.announce(self.plugin, [j for j in jobs if j.opened and _arrived(j)])
         for job in jobs:
             job.item.interim = self._wanted_open(job) and not job.opened
-            job.make(Step.PLUG, start, self.clock() - start + self.limits.verify)
+            # nor is it kept for long where it cannot be proven
+            verify = min(self.limits.verify, MOVED) if _arrived(job) else self.limits.verify
+            job.make(Step.PLUG, start, self.clock() - start + verify)
         return jobs
 
     def _finish(self, attempt: Attempt, jobs: Sequence[Job], spent: dict[str, float]) -> None:
@@ -402,6 +409,11 @@ class Worker:
             self._suppression.forget(record.id)
             result = "failed" if record.id in failures else "ok"
             self.metrics.unplugs.labels(self.name, result).inc()
+
+
+def _arrived(job: Job) -> bool:
+    """Whether a port was just plugged that another back end served until then."""
+    return job.record.origin is not None and job.error is None
 
 
 def _beside(record: PortRecord) -> bool:

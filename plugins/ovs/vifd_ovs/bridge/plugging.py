@@ -145,7 +145,7 @@ class Ground:
                     # its flows were there before this attempt
                     continue
                 before = {work.id: switch.get(work.id)}
-                if work.names.adopted:
+                if _in_place(work):
                     back = partial(announce_back, self.drivers.openflow, name, _port(work))
                     work.item.undo.push("announcement", back)
                 work.item.undo.push("flows", partial(switch.apply, before))
@@ -166,7 +166,7 @@ class Ground:
         for name, works in self.batch.bridges().items():
             moved = [
                 w for w in works
-                if w.names.adopted and w.names.patch and _port(w).is_open
+                if _in_place(w) and w.names.patch and _port(w).is_open
                 and not _recalled(self.drivers, w)
             ]  # fmt: skip
             if moved:
@@ -340,6 +340,13 @@ class Rows:
 
 def _port(work: Work) -> SwitchPort:
     return switch_port(work.item.attachment, work.names, opened=work.item.open)
+
+
+def _in_place(work: Work) -> bool:
+    """Whether the very switch port of another program is taken over: both hands pass its frames
+    meanwhile."""
+    names = work.names
+    return names.adopted and names.before is not None and names.hybrid is None
 
 
 def _recalled(drivers: Drivers, work: Work) -> bool:

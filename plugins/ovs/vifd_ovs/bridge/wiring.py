@@ -11,6 +11,22 @@ from vifd.plugin.tap import Former, TapNames
 NOWHERE = 4095
 
 
+class Hybrid(msgspec.Struct, frozen=True, kw_only=True):
+    """A bridge of the kernel between a tap and the switch, as nova's plugin for hybrid plugging
+    makes it, for a filter that stands there.
+
+    :param bridge: the bridge
+    :param inner: the end of a pair that is its port
+    :param outer: the other end, which is the port of the switch
+    :param mtu: of the pair
+    """
+
+    bridge: str
+    inner: str
+    outer: str
+    mtu: int
+
+
 class Before(Former, frozen=True, kw_only=True, omit_defaults=True):
     """What a port was in another program, kept from the adoption on, so that it can be given back.
 
@@ -18,12 +34,14 @@ class Before(Former, frozen=True, kw_only=True, omit_defaults=True):
     :param ofport_request: the port number that the other hand asked for, if it did
     :param mtu_request: the same of the MTU
     :param external_ids: of its interface
+    :param hybrid: what stood between the tap and the switch, whose row was that of another device
     """
 
     tag: int | None = None
     ofport_request: int | None = None
     mtu_request: int | None = None
     external_ids: dict[str, str] = msgspec.field(default_factory=dict)
+    hybrid: Hybrid | None = None
 
 
 class OvsWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,6 +84,11 @@ class OvsWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
         if self.port_tag is None:
             return self.tag
         return (self.port_tag or None) if opened else NOWHERE
+
+    @property
+    def hybrid(self) -> Hybrid | None:
+        """What stood between its tap and the switch in another program's hand."""
+        return None if self.before is None else self.before.hybrid
 
     @property
     def segment(self) -> tuple[str, str | None, int | None]:
