@@ -188,6 +188,10 @@ class MovingHost:
         self._world.fabric.ip("link", "set", f"u{self.number}", "down")
         self._world.fabric.ip("link", "set", f"a{self.number}", "down")
         self._off(self.host.cut)
+        # what a dead end's connections had to say keeps its network for a while
+        for cable in (f"u{self.number}", f"a{self.number}"):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._world.fabric.ip("link", "delete", cable)
 
     def close(self) -> None:
         self._off(self.host.close)

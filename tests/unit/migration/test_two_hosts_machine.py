@@ -101,6 +101,8 @@ class Side(Machine):
         return made is not None and made.open
 
     def settle(self) -> None:
+        # what was heard before this has been acted on once this was taken
+        self.arrivals.announced("nobody")
         until(lambda: self.arrivals._queue.empty())
         self.quiet()
 
