@@ -145,7 +145,7 @@ def _talk(ovs: PrivateOvs):  # type: ignore[no-untyped-def]
         return frames.udp(scene.mac(one), scene.mac(two), ips[0], ips[1], payload)
 
     with guests(scene.device(one), scene.device(two), ovs=ovs) as (first, second):
-        ovs.appctl("revalidator/wait")
+        ovs.revalidated()
         with Stream(first, second, frame) as stream:
             until(lambda: stream.arrived, "frames arrive")
             yield stream

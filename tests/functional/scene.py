@@ -50,7 +50,7 @@ class Scene(PluggedPorts):
     def settle(self) -> None:
         """Wait until the datapath has forgotten what it learned from earlier flows: it follows a
         change of the flow tables within milliseconds, not at once."""
-        self.ovs.appctl("revalidator/wait")
+        self.ovs.revalidated()
 
     def counted(self, port_id: str) -> int:
         """Packets that ended in the port's flow for spoofed ones."""

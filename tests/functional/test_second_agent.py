@@ -72,7 +72,7 @@ def test_the_second_is_refused_and_touches_nothing(
     status, error = second.plug(document(3))
     assert status == 409, error
     assert str(first.directory / "state") in json.dumps(error)
-    ovs.appctl("revalidator/wait")
+    ovs.revalidated()
     assert all(age >= ages[flow] for flow, age in flow_ages(ovs).items()), "no flow was touched"
     with guests_of(ovs, 1, 2) as (one, two):
         assert_reaches(one, two, hello(1, 2))

@@ -75,7 +75,7 @@ def talking(ovs: PrivateOvs) -> Iterator[Stream]:
         return frames.udp(one.mac, two.mac, one.ip, two.ip, payload)
 
     with guests(one.device, two.device, ovs=ovs) as (first, second):
-        ovs.appctl("revalidator/wait")
+        ovs.revalidated()
         with Stream(first, second, frame) as stream:
             until(lambda: stream.arrived, "frames arrive")
             yield stream

@@ -208,7 +208,7 @@ def frames_go_astray(ovs: PrivateOvs, wanted: Sequence[Wanted]) -> list[str]:
         return []
     devices = sorted({p.device for p in wanted})
     with guests(*devices, ovs=ovs) as opened:
-        ovs.appctl("revalidator/wait")
+        ovs.revalidated()
         taps = dict(zip(devices, opened, strict=True))
         wires = {port.id: taps[port.device] for port in wanted}
         found: list[str] = []

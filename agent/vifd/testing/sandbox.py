@@ -343,6 +343,15 @@ class PrivateOvs:
             ["ovs-ofctl", "-OOpenFlow14,OpenFlow15", "-t", LIMIT, command, target, *arguments]
         )
 
+    def revalidated(self) -> None:
+        """Wait until packets go by the flow tables as they are now.
+
+        The switch answers when it has gone through its cached flows; the first answer may be that
+        of a turn which began before the tables changed.
+        """
+        for _ in range(2):
+            self.appctl("revalidator/wait")
+
     def appctl(self, *arguments: str) -> str:
         """``ovs-appctl`` on ovs-vswitchd."""
         return self._tool(["ovs-appctl", "-T", LIMIT, "-t", str(self.vswitchd.socket), *arguments])

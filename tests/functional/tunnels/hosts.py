@@ -197,7 +197,7 @@ class VifdHost(TunnelHost):
 
     def settle(self) -> None:
         """Wait until packets go by the flows as they are."""
-        self.ovs.appctl("revalidator/wait")
+        self.ovs.revalidated()
 
 
 class Beside:

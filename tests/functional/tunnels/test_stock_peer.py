@@ -51,7 +51,7 @@ def test_without_l2population_the_peer_learns_from_our_frames(leaks):
         assert_reaches(one, two, unicast(1, 2))
         assert_reaches(one, three, unicast(1, 3))
         assert_reaches(two, one, unicast(2, 1))
-        there.ovs.appctl("revalidator/wait")
+        there.ovs.revalidated()
         for _ in range(2):
             assert_reaches(two, one, unicast(2, 1))
         assert_only(
