@@ -1,5 +1,6 @@
 """Whether frames of a network pass its physical bridge, whose flows are others': by the switch's
-own trace, once a network and state of that bridge. Traces for each port are for who asks why."""
+own trace, once a network and state of that bridge as long as they pass. Traces for each port are
+for who asks why."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _Key = tuple[str, str, int | None]
 
 
 class Passages:
-    """Remembers what was found.
+    """Remembers what passes. What does not is asked for by every check: it may be for more than the
+    flows of that bridge, such as settings of a port, and may be over when these are.
 
     :param state: of the flows of others on a bridge
     """
@@ -43,5 +45,6 @@ class Passages:
         # what is lost before that bridge is the port's own, and its checks say so
         if not found or any(not f.ok and not f.fact.startswith("uplink.") for f in found):
             return []
-        self._known[key] = (state, now, found)
+        if all(f.ok for f in found):
+            self._known[key] = (state, now, found)
         return found
