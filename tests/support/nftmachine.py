@@ -112,7 +112,7 @@ class Frame:
 
     def extension(self, header: int, offset: int, length: int) -> bytes | None:
         """Bytes of the first IPv6 extension header of a kind."""
-        if self.protocol != b"\x86\xdd":
+        if self.protocol != b"\x86\xdd" or len(self.raw) < self._network + 40:
             return None
         kind, at = self.raw[self._network + 6], self._network + 40
         while kind != header:

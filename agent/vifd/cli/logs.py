@@ -1,4 +1,4 @@
-"""Logs of what security groups decide: ``vifctl log``."""
+"""Logs of what security groups decide: ``vifctl log set`` and its like."""
 
 from __future__ import annotations
 

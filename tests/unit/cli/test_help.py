@@ -20,6 +20,7 @@ SAYS = {
     "port explain": "--offline",
     "port activate": "Open the traffic",
     "port deactivate": "Close the traffic",
+    "port move-backend": "--to",
     "port counters": "became of a port's frames",
     "port top": "--interval",
     "port capture": "--duration",

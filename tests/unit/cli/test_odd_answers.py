@@ -43,7 +43,7 @@ NEEDS: dict[str, Sequence[str]] = {
         "release")},
     **{f"{kind} {verb}": [uuid(1)] for kind in ("sg", "address-group", "network", "log")
        for verb in ("show", "delete")},
-    "migration show": ["1"],
+    "migration show": ["1"], "port move-backend": [uuid(1), "--to", "linuxbridge"],
 }  # fmt: skip
 #: Commands that ask no daemon, or change something that is not to be changed here.
 OTHERS = {

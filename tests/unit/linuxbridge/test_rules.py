@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functional.test_ovs_antispoofing import ALLOWED, ME, MY4, REFUSED, TAGGED, YOU, YOUR4
@@ -115,6 +115,7 @@ def test_no_ipv4_leaves_with_anothers_name(source, target, ip, sport, dport):
 
 @settings(max_examples=200)
 @given(st.binary(min_size=0, max_size=80))
+@example(b"\x86\xdd")
 def test_no_noise_leaves(noise):
     frame = f.mac_bytes(YOU) + f.mac_bytes("02:00:00:00:00:01") + noise
     assert not machine().forwards(frame, TAP, OTHER)
