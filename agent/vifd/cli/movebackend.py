@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from vifd.cli import documents, finding, report
@@ -47,9 +48,9 @@ class PortMoveBackend(Many):
         parser = super().get_parser(prog_name)
         parser.add_argument("ports", metavar="PORT", nargs="*", help=PORT_HELP)
         parser.add_argument("--to", metavar="PLUGIN", required=True, help="who shall serve them")
-        parser.add_argument("--all", action="store_true", help="every port of the other plugins")
+        parser.add_argument("--all", action="store_true", help="every port of --from's plugin")
         parser.add_argument(
-            "--from", metavar="PLUGIN", dest="source", help="with --all: the ports of this plugin"
+            "--from", metavar="PLUGIN", dest="source", help="whose ports are all moved"
         )
         documents.add_option(parser, required=False)
         parser.add_argument(
@@ -59,13 +60,10 @@ class PortMoveBackend(Many):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        if bool(parsed_args.ports) == parsed_args.all:
-            raise UsageError("name ports, or give --all")
-        if parsed_args.source and not parsed_args.all:
-            raise UsageError("--from belongs to --all")
-        if parsed_args.source and parsed_args.file:
-            raise UsageError("--from belongs to ports that vifd has, and the file to others")
-        items = self.send_all(self._chosen(), "move", self._send)
+        _judge(parsed_args)
+        chosen = self._chosen()
+        send = partial(self._send, alone=len(chosen) == 1)
+        items = self.send_all(chosen, "move", send, size=1)
         if parsed_args.formatter in ("json", "yaml"):
             return _WHOLE, [[item.get(name) for name in _WHOLE] for item in items]
         return _NAMES, [_row(item) for item in items]
@@ -73,8 +71,8 @@ class PortMoveBackend(Many):
     def _chosen(self) -> list[Asked]:
         """The ports that are to move, those of the file with their documents."""
         if not self.args.file:
-            ids = finding.ids(self.client, self.args.ports) or self._every()
-            return [Asked(port_id) for port_id in ids]
+            named = finding.ids(self.client, self.args.ports)
+            return [Asked(port_id) for port_id in (self._every() if self.args.all else named)]
         docs = {id_of(doc): doc for doc in documents.read(self.args.file)}
         wanted = list(dict.fromkeys(self.args.ports)) or list(docs)
         missing = [port for port in (*wanted, *docs) if not port or port not in docs]
@@ -84,16 +82,12 @@ class PortMoveBackend(Many):
 
     def _every(self) -> list[str]:
         answer = self.client.call("GET", "/v1/ports", params={"fields": "id,plugin"})
-        source, target = self.args.source, self.args.to
-        return [
-            port["id"] for port in answer["ports"]
-            if (port["plugin"] == source if source else port["plugin"] not in ("", target))
-        ]  # fmt: skip
+        return [port["id"] for port in answer["ports"] if port["plugin"] == self.args.source]
 
-    def _send(self, asked: Sequence[Any]) -> list[dict[str, Any]]:
+    def _send(self, asked: Sequence[Any], *, alone: bool) -> list[dict[str, Any]]:
         """One after the other: a port that is refused, or goes back, is no reason to leave the
         next, and no two of them are without frames at once."""
-        return [self._one(one.port_id, one.doc, alone=len(asked) == 1) for one in asked]
+        return [self._one(one.port_id, one.doc, alone=alone) for one in asked]
 
     def _one(self, port_id: str, doc: Any, *, alone: bool) -> dict[str, Any]:
         body: dict[str, Any] = {"to": self.args.to, "dry_run": self.args.dry_run}
@@ -108,6 +102,16 @@ class PortMoveBackend(Many):
                 raise
             return {"id": port_id, "result": "failed", "error": refused.error}
         return {"id": port_id, "result": _result(moved, dry=self.args.dry_run), "moved": moved}
+
+
+def _judge(args: argparse.Namespace) -> None:
+    """:raises UsageError: it is not said which ports are meant, or said twice"""
+    if args.file and (args.all or args.source):
+        raise UsageError("--all and --from are about ports that vifd has, the file about others")
+    if args.all != bool(args.source):
+        raise UsageError("--all needs --from, the plugin whose ports are moved, and --from --all")
+    if not args.file and bool(args.ports) == args.all:
+        raise UsageError("name ports, give --all --from PLUGIN, or a file of documents")
 
 
 def _result(moved: dict[str, Any], *, dry: bool) -> str:

@@ -29,11 +29,16 @@ class Many(ApiList):
 
     waits = True
 
-    def send_all(self, things: Sequence[Any], verb: str, send: Send) -> list[dict[str, Any]]:
-        """Send in chunks with a progress bar; what became of each port."""
+    def send_all(
+        self, things: Sequence[Any], verb: str, send: Send, size: int = CHUNK
+    ) -> list[dict[str, Any]]:
+        """Send in chunks with a progress bar; what became of each port.
+
+        :param size: of a chunk
+        """
         items: list[dict[str, Any]] = []
         with Progress(len(things), verb) as progress:
-            for chunk in _chunks(things):
+            for chunk in _chunks(things, size):
                 items += send(chunk)
                 progress.update(len(items))
         self.judge([item["error"] for item in items if item.get("error")])
@@ -108,9 +113,9 @@ def warn(answers: Sequence[tuple[str, dict[str, Any]]]) -> None:
         sys.stderr.write(f"vifctl: and {len(said) - EXPLAINED} remarks more; see port show\n")
 
 
-def _chunks(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(things), CHUNK):
-        yield things[start : start + CHUNK]
+def _chunks(things: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(things), size):
+        yield things[start : start + size]
 
 
 def id_of(document: Any) -> str:
