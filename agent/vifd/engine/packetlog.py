@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vifd.engine import packetline
@@ -148,18 +147,13 @@ class PacketLog:
         logs = self._logs(record) if record is not None else ()
         try:
             line = self._line(record, seen, logs) if record is not None and logs else ""
-            if line:
-                self.write(line)
-                self.metrics.logged.labels("written").inc()
-                self._failing = False
-        except Exception as error:  # noqa: BLE001 - a full disk must not end the thread
+        except Exception as error:  # noqa: BLE001 - rules are asked of the plugin that saw it
             self.metrics.logged.labels("failed").inc()
-            if not self._failing:
-                LOG.error(
-                    "a packet that a log is about cannot be written: %s. Next: see [packet_log] "
-                    "file in agent.conf; further ones are counted. port=%s", error, seen.port,
-                )  # fmt: skip
-            self._failing = True
+            self._unwritten(error, seen.port)
+            return
+        if line:
+            written = self._written(line, seen.port)
+            self.metrics.logged.labels("written" if written else "failed").inc()
 
     def _logs(self, record: PortRecord) -> tuple[GroupLog, ...]:
         logs = self.journal.sets.logs()
@@ -201,27 +195,48 @@ class PacketLog:
             missed, self._missed = self._missed, Counter()
         if ask:
             missed.update(self._kept(busy))
-        for port_id in sorted(busy):
-            if missed[port_id] > 0:
-                self._tell_one(port_id, missed[port_id])
+        untold = [p for p in sorted(busy) if missed[p] > 0 and not self._tell_one(p, missed[p])]
+        with self._wake:
+            # told once lines can be written again
+            self._busy.update(untold)
+            self._missed.update({port_id: missed[port_id] for port_id in untold})
 
     def _kept(self, ports: set[str]) -> dict[str, int]:
         """What the plugins' limits kept back of ports since they were asked last; of a limit that
         was there when this daemon began, since the first answer."""
         found = {}
-        with suppress(Exception):
-            for port_id, now in (self.unlogged(ports) if ports else {}).items():
-                before = self._known.get(port_id, now if port_id in self._before else 0)
-                # one that counts less than before was made anew
-                found[port_id] = now - before if now >= before else now
-                self._known[port_id] = now
+        for port_id, now in (self.unlogged(ports) if ports else {}).items():
+            before = self._known.get(port_id, now if port_id in self._before else 0)
+            # one that counts less than before was made anew
+            found[port_id] = now - before if now >= before else now
+            self._known[port_id] = now
+        for port_id in [p for p in self._known if self.journal.get(p) is None]:
+            del self._known[port_id]
         return found
 
-    def _tell_one(self, port_id: str, count: int) -> None:
+    def _tell_one(self, port_id: str, count: int) -> bool:
+        """Whether it could be written."""
         record = self.journal.get(port_id)
         instance = record.doc.attachment.instance_id if record is not None else ""
-        with suppress(Exception):
-            self.write(
-                f"action=LIMITED port={port_id} instance={instance or '-'} count={count} "
-                f"rate={self.settings.rate} burst={self.settings.burst}"
-            )
+        return self._written(
+            f"action=LIMITED port={port_id} instance={instance or '-'} count={count} "
+            f"rate={self.settings.rate} burst={self.settings.burst}", port_id,
+        )  # fmt: skip
+
+    def _written(self, line: str, port_id: str) -> bool:
+        """Write a line; whether that could be done, and said once where it could not."""
+        try:
+            self.write(line)
+        except Exception as error:  # noqa: BLE001 - a full disk must not end the thread
+            self._unwritten(error, port_id)
+            return False
+        self._failing = False
+        return True
+
+    def _unwritten(self, error: Exception, port_id: str) -> None:
+        if not self._failing:
+            LOG.error(
+                "a packet that a log is about cannot be written: %s. Next: see [packet_log] "
+                "file in agent.conf; further ones are counted. port=%s", error, port_id,
+            )  # fmt: skip
+        self._failing = True
