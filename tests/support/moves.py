@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from vifd import errors
-from vifd.migration.moving import Moved
+from vifd.migration.moved import Moved
 from vifd.model import Document
 
 if TYPE_CHECKING:

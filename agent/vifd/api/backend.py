@@ -15,7 +15,7 @@ from vifd.engine.upgrade.view import UpgradeView
 from vifd.explain import Explanation
 from vifd.guests import Prepared, Repaired
 from vifd.hypervisor import GuestInterface
-from vifd.migration.moving import Moved
+from vifd.migration.moved import Moved
 from vifd.migration.timeline import Migration
 from vifd.model import Attachment, Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared

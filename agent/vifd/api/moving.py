@@ -14,7 +14,7 @@ from vifd.api.body import BODY, read_json
 from vifd.api.described import ADDRESSED, FLAG, TIMEOUT, Call, Calls, Schema, Shape, good, only, ref
 from vifd.api.described import BODY as BODY_CODES
 from vifd.api.resource import Resource, answer, port_id_of
-from vifd.migration.moving import Moved
+from vifd.migration.moved import Moved
 from vifd.model import Attachment, Document, decode
 
 _FIELDS = ("to", "dry_run", "document")

@@ -16,7 +16,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
 from msgspec.structs import replace
 
 from vifd import errors
@@ -25,12 +24,13 @@ from vifd.engine.intake import tell_unread
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.engine.worker import ledger
-from vifd.migration import movable
+from vifd.migration import movable, origins
 from vifd.migration.lulls import LullWatch, Watched
+from vifd.migration.moved import Moved
 from vifd.migration.timeline import Time
-from vifd.model import Document, Origin, PortRecord, Selection, Wiring
+from vifd.model import Document, PortRecord, Wiring
 from vifd.model.event import Event
-from vifd.model.status import not_undone, settled, status_of, untouched, wants_open
+from vifd.model.status import status_of, untouched
 from vifd.negotiation import Choice, refusal_of
 from vifd.plugin import Item
 from vifd.safety.steady import settle
@@ -39,36 +39,6 @@ from vifd.store import Change, Journal
 LOG = logging.getLogger(__name__)
 
 _MS = 1000
-#: For who asks for the port later.
-_OF_ANOTHER = (
-    "its guest was started with the tap on a bridge of another program, which is gone: a next "
-    "start by the same definition fails. Before it, have nova make it anew (hard reboot), or edit "
-    "it (virsh edit: interface type ethernet, target dev with managed='no')"
-)
-
-
-class Moved(msgspec.Struct, frozen=True):
-    """What became of a move.
-
-    :param source: the plugin that served the port
-    :param target: the plugin that serves it now, or would
-    :param done: whether it was moved; false for a rehearsal, and where it was there already
-    :param gap_ms: the longest time in which no frame came to the guest while its port moved;
-        ``null`` where none came before or after
-    :param gap_within_ms: by so much the gap may be wrong
-    :param took_ms: from the request on disk until the port was proven
-    :param left: what is left of the port where it was, and is tried again
-    """
-
-    port: str
-    source: str
-    target: str
-    device: str
-    done: bool = False
-    gap_ms: float | None = None
-    gap_within_ms: float | None = None
-    took_ms: float | None = None
-    left: str = ""
 
 
 @dataclass
@@ -186,13 +156,8 @@ class Moves:
                 settle(future, lambda: Moved(doc.id, "", target, names.device))
                 return
             one = self._started(ticket, "", target, names.device, future)
-            record = PortRecord(
-                doc=doc, plugin=target, vif_type=names.vif_type, names=names,
-                request_id=ticket.request_id, selection=_noted(choice, _OF_ANOTHER),
-                origin=Origin(target, names, foreign=True),
-            )  # fmt: skip
-            record = replace(record, open=wants_open(record))
-            self._accept(one, record, lambda now: _made_or(now, record))
+            record = origins.taken(doc, target, names, choice, ticket.request_id)
+            self._accept(one, record, lambda now: origins.made_or(now, record))
         tell_unread(doc, ticket.request_id)
 
     def _started(
@@ -209,7 +174,7 @@ class Moves:
         """
         try:
             present = self.engine.accept({one.port: change})[one.port]
-            _demand(one, present)
+            origins.demand(one.port, one.target, present)
         except BaseException:
             self.watch.drop(one.watched)
             raise
@@ -242,7 +207,8 @@ class Moves:
                 settle(future, lambda: same)
                 return
             one = self._started(ticket, seen.plugin, target, device, future)
-            self._accept(one, seen, _intended(seen, one, names, choice))
+            change = origins.intended(seen, target, names, choice, ticket.request_id)
+            self._accept(one, seen, change)
 
     def _choice(self, seen: PortRecord, target: str) -> Choice:
         """What this host says of the port on the other plugin.
@@ -365,13 +331,13 @@ class Moves:
             elif origin.foreign and record.wiring is None and record.error is not None:
                 lane = self.engine.lanes[record.plugin]
                 lane.urgent(f"drop {record.id}", partial(self._drop, record.id))
-            elif swept(record) and origin.plugin in self.engine.plugins:
+            elif origins.swept(record) and origin.plugin in self.engine.plugins:
                 lane = self.engine.lanes[origin.plugin]
                 lane.urgent(f"sweep {record.id}", partial(self._sweep, record.id))
 
     def _drop(self, port_id: str) -> None:
         """What could not be taken from another program is that one's, as it was."""
-        self.engine.record({port_id: _dropped}, None)
+        self.engine.record({port_id: origins.dropped}, None)
 
     def _superseded(self, record: PortRecord) -> None:
         """It goes; what is left where it was is an orphan once it is gone."""
@@ -384,7 +350,7 @@ class Moves:
     def _sweep(self, port_id: str) -> None:
         """On the lane of the plugin that the port left: nothing of it stays there."""
         record = self.journal.get(port_id)
-        if record is None or record.origin is None or not swept(record):
+        if record is None or record.origin is None or not origins.swept(record):
             return
         origin = record.origin
         item = Item(record.doc.attachment, origin.wiring, origin.wiring, open=False)
@@ -394,7 +360,7 @@ class Moves:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             outcome = errors.wrap(error, stage="sweep", port=port_id)
         if isinstance(outcome, Wiring):
-            self.engine.record({port_id: partial(_without, origin)}, None)
+            self.engine.record({port_id: partial(origins.without, origin)}, None)
             left = ""
         else:
             left = outcome.message if outcome else "its plugin gave no answer"
@@ -406,57 +372,6 @@ class Moves:
         if one is not None and not origin.back:
             one.swept, one.left = True, left
             self._finish(one)
-
-
-def _intended(seen: PortRecord, one: _Move, names: Wiring, choice: Choice) -> Change:
-    """The port is the other plugin's to plug, unless it is another port by now."""
-    origin = Origin(seen.plugin, seen.wiring or names)
-    selection = _noted(choice, f"it was moved from {seen.plugin} under its guest")
-
-    def change(now: PortRecord | None) -> PortRecord | None:
-        if now is None or now.removing or now.doc is not seen.doc or now.wiring != seen.wiring:
-            return now
-        return replace(
-            now, plugin=one.target, vif_type=names.vif_type, names=names, wiring=None,
-            applied=False, origin=origin, selection=selection, request_id=one.request_id,
-        )  # fmt: skip
-
-    return change
-
-
-def _noted(choice: Choice, note: str) -> Selection | None:
-    """How the port came to its plugin."""
-    chosen = choice.selection(time.time())
-    return chosen and replace(chosen, notes=[*chosen.notes, note])
-
-
-def _made_or(present: PortRecord | None, record: PortRecord) -> PortRecord:
-    """The present record, or this one where nothing of the port was made."""
-    return record if present is None or untouched(present) else present
-
-
-def _dropped(now: PortRecord | None) -> PortRecord | None:
-    """A port of another program that could not be taken is no port of ours."""
-    if now is None or now.origin is None or now.wiring is not None or not_undone(now):
-        return now
-    return None if now.origin.foreign and now.error is not None else now
-
-
-def _demand(one: _Move, present: PortRecord | None) -> None:
-    """:raises errors.Superseded: what is on disk is another port"""
-    if present is None or present.origin is None or present.plugin != one.target:
-        facts = {"by": "another request"}
-        raise errors.Superseded(facts=facts, stage="move", port=one.port)
-
-
-def swept(record: PortRecord) -> bool:
-    """Whether a port that was moved is proven, so that what it left behind may go."""
-    proven = record.wiring is not None and record.applied and record.error is None
-    return proven and settled(record)
-
-
-def _without(origin: Origin, now: PortRecord | None) -> PortRecord | None:
-    return now if now is None or now.origin != origin else replace(now, origin=None)
 
 
 def _raise(done: Future[PortRecord]) -> Moved:

@@ -13,7 +13,7 @@ from vifd.engine import outcome
 from vifd.migration import movable
 from vifd.migration.frames import Counts
 from vifd.migration.lulls import PATIENCE, LullWatch, longest
-from vifd.migration.moving import swept
+from vifd.migration.origins import swept
 from vifd.migration.timeline import Time
 from vifd.model import Origin, Phase, PortRecord, Wiring, decode
 from vifd.plugin import Advert
