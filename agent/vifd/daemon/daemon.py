@@ -78,11 +78,7 @@ class Daemon:
         self._identity = identity.here(Path(conf.state_path))
         self._drivers, self._closers = (make or parts.local_drivers)(conf)
         metrics = Metrics()
-        self._packets = PacketLog(
-            self._journal, metrics, packetlogging.settings(conf.packet_log),
-            packetlogging.writer(conf.packet_log),
-            lambda ports: packetlogging.unlogged(self._engine, self._journal, ports),
-        )  # fmt: skip
+        self._packets = self._make_packets(metrics)
         plugins, found = registry.build(found, self._make_plugin)
         self._demand(found)
         if conf.migration.guest_frames:
@@ -147,6 +143,13 @@ class Daemon:
 
     def _unplug(self, port_id: str, request_id: str) -> None:
         self._agent.unplug([port_id], request_id)
+
+    def _make_packets(self, metrics: Metrics) -> PacketLog:
+        options = self._conf.packet_log
+        return PacketLog(
+            self._journal, metrics, packetlogging.settings(options), packetlogging.writer(options),
+            lambda ports: packetlogging.unlogged(self._engine, self._journal, ports),
+        )  # fmt: skip
 
     def _make_peers(self) -> Peers:
         hypervisor = self._hypervisor

@@ -19,16 +19,15 @@ from vifd.drivers.linux import (
     Bridging,
     Device,
     FdbEntry,
-    FilterChain,
     Hearing,
     HybridSpec,
-    Nft,
     Program,
     Spec,
     VlanSpec,
     VxlanSpec,
     passing,
 )
+from vifd.drivers.packetfilter import FilterChain, Nft
 from vifd.drivers.silent import absent, hangs, stopped
 from vifd.errors import BackendError
 from vifd.openflow.counts import Dropped, Traffic

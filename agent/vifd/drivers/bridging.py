@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,12 +24,13 @@ from vifd.drivers import (
     hybridrules,
     netlink,
     tap,
-    tcguard,
 )
-from vifd.drivers.bridgerules import complaint, missing, needs_anew, no_room, taken, unlike
-from vifd.drivers.hearing import packet_error
+from vifd.drivers.bridgerules import complaint, missing, needs_anew, taken, unlike
+from vifd.drivers.guards import Guards
+from vifd.drivers.hearing import say
 from vifd.drivers.linkrules import refusal
 from vifd.drivers.links import device_error
+from vifd.drivers.netlink import index_of
 
 _GONE = (errno.ENODEV, errno.ENXIO)
 _NOBODY = "00:00:00:00:00:00"
@@ -51,13 +51,12 @@ class Bridging:
         self._worker = ThreadPoolExecutor(1, "bridging")
         #: whether this kernel has entries that stay; unknown until the first one was added
         self._fixing: bool | None = None
-        #: whether this kernel was found to guard devices
-        self._guarding = False
         try:
             self._socket = self._worker.submit(lambda: netlink.Socket(netlink.ROUTE)).result()
         except BaseException:
             self._worker.shutdown()
             raise
+        self._guards = Guards(self._socket)
 
     def _do(self, call: Callable[..., T], *arguments: object) -> T:
         return self._worker.submit(call, *arguments).result()
@@ -114,23 +113,23 @@ class Bridging:
 
     def say(self, device: str, frames: Sequence[bytes]) -> None:
         """See :class:`vifd.drivers.Bridging`."""
-        self._do(_say, device, frames)
+        self._do(say, device, frames)
 
     def guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
         """See :class:`vifd.drivers.Bridging`."""
-        return self._do(self._guard, programs)
+        return self._do(self._guards.put, programs)
 
     def unguard(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Bridging`."""
-        self._do(self._unguard, names)
+        self._do(self._guards.remove, names)
 
     def guards(self, names: Sequence[str]) -> dict[str, Program | None]:
         """See :class:`vifd.drivers.Bridging`."""
-        return self._do(self._guards, names)
+        return self._do(self._guards.read, names)
 
     def barred(self, names: Sequence[str]) -> dict[str, str]:
         """See :class:`vifd.drivers.Bridging`."""
-        return self._do(self._barred, names)
+        return self._do(self._guards.barred, names)
 
     def lacking(self, kind: str) -> str | None:
         """See :class:`vifd.drivers.Bridging`."""
@@ -227,14 +226,14 @@ class Bridging:
 
     def _enslave(self, ports: Sequence[BridgePort]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
-        bridges = {name: _index(name) for name in {port.bridge for port in ports}}
+        bridges = {name: index_of(name) for name in {port.bridge for port in ports}}
         requests: list[tuple[BridgePort, netlink.Message]] = []
         for port in ports:
             if not bridges[port.bridge]:
                 failed[port.name] = missing(port.bridge)
                 continue
             messages = brnl.enslave(port, bridges[port.bridge])
-            messages += brnl.vlans(port, _index(port.name))
+            messages += brnl.vlans(port, index_of(port.name))
             requests += [(port, message) for message in messages]
         answers = self._socket.ask([message for _, message in requests])
         for (port, _), answer in zip(requests, answers, strict=True):
@@ -252,7 +251,7 @@ class Bridging:
             self._ipv6_off(spec.bridge)
         if spec.outer not in there:
             self._checked(hybridnl.pair(spec), spec.outer, "create")
-        index = _index(spec.bridge)
+        index = index_of(spec.bridge)
         for name, master in ((spec.inner, index), (spec.outer, 0), (spec.bridge, 0)):
             self._checked(hybridnl.up(name, master, spec.mtu), name, "bring up")
 
@@ -294,7 +293,7 @@ class Bridging:
         return None
 
     def _indices(self, entries: Sequence[FdbEntry]) -> dict[str, int]:
-        found = {name: _index(name) for name in {entry.device for entry in entries}}
+        found = {name: index_of(name) for name in {entry.device for entry in entries}}
         return {name: index for name, index in found.items() if index}
 
     def _fdb(self, wanted: Sequence[FdbEntry]) -> list[FdbEntry | None]:
@@ -315,7 +314,7 @@ class Bridging:
         return [found.get(entry) for entry in wanted]
 
     def _tunnels(self, device: str) -> frozenset[FdbEntry]:
-        index = _index(device)
+        index = index_of(device)
         if not index:
             return frozenset()
         try:
@@ -351,51 +350,6 @@ class Bridging:
         (answer,) = self._socket.ask([brnl.get_entry(entry, index)])
         return isinstance(answer, int) or brnl.entry_place(answer)[2]
 
-    def _guard(self, programs: Mapping[str, Program]) -> dict[str, Exception]:
-        indices = {name: _index(name) for name in programs}
-        failed: dict[str, Exception] = {n: missing(n) for n, index in indices.items() if not index}
-        names = {index: name for name, index in indices.items() if index}
-        wrong = tcguard.write(self._socket, {i: programs[name] for i, name in names.items()})
-        taken = self._barred([names[i] for i in wrong]) if wrong else {}
-        for name, number in ((names[i], number) for i, number in wrong.items()):
-            bar = taken.get(name)
-            failed[name] = no_room(name, bar) if bar else device_error(name, number, "guard")
-        return failed
-
-    def _barred(self, names: Sequence[str]) -> dict[str, str]:
-        indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}
-        try:
-            found = tcguard.barred(self._socket, list(indices)) if indices else {}
-        except OSError as error:
-            text = ", ".join(names)
-            raise device_error(text, error.errno or 0, "read traffic control of") from error
-        return {indices[index]: why for index, why in found.items()}
-
-    def _unguard(self, names: Sequence[str]) -> None:
-        indices = {index: name for name in names if (index := _index(name))}
-        try:
-            tcguard.remove(self._socket, list(indices))
-        except OSError as error:
-            first = next(iter(indices.values()), "")
-            raise device_error(first, error.errno or 0, "take the guard from") from error
-
-    def _guards(self, names: Sequence[str]) -> dict[str, Program | None]:
-        indices = {index: name for name in dict.fromkeys(names) if (index := _index(name))}
-        try:
-            found = tcguard.read(self._socket, list(indices))
-        except OSError as error:
-            first = next(iter(indices.values()))
-            raise device_error(first, error.errno or 0, "read the guard of") from error
-        return {indices[index]: program for index, program in found.items()}
-
-    def _guard_lacking(self) -> str | None:
-        """Asked once where it can be done; whoever loads a module is asked for again."""
-        if not self._guarding:
-            problem = tcguard.lacking(self._socket)
-            self._guarding = problem is None
-            return problem
-        return None
-
     def _limits(self, names: Sequence[str]) -> dict[str, list[str]]:
         try:
             return hindrances.limits(self._socket, [n for n in names if refusal(n) is None])
@@ -415,7 +369,7 @@ class Bridging:
 
     def _lacking(self, kind: str) -> str | None:
         if kind == "guard":
-            return self._guard_lacking()
+            return self._guards.lacking()
         if kind == "vlan_filtering":
             (answer,) = self._socket.ask([brnl.probe_vlan_filtering()])
             known = answer == errno.EPROTONOSUPPORT
@@ -437,22 +391,3 @@ def _on(path: Path) -> bool:
         return path.read_text().strip() == "1"
     except OSError:
         return False
-
-
-def _index(name: str) -> int:
-    """The device's index, 0 where there is none."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
-
-
-def _say(device: str, frames: Sequence[bytes]) -> None:
-    """By a packet socket that hears nothing; it takes CAP_NET_RAW."""
-    try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
-            out.bind((device, 0))
-            for frame in frames:
-                out.send(frame)
-    except OSError as error:
-        raise packet_error(device, error, "send frames out of it") from error

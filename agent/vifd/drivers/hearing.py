@@ -13,12 +13,13 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from vifd.drivers.links import device_error
 from vifd.drivers.linux import Program
+from vifd.drivers.netlink import index_of
 from vifd.errors import VifError
 from vifd.safety.steady import Steady
 
@@ -97,7 +98,7 @@ class KernelHearing:
         :raises VifError: packet sockets may not be had
         """
         for device in devices:
-            index = _index(device)
+            index = index_of(device)
             with self._lock:
                 known = self._ears.get(device)
                 if known is not None and known.number != index:
@@ -190,9 +191,15 @@ def _socket(device: str) -> socket.socket:
     return made
 
 
-def _index(device: str) -> int:
-    """The device's index, 0 where there is none."""
+def say(device: str, frames: Sequence[bytes]) -> None:
+    """Send frames out of a device, by a packet socket that hears nothing; it takes CAP_NET_RAW.
+
+    :raises VifError: it cannot be done
+    """
     try:
-        return socket.if_nametoindex(device)
-    except OSError:
-        return 0
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+            out.bind((device, 0))
+            for frame in frames:
+                out.send(frame)
+    except OSError as error:
+        raise packet_error(device, error, "send frames out of it") from error

@@ -255,3 +255,11 @@ def pack(sequence: int, kind: int, flags: int, body: bytes) -> bytes:
     """The bytes of a message."""
     size = HEADER.size + len(body)
     return HEADER.pack(size, kind, flags, sequence, 0) + body + b"\0" * (-size % 4)
+
+
+def index_of(name: str) -> int:
+    """The device's index, 0 where there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
