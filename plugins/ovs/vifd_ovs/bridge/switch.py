@@ -11,26 +11,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
-from vifd.model.sets import Forwarding, SetKey, SetKind
+from vifd.model.sets import SetKey, SetKind
 from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
 from vifd.policy.groups import Packet, Passes
-from vifd.policy.logged import NOTHING, Logged
+from vifd.policy.logged import Logged
 from vifd.policy.rule import Direction
-from vifd_ovs.bridge import cookies, logflows, marks, metering, shaping, tenancy, tunnels, wiring
+from vifd_ovs.bridge import cookies, shaping, tenancy, wiring
 from vifd_ovs.bridge.admission import Policy
+from vifd_ovs.bridge.aiming import Aiming
+from vifd_ovs.bridge.aims import Aim, Proof, groups_of, not_as_sent, not_as_set
 from vifd_ovs.bridge.entries import Entries, Step
 from vifd_ovs.bridge.fragments import Fragments
 from vifd_ovs.bridge.metering import Metering
-from vifd_ovs.bridge.neighbours import neighbours
-from vifd_ovs.bridge.overlay import OVERLAYS, Kind
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.ruleproofs import Probe
@@ -44,41 +43,14 @@ from vifd_ovs.bridge.target import (
     port_flows,
     touched,
 )
+from vifd_ovs.bridge.wantedmeters import WantedMeters
 
 LOG = logging.getLogger(__name__)
 
-_NEVER: Entries = {}
 #: How often a change is tried anew when the switch restarts in the middle of it.
 _ATTEMPTS = 3
 #: How many removed ports are remembered before the ledger is asked whether it forgot them too.
 _REMEMBERED = 256
-
-
-@dataclass(frozen=True)
-class _Proof:
-    """What was read back, and the state of the switch before that."""
-
-    state: tuple[int, int] = (-1, -1)
-    reading: Reading = field(default_factory=lambda: Reading({}, ""))
-
-    def stands(self, state: tuple[int, int]) -> bool:
-        return self.state == state
-
-
-@dataclass(frozen=True)
-class _Aim:
-    """What a comparison is to come to.
-
-    :param wanted: the flows that shall be, by cookie
-    :param scope: the cookies that are compared
-    :param deltas: of rules and networks: the change by which they may differ from what is there
-    :param ports: whose meters are wanted
-    """
-
-    wanted: Mapping[int, Entries]
-    scope: Collection[int]
-    deltas: Mapping[int, Step]
-    ports: Sequence[SwitchPort]
 
 
 class Switch:
@@ -99,12 +71,10 @@ class Switch:
         self._ports = Roster()
         self._removed: set[str] = set()
         self._installed: dict[int, Entries] = {}
-        self._rules = Rulesets(host, self._has_meters)
-        self._desk = host.logs
+        self._wanted = WantedMeters(host, bridge)
+        self._rules = Rulesets(host, self._wanted.can)
         #: by port: what was logged of it when its flows were made
         self._logged: dict[str, Logged] = {}
-        #: whether there are meters, and since which connection that is known
-        self._meterable = (-1, True)
         #: ports by their cookies, and the roster that they are of
         self._by_cookie: tuple[Roster, dict[int, SwitchPort]] = (self._ports, {})
         self._meters = Metering(host.drivers.openflow, bridge)
@@ -116,13 +86,14 @@ class Switch:
         #: by port: which of its rules are tried at the next look
         self._turns: dict[str, int] = {}
         self._strays = Straying(bridge, host)
+        self._aiming = Aiming(host.drivers.ovsdb, bridge, host.sets, self._rules, self._listening)
         self._seen: int | None = None
         self._loaded = False
         #: how many bundles were sent
         self._sent = 0
-        self._proof = _Proof()
+        self._proof = Proof()
         #: what the last change was read back by, until it is proven
-        self._made = _Proof()
+        self._made = Proof()
         #: ports as they were, ports that are to change, and all of them then
         self._foreseen: tuple[Roster, Mapping[str, SwitchPort], Roster] | None = None
         #: the bridge's own flows as they were read, as they shall be, and how these differ
@@ -151,7 +122,7 @@ class Switch:
         """
         with self._lock:
             self._load()
-            self._proof = self._made = _Proof()
+            self._proof = self._made = Proof()
             self._proving = touched(changes.values())[0] if proven else set()
             if whole:
                 self._seen = None
@@ -201,7 +172,7 @@ class Switch:
             self._rules.members.told(changes)
             changed = {*keys, *self._rules.members.update(port_ids)}
             present = self._ports.values()
-            groups = self._rules.naming(changed, _groups(p for p in present if p.judged))
+            groups = self._rules.naming(changed, groups_of(p for p in present if p.judged))
             beyond = [p for p in present if p.network in networks]
             judged = [p for p in present if p.judged and not groups.isdisjoint(p.groups or ())]
             anew = [p for p in judged if self._rules.policy(p) != self._policies.get(p.id)]
@@ -258,7 +229,7 @@ class Switch:
             strayed = self._strays.drop(asked)
             everyone = self._ports.changed(self._strays.beside(self._ports))
             alive, tags = touched(everyone.values())
-            alive |= {self._rules.cookie(g) for g in _groups(everyone.values())}
+            alive |= {self._rules.cookie(g) for g in groups_of(everyone.values())}
             alive |= self._strays.rules()
             gone = sorted(asked - (alive if tags else set()))
             if gone:
@@ -355,34 +326,13 @@ class Switch:
     def logging_meters(self, numbers: Collection[int]) -> set[int]:
         """Those of these meters that limit what is logged of a port now."""
         with self._lock:
-            return set(numbers) & self._wanted_meters(self._ports.values()).keys()
+            return set(numbers) & self._wanted.of(self._ports.values(), self._rules).keys()
 
     def logging(self, port: SwitchPort) -> Meter | None:
         """The meter of what is logged of a port, if anything is."""
         with self._lock:
             number = shaping.number(shaping.Kind.LOGGED, port.ofport)
-            return self._wanted_meters([port]).get(number)
-
-    def _has_meters(self) -> bool:
-        """Asked once a connection, and only where there are logs."""
-        generation = self._drivers.openflow.generation(self.bridge)
-        if self._meterable[0] != generation:
-            try:
-                there = self._drivers.openflow.max_meters(self.bridge) > 0
-            except VifError:
-                return True
-            self._meterable = (generation, there)
-        return self._meterable[1]
-
-    def _wanted_meters(self, ports: Iterable[SwitchPort | None]) -> dict[int, Meter]:
-        """The meters that ports shall have: their limits, and that of what is logged of them."""
-        ports = list(ports)
-        found = metering.wanted(ports)
-        if self._desk is None or not self._sets.logs():
-            return found
-        rate, burst = self._desk.rate, self._desk.burst
-        told = [p for p in ports if p is not None and self._rules.logged(p) != NOTHING]
-        return found | {m.id: m for m in (logflows.meter(p.ofport, rate, burst) for p in told)}
+            return self._wanted.of([port], self._rules).get(number)
 
     def probes(self, port: SwitchPort) -> list[Probe]:
         """Packets that tell whether the port's rules have their effect: of another rule each time
@@ -412,7 +362,7 @@ class Switch:
         """
         known = Reading({}, "")
         if proven:
-            proof, self._proof = self._proof, _Proof()
+            proof, self._proof = self._proof, Proof()
             known = proof.reading if proof.stands(self._state()) else known
         return self._completed(known, cookies_)
 
@@ -438,7 +388,7 @@ class Switch:
 
     def meters(self, ports: Iterable[SwitchPort]) -> dict[int, Meter]:
         """The meters of ports as the switch has them; it is not asked for ports without."""
-        numbers = self._wanted_meters(ports)
+        numbers = self._wanted.of(ports, self._rules)
         return self._drivers.openflow.meters(self.bridge, numbers) if numbers else {}
 
     def _state(self) -> tuple[int, int]:
@@ -459,11 +409,11 @@ class Switch:
         ports = list(self.effective({port.id: port for port in ports}).values())
         state = self._state()
         # what the change before was read back by, once; else it is read now
-        made, self._made = self._made, _Proof()
+        made, self._made = self._made, Proof()
         known = made.reading if made.stands(state) else Reading({}, "")
         installed = self._completed(known, touched(ports)[0] if ports else ())
-        self._proof = _Proof(state, installed)
-        rules = self.unlike(sorted(_groups(ports)), anew=False)
+        self._proof = Proof(state, installed)
+        rules = self.unlike(sorted(groups_of(ports)), anew=False)
         for port in ports:
             have = by_cookie(installed.flows[port.cookie])
             with self._lock:
@@ -472,34 +422,13 @@ class Switch:
             own = [rules[g][1] for g in (port.groups or ()) if port.judged]
             bad = next(filter(None, (todo, *own)), None)
             if bad is not None:
-                failed[port.id] = self._not_as_sent(bad)
-        return {**self._prove_meters(ports), **failed}
-
-    def _prove_meters(self, ports: Sequence[SwitchPort]) -> dict[str, BackendError]:
-        there, failed = self.meters(ports), {}
+                failed[port.id] = not_as_sent(self.bridge, bad)
+        meters = self.meters(ports)
         for port in ports:
-            mine = self._wanted_meters([port])
-            lacking = {n: m for n, m in mine.items() if there.get(n) != m}
-            if lacking:
-                failed[port.id] = BackendError(
-                    facts={
-                        "backend": f"bridge {self.bridge}",
-                        "problem": "the meters read back are not those that were set",
-                        "wanted": [str(meter) for meter in lacking.values()],
-                        "have": [str(there.get(number)) for number in lacking],
-                    }
-                )
+            unset = not_as_set(self.bridge, self._wanted.of([port], self._rules), meters)
+            if unset is not None:
+                failed.setdefault(port.id, unset)
         return failed
-
-    def _not_as_sent(self, difference: Difference) -> BackendError:
-        return BackendError(
-            facts={
-                "backend": f"bridge {self.bridge}",
-                "problem": "the flows read back are not the flows that were sent",
-                "wanted": [str(flow) for flow in difference.add],
-                "have": [str(flow) for flow in difference.delete],
-            }
-        )
 
     # --- how ---
 
@@ -527,6 +456,7 @@ class Switch:
         for port_id in gone:
             self._turns.pop(port_id, None)
             self._logged.pop(port_id, None)
+            self._policies.pop(port_id, None)
         self._removed |= gone
         self._removed -= {port_id for port_id, port in changes.items() if port is not None}
         if len(self._removed) > _REMEMBERED:
@@ -546,39 +476,7 @@ class Switch:
         self._strays.find(by_cookie(dump), self._ports, generation)
 
     def _target(self, ports: Roster) -> Target:
-        return self._of(ports.changed(self._strays.beside(ports)))
-
-    def _of(self, ports: Roster) -> Target:
-        ovsdb = self._drivers.ovsdb
-        bridge = ovsdb.bridge(self.bridge)
-        if bridge is None:
-            return Target(ports)
-        uplinks = {}
-        for name in ports.patches:
-            row = ovsdb.port(name)
-            if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
-                uplinks[name] = row.ofport or 0
-        ours = marks.BRIDGE in bridge.external_ids
-        shared = ports.port_tags
-        rows = ovsdb.ports(self.bridge) if shared and not ours else ()
-        beside = {vlan: neighbours(rows, vlan) for vlan in shared}
-        return Target(
-            ports, ours, uplinks, beside, *self._overlay(ports), self._rules, self._listening
-        )
-
-    def _overlay(
-        self, ports: Roster
-    ) -> tuple[dict[Kind, int], tuple[str, ...], dict[str, Forwarding]]:
-        """The tunnel ports that are there, this host's addresses, and who is behind the tunnels of
-        the networks of these ports."""
-        networks = {n for kind, ids in ports.kinds.items() if kind in OVERLAYS for n in ids}
-        if not networks:
-            return {}, (), {}
-        rows = tunnels.rows(self._drivers.ovsdb, self.bridge)
-        own = sorted({row.options.get("local_ip", "") for row in rows.values()})
-        found = {n: f for n in networks if (f := self._sets.forwarding(n)) is not None}
-        there = {kind: row.ofport for kind, row in rows.items() if (row.ofport or 0) > 0}
-        return {k: n for k, n in there.items() if n is not None}, tuple(own), found
+        return self._aiming.target(ports.changed(self._strays.beside(ports)))
 
     def _converge(
         self, ports: Iterable[SwitchPort | None], reread: set[str], groups: Collection[str] = ()
@@ -619,7 +517,7 @@ class Switch:
             return False
         self._look()
         self._meters.forget()
-        self._meters.doubt(present, self._wanted_meters(present), every=True)
+        self._meters.doubt(present, self._wanted.of(present, self._rules), every=True)
         self._installed = self._read({self._rules.cookie(g) for g in groups})
         return self._change(ports, {p.id for p in present}, groups, whole=False)
 
@@ -631,8 +529,8 @@ class Switch:
         secured = any(p.secured for p in self._ports.values())
         self._fragments.show(secured=secured, again=whole or bool(reread))
         aim = self._aim_of_all() if whole else self._aim_of(ports, reread, groups)
-        todo = self._difference(aim)
-        meters = self._wanted_meters(aim.ports)
+        todo = aim.missed(self._installed)
+        meters = self._wanted.of(aim.ports, self._rules)
         metered = self._meters.bring(meters)
         if todo:
             self._send(todo)
@@ -646,7 +544,7 @@ class Switch:
         self._note_policies(self._ports.values() if whole else ports)
         return bool(todo) or metered
 
-    def _aim_of_all(self) -> _Aim:
+    def _aim_of_all(self) -> Aim:
         """All flows of ours, after all of them were read."""
         generation = self._drivers.openflow.generation(self.bridge)
         self._installed = by_cookie(self._drivers.openflow.dump(self.bridge, *cookies.OURS))
@@ -656,11 +554,11 @@ class Switch:
         wanted = by_cookie(target.all(self._ports)) | target.groups()
         kept = self._strays.rules() & self._installed.keys() - wanted.keys()
         wanted |= self._strays.flows() | {cookie: self._installed[cookie] for cookie in kept}
-        return _Aim(wanted, self._installed.keys() | wanted.keys(), {}, [*self._ports.values()])
+        return Aim(wanted, self._installed.keys() | wanted.keys(), {}, [*self._ports.values()])
 
     def _aim_of(
         self, ports: list[SwitchPort | None], reread: set[str], groups: Collection[str]
-    ) -> _Aim:
+    ) -> Aim:
         """The flows of these ports, their networks and groups, after those in doubt were read."""
         target = self._target(self._ports)
         scope, tags = touched(ports)
@@ -669,19 +567,19 @@ class Switch:
             self._installed.pop(cookie, None)
         self._installed |= self._read(doubtful)
         again = [p for p in ports if p is not None and p.id in reread]
-        self._meters.doubt(again, self._wanted_meters(again))
+        self._meters.doubt(again, self._wanted.of(again, self._rules))
         known = {p.id for p in ports if p is not None and p.id in self._ports}
         wanted = target.entries(known, tags) if ports else {}
         strays = self._strays.rules()
         deltas: dict[int, Step] = {
             cookie: made
-            for cookie, made in self._deltas({*groups, *_groups(ports)}).items()
+            for cookie, made in self._deltas({*groups, *groups_of(ports)}).items()
             if made is not NO_RULES or cookie not in strays
         }
         wanted |= {cookie: made.entries for cookie, made in deltas.items()}
         scope = scope | deltas.keys() if ports else {*deltas}
         deltas |= {cookies.network(t): step for t in tags if (step := target.step(t)) is not None}
-        return _Aim(wanted, scope, deltas, [self._ports[i] for i in known])
+        return Aim(wanted, scope, deltas, [self._ports[i] for i in known])
 
     def _send(self, todo: Difference) -> None:
         """One bundle, and in its exchange what is to be proven of it."""
@@ -692,7 +590,7 @@ class Switch:
         reading = self._drivers.openflow.apply(
             self.bridge, add=todo.add, delete=todo.delete, read=self._proving
         )
-        self._made = _Proof(state, reading) if reading.flows else _Proof()
+        self._made = Proof(state, reading) if reading.flows else Proof()
 
     def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
         for port in ports:
@@ -707,31 +605,16 @@ class Switch:
         """The rules of groups as they shall be: nothing of one that no port has any more."""
         if not groups:
             return {}
-        used = _groups(p for p in self._ports.values() if p.judged)
+        used = groups_of(p for p in self._ports.values() if p.judged)
         return {
             self._rules.cookie(g): (self._rules.made(g) if g in used else None) or NO_RULES
             for g in groups
         }
 
-    def _difference(self, aim: _Aim) -> Difference:
-        """What must change; of rules that differ by a known change from those that are there, the
-        others are not looked at."""
-        quick = {c for c, m in aim.deltas.items() if m.base is self._installed.get(c, _NEVER)}
-        todo = difference(self._installed, aim.wanted, [c for c in aim.scope if c not in quick])
-        for cookie in quick:
-            todo.add.extend(aim.deltas[cookie].added)
-            todo.delete.extend(aim.deltas[cookie].removed)
-        return todo
-
     def _doubtful(self, ports: Iterable[SwitchPort | None], reread: set[str]) -> set[int]:
         doubtful = [p for p in ports if p is not None and p.id in reread]
-        rules = {self._rules.cookie(g) for g in _groups(doubtful)}
+        rules = {self._rules.cookie(g) for g in groups_of(doubtful)}
         return touched(doubtful)[0] | rules if doubtful else set()
-
-
-def _groups(ports: Iterable[SwitchPort | None]) -> set[str]:
-    """The security groups of some ports."""
-    return {group for port in ports if port is not None for group in port.groups or ()}
 
 
 def _less(after: SwitchPort | None, before: SwitchPort | None) -> bool:

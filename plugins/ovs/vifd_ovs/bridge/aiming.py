@@ -1,0 +1,62 @@
+"""What stands beside a bridge's ports: uplinks, neighbours and tunnels; with them, its target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vifd.drivers import Ovsdb
+from vifd.model.sets import Forwarding
+from vifd.plugin import Sets
+from vifd_ovs.bridge import marks, tunnels
+from vifd_ovs.bridge.neighbours import neighbours
+from vifd_ovs.bridge.overlay import OVERLAYS, Kind
+from vifd_ovs.bridge.roster import Roster
+from vifd_ovs.bridge.rulesets import Rulesets
+from vifd_ovs.bridge.target import Target
+
+
+@dataclass(frozen=True)
+class Aiming:
+    """Of one bridge.
+
+    :param listening: whether the announcements of guests at closed ports are wanted
+    """
+
+    ovsdb: Ovsdb
+    bridge: str
+    sets: Sets
+    rules: Rulesets
+    listening: bool
+
+    def target(self, ports: Roster) -> Target:
+        """What the bridge shall carry for these ports."""
+        ovsdb = self.ovsdb
+        bridge = ovsdb.bridge(self.bridge)
+        if bridge is None:
+            return Target(ports)
+        uplinks = {}
+        for name in ports.patches:
+            row = ovsdb.port(name)
+            if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
+                uplinks[name] = row.ofport or 0
+        ours = marks.BRIDGE in bridge.external_ids
+        shared = ports.port_tags
+        rows = ovsdb.ports(self.bridge) if shared and not ours else ()
+        beside = {vlan: neighbours(rows, vlan) for vlan in shared}
+        return Target(
+            ports, ours, uplinks, beside, *self._overlay(ports), self.rules, self.listening
+        )
+
+    def _overlay(
+        self, ports: Roster
+    ) -> tuple[dict[Kind, int], tuple[str, ...], dict[str, Forwarding]]:
+        """The tunnel ports that are there, this host's addresses, and who is behind the tunnels of
+        the networks of these ports."""
+        networks = {n for kind, ids in ports.kinds.items() if kind in OVERLAYS for n in ids}
+        if not networks:
+            return {}, (), {}
+        rows = tunnels.rows(self.ovsdb, self.bridge)
+        own = sorted({row.options.get("local_ip", "") for row in rows.values()})
+        found = {n: f for n in networks if (f := self.sets.forwarding(n)) is not None}
+        there = {kind: row.ofport for kind, row in rows.items() if (row.ofport or 0) > 0}
+        return {k: n for k, n in there.items() if n is not None}, tuple(own), found
