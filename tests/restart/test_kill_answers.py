@@ -4,19 +4,20 @@ before one effect comes after another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from functional.tunnels.traffic import segment
+from restart.effects import each_effect
 from restart.test_kill_tunnels import OWN, address
 from vifd.drivers.nft.driver import Nft
 from vifd.drivers.nft.objects import ANSWERED
 from vifd.model import Attachment
 from vifd.testing import attachments
-from vifd.testing.contract_kill import MOST, Scene
+from vifd.testing.contract_kill import Scene
 from vifd.testing.daemon import Vifd
 from vifd.testing.nursery import Nursery
 from vifd.testing.profile import Profile
@@ -74,23 +75,8 @@ def known() -> tuple[list[str], set[str]]:
         nft.close()
 
 
-def each_effect(
-    scene: Scene, when: str, prepare: Callable[[], object], act: Callable[[], object],
-    then: Callable[[], object],
-) -> int:  # fmt: skip
-    """Kill at one effect after the other; how many there were."""
-    for fatal in range(1, MOST):
-        with scene.running():
-            prepare()
-        killed = scene.interrupt(act, fatal, when)
-        with scene.running():
-            scene.converge(f"after a kill at effect {fatal}")
-            then()
-            scene.unplug()
-            assert known() == ([], set())
-        if not killed:
-            return fatal - 1
-    raise AssertionError("there are more effects than were tried")
+def silent() -> None:
+    assert known() == ([], set())
 
 
 def test_while_the_first_port_is_plugged(scene: Scene) -> None:
@@ -99,7 +85,7 @@ def test_while_the_first_port_is_plugged(scene: Scene) -> None:
         devices, there = known()
         assert (len(devices), there) == (1, {OLD})
 
-    assert each_effect(scene, "after", lambda: say(scene, OLD), scene.plug, then) > 4
+    assert each_effect(scene, "after", lambda: say(scene, OLD), scene.plug, then, silent) > 4
 
 
 def test_while_what_is_known_changes_and_the_last_port_goes(scene: Scene) -> None:
@@ -117,4 +103,4 @@ def test_while_what_is_known_changes_and_the_last_port_goes(scene: Scene) -> Non
         devices, there = known()
         assert (len(devices), there) == (1, {NEW})
 
-    assert each_effect(scene, "before", prepare, act, then) > 3
+    assert each_effect(scene, "before", prepare, act, then, silent) > 3

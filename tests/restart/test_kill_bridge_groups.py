@@ -4,19 +4,20 @@ kernel, of a change of rules and members, of a port that joins a group, and of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from restart.effects import each_effect
 from restart.test_kill_groups import GROUP, say
 from vifd.drivers.nft.driver import Nft
 from vifd.drivers.nft.objects import TABLE
 from vifd.model import Attachment
 from vifd.testing import census
-from vifd.testing.contract_kill import MOST, Scene
+from vifd.testing.contract_kill import Scene
 from vifd.testing.contract_limits import RULES, held
 from vifd.testing.daemon import Vifd
 from vifd.testing.nursery import Nursery
@@ -85,23 +86,8 @@ def nothing() -> bool:
     return not [n for n in (*chains, *sets) if n.startswith(("sg-", "zone-"))]
 
 
-def each_effect(
-    scene: Scene, when: str, prepare: Callable[[], object], act: Callable[[], object],
-    then: Callable[[], object],
-) -> int:  # fmt: skip
-    """Kill at one effect after the other; how many there were."""
-    for fatal in range(1, MOST):
-        with scene.running():
-            prepare()
-        killed = scene.interrupt(act, fatal, when)
-        with scene.running():
-            scene.converge(f"after a kill at effect {fatal}")
-            then()
-            scene.unplug()
-            until(nothing, "nothing of the group is left")
-        if not killed:
-            return fatal - 1
-    raise AssertionError("there are more effects than were tried")
+def gone() -> None:
+    until(nothing, "nothing of the group is left")
 
 
 def active(scene: Scene) -> None:
@@ -119,7 +105,7 @@ def test_while_the_first_port_is_plugged(when: str, scene: Scene, vifd: Vifd) ->
         assert in_force(53, "10.9.0.1", "fd09::1")
 
     prepare = lambda: say(vifd, 53, "10.9.0.1", "fd09::1")  # noqa: E731 - one line
-    assert each_effect(scene, when, prepare, scene.plug, then) > 2
+    assert each_effect(scene, when, prepare, scene.plug, then, gone) > 2
 
 
 @WHEN
@@ -135,7 +121,7 @@ def test_while_the_last_port_goes(when: str, scene: Scene, vifd: Vifd, ovs: Priv
         assert nothing()
         assert census.take(ovs).beyond(empty, processes=False) == []
 
-    assert each_effect(scene, when, scene.plug, scene.unplug, then) > 1
+    assert each_effect(scene, when, scene.plug, scene.unplug, then, gone) > 1
 
 
 @WHEN
@@ -156,7 +142,7 @@ def test_while_rules_and_members_change(when: str, scene: Scene, vifd: Vifd) -> 
         until(changed, "the change is there")
         active(scene)
 
-    assert each_effect(scene, when, prepare, act, then) > 0
+    assert each_effect(scene, when, prepare, act, then, gone) > 0
 
 
 @WHEN
@@ -182,4 +168,4 @@ def test_while_a_port_joins(when: str, scene: Scene, vifd: Vifd) -> None:
         until(lambda: in_force(53, own), "it is in its group")
         active(scene)
 
-    assert each_effect(scene, when, prepare, act, then) > 0
+    assert each_effect(scene, when, prepare, act, then, gone) > 0

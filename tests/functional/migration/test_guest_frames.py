@@ -60,10 +60,8 @@ def phase(vifd: Vifd) -> str:
     return str(vifd.get(f"/v1/ports/{GUEST}")["phase"])
 
 
-@pytest.mark.parametrize("kind", ANNOUNCEMENTS)
-def test_the_first_announcement_opens_the_port_and_passes_once(
-    vifd: Vifd, pair: tuple[TapGuest, TapGuest], kind: str
-) -> None:
+def opened_once(vifd: Vifd, pair: tuple[TapGuest, TapGuest], kind: str) -> Any:
+    """The port is open by its guest's announcement, which passed once; the migration."""
     guest, neighbour = pair
     mark = b"seen by the guest alone" if kind != "na" else b""
     sent = ANNOUNCEMENTS[kind] + mark
@@ -75,6 +73,14 @@ def test_the_first_announcement_opens_the_port_and_passes_once(
         assert got.count(sent) == 1
     (one,) = vifd.get("/v1/migrations")["migrations"]
     assert one["trigger"] == "guest's frame"
+    return one
+
+
+@pytest.mark.parametrize("kind", ANNOUNCEMENTS)
+def test_the_first_announcement_opens_the_port_and_passes_once(
+    vifd: Vifd, pair: tuple[TapGuest, TapGuest], kind: str
+) -> None:
+    one = opened_once(vifd, pair, kind)
     assert [m["what"] for m in one["triggers"]] == ["guest's frame"]
     assert [m["what"] for m in one["guest"]] == ["announced itself"]
 

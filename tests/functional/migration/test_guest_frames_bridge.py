@@ -15,6 +15,7 @@ from functional.migration.test_guest_frames import (
     MAC,
     NEIGHBOUR,
     OTHERS,
+    opened_once,
     phase,
 )
 from unit.docs import document, port_id
@@ -54,16 +55,7 @@ def pair(vifd: Vifd) -> Iterator[Pair]:
 def test_the_first_announcement_opens_the_port_and_passes_once(
     vifd: Vifd, pair: Pair, kind: str
 ) -> None:
-    guest, neighbour = pair
-    mark = b"seen by the guest alone" if kind != "na" else b""
-    sent = ANNOUNCEMENTS[kind] + mark
-    guest.send(sent)
-    until(lambda: phase(vifd) == "LIVE", "the port is open")
-    if mark:
-        # vifd's own announcements lack the guest's padding
-        assert neighbour.collect(60.0, lambda frame: frame == sent).count(sent) == 1
-    (one,) = vifd.get("/v1/migrations")["migrations"]
-    assert one["trigger"] == "guest's frame"
+    opened_once(vifd, pair, kind)
 
 
 def test_nothing_else_opens_it_and_nothing_passes(vifd: Vifd, pair: Pair) -> None:
