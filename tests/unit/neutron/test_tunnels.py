@@ -142,7 +142,8 @@ class TestPopulation:
         monkeypatch.setattr(cloud.neutron, "found", unable)
         node = host(cloud, name="here", l2_population=True)
         until(lambda: node.behind(network) == {}, "known")
-        assert "is not known before its first port works here" in caplog.text
+        said = "is not known before its first port works here"
+        until(lambda: said in caplog.text, "it is told")
 
     def test_a_restart_forgets_nothing(self, cloud: Cloud):
         node, network = host(cloud, l2_population=True), vxlan(cloud)
