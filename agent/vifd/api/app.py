@@ -14,6 +14,7 @@ from vifd.api import resource
 from vifd.api.auth import Access, Peer, Policy, permits
 from vifd.api.backend import Backend
 from vifd.api.bodies import Bodies
+from vifd.api.body import expect_empty
 from vifd.api.feed import KEEP_ALIVE, Feed
 from vifd.api.hub import Hub
 from vifd.api.resource import Context
@@ -24,6 +25,9 @@ LOG = logging.getLogger(__name__)
 
 #: Where the server puts the :class:`~vifd.api.auth.Peer` of the connection.
 PEER = "vifd.peer"
+
+#: Methods that take no body on any path: what comes with them is judged all the same.
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _request_id = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -82,6 +86,8 @@ class Api:
         req.context.bodies, req.context.access = self.bodies, access
         if not permits(access, req.method, req.path):
             raise _forbidden(req, peer or Peer(-1, -1), access)
+        if req.method in BODILESS:
+            expect_empty(req)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool

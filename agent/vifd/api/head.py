@@ -16,6 +16,9 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _REQUEST = re.compile(_TOKEN + rb" [!-~\x80-\xff]+ HTTP/[0-9]\.[0-9]\r\n")
 _FIELD = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r\n")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+# RFC 3986, section 3.2.2: what a name, an address and a port are written with
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%A-Za-z_~-]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
+_ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 #: Fields that may appear once, and what each is about would be ambiguous otherwise.
 _ONCE = (b"content-length", b"transfer-encoding", b"host", b"content-type", b"expect")
 
@@ -41,6 +44,26 @@ def fields_problem(lines: Iterable[bytes]) -> str:
             return f"header line {number} looks like {name.replace(b'_', b'-').decode()}"
         seen.add(name)
     return ""
+
+
+def host_problem(version: str, host: str | None) -> str:
+    """What is wrong with the field that names the host (RFC 9112, section 3.2), in words.
+
+    :param version: of the request, as its first line says it
+    """
+    if host is None:
+        return "" if version == "HTTP/1.0" else f"a request of {version} must have a Host line"
+    return "" if _HOST.fullmatch(host) else "Host must be a name or an address, and a port"
+
+
+def origin_form(target: str) -> str:
+    """The path and query of a target, which may be written with scheme and authority before them:
+    a server has to take both (RFC 9112, section 3.2.2)."""
+    found = _ABSOLUTE.match(target)
+    if found is None:
+        return target
+    rest = target[found.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def message(lines: Iterable[bytes]) -> HTTPMessage:

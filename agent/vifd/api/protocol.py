@@ -50,6 +50,7 @@ class CodedProtocol:
     connection: Any
     client_address: Any
     headers: Any
+    path: str
     raw_requestline: bytes
     request_version: str
     requestline: str
@@ -150,6 +151,8 @@ class CodedProtocol:
         finally:
             self.rfile = stream
         self.headers = head.message(lines)
+        if good:
+            self.path = head.origin_form(self.path)
         return good
 
     def _check_framing(self) -> bool:
@@ -166,6 +169,8 @@ class CodedProtocol:
             problem = "Content-Length and Transfer-Encoding exclude each other"
         elif coding is not None and old:
             problem = "Transfer-Encoding is not part of HTTP/1.0"
+        elif problem := head.host_problem(self.request_version, self.headers.get("host")):
+            pass
         elif coding is not None and coding.strip().lower() != "chunked":
             self.send_error(501, "Not Implemented", "the only transfer coding is chunked")
             return False

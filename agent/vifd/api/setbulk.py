@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import falcon
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vifd import errors
 from vifd.api import query
@@ -34,6 +34,8 @@ from vifd.model.sets import BODIES, SetBody, SetKey, SetKind, key_of
 
 #: Sets in one call.
 MAX_SETS = 5000
+#: Names of sets in one list that is compared.
+MAX_IDS = 20_000
 
 
 class SetItem(Struct, frozen=True, omit_defaults=True):
@@ -83,7 +85,7 @@ COMPARE = Shape(
         "properties": {
             "kind": {"enum": [kind.value for kind in SetKind]},
             "owner": TEXT,
-            "ids": {"type": "array", "items": UUID_SCHEMA, "maxItems": 20_000},
+            "ids": {"type": "array", "items": UUID_SCHEMA, "maxItems": MAX_IDS},
             "remove": {**FLAG, "default": False, "description": "what is not listed goes"},
         },
         "additionalProperties": False,
@@ -174,7 +176,7 @@ class CompareSets(Resource):
 class _Wanted(Struct, frozen=True, forbid_unknown_fields=True):
     kind: SetKind
     owner: str
-    ids: list[str]
+    ids: Annotated[list[str], Meta(max_length=MAX_IDS)]
     remove: bool = False
 
 

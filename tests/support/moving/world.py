@@ -255,6 +255,9 @@ class Third(contextlib.ExitStack):
         self.ovs = self.space.run(FarSwitch, world.disk / "o9")
         self.callback(self.space.run, self.ovs.close)
         self.space.run(self.ovs.start)
+        # it learns from frames that go by flows it has when it next looks at these: half a second,
+        # which would be taken for the migration's
+        self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:max-revalidator=20")
         {"vlan": self._vlan, "vxlan": self._vxlan}[world.kind]()
         self.space.command(["ip", "addr", "add", f"{ADDRESS}/24", "dev", "peer0"])
         self.space.command(["ip", "link", "set", "peer0", "mtu", "1400", "up"])

@@ -133,13 +133,13 @@ def test_idle_connections_of_others_do_not_keep_root_out(backend, tmp_path, as_u
     "sent",
     [
         b"G",
-        b"GET /v1/status HTTP/1.1\r\n",
-        b"GET /v1/status HTTP/1.1\r\nX: ",
-        b"PUT / HTTP/1.1\r\nContent-Length: 50\r\n\r\n{",
-        b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{",
-        b"GET /v1/status HTTP/1.1\r\nContent-Length: 500\r\n\r\n",
-        f"PUT /v1/ports/{uuid(1)} HTTP/1.1\r\nContent-Length: 500\r\n\r\n".encode(),
+        b"GET /v1/status HTTP/1.1\r\nHost: x\r\n",
+        b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: ",
+        b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{",
+        b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{",
+        b"GET /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n",
+        f"PUT /v1/ports/{uuid(1)} HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n".encode(),
     ],
 )
 def test_one_byte_at_a_time_does_not_keep_a_connection(backend, tmp_path, sent) -> None:

@@ -144,7 +144,7 @@ def test_the_request_id_reaches_the_daemon(api, backend):
     ],
 )
 def test_what_is_wrong_with_the_head_is_coded(served, backend, head, status, code):
-    answer = send_raw(served.path, head + b"\r\n\r\n")
+    answer = send_raw(served.path, head + b"\r\nHost: x\r\n\r\n")
     first, _, rest = answer.partition(b"\r\n")
     assert first.startswith(b"HTTP/1.1 %d" % status)
     error = json.loads(rest.partition(b"\r\n\r\n")[2])
@@ -251,7 +251,7 @@ def test_a_body_that_is_too_large(api, backend):
 
 
 def test_a_body_that_is_too_large_in_chunks(served, backend):
-    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"%x\r\n%s\r\n" % (1 << 20, b" " * (1 << 20))
     answer = send_raw(served.path, head + chunk * 5 + b"0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413")
@@ -260,14 +260,14 @@ def test_a_body_that_is_too_large_in_chunks(served, backend):
 
 def test_a_body_in_chunks(served, backend):
     body = json.dumps(document()).encode()
-    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     assert send_raw(served.path, head + chunks).startswith(b"HTTP/1.1 202")
 
 
 @pytest.mark.parametrize("tail", [b"zz\r\n", b"5\r\nab", b"", b"ffffffffffffffff\r\n{}"])
 def test_broken_chunks(served, backend, tail):
-    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"PUT " + URL.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = send_raw(served.path, head + tail)
     assert answer.startswith(b"HTTP/1.1 400")
     assert backend.effects == []
@@ -276,7 +276,10 @@ def test_broken_chunks(served, backend, tail):
 def test_a_body_cut_short_has_no_effect(served, backend):
     """Even where what came is a whole document."""
     body = json.dumps(document()).encode()
-    head = b"PUT %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (URL.encode(), len(body) + 5)
+    head = b"PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (
+        URL.encode(),
+        len(body) + 5,
+    )
     answer = send_raw(served.path, head + body)
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"of %d bytes" % (len(body) + 5) in answer
@@ -285,7 +288,9 @@ def test_a_body_cut_short_has_no_effect(served, backend):
 
 def test_the_answer_survives_a_body_that_nobody_read(served):
     """Closing a unix socket with unread data would take the answer away from the client."""
-    head = b"PUT /nothing HTTP/1.1\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n"
+    head = (
+        b"PUT /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n"
+    )
     assert send_raw(served.path, head + b" " * 100_000).startswith(b"HTTP/1.1 404")
 
 
@@ -294,7 +299,7 @@ def test_expect_100_continue(served):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(served.path)
-        head = b"PUT %s HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+        head = b"PUT %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
         sock.sendall(head % (URL.encode(), len(body)))
         assert sock.recv(1000).startswith(b"HTTP/1.1 100 Continue")
         sock.sendall(body)
@@ -304,7 +309,7 @@ def test_expect_100_continue(served):
 def test_a_client_that_stalls_is_dropped(backend, tmp_path):
     path = str(tmp_path / "s")
     with serve(backend, path, limits=Limits(stall=0.05, idle=0.05)):
-        for sent in (b"", b"GET", b"PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"):
+        for sent in (b"", b"GET", b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(PATIENCE)
                 sock.connect(path)

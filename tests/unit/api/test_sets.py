@@ -177,6 +177,12 @@ def test_a_complete_list_takes_away_what_it_does_not_name(
         ("POST", "/v1/sets:put", {"groups": []}, "groups"),
         ("POST", "/v1/sets:compare", {"kind": "x", "owner": "a", "ids": []}, "kind"),
         ("POST", "/v1/sets:compare", {"kind": "forwarding", "owner": "a", "ids": ["x"]}, "ids[0]"),
+        (
+            "POST",
+            "/v1/sets:compare",
+            {"kind": "forwarding", "owner": "a", "ids": [GROUP] * 20_001},
+            "ids",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(api: Client, method: str, url: str, body: Any, field: str) -> None:

@@ -59,6 +59,7 @@ def count(answer: bytes) -> list[bytes]:
 def test_a_malformed_head_ends_the_connection(served, backend, name: str, method: str) -> None:
     lines = HEADS[name]
     lines = lines % ((len(HIDDEN),) * lines.count(b"%"))
+    lines = lines + b"\r\nHost: x" if name == "folded first" else b"Host: x\r\n" + lines
     answer = send_raw(
         served.path, method.encode() + b" HTTP/1.1\r\n" + lines + b"\r\n\r\n" + HIDDEN
     )
@@ -93,7 +94,7 @@ def test_a_request_line_is_one_or_none(served, line: bytes) -> None:
 
 
 def put(chunks: bytes, more: bytes = b"", version: bytes = b"1.1") -> bytes:
-    start = b"PUT " + URL + b" HTTP/" + version + b"\r\nTransfer-Encoding: chunked\r\n"
+    start = b"PUT " + URL + b" HTTP/" + version + b"\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     return start + more + b"\r\n" + chunks
 
 
@@ -140,7 +141,7 @@ def test_malformed_chunks_end_the_connection(served, backend, chunks: bytes) -> 
     ],
 )
 def test_proper_chunks_are_read_and_the_next_request_as_well(served, chunks: bytes) -> None:
-    answer = send_raw(served.path, put(chunks) + b"GET /v1/status HTTP/1.1\r\n\r\n")
+    answer = send_raw(served.path, put(chunks) + b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
     assert count(answer) == [b"202", b"200"], answer
 
 
@@ -149,13 +150,76 @@ def test_chunks_are_no_part_of_the_old_protocol(served) -> None:
     assert count(send_raw(served.path, put(good, version=b"1.0"))) == [b"400"]
 
 
-def test_a_chunked_body_that_nobody_reads_hides_nothing(served) -> None:
-    """It is read to its end before the next request, or the connection ends."""
-    call = b"GET /v1/status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-    good = send_raw(served.path, call + b"5\r\nabcde\r\n0\r\n\r\n" + call + b"0\r\n\r\n")
-    assert count(good) == [b"200", b"200"]
-    bad = send_raw(served.path, call + b"5\r\nabcdeXX0\r\n\r\n" + HIDDEN)
-    assert count(bad) == [b"200"]
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_call_that_takes_no_body_hides_nothing_in_one(served, method: str) -> None:
+    """What comes with it is read to its end and judged, or the connection ends."""
+    call = (
+        method.encode() + b" /v1/status HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    (good,) = set(count(send_raw(served.path, call + b"0\r\n\r\n")))
+    assert good != b"400"
+    both = send_raw(served.path, call + b"2\r\n{}\r\n0\r\n\r\n" + call + b"0\r\n\r\n")
+    assert count(both) == [good, good]
+    for bad in (b"2\r\n{}XX0\r\n\r\n", b"Z\r\n{}\r\n0\r\n\r\n", b"2\r\n{}\r\n0\r\nX\r\n\r\n"):
+        answer = send_raw(served.path, call + bad + HIDDEN)
+        assert count(answer) == [b"400"], answer
+        assert b'"E_DOC_INVALID"' in answer
+
+
+def test_a_body_that_nobody_asked_for_is_refused(served) -> None:
+    call = b"GET /v1/status HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    answer = send_raw(served.path, call % 5 + b"abcde" + call % 2 + b"{}")
+    assert count(answer) == [b"400", b"200"], answer
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "status"),
+    [
+        (b"1.1", None, b"400"),
+        (b"1.0", None, b"200"),
+        (b"1.1", b"", b"200"),
+        (b"1.1", b"localhost", b"200"),
+        (b"1.1", b"host.example:8080", b"200"),
+        (b"1.1", b"192.0.2.1", b"200"),
+        (b"1.1", b"[2001:db8::1%25eth0]:80", b"200"),
+        (b"1.1", b"%2Frun%2Fvifd%2Fapi.sock", b"200"),
+        (b"1.1", b"a b", b"400"),
+        (b"1.1", b"user@host", b"400"),
+        (b"1.1", b"host/v1", b"400"),
+        (b"1.1", b"host:eighty", b"400"),
+        (b"1.1", b"[2001:db8::1", b"400"),
+        (b"1.1", "hö".encode("latin-1"), b"400"),
+        (b"1.0", b"a b", b"400"),
+    ],
+)
+def test_the_host_is_named_as_the_standard_wants_it(served, version, host, status) -> None:
+    line = b"" if host is None else b"Host: " + host + b"\r\n"
+    call = b"GET /v1/status HTTP/" + version + b"\r\n" + line + b"\r\n"
+    assert count(send_raw(served.path, call)) == [status]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://localhost/v1/status", b"200"),
+        (b"HTTPS://localhost:8080/v1/ports?phase=LIVE", b"200"),
+        (b"http://localhost/nothing", b"404"),
+        (b"http://localhost", b"404"),
+        (b"http://localhost?/v1/status", b"404"),
+        (b"http:///v1/status", b"404"),
+        (b"ftp://localhost/v1/status", b"404"),
+    ],
+)
+def test_a_target_may_be_written_in_full(served, target: bytes, status: bytes) -> None:
+    call = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert count(send_raw(served.path, call)) == [status]
+
+
+def test_a_target_in_full_is_judged_as_the_path_that_it_names(served, backend) -> None:
+    call = b"DELETE http://localhost" + URL + b"?force=yes HTTP/1.1\r\nHost: x\r\n\r\n"
+    plain = b"DELETE " + URL + b"?force=yes HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert count(send_raw(served.path, call)) == count(send_raw(served.path, plain))
+    assert backend.effects == []
 
 
 def test_usual_clients_are_understood(served) -> None:
