@@ -137,6 +137,22 @@ def test_the_drop_in_for_a_switch_of_roots_adds_one_capability(unit: Path) -> No
     assert (done.returncode, done.stderr.strip()) == (0, "")
 
 
+@pytest.mark.needs("program:systemd-analyze")
+def test_the_drop_in_for_other_hosts_lets_it_speak_with_them(unit: Path) -> None:
+    drop_in = DIRECTORY / "vifd.service.d" / "other-hosts.conf"
+    assert f"vifd.service.d/{drop_in.name}" in unit.read_text()
+    assert re.findall(r"^IPAddress.*", unit.read_text(), re.MULTILINE) == [
+        "IPAddressDeny=any", "IPAddressAllow=localhost",
+    ]  # fmt: skip
+    unit.write_text(f"{unit.read_text()}\n{drop_in.read_text()}")
+    done = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    said = [x for x in analyze("security", "--offline=yes", str(unit)).stdout.splitlines()
+            if "IPAddressDeny" in x]  # fmt: skip
+    assert len(said) == 1
+    assert "with non-localhost entries" in said[0]
+
+
 def test_every_option_that_is_named_exists() -> None:
     """``[group] option`` in a comment of what is installed beside the daemon."""
     sample = configparser.ConfigParser(strict=False)

@@ -77,6 +77,7 @@ class FakeNeutron:
     :ivar reports: the states that agents reported
     :ivar refused: ids of ports whose status cannot be set
     :ivar slow: seconds that it takes for each status
+    :ivar learns: whether it knows yet what versions agents reported
     """
 
     def __init__(self, url: str = "fake://") -> None:
@@ -87,6 +88,7 @@ class FakeNeutron:
         self.told: list[tuple[list[str], list[str]]] = []
         self.refused: set[str] = set()
         self.slow = 0.0
+        self.learns = True
         self.calls: list[str] = []
         #: by type, the endpoints by host
         self.tunnels: dict[str, dict[str, str]] = {}
@@ -403,7 +405,7 @@ class FakeNeutron:
         with self.lock:
             self.reports.append(state)
             host = state["host"]
-            if "resource_versions" in state:
+            if "resource_versions" in state and self.learns:
                 self._speak[host] = state["resource_versions"]
             known = host in self._standing
             self._standing[host] = "alive"

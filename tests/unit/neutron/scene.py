@@ -160,6 +160,11 @@ class Node:
         assert self.service._service is not None
         return self.service._service._read_at
 
+    def waiting(self) -> int:
+        """How many messages of the server wait."""
+        assert self.service._service is not None
+        return self.service._service._messages.qsize()
+
     def lost(self) -> bool:
         """Whether the server did not answer, and has not since."""
         assert self.service._service is not None

@@ -58,6 +58,12 @@ class TestVersions:
         node.plug(port)
         until(lambda: active(port), "active")
 
+    def test_a_server_that_does_not_know_yet_what_is_spoken(self, cloud: Cloud):
+        cloud.neutron.learns = False
+        node = cloud.node()
+        port = cloud.neutron.port(cloud.vlan(), node.name)
+        until(lambda: node.bound(port), "the port is heard of")
+
     def test_an_older_server_is_spoken_with_in_its_own(self, cloud: Cloud):
         cloud.neutron.has = dict(VERSIONS)
         network = cloud.vlan()

@@ -52,6 +52,8 @@ def test_what_is_said_when():
     assert "no answer for 60 s (the message bus is not reached yet)" in standing.problem(
         stranger=False
     )
+    # one that was never reached may not be allowed to be
+    assert "drop-in other-hosts.conf" in standing.problem(stranger=False)
     standing.answered()
     assert standing.problem(stranger=False) == ""
     assert "another agent is on the bus as this host" in standing.problem(stranger=True)
@@ -60,6 +62,7 @@ def test_what_is_said_when():
     standing.lost(ConnectionError("gone"))
     now[0] = 67.0
     assert "no answer for 7 s (ConnectionError: gone)" in standing.problem(stranger=True)
+    assert "drop-in" not in standing.problem(stranger=True)
     standing.unusable = "plugin ovs is unavailable: no switch"
     assert "is not reported" in standing.problem(stranger=True)
     assert "no switch" in standing.problem(stranger=True)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from oslo_config import cfg
 
+from vifd.daemon import config
+from vifd.daemon.parts import network_service
 from vifd.model import decode
 from vifd.network.neutron import reporting, translate
 from vifd.network.neutron.cache import Cache
@@ -164,6 +168,24 @@ class TestReport:
         }  # fmt: skip
         with pytest.raises(ValueError, match="br-eth:1"):
             reporting.bandwidths(["br-eth:1"])
+
+    @pytest.mark.parametrize(("option", "value", "said"), [
+        ("resource_provider_bandwidths", "br-eth:many:1", "'br-eth:many:1' is no bridge:egress"),
+        ("resource_provider_bandwidths", "br-eth:1:1,br-eth:2:2", "names its bridge once more"),
+        ("resource_provider_inventory_defaults", "min_unit:few", "min_unit: 'few' is no number"),
+        ("tunnel_types", "vxlan,stt", "stt"),
+        ("report_interval", "nan", "nan is no time"),
+        ("rpc_timeout", "soon", "'soon'"),
+        ("local_ip", "10.0.0.256", "'10.0.0.256' is no IP address"),
+    ])  # fmt: skip
+    def test_an_option_that_makes_no_sense_is_said_before_anything_begins(
+        self, tmp_path, option, value, said
+    ):
+        path = tmp_path / "agent.conf"
+        path.write_text(f"[network]\nservice = neutron\n[network_neutron]\n{option} = {value}\n")
+        with pytest.raises(cfg.Error, match=re.escape(said)) as found:
+            network_service(config.load(["--config-file", str(path)], cfg.ConfigOpts()))
+        assert option in str(found.value)
 
     def test_a_switch_that_does_not_answer_is_not_reported(self):
         assert reporting.unusable(self.plugins(), "ovs") == ""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from typing import Any
+
 from support.neutron import Network, Port, Trunk
 from unit.neutron.scene import Cloud, Node
-from vifd.testing.wait import until
+from vifd.network.neutron import service
+from vifd.testing.wait import PATIENCE, until
 
 
 def parent_of(cloud: Cloud, node: Node, network: Network | None = None) -> Port:
@@ -112,3 +117,27 @@ def test_sub_ports_follow_their_parent_to_another_host(cloud: Cloud):
     until(lambda: works(trunk, parent, sub), "and all of it works")
     assert carried(there, 31)
     assert not carried(here, 31)
+
+
+def test_whether_many_ports_are_parents_is_asked_at_once(cloud: Cloud, monkeypatch):
+    """As long as messages wait, so that a burst of ports does not wait for an answer on each."""
+    node, network = cloud.node(), cloud.vlan()
+    monkeypatch.setattr(service, "LOOK", math.inf)
+    asked: list[list[str]] = []
+    held, call = threading.Event(), node.service.bus.call
+
+    def counted(topic: str, method: str, version: str, timeout: float, arguments: Any) -> Any:
+        if method == "bulk_pull" and arguments["resource_type"] == "Trunk":
+            asked.append(arguments["filter_kwargs"]["port_id"])
+            assert held.wait(PATIENCE)
+        return call(topic, method, version, timeout, arguments)
+
+    monkeypatch.setattr(node.service.bus, "call", counted)
+    first = cloud.neutron.port(network, node.name)
+    until(lambda: asked == [[first.id]], "one is asked about")
+    ports = [cloud.neutron.port(network, node.name) for _ in range(10)]
+    until(lambda: node.waiting() >= len(ports), "what is told of the others waits")
+    held.set()
+    until(lambda: len(asked) == 2, "the others are asked about")
+    assert sorted(asked[1]) == sorted(port.id for port in ports)
+    until(lambda: all(map(node.bound, ports)), "what is told of them is here")

@@ -7,8 +7,10 @@ this service. See ``docs/openstack.md``.
 
 from __future__ import annotations
 
+import ipaddress
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from oslo_config import cfg
 
@@ -28,13 +30,21 @@ class NeutronNetworkService(NetworkService):
     _service: Service | None = None
     _host = ""
 
+    def __init__(self, conf: Any) -> None:
+        """:raises cfg.Error: an option makes no sense"""
+        super().__init__(conf)
+        try:
+            self._chosen = self._settings()
+        except ValueError as error:
+            raise cfg.ConfigFileValueError(f"[network_neutron] {error}") from error
+
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
         return options.OPTIONS
 
     def start(self, inbox: Inbox) -> None:
         self._host = inbox.hostname
-        self._service = Service(self._settings(), inbox, self._bus, self._server)
+        self._service = Service(self._chosen, inbox, self._bus, self._server)
         self._service.start()
 
     def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
@@ -61,6 +71,13 @@ class NeutronNetworkService(NetworkService):
 
     def _settings(self) -> Settings:
         conf = self.conf
+        for option in options.OPTIONS:
+            # some are asked for only while it works
+            value = conf[option.dest]
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{option.name}: {value} is no time")
+        if conf.local_ip and not _is_address(conf.local_ip):
+            raise ValueError(f"local_ip: {conf.local_ip!r} is no IP address")
         bandwidths(conf.resource_provider_bandwidths)
         inventory(conf.resource_provider_inventory_defaults)
         reported = Options(
@@ -76,3 +93,11 @@ class NeutronNetworkService(NetworkService):
             reported, conf.plugin, conf.report_interval, conf.resync_interval, conf.prewire,
             conf.security_groups, conf.gather_members,
         )  # fmt: skip
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

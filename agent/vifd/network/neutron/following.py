@@ -177,8 +177,7 @@ class Following:
         self.tunnels.present(self.networks())
         self.tunnels.flush()
         self._tell(here)
-        # few ports are parents, and the others are not to wait for that
-        self._retell(self.trunks.ensure(here))
+        self.trunks.meet(here)
         self._finish(here)
 
     def _met(self, item: Plain) -> bool:
@@ -260,10 +259,15 @@ class Following:
         return {str(p.get("network_id")) for p in here if p.get("status") == Status.ACTIVE.value}
 
     def flush(self) -> None:
-        """Say what was gathered of sets."""
+        """Say what was gathered of sets, and ask what was gathered of trunks.
+
+        :raises Exception: the service could not be asked
+        """
         self.tunnels.flush()
         if self._groups is not None:
             self._groups.flush()
+        # few ports are parents, and the others are not to wait for that
+        self._retell(self.trunks.ensure())
 
     # --- those that wait here ---
 

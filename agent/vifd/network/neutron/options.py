@@ -3,7 +3,7 @@ has the same."""
 
 from __future__ import annotations
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 OPTIONS = [
     cfg.StrOpt(
@@ -81,6 +81,7 @@ OPTIONS = [
     cfg.ListOpt(
         "tunnel_types",
         default=[],
+        item_type=types.String(choices=("vxlan", "gre", "geneve")),
         help="Types of tunnel networks that this host is reported with: vxlan, gre, geneve. Empty: "
         "those that the plugin whose bridge is reported has (its options tunnel_types, local_ip).",
     ),

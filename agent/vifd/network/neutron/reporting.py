@@ -48,8 +48,10 @@ def bandwidths(entries: Sequence[str]) -> dict[str, Plain]:
     found: dict[str, Plain] = {}
     for entry in entries:
         bridge, *numbers = [part.strip() for part in entry.split(":")]
-        if not bridge or len(numbers) != 2 or bridge in found:
-            raise ValueError(f"resource_provider_bandwidths: {entry!r} is no bridge:egress:ingress")
+        sound = bridge and len(numbers) == 2 and all(n.isdecimal() for n in numbers if n)
+        if not sound or bridge in found:
+            why = "names its bridge once more" if bridge in found else "is no bridge:egress:ingress"
+            raise ValueError(f"resource_provider_bandwidths: {entry!r} {why}")
         egress, ingress = (int(n) if n else None for n in numbers)
         found[bridge] = {"egress": egress, "ingress": ingress}
     return found
@@ -60,7 +62,15 @@ def inventory(defaults: Mapping[str, str]) -> Plain:
 
     :raises ValueError: one is none
     """
-    return {k: float(v) if k == "allocation_ratio" else int(v) for k, v in defaults.items()}
+    return {name: _number(name, text) for name, text in defaults.items()}
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text) if name == "allocation_ratio" else int(text)
+    except ValueError:
+        problem = f"{name}: {text!r} is no number"
+        raise ValueError(f"resource_provider_inventory_defaults: {problem}") from None
 
 
 def state(options: Options, host: str, plugins: Sequence[Plain], plugin: str, ports: int) -> Plain:

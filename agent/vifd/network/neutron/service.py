@@ -227,8 +227,8 @@ class Service:
         said = self._lose(error)
         level = logging.WARNING if failures in (1, 2, 4) or failures % 10 == 0 else logging.DEBUG
         LOG.log(
-            level, "neutron: no answer (%s); attempt %d. Next: ports go on as they are; look at "
-            "the message bus and the server", said[:300], failures,
+            level, "neutron: no answer (%s); attempt %d. Next: ports go on as they are; %s",
+            said[:300], failures, self.standing.next,
         )  # fmt: skip
 
     def _lose(self, error: BaseException) -> str:

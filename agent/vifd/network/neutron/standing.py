@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 #: Seconds of silence that are no problem yet: the bus is just being connected to.
 GRACE = 5.0
+#: What to look at, and what besides where it was never reached.
+LOOK = "look at transport_url, the message bus and the server"
+FIRST = ", and whether the unit lets vifd speak with other hosts (its drop-in other-hosts.conf)"
 
 
 class Standing:
@@ -25,6 +28,12 @@ class Standing:
         #: since when no report was answered; ``None`` while they are
         self._silent: float | None = clock()
         self._said = ""
+        self._met = False
+
+    @property
+    def next(self) -> str:
+        """What to look at where the service does not answer."""
+        return LOOK if self._met else LOOK + FIRST
 
     def lost(self, error: BaseException) -> str:
         """The service did not answer; the error in words."""
@@ -35,7 +44,7 @@ class Standing:
 
     def answered(self) -> None:
         """It did."""
-        self._silent, self._said = None, ""
+        self._silent, self._said, self._met = None, "", True
 
     def problem(self, *, stranger: bool) -> str:
         """Why nothing can be told or heard just now, and what next; empty while it can.
@@ -49,8 +58,8 @@ class Standing:
         quiet = self._clock() - silent if silent is not None else 0.0
         if silent is not None and (quiet > GRACE or self._said):
             why = self._said or "the message bus is not reached yet"
-            return (f"no answer for {quiet:.0f} s ({why}). Next: look at transport_url, the "
-                    "message bus and the server; ports go on as they are")  # fmt: skip
+            return (f"no answer for {quiet:.0f} s ({why}). Next: {self.next}; ports go on as they "
+                    "are")  # fmt: skip
         if self.unread:
             return f"what it has cannot be read ({clean(self.unread)}). Next: look at its log"
         if stranger:

@@ -61,6 +61,8 @@ class Trunks:
         self._named: set[str] | None = None
         #: ports that were asked about, whether they are parents or not
         self._asked: set[str] = set()
+        #: ports that are yet to be asked about
+        self._met: set[str] = set()
         #: by trunk, its sub-ports that the service was asked to bind here, in its state then
         self._bound: dict[str, tuple[Any, frozenset[str]]] = {}
         #: by trunk, the status that was told last
@@ -78,17 +80,22 @@ class Trunks:
         asked = {str(p["id"]) for p in ports if not is_sub_port(p)}
         found = self._found(asked)
         self.parents, self._asked, self._named = found, asked, None
+        self._met.clear()
         self._bound.clear()
         self._told.clear()
         self._due.clear()
 
-    def ensure(self, ports: Iterable[Mapping[str, Any]]) -> set[str]:
-        """Know the trunks of these ports; those that are other ports by that.
+    def meet(self, ports: Iterable[Mapping[str, Any]]) -> None:
+        """Have it asked whether these ports have trunks, with others that are met meanwhile: few
+        are parents, and of each alone the service would be asked as often as there are ports."""
+        self._met |= {str(p["id"]) for p in ports if not is_sub_port(p)} - self._asked
 
-        :raises Exception: the service could not be asked
+    def ensure(self) -> set[str]:
+        """Know the trunks of all ports that were met; those that are other ports by that.
+
+        :raises Exception: the service could not be asked; it will be, of the same ports
         """
-        wanted = {str(p["id"]) for p in ports if not is_sub_port(p)} - self._asked
-        return self._ask(wanted) if wanted else set()
+        return self._ask(set(self._met)) if self._met else set()
 
     def told(self, kind: str, primitives: Any, here: Collection[str]) -> set[str]:
         """Something of trunks changed: the ports that may be other ones by it.
@@ -108,6 +115,7 @@ class Trunks:
     def forget(self, port_id: str) -> set[str]:
         """A port is bound here no more; the sub-ports that it leaves."""
         self._asked.discard(port_id)
+        self._met.discard(port_id)
         self._due.pop(port_id, None)
         trunk = self.parents.pop(port_id, None)
         if trunk is None:

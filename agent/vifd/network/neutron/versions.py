@@ -34,8 +34,12 @@ class Versions:
 
     @property
     def topics(self) -> list[str]:
-        """Where changes are told."""
-        return [topic_of(kind, version) for kind, version in self.chosen.items()]
+        """Where changes are told: of a type that was not agreed on yet under every version, as a
+        server knows for a minute nothing of what an agent reported to another, and tells of it in
+        its own alone until then."""
+        spoken = {kind: (version,) for kind, version in self.chosen.items()}
+        heard = {**SERVED, **{kind: spoken[kind] for kind in self._asked & spoken.keys()}}
+        return [topic_of(kind, version) for kind, many in heard.items() for version in many]
 
     def forget(self) -> None:
         """Speak the oldest, as if nothing had been agreed on."""
@@ -51,11 +55,12 @@ class Versions:
         :param known: by type, the id of an object that is there
         :raises Exception: the server could not be asked
         """
-        chosen, self._asked = dict(VERSIONS), frozenset(known)
+        chosen = dict(VERSIONS)
         for kind, object_id in known.items():
             if len(SERVED[kind]) > 1:
                 chosen[kind] = newest(ask, kind, object_id)
-        changed, self.chosen = chosen != self.chosen, chosen
+        changed = chosen != self.chosen
+        self.chosen, self._asked = chosen, frozenset(known)
         return changed
 
 
