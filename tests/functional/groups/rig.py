@@ -70,7 +70,7 @@ class Rig(contextlib.ExitStack):
     def changes(self) -> int:
         """How many changes were made to the rules since the last restart."""
         plugin: Any = self.ledger.plugin
-        return sum(switch._sent for switch in plugin._switches.values())
+        return sum(switch.readback.sent for switch in plugin._switches.values())
 
     def state(self) -> set[str]:
         """All that is installed."""

@@ -127,7 +127,7 @@ def test_limits_survive_the_switch_and_the_daemon(ovs, scene):
     ages = ovs.ofctl("dump-meters", "br-int")
     assert not scene.ledger.carry_out([*scene.ledger.records])
     (switch,) = scene.ledger.plugin._switches.values()
-    assert switch._sent == 0
+    assert switch.readback.sent == 0
     assert ovs.ofctl("dump-meters", "br-int").splitlines()[1:] == ages.splitlines()[1:]
     ovs.ofctl("del-meters", "br-int")
     assert {"flows.port", "qos.bandwidth_limit.egress"} <= scene.findings(attachment(1).id).keys()

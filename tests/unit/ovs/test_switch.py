@@ -251,7 +251,7 @@ class TestProof:
 
         def count(*, proven):
             scene.injector.arm()
-            found = scene.switch.installed(cookies_, proven=proven)
+            found = scene.switch.readback.installed(cookies_, proven=proven)
             assert found.flows.keys() == cookies_
             assert {f for fs in found.flows.values() for f in fs} == {
                 f for f in scene.flows.values() if f.cookie in cookies_
@@ -277,7 +277,7 @@ class TestProof:
 
     def test_what_it_lacks_is_read(self, scene, reads):
         scene.injector.arm()
-        found = scene.switch.installed({port(1).cookie, port(2).cookie}, proven=True)
+        found = scene.switch.readback.installed({port(1).cookie, port(2).cookie}, proven=True)
         assert set(found.flows[port(2).cookie]) == {
             f for f in scene.flows.values() if f.cookie == port(2).cookie
         }

@@ -208,7 +208,7 @@ class FlowReader:
     def _reading(self) -> Reading:
         if self._read is None:
             try:
-                self._read = self._switch.installed(self._cookies, proven=self._interim)
+                self._read = self._switch.readback.installed(self._cookies, proven=self._interim)
             except VifError as error:
                 self._read = error
         if isinstance(self._read, VifError):
@@ -222,7 +222,7 @@ class FlowReader:
 
     def _of_bridge(self) -> Evidence:
         have, wanted = self._installed(cookies.BRIDGE), self._target.bridge_entries()
-        todo = self._switch.bridge_difference(have, wanted)
+        todo = self._switch.readback.bridge_difference(have, wanted)
         return _compared("flows.bridge", len(have), len(wanted), todo.add, todo.delete)
 
     def _of_network(self, tag: int) -> Evidence:

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from weakref import WeakValueDictionary
 
 from vifd.drivers import Drivers, PortSpec
 from vifd.errors import BackendError, BackendUnavailable, VifError
 from vifd.model.sets import SetKey, SetKind
-from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.meters import Meter
-from vifd.openflow.reading import Reading
 from vifd.plugin import Host, SetChange
 from vifd.policy.groups import Packet, Passes
 from vifd.policy.logged import Logged
@@ -26,11 +24,12 @@ from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, shaping, tenancy, wiring
 from vifd_ovs.bridge.admission import Policy
 from vifd_ovs.bridge.aiming import Aiming
-from vifd_ovs.bridge.aims import Aim, Proof, groups_of, not_as_sent, not_as_set
+from vifd_ovs.bridge.aims import Aim, groups_of, not_as_sent, not_as_set
 from vifd_ovs.bridge.entries import Entries, Step
 from vifd_ovs.bridge.fragments import Fragments
 from vifd_ovs.bridge.metering import Metering
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
+from vifd_ovs.bridge.readback import Readback
 from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.ruleproofs import Probe
 from vifd_ovs.bridge.rulesets import NO_RULES, Made, Rulesets
@@ -57,6 +56,7 @@ class Switch:
     """The flows of one bridge that bear our mark.
 
     :param host: drivers, and the ledger with the ports of all plugins
+    :ivar readback: what was sent, and read back of it
     """
 
     def __init__(self, host: Host, bridge: str) -> None:
@@ -89,17 +89,9 @@ class Switch:
         self._aiming = Aiming(host.drivers.ovsdb, bridge, host.sets, self._rules, self._listening)
         self._seen: int | None = None
         self._loaded = False
-        #: how many bundles were sent
-        self._sent = 0
-        self._proof = Proof()
-        #: what the last change was read back by, until it is proven
-        self._made = Proof()
+        self.readback = Readback(host.drivers.openflow, bridge)
         #: ports as they were, ports that are to change, and all of them then
         self._foreseen: tuple[Roster, Mapping[str, SwitchPort], Roster] | None = None
-        #: the bridge's own flows as they were read, as they shall be, and how these differ
-        self._judged: tuple[Sequence[Flow], Entries, Difference] | None = None
-        #: cookies that are read with the next change
-        self._proving: set[int] = set()
 
     # --- changes ---
 
@@ -122,8 +114,7 @@ class Switch:
         """
         with self._lock:
             self._load()
-            self._proof = self._made = Proof()
-            self._proving = touched(changes.values())[0] if proven else set()
+            self.readback.begin(touched(changes.values())[0] if proven else ())
             if whole:
                 self._seen = None
             before = {port_id: self._ports.asked(port_id) for port_id in changes}
@@ -142,7 +133,7 @@ class Switch:
                 self._remember({i: b for i, b in before.items() if not _less(changes[i], b)})
                 raise
             finally:
-                self._proving = set()
+                self.readback.end()
 
     def foresee(self, ports: Mapping[str, SwitchPort]) -> None:
         """Make the flows of a change that is to come, while others work: they are kept where they
@@ -233,7 +224,7 @@ class Switch:
             alive |= self._strays.rules()
             gone = sorted(asked - (alive if tags else set()))
             if gone:
-                self._sent += 1
+                self.readback.sent += 1
                 self._drivers.openflow.apply(
                     self.bridge, delete_cookies=[(cookie, cookies.EXACT) for cookie in gone]
                 )
@@ -293,7 +284,7 @@ class Switch:
             if not anew and self._stands(cookie, generation, entries):
                 found[names[cookie]] = (len(entries), Difference([], []))
         stale = [cookie for cookie in wanted if names[cookie] not in found]
-        for cookie, flows in self.installed(stale).flows.items():
+        for cookie, flows in self.readback.installed(stale).flows.items():
             have = by_cookie(flows).get(cookie, {})
             todo = difference({cookie: have}, {cookie: wanted[cookie]}, [cookie])
             found[names[cookie]] = (len(flows), todo)
@@ -354,46 +345,10 @@ class Switch:
 
     # --- reading back ---
 
-    def installed(self, cookies_: Collection[int], *, proven: bool = False) -> Reading:
-        """The flows of each of these cookies as the switch has them, and how it shows fragments.
-
-        :param proven: what :meth:`prove` read need not be read again, once, where nothing was sent
-            and the connection held since
-        """
-        known = Reading({}, "")
-        if proven:
-            proof, self._proof = self._proof, Proof()
-            known = proof.reading if proof.stands(self._state()) else known
-        return self._completed(known, cookies_)
-
-    def _completed(self, known: Reading, cookies_: Collection[int]) -> Reading:
-        """What is known of these cookies, and what is not, read now."""
-        found = {cookie: known.flows[cookie] for cookie in cookies_ if cookie in known.flows}
-        missing = [cookie for cookie in cookies_ if cookie not in found]
-        if not missing:
-            return Reading(found, known.fragments)
-        more = self._drivers.openflow.read(self.bridge, missing)
-        return Reading({**found, **more.flows}, more.fragments)
-
-    def bridge_difference(self, have: Sequence[Flow], wanted: Entries) -> Difference:
-        """How the flows that belong to no port and no network differ from what they shall be.
-
-        Worked out anew where either changed: they are read with every port.
-        """
-        known = self._judged
-        if known is None or known[1] is not wanted or known[0] != have:
-            found = difference({0: by_key(have)}, {0: wanted}, [0])
-            known = self._judged = (have, wanted, found)
-        return known[2]
-
     def meters(self, ports: Iterable[SwitchPort]) -> dict[int, Meter]:
         """The meters of ports as the switch has them; it is not asked for ports without."""
         numbers = self._wanted.of(ports, self._rules)
         return self._drivers.openflow.meters(self.bridge, numbers) if numbers else {}
-
-    def _state(self) -> tuple[int, int]:
-        """Changes with everything that may change our flows, but for other hands."""
-        return self._sent, self._drivers.openflow.generation(self.bridge)
 
     def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
         """What the bridge shall carry if these ports are as given and the others as known."""
@@ -407,12 +362,7 @@ class Switch:
         where those of a port are not what it is made of, say so."""
         failed = {}
         ports = list(self.effective({port.id: port for port in ports}).values())
-        state = self._state()
-        # what the change before was read back by, once; else it is read now
-        made, self._made = self._made, Proof()
-        known = made.reading if made.stands(state) else Reading({}, "")
-        installed = self._completed(known, touched(ports)[0] if ports else ())
-        self._proof = Proof(state, installed)
+        installed = self.readback.proving(touched(ports)[0] if ports else ())
         rules = self.unlike(sorted(groups_of(ports)), anew=False)
         for port in ports:
             have = by_cookie(installed.flows[port.cookie])
@@ -533,14 +483,16 @@ class Switch:
         meters = self._wanted.of(aim.ports, self._rules)
         metered = self._meters.bring(meters)
         if todo:
-            self._send(todo)
+            LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
+                      len(todo.delete))  # fmt: skip
+            self.readback.send(todo)
         for cookie in aim.scope:
             if aim.wanted.get(cookie):
                 self._installed[cookie] = aim.wanted[cookie]
             else:
                 self._installed.pop(cookie, None)
         metered |= self._meters.drop(None if whole else ports, meters, aim.wanted)
-        self._sent += metered
+        self.readback.sent += metered
         self._note_policies(self._ports.values() if whole else ports)
         return bool(todo) or metered
 
@@ -581,17 +533,6 @@ class Switch:
         deltas |= {cookies.network(t): step for t in tags if (step := target.step(t)) is not None}
         return Aim(wanted, scope, deltas, [self._ports[i] for i in known])
 
-    def _send(self, todo: Difference) -> None:
-        """One bundle, and in its exchange what is to be proven of it."""
-        LOG.debug("bridge %s: %d flows to add, %d to delete", self.bridge, len(todo.add),
-                  len(todo.delete))  # fmt: skip
-        self._sent += 1
-        state = self._state()
-        reading = self._drivers.openflow.apply(
-            self.bridge, add=todo.add, delete=todo.delete, read=self._proving
-        )
-        self._made = Proof(state, reading) if reading.flows else Proof()
-
     def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
         for port in ports:
             if port is not None and port.groups is not None:
@@ -599,7 +540,9 @@ class Switch:
                 self._logged[port.id] = self._rules.logged(port)
 
     def _read(self, cookies_: Collection[int]) -> dict[int, Entries]:
-        return by_cookie(f for flows in self.installed(cookies_).flows.values() for f in flows)
+        return by_cookie(
+            f for flows in self.readback.installed(cookies_).flows.values() for f in flows
+        )
 
     def _deltas(self, groups: Collection[str]) -> dict[int, Made]:
         """The rules of groups as they shall be: nothing of one that no port has any more."""
