@@ -128,12 +128,12 @@ class Vifd(Nova):
 
 
 class Prewired(Vifd):
-    """Through vifd, which has made the port ready when the network service bound it to the host, as
-    it does with ``prewire``: before nova has fetched the image, in a cloud."""
+    """Through vifd, which has made the port ready and closed when the network service bound it to
+    the host, as it does with ``prewire``: before nova has fetched the image, in a cloud."""
 
     def bind(self, number: int) -> None:
         body = {k: v for k, v in document(number).items() if k != "instance"}
-        path = f"/v1/ports/{port_id(number)}/network?prewire=true&wait=active&timeout=60"
+        path = f"/v1/ports/{port_id(number)}/network?prewire=closed&wait=active&timeout=60"
         self.daemon.call("PUT", path, body)
 
 

@@ -24,6 +24,15 @@ from world import World  # noqa: E402
 FIRST = 1000
 WORLDS = ("nova-vifd", "nova-prewired", "nova-stock")
 Times = dict[str, list[float]]
+HEAD = """# nova's plug, through vifd and by stock os-vif
+
+{where}; medians of {rounds} in turns; all ports on one network. `plug`: until the switch has the
+port, which with vifd is proven and open when nova's plug returns; stock's returns before the
+switch has it, and writes no flow. `bound ahead`: the network service has bound the port with
+`prewire`: nova's plug finds it made and closed, and has it opened. `start`: all ports plugged once
+more. `memory`: nova's process and what it starts.
+
+"""
 
 
 def measure(worlds: list[World], present: list[int], rounds: int) -> dict[str, Times]:
@@ -88,18 +97,7 @@ def main() -> None:
     print(text)
     if args.keep:
         where = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-        head = f"# nova's plug, through vifd and by stock os-vif\n\n{where}; medians of "
-        head += (
-            f"{args.rounds} in turns; all ports on one network. `plug`: until the switch has the "
-        )
-        head += (
-            "port, which with vifd is proven and open when nova's plug returns; stock's returns "
-        )
-        head += "before the switch has it, and writes no flow. `bound ahead`: the network service "
-        head += (
-            "has bound the port with `prewire`, so that nova's plug finds it ready. `start`: all "
-        )
-        head += "ports plugged once more. `memory`: nova's process and what it starts.\n\n"
+        head = HEAD.format(where=where, rounds=args.rounds)
         (ROOT / "bench/NOVA.md").write_text(head + text + "\n")
 
 

@@ -8,6 +8,7 @@ is a test's to say.
 from __future__ import annotations
 
 import copy
+import json
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -176,12 +177,16 @@ class FakeNeutron:
             self.bind(made, host, active=active)
         return made
 
-    def bind(self, port: Port, host: str, *, active: bool = True, vif_type: str = "ovs") -> None:
+    def bind(
+        self, port: Port, host: str, *, active: bool = True, vif_type: str = "ovs",
+        **details: Any,
+    ) -> None:  # fmt: skip
         """Bind a port to a host besides."""
         with self.lock:
             port.bindings[host] = {
                 "host": host, "vif_type": vif_type, "vnic_type": "normal", "profile": "{}",
-                "status": "ACTIVE" if active else "INACTIVE", "vif_details": "{}",
+                "status": "ACTIVE" if active else "INACTIVE",
+                "vif_details": json.dumps(details),
             }  # fmt: skip
             self.changed(port)
 

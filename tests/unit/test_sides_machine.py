@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from unit.docs import document, port_id
 from unit.machine import WAIT, Machine, until
-from unit.sides import compute, drop, network, put
+from unit.sides import compute, drop, lapse, network, put
 from vifd import errors
 from vifd.engine import Settings
 from vifd.engine.ticket import Ticket
@@ -27,6 +27,7 @@ PORTS = st.integers(1, 2)
 MTUS = st.sampled_from([1450, 1400])
 REVISIONS = st.one_of(st.none(), st.integers(0, 4))
 ROLES = st.sampled_from(["ACTIVE", "INACTIVE", None])
+AHEAD = st.sampled_from([None, True, False])
 TIMES = Settings(verify=5.0, retry_first=0.002, retry_longest=0.01, hostname="here")
 
 
@@ -36,7 +37,7 @@ class Believed:
     def __init__(self) -> None:
         self.said: dict[Side, dict[str, Any]] = {}
         self.count: dict[Side, int] = {}
-        self.alone = False
+        self.alone = self.ahead = self.used = False
 
     def takes(self, side: Side, revision: int | None) -> bool:
         have = self.count.get(side)
@@ -47,21 +48,27 @@ class Believed:
         if body is None:
             had = self.said.pop(side, None)
             self.alone = self.alone and side is Side.NETWORK
+            bound = side is Side.COMPUTE and Side.NETWORK in self.said
+            self.ahead, self.used = self.ahead and bound, bound
             if revision is not None or last is not None:
                 self.count[side] = revision if revision is not None else last or 0
             del had
             return
         self.said[side] = body
+        self.used = self.used or side is Side.COMPUTE
         if revision is not None:
             self.count[side] = revision
 
     def wanted(self) -> dict[str, Any] | None:
         net, comp = self.said.get(Side.NETWORK), self.said.get(Side.COMPUTE)
-        if net is None or (comp is None and not self.alone):
+        ahead = self.ahead and not (self.used or self.alone)
+        if net is None or (comp is None and not (self.alone or ahead)):
             return None
         role = net.get("role") or "INACTIVE"
-        instance = {} if comp is None else {"instance": comp["instance"]}
-        return {**net, **instance, "role": role}
+        uses = {"prewired": True} if ahead else {}
+        if comp is not None:
+            uses = {"instance": comp["instance"]}
+        return {**net, **uses, "role": role}
 
 
 class Sides(RuleBasedStateMachine):
@@ -86,8 +93,10 @@ class Sides(RuleBasedStateMachine):
         if not believed.said and not believed.count:
             del self.known[number]
 
-    @rule(number=PORTS, mtu=MTUS, role=ROLES, revision=REVISIONS)
-    def say_network(self, number: int, mtu: int, role: str | None, revision: int | None) -> None:
+    @rule(number=PORTS, mtu=MTUS, role=ROLES, revision=REVISIONS, ahead=AHEAD)
+    def say_network(
+        self, number: int, mtu: int, role: str | None, revision: int | None, ahead: bool | None
+    ) -> None:
         body = network(number, network__mtu=mtu)
         if role is None:
             del body["role"]
@@ -96,19 +105,35 @@ class Sides(RuleBasedStateMachine):
         if role is None and self.opened(number):
             # While nobody says otherwise, what is open stays open; the model knows no time.
             body["role"] = "ACTIVE"
-        self.say(Side.NETWORK, number, body, revision)
+        self.say(Side.NETWORK, number, body, revision, ahead)
 
     @rule(number=PORTS, revision=REVISIONS)
     def say_compute(self, number: int, revision: int | None) -> None:
         self.say(Side.COMPUTE, number, compute(number), revision)
 
-    def say(self, side: Side, number: int, body: dict[str, Any], revision: int | None) -> None:
+    def say(
+        self, side: Side, number: int, body: dict[str, Any], revision: int | None,
+        ahead: bool | None = None,
+    ) -> None:  # fmt: skip
         believed = self.of(number)
         accepted = believed.takes(side, revision)
-        ticket = put(self.machine, side, number, body, revision)
+        ticket = put(self.machine, side, number, body, revision, ahead=ahead)
         assert self.taken(ticket) is accepted
         if accepted:
             believed.say(side, body, revision)
+            believed.ahead = believed.ahead if ahead is None else ahead
+        self.forget(number)
+
+    @rule(number=PORTS)
+    def nobody_comes(self, number: int) -> None:
+        """A port that was made ahead has waited for long enough."""
+        self.rest()
+        believed = self.of(number)
+        wanted = believed.wanted()
+        ticket = lapse(self.machine, number)
+        until(ticket.accepted.done)
+        if wanted is not None and "prewired" in wanted:
+            believed.used = True
         self.forget(number)
 
     @rule(number=PORTS, side=st.sampled_from(list(Side)), revision=REVISIONS)
@@ -141,6 +166,8 @@ class Sides(RuleBasedStateMachine):
             assert not with_instance
             return
         net = {k: v for k, v in doc.items() if k != "instance"}
+        if with_instance or Side.COMPUTE not in believed.said:
+            believed.ahead = believed.used = False
         if with_instance:
             believed.count = {}
             believed.say(Side.COMPUTE, {"version": "1.0", "instance": doc["instance"]}, None)
@@ -214,7 +241,8 @@ class Sides(RuleBasedStateMachine):
         for port, doc in made.items():
             assert records[port].doc.raw == doc
             assert settled(records[port])
-            assert self.machine.backend.ports[port].open is (doc["role"] == "ACTIVE")
+            opened = doc["role"] == "ACTIVE" and "prewired" not in doc
+            assert self.machine.backend.ports[port].open is opened
         half = {i for i, doc in wanted.items() if doc is None}
         assert set(self.machine.agent.waiting()) == half
         for number, believed in self.known.items():

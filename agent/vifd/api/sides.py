@@ -47,9 +47,13 @@ class PartView(Struct, frozen=True):
     body: dict[str, object]
 
 
+#: What ``prewire`` may say, and what it means: wanted without compute's part, made ahead of it.
+_PREWIRED = {"true": (True, False), "false": (False, False), "closed": (False, True)}
 _PREWIRE = parameter(
-    "prewire", {"type": "boolean"}, "the port is made without waiting for compute's part"
-)
+    "prewire", {"enum": list(_PREWIRED)},
+    "the port is made without waiting for compute's part; `closed`: ahead of it, and opened once "
+    "compute uses it",
+)  # fmt: skip
 _OWNED = parameter(
     "owner", {"type": "string", "minLength": 1, "maxLength": _OWNER}, "who says it, for people"
 )
@@ -120,12 +124,12 @@ class OneSide(Resource):
         deadline = query.deadline(req, "active", known)
         given = query.params(req, ("wait", "timeout", *known))
         taking = "take_over" in given and query.boolean("take_over", given["take_over"])
-        alone = query.boolean("prewire", given["prewire"]) if "prewire" in given else None
+        alone, ahead = _prewire(given)
         owner, revision = self._owner(given), _revision(given)
         port_id = port_id_of(port_id)
         body = read_json(req, partial(said, self.side, port_id=port_id))
         part = Part(owner, body, revision, time.time())
-        wanted = Said(port_id, self.side, part, revision, alone)
+        wanted = Said(port_id, self.side, part, revision, alone, ahead=ahead)
         ticket = self.backend.say(wanted, req.context.request_id, taking=taking)
         if deadline is None:
             self.waits.result(ticket.kept, port_id, _on_disk())
@@ -179,6 +183,16 @@ class NetworkSide(OneSide):
 
     side, owner, more = Side.NETWORK, "network", ("prewire",)
     calls = _calls("the network service", NETWORK_PART, _PREWIRE)
+
+
+def _prewire(given: dict[str, str]) -> tuple[bool | None, bool | None]:
+    """Whether the port is wanted without compute's part, and whether it is made ahead of it;
+    ``None`` leaves that as it is."""
+    if (text := given.get("prewire")) is None:
+        return None, None
+    if text not in _PREWIRED:
+        raise query.bad("prewire", f"must be {', '.join(_PREWIRED)}")
+    return _PREWIRED[text]
 
 
 def _revision(given: dict[str, str]) -> int | None:

@@ -87,6 +87,15 @@ ENGINE = [
         mutable=True,
         help="The longest such pause, seconds.",
     ),
+    cfg.FloatOpt(
+        "prewire_timeout",
+        default=600.0,
+        min=0.0,
+        mutable=True,
+        help="Seconds that a port which was made ahead of compute waits, closed, for an instance. "
+        "Then it is taken down, and made again when compute plugs it. 0 keeps it for as long as "
+        "the network service has it here.",
+    ),
     cfg.IntOpt(
         "check_interval",
         default=60,

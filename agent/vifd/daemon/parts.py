@@ -75,6 +75,7 @@ def settings(conf: Any) -> Settings:
         repair=conf.engine.repair,
         hostname=conf.host or os.uname().nodename,
         alone=conf.network.service == "local",
+        prewire=conf.engine.prewire_timeout,
         intents=Path(conf.state_path) / "opening",
     )
 

@@ -8,6 +8,7 @@ from vifd.engine import Engine
 from vifd.engine.hooks import Hooks
 from vifd.engine.upgrade.guard import Guard
 from vifd.engine.watcher import Watcher
+from vifd.guests.holding import holder
 from vifd.network.reporter import StatusReporter
 
 
@@ -24,6 +25,7 @@ def wire(
     hooks = Hooks(adopt=agent.adoption.requested, extra_evidence=agent.guests.evidence)
     hooks.noted = agent.migrations.noted
     hooks.moved = agent.moves.follow
+    hooks.holder = holder
     if guard is not None:
         hooks.may, hooks.on_tick = guard.may, guard.turn
     if reporter is not None:

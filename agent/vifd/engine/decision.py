@@ -19,7 +19,7 @@ from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Document, Parts, PortRecord, Role, Side, sides, unread
 from vifd.model.lifecycle import Move, moved
-from vifd.model.parts import assembled, sufficient
+from vifd.model.parts import assembled, sufficient, unused
 from vifd.model.sides import Said
 from vifd.model.status import settled, untouched
 from vifd.negotiation import Choice, refusal_of
@@ -81,6 +81,7 @@ class Decision:
     :param doc: the document that the port is brought to, where it is a new one
     :param adopt: the document of a port to look for, and to take over, before it is made
     :param failing: told to those who wait for the port's other part
+    :param again: what was made ahead goes first; then the request is decided anew
     :param overtaken: set by the change where it could not be made any more: nothing is on disk
     """
 
@@ -92,6 +93,7 @@ class Decision:
     adopt: Document | None = None
     doc: Document | None = None
     failing: errors.VifError | None = None
+    again: bool = False
     overtaken: errors.VifError | None = None
 
 
@@ -177,6 +179,9 @@ class Decider:
             return None
         present = self._journal.get(port_id)
         before = sides.known(self._journal.parts(port_id), present)
+        if said.unused and (present is None or before is None or not before.prewired):
+            gone = errors.PortNotFound(facts={"port": port_id})
+            return Decision(seen=present, kick=False, refusal=gone)
         after = sides.after(before, said)
         after = sufficient(after, port_id, self._plugins.sufficient(perhaps=False))
         if early and after.network is None and self._plugins.sufficient(perhaps=True):
@@ -199,8 +204,20 @@ class Decider:
         except errors.VifError as error:
             if early:
                 raise
+            if present is not None and before is not None and before.prewired:
+                return self._instead(request, said, before, present)
             return self._refused(said, after, present, error)
         decision.parts = Kept(replace(after, taking=decision.adopt is not None))
+        return decision
+
+    def _instead(
+        self, request: Request, said: Said, before: Parts, present: PortRecord
+    ) -> Decision:
+        """What was made ahead cannot become what is wanted now: it goes, and nobody has used it.
+        Who uses the port has it made in the other way; nobody, and it is not made ahead again."""
+        decision = self._unplug(request, present)
+        kept = before if said.side is Side.NETWORK else unused(before)
+        decision.parts, decision.again = Kept(kept), True
         return decision
 
     def _refused(
@@ -322,7 +339,7 @@ class Decider:
     def _fixed(self, paths: Sequence[str], doc: Document, present: PortRecord) -> list[str]:
         """The differences that a plugged port cannot take."""
         advert = self._plugins.adverts.get(present.plugin)
-        in_place = advert.in_place if advert else frozenset()
+        in_place = (advert.in_place if advert else frozenset()) | {"prewired"}
         if present.doc.attachment.instance is None:
             # a port that was made before anybody used it
             in_place |= {"instance"}

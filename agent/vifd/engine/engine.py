@@ -18,6 +18,7 @@ from vifd.engine.intake import Intake
 from vifd.engine.intents import Intents
 from vifd.engine.lanes import Lanes, lane_settled
 from vifd.engine.metrics import Metrics
+from vifd.engine.prewiring import Prewiring
 from vifd.engine.probes import Probes, told
 from vifd.engine.quarantine import Quarantine, hanging
 from vifd.engine.recording import NO_PARTS, Recorder
@@ -86,6 +87,10 @@ class Engine:
         self.negotiator.changed(self.journal.records())
         self.offering = Offering(self.negotiator, self.intake.early.wait)
         self.retries = Retries()
+        self.prewiring = Prewiring(
+            self.journal, lambda: self.settings.prewire, lambda r: self.hooks.holder(r),
+            lambda request: self.submit([request]),
+        )  # fmt: skip
         self.recovery = Recovery(
             self.plugins, self.journal, self._take_back, lambda: ledger(self.journal)
         )
@@ -113,6 +118,7 @@ class Engine:
         self.refreshes.sets(sets)
         self.refreshes.ports(old, new)
         self.again(trunks.woken(old, new))
+        self.prewiring.seen(new)
         if moving := [r for r in new.values() if r is not None and r.origin is not None]:
             self.hooks.moved(moving)
 
@@ -140,6 +146,7 @@ class Engine:
             seconds at most, so that ports are not called broken while a connection is being made
         """
         records = self.journal.records()
+        self.prewiring.seen(records)
         self.unsettled.expect(i for i, r in records.items() if r.plugin in self.plugins)
         if lost := unserved(records, list(self.plugins)):
             self.record({i: outcome.failed(e) for i, e in lost.items()}, lost)
@@ -358,7 +365,7 @@ class Engine:
         self.hooks.on_tick()
         due, following = self.retries.take(now)
         self.again(due)
-        following = min(following, self.refreshes.due(now))
+        following = min(following, self.refreshes.due(now), now + self.prewiring.due())
         for lane in self.lanes.values():
             self._quarantine.watch(lane, now, self.settings.hang)
         return max(0.0, following - now)

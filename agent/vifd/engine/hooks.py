@@ -25,6 +25,7 @@ class Hooks:
     :param health_changed: called when a plugin's probe answers something else
     :param inventory: the capabilities of the host; from memory
     :param extra_evidence: what is known of a port besides what its plugin reads back; from memory
+    :param holder: who uses the device of a port, read from the host; empty for nobody
     :param may: whether a step of a port may be taken now; see :attr:`Worker.may`
     :param noted: told of each step of an activation: port, step, seconds since the epoch, and the
         request's id where it is asked for, or the error where it failed
@@ -40,6 +41,7 @@ class Hooks:
     health_changed: Callable[[], None] = lambda: None
     inventory: Callable[[], Inventory] = Inventory
     extra_evidence: Callable[[PortRecord], list[Evidence]] = lambda _record: []
+    holder: Callable[[PortRecord], str] = lambda _record: ""
     may: Callable[[Step, PortRecord], bool] = lambda _step, _record: True
     noted: Callable[[str, str, float, str], None] = lambda _port, _step, _at, _more: None
     moved: Callable[[Sequence[PortRecord]], None] = lambda _records: None

@@ -266,6 +266,12 @@ class Intake:
         if decision.overtaken is not None:
             ticket.fail(decision.overtaken)
             return
+        if decision.again and decision.refusal is None:
+            # nothing of what it says is on disk yet
+            if not self.pending.park(ticket.port_id, request):
+                # a lane was faster than this thread
+                self._queue.put(request)
+            return
         if decision.failing is not None:
             self.tickets.fail({ticket.port_id: decision.failing})
         if decision.parts is not None:

@@ -20,6 +20,7 @@ class Settings:
     :param retry_first: pause before the first retry; it doubles up to ``retry_longest``
     :param hostname: the name by which the network service knows this host
     :param alone: whether no network service is reported to
+    :param prewire: how long a port that was made ahead waits for compute; 0: for ever
     :param terms: of offers
     :param intents: the directory that remembers what is being opened; ``None``: nothing is
     """
@@ -32,6 +33,7 @@ class Settings:
     repair: bool = True
     hostname: str = ""
     alone: bool = True
+    prewire: float = 600.0
     terms: Terms = field(default_factory=Terms)
     intents: Path | None = None
 

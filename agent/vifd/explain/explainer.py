@@ -9,8 +9,8 @@ from vifd.explain.explanation import Explanation, State, Step
 from vifd.explain.findings import Break, Judgement, in_work, judge
 from vifd.explain.steps import ON_HOST, steps
 from vifd.explain.subject import Subject
-from vifd.model import Phase, Role, limited
-from vifd.model.status import status_of, wants_open
+from vifd.model import Phase, limited
+from vifd.model.status import status_of, wants_open, why_closed
 
 
 def explain(subject: Subject) -> Explanation:
@@ -53,7 +53,7 @@ def _verdict(subject: Subject, judgement: Judgement, path: Sequence[Step]) -> st
     if in_work(subject):
         return f"nothing is broken so far; vifd is at work on it ({subject.record.phase})"
     if not wants_open(subject.record):
-        return f"nothing is broken; the port is closed, {_why_closed(subject)}"
+        return f"nothing is broken; the port is closed, as {why_closed(subject.record)}"
     unsure = [s.sentence for s in path if s.name == "guest" and s.state is State.UNKNOWN]
     said = "nothing is broken" if subject.asked else "nothing was broken when it was last read"
     limits = limited.told(subject.report.evidence)
@@ -67,13 +67,6 @@ def _lame(subject: Subject) -> list[str]:
     lame = [one for one in named if one.problem]
     verb = "is" if len(lame) == 1 else "are"
     return [f"of its {len(named)} sub-ports {len(lame)} {verb} not as wanted"] if lame else []
-
-
-def _why_closed(subject: Subject) -> str:
-    record = subject.record
-    if record.role is Role.INACTIVE:
-        return "as its role on this host is INACTIVE"
-    return "as its admin_state_up is false"
 
 
 def _action(subject: Subject, root: Break | None) -> str:

@@ -9,8 +9,8 @@ from vifd.explain import causes
 from vifd.explain.explanation import Name, State, Step
 from vifd.explain.findings import Judgement, fact_of, in_work
 from vifd.explain.subject import Subject
-from vifd.model import Evidence, Report, Role
-from vifd.model.status import status_of, wants_open
+from vifd.model import Evidence, Report
+from vifd.model.status import status_of, wants_open, why_closed
 from vifd.model.trunks import is_sub_port
 from vifd.plugin.meanings import Unsure, gate, value
 
@@ -100,11 +100,8 @@ def _intent(subject: Subject, _: list[Evidence]) -> _Said:
 
 
 def _wish(subject: Subject) -> str:
-    record = subject.record
-    if record.role is Role.INACTIVE:
-        return "closed, because its role on this host is INACTIVE"
-    up = record.doc.attachment.port.admin_state_up
-    return "open" if up else "closed, because admin_state_up is false"
+    why = why_closed(subject.record)
+    return f"closed, because {why}" if why else "open"
 
 
 def _choice(subject: Subject, _: list[Evidence]) -> _Said:

@@ -139,6 +139,8 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
 
     :param hosted: the port is there already, by another program: its flows are ours, its device and
         its row are not
+    :param prewired: no instance is known to use the port yet, which is made for it ahead: it is
+        closed until then
     :param required: what must not be ignored: ``features`` that must be enforced for this port, by
         their names in the enforcement report or the part before a dot (``qos``), and ``traits``
         that the host must have
@@ -155,6 +157,7 @@ class Attachment(Struct, frozen=True, omit_defaults=True):
     vif_type: Text | None = None
     required: dict[str, Any] = {}
     hosted: Hosted | None = None
+    prewired: bool = False
 
     @property
     def required_features(self) -> list[str]:

@@ -72,6 +72,9 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
     :param port_id: the id that the caller addressed, if any
     :raises errors.BadDocument: with the field's path; nothing was touched
     """
+    if isinstance(raw, dict) and "prewired" in raw:
+        problem = "is vifd's own word: ask for it by prewire=closed of the network's part"
+        raise errors.BadDocument.at_field("prewired", problem, port=port_id or "")
     try:
         document = _decoded(raw, port_id)
     except errors.BadDocument as error:

@@ -9,9 +9,9 @@ from functools import cached_property
 from msgspec import Struct
 
 from vifd.model.record import PortRecord
-from vifd.model.status import status_of, wants_open
+from vifd.model.status import status_of, wants_open, why_closed
 from vifd.model.trunks import Claim, claims, is_sub_port, own_vlan
-from vifd.model.values import Phase, Role
+from vifd.model.values import Phase
 
 NO_DOCUMENT = "no document of it is on this host; frames with its tag are dropped"
 
@@ -103,7 +103,5 @@ def _problem(record: PortRecord) -> str:
         more = len(report.findings) - 1
         return f"{found.fact} is {found.have}" + (f", and {more} more" if more else "")
     if not wants_open(record):
-        return "closed: its role on this host is INACTIVE" if record.role is Role.INACTIVE else (
-            "closed: its admin_state_up is false"
-        )  # fmt: skip
+        return f"closed: {why_closed(record)}"
     return "" if record.open else f"vifd is at work on it ({record.phase})"

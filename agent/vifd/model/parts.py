@@ -78,6 +78,9 @@ class Parts(Struct, frozen=True, omit_defaults=True):
     """What is known of one port by its parts.
 
     :param alone: the port is wanted without compute's part, as by a document that is whole
+    :param ahead: the network side wants it made ahead of compute, and closed until then
+    :param used: somebody has used the port since the network side said its part, or it was made
+        ahead for long enough: it is not made ahead again
     :param gone: the count of changes with which a side took its part away, by side
     :param error: why the port that the parts make was refused, as an error object
     :param taking: whether a port that another program plugged is to be taken over
@@ -87,6 +90,8 @@ class Parts(Struct, frozen=True, omit_defaults=True):
     compute: Part | None = None
     hosted: Part | None = None
     alone: bool = False
+    ahead: bool = False
+    used: bool = False
     gone: dict[str, int] = {}
     error: dict[str, Any] | None = None
     taking: bool = False
@@ -103,10 +108,19 @@ class Parts(Struct, frozen=True, omit_defaults=True):
         nobody = self.network is None and self.compute is None and self.hosted is None
         return nobody and not self.gone
 
+    @property
+    def prewired(self) -> bool:
+        """Whether the port is made although nobody uses it yet."""
+        wanted = self.ahead and not self.used and self.network is not None
+        return wanted and self.compute is None and self.hosted is None and not self.alone
+
 
 def parts_of(doc: Document, owner: str = "api", at: float = 0.0) -> Parts:
     """The parts of a document that says everything at once."""
-    network = {k: v for k, v in doc.raw.items() if k != "instance"}
+    network = {k: v for k, v in doc.raw.items() if k not in ("instance", "prewired")}
+    if doc.attachment.prewired:
+        # taken back from its marks: the journal that had its parts was lost
+        return Parts(Part(owner, network, at=at), ahead=True)
     compute = None
     if doc.attachment.instance is not None:
         body = {"version": doc.raw["version"], "instance": doc.raw["instance"]}
@@ -162,18 +176,25 @@ def said(side: Side, raw: Any, port_id: str) -> dict[str, Any]:
     return (network_said if side is Side.NETWORK else compute_said)(raw, port_id)
 
 
-def put(parts: Parts | None, side: Side, part: Part, *, alone: bool | None = None) -> Parts:
+def put(
+    parts: Parts | None, side: Side, part: Part, *, alone: bool | None = None,
+    ahead: bool | None = None,
+) -> Parts:  # fmt: skip
     """The parts with what one side says now.
 
     :param alone: whether the port is wanted without compute's part; ``None`` leaves that as it is
+    :param ahead: whether it is made ahead of compute's part; ``None`` leaves that as it is
     :raises errors.PartStale: it said something newer before
     """
     before = parts or Parts()
     _newer(before, side, part.revision)
     gone = {k: v for k, v in before.gone.items() if k != side}
     part = _going_on(before.of(side), part, side)
-    changed = replace(before, gone=gone, error=None, taking=False, **{side.value: part})
-    return changed if alone is None else replace(changed, alone=alone)
+    return replace(
+        before, gone=gone, error=None, taking=False, used=before.used or side is not Side.NETWORK,
+        alone=before.alone if alone is None else alone,
+        ahead=before.ahead if ahead is None else ahead, **{side.value: part},
+    )  # fmt: skip
 
 
 def _going_on(held: Part | None, part: Part, side: Side) -> Part:
@@ -197,10 +218,17 @@ def taken_away(parts: Parts, side: Side, revision: int | None) -> Parts:
     held = parts.of(side)
     last = revision if revision is not None else held.revision if held else None
     gone = dict(parts.gone) if last is None else {**parts.gone, side.value: last}
+    bound = parts.network is not None and side is not Side.NETWORK
     return replace(
         parts, gone=gone, error=None, taking=False, alone=parts.alone and side is Side.NETWORK,
-        **{side.value: None},
+        ahead=parts.ahead and bound, used=bound, **{side.value: None},
     )  # fmt: skip
+
+
+def unused(parts: Parts) -> Parts:
+    """The parts of a port that was made ahead in vain, or that cannot be as it was made: it is not
+    made ahead again before it is bound anew."""
+    return replace(parts, used=True, error=None)
 
 
 def forgotten(parts: Parts, side: Side) -> Parts:
@@ -252,6 +280,7 @@ def missing(parts: Parts) -> list[str]:
     if parts.network is None:
         lacks.append("waits for the network service: port not bound to this host yet")
     used = parts.compute is not None or parts.hosted is not None or parts.alone
+    used = used or parts.prewired
     if not used and not _sub_port(parts.network):
         lacks.append("waits for compute: no instance uses the port on this host yet")
     return lacks
@@ -265,6 +294,8 @@ def _sub_port(part: Part | None) -> bool:
 def unsaid(parts: Parts, here: str) -> str:
     """Why a port that can be made stays closed although nobody said so; empty where that is not
     so."""
+    if parts.prewired:
+        return "waits for compute: made ahead, and closed until an instance uses it on this host"
     if parts.network is None or "role" in parts.network.body:
         return ""
     if parts.alone or role_of(parts.network.body, here) is Role.ACTIVE:
@@ -307,6 +338,8 @@ def assembled(parts: Parts, here: str, *, opened: bool = False) -> Document | No
         raw.update(_uses(raw, parts.compute.body))
     if parts.hosted is not None:
         raw = _hosted(raw, parts.hosted.body)
+    if parts.prewired:
+        raw["prewired"] = True
     return restore(raw)
 
 

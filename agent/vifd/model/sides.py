@@ -13,6 +13,7 @@ from vifd.model.parts import (
     parts_of,
     put,
     taken_away,
+    unused,
 )
 from vifd.model.parts import in_role as _in_role
 
@@ -24,8 +25,10 @@ class Said:
     :param part: what it is from now on; ``None``: it takes it away
     :param revision: the owner's own count of changes, where it has one
     :param alone: the port is wanted without compute's part; ``None`` leaves that as it is
+    :param ahead: the port is made ahead of compute's part; ``None`` leaves that as it is
     :param final: of a part that is taken away: its count is not kept, because the owner sees to it
         that nothing older comes
+    :param unused: nothing is said: a port that was made ahead of compute is taken down again
     """
 
     port: str
@@ -34,6 +37,8 @@ class Said:
     revision: int | None = None
     alone: bool | None = None
     final: bool = False
+    ahead: bool | None = None
+    unused: bool = False
 
 
 def known(row: Parts | None, present: PortRecord | None) -> Parts | None:
@@ -61,8 +66,10 @@ def after(before: Parts | None, said: Said) -> Parts:
 
     :raises errors.PartStale: it said something newer before
     """
+    if said.unused:
+        return unused(before) if before is not None and before.prewired else before or Parts()
     if said.part is not None:
-        return put(before, said.side, said.part, alone=said.alone)
+        return put(before, said.side, said.part, alone=said.alone, ahead=said.ahead)
     left = taken_away(before or Parts(), said.side, said.revision)
     return forgotten(left, said.side) if said.final else left
 

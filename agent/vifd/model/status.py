@@ -30,12 +30,27 @@ def status_of(record: PortRecord) -> Status:
 
 
 def wants_open(record: PortRecord) -> bool:
-    """Whether traffic shall pass: the role is ACTIVE, the port is up and is not being removed."""
+    """Whether traffic shall pass: the role is ACTIVE, the port is up, somebody uses it, and it is
+    not being removed."""
     return (
         record.role is Role.ACTIVE
         and record.doc.attachment.port.admin_state_up
+        and not record.doc.attachment.prewired
         and not record.removing
     )
+
+
+def why_closed(record: PortRecord) -> str:
+    """Why traffic shall not pass, as the end of a sentence; empty where it shall."""
+    if wants_open(record):
+        return ""
+    if record.removing:
+        return "it is being removed"
+    if record.role is Role.INACTIVE:
+        return "its role on this host is INACTIVE"
+    if record.doc.attachment.prewired:
+        return "it was made ahead, and no instance uses it yet"
+    return "its admin_state_up is false"
 
 
 def settled(record: PortRecord) -> bool:

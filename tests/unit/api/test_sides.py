@@ -118,6 +118,7 @@ def test_an_older_part_is_refused(api: Client) -> None:
     ("call", "field"),
     [
         (f"{INSTANCE}?prewire=true", "query.prewire"),
+        (f"{NETWORK}?prewire=ahead", "query.prewire"),
         (f"{NETWORK}?take_over=true", "query.take_over"),
         (f"{INSTANCE}?take_over=1", "query.take_over"),
         (f"{INSTANCE}?revision=-1", "query.revision"),

@@ -37,7 +37,7 @@ def opens(request: Request, record: PortRecord | None, parts: Parts | None) -> b
     """
     if record is None or request.kind is not Kind.PLUG or record.removing or record.open:
         return False
-    if record.role is Role.ACTIVE:
+    if record.role is Role.ACTIVE or record.doc.attachment.prewired:
         return False
     if request.said is not None:
         return _says_active(request.said, parts)
@@ -66,6 +66,7 @@ def openable(record: PortRecord) -> bool:
         and not record.removing
         and record.error is None
         and record.doc.attachment.port.admin_state_up
+        and not record.doc.attachment.prewired
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vifd import errors
 from vifd.engine.job import Job
-from vifd.model import Evidence, PortRecord, Role
+from vifd.model import Evidence, PortRecord
+from vifd.model.status import why_closed
 
 
 def extra(record: PortRecord) -> dict[str, dict[str, str]]:
@@ -36,19 +37,13 @@ def log_plugs(
             _log_failure(log, "plug", job.record, job.error)
             continue
         wiring = job.wiring
-        state = "open" if job.opened else f"closed, {_why_closed(job.record)}"
+        state = "open" if job.opened else f"closed, {why_closed(job.record)}"
         log.info(
             "plugged %s: %s on %s, %s and verified in %.1f ms (batch of %d; ms: %s) %s",
             wiring.device if wiring else "?", wiring.vif_type if wiring else "?",
             job.record.plugin, state, seconds * 1e3, len(jobs), steps, tail(job.record),
             extra=extra(job.record),
         )  # fmt: skip
-
-
-def _why_closed(record: PortRecord) -> str:
-    if record.removing:
-        return "it is being removed"
-    return "role INACTIVE" if record.role is Role.INACTIVE else "admin_state_up is false"
 
 
 def log_roles(log: logging.Logger, jobs: Iterable[Job]) -> None:

@@ -55,7 +55,8 @@ class Doubt:
 class Following:
     """The ports of this host as the service has them.
 
-    :param prewire: ports are wanted as soon as they are bound here
+    :param prewire: ports of instances are made as soon as they are bound here, and opened once nova
+        plugs them
     :param groups: whether security groups are in force here
     """
 
@@ -354,8 +355,8 @@ class Following:
                 continue
             self._said[port["id"]] = body
             part = Part(OWNER, body, revision=revision(port), at=time.time())
-            alone = True if self._prewire else None
-            said = Said(port["id"], Side.NETWORK, part, revision(port), alone)
+            ahead = self._prewire and translate.nova_plugs(port, self._host)
+            said = Said(port["id"], Side.NETWORK, part, revision(port), ahead=ahead)
             self._inbox.say(said, REQUEST)
 
     def _part(self, port: Mapping[str, Any]) -> Plain | None:

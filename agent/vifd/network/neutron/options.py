@@ -75,8 +75,9 @@ OPTIONS = [
     cfg.BoolOpt(
         "prewire",
         default=False,
-        help="Make a port as soon as it is bound to this host. Otherwise a port waits until "
-        "compute, or a port of another program on the switch, uses it.",
+        help="Make the ports of instances as soon as they are bound to this host, closed until "
+        "nova plugs them: its plug finds device and flows ready. For hosts whose nova plugs by "
+        "vifd-nova. One that no instance uses is taken down again ([engine] prewire_timeout).",
     ),
     cfg.ListOpt(
         "tunnel_types",

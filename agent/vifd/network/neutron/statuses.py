@@ -57,6 +57,9 @@ def sorted_out(
 
 def up(status: Outgoing, record: PortRecord | None) -> bool | None:
     """Whether a status says that a port works, or that it does not; ``None``: neither, yet."""
+    if record is not None and record.doc.attachment.prewired:
+        # the service has it as down, and compute waits to hear that it came up
+        return None
     if status.gone:
         return None if status.status == Status.ACTIVE.value else False
     if status.status == Status.ACTIVE.value:

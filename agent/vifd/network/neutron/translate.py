@@ -15,6 +15,8 @@ OWNER = "neutron"
 OURS = ("ovs", "vhostuser", "tap", "bridge")
 #: Ports of the service itself, which are no guests' and may be anybody on their network.
 TRUSTED = "network:"
+#: Ports of instances, and the detail of a binding that leaves no tap to libvirt.
+COMPUTE, CREATE = "compute:", "ovs_create_tap"
 _UNBOUND = ("unbound", "binding_failed", "")
 _PORT = ("name", "admin_state_up", "device_owner", "numa_affinity_policy", "trusted",
          "hardware_offload_type")  # fmt: skip
@@ -85,6 +87,17 @@ def active_here(port: Mapping[str, Any], host: str) -> bool:
     """Whether the binding to a host is the one in force."""
     found = binding(port, host)
     return found is not None and found.get("status") == "ACTIVE"
+
+
+def nova_plugs(port: Mapping[str, Any], host: str) -> bool:
+    """Whether nova plugs the port on a host, and has the device made for it: a tap that nova has
+    libvirt make must not be there before."""
+    found = binding(port, host)
+    if found is None or not str(port.get("device_owner") or "").startswith(COMPUTE):
+        return False
+    if found.get("vif_type") == "vhostuser":
+        return True
+    return found.get("vif_type") == "ovs" and bool(mapping(found.get("vif_details")).get(CREATE))
 
 
 def _level(port: Mapping[str, Any], host: str) -> Plain | None:
