@@ -12,6 +12,8 @@ from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 from vifd.testing.guests import TapGuest, assert_only, assert_reaches
 from vifd.testing.wait import until
+from vifd_linuxbridge import ruleset
+from vifd_linuxbridge.guarding import trunk_guard
 from vifd_linuxbridge.ruleset import TABLE
 
 HOST = "198.51.100.7"
@@ -121,6 +123,25 @@ def test_the_guard_follows_a_change_of_addresses(scene):
     scene.plug(attachment(1, allowed_address_pairs=[{"ip_address": "10.99.0.0/24"}]))
     flush(scene)
     assert_reaches(one, two, later)
+
+
+def test_a_guard_of_a_trunks_parent_admits_the_tags_of_its_sub_ports(scene):
+    """Without VLAN devices that take them, the bridge passes them on as they are."""
+    one, two = scene.guests(attachment(1), attachment(2))
+    flush(scene)
+    own = ruleset.port_filter(attachment(1), one.name, opened=True)
+    program = trunk_guard(own, (101, *range(300, 700), 4094))
+    assert not scene.bridging.guard({one.name: program})
+    assert scene.bridging.guards([one.name]) == {one.name: program}
+    plain = all_of(1, 2)[0]
+    others = [plain[:12] + b"\x81\0" + tag.to_bytes(2, "big") + plain[12:]
+              for tag in (100, 102, 299, 700, 4093)]  # fmt: skip
+    others.append(plain[:12] + b"\x88\xa8\0\x65" + plain[12:])
+    assert_only(two, forbidden=[(one, frame) for frame in (*others, *lies(1, 2)[:4])],
+                allowed=(one, plain))  # fmt: skip
+    for tag in (101, 300, 699, 4094, 0x6065):
+        admitted = plain[:12] + b"\x81\0" + tag.to_bytes(2, "big") + plain[12:]
+        assert_reaches(one, two, admitted, expect=lambda x: f.untagged(x) == plain)
 
 
 def test_the_host_does_not_hear_a_closed_port(scene, host_address):

@@ -103,6 +103,8 @@ def unlike(spec: Spec, there: Device, parent: int | None) -> DeviceError | None:
         ("up", True, link.up),
         ("settings", False, needs_anew(spec, there, parent)),
     ]
+    if isinstance(spec, VlanSpec) and spec.mac:
+        pairs += [("mac", spec.mac, link.mac)]
     if isinstance(spec, BridgeSpec):
         pairs += [("stp", False, there.stp), ("quiet", False, there.quiet is False)]
     for what, wanted, have in pairs:

@@ -69,13 +69,17 @@ def create(spec: Spec, parent: int | None) -> list[Message]:
     if isinstance(spec, BridgeSpec):
         body += attribute(ifla.ADDRESS, _mac(spec.mac))
     elif isinstance(spec, VlanSpec):
-        body += _u32(ifla.LINK, parent or 0)
+        body += _u32(ifla.LINK, parent or 0) + _own_mac(spec)
     kind, data = _data(spec, parent)
     body += nest(ifla.LINKINFO, text(ifla.KIND, kind) + nest(ifla.DATA, data))
     return [
         Message(ifla.NEWLINK, ACK | CREATE | EXCL, _link() + body),
         Message(ifla.SETLINK, ACK, _link() + name + attribute(ifla.ALIAS, spec.alias.encode())),
     ]
+
+
+def _own_mac(spec: VlanSpec) -> bytes:
+    return attribute(ifla.ADDRESS, _mac(spec.mac)) if spec.mac else b""
 
 
 def _data(spec: Spec, parent: int | None) -> tuple[str, bytes]:
@@ -117,7 +121,8 @@ def settle(spec: Spec) -> list[Message]:
     must end before there can be no delay."""
     body = _link(up=True) + text(ifla.IFNAME, spec.name) + _u32(ifla.MTU, spec.mtu)
     if not isinstance(spec, BridgeSpec):
-        return [Message(ifla.SETLINK, ACK, body)]
+        own = _own_mac(spec) if isinstance(spec, VlanSpec) else b""
+        return [Message(ifla.SETLINK, ACK, body + own)]
     return [
         Message(
             ifla.NEWLINK,

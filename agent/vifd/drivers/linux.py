@@ -30,13 +30,17 @@ class BridgeSpec:
 
 @dataclass(frozen=True)
 class VlanSpec:
-    """A VLAN sub-interface as it shall be."""
+    """A VLAN sub-interface as it shall be.
+
+    :param mac: its address, or the empty string for that of the device below
+    """
 
     name: str
     alias: str
     mtu: int
     parent: str
     vlan_id: int
+    mac: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def problem(seen: PortRecord, source: Advert, target: Advert) -> str:
         return f"it is {seen.phase}: only a port that is proven is moved"
     if attachment.role is Role.INACTIVE:
         return "its binding is INACTIVE: its guest is on the way here, or has left"
-    return _asked(seen, target) or _trunk(seen, target)
+    return _asked(seen, target) or _trunk(seen)
 
 
 def _asked(seen: PortRecord, target: Advert) -> str:
@@ -48,11 +48,12 @@ def _asked(seen: PortRecord, target: Advert) -> str:
     return ""
 
 
-def _trunk(seen: PortRecord, target: Advert) -> str:
+def _trunk(seen: PortRecord) -> str:
+    """The sub-ports would have to move in the same moment: they are where their parent is."""
     trunk = seen.doc.attachment.port.trunk_details
-    if trunk is None or not trunk.sub_ports or "trunk" in target.features:
+    if trunk is None or not trunk.sub_ports:
         return ""
-    return f"its device carries {len(trunk.sub_ports)} sub-ports, which the other has no way for"
+    return f"its device carries {len(trunk.sub_ports)} sub-ports, which would be left behind"
 
 
 def weaker(

@@ -39,6 +39,8 @@ class _State:
     guard: Program | None = None
     #: the other end of a pair
     peer: int | None = None
+    #: what it stands on
+    below: int | None = None
     tunnels: set[FdbEntry] = field(default_factory=set)
 
 
@@ -51,6 +53,7 @@ class FakeBridging(Faults):
     def __init__(self, links: FakeLinks, lacking: Sequence[str] = ()) -> None:
         super().__init__()
         self._links = links
+        links.uppers = self._uppers
         self._missing = set(lacking)
         self._states: dict[str, _State] = {}
         #: What :meth:`filtered` answers.
@@ -92,7 +95,9 @@ class FakeBridging(Faults):
     def add_way_out(self, spec: VlanSpec | VxlanSpec) -> None:
         """A VLAN or VXLAN device that somebody else made: it bears no mark."""
         link = self._links.place(spec.name, kind=kind_of(spec), up=True)
+        below = self._links.peek(spec.parent) if spec.parent else None
         self._state(link).spec = spec
+        self._state(link).below = below.ifindex if below is not None else None
 
     # The driver.
 
@@ -122,7 +127,7 @@ class FakeBridging(Faults):
         parent = self._link(below).ifindex if below else None
         link = self._links.peek(spec.name)
         there = self._device(link) if link else None
-        if problem := complaint(spec, there):
+        if problem := complaint(spec, there) or self._too_large(spec):
             raise problem
         if kind_of(spec) in self._missing:
             facts = {"device": spec.name, "problem": "cannot create: Operation not supported"}
@@ -133,10 +138,10 @@ class FakeBridging(Faults):
         if there is None and (problem := taken(spec, parent, self._everything())):
             raise problem
         settings: dict[str, object] = {"mtu": spec.mtu, "up": True, "ipv6": False}
-        if isinstance(spec, BridgeSpec):
+        if isinstance(spec, BridgeSpec) or (isinstance(spec, VlanSpec) and spec.mac):
             settings["mac"] = spec.mac
         link = self._links.place(spec.name, kind=kind_of(spec), alias=spec.alias, **settings)
-        self._state(link).spec = spec
+        self._state(link).spec, self._state(link).below = spec, parent
         for remote in spec.remotes if isinstance(spec, VxlanSpec) else ():
             self._tunnel(FdbEntry(spec.name, NOBODY, remote))
         return self._device(link)
@@ -348,13 +353,26 @@ class FakeBridging(Faults):
                 aware = spec.vlan_filtering
                 return replace(plain, stp=False, quiet=True, vlan_filtering=aware)
             case VlanSpec() as spec:
-                return replace(plain, number=spec.vlan_id, parent=self._link(spec.parent).ifindex)
+                return replace(plain, number=spec.vlan_id, parent=state.below)
             case VxlanSpec() as spec:
                 return replace(
                     plain, number=spec.vni, local=spec.local, group=spec.group, port=spec.port,
                     learning=spec.learning,
                 )  # fmt: skip
         return plain
+
+    def _too_large(self, spec: Spec) -> DeviceError | None:
+        """What the kernel says of a VLAN device that shall carry more than what it stands on."""
+        if not isinstance(spec, VlanSpec) or spec.mtu <= self._link(spec.parent).mtu:
+            return None
+        facts = {"device": spec.name, "problem": "cannot create: Invalid argument"}
+        return DeviceError(facts=facts, stage="device")
+
+    def _uppers(self, ifindex: int) -> list[str]:
+        """The VLAN devices that stand on a device; those of an earlier one of its name do not."""
+        links = {name: self._links.peek(name) for name, s in list(self._states.items())
+                 if s.below == ifindex and isinstance(s.spec, VlanSpec)}  # fmt: skip
+        return [n for n, k in links.items() if k and k.ifindex == self._states[n].ifindex]
 
     def _everything(self) -> list[Device]:
         links = (self._links.peek(name) for name in self._links.names)

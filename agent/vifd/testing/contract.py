@@ -27,7 +27,7 @@ from vifd.testing.ledger import Ledger
 
 
 class PluginContract(
-    CounterContract, FaultContract, GarbageContract, LimitContract, MovingContract, TrunkContract
+    CounterContract, FaultContract, GarbageContract, MovingContract, TrunkContract, LimitContract
 ):
     """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else of
     :class:`vifd.testing.contract_subject.Subject` differs."""

@@ -1,8 +1,9 @@
 """The part of the plugin contract about trunks: a sub-port passes over its parent's device, and is
-as open as that. For plugins whose advert has ``trunk``."""
+as open as that. For plugins whose advert has ``trunk``, where their probe does not take it back."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -11,10 +12,11 @@ import pytest
 from vifd.model import Attachment, Report
 from vifd.model.extensions import SubPort, Trunk
 from vifd.model.trunks import SUB_PORT_OWNER
+from vifd.plugin import soundcounts
 from vifd.testing.attachments import port_id
-from vifd.testing.contract_subject import Subject
-from vifd.testing.injection import Injector
-from vifd.testing.ledger import Ledger
+from vifd.testing.contract_limits import LimitContract, held
+from vifd.testing.injection import WRITES, Injected, Injector
+from vifd.testing.ledger import Ledger, Record
 
 #: What facts about a sub-port's parent begin with: by them its caller is told that it waits.
 ABOUT_PARENT = "trunk."
@@ -39,7 +41,7 @@ def sub_port_of(wanted: Attachment) -> Attachment:
     )
 
 
-class TrunkContract(Subject):
+class TrunkContract(LimitContract):
     """The law for parents and sub-ports."""
 
     @pytest.fixture
@@ -47,6 +49,8 @@ class TrunkContract(Subject):
         """A parent and its two sub-ports, none of them plugged."""
         if "trunk" not in type(ledger.plugin).describe().features:
             pytest.skip("the plugin carries no trunks, says its advert")
+        if reason := ledger.plugin.probe().unenforced.get("trunk"):
+            pytest.skip(f"the plugin carries no trunks here, says its probe: {reason}")
         one, two = (sub_port_of(self.attachment(n)) for n in (2, 3))
         return parent_of(self.attachment(1), (one, 101), (two, 102)), one, two
 
@@ -146,3 +150,97 @@ class TrunkContract(Subject):
             injector.arm()
             assert not ledger.plug(two)
             assert not ledger.findings()
+
+    def test_a_sub_port_is_limited_and_counted_by_itself(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment],
+        limits: tuple[str, ...], injector: Injector,
+    ) -> None:  # fmt: skip
+        parent, one, two = (held(port) for port in trunk)
+        assert not ledger.plug(parent, held(one, *limits), two)
+        assert self._told(ledger, one).keys() == set(limits)
+        assert self._told(ledger, parent) == {} == self._told(ledger, two)
+        items = [record.item() for record in ledger.records.values()]
+        injector.arm()
+        found = soundcounts.sound(ledger.plugin.counters(items), [i.id for i in items])
+        assert not injector.writes
+        assert not found or found.keys() == {item.id for item in items}
+        assert not ledger.plug(one)
+        assert self._told(ledger, one) == {}
+
+    @pytest.mark.parametrize("act", ["comes", "disowned", "orphaned"])
+    def test_a_crash_at_every_effect_of_a_trunk(
+        self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment], act: str,
+        injector: Injector, count: Callable[[], set[str]],
+    ) -> None:  # fmt: skip
+        """The daemon dies behind an effect, without undo, and comes back with what is on disk: the
+        same call again, and all is as without that."""
+        _, one, two = trunk
+        before, after = getattr(self, f"_{act}")(trunk)
+        injector.arm()
+        before(ledger)
+        injector.arm()
+        after(ledger, one.id)
+        fatal = [n for n, call in enumerate(injector.calls) if call in WRITES]
+        assert fatal, "nothing was done: the test proves nothing"
+        for at in fatal:
+            injector.arm()
+            assert not ledger.unplug()
+            before(ledger)
+            injector.arm(at, after=True)
+            with contextlib.suppress(Injected):
+                after(ledger, one.id)
+            injector.arm()
+            ledger = ledger.restart()
+            after(ledger, one.id)
+            assert self._waits(ledger, one) == (act != "comes")
+            assert self._waits(ledger, two) == (act == "orphaned")
+        assert not ledger.unplug()
+        assert count() == set()
+
+    _Acts = tuple[Callable[[Ledger], None], Callable[[Ledger, str], None]]
+
+    def _comes(self, trunk: tuple[Attachment, Attachment, Attachment]) -> _Acts:
+        parent, one, two = trunk
+
+        def before(ledger: Ledger) -> None:
+            assert not ledger.plug(parent, two)
+
+        def comes(ledger: Ledger, port: str) -> None:
+            names = ledger.plugin.name(one, ledger.entries())
+            record = ledger.records.setdefault(port, Record(one, names))
+            item = record.item()
+            made = ledger.plugin.plug([item])[port]
+            assert not isinstance(made, Exception), made
+            item.wiring = made
+            assert not isinstance(ledger.plugin.activate([item])[port], Exception)
+            record.wiring, record.open = item.wiring, True
+
+        return before, comes
+
+    def _disowned(self, trunk: tuple[Attachment, Attachment, Attachment]) -> _Acts:
+        parent, _, two = trunk
+        alone = parent_of(self.attachment(1), (two, 102))
+
+        def before(ledger: Ledger) -> None:
+            assert not ledger.plug(*trunk)
+
+        def disowned(ledger: Ledger, _: str) -> None:
+            ledger.records[parent.id].attachment = alone
+            made = ledger.plugin.plug([ledger.records[parent.id].item()])[parent.id]
+            assert not isinstance(made, Exception), made
+
+        return before, disowned
+
+    def _orphaned(self, trunk: tuple[Attachment, Attachment, Attachment]) -> _Acts:
+        parent = trunk[0]
+
+        def before(ledger: Ledger) -> None:
+            assert not ledger.plug(*trunk)
+
+        def orphaned(ledger: Ledger, _: str) -> None:
+            item = ledger.records[parent.id].item()
+            gone = ledger.plugin.unplug([item])[parent.id]
+            assert not isinstance(gone, Exception), gone
+            del ledger.records[parent.id]
+
+        return before, orphaned

@@ -37,6 +37,8 @@ class FakeLinks(Faults):
         self._lock = threading.RLock()
         #: why no tap can be made; a test says so
         self.no_taps = ""
+        #: the devices that stand on one, by its ifindex: they go with it, and carry no more
+        self.uppers: Callable[[int], list[str]] = lambda _: []
 
     # What a test does to the host, past the driver.
 
@@ -52,8 +54,14 @@ class FakeLinks(Faults):
     def drop(self, name: str) -> None:
         """Take a device away behind the driver's back."""
         with self._lock:
-            self._links.pop(name, None)
+            link = self._links.pop(name, None)
         self._tell(name)
+        if link is not None:
+            self._topple(link)
+
+    def _topple(self, link: Link) -> None:
+        for name in self.uppers(link.ifindex):
+            self.drop(name)
 
     def count(self, name: str, *, received: int = 0, sent: int = 0) -> None:
         """A device has received, or sent, a frame of so many bytes."""
@@ -122,7 +130,15 @@ class FakeLinks(Faults):
             )
             link = replace(link, mac=tap.mac.lower(), mtu=tap.mtu, up=True, ipv6=False)
             self._links[tap.name] = link
+            self._lower(link)
             return link
+
+    def _lower(self, link: Link) -> None:
+        """No device carries more than what it stands on, and none is up above one that is down."""
+        for name in self.uppers(link.ifindex):
+            upper = self._links[name]
+            mtu, up = min(upper.mtu, link.mtu), upper.up and link.up
+            self._links[name] = replace(upper, mtu=mtu, up=up)
 
     def _new(self, name: str, kind: str) -> Link:
         self._index += 1
@@ -153,6 +169,7 @@ class FakeLinks(Faults):
             if (error := _einval(link.mac, link.mtu)) is not None:
                 raise error
             self._links[name] = link
+            self._lower(link)
         self._tell(name)
         return link
 
@@ -190,6 +207,7 @@ class FakeLinks(Faults):
                     del self._links[link.name]
             for link in ours:
                 self._tell(link.name)
+                self._topple(link)
             foreign = [link for link in links if link not in ours]
             if foreign:
                 raise clash(foreign[0], others=[link.name for link in foreign[1:]])

@@ -32,7 +32,7 @@ def announce(
     :returns: why nothing can be told at all
     """
     for work in batch:
-        if not work.filter(opened=True).opened:
+        if not work.joins(opened=True):
             continue
         others = (entry.attachment for entry in ledger().values())
         try:

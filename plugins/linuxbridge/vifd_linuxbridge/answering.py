@@ -100,6 +100,12 @@ class Answering:
         if staying:
             self._nft.ask(TABLE, staying)
 
+    def silence(self, works: Iterable[Work]) -> None:
+        """Ports go: nothing that they ask is answered any more."""
+        going = [Asker.of(work) for work in works if tunnelled(work.names)]
+        if going:
+            self.settle(going, without=[asker.port_id for asker in going])
+
     def _known(self, names: LinuxWiring, without: Collection[str] = ()) -> dict[str, str] | None:
         """What is answered about a network; ``None`` for one that nobody answers for."""
         forwarding = self._sets.forwarding(names.network_id) if self._on else None

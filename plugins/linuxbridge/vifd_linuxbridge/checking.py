@@ -16,10 +16,10 @@ from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
 from vifd_linuxbridge.groupchecks import GroupReader
 from vifd_linuxbridge.grouping import Grouping
-from vifd_linuxbridge.guarding import SHUT, guard
+from vifd_linuxbridge.guarding import SHUT
 from vifd_linuxbridge.networks import Networks, bridge_problem, uplink_problem
 from vifd_linuxbridge.options import Settings
-from vifd_linuxbridge.plugging import bridge_port, entry, shaping_base
+from vifd_linuxbridge.plugging import bridge_port, entry, keep_tags, shaping_base
 from vifd_linuxbridge.ruleset import TABLE, Filter
 
 #: So many differing rules are written out in full.
@@ -58,6 +58,7 @@ class Checking:
         works = self.batch.works
         if not works:
             return reports
+        self.prepare(works)
         devices = self._devices(works)
         base = self._base()
         filters = self._filters(works)
@@ -71,19 +72,27 @@ class Checking:
         for work in works:
             judged, gate = filters(work)
             device = devices.get(work.device)
-            link = device.link if device is not None else None
-            facts = tap.evidence(work, link, self.settings.max_queues)
+            facts = self.device_side(work, device)
             if work.device in guards:
                 facts += guard_evidence(work, guards[work.device], bars.get(work.device))
             facts += [*base, *judged, *groups.evidence(work)]
-            facts += network_evidence(work, devices, self._settings_of(work))
-            facts += [*self._tunnel(work), *answers.get(work.id, ())]
+            if work.stands:
+                facts += network_evidence(work, devices, self._settings_of(work))
+                facts += [*self._tunnel(work), *answers.get(work.id, ())]
             facts += entries.get(work.id, [])
             if work.item.settled or work.item.thorough:
                 facts += beside.evidence(work, device)
             passing = gate and device is not None and device.master is not None
             reports[work.id] = Report(facts, at=began, passing=passing)
         return reports
+
+    def prepare(self, works: Sequence[Work]) -> None:
+        """Read what only ports of a kind need."""
+
+    def device_side(self, work: Work, device: Device | None) -> list[Evidence]:
+        """What its frames come and go by."""
+        link = device.link if device is not None else None
+        return tap.evidence(work, link, self.settings.max_queues)
 
     def _settings_of(self, work: Work) -> Settings:
         networks = self.networks
@@ -165,7 +174,7 @@ class Checking:
 
     def _entries(self, works: Sequence[Work]) -> dict[str, list[Evidence]]:
         """The ports' own addresses in the forwarding tables, as far as they shall be there."""
-        opened = [w for w in works if w.filter().opened]
+        opened = [w for w in works if w.joins()]
         if not opened:
             return {}
         found = self.bridging.fdb([entry(w) for w in opened])
@@ -187,7 +196,8 @@ def guard_evidence(work: Work, have: Program | None, bar: str | None = None) -> 
     """
     if bar is not None:
         return [Evidence("device.guard", bar, "as wanted", False, "netlink", repairable=False)]
-    wanted = guard(work.filter())
+    keep_tags(work, have)
+    wanted = work.program()
     told = "missing" if have is None else "as wanted" if have == wanted else _steps(have)
     return [fact("device.guard", told, "as wanted", "netlink")]
 
@@ -208,7 +218,7 @@ def network_evidence(work: Work, devices: dict[str, Device], settings: Settings)
     facts = [fact("bridge", problem or "as wanted", "as wanted", "netlink")]
     facts += names_evidence(names, wanted_names)
     index = bridge.link.ifindex if bridge is not None else None
-    if device is not None and not work.filter().opened:
+    if device is not None and not work.joins():
         # it becomes a port of the bridge when it opens
         facts.append(fact("bridge.closed", device.master is None, True, "netlink"))
     elif device is not None:

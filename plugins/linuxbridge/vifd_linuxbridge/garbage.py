@@ -198,7 +198,7 @@ def _chain(chain: Chain, port_id: str, marked: Mapping[str, Link]) -> Marked:
     return Marked(
         kind=Kind.CHAIN, name=chain.name, identity="" if link is None else str(link.ifindex),
         where=TABLE, owner=port_id, uses=(chain.name,),
-        holder=OPENED if link is not None and link.carrier else "",
+        holder=OPENED if link is not None and _held(link) else "",
         backup={} if document is None else {"document": document},
     )  # fmt: skip
 
@@ -218,16 +218,17 @@ def _grounds(marked: Mapping[str, Device]) -> dict[int, tuple[str, ...]]:
 def _tap(
     device: Device, chains: Mapping[str, str], names: Mapping[int, str], below: tuple[str, ...]
 ) -> Marked | None:
-    """A guest's device that is on a bridge of the kernel, or has a filter of ours."""
+    """A guest's device that is on a bridge of the kernel, or has a filter of ours; and that of a
+    sub-port."""
     link = device.link
     port_id = marks.port_of(link.alias)
-    if port_id is None or not is_id(port_id) or link.kind != "tun":
+    if port_id is None or not is_id(port_id) or link.kind not in ("tun", "vlan"):
         return None
     if device.master is None and link.name not in chains:
         return None
     return Marked(
         kind=Kind.DEVICE, name=link.name, owner=port_id, identity=str(link.ifindex),
-        holder=OPENED if link.carrier else "", uses=(link.name,),
+        holder=OPENED if _held(link) else "", uses=(link.name,),
         stands_on=below,
         backup=restoring.tap_backup(device, names),
     )  # fmt: skip
@@ -239,7 +240,12 @@ def _unlike(marked: Marked, link: Link) -> str:
         return "it does not bear the mark any more"
     if str(link.ifindex) != marked.identity:
         return "it was made anew"
-    return OPENED if link.carrier else ""
+    return OPENED if _held(link) else ""
+
+
+def _held(link: Link) -> bool:
+    """Whether a guest has the device open: that of a sub-port has the carrier of its parent's."""
+    return link.carrier and link.kind == "tun"
 
 
 def _changed(marked: Marked, problem: str) -> GarbageChanged:

@@ -13,8 +13,9 @@ too short to be of the kind that is looked at.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from vifd.drivers import Program
 from vifd_linuxbridge.ruleset import Filter
@@ -29,6 +30,8 @@ _WORD, _HALF, _AND, _JUMP, _EQUAL, _RETURN = 0x20, 0x28, 0x54, 0x05, 0x15, 0x06
 _ALL = 0xFFFF_FFFF
 #: Where the kernel keeps the tag: SKF_AD_OFF and SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TAG.
 _TAGGED, _TAG = 0xFFFF_F000 + 48, 0xFFFF_F000 + 44
+#: SKF_AD_VLAN_TPID, and what the VLAN devices of sub-ports take.
+_TAG_TYPE, _8021Q = 0xFFFF_F000 + 60, 0x8100
 _VLAN_ID = 0xFFF
 _SOURCE, _TYPE = 6, 12
 #: The sender's addresses in ARP, and the source in IPv4 and IPv6.
@@ -38,12 +41,41 @@ _LONGEST = 4096
 
 #: A closed port: nothing comes from it.
 SHUT: Program = ((_RETURN, 0, 0, _DROP),)
+_DROPPED = SHUT[0]
 #: An open port without port security.
 OPEN: Program = ((_RETURN, 0, 0, _PASS),)
 
 
 def guard(filter_: Filter) -> Program:
     """The program of a port, open or closed as its filter is."""
+    return _guard(filter_, tags=filter_.carrying)
+
+
+def trunk_guard(filter_: Filter, vlans: Iterable[int]) -> Program:
+    """The program of a trunk's parent.
+
+    Frames of these VLANs go to the VLAN devices of its sub-ports before the bridge sees them; all
+    others with a tag are dropped. What is untagged is judged as of any port.
+    """
+    if not (admitted_ := sorted(vlans)):
+        own = guard(filter_)
+        return own if own != OPEN else (*_untagged(), *OPEN)
+    head = _sub_ports(admitted_)
+    return (*head, *_guard(filter_, tags=True, room=_LONGEST - len(head)))
+
+
+def admitted(program: Program | None) -> frozenset[int]:
+    """The VLANs that a program of a parent lets pass: they stand before its first refusal."""
+    found = set()
+    for step, then in pairwise(program or ()):
+        if _DROPPED in (step, then):
+            break
+        if step[:3] == (_EQUAL, 0, 1) and then == _verdict(_PASS):
+            found.add(step[3])
+    return frozenset(found)
+
+
+def _guard(filter_: Filter, *, tags: bool, room: int = _LONGEST) -> Program:
     if not filter_.opened:
         return SHUT
     if filter_.pairs is None:
@@ -51,11 +83,11 @@ def guard(filter_: Filter) -> Program:
     macs = tuple(sorted({pair.mac for pair in filter_.pairs}))
     ipv4 = tuple(sorted({text for pair in filter_.pairs for text in pair.ipv4}))
     ipv6 = tuple(sorted({text for pair in filter_.pairs for text in pair.ipv6}))
-    program = _secured(macs, ipv4, ipv6, filter_.carrying)
+    program = _secured(macs, ipv4, ipv6, tags)
     # with so many addresses it is held to its MAC addresses here, and to the rest by the rules
-    if len(program) <= _LONGEST:
+    if len(program) <= room:
         return program
-    return _secured(macs, ("0.0.0.0/0",), ("::/0",), filter_.carrying)
+    return _secured(macs, ("0.0.0.0/0",), ("::/0",), tags)
 
 
 @lru_cache(maxsize=4096)
@@ -113,6 +145,20 @@ def _untagged() -> tuple[Step, ...]:
         (_EQUAL, 1, 0, 0),
         _verdict(_DROP),
     )
+
+
+def _sub_ports(vlans: Sequence[int]) -> tuple[Step, ...]:
+    """Frames of these VLANs pass; others of a VLAN are dropped. Jumps over all of them are long
+    ones: a step of its own reaches no further than 255."""
+    each = tuple(s for v in vlans for s in ((_EQUAL, 0, 1, v), _verdict(_PASS)))
+    kind = ((_WORD, 0, 0, _TAG_TYPE), (_EQUAL, 1, 0, _8021Q), (_JUMP, 0, 0, len(each) + 2))
+    # the type was loaded over the number
+    chosen = (*kind, (_WORD, 0, 0, _TAG), (_AND, 0, 0, _VLAN_ID), *each, _verdict(_DROP))
+    number = (
+        (_WORD, 0, 0, _TAG), (_AND, 0, 0, _VLAN_ID), (_EQUAL, 0, 1, 0), (_JUMP, 0, 0, len(chosen)),
+    )  # fmt: skip
+    behind = len(number) + len(chosen)
+    return ((_WORD, 0, 0, _TAGGED), (_EQUAL, 0, 1, 0), (_JUMP, 0, 0, behind), *number, *chosen)
 
 
 def _if(tests: Sequence[Test], then: Step) -> tuple[Step, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vifd.plugin import trunks
 from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
 from vifd.plugin.severing import Severing, always, dropping
 from vifd_linuxbridge import phrases as say
@@ -23,6 +24,7 @@ _PORT = (
             "off`, or `ip link set DEVICE type bridge_slave proxy_arp off` takes it back"),
     Meaning("port", ("bridge.*",), plain, WHO),
 )  # fmt: skip
+_TRUNK = trunks.meanings("device*", "bridge*")
 _UPLINK = (
     Meaning("uplink", ("uplink", "uplink.port"), say.way_out,
             f"{WHO}; `bridge -d link show dev NAME` and `ip -d link show dev NAME` show it; "
@@ -67,11 +69,12 @@ def _stopped(have: Any) -> bool:
 
 _SEVERING = Severing(
     {"bridge": _no_way, "bridge.up": always, "bridge.port": always, "bridge.stops": _stopped,
-     "uplink": _no_way, "uplink.port": _no_way_by, "nft.others": dropping}
+     "uplink": _no_way, "uplink.port": _no_way_by, "nft.others": dropping,
+     **dict.fromkeys(trunks.SEVERING, always)}
 )  # fmt: skip
 
 MEANINGS = Meanings(
-    (*_DEVICE, *_SWITCH, *_PORT, *_FILTER, *_UPLINK),
+    (*_DEVICE, *_SWITCH, *_TRUNK, *_PORT, *_FILTER, *_UPLINK),
     follows={"device": ("bridge.*",), "device.ifindex": ("bridge.*",),
              "device.up": ("bridge.forward*",)},
     sound={"port": say.port_sound, "filter": say.filter_sound},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vifd.errors import DuplicateAddress, NameClash
 from vifd.model import Attachment
+from vifd.model.trunks import is_sub_port
 from vifd.plugin import Entry
 
 #: Characters of the port's id in its device name; the kernel allows 15 in all.
@@ -13,13 +14,15 @@ ID_CHARACTERS = 11
 
 
 def device_name(attachment: Attachment, ledger: Mapping[str, Entry]) -> str:
-    """``tap`` and the beginning of the port's id.
+    """``tap`` and the beginning of the port's id; of a sub-port, whose device is none that a guest
+    has, ``sub``.
 
     :raises DuplicateAddress: another port of the same network has the same MAC
     :raises NameClash: a port whose id begins alike has the name
     """
     own, mac, network = attachment.id, attachment.mac, attachment.network.id
     begin = own[:ID_CHARACTERS]
+    prefix = "sub" if is_sub_port(attachment) else "tap"
     # this looks at every port of the host, once per port of a batch
     near = [
         (other, entry.attachment)
@@ -33,7 +36,7 @@ def device_name(attachment: Attachment, ledger: Mapping[str, Entry]) -> str:
             facts = {"kind": "MAC", "address": mac, "other": other}
             raise DuplicateAddress(facts=facts, port=own, stage="name")
         if other.startswith(begin):
-            facts = {"kind": "device name", "name": f"tap{begin}", "have": "their ids begin alike",
-                     "ours": f"port {other} of vifd"}  # fmt: skip
+            facts = {"kind": "device name", "name": f"{prefix}{begin}",
+                     "have": "their ids begin alike", "ours": f"port {other} of vifd"}  # fmt: skip
             raise NameClash(facts=facts, port=own, stage="name")
-    return f"tap{begin}"
+    return f"{prefix}{begin}"

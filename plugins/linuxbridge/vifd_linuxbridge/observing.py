@@ -48,7 +48,7 @@ class Observing:
         document = marks.document(chain.rules, role)
         link = marked.get(chain.name)
         names = self._names(document, port_id) or self._bare(chain.name, marked)
-        if link is not None:
+        if link is not None and not names.sub_port:
             names = replace(names, ifindex=link.ifindex, multi_queue=link.multi_queue)
         objects = [f"chain {chain.name}"]
         if link is not None:

@@ -62,6 +62,10 @@ def filter_differs(finding: Evidence, port: About) -> str:
 
 
 def port_sound(have: Mapping[str, Any], port: About) -> str:
+    if "trunk.parent" in have:
+        way = f"VLAN {value(have.get('trunk.vlan'))} of {value(have['trunk.parent'])}"
+        where = f"port of {port.bridge}" if "bridge.port" in have else "port of no bridge: closed"
+        return f"its frames come and go by {way}: VLAN device {port.device}, {where}"
     if "bridge.port" in have:
         return f"{port.device} is a port of {port.bridge}"
     return f"{port.device} is closed, and a port of no bridge"

@@ -23,7 +23,7 @@ from vifd_linuxbridge import arriving, ruleset, shaping, tenancy, wiring
 from vifd_linuxbridge.answering import Answering, Asker, tunnelled
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
-from vifd_linuxbridge.guarding import guard
+from vifd_linuxbridge.guarding import admitted
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.ruleset import OF_PORTS, TABLE
@@ -143,6 +143,7 @@ class Plugging:
         there = [w.device for w in self.batch if w.device in self.taps.before]
         have = self.bridging.guards(there) if there else {}
         for work in self.batch:
+            keep_tags(work, have.get(work.device))
             former = have.get(work.device)
             if former is not None:
                 back = partial(self.bridging.guard, {work.device: former})
@@ -183,15 +184,15 @@ class Plugging:
     # --- 7: ports of the bridge ---
 
     def _ports(self) -> None:
-        closed = [w for w in self.batch if not w.filter().opened and w.device in self.taps.before]
+        closed = [w for w in self.batch if not w.joins() and w.device in self.taps.before]
         self.batch.together("bridge port", lambda chosen: leave(self.bridging, chosen), closed)
-        opened = [w for w in self.batch if w.filter().opened]
+        opened = [w for w in self.batch if w.joins()]
         join(self.bridging, self.batch, opened)
 
     # --- 8: the forwarding table ---
 
     def _forward(self) -> None:
-        opened = [w for w in self.batch if w.filter().opened]
+        opened = [w for w in self.batch if w.joins()]
         self.batch.together("forwarding", lambda chosen: forward(self.bridging, chosen), opened)
 
 
@@ -201,14 +202,21 @@ def _there_before(work: Work) -> bool:
 
 
 def _unlike(work: Work, have: Mapping[str, Program | None]) -> bool:
-    return have.get(work.device) != guard(work.filter())
+    return have.get(work.device) != work.program()
+
+
+def keep_tags(work: Work, have: Program | None) -> None:
+    """A parent's guard stays as it is about sub-ports that are just being opened, which no record
+    says yet: whether they pass is theirs to say."""
+    if work.tags is not None and work.named:
+        work.tags |= admitted(have) & work.named
 
 
 def set_guards(
     bridging: Bridging, batch: Batch, works: Sequence[Work], *, opened: bool | None = None
 ) -> None:
     """Guard ports, as open or closed as they shall be."""
-    programs = {w.device: guard(w.filter(opened=opened)) for w in works}
+    programs = {w.device: w.program(opened=opened) for w in works}
     failed = bridging.guard(programs) if programs else {}
     for work in works:
         if work.device in failed:
@@ -311,9 +319,9 @@ def open_gates(bridging: Bridging, nft: Nft, batch: Batch, *, guarding: bool) ->
     """Open the ports of a batch: they become ports of their bridge once all else is in force."""
     batch.together("open", lambda chosen: _gates(nft, chosen, opened=True))
     if guarding:
-        set_guards(bridging, batch, list(batch), opened=True)
+        set_guards(bridging, batch, [w for w in batch if w.stands], opened=True)
     # a port that is administratively down stays out
-    passing = [w for w in batch if w.filter(opened=True).opened]
+    passing = [w for w in batch if w.joins(opened=True)]
     join(bridging, batch, passing)
     alive = [w for w in passing if w.id not in batch.failed]
     batch.together("forwarding", lambda chosen: forward(bridging, chosen), alive)
@@ -325,7 +333,7 @@ def close_gates(bridging: Bridging, nft: Nft, batch: Batch, *, guarding: bool) -
     batch.together("close", lambda chosen: leave(bridging, chosen))
     batch.together("close", lambda chosen: _gates(nft, chosen, opened=False))
     if guarding:
-        set_guards(bridging, batch, list(batch), opened=False)
+        set_guards(bridging, batch, [w for w in batch if w.stands], opened=False)
     return batch
 
 

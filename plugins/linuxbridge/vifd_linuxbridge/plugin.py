@@ -14,10 +14,12 @@ from vifd.drivers import Bridging, Nft
 from vifd.errors import (
     BackendUnavailable,
     BridgeTaken,
+    StateConflict,
     VifError,
 )
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.model.counted import Counted
+from vifd.model.trunks import is_sub_port
 from vifd.plugin import (
     ANSWERS,
     REPORTED,
@@ -35,6 +37,7 @@ from vifd.plugin import (
     VifPlugin,
     guest,
     tapverbs,
+    trunks,
 )
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
@@ -51,15 +54,17 @@ from vifd_linuxbridge import (
     ruleset,
     shaping,
     tenancy,
+    trunking,
     wiring,
 )
 from vifd_linuxbridge.announcing import announce
 from vifd_linuxbridge.answering import Answering
-from vifd_linuxbridge.batch import Batch
+from vifd_linuxbridge.batch import Batch, Work
+from vifd_linuxbridge.carrying import Carrying, Tools
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
 from vifd_linuxbridge.grouping import Grouping
-from vifd_linuxbridge.guarding import guard
+from vifd_linuxbridge.guarding import guard, trunk_guard
 from vifd_linuxbridge.listening import Listening
 from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
@@ -72,6 +77,8 @@ from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import leave, unplug
 from vifd_linuxbridge.restoring import Restoring
+from vifd_linuxbridge.subchecking import SubChecking
+from vifd_linuxbridge.trunking import Trunks, Way
 
 LOG = logging.getLogger(__name__)
 
@@ -88,9 +95,8 @@ TAGS_CAVEAT = (
     "a tag takes 4 bytes, for which what the network leaves the host by needs room above its MTU; "
     "port security judges the frame beneath one tag, and refuses what has more"
 )
-#: Why trunks are not carried, nor a service provider's networks.
+#: Why a service provider's networks are not carried.
 LACKING = {
-    "trunk": probing.NO_TRUNK,
     owntags.QINQ: "the VLAN devices of its networks are of IEEE 802.1Q: none has a service "
     "provider's tag",
 }
@@ -158,16 +164,40 @@ class LinuxBridgePlugin(VifPlugin):
         host, on = self.host, self.settings.arp_responder and not self._ground.unanswered
         return Answering(self._nft, host.ledger, host.sets, self.plugin_name, on=on)
 
-    def _batch(self, batch: Sequence[Item]) -> Batch:
-        """The ports of a call, with the groups that they are held to."""
+    def _batch(self, batch: Sequence[Item], trunks_: Trunks | None = None) -> Batch:
+        """The ports of a call, with the groups that they are held to, and the trunks."""
         found, grouping = Batch.of(batch), self._grouping
         for work in found:
             work.limiting = not self._ground.unlimited
             work.carrying = not self.settings.vlan_aware
+            self._on_trunk(work, trunks_)
         for work in found if grouping is not None else ():
             work.tracked = True
             work.judged = self._groups.judged(work.item.attachment)
         return found
+
+    @staticmethod
+    def _on_trunk(work: Work, trunks_: Trunks | None) -> None:
+        if trunks_ is None:
+            return
+        if work.names.sub_port:
+            work.way = trunks_.way(work.id, work.item.attachment)
+        elif work.item.attachment.port.trunk_details is not None:
+            work.tags = trunks_.passing(work.id)
+            work.named = frozenset(trunks_.tags(work.id))
+
+    def _trunks(
+        self, batch: Sequence[Item], *, opened: bool | None = None, gone: bool = False
+    ) -> Trunks:
+        entries = self.host.ledger()
+        return Trunks(entries, self.plugin_name, batch, opened=opened, gone=gone)
+
+    def _carrying(self, trunks_: Trunks) -> Carrying:
+        tools = Tools(
+            self.host.drivers.links, self._bridging, self._nft, self.settings, self._networks,
+            self.host.identity, self._grouping, self._answering,
+        )  # fmt: skip
+        return Carrying(tools, trunks_, self._batch)
 
     @property
     def _guarding(self) -> bool:
@@ -191,6 +221,7 @@ class LinuxBridgePlugin(VifPlugin):
                     "multiqueue",
                     "mtu",
                     "admin_state",
+                    "trunk",
                     owntags.TRANSPARENT,
                     owntags.BENEATH,
                     ANSWERS,
@@ -223,7 +254,7 @@ class LinuxBridgePlugin(VifPlugin):
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
         limited = shaping.port_rules("tap0", probing.LIMITED)
         base = (ruleset.base(self.settings.guests_reach_host), groupbase.base(), shaping.base())
-        parts = [repr((f.chains(), f.elements, guard(f))) for f in filters]
+        parts = [repr((f.chains(), f.elements, guard(f), trunk_guard(f, (5,)))) for f in filters]
         return fingerprint(repr((base, limited)), *parts, repr(self.settings), "addresses stay")
 
     def probe(self) -> Probe:
@@ -261,10 +292,17 @@ class LinuxBridgePlugin(VifPlugin):
         """The way out of the host for the network, and its MTU; the guest's queues; limits."""
         asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
         needs = Needs(self.settings, self._ground, self.plugin_name, self.describe().network_types)
-        return needs.of(attachment, asked=asked)
+        yield from needs.of(attachment, asked=asked)
+        yield from trunking.needs(attachment, self.host.ledger(), self.plugin_name)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
-        made, links = wiring.read(wiring_).multi_queue, self.host.drivers.links
+        names, links = wiring.read(wiring_), self.host.drivers.links
+        if is_sub_port(attachment) != names.sub_port:
+            facts = {"fields": ["port.device_owner"], "have": wiring_.device}
+            return [StateConflict(facts=facts, port=attachment.id)]
+        if names.sub_port:
+            return []
+        made = names.multi_queue
         return tapverbs.obstacles(links, attachment, wiring_, self.settings.max_queues, made=made)
 
     def name(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Wiring:
@@ -274,6 +312,7 @@ class LinuxBridgePlugin(VifPlugin):
         """
         device = device_name(attachment, taken)
         several = guest.queues(attachment, self.settings.max_queues) > 1
+        several = several and not is_sub_port(attachment)
         names = wiring.plan(attachment, self.settings, multi_queue=several)
         return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
 
@@ -296,33 +335,45 @@ class LinuxBridgePlugin(VifPlugin):
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         names, limit = wiring.read(wiring_), self.settings.max_queues
         made, bridge = names.multi_queue, names.bridge
+        if names.sub_port:
+            return trunks.vif(attachment, bridge)
         return tapverbs.vif(attachment, wiring_, limit, made=made, bridge=bridge)
 
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
-        links = self.host.drivers.links
-        work = self._batch(batch)
+        trunks_ = self._trunks(batch)
+        subs, rest = trunking.split(batch)
+        carrying, links = self._carrying(trunks_), self.host.drivers.links
         plugging = Plugging(
-            links, self._bridging, self._nft, self.settings, self._networks, work,
-            own=self.host.identity, grouping=self._grouping, answering=self._answering,
-            ovsdb=self.host.drivers.ovsdb,
+            links, self._bridging, self._nft, self.settings, self._networks,
+            self._batch(rest, trunks_), own=self.host.identity, grouping=self._grouping,
+            answering=self._answering, ovsdb=self.host.drivers.ovsdb,
         )  # fmt: skip
         done = plugging.run().outcomes(self.plugin_name, VIF_TYPE)
-        self._listening.follow(batch, done, opened=False)
+        self._listening.follow(rest, done, opened=False)
+        if subs:
+            done |= carrying.plug(subs).outcomes(self.plugin_name, VIF_TYPE)
+        carrying.follow(carrying.dependent(rest))
         return done
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        chosen = self._batch(batch)
+        trunks_ = self._trunks(batch, opened=True)
+        subs, rest = trunking.split(batch)
+        chosen = self._batch(rest, trunks_)
         gates = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
         done = gates.outcomes(self.plugin_name, VIF_TYPE)
-        self._listening.follow(batch, done, opened=True)
+        done |= self._carrying(trunks_).activate(subs, rest).outcomes(self.plugin_name, VIF_TYPE)
+        self._listening.follow(rest, done, opened=True)
         return done
 
     def announce(self, batch: Sequence[Item]) -> None:
         own = self._listening.heard.take
-        problem = announce(self._bridging, Batch.of(batch), self.host.ledger, own)
+        trunks_ = self._trunks(batch, opened=True)
+        following = [item for item in self._carrying(trunks_).dependent(batch) if item.open]
+        told = self._batch([*batch, *following], trunks_)
+        problem = announce(self._bridging, told, self.host.ledger, own)
         if problem is not None and not self._mute:
             LOG.warning(
                 "%s: %s. Ports that are opened here after a migration are not announced by vifd. "
@@ -332,21 +383,30 @@ class LinuxBridgePlugin(VifPlugin):
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        chosen = self._batch(batch)
+        trunks_ = self._trunks(batch, opened=False)
+        subs, rest = trunking.split(batch)
+        closed = self._carrying(trunks_).deactivate(subs, rest)
+        done = closed.outcomes(self.plugin_name, VIF_TYPE)
+        chosen = self._batch(rest, trunks_)
         gates = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
-        done = gates.outcomes(self.plugin_name, VIF_TYPE)
-        self._listening.follow([replace(i, open=False) for i in batch], done, opened=False)
+        done |= gates.outcomes(self.plugin_name, VIF_TYPE)
+        self._listening.follow([replace(i, open=False) for i in rest], done, opened=False)
         return done
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
-        checking = Checking(
-            self._bridging, self._nft, self.settings, self.host.clock, self._batch(batch),
-            guarding=self._guarding,
-            ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
-            grouping=self._grouping, networks=self._networks, answering=self._answering,
-        )  # fmt: skip
-        found = checking.run()
-        self._listening.follow(batch, {}, opened=False)
+        trunks_ = self._trunks(batch)
+        subs, rest = trunking.split(batch)
+        found: dict[str, Report] = {}
+        works = self._batch(rest, trunks_), self._carrying(trunks_).works(subs)
+        for kind, chosen in zip((Checking, SubChecking), works, strict=True):
+            checking = kind(
+                self._bridging, self._nft, self.settings, self.host.clock, chosen,
+                guarding=self._guarding,
+                ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
+                grouping=self._grouping, networks=self._networks, answering=self._answering,
+            )  # fmt: skip
+            found |= checking.run()
+        self._listening.follow(rest, {}, opened=False)
         return found
 
     def refresh(self, changes: Sequence[SetChange]) -> Collection[str]:
@@ -360,11 +420,15 @@ class LinuxBridgePlugin(VifPlugin):
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        self._listening.forget(batch)
+        subs, rest = trunking.split(batch)
+        self._listening.forget(rest)
         links = self.host.drivers.links
-        done = unplug(links, self._bridging, self._nft, self._networks, self._batch(batch),
+        carrying = self._carrying(self._trunks(batch))
+        following, gone = carrying.dependent(rest), carrying.unplug(subs)
+        done = unplug(links, self._bridging, self._nft, self._networks, self._batch(rest),
                       self._grouping, self._answering)  # fmt: skip
-        return done.outcomes(self.plugin_name, VIF_TYPE)
+        self._carrying(self._trunks(batch, gone=True)).follow(following)
+        return gone.outcomes(self.plugin_name, VIF_TYPE) | done.outcomes(self.plugin_name, VIF_TYPE)
 
     def hand_over(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
@@ -379,7 +443,16 @@ class LinuxBridgePlugin(VifPlugin):
         names = wiring.read(wiring_)
         mapped = self._ground.interfaces.get(names.physical_network or "")
         ways = mapped.ways if mapped is not None else ()
-        return [name for name in (names.bridge, names.uplink, names.parent, *ways) if name]
+        below = self._below(wiring_) if names.sub_port else ()
+        return [n for n in (*below, names.bridge, names.uplink, names.parent, *ways) if n]
+
+    def _below(self, wiring_: Wiring) -> Iterable[str]:
+        """The device that the frames of a sub-port pass over."""
+        trunks_ = self._trunks(())
+        for port_id, entry in trunks_.entries.items():
+            if entry.wiring.device == wiring_.device:
+                way = trunks_.way(port_id, entry.attachment)
+                yield from [way.device] if isinstance(way, Way) else []
 
     def observe(self) -> list[Observed]:
         """Every port that has a chain of ours."""

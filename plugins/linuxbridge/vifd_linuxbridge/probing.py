@@ -96,11 +96,8 @@ def _unanswered(nft: Nft, settings: Settings, unguarded: str) -> str:
     return unguarded or nft.unanswerable() or ""
 
 
-#: Why no sub-port of a trunk is served.
-NO_TRUNK = (
-    "a sub-port would be a VLAN device (module 8021q) above its parent's tap, which vifd does not "
-    "make"
-)
+#: Why no sub-port of a trunk is served, before what the kernel lacks.
+NO_TRUNK = "a sub-port is a VLAN device above its parent's tap, which cannot be made here"
 #: Why no tag of a guest's own passes bridges that look at tags.
 _AWARE = (
     "with vlan_aware = true one bridge per physical network tells networks by their tags: a "
@@ -197,8 +194,8 @@ def probe(ground: Ground, settings: Settings) -> Probe:
     unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
     unenforced |= dict.fromkeys(shaping.FEATURES, ground.unlimited) if ground.unlimited else {}
     unenforced |= {TRANSPARENT: _AWARE} if settings.vlan_aware else {}
-    if (without := ground.lacking.get("vlan")) is not None:
-        unenforced["trunk"] = f"{NO_TRUNK}; nor could it be made here: {without}"
+    if without := ground.lacking.get("vlan") or ground.lacking.get("guard"):
+        unenforced["trunk"] = f"{NO_TRUNK}: {without}"
     unenforced |= {ANSWERS: ground.unanswered} if ground.unanswered else {}
     return Probe(
         health, fatal + lacking, facts, _physical(ground), _tunnels(ground, settings),

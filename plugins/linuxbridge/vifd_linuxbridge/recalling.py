@@ -43,7 +43,8 @@ class Recalling:
         if link is None or link.alias != marks.port_alias(attachment.id):
             return None
         planned = wiring.plan(attachment, self.settings, multi_queue=link.multi_queue)
-        names = replace(planned, ifindex=link.ifindex)
+        index = None if planned.sub_port else link.ifindex
+        names = replace(planned, ifindex=index, plugged=planned.sub_port)
         opened = self._passes(link, names) and self._open(device)
         return device, names, opened
 

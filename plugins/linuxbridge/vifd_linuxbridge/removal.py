@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vifd.drivers import Bridging, Links, Nft
 from vifd.plugin import tap
 from vifd_linuxbridge import ruleset
-from vifd_linuxbridge.answering import Answering, Asker, tunnelled
+from vifd_linuxbridge.answering import Answering
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.networks import Networks
@@ -31,21 +31,11 @@ def unplug(
         if grouping is not None:
             grouping.forget(nft, works)
 
-    def silence(works: Sequence[Work]) -> None:
-        if answering is not None:
-            answering.settle([Asker.of(w) for w in works], without=[w.id for w in works])
-
     batch.together("filter", close)
-    asking = [work for work in batch if tunnelled(work.names)]
-    if asking:
-        batch.together("answers", silence, asking)
+    if answering is not None:
+        batch.together("answers", answering.silence)
     batch.together("device", lambda works: tap.remove_all(links, works))
-    for names, works in batch.networks().items():
-
-        def network(_: Sequence[Work], names: LinuxWiring = names) -> None:
-            networks.remove_unused(names)
-
-        batch.together("network", network, works)
+    abandon(batch, networks)
     batch.together("filter", filters)
     return batch.left_over()
 
@@ -73,17 +63,19 @@ def leave(
         if strayed:
             bridging.release(strayed)
 
-    def silence(works: Sequence[Work]) -> None:
-        if answering is not None:
-            answering.settle([Asker.of(w) for w in works], without=[w.id for w in works])
-
     batch.together("bridge port", ports)
-    batch.together("answers", silence, [work for work in batch if tunnelled(work.names)])
+    if answering is not None:
+        batch.together("answers", answering.silence)
     batch.together("filter", step)
+    abandon(batch, networks)
+    return batch.left_over()
+
+
+def abandon(batch: Batch, networks: Networks) -> None:
+    """Remove what nobody stands on any more."""
     for names, works in batch.networks().items():
 
         def network(_: Sequence[Work], names: LinuxWiring = names) -> None:
             networks.remove_unused(names)
 
         batch.together("network", network, works)
-    return batch.left_over()

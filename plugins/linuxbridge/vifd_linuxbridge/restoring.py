@@ -25,6 +25,7 @@ from vifd.drivers import (
 )
 from vifd.errors import NotRestorable, VifError, wrap
 from vifd.model import Attachment, Wiring, restore
+from vifd.model.trunks import is_sub_port
 from vifd.plugin import Item
 from vifd.plugin.marked import Key, Marked
 from vifd_linuxbridge import marks, ruleset, wiring
@@ -164,6 +165,9 @@ class Restoring:
             raise refusal(objects[0], problem)
         self._unclaimed(chain)
         attachment = restore(document, port_id=chain.owner).attachment
+        if is_sub_port(attachment):
+            problem = "a sub-port is on its parent's device, and comes back with its document alone"
+            raise refusal(chain, problem)
         if device is None:
             self._filter(attachment, chain.name)
         else:

@@ -7,6 +7,7 @@ import hashlib
 import msgspec
 
 from vifd.model import Attachment, Wiring
+from vifd.model.trunks import is_sub_port
 from vifd.plugin.tap import TapNames
 from vifd_linuxbridge.options import Settings
 
@@ -25,6 +26,8 @@ class LinuxWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     :param uplink: the bridge port that leads out of the host, or the empty string
     :param parent: the physical interface, which is the uplink itself for a flat network
     :param vlan: on a VLAN-aware bridge, the port's VLAN
+    :param sub_port: whether its device is a VLAN device on that of its trunk's parent; which one,
+        and which VLAN, follows from the ports as they are
     """
 
     bridge: str
@@ -36,6 +39,7 @@ class LinuxWiring(TapNames, frozen=True, kw_only=True, omit_defaults=True):
     uplink: str = ""
     parent: str = ""
     vlan: int | None = None
+    sub_port: bool = False
 
 
 def read(wiring: Wiring) -> LinuxWiring:
@@ -89,6 +93,7 @@ def plan(attachment: Attachment, settings: Settings, *, multi_queue: bool) -> Li
         physical_network=physnet,
         segmentation_id=number,
         multi_queue=multi_queue,
+        sub_port=is_sub_port(attachment),
     )
     if segment.network_type == "vxlan" and number is not None:
         return msgspec.structs.replace(names, uplink=vxlan_name(number))
@@ -110,7 +115,7 @@ def completed(attachment: Attachment, names: LinuxWiring, settings: Settings) ->
     """Names with everything that the document decides as it has it, and with the way out that they
     lack, whatever they were rebuilt from. A port that has its way keeps it."""
     planned = plan(attachment, settings, multi_queue=names.multi_queue)
-    planned = msgspec.structs.replace(planned, ifindex=names.ifindex)
+    planned = msgspec.structs.replace(planned, ifindex=names.ifindex, plugged=names.plugged)
     if (names.network_id, _segment(names)) != (planned.network_id, _segment(planned)):
         return planned
     lost = planned.parent and not names.parent and names.bridge == planned.bridge
@@ -123,4 +128,6 @@ def _segment(names: LinuxWiring) -> tuple[str, str | None, int | None]:
 
 def shared(names: LinuxWiring) -> LinuxWiring:
     """The part that all ports of a network have in common."""
-    return msgspec.structs.replace(names, ifindex=None, multi_queue=False)
+    return msgspec.structs.replace(
+        names, ifindex=None, multi_queue=False, plugged=False, sub_port=False
+    )

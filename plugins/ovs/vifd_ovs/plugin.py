@@ -23,6 +23,7 @@ from vifd.plugin import (
     Requirement,
     guest,
     tapverbs,
+    trunks,
 )
 from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
@@ -149,7 +150,7 @@ class OvsPlugin(BridgePlugin[Settings]):
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
         names, limit = wiring.read(wiring_), self.settings.max_queues
         if names.sub_port:
-            return subports.vif(attachment, names.bridge)
+            return trunks.vif(attachment, names.bridge)
         made, bridge = names.multi_queue, names.bridge
         return tapverbs.vif(attachment, wiring_, limit, made=made, bridge=bridge)
 

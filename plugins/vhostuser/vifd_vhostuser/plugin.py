@@ -23,6 +23,7 @@ from vifd.plugin import (
     Requirement,
     Sharing,
     guest,
+    trunks,
 )
 from vifd.plugin.meanings import Meanings
 from vifd.policy import answering
@@ -149,7 +150,7 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         """``vhostuser``: the socket, and QEMU's part at it."""
         names = wiring.read(wiring_)
         if names.sub_port:
-            return subports.vif(attachment, names.bridge)
+            return trunks.vif(attachment, names.bridge)
         return Vif(
             type=VIF_TYPE,
             device=wiring_.device,

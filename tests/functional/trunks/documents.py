@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from vifd.model import Attachment
 from vifd.model.trunks import SUB_PORT_OWNER
 from vifd.testing.attachments import attachment, port_id
@@ -33,3 +35,9 @@ def parent(number: int, *subs: Sub, **changes: Any) -> Attachment:
 def sub_port(number: int, network: int, **changes: Any) -> Attachment:
     """A sub-port, on a network of its own."""
     return attachment(number, network=network, device_owner=SUB_PORT_OWNER, **changes)
+
+
+def told_apart(wanted: Attachment) -> Attachment:
+    """On a network whose bridge has a name of its own: those are named by how ids begin."""
+    own = f"{wanted.network.id[-8:]}-0000-4000-8000-000000000000"
+    return msgspec.structs.replace(wanted, network=msgspec.structs.replace(wanted.network, id=own))

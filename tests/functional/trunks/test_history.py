@@ -1,4 +1,5 @@
-"""Any history of trunks, on fakes and on a real switch: frames of each port go to its network.
+"""Any history of trunks, on fakes and on a real switch: frames of each port go to its network; and
+on bridges of the kernel: every sub-port has its device, and its tag passes while it shall.
 
 ``make stateful RUNS=500`` runs many; ``make stateful SEED=7`` runs one seed anew.
 """
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from contract import linuxbridge
 from contract import ovs as make
 from functional.scene import Scene
+from functional.trunks.bridge_machine import BridgeTrunkMachine
 from functional.trunks.machine import Make, TrunkMachine
 from support import histories
 from vifd.testing.ledger import Ledger
@@ -28,10 +31,22 @@ def on_fakes() -> Iterator[Ledger]:
     yield Ledger(FakeMachine().drivers, make.plugin)
 
 
-def run(host: Make, number: int, runs: int) -> None:
-    TrunkMachine.make = (host,)
+@contextlib.contextmanager
+def on_bridges() -> Iterator[Ledger]:
+    ledger = Ledger(FakeMachine().drivers, lambda host: linuxbridge.plugin(host, serve_local=True))
+    ledger.plugin.probe()
+    yield ledger
+
+
+def run(host: Make, number: int, runs: int, machine: type[TrunkMachine] = TrunkMachine) -> None:
+    machine.make = (host,)
     print(f"seed {number}")
-    histories.run(TrunkMachine, number, runs, STEPS)
+    histories.run(machine, number, runs, STEPS)
+
+
+@pytest.mark.parametrize(("number", "runs"), histories.seeds(RUNS, FEW))
+def test_any_history_on_bridges_of_the_kernel(number: int, runs: int) -> None:
+    run(on_bridges, number, runs, BridgeTrunkMachine)
 
 
 @pytest.mark.parametrize(("number", "runs"), histories.seeds(RUNS, FEW))

@@ -27,14 +27,15 @@ def told(machine: FakeMachine, **options):
     return plugin.describe().on(probe.unenforced), probe
 
 
-def test_a_sub_port_is_refused_and_a_parent_is_carried_alone(machine):
-    machine.bridging._missing.add("vlan")
+@pytest.mark.parametrize("without", ["vlan", "guard"])
+def test_a_sub_port_is_refused_and_a_parent_is_carried_alone(machine, without):
+    machine.bridging._missing.add(without)
     advert, probe = told(machine)
     found = check(sub_port(2, 7), advert, probe, Inventory(), [], plugin="linuxbridge")
     (refusal,) = [e for e in found if e.code == "E_FEATURE_UNENFORCED"]
     assert refusal.facts["feature"] == "trunk"
-    assert "above its parent's tap, which vifd does not make" in refusal.facts["note"]
-    assert "the kernel cannot make vlan" in refusal.facts["note"]
+    assert "above its parent's tap, which cannot be made here" in refusal.facts["note"]
+    assert f"the kernel cannot make {without}" in refusal.facts["note"]
     entries = {e.feature: e for e in report(parent(1, (2, 5)), advert, plugin="linuxbridge")}
     assert entries["trunk"].level is Level.NONE
     assert "subports get no traffic" in entries["trunk"].note

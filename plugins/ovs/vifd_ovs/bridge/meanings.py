@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vifd.plugin import trunks
 from vifd.plugin.meanings import WHO, Meaning, Meanings, missing, plain
 from vifd.plugin.severing import Severing, always, dropping
 from vifd_ovs.bridge import phrases as say
@@ -46,16 +47,7 @@ _SWITCH = (
             _OF_SILENCE, lambda finding: say.NOT_SPOKEN in str(finding.have)),
     Meaning("switch", ("flows",), say.switch_silent, say.START_SWITCH, _OF_SILENCE),
 )  # fmt: skip
-_TRUNK = (
-    Meaning("port", ("trunk.parent",), say.no_parent,
-            "put the parent's document on this host, with the port among its "
-            "trunk_details.sub_ports; the port opens by itself then", ("trunk.*", "flows*")),
-    Meaning("port", ("trunk.device", "trunk.carried"), say.parent_away,
-            "look at the parent: `vifctl port explain` of it says what it lacks; the sub-port "
-            "comes back with it", ("trunk.*", "flows*")),
-    Meaning("port", ("trunk.vlan",), plain,
-            "give it a segmentation_id in the parent's trunk_details"),
-)  # fmt: skip
+_TRUNK = trunks.meanings("flows*")
 _PORT = (
     Meaning("port", ("ovsdb.port",), say.port_missing, WHO, ("trace.*", "vhost.*", "ovsdb.*"),
             missing),
@@ -198,9 +190,9 @@ _SEVERING = Severing(
         "uplink.datapath": always, "uplink.leaving": always,
         "uplink.openflow": always, "switch.mirrors": _reserved, "uplink.mirrors": _reserved,
         "uplink.protected": always, "ovsdb.spanning_tree": always, "uplink.blocked": always,
-        "trunk.parent": always, "trunk.device": always, "trunk.carried": always,
-        "trunk.vlan": always, "nft.others": dropping, "device.filters": _takes_away,
-        "uplink.filters": _takes_away, "flows": _forwards_nothing,
+        **dict.fromkeys(trunks.SEVERING, always),
+        "nft.others": dropping, "device.filters": _takes_away, "uplink.filters": _takes_away,
+        "flows": _forwards_nothing,
     },
     ("trace.dhcp", "trace.arp", "trace.neighbor_solicitation"),
 )  # fmt: skip

@@ -49,8 +49,6 @@ switch_silent = words("the switch (ovs-vswitchd) does not answer for bridge {bri
 #: In the words of :mod:`vifd.drivers.openflow_errors`.
 NOT_SPOKEN = "it does not speak OpenFlow"
 other_protocols = words("the flows of bridge {bridge} cannot be read: {have}")
-no_parent = words("the sub-port waits for its parent: {have}")
-parent_away = words("the parent, over whose device its frames pass, does not carry it: {have}")
 port_missing = words("the switch has no port {device}: it is not in its database")
 port_taken = words("{device} is not a port of its own on {bridge}: its interface stands {have}")
 port_elsewhere = words("port {device} is on bridge {have}, wanted {wanted}")

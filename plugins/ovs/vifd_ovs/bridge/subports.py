@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from vifd.drivers import Drivers, Link, PortRow
-from vifd.errors import TrunkConflict
-from vifd.model import Attachment, Evidence, Vif
+from vifd.model import Attachment, Evidence
 from vifd.model.evidence import fact
 from vifd.model.trunks import Claim, claims, is_sub_port, own_vlan
-from vifd.plugin import Entry, Host, Item, Requirement
+from vifd.plugin import Entry, Host, Item, Requirement, trunks
 from vifd_ovs.bridge import removal, wiring
 from vifd_ovs.bridge.batch import Batch, Work
 from vifd_ovs.bridge.bridges import Bridges
@@ -28,8 +27,6 @@ from vifd_ovs.bridge.wiring import OvsWiring
 
 #: What the name of a sub-port in the journal begins with; no device has it.
 PREFIX = "sub"
-_SOURCE = "journal"
-_NONE = "no port of this host has it as a sub-port"
 
 
 def needs(
@@ -39,7 +36,7 @@ def needs(
 
     :param bridge: where the port would be
     """
-    for other, entry in _relatives(attachment, ledger):
+    for other, entry in trunks.relatives(attachment, ledger):
         names = wiring.read_if(entry.wiring)
         if names is not None and names.bridge == bridge:
             continue
@@ -49,21 +46,7 @@ def needs(
             f"{who}, port {other} of plugin {entry.wiring.plugin}, is on {where}; plugin {plugin} "
             f"would have the port on bridge {bridge}, and a trunk is on one bridge"
         )
-        yield Requirement("trunk", False, TrunkConflict(facts={"problem": problem, "other": other}))
-
-
-def _relatives(
-    attachment: Attachment, ledger: Mapping[str, Entry]
-) -> Iterator[tuple[str, Entry]]:  # fmt: skip
-    """The ports here that the port shares a trunk's device with."""
-    trunk = attachment.port.trunk_details
-    if trunk is not None:
-        named = (sub_port.port_id for sub_port in trunk.sub_ports)
-        yield from ((i, ledger[i]) for i in named if i in ledger)
-    if is_sub_port(attachment):
-        for port_id, claim in claims({i: e.attachment for i, e in ledger.items()}):
-            if port_id == attachment.id:
-                yield claim.parent, ledger[claim.parent]
+        yield trunks.conflict(problem, other)
 
 
 def carried(attachment: Attachment, ledger: Mapping[str, Entry]) -> Iterator[Entry]:
@@ -90,11 +73,6 @@ def split(batch: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 def named(names: OvsWiring) -> OvsWiring:
     """The names of a sub-port: it has a number, and no row that would have a tag."""
     return replace(names, sub_port=True, port_tag=None)
-
-
-def vif(attachment: Attachment, bridge: str) -> Vif:
-    """Nothing that a guest's definition would name: the guest has the parent's device."""
-    return Vif(type="trunk", mac_address=attachment.mac, mtu=attachment.network.mtu, bridge=bridge)
 
 
 class SubPlugging:
@@ -162,35 +140,28 @@ class SubChecking(PortChecking):
 
     def _parent(self, work: Work) -> list[Evidence]:
         found = self._claims.get(work.id, [])
-        wanted = "one port of this host that has it as a sub-port"
         if len(found) != 1:
-            parents = ", ".join(claim.parent for claim in found)
-            have = f"several have it: {parents}" if found else _NONE
-            return [_lacking("trunk.parent", have, wanted)]
+            return [trunks.unclaimed(found)]
         claim = found[0]
         entry = self._entries[claim.parent]
         names = wiring.read_if(entry.wiring)
         if names is None or names.bridge != work.names.bridge:
             have = f"port {claim.parent} of plugin {entry.wiring.plugin} is not on its bridge"
-            return [_lacking("trunk.parent", have, wanted)]
-        return [
-            Evidence("trunk.parent", f"port {claim.parent}", source=_SOURCE),
-            *self._carried(work, claim, entry, names),
-        ]
+            return [trunks.lacking("trunk.parent", have, trunks.PARENT)]
+        return self._carried(work, claim, entry, names)
 
     def _carried(self, work: Work, claim: Claim, entry: Entry, names: OvsWiring) -> list[Evidence]:
         vlan = claim.sub_port.segmentation_id or own_vlan(work.item.attachment)
         if vlan is None:
-            have = "none: its network, which it shall inherit it from, has none"
-            return [_lacking("trunk.vlan", have, "a VLAN on the parent's device")]
-        facts = [Evidence("trunk.vlan", vlan, source=_SOURCE)]
+            return [trunks.without_vlan()]
+        facts = trunks.known(claim.parent, vlan)
         parent = self.switches[work.names.bridge].get(claim.parent)
         device = entry.wiring.device
         have = self._standing(work, device, names)
         facts.append(_fact("trunk.device", have, f"{device} stands"))
         carries = parent is not None and parent.trunk is not None and parent.trunk.carries
         if not carries:
-            facts.append(_lacking("trunk.carried", f"port {claim.parent} is closed", "open"))
+            facts.append(trunks.closed(claim.parent))
         return facts
 
     def _standing(self, work: Work, device: str, names: OvsWiring) -> str:
@@ -234,7 +205,3 @@ def _gone(device: str, row: PortRow, link: Link | None) -> str:
 
 def _fact(name: str, have: str, wanted: str) -> Evidence:
     return replace(fact(name, have, wanted, "ovsdb"), repairable=False)
-
-
-def _lacking(name: str, have: str, wanted: str) -> Evidence:
-    return Evidence(name, have, wanted, ok=False, source=_SOURCE, repairable=False)
