@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.testing import frames
+from vifd.testing.crafted import rarp
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import PacketGuest, TapGuest
 from vifd.testing.sandbox import PrivateOvs
@@ -20,6 +21,9 @@ from vifd_linuxbridge.testing import quiet_netfilter
 
 WIRE, EX, LB, FAR = "wire0", "mex0", "mlb0", "mfar0"
 FAR_MAC, FAR_IP = "02:00:00:00:fa:01", "10.0.0.200"
+#: By which a frame is known that the guest may not send.
+LIE = b"vifd-lie:"
+KINDS = 5
 OPTIONS: dict[str, dict[str, object]] = {
     "ovs": {"bridge_mappings": "physnet1:br-phys"},
     "linuxbridge": {"physical_interface_mappings": f"physnet1:{LB}"},
@@ -73,6 +77,8 @@ class Scene:
     def __init__(self, vifd: Vifd, ovs: PrivateOvs) -> None:
         self.vifd, self.ovs = vifd, ovs
         self.device = f"tap{port_id(1)[:11]}"
+        #: frames that the guest sent and that nobody got
+        self.refused = 0
 
     @property
     def port(self) -> Any:
@@ -87,23 +93,53 @@ class Scene:
         mac = document(1)["port"]["mac_address"]
         return frames.udp(FAR_MAC, mac, FAR_IP, "10.0.0.1", payload=payload)
 
-    def spoofed(self, payload: bytes) -> bytes:
-        """A frame of the guest with an address that is not its own."""
-        mac = document(1)["port"]["mac_address"]
-        return frames.udp(mac, FAR_MAC, "10.0.0.66", FAR_IP, payload=payload)
+    def lie(self, payload: bytes) -> bytes:
+        """One of the frames that the guest may not send, each kind in its turn."""
+        mac, other = document(1)["port"]["mac_address"], "02:00:00:00:0b:ad"
+        kinds = (
+            frames.udp(mac, FAR_MAC, "10.0.0.66", FAR_IP, payload=LIE),
+            frames.udp(other, FAR_MAC, "10.0.0.1", FAR_IP, payload=LIE),
+            frames.arp_request(mac, "10.0.0.66", FAR_IP) + LIE,
+            rarp(3, other) + LIE,
+            frames.udp(mac, FAR_MAC, "10.0.0.1", FAR_IP, payload=LIE, sport=67, dport=68),
+        )
+        return kinds[payload[-1] % KINDS] + payload
+
+
+class _Ears(PacketGuest):
+    """Hears what the guest may not send, and nothing else."""
+
+    def drain(self) -> list[bytes]:
+        return [frame for frame in super().drain() if LIE in frame]
+
+
+class Lies(Stream):
+    """What the guest may not send; nobody waits for its arrival."""
+
+    def close(self, patience: float = 0.1) -> None:
+        super().close(patience)
 
 
 @contextlib.contextmanager
-def talking(scene: Scene) -> Iterator[tuple[Stream, Stream]]:
-    """Frames in both directions every 10 ms."""
-    with TapGuest(scene.device) as guest, PacketGuest(FAR) as far:
+def talking(scene: Scene, *, lying: bool = True) -> Iterator[tuple[Stream, Stream]]:
+    """Frames in both directions every 10 ms.
+
+    :param lying: the guest also sends what it may not; that none of it arrives is looked at after
+    """
+    with TapGuest(scene.device) as guest, PacketGuest(FAR) as far, _Ears(FAR) as ears:
         until(lambda: "UP" in ip("-br", "link", "show", scene.device), "the tap has a carrier")
-        with (
-            Stream(guest, far, scene.there) as there,  # type: ignore[arg-type]
-            Stream(far, guest, scene.back) as back,  # type: ignore[arg-type]
-        ):
+        with contextlib.ExitStack() as stack:
+            there = stack.enter_context(Stream(guest, far, scene.there))  # type: ignore[arg-type]
+            back = stack.enter_context(Stream(far, guest, scene.back))  # type: ignore[arg-type]
             go_on(there, back)
+            lies = Lies(guest, ears, scene.lie)  # type: ignore[arg-type]
+            if lying:
+                stack.enter_context(lies)
+                until(lambda: len(lies.sent) > KINDS, "each kind was sent")
             yield there, back
+            go_on(there, back)
+        assert lies.arrived == {}, f"of {len(lies.sent)} frames that are refused these passed"
+        scene.refused += len(lies.sent)
 
 
 def go_on(*streams: Stream) -> None:
@@ -126,25 +162,23 @@ def left_on_switch(ovs: PrivateOvs) -> list[str]:
     return found
 
 
-def left_on_bridges(device: str) -> list[str]:
-    """What of a port is left of the kernel's bridges: its rules, its guard, its bridge."""
-    found = [line for line in nft().splitlines() if device in line]
-    guard = subprocess.run(
-        ["tc", "filter", "show", "dev", device, "ingress"], capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
-    found += guard.stdout.splitlines()
-    found += [line.split()[0] for line in ip("-br", "link").splitlines() if line.startswith("brq")]
-    return found
-
-
-def nft() -> str:
-    """Rules that are about bridges."""
-    done = subprocess.run(
-        ["nft", "list", "ruleset", "bridge"], capture_output=True, text=True, check=False,
-        timeout=60,
-    )  # fmt: skip
+def _said(*argv: str) -> str:
+    """What a program says, whatever becomes of it."""
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout
+
+
+def left_on_bridges(device: str, say: Callable[..., str] = _said) -> list[str]:
+    """What of a port is left of the kernel's bridges: its rules, its guard, its bridge.
+
+    :param say: runs a program where the port is
+    """
+    rules = say("nft", "list", "ruleset", "bridge").splitlines()
+    found = [line for line in rules if device in line]
+    found += say("tc", "filter", "show", "dev", device, "ingress").splitlines()
+    devices = say("ip", "-br", "link").splitlines()
+    found += [line.split()[0] for line in devices if line.startswith("brq")]
+    return found
 
 
 def make(directory: Path, ovs: PrivateOvs, **more: dict[str, object]) -> Vifd:

@@ -13,9 +13,24 @@ from typing import Any
 
 import pytest
 
-from functional.movescene import Scene, cabled, flat, go_on, ip, make, move, talking
+from functional.movescene import (
+    FAR,
+    FAR_IP,
+    FAR_MAC,
+    Scene,
+    cabled,
+    flat,
+    go_on,
+    ip,
+    make,
+    move,
+    talking,
+)
 from support import stockhybrid
+from support.stream import Stream
 from unit.docs import port_id
+from vifd.testing import frames
+from vifd.testing.guests import PacketGuest
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
 
@@ -42,10 +57,7 @@ def tap(*, there: bool) -> None:
 def scene(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Scene]:
     """A host of a stock agent: its bridges, and a port that nova plugged."""
     with cabled(ovs):
-        ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
-        for one, name, other in (("br-int", "int-nn", "phy-nn"), ("br-phys", "phy-nn", "int-nn")):
-            ovs.vsctl("add-port", one, name, "--", "set", "Interface", name, "type=patch",
-                      f"options:peer={other}")  # fmt: skip
+        stockhybrid.stock_bridge(ovs)
         stockhybrid.plug(ovs, PORT, MAC)
         tap(there=True)
         ovs.wait_for_carrier(OUTER)
@@ -82,10 +94,19 @@ def taken(scene: Scene, **more: Any) -> tuple[int, Any]:
     return answer[0]
 
 
+def nothing_comes_back(*streams: Stream) -> None:
+    """What is for everybody comes in by the stock agent's way and by vifd's, which nobody uses."""
+    frame = frames.arp_request(FAR_MAC, FAR_IP, "10.0.0.201")
+    with PacketGuest(FAR) as far:
+        far.send(frame)
+        go_on(*streams)
+        assert [got for got in far.drain() if frames.mac_text(got[6:12]) == FAR_MAC] == []
+
+
 def test_onto_the_switch_and_back_under_a_guest_that_talks(scene: Scene):
     ovs = scene.ovs
     before, addresses = row(ovs, OUTER), ip("-o", "link", "show", TAP)
-    with talking(scene) as (there, back):
+    with talking(scene, lying=False) as (there, back):
         status, said = taken(scene, dry_run=True)
         assert (status, said["done"], said["device"]) == (200, False, TAP), said
         assert row(ovs, OUTER) == before
@@ -106,6 +127,7 @@ def test_onto_the_switch_and_back_under_a_guest_that_talks(scene: Scene):
         )
         assert status == 204, answer
         go_on(there, back)
+        nothing_comes_back(there, back)
     print(f"gaps: {there.gap * 1000:.0f} ms there, {back.gap * 1000:.0f} ms back, {moved}")
     assert there.gap < 1.0
     assert back.gap < 1.0

@@ -67,7 +67,11 @@ def test_there_and_back_under_a_guest_that_talks(scene: Scene):
             assert move(scene.vifd, target)[1]["done"] is False, "it is there"
     assert there.gap < 1.0
     assert back.gap < 1.0
-    print(f"gaps: {there.gap * 1000:.0f} ms there, {back.gap * 1000:.0f} ms back, {moved}")
+    print(
+        f"gaps: {there.gap * 1000:.0f} ms there, {back.gap * 1000:.0f} ms back, {moved}; "
+        f"{scene.refused} frames refused, 0 passed"
+    )
+    assert scene.refused > 0
     for source, target in (("ovs", "linuxbridge"), ("linuxbridge", "ovs")):
         assert f"moved from {source} to {target}: the gap was " in scene.vifd.log
     garbage = scene.vifd.get("/v1/garbage")

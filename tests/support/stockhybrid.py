@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from vifd.testing.sandbox import PrivateOvs
@@ -18,14 +19,27 @@ def names(port: str) -> tuple[str, str, str, str]:
     return (f"qbr{port[:11]}", f"qvb{port[:11]}", f"qvo{port[:11]}", f"tap{port[:11]}")
 
 
-def plug(ovs: PrivateOvs, port: str, mac: str, mtu: int = 1450) -> None:
-    """Make what stands between a tap and br-int."""
+def plug(
+    ovs: PrivateOvs, port: str, mac: str, mtu: int = 1450, enter: Sequence[str] = ()
+) -> None:  # fmt: skip
+    """Make what stands between a tap and br-int.
+
+    :param enter: what a command begins with that shall run on another host
+    """
     argv = [sys.executable, "-m", "support.stockhybrid", ovs.db, "netdev", str(mtu), port, mac]
     done = subprocess.run(
-        argv, cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False,
+        [*enter, *argv], cwd=_ROOT, capture_output=True, text=True, timeout=120, check=False,
         env={**ovs.env, "PYTHONPATH": ":".join([str(_ROOT), *filter(None, sys.path)])},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def stock_bridge(ovs: PrivateOvs, physical: str = "br-phys") -> None:
+    """The bridge of a stock agent, patched to one of a physical network, which is there."""
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    for one, name, other in (("br-int", "int-nn", "phy-nn"), (physical, "phy-nn", "int-nn")):
+        ovs.vsctl("add-port", one, name, "--", "set", "Interface", name, "type=patch",
+                  f"options:peer={other}")  # fmt: skip
 
 
 def main(database: str, datapath: str, mtu: str, port: str, mac: str) -> None:

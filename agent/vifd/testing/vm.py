@@ -2,7 +2,7 @@
 
 It runs under TCG, so that it needs no hardware, and tells on its serial line what it does: it sends
 a ping to its peer again and again, if it has one, and keeps a connection to port 7000 of whom it
-calls.
+calls. A guest that lies sends 50 frames a second with an address that is not its own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ up
 echo the guest is up
 # one connection for as long as it lives
 [ -z "$calls" ] || while :; do $B nc $calls 7000 >/dev/null; $B sleep 1; done &
+# pings of an address that is not its own, to somebody who is not there
+if [ -n "$lies" ]; then
+    $B ip addr add $lies/32 dev eth0
+    $B arp -i eth0 -s {nobody} 02:00:00:00:00:77
+    while :; do $B ping -q -i 0.02 -I $lies {nobody} >/dev/null 2>&1; $B sleep 1; done &
+fi
 while :; do
     # its network card may be taken out and put back
     $B ip addr show dev eth0 2>&1 | $B grep -q inet || up
@@ -46,6 +52,8 @@ while :; do
 done
 """
 _ANSWERED = "bytes from"
+#: To whom a guest sends that lies.
+NOBODY = "10.0.0.77"
 #: What the guest's kernel is spared. QEMU 7.2 under TCG crashes with vhost-user and MSI-X; a kernel
 #: that tries whether its timer comes in time gives up on a busy machine ("IO-APIC + timer doesn't
 #: work").
@@ -81,7 +89,7 @@ def initrd(modules: Path) -> bytes:
         (found,) = modules.glob(f"kernel/**/{name}.ko*")
         raw = found.read_bytes()
         files[f"m/{name}.ko"] = lzma.decompress(raw) if found.suffix == ".xz" else raw
-    files["init"] = _INIT.format(modules=" ".join(_MODULES)).encode()
+    files["init"] = _INIT.format(modules=" ".join(_MODULES), nobody=NOBODY).encode()
     return packed(["bin", "dev", "m", "proc", "sys"], files)
 
 

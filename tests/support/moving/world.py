@@ -1,7 +1,8 @@
 """Two hosts with libvirt, Open vSwitch and vifd each, a guest that moves, and a third place.
 
 The cables end in a bridge of the kernel. On the third place a plain switch that learns, as a top of
-rack has it, or as a host behind a tunnel that knows nobody.
+rack has it, or as a host behind a tunnel that knows nobody. A world of one host alone is for ports
+that change their back end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from vifd.testing.wait import PATIENCE, until
 
 VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101}
 VXLAN = {"network_type": "vxlan", "segmentation_id": 5001}
-SEGMENTS = {"vlan": VLAN, "vxlan": VXLAN}
+FLAT = {"network_type": "flat", "physical_network": "physnet1"}
+GENEVE = {"network_type": "geneve", "segmentation_id": 7}
+SEGMENTS = {"vlan": VLAN, "vxlan": VXLAN, "flat": FLAT, "ovn": GENEVE}
 CERTIFICATES = Path(__file__).parents[1] / "certificates"
 #: Of the third place.
 ADDRESS = "10.0.0.9"
 GUEST = "10.0.0.1"
+MTU = 1400
 
 
 _OFF = "csum='off' tso4='off' tso6='off' ecn='off' ufo='off'"
@@ -128,6 +132,10 @@ class MovingHost:
         self.host = Host(world.disk / f"h{number}", options, Switch)
         self.vifd, self.ovs = self.host.vifd, self.host.ovs
         self.seen = self.host.disk / "frames"
+        #: devices by the bridge of the cables that they end in, and the name of the other end
+        self.cables = {"eth0": ("uplink", f"u{number}"), "eth1": ("aside", f"a{number}")}
+        #: done each time before its vifd starts
+        self.prepare: Callable[[], object] = lambda: None
         self._watch: subprocess.Popen[bytes] | None = None
         self.connection: Any = None
 
@@ -135,12 +143,10 @@ class MovingHost:
         """Power, cables, switch, vifd and libvirt."""
         self.host.boot()
         self.host.run("hostname", f"host{self.number}")
-        fabric = self._world.fabric
-        fabric.lay("uplink", str(self.host.pid), "eth0", f"u{self.number}")
-        fabric.lay("aside", str(self.host.pid), "eth1", f"a{self.number}")
-        self.ip("addr", "add", f"{self.aside}/24", "dev", "eth1")
-        for device in ("eth0", "eth1"):
+        for device, (bridge, name) in self.cables.items():
+            self._world.fabric.lay(bridge, str(self.host.pid), device, name)
             self.ip("link", "set", device, "up")
+        self.ip("addr", "add", f"{self.aside}/24", "dev", "eth1")
         self.host.ovs.start()
         self.ovs.vsctl("--may-exist", "add-br", "br-up", "--", "set", "Bridge", "br-up",
                        "datapath_type=netdev", "--", "--may-exist", "add-port", "br-up", "eth0",
@@ -149,6 +155,7 @@ class MovingHost:
         until(lambda: "br-up" in self.host.run("ip", "-brief", "link"), "br-up is there")
         self.ip("addr", "add", f"{self.address}/24", "dev", "br-up")
         self.ip("link", "set", "br-up", "up")
+        self.prepare()
         self.vifd.start(3 * PATIENCE)
         self.vifd.ready()
         self.host.libvirtd.start()
@@ -185,11 +192,12 @@ class MovingHost:
         """
         for other in self._world.hosts:
             other.host.run("sysctl", "-qw", "net.ipv4.tcp_retries2=3")
-        self._world.fabric.ip("link", "set", f"u{self.number}", "down")
-        self._world.fabric.ip("link", "set", f"a{self.number}", "down")
+        cables = [name for _, name in self.cables.values()]
+        for cable in cables:
+            self._world.fabric.ip("link", "set", cable, "down")
         self._off(self.host.cut)
         # what a dead end's connections had to say keeps its network for a while
-        for cable in (f"u{self.number}", f"a{self.number}"):
+        for cable in cables:
             with contextlib.suppress(subprocess.CalledProcessError):
                 self._world.fabric.ip("link", "delete", cable)
 
@@ -216,12 +224,16 @@ class MovingHost:
         assert status < 300, answer
         return answer
 
-    def plug(self, role: str, number: int = 1) -> Any:
-        """Plug a port, and wait until it is proven."""
-        wanted = document(
-            number, role=role, network__segment=SEGMENTS[self._world.kind], network__mtu=1400,
+    def wanted(self, role: str, number: int = 1) -> dict[str, Any]:
+        """The document of a port."""
+        return document(
+            number, role=role, network__segment=SEGMENTS[self._world.kind], network__mtu=MTU,
             instance__id=of_guest(number), instance__name=f"guest{number}",
         )  # fmt: skip
+
+    def plug(self, role: str, number: int = 1) -> Any:
+        """Plug a port, and wait until it is proven."""
+        wanted = self.wanted(role, number)
         status, port = self.vifd.call("PUT", f"/v1/ports/{port_id(number)}", wanted)
         assert status in (200, 201, 202), port
         phase = "LIVE" if role == "ACTIVE" else "READY"
@@ -258,22 +270,30 @@ class Third(contextlib.ExitStack):
         # it learns from frames that go by flows it has when it next looks at these: half a second,
         # which would be taken for the migration's
         self.ovs.vsctl("set", "Open_vSwitch", ".", "other_config:max-revalidator=20")
-        {"vlan": self._vlan, "vxlan": self._vxlan}[world.kind]()
+        # its cable is no end of it, although the kernel hears what comes in by it, too
+        self.space.command(["sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"])
+        world.join(self)
         self.space.command(["ip", "addr", "add", f"{ADDRESS}/24", "dev", "peer0"])
         self.space.command(["ip", "link", "set", "peer0", "mtu", "1400", "up"])
         # a checksum that is left to the device is computed by nobody
         self.space.run(whole, "peer0")
 
-    def _vlan(self) -> None:
+    def learns(self, *tag: str) -> None:
+        """Be on the physical network."""
         self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
-                       "--", "add-port", "br", "eth0", "--", "add-port", "br", "peer0", "tag=101",
+                       "--", "add-port", "br", "eth0", "--", "add-port", "br", "peer0", *tag,
                        "--", "set", "Interface", "peer0", "type=internal")  # fmt: skip
 
-    def _vxlan(self) -> None:
+    def underlay(self) -> None:
+        """Have an address between the hosts."""
         self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", "datapath_type=netdev",
                        "--", "add-port", "br-up", "eth0")  # fmt: skip
         self.space.command(["ip", "addr", "add", f"{self.address}/24", "dev", "br-up"])
         self.space.command(["ip", "link", "set", "br-up", "up"])
+
+    def tunnels(self) -> None:
+        """Be behind tunnels to both hosts."""
+        self.underlay()
         self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
                        "--", "add-port", "br", "peer0", "--", "set", "Interface", "peer0",
                        "type=internal")  # fmt: skip
@@ -313,25 +333,28 @@ class _Sleeper:
 class World(contextlib.ExitStack):
     """All of it.
 
-    :param kind: of the network: ``vlan`` or ``vxlan``
-    :param options: of both hosts' vifd, by the number of the host
+    :param kind: of the network: ``vlan``, ``vxlan`` or ``flat``; see also :mod:`.ovnworld`
+    :param options: of the hosts' vifd, by the number of the host
+    :param numbers: of the hosts
     """
 
     def __init__(
         self, disk: Path, kind: str = "vlan",
         options: Callable[[int], dict[str, Any]] = lambda _number: {},
+        numbers: Sequence[int] = (1, 2),
     ) -> None:  # fmt: skip
         super().__init__()
         self.disk, self.kind = disk, kind
         self.fabric = self.enter_context(Fabric())
         self._starter = self.enter_context(Namespace("starter"))
-        self.hosts = [MovingHost(self, n, self._options(n, options(n))) for n in (1, 2)]
+        self.hosts = [MovingHost(self, n, self._options(n, options(n))) for n in numbers]
         for host in self.hosts:
             self.callback(host.close)
 
     def _options(self, number: int, more: dict[str, Any]) -> dict[str, Any]:
-        ovs = {"vlan": {"bridge_mappings": "physnet1:br-up"},
-               "vxlan": {"local_ip": f"172.31.0.{number}"}}[self.kind]  # fmt: skip
+        ovs: dict[str, Any] = {"bridge_mappings": "physnet1:br-up"}
+        if self.kind == "vxlan":
+            ovs = {"local_ip": f"172.31.0.{number}"}
         return {
             "plugins": {"enabled_plugins": "ovs"},
             **more,
@@ -342,8 +365,15 @@ class World(contextlib.ExitStack):
         """Start something on a thread that lives as long as this."""
         return self._starter.run(call, argv)
 
+    def join(self, third: Third) -> None:
+        """Have the third place on the network."""
+        if self.kind == "vxlan":
+            third.tunnels()
+        else:
+            third.learns(*(["tag=101"] if self.kind == "vlan" else []))
+
     def up(self) -> None:
-        """Both hosts and the third place."""
+        """The hosts and the third place."""
         for host in self.hosts:
             host.up()
         self.third = self.enter_context(Third(self))

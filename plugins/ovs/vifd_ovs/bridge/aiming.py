@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from vifd.drivers import Ovsdb
 from vifd.model.sets import Forwarding
@@ -27,6 +28,7 @@ class Aiming:
     sets: Sets
     rules: Rulesets
     listening: bool
+    _known: set[str] = field(default_factory=set)
 
     def target(self, ports: Roster) -> Target:
         """What the bridge shall carry for these ports."""
@@ -34,18 +36,27 @@ class Aiming:
         bridge = ovsdb.bridge(self.bridge)
         if bridge is None:
             return Target(ports)
+        ours = marks.BRIDGE in bridge.external_ids
         uplinks = {}
-        for name in ports.patches:
+        for name in ports.patches if ours else self._patches(ports.patches):
             row = ovsdb.port(name)
             if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
                 uplinks[name] = row.ofport or 0
-        ours = marks.BRIDGE in bridge.external_ids
         shared = ports.port_tags
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
         return Target(
             ports, ours, uplinks, beside, *self._overlay(ports), self.rules, self.listening
         )
+
+    def _patches(self, used: Collection[str]) -> set[str]:
+        """Ours, those included that nobody uses now: on a bridge of others what comes in by one
+        would be flooded, and out again by another way."""
+        if not self._known:
+            rows = self.ovsdb.ports(self.bridge)
+            self._known.update(row.name for row in rows if marks.PATCH in row.external_ids)
+        self._known.update(used)
+        return self._known
 
     def _overlay(
         self, ports: Roster
