@@ -89,6 +89,28 @@ def place(world: World) -> None:
     world.guests.append(EchoGuest(port["vif"]["device"], PEER_MAC, "10.0.0.2"))
 
 
+def may_move(world: World) -> None:
+    """By what its guest and the switch agreed upon; with a feature more, which is off here, not."""
+    until(lambda: "VERSION_1" in world.facts(HERE).get("guest.features", ()), "it is read back")
+    off = world.facts(THERE)["guest.features.withheld"]
+    assert not set(world.facts(HERE)["guest.features"]) & set(off)
+    source = world.port(HERE)
+    (fact,) = (one for one in source["evidence"] if one["fact"] == "guest.features")
+    # both are on one switch, and so on two networks
+    of_network = aspects(world, source)
+    fact["have"].append("HOST_TSO4")
+    assert aspects(world, source) - of_network == {"virtio feature HOST_TSO4"}
+
+
+def aspects(world: World, source: Any) -> set[str]:
+    """What speaks against a move of the guest."""
+    there = {**source, "document": world.port(THERE)["document"]}
+    path = f"/v1/ports/{world.port(THERE)['id']}/precheck"
+    status, answer = world.vifd.call("POST", path, there)
+    assert status == 200, answer
+    return {reason["facts"]["aspect"] for reason in answer["reasons"]}
+
+
 def test_a_guest_moves_and_its_own_word_opens_its_port(world: World) -> None:
     world.vhost(HERE)
     world.echo(PEER)
@@ -100,6 +122,7 @@ def test_a_guest_moves_and_its_own_word_opens_its_port(world: World) -> None:
     until(way.exists, "QEMU waits for the guest")
     assert world.port(THERE)["phase"] == "READY"
     assert there.answers == 0
+    may_move(world)
 
     control = world.directory / f"q{HERE}"
     ask(control, "migrate", uri=f"unix:{way}")

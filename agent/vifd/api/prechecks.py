@@ -14,9 +14,7 @@ from vifd.api.body import convert, read_json
 from vifd.api.described import ADDRESSED, BODY, Call, Calls, Shape, fields, good, ref
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.migration.prechecks import unfit
-from vifd.model import Attachment, PortRecord, Vif, decode
-
-_FIELDS = ("document", "vif")
+from vifd.model import Attachment, Evidence, PortRecord, Vif, decode
 
 
 class PrecheckView(Struct, frozen=True):
@@ -30,12 +28,13 @@ class PrecheckView(Struct, frozen=True):
     reasons: list[dict[str, Any]]
 
 
-#: The port as the API of the other host shows it; its other fields are not looked at.
+#: The port as the API of the other host shows it.
 ASKED = Shape(
     "PrecheckRequest",
     fields(
         {"document": ref(Attachment)},
-        description="the port as the host shows it where the guest runs (GET /v1/ports/{id})",
+        description="the port as the host shows it where the guest runs (GET /v1/ports/{id}); of "
+        "its other fields vif and evidence are looked at, where they are there",
     ),
     (Attachment,),
 )
@@ -56,8 +55,8 @@ class Precheck(Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
         query.params(req, ())
         port_id = port_id_of(port_id)
-        source, vif = read_json(req, lambda body: _read(body, port_id))
-        found = unfit(source, vif, self.backend.port(port_id), self._other)
+        source, vif, facts = read_json(req, lambda body: _read(body, port_id))
+        found = unfit(source, vif, self.backend.port(port_id), self._other, facts)
         reasons = [reason.to_dict() for reason in found]
         answer(resp, 200, PrecheckView(port_id, not reasons, reasons))
 
@@ -68,7 +67,7 @@ class Precheck(Resource):
             return None
 
 
-def _read(body: Any, port_id: str) -> tuple[Attachment, Vif | None]:
+def _read(body: Any, port_id: str) -> tuple[Attachment, Vif | None, list[Evidence]]:
     """:raises errors.BadDocument: with the field's path"""
     if not isinstance(body, dict) or "document" not in body:
         raise errors.BadDocument.at_field("document", "is required")
@@ -76,9 +75,11 @@ def _read(body: Any, port_id: str) -> tuple[Attachment, Vif | None]:
         source = decode(body["document"], port_id=port_id).attachment
     except errors.BadDocument as error:
         raise below(error, "document") from error
-    raw = body.get("vif")
-    return source, None if raw is None else convert({"vif": raw}, _Given).vif
+    given = {name: body[name] for name in ("vif", "evidence") if body.get(name) is not None}
+    known = convert(given, _Given)
+    return source, known.vif, known.evidence
 
 
 class _Given(Struct, frozen=True):
-    vif: Vif
+    vif: Vif | None = None
+    evidence: list[Evidence] = []

@@ -31,7 +31,8 @@ class PortPrecheck(ApiList):
         values = documents.values(parsed_args.source)
         if len(values) != 1 or not isinstance(values[0], dict):
             raise UsageError(f"{parsed_args.source}: it is not one port as vifctl shows it")
-        asked = {name: values[0].get(name) for name in ("document", "vif") if values[0].get(name)}
+        shown = values[0]
+        asked = {n: shown[n] for n in ("document", "vif", "evidence") if shown.get(n)}
         path = port_path(finding.one(self.client, parsed_args.port), "precheck")
         found = self.client.call("POST", path, asked)
         self.code = 0 if found["ok"] else 1

@@ -41,7 +41,7 @@ from vifd.guests import Guests
 from vifd.hypervisor.making import make as make_hypervisor
 from vifd.migration.abandoned import Abandoned
 from vifd.migration.arrivals import Arrivals, Departures
-from vifd.migration.frames import FrameWatch
+from vifd.migration.frames import FrameWatch, through_at_once
 from vifd.migration.peers.peers import Here, Peers
 from vifd.model import Role
 from vifd.network.reporter import StatusReporter
@@ -112,7 +112,7 @@ class Daemon:
             service=lambda: (self._reporter.name, self._reporter.problem),
         )  # fmt: skip
         self._peers = self._make_peers()
-        self._frames = FrameWatch(self._agent.migrations.passed, self._agent.migrations.opened)
+        self._frames = FrameWatch(self._agent.migrations.passed, self._lets_through)
         self._arrivals = self._make_arrivals()
         self._hypervisor.on_life(self._arrivals.happened)
         self._hypervisor.subscribe(self._arrivals.changed)
@@ -150,6 +150,11 @@ class Daemon:
             self._journal, metrics, packetlogging.settings(options), packetlogging.writer(options),
             lambda ports: packetlogging.unlogged(self._engine, self._journal, ports),
         )  # fmt: skip
+
+    def _lets_through(self, port_id: str) -> bool:
+        """Whether what a guest sends passes its port, as far as is known."""
+        at_once = through_at_once(self._journal.get(port_id), self._engine.adverts)
+        return at_once and self._agent.migrations.opened(port_id)
 
     def _make_peers(self) -> Peers:
         hypervisor = self._hypervisor

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from vifd.migration.timeline import Time
+from vifd.model import PortRecord
+from vifd.plugin import Advert
 from vifd.safety.steady import Steady
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +45,13 @@ def of_device(device: str) -> Counts | None:
         return Counts(int(sent), int(received))
     except (OSError, ValueError):
         return None
+
+
+def through_at_once(record: PortRecord | None, adverts: Mapping[str, Advert]) -> bool:
+    """Whether a port lets its guest's frames through as soon as it is open: one that somebody else
+    wires does so when that one gets to it. Pure."""
+    advert = adverts.get(record.plugin) if record is not None else None
+    return advert is None or not advert.compute_suffices
 
 
 @dataclass
@@ -84,7 +93,7 @@ class FrameWatch:
 
     :param first: told of a port whose first frame passed, until it says that a move is known of
         which that is
-    :param opened: whether a port is open, as far as is known
+    :param opened: whether what a guest sends passes its port, as far as is known
     """
 
     first: Callable[[str, Time], bool]

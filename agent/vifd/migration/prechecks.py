@@ -6,11 +6,12 @@ guest that has moved is not asked any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from vifd.errors import MigrationUnfit
-from vifd.model import Attachment, Phase, PortRecord, Vif
+from vifd.model import Attachment, Evidence, Phase, PortRecord, Vif
 from vifd.model.members import groups_of
+from vifd.plugin.guest import features
 from vifd.policy.addresses import allowed
 
 _SOCKET = "vhostuser"
@@ -21,6 +22,7 @@ def unfit(
     vif: Vif | None,
     record: PortRecord,
     others: Callable[[str], PortRecord | None] = lambda _port: None,
+    facts: Sequence[Evidence] = (),
 ) -> list[MigrationUnfit]:
     """Why the guest must not move; empty where it may.
 
@@ -28,6 +30,7 @@ def unfit(
     :param vif: what its guest was given there; ``None`` where it is not known
     :param record: the port here
     :param others: the other ports here, by id: the sub-ports of a trunk come along
+    :param facts: what was read back of the port there
     """
     return [
         MigrationUnfit(
@@ -36,6 +39,7 @@ def unfit(
         for aspect, there, here in (
             *_of_port(record), *_of_documents(source, record),
             *_of_sub_ports(source, record, others), *_of_guests(vif, record.vif),
+            *_of_features(facts, record),
         )
     ]  # fmt: skip
 
@@ -127,3 +131,10 @@ def _of_guests(there: Vif | None, here: Vif | None) -> Iterator[_Difference]:
         yield "MTU of the device", there.mtu, here.mtu
     if here.type == _SOCKET and not here.socket_path:
         yield "socket", there.socket_path, "none"
+
+
+def _of_features(there: Sequence[Evidence], record: PortRecord) -> Iterator[_Difference]:
+    """What the guest's driver agreed upon stays for as long as the guest runs."""
+    here = record.report.evidence if record.report is not None else ()
+    for name, why in features.missing(there, here).items():
+        yield f"virtio feature {name}", "in use", f"not offered ({why})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from vifd.drivers import PortRow
 from vifd.errors import VifError
@@ -10,7 +11,7 @@ from vifd.model import Evidence
 from vifd.model.evidence import fact
 from vifd_ovs.bridge.batch import Work
 from vifd_ovs.bridge.checking import PortChecking
-from vifd_vhostuser import dpdk, health, memory, sockets
+from vifd_vhostuser import dpdk, features, health, memory, sockets
 from vifd_vhostuser.dpdk import Polling
 from vifd_vhostuser.files import HostFiles
 from vifd_vhostuser.health import Guest
@@ -28,6 +29,7 @@ class Checking(PortChecking):
     files: HostFiles
     access: Access
     _polling: Polling
+    _root: Mapping[str, Any]
     _held: dict[str, Holding]
     _pids: dict[str, int]
 
@@ -35,6 +37,7 @@ class Checking(PortChecking):
         """The kernel's table, the guests' processes and the polling threads, once for all."""
         self._polling = Polling() if self.silence.switch else dpdk.polling(self.drivers.tracer)
         self._held = self.files.table.held(w.names.socket for w in self.batch)
+        self._root = self.drivers.ovsdb.facts()
         self._pids = {}
         for kind in (CLIENT, SERVER):
             paths = [w.names.socket for w in self.batch if w.names.interface_type == kind]
@@ -51,7 +54,8 @@ class Checking(PortChecking):
         facts += self._socket(work, health.connected(row))
         if self.silence.switch:
             return facts  # what is known of the guest's end is what the switch said last
-        return facts + health.evidence(work.device, row, self._polling, self._guest(work), mtu)
+        facts += health.evidence(work.device, row, self._polling, self._guest(work), mtu)
+        return facts if row is None else [*facts, *features.evidence(row, self._root)]
 
     def _socket(self, work: Work, connected: bool) -> list[Evidence]:
         path = work.names.socket

@@ -123,10 +123,15 @@ class Mover:
         self._world, self._how, self._postcopy = world, how, postcopy
         self.source, self.target = world.hosts
 
-    def move(self, prepare: Callable[[MovingHost, MovingHost], None] | None = None) -> Evidence:
+    def move(
+        self,
+        prepare: Callable[[MovingHost, MovingHost], None] | None = None,
+        bound: Callable[[], None] = lambda: None,
+    ) -> Evidence:
         """One migration; afterwards the hosts have changed places.
 
         :param prepare: called when the port there is ready
+        :param bound: called when the port is open there: its binding is the active one
         """
         source, target = self.source, self.target
         target.plug("ACTIVE" if self._how == "open" else "INACTIVE")
@@ -144,6 +149,7 @@ class Mover:
             domain = migrate(source, target, postcopy=self._postcopy)
             until(lambda: target.port()["phase"] == "LIVE", "the port is open there")
             found = self._found(ears, began, domain)
+        bound()
         source.call("deactivate")
         closed = time.time()
         self._wait(closed)

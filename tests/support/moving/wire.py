@@ -17,7 +17,7 @@ from typing import NamedTuple
 _ALL = 0x0003
 _TIMESTAMPNS = 35
 _OUTGOING = 4
-_VXLAN = 4789
+_VXLAN, _GENEVE = 4789, 6081
 _TYPES = {0x0806: "arp", 0x8035: "rarp", 0x86DD: "ipv6"}
 
 
@@ -38,13 +38,15 @@ class Seen(NamedTuple):
 
 
 def inner(frame: bytes) -> bytes:
-    """The frame without its VLAN tag, or what a VXLAN packet carries."""
+    """The frame without its VLAN tag, or what a packet of VXLAN or Geneve carries."""
     if frame[12:14] == b"\x81\x00":
         frame = frame[:12] + frame[16:]
     is_udp = frame[12:14] == b"\x08\x00" and frame[23:24] == b"\x11"
-    if is_udp and int.from_bytes(frame[36:38], "big") == _VXLAN:
+    port = int.from_bytes(frame[36:38], "big") if is_udp else 0
+    if port == _VXLAN:
         return frame[50:]
-    return frame
+    # the length of its options is in words of 4 bytes
+    return frame[50 + 4 * (frame[42] & 0x3F) :] if port == _GENEVE else frame
 
 
 def kind_of(frame: bytes) -> str:

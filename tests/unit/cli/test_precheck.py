@@ -48,6 +48,8 @@ def test_what_cannot_be_read_is_refused(vifctl, port, tmp_path, served):
         ({}, "document"), ([], "document"), ({"document": {}}, "document."),
         ({"document": port["document"], "vif": 7}, "vif"),
         ({"document": port["document"], "vif": {"type": 1}}, "vif.type"),
+        ({"document": port["document"], "evidence": 7}, "evidence"),
+        ({"document": port["document"], "evidence": [{"have": 1}]}, "evidence[0].fact"),
     ):  # fmt: skip
         answer = client.call("POST", path, body)
         assert answer.status == 400

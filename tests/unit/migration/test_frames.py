@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from unit.docs import document, port_id
 from vifd.migration.book import Book, Watched
-from vifd.migration.frames import Counts, Followed, FrameWatch, of_device
+from vifd.migration.frames import Counts, Followed, FrameWatch, of_device, through_at_once
 from vifd.migration.timeline import Migration, Time
 from vifd.model import Phase, PortRecord, decode
+from vifd.plugin import Advert
 from vifd.testing.wait import until
 
 ID = port_id(1)
@@ -28,6 +29,14 @@ def test_what_the_guest_is_given_passed_and_what_it_sends_once_the_port_is_open(
     assert one.saw(1.2, None, opened=False) is None
     assert one.saw(1.3, Counts(5, 3), opened=True) == Time(1.3, 1.3 - 1.1)
     assert one.saw(1.4, Counts(5, 4), opened=True) is not None
+
+
+def test_a_port_that_somebody_else_wires_need_not_let_through_what_its_guest_sends() -> None:
+    adverts = {"ovs": Advert(("ovs",)), "ovn": Advert(("ovs",), compute_suffices=True)}
+    for plugin, at_once in (("ovs", True), ("ovn", False), ("gone", True)):
+        record = PortRecord(doc=decode(document(1)), plugin=plugin, vif_type="ovs")
+        assert through_at_once(record, adverts) is at_once
+    assert through_at_once(None, adverts)
 
 
 def test_a_device_that_is_not_there_has_no_counters() -> None:

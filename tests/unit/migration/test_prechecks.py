@@ -9,7 +9,8 @@ import pytest
 
 from unit.docs import document, port_id
 from vifd.migration.prechecks import unfit
-from vifd.model import Phase, PortRecord, Vif, decode
+from vifd.model import Evidence, Phase, PortRecord, Report, Vif, decode
+from vifd.plugin.guest.features import AGREED, WITHHELD
 
 VIF = Vif("ethernet", "tap1", "fa:16:3e:00:00:01", mtu=1450)
 
@@ -92,6 +93,19 @@ def test_a_port_that_is_not_proven_is_not_fit(more: dict[str, Any]) -> None:
     (error,) = unfit(decode(document(1)).attachment, VIF, here(**more))
     assert error.code == "E_MIG_UNFIT"
     assert error.facts["aspect"] == "phase"
+
+
+def test_what_the_guest_agreed_upon_must_be_offered_here() -> None:
+    off = Evidence(WITHHELD, {"HOST_TSO4": "it is off", "CSUM": "it is off"})
+    record = here(report=Report([off]))
+    guest = Evidence(AGREED, ["CSUM", "HOST_TSO4", "VERSION_1"])
+    source = decode(document(1)).attachment
+    found = unfit(source, VIF, record, facts=[guest])
+    assert [e.facts["aspect"] for e in found] == ["virtio feature CSUM", "virtio feature HOST_TSO4"]
+    assert "not offered (it is off)" in found[0].message
+    # nothing is known of the guest, or of this host
+    assert unfit(source, VIF, record, facts=[]) == []
+    assert unfit(source, VIF, here(), facts=[guest]) == []
 
 
 SUBS = [{"port_id": port_id(n), "segmentation_type": "vlan", "segmentation_id": n} for n in (2, 3)]
