@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import gc
 import importlib.machinery
 import json
@@ -34,6 +35,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from mutants import Key, Mutant, mutants
 
 KNOWN = Path(__file__).with_name("mutants.txt")
+#: What remembers answers.
+LRU = type(functools.lru_cache(len))
 #: Seconds that a change may take above three times what its tests take without it.
 LIMIT = 60.0
 
@@ -106,7 +109,11 @@ def measured(session: pytest.Session, path: str) -> tuple[dict[int, list[str]], 
     seen = coverage.Coverage(None, config_file=False, include=[path])
     seen.start()
     took, failed = {}, set()
+    remembering = [each for each in gc.get_objects() if isinstance(each, LRU)]
     for item, after in _pairs(session.items):
+        # else only the first test that asks comes to what is remembered
+        for cache in remembering:
+            cache.cache_clear()
         seen.switch_context(item.nodeid)
         began, before = time.monotonic(), session.testsfailed
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from contract import ovn, ovs
+from vifd.errors import NameClash
 from vifd.model import Report, Role
 from vifd.plugin import Health
 from vifd.testing.attachments import attachment, vlan
@@ -98,6 +100,27 @@ def test_a_closed_port_names_no_logical_port_and_has_no_flow(scene: Scene) -> No
     assert scene.machine.openflow.flows(BRIDGE) == []
     assert scene.report().clean
     assert scene.report().passing is False
+
+
+# --- what others did to the row ---
+
+
+@pytest.mark.parametrize("members", [(), ("eth9",)], ids=["alone", "of a bond"])
+def test_an_interface_in_a_port_of_another_program(scene: Scene, members: tuple[str, ...]) -> None:
+    scene.plug()
+    ovsdb = scene.machine.ovsdb
+    row = ovsdb._ports.pop(DEVICE)
+    ovsdb._ports["bond0"] = dataclasses.replace(
+        row, name="bond0", interfaces=(DEVICE, *members), external_ids={}
+    )
+    (found,) = [e for e in scene.report().findings if e.fact == "ovsdb.port"]
+    assert found.have == f"in port bond0 of bridge {BRIDGE}"
+    error = scene.ledger.carry_out([attachment(1).id])[attachment(1).id]
+    assert isinstance(error, NameClash)
+    assert f"interface {DEVICE} belongs to port bond0 on bridge {BRIDGE}" in error.message
+    del ovsdb._ports["bond0"]
+    assert not scene.ledger.carry_out([attachment(1).id])
+    assert scene.row.bridge == BRIDGE
 
 
 # --- ports that OVN holds closed itself -----------------------------------------------------------
