@@ -6,15 +6,19 @@ from typing import Any
 
 import pytest
 
-from unit.ovs.world import PATCH, UPLINK, World, port
+from unit.ovs.world import BRIDGE, PATCH, UPLINK, World, port
 from vifd.errors import BackendError
 from vifd.openflow import message
+from vifd.openflow.field import CONTROLLER
+from vifd.testing import packet
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
-from vifd_ovs.bridge import cookies, flows
-from vifd_ovs.bridge.flows import OUTPUTS_PER_FLOW, Network, network_flows
+from vifd_ovs.bridge import cookies, flows, tunnelflows
+from vifd_ovs.bridge.flows import MULTICAST, OUTPUTS_PER_FLOW, QUESTION, Network, network_flows
 from vifd_ovs.bridge.ports import Gate
+from vifd_ovs.bridge.tables import NETWORK_REGISTER
 
 STRANGER = "0e:00:00:00:00:99"
+DOWN = {"type": "bandwidth_limit", "max_kbps": 1000, "direction": "ingress"}
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -72,6 +76,30 @@ class TestLocalNetwork:
 def test_a_foreign_bridge_keeps_its_own_default():
     world = World([port(attachment(1))], ours=False)
     assert world.journey(77, frame(1, mac(2))).path[-1].flow is None
+
+
+def test_on_a_foreign_bridge_only_known_networks_come_in_by_our_patch():
+    world = World([port(attachment(1, segment=vlan(101)))], ours=False)
+    dropped = world.journey(UPLINK, frame(9, mac(1)) + ",dl_vlan=102")
+    last = dropped.path[-1].flow
+    assert not dropped.sent
+    assert last is not None
+    assert last.cookie == cookies.BRIDGE
+    assert world.reaches(UPLINK, frame(9, mac(1)) + ",dl_vlan=101") == numbers(1)
+
+
+def test_what_would_become_of_a_frame_can_be_asked():
+    """Of one that no port brings: it is delivered in the network that is said."""
+    world = World([port(attachment(1)), port(attachment(2, network=2), tag=2)])
+    asked = {**packet.parse(frame(9, mac(2))), "in_port": CONTROLLER, "metadata": QUESTION}
+    for network, found in ((1, set()), (2, numbers(2))):
+        journey = world.pipeline.send(BRIDGE, {**asked, NETWORK_REGISTER: network})
+        assert {sent.port for sent in journey.sent} == found
+
+
+def test_tunnels_are_kept_from_networks_that_nobody_knows():
+    assert {*tunnelflows.bridge_flows([5])} <= {*flows.bridge_flows(ours=True, tunnels=[5])}
+    assert not {*tunnelflows.bridge_flows([5])} <= {*flows.bridge_flows(ours=True)}
 
 
 def test_a_guarded_port_has_one_flow_and_passes_nothing():
@@ -206,6 +234,30 @@ class TestManyMembers:
         monkeypatch.setattr(flows, "MOST_MEMBERS", 9)
         with pytest.raises(BackendError, match="10 open ports on one network, 9 is the most"):
             World(self.members(10))
+        assert World(self.members(9)).flows
+
+    def test_those_that_are_asked_count_for_more(self, monkeypatch):
+        monkeypatch.setattr(flows, "MOST_MEMBERS", 12)
+        slow: dict[str, Any] = {"qos_policy": {"rules": [DOWN]}}
+        _, *others = self.members(7)
+        asked = port(attachment(1, segment=vlan(101), **slow))
+        assert World([asked, *others]).flows
+        words = "8 open ports.*12 is the most, and each of 1 with .* limits counts 6-fold"
+        with pytest.raises(BackendError, match=words):
+            World([asked, *self.members(8)[1:]])
+
+    def test_no_message_is_too_long_for_those_that_are_asked(self, monkeypatch):
+        """What asks takes more room than an output."""
+        monkeypatch.setattr(flows, "OUTPUTS_PER_FLOW", 10)
+        slow: dict[str, Any] = {"qos_policy": {"rules": [DOWN]}}
+        ports = [port(attachment(n, segment=vlan(101), **slow)) for n in range(1, 9)]
+        ports += [port(attachment(n, segment=vlan(101))) for n in range(9, 15)]
+        made = network_flows(Network(1, ports[0].segment, UPLINK), ports)
+        flooding = [f for f in made if f.priority == MULTICAST]
+        tail = len(flows.to_uplink(Network(1, ports[0].segment, UPLINK)))
+        *full, last = [len(f.actions) for f in sorted(flooding, key=lambda f: f.table)]
+        # six outputs of 16 bytes and one that asks, of 64; then two, two, two; one with the wire
+        assert (full, last) == ([160, 128, 128, 128], 64 + tail)
 
     @staticmethod
     def members(count):
