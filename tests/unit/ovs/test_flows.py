@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
 from vifd_ovs.bridge import cookies, flows, tunnelflows
 from vifd_ovs.bridge.flows import MULTICAST, OUTPUTS_PER_FLOW, QUESTION, Network, network_flows
 from vifd_ovs.bridge.ports import Gate
-from vifd_ovs.bridge.tables import NETWORK_REGISTER
+from vifd_ovs.bridge.tables import DELIVER, NETWORK_REGISTER
 
 STRANGER = "0e:00:00:00:00:99"
 DOWN = {"type": "bandwidth_limit", "max_kbps": 1000, "direction": "ingress"}
+QINQ = 0x88A8
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -105,6 +107,26 @@ def test_tunnels_are_kept_from_networks_that_nobody_knows():
 def test_a_guarded_port_has_one_flow_and_passes_nothing():
     made = port(attachment(1), gate=Gate.GUARDED)
     assert [(f.table, f.actions, f.goto) for f in flows.port_flows(made)] == [(0, b"", None)]
+
+
+def test_a_port_on_its_way_to_another_program_is_given_frames_and_sends_none_by_us():
+    leaving = port(attachment(1), gate=Gate.LEAVING)
+    assert {f.table for f in flows.port_flows(leaving)} == {DELIVER}
+    other = port(attachment(2))
+    world = World([leaving, other])
+    assert world.reaches(other, frame(2, mac(1))) == numbers(1)
+
+
+@pytest.mark.parametrize("secured", [True, False])
+def test_tags_of_the_guest_are_carried_where_its_network_carries_them(secured):
+    more = {"port_security_enabled": secured}
+    plain, over = port(attachment(1, **more)), replace(port(attachment(2, **more)), over=QINQ)
+    other = replace(port(attachment(3)), over=QINQ)
+    world = World([plain, over, other])
+    assert world.reaches(plain, frame(1, mac(3)) + ",dl_vlan=7") == set()
+    assert world.reaches(over, frame(2, mac(3))) == numbers(3)
+    tagged = world.journey(over, frame(2, mac(3)) + ",dl_vlan=7")
+    assert {(sent.port, sent.vlan) for sent in tagged.sent} == {(1003, 7)}
 
 
 def test_admin_state_down_closes():
