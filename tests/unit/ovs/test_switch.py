@@ -194,6 +194,60 @@ def test_a_restarted_daemon_sweeps_what_is_ours_and_not_wanted(scene):
     assert {f.cookie for f in scene.flows.values()} == owners
 
 
+@pytest.mark.parametrize(
+    "knows",
+    [
+        lambda switch: switch.get(port(1).id) == port(1),
+        lambda switch: switch.neighbour(port(2)) == port(1),
+        lambda switch: port(1).id in switch.wanted({}).ports,
+        lambda switch: switch.foresee({port(1).id: port(1)}) is None and switch.get(port(1).id),
+        lambda switch: switch.sweep([port(1).cookie]) == {port(1).cookie},
+        lambda switch: switch.probes(port(1)) == [] and switch.get(port(1).id),
+    ],
+    ids=["get", "neighbour", "wanted", "foresee", "sweep", "probes"],
+)
+def test_whatever_is_asked_first_a_restarted_daemon_knows_its_ports(scene, knows):
+    scene.put(port(1), port(2))
+    scene.entries = {e.attachment.id: e for e in (entry(1), entry(2))}
+    scene.restart()
+    assert knows(scene.switch)
+
+
+def test_ports_of_a_bridge_that_is_gone_are_forgotten(scene):
+    scene.put(port(1), port(2))
+    scene.entries = {e.attachment.id: e for e in (entry(1), entry(2))}
+    for _ in range(2):
+        scene.switch.forget([port(1).id])
+        assert scene.switch.get(port(1).id) is None
+        assert scene.switch.get(port(2).id) == port(2)
+        assert scene.switch.sync() is (_ == 0)
+        scene.restart()
+    assert port(1).cookie not in {f.cookie for f in scene.flows.values()}
+
+
+def test_whose_a_cookie_is_follows_the_ports(scene):
+    scene.put(port(1))
+    assert scene.switch.port_of(port(1).cookie) == port(1)
+    assert scene.switch.port_of(port(2).cookie) is None
+    scene.put(port(2))
+    assert scene.switch.port_of(port(2).cookie) == port(2)
+    scene.switch.apply({port(1).id: None})
+    assert scene.switch.port_of(port(1).cookie) is None
+
+
+def test_ports_that_went_are_remembered_until_the_ledger_forgot_them(scene, monkeypatch):
+    """A batch that is under way has them in the ledger still."""
+    monkeypatch.setattr("vifd_ovs.bridge.switch._REMEMBERED", 2)
+    many = [port(n) for n in range(1, 5)]
+    scene.put(*many)
+    scene.entries = {attachment(n).id: entry(n) for n in range(1, 5)}
+    scene.switch.apply({p.id: None for p in many})
+    assert scene.switch._removed == {p.id for p in many}
+    scene.entries.clear()
+    scene.put(port(9))
+    assert not scene.switch._removed
+
+
 def test_planned_ports_of_the_ledger_have_no_flows_yet(scene):
     scene.entries = {attachment(1).id: entry(1, plugged=False)}
     scene.switch.sync()
