@@ -1,8 +1,9 @@
 """What one plug goes through: ``python tools/trace_plug.py`` plugs a port on fakes and counts.
 
-Every call of a function of the product counts, on any thread: how many files are entered, and how
-often one thread goes from one file to another. One port was plugged before, so that what is done
-once does not count. The numbers are for comparing two trees; they are no benchmark.
+Every call of a function of the product counts, on any thread, but for what a fake asks of it: how
+many files are entered, and how often one thread goes from one file to another. One port was plugged
+before, so that what is done once does not count. The numbers are for comparing two trees; they are
+no benchmark.
 """
 
 from __future__ import annotations
@@ -40,10 +41,23 @@ class Trace:
         name = frame.f_code.co_filename
         if "/vifd" not in name or "/testing" in name or "/site-packages/" in name:
             return
+        if within_fakes(frame):
+            return
         self.files[name] += 1
         if getattr(self._last, "file", name) != name:
             self.changes += 1
         self._last.file = name
+
+
+def within_fakes(frame: FrameType) -> bool:
+    """Whether a fake asked for it: a real switch or kernel would not."""
+    above = frame.f_back
+    while above is not None:
+        name = above.f_code.co_filename
+        if "/testing/" in name and not name.endswith(("running.py", "profile.py")):
+            return True
+        above = above.f_back
+    return False
 
 
 def main() -> None:
