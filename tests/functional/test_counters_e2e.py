@@ -53,6 +53,8 @@ def test_counters_outlive_what_counts(ovs: PrivateOvs, vifd: Vifd) -> None:
             told=lambda: vifd.get(PATH),
         )
         until(lambda: metric(vifd, "spoofed") == 3, "and scraped")
+        (each,) = vifd.get("/v1/counters")["ports"]
+        assert (each["port"], each["sent"]["refused"]["spoofed"]["packets"]) == (port_id(1), 3)
 
         ovs.vswitchd.kill()
         ovs.vswitchd.start()

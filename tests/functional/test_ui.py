@@ -227,6 +227,15 @@ def test_twelve_ports_of_which_one_is_broken(real: Vifd, ovs: PrivateOvs, shots:
         browser.until(
             "document.getElementById('detail').textContent.includes('was chosen')", "choice"
         )
+        browser.key("t")
+        browser.until(
+            "(document.getElementById('became') || {textContent: ''}).textContent"
+            ".includes('refused: spoofed')", "what became of its frames",
+        )  # fmt: skip
+        browser.until(
+            "[...document.querySelectorAll('#became tr')].slice(1).every("
+            "row => row.lastChild.textContent !== '–')", "and how fast",
+        )  # fmt: skip
         browser.key("/")
         browser.type("web-1")
         browser.until("document.querySelectorAll('#list .row').length === 4", "the filter holds")

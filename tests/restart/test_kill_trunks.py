@@ -54,6 +54,38 @@ class Trunk:
         return {p["id"]: p["status"] for p in ports}, "dl_vlan=101" in flows
 
 
+def killed_at_each(scene: Scene, trunk: Trunk, act: str, when: str) -> None:
+    """Interrupt what is asked for at each of its effects, one after the other."""
+    ask, wanted = getattr(trunk, act), WANTED[act]
+
+    def prepare() -> None:
+        trunk.have()
+        if act != "comes":
+            trunk.comes()
+
+    with scene.running():
+        prepare()
+        ask()
+        trunk.gone()
+    for fatal in range(1, MOST):
+        with scene.running():
+            prepare()
+        killed = scene.interrupt(ask, fatal, when)
+        with scene.running():
+            ask()
+            until(lambda: trunk.state() == wanted, f"{act} after a kill at effect {fatal}",
+                  told=trunk.state)  # fmt: skip
+            trunk.gone()
+            assert trunk.state() == ({}, False)
+        if not killed:
+            break
+    assert fatal > 1, "no effect was interrupted: the test proves nothing"
+
+
+#: What is tried of each kind: a kill before an effect is nearly one after the effect before it.
+ACTS = [("comes", "before"), ("comes", "after"), ("disowned", "after"), ("orphaned", "after")]
+
+
 class TestTrunkKilled(KillContract):
     @pytest.fixture
     def profile(self) -> Profile:
@@ -61,35 +93,8 @@ class TestTrunkKilled(KillContract):
 
     test_killed_at_every_effect = None  # type: ignore[assignment]
 
-    @pytest.mark.parametrize(
-        ("act", "when"),
-        [("comes", "before"), ("comes", "after"), ("disowned", "after"), ("orphaned", "after")],
-    )
+    @pytest.mark.parametrize(("act", "when"), ACTS)
     def test_killed(
         self, act: str, when: str, nursery: Nursery, vifd: Vifd, ovs: PrivateOvs, profile: Profile
     ) -> None:
-        scene, trunk, wanted = Scene(nursery, vifd, profile), Trunk(vifd, ovs), WANTED[act]
-        ask = getattr(trunk, act)
-
-        def prepare() -> None:
-            trunk.have()
-            if act != "comes":
-                trunk.comes()
-
-        with scene.running():
-            prepare()
-            ask()
-            trunk.gone()
-        for fatal in range(1, MOST):
-            with scene.running():
-                prepare()
-            killed = scene.interrupt(ask, fatal, when)
-            with scene.running():
-                ask()
-                until(lambda: trunk.state() == wanted, f"{act} after a kill at effect {fatal}",
-                      told=trunk.state)  # fmt: skip
-                trunk.gone()
-                assert trunk.state() == ({}, False)
-            if not killed:
-                break
-        assert fatal > 1, "no effect was interrupted: the test proves nothing"
+        killed_at_each(Scene(nursery, vifd, profile), Trunk(vifd, ovs), act, when)

@@ -117,6 +117,9 @@ class FakeCounting:
         self._daemon._lane.put(do)
         return future
 
+    def everybody(self) -> dict[str, Future[Counters]]:
+        return {record.id: self.ask(record.id) for record in self._daemon.ports()}
+
     def recall(self, port_id: str, note: str) -> Counters:
         plugin = self._daemon.port(port_id).plugin
         known = self._sums.of(port_id, plugin, note)

@@ -94,6 +94,9 @@ class Counting(Protocol):
         :raises vifd.errors.PortNotFound:
         """
 
+    def everybody(self) -> dict[str, Future[Counters]]:
+        """Those of all ports, by port."""
+
     def recall(self, port_id: str, note: str) -> Counters:
         """The same from the last reading.
 

@@ -66,6 +66,7 @@ ROUTES: Mapping[str, type[Resource]] = {
     "/v1/ports/{port_id}/check": ports.Check,
     "/v1/ports/{port_id}/explain": explain.Explain,
     "/v1/ports/{port_id}/counters": counters.PortCounters,
+    "/v1/counters": counters.EveryCounter,
     "/v1/ports/{port_id}/passes": passing.PortPassing,
     "/v1/ports/{port_id}/repair": guests.Repair,
     "/v1/ports/{port_id}/precheck": prechecks.Precheck,

@@ -7,6 +7,8 @@ from typing import Any
 
 from vifd.cli import report
 
+#: Why frames are refused, as the API says it.
+REASONS = ("spoofed", "no_rule", "no_way", "closed", "limited")
 COLUMNS = ("direction", "result", "packets", "bytes")
 _WORDS = {
     "no_rule": "no rule lets it pass", "no_way": "nobody has its destination",

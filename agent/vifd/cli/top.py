@@ -5,17 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from vifd.cli import counters, fitting, report, switchrows, watching
+from vifd.cli import counters, fitting, refusals, report, switchrows, watching
 from vifd.cli.base import OK, ApiList, UsageError
+from vifd.cli.client import Refused
 from vifd.cli.counters import Rate
 
 _FIELDS = "id,status,phase,device,vif,document"
 #: What a table has; the other formats have whole numbers and everything.
-COLUMNS = ("id", "name", "status", "sent", "frames sent", "received", "frames received", "lost")
-WHOLE = ("id", "name", "status", "device", *Rate._fields, *counters.Count._fields)
+COLUMNS = (
+    "id", "name", "status", "sent", "frames out", "received", "frames in", "lost", "refused",
+)  # fmt: skip
+WHOLE = (
+    "id", "name", "status", "device", *Rate._fields, *counters.Count._fields, "refused",
+    *refusals.COLUMNS,
+)  # fmt: skip
+#: What is left out where a line is too narrow, in this order.
+_DROPPED = ("status", "lost", "frames in", "frames out")
+#: Seconds that the daemon has to read what it counts of all ports; then its last reading has to do.
+_PATIENCE = 5
 _SORTS: dict[str, Callable[[Rate], float]] = {
     "total": lambda r: r.bits_out + r.bits_in, "sent": lambda r: r.bits_out,
     "received": lambda r: r.bits_in, "lost": lambda r: r.lost,
@@ -27,7 +37,8 @@ class PortTop(ApiList):
     """Show the ports with the most traffic, from the counters of kernel and switch.
 
     Seen from the guest: what it sends and what it receives, per second. Lost is what its device
-    had no room for; what a filter dropped is in "vifctl port explain". Goes on until Ctrl-C.
+    had no room for, refused what filters, groups and limits dropped, with the most frequent reason
+    ("vifctl port counters" has all of them). Goes on until Ctrl-C.
     """
 
     looks_here = True
@@ -43,7 +54,10 @@ class PortTop(ApiList):
             "--rows", metavar="N", type=int, help="so many ports (default: what fits)"
         )
         parser.add_argument(
-            "--by", choices=tuple(_SORTS), default="total", help="what to sort by (default: total)"
+            "--by",
+            choices=(*_SORTS, "refused"),
+            default="total",
+            help="what to sort by (default: total)",
         )
         parser.add_argument(
             "--ovsdb", metavar="PATH", default=switchrows.DATABASE,
@@ -54,6 +68,7 @@ class PortTop(ApiList):
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Look, wait, look again; the difference is a table."""
         self._before: dict[str, counters.Count] | None = None
+        self._told: dict[str, Mapping[str, Any]] = {}
         self._at = 0.0
         if parsed_args.formatter == "table" and not parsed_args.once:
             return watching.forever(lambda: self._once(parsed_args), 0.0)
@@ -66,19 +81,35 @@ class PortTop(ApiList):
         if self._before is None:
             self._keep(ports)
         time.sleep(parsed_args.interval)
-        before, at = self._before or {}, self._at
+        before, told, at = self._before or {}, self._told, self._at
         ports = self._read()
         self._keep(ports)
         found = counters.rates(before, self._before or {}, self._at - at)
-        by = _SORTS[parsed_args.by]
-        order = sorted(ports, key=lambda p: (-by(_of(found, p)), p["id"]))
+        self._became = {i: refusals.between(told.get(i), now) for i, now in self._told.items()}
+        # of a port without a device, as of a trunk's sub-port, the daemon alone knows
+        found |= {i: refusals.rate(each) for i, each in self._became.items() if i not in found}
+        order = sorted(ports, key=lambda p: (-self._weight(parsed_args.by, found, p), p["id"]))
         most = parsed_args.rows or watching.rows_that_fit()
         self.code = OK
         if parsed_args.formatter != "table" or parsed_args.columns:
             return WHOLE, [self._whole(port, _of(found, port)) for port in order]
         ids = fitting.short_ids([str(p["id"]) for p in order])
-        rows = [_row(i, p, found.get(p["id"])) for i, p in zip(ids, order[:most], strict=False)]
-        return fitting.fitted(list(COLUMNS), rows, give="name", drop=("status", "lost"))
+        rows = [
+            _row(i, p, found.get(p["id"]), self._refused(p))
+            for i, p in zip(ids, order[:most], strict=False)
+        ]
+        return fitting.fitted(list(COLUMNS), rows, give="name", drop=_DROPPED)
+
+    def _refused(self, port: dict[str, Any]) -> refusals.Refused | None:
+        """``None`` where nobody counts that."""
+        became = self._became.get(port["id"])
+        return None if became is None else refusals.refused(became)
+
+    def _weight(self, by: str, found: dict[str, Rate], port: dict[str, Any]) -> float:
+        if by == "refused":
+            refused = self._refused(port)
+            return refused.total if refused is not None else 0.0
+        return _SORTS[by](_of(found, port))
 
     def _read(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.client.call(
@@ -92,11 +123,21 @@ class PortTop(ApiList):
         except OSError as error:
             raise UsageError(f"no counters can be read: {error}") from error
         self._at = time.monotonic()
+        try:
+            params = {"timeout": _PATIENCE}
+            told = self.client.call("GET", "/v1/counters", params=params)["ports"]
+        except Refused:  # an older daemon
+            told = []
+        self._told = refusals.by_port(told)
 
     def _whole(self, port: dict[str, Any], rate: Rate) -> tuple[Any, ...]:
         zero = counters.Count(*([0] * len(counters.Count._fields)))
         count = (self._before or {}).get(port["id"], zero)
-        return (port["id"], _name(port), port["status"], port["device"], *rate, *count)
+        became = self._became.get(port["id"], {})
+        return (
+            port["id"], _name(port), port["status"], port["device"], *rate, *count,
+            refusals.refused(became).total, *refusals.whole(became),
+        )  # fmt: skip
 
 
 def _of(found: dict[str, Rate], port: dict[str, Any]) -> Rate:
@@ -107,12 +148,16 @@ def _name(port: dict[str, Any]) -> str:
     return report.clean(str(port["document"]["port"].get("name", "")))
 
 
-def _row(short: str, port: dict[str, Any], rate: Rate | None) -> list[str]:
-    if rate is None:  # no device of it is here
-        return [short, _name(port), port["status"], *("-" * 5)]
+def _row(
+    short: str, port: dict[str, Any], rate: Rate | None, refused: refusals.Refused | None = None
+) -> list[str]:
+    there = refused is not None and refused.total > 0
+    why = f"{number(refused.total)} {refused}" if refused is not None and there else "-"
+    if rate is None:  # nobody counts it
+        return [short, _name(port), port["status"], *("-" * 5), why]
     return [
         short, _name(port), port["status"], bits(rate.bits_out), number(rate.frames_out),
-        bits(rate.bits_in), number(rate.frames_in), number(rate.lost) if rate.lost else "-",
+        bits(rate.bits_in), number(rate.frames_in), number(rate.lost) if rate.lost else "-", why,
     ]  # fmt: skip
 
 

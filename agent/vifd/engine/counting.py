@@ -58,12 +58,24 @@ class Counting:
         record = self._journal.get(port_id)
         if record is None:
             raise errors.PortNotFound(facts={"port": port_id}, port=port_id)
-        future: Future[Counters] = Future()
-        if record.wiring is None or record.plugin not in self._engine.plugins:
-            future.set_result(self._known(record, "nothing of it is on the host"))
-        else:
-            self._reader(record.plugin).ask(port_id, future)
-        return future
+        return self._ask([record])[port_id]
+
+    def everybody(self) -> dict[str, Future[Counters]]:
+        """Those of all ports, by port: one reading of each plugin."""
+        return self._ask([*self._journal.records().values()])
+
+    def _ask(self, records: Iterable[PortRecord]) -> dict[str, Future[Counters]]:
+        futures: dict[str, Future[Counters]] = {}
+        asked: dict[str, dict[str, Future[Counters]]] = {}
+        for record in records:
+            future = futures[record.id] = Future()
+            if record.wiring is None or record.plugin not in self._engine.plugins:
+                future.set_result(self._known(record, "nothing of it is on the host"))
+            else:
+                asked.setdefault(record.plugin, {})[record.id] = future
+        for plugin, own in asked.items():
+            self._reader(plugin).ask(own)
+        return futures
 
     def recall(self, port_id: str, note: str) -> Counters:
         """The same from the last reading.
@@ -167,9 +179,10 @@ class _Reader:
         self._began = True
         self._thread.start()
 
-    def ask(self, port_id: str, future: Future[Counters]) -> None:
+    def ask(self, futures: Mapping[str, Future[Counters]]) -> None:
         with self._wake:
-            self._asked.setdefault(port_id, []).append(future)
+            for port_id, future in futures.items():
+                self._asked.setdefault(port_id, []).append(future)
             self._wake.notify()
 
     def ask_all(self) -> None:

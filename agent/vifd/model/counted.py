@@ -93,3 +93,9 @@ class Counters(Struct, frozen=True, kw_only=True):
     since: float
     resets: int = 0
     note: str = ""
+
+
+class AllCounters(Struct, frozen=True, kw_only=True):
+    """Those of every port of this host."""
+
+    ports: list[Counters]

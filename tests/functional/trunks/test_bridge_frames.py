@@ -144,7 +144,7 @@ def test_others_of_the_trunk_notice_nothing(host: LinuxScene) -> None:
     talking = threading.Thread(target=talk)
     talking.start()
     try:
-        host.plug(parent(1, (2, 101), (3, 102), (4, 103)), sub_port(3, 7), sub_port(6, 8))
+        host.plug(parent(1, (2, 101), (3, 102), (6, 103)), sub_port(3, 7), sub_port(6, 8))
         for swap in (((3, 104), (6, 105)), ((3, 105), (6, 104))):
             host.plug(parent(1, (2, 101), *swap))
             assert not host.findings()

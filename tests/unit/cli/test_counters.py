@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import struct
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from unit.api.client import Client, uuid
-from vifd.cli import capture, counters, top
+from vifd.cli import capture, counters, countlines, refusals, top
 from vifd.cli.counters import Count, Rate
 from vifd.cli.pcap import Frame, Pcap, Pcapng
+from vifd.model.counted import Count as Count_
+from vifd.model.counted import Counted, Reason, Way
 
 TABLE = """Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo
@@ -101,6 +104,86 @@ def test_top_once_for_people_and_programs(vifctl, plugged) -> None:
     assert vifctl("port", "top", "--interval", "0").code == 2
 
 
+def told(at, since=1.0, **ways):
+    """Counters as the daemon answers them: by direction, what passed and what was refused."""
+    found = {"port": uuid(1), "at": at, "since": since, "sent": {}, "received": {}}
+    for name, (packets, octets) in ways.items():
+        way, _, what = name.partition("_")
+        count = {"packets": packets, "bytes": octets}
+        if what in ("passed", "offered"):
+            found[way][what] = count
+        else:
+            found[way].setdefault("refused", {})[what] = count
+    return found
+
+
+def test_what_was_refused_between_two_readings() -> None:
+    before = told(10.0, sent_passed=(5, 500), sent_spoofed=(1, 60), received_passed=(0, 0))
+    now = told(14.0, sent_passed=(25, 2500), sent_spoofed=(9, 540), sent_no_rule=(2, 120),
+               received_passed=(8, 800), received_limited=(4, 4000))  # fmt: skip
+    became = refusals.between(before, now)
+    assert became["sent", "passed"] == (5.0, 500.0)
+    found = refusals.refused(became)
+    assert (found.total, str(found)) == (3.5, "spoofed…")
+    assert refusals.rate(became) == Rate(4000.0, 5.0, 1600.0, 2.0, 0.0)
+    whole = dict(zip(refusals.COLUMNS, refusals.whole(became), strict=True))
+    assert (whole["sent_spoofed_frames"], whole["sent_spoofed_bits"]) == (2.0, 960.0)
+    assert (whole["received_limited_frames"], whole["received_limited_bits"]) == (1.0, 8000.0)
+    assert whole["sent_no_way_frames"] == 0
+
+
+def test_every_reason_has_its_columns() -> None:
+    assert tuple(reason.value for reason in Reason) == countlines.REASONS
+
+
+def test_a_reading_that_is_not_comparable_says_nothing() -> None:
+    before = told(10.0, sent_passed=(5, 500))
+    assert refusals.between(None, before) == {}
+    assert refusals.between(before, told(10.0, sent_passed=(6, 600))) == {}, "the same reading"
+    assert refusals.between(before, told(20.0, 15.0, sent_passed=(6, 600))) == {}, "a new daemon"
+    assert refusals.by_port([told(0.0), told(1.0)]).keys() == {uuid(1)}
+
+
+def test_top_has_what_the_daemon_alone_counts(vifctl, plugged, backend) -> None:
+    """A port without a device, as a trunk's sub-port, has rates all the same."""
+    counts = itertools.count(1)
+
+    class Growing(dict):
+        def __contains__(self, port: object) -> bool:
+            return port == uuid(2)
+
+        def __getitem__(self, port: str) -> Counted:
+            n = next(counts)
+            refused = {Reason.SPOOFED: Count_(1000 * n, 60_000 * n)}
+            return Counted(sent=Way(offered=Count_(3000 * n, 180_000 * n), refused=refused),
+                           received=Way(passed=Count_(10 * n, 600 * n)))  # fmt: skip
+
+    backend.counting.counted = Growing()
+    done = vifctl("port", "top", "--once", "--interval", "0.1", "--by", "refused")
+    assert done.code == 0, done.err
+    first = next(line for line in done.out.splitlines() if "|" in line and "bit/s" in line)
+    assert "k spoofed |" in first
+    assert max(map(len, done.out.splitlines())) <= 80
+    rows = vifctl("port", "top", "--once", "--interval", "0.1", "-f", "json").json
+    (row,) = [row for row in rows if row["id"] == uuid(2)]
+    assert row["refused"] == row["sent_spoofed_frames"] > 0
+    assert row["bits_out"] > row["sent_spoofed_bits"] > 0
+
+
+def test_the_counters_of_all_ports_are_one_call(vifctl, plugged, served, backend) -> None:
+    client = Client(served.path)
+    try:
+        found = client.call("GET", "/v1/counters").json["ports"]
+        assert [each["port"] for each in found] == [uuid(1), uuid(2)]
+        assert client.call("GET", "/v1/counters?timeout=soon").status == 400
+        backend._running.clear()
+        late = client.call("GET", "/v1/counters?timeout=0").json["ports"]
+        assert all("took more than 0 s" in each["note"] for each in late)
+    finally:
+        backend._running.set()
+        client.close()
+
+
 FRAMES = [Frame(1_700_000_000_123_456_789, "tap1", False, b"\x01" * 61, 61),
           Frame(1_700_000_001_000_000_001, "tap2", True, b"\x02" * 64, 1500)]  # fmt: skip
 
@@ -145,5 +228,5 @@ def test_what_cannot_be_captured_is_said(vifctl, plugged, tmp_path) -> None:
 
 def test_a_port_whose_device_is_not_here_has_no_rate() -> None:
     port = {"id": "1", "status": "DOWN", "document": {"port": {"name": "web"}}}
-    assert top._row("1", port, None) == ["1", "web", "DOWN", "-", "-", "-", "-", "-"]
+    assert top._row("1", port, None) == ["1", "web", "DOWN", "-", "-", "-", "-", "-", "-"]
     assert top._row("1", port, Rate(0, 0, 0, 0, 0))[3:5] == ["0 bit/s", "0"]

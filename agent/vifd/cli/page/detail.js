@@ -99,14 +99,51 @@ function refusal(each) {
       text("div", "dim", error.remediation || ""))]);
 }
 
-function traffic(port) {
+// What the daemon counts: what passed, and what was refused and why. Two readings are a rate.
+const WHY = { spoofed: "spoofed", no_rule: "no rule lets it pass", no_way: "nobody has its destination",
+  closed: "the port was closed", limited: "more than its limit" };
+let told = { port: "", asked: 0, last: null, before: null };
+
+async function became(port) {
+  if (told.port !== port.id) told = { port: port.id, asked: 0, last: null, before: null };
+  const now = performance.now();
+  if (now - told.asked > 1500) {
+    told.asked = now;
+    const found = await api.get(api.port(port.id, "counters")).catch(() => null);
+    if (found && told.port === port.id && (!told.last || found.at > told.last.at)) {
+      told.before = told.last && told.last.since === found.since ? told.last : null;
+      told.last = found;
+    }
+  }
+  return told;
+}
+
+function refusals({ last, before }) {
+  if (!last || !last.at) return [text("p", "dim", (last || {}).note || "")];
+  const seconds = before ? last.at - before.at : 0;
+  const rows = ["sent", "received"].flatMap((way) => {
+    const whole = ["passed", "offered"].filter((name) => last[way][name]).map((name) => [name, last[way][name]]);
+    return [...whole, ...Object.entries(last[way].refused)].map(([what, now]) => {
+      const old = before && (before[way][what] || before[way].refused[what]);
+      const each = (name) => old && seconds > 0 ? rate(Math.max(0, now[name] - old[name]) / seconds) : "–";
+      const said = what === "offered" ? "in all" : WHY[what] ? `refused: ${WHY[what]}` : what;
+      return [way === "sent" ? "sent by the guest" : "given to it", said, now.packets, now.bytes, each("packets"), each("bytes")];
+    });
+  });
+  return [text("h3", "", "what became of it"),
+    made("div", { id: "became" }, table([["", "", "frames", "bytes", "frames/s", "bytes/s"], ...rows])),
+    last.note ? text("p", "dim", last.note) : null];
+}
+
+async function traffic(port) {
   const count = state.counts[port.id];
   const rates = state.rates.get(port.id) || {};
-  if (!count) return [text("p", "dim", "No counters: the port has no device here.")];
-  return [table([["", "sent by the guest", "given to it"], ["bit/s", rate(rates.out), rate(rates.in)],
-    ["bytes", count.bytes_out, count.bytes_in], ["frames", count.frames_out, count.frames_in],
-    ["no room", count.lost_out, count.lost_in]]),
-  text("p", "dim", `vifctl port capture ${port.id.slice(0, 8)} --side both -w both.pcapng shows the frames.`)];
+  const device = !count ? [text("p", "dim", "The port has no device of its own here.")] : [
+    table([["", "sent by the guest", "given to it"], ["bit/s", rate(rates.out), rate(rates.in)],
+      ["bytes", count.bytes_out, count.bytes_in], ["frames", count.frames_out, count.frames_in],
+      ["no room", count.lost_out, count.lost_in]]),
+    text("p", "dim", `vifctl port capture ${port.id.slice(0, 8)} --side both -w both.pcapng shows the frames.`)];
+  return [...device, ...refusals(await became(port))];
 }
 
 function events(port) {
