@@ -14,11 +14,12 @@ from vifd_ovs.bridge.rulesets import Rulesets
 from vifd_ovs.bridge.tables import CLASSIFY
 from vifd_ovs.bridge.target import Target
 
-WAY = "int-1"
+#: Ways out by their marks.
+WAYS = {"int-1": marks.PATCH, "vxlan-1": marks.TUNNEL}
 
 
-def target(*, ours: bool) -> tuple[Target, int]:
-    """Of a bridge whose way out nobody uses, and the number of that."""
+def target(*, ours: bool) -> tuple[Target, dict[str, int]]:
+    """Of a bridge whose ways out nobody uses, and the numbers of these."""
     machine = FakeMachine()
     if not ours:
         machine.add_bridge("br-int")
@@ -29,20 +30,22 @@ def target(*, ours: bool) -> tuple[Target, int]:
         )  # fmt: skip
     machine.ovsdb.ensure_ports(
         "br-int", [PortSpec("of-others", type="patch"),
-                   PortSpec(WAY, type="patch", external_ids={marks.PATCH: "br-ex"})],
+                   *(PortSpec(n, type="patch", external_ids={k: "x"}) for n, k in WAYS.items())],
     )  # fmt: skip
-    row = machine.ovsdb.wait_ports([WAY], 1.0)[WAY]
+    rows = machine.ovsdb.wait_ports(list(WAYS), 1.0)
     host = Host(machine.drivers, dict)
     rules = Rulesets(host, lambda: False)
     aiming = Aiming(machine.ovsdb, "br-int", host.sets, rules, False)
-    return aiming.target(Roster()), row.ofport or 0
+    return aiming.target(Roster()), {name: rows[name].ofport or 0 for name in WAYS}
 
 
 def test_what_comes_by_a_way_that_nobody_uses_is_dropped_on_a_bridge_of_others() -> None:
     """It would be flooded there: out again by another way."""
-    found, number = target(ours=False)
-    assert found.uplinks == {WAY: number}
-    assert flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=number) in list(found.all())
+    found, numbers = target(ours=False)
+    assert found.uplinks == numbers
+    flows = list(found.all())
+    for number in numbers.values():
+        assert flow(CLASSIFY, GUARD, cookies.BRIDGE, in_port=number) in flows
 
 
 def test_on_a_bridge_of_ours_what_is_unknown_is_dropped_anyhow() -> None:

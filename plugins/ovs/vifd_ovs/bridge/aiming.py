@@ -15,6 +15,8 @@ from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.rulesets import Rulesets
 from vifd_ovs.bridge.target import Target
 
+_WAYS = {marks.PATCH, marks.TUNNEL}
+
 
 @dataclass(frozen=True)
 class Aiming:
@@ -28,6 +30,7 @@ class Aiming:
     sets: Sets
     rules: Rulesets
     listening: bool
+    #: names of ways out of the bridge
     _known: set[str] = field(default_factory=set)
 
     def target(self, ports: Roster) -> Target:
@@ -37,24 +40,24 @@ class Aiming:
         if bridge is None:
             return Target(ports)
         ours = marks.BRIDGE in bridge.external_ids
+        exits, own, told = self._overlay(ports)
         uplinks = {}
-        for name in ports.patches if ours else self._patches(ports.patches):
+        for name in ports.patches if ours else self._ways(ports.patches):
             row = ovsdb.port(name)
-            if row is not None and row.bridge == self.bridge and (row.ofport or 0) > 0:
-                uplinks[name] = row.ofport or 0
+            number = row.ofport or 0 if row is not None and row.bridge == self.bridge else 0
+            if number > 0 and number not in exits.values():
+                uplinks[name] = number
         shared = ports.port_tags
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
-        return Target(
-            ports, ours, uplinks, beside, *self._overlay(ports), self.rules, self.listening
-        )
+        return Target(ports, ours, uplinks, beside, exits, own, told, self.rules, self.listening)
 
-    def _patches(self, used: Collection[str]) -> set[str]:
-        """Ours, those included that nobody uses now: on a bridge of others what comes in by one
-        would be flooded, and out again by another way."""
+    def _ways(self, used: Collection[str]) -> set[str]:
+        """Our patch ports and tunnels, those included that nobody uses now: on a bridge of others
+        what comes in by one would be flooded, and out again by another way."""
         if not self._known:
             rows = self.ovsdb.ports(self.bridge)
-            self._known.update(row.name for row in rows if marks.PATCH in row.external_ids)
+            self._known.update(row.name for row in rows if {*row.external_ids} & _WAYS)
         self._known.update(used)
         return self._known
 
@@ -67,6 +70,7 @@ class Aiming:
         if not networks:
             return {}, (), {}
         rows = tunnels.rows(self.ovsdb, self.bridge)
+        self._known.update(row.name for row in rows.values())
         own = sorted({row.options.get("local_ip", "") for row in rows.values()})
         found = {n: f for n in networks if (f := self.sets.forwarding(n)) is not None}
         there = {kind: row.ofport for kind, row in rows.items() if (row.ofport or 0) > 0}
