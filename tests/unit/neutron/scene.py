@@ -153,6 +153,10 @@ class Node:
         body = {"version": "1.0", "instance": {"id": port.id}, "mac_address": port.mac}
         self.agent.say(Said(port.id, Side.COMPUTE, Part("compute", body)), "test")
 
+    def let_go(self, port: Port) -> None:
+        """No instance uses it any more."""
+        self.agent.say(Said(port.id, Side.COMPUTE, final=True), "test")
+
     # --- what is there ---
 
     def read_at(self) -> float:

@@ -6,6 +6,7 @@ import math
 
 from unit.neutron.scene import BRIDGE, Cloud
 from vifd.drivers import PortSpec
+from vifd.network.neutron import following
 from vifd.network.neutron.objects import SERVED, VERSIONS
 from vifd.testing.wait import PATIENCE, until
 
@@ -334,3 +335,15 @@ class TestBindings:
         assert source.record(port) is not None, "the device stays until compute lets go of it"
         cloud.neutron.activate(port, source.name)
         until(lambda: source.live(port) and active(port), "and back")
+
+    def test_a_binding_that_is_deleted_without_a_word(self, cloud: Cloud, monkeypatch):
+        monkeypatch.setattr(following, "AGAIN", 0.2)
+        node = cloud.node()
+        port = cloud.neutron.port(cloud.vlan())
+        cloud.neutron.bind(port, node.name, active=False)
+        node.compute(port)
+        until(lambda: node.phase(port) == "READY", "it is prepared")
+        with cloud.neutron.lock:
+            del port.bindings[node.name]
+        node.let_go(port)
+        until(lambda: not node.bound(port), "nothing of it is left")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vifd import errors
@@ -17,10 +16,12 @@ from vifd.model import Part, Side, Status
 from vifd.model.parts import network_said
 from vifd.model.sides import Said
 from vifd.network import Inbox
-from vifd.network.neutron import statuses, translate
+from vifd.network.neutron import translate
 from vifd.network.neutron.cache import Cache
+from vifd.network.neutron.doubts import Doubts
 from vifd.network.neutron.groups import Groups
 from vifd.network.neutron.objects import Plain, objects, revision
+from vifd.network.neutron.seldom import Seldom
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.translate import OWNER, Known
 from vifd.network.neutron.trunks import KINDS, Trunks, details
@@ -36,20 +37,6 @@ DELETED = "deleted"
 REQUEST = "neutron"
 #: The types of objects that make up groups.
 GROUPS = ("SecurityGroup", "SecurityGroupRule", "AddressGroup")
-#: Seconds for which the service must have a port otherwise before it is told once more.
-STANDING = 3.0
-
-
-@dataclass
-class Doubt:
-    """A port that the service has otherwise than it is.
-
-    :param state: the port's count of changes there, its status there, and whether it works
-    """
-
-    state: tuple[int, Any, bool]
-    since: float
-    answered: bool = False
 
 
 class Following:
@@ -77,8 +64,8 @@ class Following:
         self._said: dict[str, Plain] = {}
         #: by port that waits here for its network's part, when it was asked for
         self._asked: dict[str, float] = {}
-        #: by port, the state of the service's in which it was told otherwise
-        self._doubts: dict[str, Doubt] = {}
+        self._idle = Seldom(AGAIN)
+        self._doubts = Doubts(clock)
         self.known = Known(
             self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"),
             groups, self._trunk,
@@ -283,6 +270,23 @@ class Following:
             self._ports(part)
         self._asked |= dict.fromkeys(due, now)
 
+    def left_alone(self) -> None:
+        """Ask for ports whose binding is not in force here and that nobody here uses: when a
+        binding is deleted, as after a migration or instead of one, the service tells nobody.
+
+        :raises Exception: the service could not be asked
+        """
+        ports = self.cache.all("Port").items()
+        idle = {i for i, p in ports if not translate.active_here(p, self._host)}
+        due = self._idle.due({i for i in idle if not self._used(i)}, self._clock())
+        for item in self._server.pull("Port", due):
+            self._met(item)
+
+    def _used(self, port_id: str) -> bool:
+        """Whether compute, or another program, uses a port here."""
+        parts = self._inbox.parts(port_id)
+        return parts is not None and (parts.compute is not None or parts.hosted is not None)
+
     def _waiting(self) -> set[str]:
         return {i for i, parts in self._inbox.waiting().items() if parts.network is None}
 
@@ -293,26 +297,11 @@ class Following:
         state of a port there is answered once, when it has stood for a while: what it was told
         just now it may be about to note."""
         records = {r.id: r for r in self._inbox.ports()}
-        now, doubts, found = self._clock(), {}, {}
-        for port_id, port in self.cache.all("Port").items():
-            verdict = statuses.differs(records.get(port_id), port, self._host)
-            if verdict is None:
-                continue
-            doubt = Doubt((revision(port), port.get("status"), verdict), now)
-            held = self._doubts.get(port_id)
-            doubts[port_id] = held if held is not None and held.state == doubt.state else doubt
-        for port_id, doubt in doubts.items():
-            if not doubt.answered and now - doubt.since >= STANDING:
-                doubt.answered = True
-                found[port_id] = doubt.state[2]
-        self._doubts = doubts
-        return found
+        return self._doubts.differing(records, self.cache.all("Port"), self._host)
 
     def doubted(self, ports: Iterable[str]) -> None:
         """Whether these were told is not known: they are again, if they stand for a while more."""
-        for port_id in ports:
-            if (doubt := self._doubts.get(port_id)) is not None:
-                doubt.since, doubt.answered = self._clock(), False
+        self._doubts.again(ports)
 
     # --- what is said ---
 

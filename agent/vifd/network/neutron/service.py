@@ -310,6 +310,7 @@ class Service:
         """See to what no message tells."""
         following.tunnels.settle()
         following.waiting()
+        following.left_alone()
         following.settle()
         self._agree(following, anew=False)
         if self._teller is not None:
