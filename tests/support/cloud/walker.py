@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.wait import until
 
 _ANSWERED = re.compile(r"\[([\d.]+)\] .*icmp_seq=(\d+) ttl=")
 #: Seconds between two pings.
@@ -37,9 +38,17 @@ class Machine:
             "type=internal", f"external_ids:iface-id={self.port}",
             f'external_ids:attached-mac="{self.mac}"', "external_ids:iface-status=active",
         )  # fmt: skip
+        self.move_in()
+
+    def move_in(self) -> None:
+        """Put the device into the namespace, as whoever uses it does; also where a switch that was
+        started anew made it once more: the one of before stays there, and leads nowhere."""
         from pyroute2 import IPRoute
 
+        if self._is_there():
+            self.space.command(["ip", "link", "delete", self.device])
         with IPRoute() as netlink:
+            until(lambda: netlink.link_lookup(ifname=self.device), f"{self.device} is there")
             index = netlink.link_lookup(ifname=self.device)[0]
             netlink.link("set", index=index, net_ns_fd=self.space.fd)
         for words in (
@@ -48,6 +57,11 @@ class Machine:
             ["link", "set", self.device, "up"],
         ):
             self.space.command(["ip", *words])
+
+    def _is_there(self) -> bool:
+        argv = ["ip", "link", "show", self.device]
+        done = self.space.run(subprocess.run, argv, capture_output=True, check=False)
+        return bool(done.returncode == 0)
 
     def reaches(self, other: Machine) -> bool:
         """Whether one ping of this moment is answered."""

@@ -28,6 +28,31 @@ ENDS: dict[str, Callable[[VifdHost], object]] = {
 }
 
 
+def _switch(host: VifdHost) -> bool:
+    host.ovs.vswitchd.kill()
+    host.ovs.vswitchd.start()
+    return True
+
+
+def _database(host: VifdHost) -> bool:
+    host.ovs.ovsdb.kill()
+    host.ovs.ovsdb.start()
+    return False
+
+
+def _both(host: VifdHost) -> bool:
+    host.ovs.vswitchd.kill()
+    _database(host)
+    host.ovs.vswitchd.start()
+    return True
+
+
+#: What is started anew; whether internal ports are other devices afterwards.
+AGAIN: dict[str, Callable[[VifdHost], bool]] = {
+    "the switch": _switch, "its database": _database, "both": _both,
+}  # fmt: skip
+
+
 class Place:
     """A network, a machine of it on the host, and one beyond the physical bridge."""
 
@@ -170,6 +195,22 @@ def test_a_port_that_is_switched_off_and_on(place: Place):
     cloud.change("port", place.here.port, admin_state_up=True)
     place.reached()
     host.told(place.network, [place.here.port], "ACTIVE")
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_a_switch_that_starts_anew(place: Place, again: str):
+    """Its internal ports are other devices afterwards, which their users move into their namespaces
+    again; flows and numbers follow by themselves."""
+    host = place.host
+    if AGAIN[again](host):
+        for machine in (place.here, place.beyond):
+            machine.move_in()
+    place.reached()
+    host.proven([place.here.port])
+    host.told(place.network, [place.here.port], "ACTIVE")
+    # one that comes afterwards is heard of
+    late = place.machine()
+    until(lambda: late.reaches(place.beyond), "the next one", PATIENCE)
 
 
 def test_a_port_on_a_bridge_of_others_is_theirs(place: Place):
