@@ -3,8 +3,8 @@
 A port is an internal port of the switch with an ``iface-id``, as DHCP and L3 agents make them: both
 agents find it by themselves. It takes .venv/neutron (tools/neutron-env). A part is one firewall and
 single ports (``one``) or a number of ports at once: ``bench/neutron.py --only one 20 --firewalls
-noop``. What a part measured stays in ``build/bench-neutron``, whichever run it was in; ``--keep``
-writes bench/NEUTRON.md and the picture from all that is there.
+noop``. What a part measured stays in ``build/bench-neutron``, whichever run it was in, with what
+both agents logged; ``--keep`` writes bench/NEUTRON.md and the picture from all that is there.
 """
 
 from __future__ import annotations
@@ -334,6 +334,9 @@ def contest(
             part = Part(firewall, name, given.rounds, (began, os.getloadavg()[0]), times)
             part.keep()
             print(part.table(), flush=True)
+            for bench in benches:
+                log = KEPT / f"{firewall}-{name}-{bench.contender.name}.log"
+                log.write_text(bench.contender.log())
 
 
 def main() -> None:

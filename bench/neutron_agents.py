@@ -52,6 +52,9 @@ class Contender(Protocol):
     def heard_of(self, ports: list[str]) -> bool:
         """Whether the service has told it of these ports, where it says so."""
 
+    def log(self) -> str:
+        """What it logged so far."""
+
 
 class Stock:
     """neutron-openvswitch-agent."""
@@ -85,6 +88,9 @@ class Stock:
 
     def heard_of(self, ports: list[str]) -> bool:
         return True
+
+    def log(self) -> str:
+        return self._agent.log
 
 
 class Vifd:
@@ -125,6 +131,9 @@ class Vifd:
 
     def heard_of(self, ports: list[str]) -> bool:
         return all(map(self._host.phase, ports))
+
+    def log(self) -> str:
+        return self._host.vifd.log
 
 
 class FlowWatch:
