@@ -31,6 +31,7 @@ from vifd.drivers.nft.expr import (
     Counter,
     Key,
     Load,
+    Log,
     Lookup,
     Mask,
     Meta,
@@ -193,6 +194,18 @@ class NftContract:
         nft.apply(TABLE, Change(chains=[chain]))
         assert nft.chains(TABLE, ["port"]) == {"port": chain}
 
+    def test_what_hands_over_is_read_back(self, nft: Nft) -> None:
+        over = Rule((Over(100, 25, packets=True), Counter(), Verdict(Code.RETURN)))
+        chain = Chain("port", (over, Rule((Log(30313, "vifd DROP 0f3c", 178),))))
+        nft.apply(TABLE, Change(chains=[chain]))
+        assert nft.chains(TABLE, ["port"]) == {"port": chain}
+
+    def test_who_would_hear_hears(self, nft: Nft) -> None:
+        assert nft.deafened() is None
+        nft.overhear(lambda _: None)
+        nft.overhear(lambda _: None)
+        assert nft.deafened() is None
+
 
 class TrackingContract:
     """Fixture: ``nft``, of a kernel that follows connections across its bridges."""
@@ -200,7 +213,8 @@ class TrackingContract:
     def test_what_is_said_of_connections_is_read_back(self, nft: Nft) -> None:
         assert nft.untracked() is None
         began = tuple(Rule((Connection(key), Compare(bytes(size)), ACCEPT)) for key, size in (
-            (Tracked.DIRECTION, 1), (Tracked.MARK, 4), (Tracked.PROTOCOL, 1), (Tracked.PORT, 2),
+            (Tracked.DIRECTION, 1), (Tracked.STATUS, 4), (Tracked.MARK, 4),
+            (Tracked.PROTOCOL, 1), (Tracked.PORT, 2),
             (Tracked.SOURCE4, 4), (Tracked.TARGET4, 4), (Tracked.SOURCE6, 16),
             (Tracked.TARGET6, 16),
         ))  # fmt: skip

@@ -22,6 +22,7 @@ from vifd.drivers.nft.expr import (
     Extension,
     Key,
     Load,
+    Log,
     Lookup,
     Mask,
     Meta,
@@ -153,11 +154,13 @@ class Machine:
     :param chains: by name
     :param elements: by set and interface name
     :param count: told of each packet that a rule counts: its chain, and the packet's bytes
+    :param hand: told of each that a rule hands over: what that says, where, and the frame
     """
 
     chains: Mapping[str, Chain]
     elements: Mapping[tuple[str, str], Element] = field(default_factory=dict)
     count: Callable[[str, int], None] | None = None
+    hand: Callable[[str, Hook, bytes], None] | None = None
 
     def passes(self, hook: Hook, frame: Frame) -> bool:
         """Whether the base chains of a hook let a frame through."""
@@ -201,6 +204,9 @@ class Machine:
                 return expr
             if isinstance(expr, Counter) and self.count is not None:
                 self.count(chain, len(frame.raw) - _HEAD)
+            if isinstance(expr, Log) and self.hand is not None:
+                hook = Hook.POSTROUTING if frame.oif else Hook.PREROUTING
+                self.hand(expr.prefix, hook, bytes(frame.raw))
             if isinstance(expr, Lookup) and expr.vmap:
                 element = self._find(expr.set, value)
                 return element.verdict if element else None
@@ -238,7 +244,7 @@ class Machine:
                 return frame.passage.step(expr, value)
             case Lookup():
                 return value if self._find(expr.set, value) else None
-            case Counter():
+            case Counter() | Log():
                 return value
             case Unknown():
                 raise ValueError(f"cannot evaluate {expr}")

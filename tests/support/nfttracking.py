@@ -12,7 +12,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from support.nftmachine import Frame, Machine
-from vifd.drivers.nft.expr import Connection, Expr, Note, Tracked, Untracked
+from vifd.drivers.nft.expr import CONFIRMED, Connection, Expr, Note, Tracked, Untracked
 from vifd.drivers.nft.objects import Hook
 from vifd.openflow import field as fd
 from vifd.testing import flowkey
@@ -55,7 +55,8 @@ class Bridge:
         """
         nft = self._nft
         table = nft.table(self._table)
-        machine = Machine(table.chains, table.elements, partial(nft.count, self._table))
+        count = partial(nft.count, self._table)
+        machine = Machine(table.chains, table.elements, count, nft.hand_over)
         passage = Way(self, flowkey.parse(raw))
         written = bytearray(raw)  # a mark, for one
         arriving = Frame(written, iif, bridge=self._name, passage=passage)
@@ -128,6 +129,9 @@ class Way:
         match key:
             case Tracked.DIRECTION:
                 return bytes((self._answers,))
+            case Tracked.STATUS:
+                there = began in self._bridge.connections.zones.get(self._zone, {})
+                return _host(CONFIRMED if there else 0, 4)
             case Tracked.MARK:
                 known = self._bridge.marks.get((self._zone, began), 0)
                 return _host(self._new_mark if self._new_mark is not None else known, 4)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vifd.drivers.nft.expr import Verdict
-from vifd.drivers.nft.objects import Chain, Change, Element
+from vifd.drivers.nft.objects import Chain, Change, Element, Overheard
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,16 @@ class Nft(Protocol):
     def subscribe(self, callback: Callable[[str], None]) -> None:
         """Have ``callback(table)`` called on a native thread when somebody else changed a table;
         the name is empty when announcements were lost: any may have changed."""
+
+    def overhear(self, callback: Callable[[Overheard], None]) -> None:
+        """Have ``callback`` called on a native thread with each frame that a rule hands over to
+        group :data:`~vifd.drivers.nft.objects.GROUP`; of several the one that asked last.
+
+        :raises VifError: the kernel has no such thing, or another program hears that group
+        """
+
+    def deafened(self) -> str | None:
+        """Why :meth:`overhear` would hear nothing; ``None`` where it would. Makes nothing."""
 
     def close(self) -> None:
         """Close the socket. Rules stay."""

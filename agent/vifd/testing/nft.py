@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from vifd.drivers import FilterChain
 from vifd.drivers.nft.expr import Lookup, Verdict
-from vifd.drivers.nft.objects import Chain, Change, Element, Set
-from vifd.errors import BackendError
+from vifd.drivers.nft.objects import Chain, Change, Element, Hook, Overheard, Set
+from vifd.errors import BackendError, BackendUnavailable
 from vifd.testing.faults import Faults
 
 
@@ -47,6 +47,9 @@ class FakeNft(Faults):
         )
         #: kinds of expressions that the kernel does not have
         self.unknown: tuple[type, ...] = ()
+        #: why nothing can be heard of what rules hand over
+        self.no_ear = ""
+        self._hears: Callable[[Overheard], None] | None = None
         #: base chains of other software that refuse something
         self.of_others: list[FilterChain] = []
 
@@ -74,6 +77,11 @@ class FakeNft(Faults):
         counted = self._tables[table].counted
         packets, before = counted.get(chain, (0, 0))
         counted[chain] = packets + 1, before + octets
+
+    def hand_over(self, prefix: str, hook: Hook, frame: bytes) -> None:
+        """A rule hands a frame over."""
+        if self._hears is not None:
+            self._hears(Overheard(prefix, hook, frame, len(frame)))
 
     def table(self, name: str) -> _Table:
         """A table as it stands."""
@@ -238,9 +246,22 @@ class FakeNft(Faults):
         """See :class:`vifd.drivers.Nft`."""
         self._callbacks.append(callback)
 
+    def overhear(self, callback: Callable[[Overheard], None]) -> None:
+        """See :class:`vifd.drivers.Nft`."""
+        if self.no_ear:
+            raise BackendUnavailable(
+                facts={"backend": "nftables", "problem": self.no_ear}, stage="nft"
+            )
+        self._hears = callback
+
+    def deafened(self) -> str | None:
+        """See :class:`vifd.drivers.Nft`."""
+        return self.no_ear or None
+
     def close(self) -> None:
         """See :class:`vifd.drivers.Nft`."""
         self._callbacks.clear()
+        self._hears = None
 
 
 def _carry_out(table: _Table, change: Change) -> None:

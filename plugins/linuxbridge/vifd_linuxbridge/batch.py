@@ -32,6 +32,8 @@ class Work(tap.TapWork):
     named: frozenset[int] = frozenset()
     #: of a sub-port, by which device it passes, or why by none
     way: Way | Evidence | None = None
+    #: whether there are ports of which accepted packets are logged
+    logging: bool = False
     _filters: dict[bool, Filter] = field(default_factory=dict)
 
     @property
@@ -45,6 +47,7 @@ class Work(tap.TapWork):
             found = port_filter(
                 self.item.attachment, self.device, opened=wanted, judged=self.judged,
                 tracked=self.tracked, limiting=self.limiting, carrying=self.carrying,
+                logging=self.logging,
             )  # fmt: skip
             self._filters[wanted] = found
         return self._filters[wanted]

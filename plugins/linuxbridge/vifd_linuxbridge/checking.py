@@ -10,7 +10,7 @@ from vifd.errors import VifError
 from vifd.model import Evidence, Report
 from vifd.model.evidence import fact
 from vifd.plugin import tap
-from vifd_linuxbridge import groupbase, overlay, ruleset, shaping, wiring
+from vifd_linuxbridge import groupbase, overlay, ruleset, shaping, telling, wiring
 from vifd_linuxbridge.answering import Answering
 from vifd_linuxbridge.batch import Batch, Work
 from vifd_linuxbridge.beside import Beside
@@ -22,6 +22,8 @@ from vifd_linuxbridge.options import Settings
 from vifd_linuxbridge.plugging import bridge_port, entry, keep_tags, shaping_base
 from vifd_linuxbridge.ruleset import TABLE, Filter
 
+#: Maps that few ports are in.
+_SELDOM = (shaping.FROM, shaping.TO, telling.LOGGED)
 #: So many differing rules are written out in full.
 _SHOWN = 8
 
@@ -157,8 +159,8 @@ class Checking:
                 for (element, is_wanted), have in zip(
                     filters[work.id].elements, elements[work.id], strict=True
                 )
-                # ports without limits are many
-                if is_wanted or have is not None or element.set not in (shaping.FROM, shaping.TO)
+                # ports without limits or logs are many
+                if is_wanted or have is not None or element.set not in _SELDOM
             ]
             facts += rule_evidence(filters[work.id], chains)
             if filters[work.id].shape is not None:
@@ -269,7 +271,8 @@ def rule_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence]
     """The port's own chains, rule by rule."""
     facts, device = [], filter_.device
     labels = {device: "nft.rules", groupbase.egress_chain(device): "nft.sent",
-              groupbase.ingress_chain(device): "nft.received"}  # fmt: skip
+              groupbase.ingress_chain(device): "nft.received",
+              **dict.fromkeys(telling.chain_names(device), "nft.told")}  # fmt: skip
     limits = shaping.sent_chain(device), shaping.given_chain(device)
     for name, wanted in filter_.rules.items():
         if name in limits:

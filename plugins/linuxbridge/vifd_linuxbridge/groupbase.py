@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain as concat
 
@@ -46,6 +46,7 @@ from vifd.drivers.nft.expr import (
 )
 from vifd.drivers.nft.objects import Chain, Element, Hook, Rule, Set
 from vifd.policy.groups import BASE
+from vifd.policy.logged import NOTHING, Logged
 from vifd.policy.rule import IPV4, IPV6, Direction
 from vifd_linuxbridge.grouprules import chain_name
 from vifd_linuxbridge.policy_match import expressions
@@ -53,7 +54,7 @@ from vifd_linuxbridge.policy_match import expressions
 ZONES, SENDS, RECEIVES = "zones", "sends", "receives"
 SETS = (Set(ZONES, vmap=True), Set(SENDS, vmap=True), Set(RECEIVES, vmap=True))
 #: What every guest needs to send, and to get.
-_SENT, _GOT = "basics-sent", "basics-got"
+SENT, GOT = "basics-sent", "basics-got"
 _ZONE_PREFIX = "zone-"
 #: Before connections are looked up (-200), behind anti-spoofing; and after it.
 _BEFORE, _AFTER = -250, -150
@@ -75,8 +76,8 @@ def base() -> tuple[Chain, ...]:
     sends = Rule((Meta(Key.IIFNAME), Lookup(SENDS, vmap=True)))
     receives = Rule((Meta(Key.OIFNAME), Lookup(RECEIVES, vmap=True)))
     return (
-        Chain(_SENT, _basics(Direction.EGRESS)),
-        Chain(_GOT, _basics(Direction.INGRESS)),
+        Chain(SENT, _basics(Direction.EGRESS)),
+        Chain(GOT, _basics(Direction.INGRESS)),
         Chain("track", (tracked,), Hook.PREROUTING, _BEFORE),
         Chain("egress", (sends,), Hook.PREROUTING, _AFTER),
         Chain("ingress", (receives,), Hook.POSTROUTING, _AFTER),
@@ -152,11 +153,23 @@ class Judged:
     """The groups of a port, by whether they have state; none of those of a closed direction.
 
     :param mark: of the connections that it began
+    :param port: its id
+    :param logged: which of its packets logs are about
+    :param rate: packets a second of it that are handed over for them at most
+    :param burst: that may come at once
     """
 
     mark: int
     stateful: Mapping[Direction, tuple[str, ...]]
     stateless: Mapping[Direction, tuple[str, ...]]
+    port: str = ""
+    logged: Logged = NOTHING
+    rate: int = 1
+    burst: int = 1
+
+    def with_logs(self, port: str, logged: Logged, rate: int, burst: int) -> Judged:
+        """The same, with what is logged of it."""
+        return replace(self, port=port, logged=logged, rate=rate, burst=burst)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -193,7 +206,7 @@ def _egress(judged: Judged) -> tuple[Rule, ...]:
     mine = (Load(host(judged.mark, 4)), Note(Tracked.MARK))
     began = _rule(Connection(Tracked.DIRECTION), Compare(_BEGAN), *mine)
     return (
-        _rule(Verdict(Code.JUMP, _SENT)),
+        _rule(Verdict(Code.JUMP, SENT)),
         *_asked(judged.stateless[out], out),
         *((began,) if judged.stateful[out] else ()),
         *_asked(judged.stateful[out], out, Connection(Tracked.DIRECTION), Compare(_BEGAN)),
@@ -207,7 +220,7 @@ def _ingress(judged: Judged) -> tuple[Rule, ...]:
     answers = Connection(Tracked.DIRECTION), Compare(_ANSWERS)
     mine = Connection(Tracked.MARK), Compare(host(judged.mark, 4))
     return (
-        _rule(Verdict(Code.JUMP, _GOT)),
+        _rule(Verdict(Code.JUMP, GOT)),
         *_asked(judged.stateless[back], back),
         *_asked(judged.stateful[back], back, Connection(Tracked.DIRECTION), Compare(_BEGAN)),
         *_asked(judged.stateful[out], out, *answers, *mine),

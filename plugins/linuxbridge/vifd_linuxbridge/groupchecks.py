@@ -32,6 +32,7 @@ class GroupReader:
             return [
                 *self._base(grouping), self._zone(grouping, work.names.bridge),
                 self._rules(grouping, judged.groups),
+                *(self._telling(grouping) if judged.logged.accepted else ()),
             ]  # fmt: skip
         except VifError as error:
             return [fact("nft", error.message, "readable", "nft")]
@@ -48,6 +49,11 @@ class GroupReader:
             there = "another one" if change else "as wanted"
             self._zones[bridge] = fact("nft.zone", there, "as wanted", "nft")
         return self._zones[bridge]
+
+    def _telling(self, grouping: Grouping) -> list[Evidence]:
+        """What ports share of which accepted packets are logged."""
+        there = "another one" if grouping.logs.base(self._nft) else "as wanted"
+        return [fact("nft.logging", there, "as wanted", "nft")]
 
     def _rules(self, grouping: Grouping, groups: frozenset[str]) -> Evidence:
         for group in sorted(groups - self._lacking.keys()):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,13 +20,14 @@ from vifd.model import Attachment
 from vifd.model.members import groups_of, members_of
 from vifd.model.sets import SecurityGroup, SetKey, SetKind
 from vifd.plugin import Entry, Host, SetChange
-from vifd.policy.groups import missing
+from vifd.policy.groups import Packet, Passes, judge, missing
 from vifd.policy.rule import Direction
-from vifd_linuxbridge import groupbase, grouprules, wiring
+from vifd_linuxbridge import groupbase, grouprules, telling, wiring
 from vifd_linuxbridge.batch import Work
 from vifd_linuxbridge.groupbase import Judged
 from vifd_linuxbridge.grouprules import Shape
 from vifd_linuxbridge.groupsets import Prefixes
+from vifd_linuxbridge.logparts import LogParts, same
 from vifd_linuxbridge.ruleset import TABLE
 from vifd_linuxbridge.zones import Place, Zones, place
 
@@ -74,6 +75,9 @@ class Grouping:
         self._made: dict[str, tuple[SecurityGroup, object, tuple[Chain, ...]]] = {}
         self._named: dict[str, tuple[SecurityGroup, frozenset[SetKey]]] = {}
         self._there: _There | None = None
+        self.logs = LogParts(host)
+        #: rules are asked on other threads as well
+        self._lock = threading.RLock()
 
     # --- a port ---
 
@@ -82,6 +86,10 @@ class Grouping:
         ids = groups_of(attachment)
         if ids is None:
             return None
+        with self._lock:
+            return self._judged(attachment, ids)
+
+    def _judged(self, attachment: Attachment, ids: Collection[str]) -> Judged:
         get = self._host.sets.security_group
         stateful: dict[Direction, tuple[str, ...]] = {}
         stateless: dict[Direction, tuple[str, ...]] = {}
@@ -90,7 +98,30 @@ class Grouping:
             bodies = [body for i in ids if lacks is None and (body := get(i)) is not None]
             stateful[direction] = tuple(b.id for b in bodies if b.stateful)
             stateless[direction] = tuple(b.id for b in bodies if not b.stateful)
-        return Judged(mark(attachment.id), stateful, stateless)
+        judged = Judged(mark(attachment.id), stateful, stateless)
+        return self.logs.with_logs(judged, attachment, ids)
+
+    def judge(
+        self, attachment: Attachment, packet: Packet, groups: Collection[str] | None = None
+    ) -> Passes | None:
+        """Which rule lets the first packet of a connection of a port pass, if any does; on any
+        thread.
+
+        :param groups: of which; of all by default
+        """
+        ids, get = groups_of(attachment) or (), self._host.sets.security_group
+        with self._lock:
+            members = self._prefixes.members
+            closed = next(iter(missing(ids, packet.direction, get, members.known)), None)
+            bodies = [body for i in ids if closed is None and (groups is None or i in groups)
+                      and (body := get(i)) is not None]  # fmt: skip
+            return judge(bodies, packet, members.addresses)
+
+    def stateless(self, attachment: Attachment) -> tuple[str, ...]:
+        """The groups of a port that have no state."""
+        get = self._host.sets.security_group
+        return tuple(i for i in groups_of(attachment) or ()
+                     if (body := get(i)) is not None and not body.stateful)  # fmt: skip
 
     # --- groups ---
 
@@ -98,13 +129,12 @@ class Grouping:
         """What these groups are in the table; nothing of those that are not known."""
         chains: dict[str, Chain] = {}
         sets: dict[Shape, Collection[str]] = {}
-        for group_id in groups:
-            body = self._host.sets.security_group(group_id)
-            if body is None:
-                continue
-            chains |= {chain.name: chain for chain in self._chains(body)}
-            for key in self._references(body):
-                sets |= self._prefixes.shapes(key)
+        bodies = map(self._host.sets.security_group, groups)
+        with self._lock:
+            for body in [body for body in bodies if body is not None]:
+                chains |= {chain.name: chain for chain in self._chains(body)}
+                for key in self._references(body):
+                    sets |= self._prefixes.shapes(key)
         return Target(chains, sets)
 
     def _chains(self, body: SecurityGroup) -> tuple[Chain, ...]:
@@ -127,7 +157,7 @@ class Grouping:
         wanted = self.target(groups)
         chains = nft.chains(TABLE, list(wanted.chains))
         sets = nft.addresses(TABLE, [shape.name for shape in wanted.sets])
-        unlike = [c for n, c in wanted.chains.items() if not _same(chains.get(n), c)]
+        unlike = [c for n, c in wanted.chains.items() if not same(chains.get(n), c)]
         texts = [f"{c.name}: {_short(chains.get(c.name))}" for c in unlike]
         made = [Set(shape.name, version=shape.version) for shape in wanted.sets
                 if shape.name not in sets]  # fmt: skip
@@ -154,6 +184,8 @@ class Grouping:
             return Change()
         groups |= {group for work in works if work.judged for group in work.judged.groups}
         change = self.foundation(nft) | self.lacking(nft, sorted(groups)).change
+        if any(work.judged and work.judged.logged.accepted for work in works):
+            change |= self.logs.base(nft)
         return change | self.zone_change(nft, self.bridges())
 
     # --- what all share ---
@@ -162,8 +194,14 @@ class Grouping:
         """The chains and sets that all ports with groups share, where they are not as wanted."""
         wanted = groupbase.base()
         found = nft.chains(TABLE, [chain.name for chain in wanted])
-        there = all(_same(found.get(c.name), c) for c in wanted)
+        there = all(same(found.get(c.name), c) for c in wanted)
         return Change() if there else Change(sets=groupbase.SETS, chains=wanted)
+
+    def logging(self, nft: Nft, judged: Judged | None) -> bool:
+        """Whether a port can be in the map of those of which accepted packets are logged."""
+        if judged is not None:
+            self._load(nft)
+        return self.logs.shared
 
     def zone_change(self, nft: Nft, bridges: Collection[str]) -> Change:
         """The zones of bridges, if they are not as they shall be: of all of them, because what is
@@ -175,7 +213,7 @@ class Grouping:
         elements = [groupbase.zone_element(bridge) for bridge in sorted(bridges)]
         present = nft.elements(TABLE, elements)
         return Change(
-            chains=[c for c in wanted if not _same(found.get(c.name), c)],
+            chains=[c for c in wanted if not same(found.get(c.name), c)],
             add=[e for e, have in zip(elements, present, strict=True) if have != e],
         )
 
@@ -196,9 +234,11 @@ class Grouping:
         if self._there is None:
             chains = nft.list_chains(TABLE)
             self.zones.learn(chains.values())
+            sets = nft.list_sets(TABLE)
+            self.logs.learn(chains, sets)
             self._there = _There(
                 {n for n in chains if n.startswith(grouprules.PREFIX)},
-                {n for n in nft.list_sets(TABLE) if n.startswith(grouprules.SETS)},
+                {n for n in sets if n.startswith(grouprules.SETS)},
             )
         return self._there
 
@@ -211,7 +251,8 @@ class Grouping:
 
         :param ports: that joined groups, left them, or have other addresses
         """
-        keys = {*changed, *self._prefixes.members.update(ports)}
+        with self._lock:
+            keys = {*changed, *self._prefixes.members.update(ports)}
         held = {i: (e, groups) for i, e in self._entries().items()
                 if (groups := groups_of(e.attachment))}  # fmt: skip
         used = {group for _, groups in held.values() for group in groups}
@@ -232,24 +273,39 @@ class Grouping:
         local = {port_id for change in changes for port_id in change.local}
         groups, ports = self.concerned((change.key for change in changes), local)
         change = self.lacking(nft, sorted(groups)).change if groups else Change()
-        change |= self._ports_change(nft, ports)
+        touched = {*ports} if change else set()
+        logs = any(change.key.kind is SetKind.LOG for change in changes)
+        change |= self._ports_change(nft, ports, touched, logs=logs)
         if change:
             nft.apply(TABLE, change)
         if changes and self._there is not None:
             self.sweep(nft, self._present(nft))
-        return {*ports} if change else set()
+        return touched
 
-    def _ports_change(self, nft: Nft, ports: Mapping[str, Entry]) -> Change:
-        """The chains of ports that ask other groups now; a port that was not made is left out."""
-        wanted: dict[str, Chain] = {}
-        for entry in ports.values():
-            judged, device = self.judged(entry.attachment), entry.wiring.device
-            rules = groupbase.port_rules(device, judged) if judged is not None else {}
-            wanted |= {name: Chain(name, made) for name, made in rules.items()}
-        found = nft.chains(TABLE, list(wanted)) if wanted else {}
-        unlike = [replace(found[name], rules=chain.rules) for name, chain in wanted.items()
-                  if name in found and not _same(found[name], chain)]  # fmt: skip
-        return Change(chains=unlike)
+    def _ports_change(
+        self, nft: Nft, ports: Mapping[str, Entry], touched: set[str], *, logs: bool
+    ) -> Change:
+        """The chains of ports that ask other groups now, or of which something else is logged.
+
+        :param touched: takes those of which something differs
+        :param logs: whether every port may be such a one
+        """
+        chosen = self._held() if logs else ports
+        judged = {i: j for i, e in chosen.items() if (j := self.judged(e.attachment)) is not None}
+        change = Change()
+        if logs and judged:
+            self._load(nft)
+        for port_id, one in judged.items():
+            mine = self.logs.port(nft, chosen[port_id], one)
+            touched |= {port_id} if mine else set()
+            change |= mine
+        if any(element.set == telling.LOGGED for element in change.add):
+            return self.logs.base(nft) | change
+        return change | self.logs.needless(judged.values()) if logs else change
+
+    def _held(self) -> dict[str, Entry]:
+        """The ports that are held to groups, if only to none."""
+        return {i: e for i, e in self._entries().items() if groups_of(e.attachment) is not None}
 
     # --- what nobody needs any more ---
 
@@ -301,6 +357,7 @@ class Grouping:
         :param present: the ports that are there
         """
         there = self._load(nft)
+        self.logs.tidy(nft)
         used = {g for e in present.values() for g in groups_of(e.attachment) or ()}
         wanted = self.target(used)
         # a chain that jumps to others goes before them
@@ -348,14 +405,6 @@ def mark(port_id: str) -> int:
     """What marks the connections that a port began; never 0."""
     digest = hashlib.blake2b(port_id.encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") or 1
-
-
-def _same(have: Chain | None, wanted: Chain) -> bool:
-    return (
-        have is not None
-        and have.hook == wanted.hook
-        and [rule.exprs for rule in have.rules] == [rule.exprs for rule in wanted.rules]
-    )
 
 
 def _short(chain: Chain | None) -> str:

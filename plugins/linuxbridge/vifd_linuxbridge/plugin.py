@@ -19,6 +19,7 @@ from vifd.errors import (
 )
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.model.counted import Counted
+from vifd.model.sets import GroupLog
 from vifd.model.trunks import is_sub_port
 from vifd.plugin import (
     ANSWERS,
@@ -44,6 +45,7 @@ from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
 from vifd.policy import answering, owntags
 from vifd.policy.groups import UNSEEN
+from vifd.policy.logged import FEATURE, NOTHING
 from vifd_linuxbridge import (
     arriving,
     counting,
@@ -53,6 +55,7 @@ from vifd_linuxbridge import (
     probing,
     ruleset,
     shaping,
+    telling,
     tenancy,
     trunking,
     wiring,
@@ -66,6 +69,7 @@ from vifd_linuxbridge.garbage import Garbage
 from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard, trunk_guard
 from vifd_linuxbridge.listening import Listening
+from vifd_linuxbridge.loghearing import LogHearing
 from vifd_linuxbridge.meanings import MEANINGS
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.needs import Needs
@@ -126,6 +130,7 @@ class LinuxBridgePlugin(VifPlugin):
         self.settings = options.settings(conf)
         self._ground = Ground()
         self._groups = Grouping(host, self.plugin_name)
+        self._log_hearing = LogHearing(host, self.plugin_name, self._groups)
         self._listening = Listening(host)
         self._listening.start()
         #: announcements may not be made; told once
@@ -155,8 +160,14 @@ class LinuxBridgePlugin(VifPlugin):
     def _grouping(self) -> Grouping | None:
         """What holds ports to security groups, where this kernel can do that."""
         if self._ground.untracked is None:
-            self._ground = replace(self._ground, untracked=self._nft.untracked() or "")
+            self._survey_groups()
         return None if self._ground.untracked else self._groups
+
+    def _survey_groups(self) -> None:
+        """Without a probe before."""
+        untracked, unlogged = self._nft.untracked() or "", self._nft.deafened() or ""
+        self._ground = replace(self._ground, untracked=untracked, unlogged=unlogged)
+        self._groups.logs.unable = unlogged
 
     @property
     def _answering(self) -> Answering:
@@ -174,6 +185,9 @@ class LinuxBridgePlugin(VifPlugin):
         for work in found if grouping is not None else ():
             work.tracked = True
             work.judged = self._groups.judged(work.item.attachment)
+            work.logging = self._groups.logging(self._nft, work.judged)
+        if any(work.judged and work.judged.logged != NOTHING for work in found):
+            self._log_hearing.start(self._nft)
         return found
 
     @staticmethod
@@ -225,6 +239,7 @@ class LinuxBridgePlugin(VifPlugin):
                     owntags.TRANSPARENT,
                     owntags.BENEATH,
                     ANSWERS,
+                    FEATURE,
                     *shaping.FEATURES,
                 }
             ),
@@ -253,7 +268,8 @@ class LinuxBridgePlugin(VifPlugin):
         ports = [sample(1, secured=True), sample(2, secured=False)]
         filters = [ruleset.port_filter(a, "tap0", opened=True) for a in ports]
         limited = shaping.port_rules("tap0", probing.LIMITED)
-        base = (ruleset.base(self.settings.guests_reach_host), groupbase.base(), shaping.base())
+        base = (ruleset.base(self.settings.guests_reach_host), groupbase.base(), shaping.base(),
+                telling.base(), telling.port_rules("tap0", probing.TOLD))  # fmt: skip
         parts = [repr((f.chains(), f.elements, guard(f), trunk_guard(f, (5,)))) for f in filters]
         return fingerprint(repr((base, limited)), *parts, repr(self.settings), "addresses stay")
 
@@ -262,6 +278,7 @@ class LinuxBridgePlugin(VifPlugin):
             self._ground = probing.survey(
                 self.host.drivers.links, self._bridging, self._nft, self.settings
             )
+            self._groups.logs.unable = self._ground.unlogged
         except BackendUnavailable as error:
             return Probe(Health.UNAVAILABLE, [error.message])
         return self._alone(probing.probe(self._ground, self.settings))
@@ -414,6 +431,8 @@ class LinuxBridgePlugin(VifPlugin):
         behind which tunnel endpoint: by the difference."""
         self._sole()
         grouping = self._grouping
+        if any(isinstance(change.after, GroupLog) for change in changes):
+            self._log_hearing.start(self._nft)
         held = grouping.refresh(self._nft, changes) if grouping is not None else set()
         held |= self._networks.refresh(changes, self.plugin_name)
         return held | self._answering.refresh(changes)
@@ -464,6 +483,10 @@ class LinuxBridgePlugin(VifPlugin):
         """By the taps' own counters and those of the rules that refuse."""
         devices = {item.id: item.made.device for item in batch}
         return counting.read(self.host.drivers.links, self._nft, devices)
+
+    def unlogged(self, ports: Collection[str]) -> dict[str, int]:
+        """By the rules that keep back what is above a port's limit."""
+        return self._log_hearing.unlogged(self._nft, ports)
 
     # --- single objects ---
 

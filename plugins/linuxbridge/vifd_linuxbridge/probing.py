@@ -10,9 +10,12 @@ from vifd.drivers.nft.objects import Change
 from vifd.errors import VifError
 from vifd.model import Attachment, FixedIp, Network, Port, Segment
 from vifd.plugin import ANSWERS, Health, Probe, Uplink
+from vifd.policy.logged import FEATURE, Logged
 from vifd.policy.owntags import TRANSPARENT
 from vifd.policy.qos import Limit, Shape, Traffic
+from vifd.policy.rule import Direction
 from vifd_linuxbridge import ruleset, shaping
+from vifd_linuxbridge.groupbase import Judged
 from vifd_linuxbridge.options import Settings
 
 #: Kinds of devices and features of bridges that some networks need.
@@ -63,6 +66,8 @@ class Ground:
     unlimited: str = ""
     #: why no question of a guest is answered here, or the empty string
     unanswered: str = ""
+    #: why no packet is logged here, or the empty string
+    unlogged: str = ""
 
 
 def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Ground:
@@ -83,6 +88,7 @@ def survey(links: Links, bridging: Bridging, nft: Nft, settings: Settings) -> Gr
         untracked=untracked,
         unlimited=unlimited,
         unanswered=_unanswered(nft, settings, reasons["guard"] or ""),
+        unlogged=nft.deafened() or "",
     )  # fmt: skip
 
 
@@ -104,6 +110,8 @@ _AWARE = (
     "guest's own is none of its network, and the bridge drops it"
 )
 _EVERYTHING = Traffic(Limit(1000, 1000), Limit(1000, 1000))
+#: A port of which everything is logged.
+TOLD = Judged(1, *2 * (dict.fromkeys(Direction, ()),), "", Logged(accepted=True, dropped=True))
 #: A port with every limit and a mark.
 LIMITED = Shape(_EVERYTHING, _EVERYTHING, 1)
 
@@ -182,6 +190,7 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "connection_tracking": ground.untracked or "available",
         "limits": ground.unlimited or "available",
         "arp_responder": ground.unanswered or "available",
+        "logging": ground.unlogged or "available",
         "bridge_netfilter": list(ground.filtered),
         "physical_networks": {
             physnet: {"device": i.name, "mtu": i.mtu, "up": i.up, "problem": i.problem or None}
@@ -192,6 +201,8 @@ def probe(ground: Ground, settings: Settings) -> Probe:
         "vlan_aware": settings.vlan_aware,
     }  # fmt: skip
     unenforced = {"security_groups": ground.untracked} if ground.untracked else {}
+    if unlogged := ground.untracked or ground.unlogged:
+        unenforced[FEATURE] = unlogged
     unenforced |= dict.fromkeys(shaping.FEATURES, ground.unlimited) if ground.unlimited else {}
     unenforced |= {TRANSPARENT: _AWARE} if settings.vlan_aware else {}
     if without := ground.lacking.get("vlan") or ground.lacking.get("guard"):

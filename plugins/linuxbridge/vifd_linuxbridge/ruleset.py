@@ -39,7 +39,7 @@ from vifd.model import Attachment
 from vifd.policy import owntags
 from vifd.policy.addresses import Allowed, allowed
 from vifd.policy.qos import Shape, shape_of
-from vifd_linuxbridge import groupbase, marks, shaping
+from vifd_linuxbridge import groupbase, marks, shaping, telling
 from vifd_linuxbridge.antispoof import (
     AUTHENTICATED,
     BROKEN,
@@ -66,7 +66,7 @@ SETS = (Set(PORTS), Set(SECURED), Set(CARRYING), Set(OPEN), Set(FROM, vmap=True)
 #: Every set and map that a port can be in; it is taken out of them in this order.
 OF_PORTS = (
     OPEN, FROM, SECURED, CARRYING, groupbase.SENDS, groupbase.RECEIVES, shaping.FROM, shaping.TO,
-    PORTS,
+    telling.LOGGED, PORTS,
 )  # fmt: skip
 #: Before the tables of others: what is dropped here concerns nobody.
 PRIORITY = -350
@@ -120,6 +120,7 @@ class Filter:
     :param tracked: whether this kernel can hold ports to such groups at all
     :param shape: what its QoS policy holds it to; ``None`` for nothing
     :param carrying: whether its network carries VLAN tags that its guest sets itself
+    :param logging: whether there are ports of which accepted packets are logged
     """
 
     attachment: Attachment
@@ -130,6 +131,7 @@ class Filter:
     tracked: bool = False
     shape: Shape | None = None
     carrying: bool = False
+    logging: bool = False
 
     @property
     def plain(self) -> bool:
@@ -142,7 +144,7 @@ class Filter:
         shape = {} if self.shape is None else shaping.port_rules(self.device, self.shape)
         if self.pairs is None:
             return {self.device: (Rule((ACCEPT,)),), **shape}
-        groups = {} if self.judged is None else groupbase.port_rules(self.device, self.judged)
+        groups = {} if self.judged is None else telling.port_rules(self.device, self.judged)
         return {**port_rules(self.device, self.pairs), **groups, **shape}
 
     def chains(self) -> tuple[Chain, ...]:
@@ -166,6 +168,7 @@ class Filter:
             (Element(CARRYING, self.device), self.carrying),
             *((e, self.judged is not None) for e in self._groups),
             *shaping.elements(self.device, self.shape),
+            *self._told,
             (self.judge, True),
             (self.gate, self.opened),
         )
@@ -173,6 +176,11 @@ class Filter:
     @property
     def _groups(self) -> tuple[Element, ...]:
         return groupbase.elements(self.device) if self.tracked else ()
+
+    @property
+    def _told(self) -> tuple[tuple[Element, bool], ...]:
+        wanted = self.judged is not None and self.judged.logged.accepted
+        return ((telling.element(self.device), wanted),) if wanted or self.logging else ()
 
     @property
     def judge(self) -> Element:
@@ -187,7 +195,7 @@ class Filter:
 
 def port_filter(
     attachment: Attachment, device: str, *, opened: bool, judged: Judged | None = None,
-    tracked: bool = False, limiting: bool = True, carrying: bool = True,
+    tracked: bool = False, limiting: bool = True, carrying: bool = True, logging: bool = False,
 ) -> Filter:  # fmt: skip
     """The filter as it shall be: a port whose ``admin_state_up`` is false is never open.
 
@@ -199,7 +207,9 @@ def port_filter(
     pairs = allowed(attachment) if secured else None
     shape = shape_of(attachment) if limiting else None
     tags = carrying and owntags.over(attachment.network) == owntags.C_TAG
-    return Filter(attachment, device, pairs, passes, judged, tracked, shape, tags)
+    return Filter(
+        attachment, device, pairs, passes, judged, tracked, shape, tags, logging
+    )  # fmt: skip
 
 
 def install(filters: Sequence[Filter], foundation: Sequence[Chain] = ()) -> Change:
@@ -222,7 +232,7 @@ def chain_names(device: str) -> tuple[str, ...]:
     """Every chain that a port can have; the first one has the device's name."""
     groups = groupbase.egress_chain(device), groupbase.ingress_chain(device)
     limits = shaping.sent_chain(device), shaping.given_chain(device)
-    return (device, discovery_chain(device), *groups, *limits)
+    return (device, discovery_chain(device), *groups, *limits, *telling.chain_names(device))
 
 
 def further(names: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from vifd.drivers import Drivers
 from vifd.drivers.nft.objects import ANSWERED
 from vifd.testing.links import FakeLinks
 from vifd.testing.profile import Profile as Base
-from vifd_linuxbridge import groupbase, grouprules
+from vifd_linuxbridge import groupbase, grouprules, telling
 from vifd_linuxbridge.ruleset import OF_PORTS, TABLE
 
 _BRIDGE_NETFILTER = Path("/proc/sys/net/bridge")
@@ -39,7 +39,7 @@ def rules(drivers: Drivers) -> set[str]:
     devices, networks = drivers.nft.list_answers(ANSWERED)
     found = {f"answers for {name}" for name in (*devices, *networks)}
     for chain in drivers.nft.list_chains(TABLE).values():
-        if chain.comment or chain.name.startswith((grouprules.PREFIX, "zone-")):
+        if chain.comment or chain.name.startswith((grouprules.PREFIX, "zone-", *telling.BASE)):
             found |= {f"chain {chain.name}", *(f"rule {chain.name} {r}" for r in chain.rules)}
     for name in (*OF_PORTS, groupbase.ZONES):
         found |= {f"{key} in {name}" for key in drivers.nft.list_elements(TABLE, name)}

@@ -82,6 +82,17 @@ class Rig(contextlib.ExitStack):
         rules = [x for x in openflow.dump("br-int", 0, 0) if x.table == 182]
         openflow.apply("br-int", delete=rules[:1])
 
+    def unlog(self) -> set[str]:
+        """Somebody takes away what limits the lines of logs; what is found of it."""
+        openflow = self.ledger.drivers.openflow
+        # the meter takes the flow that names it along
+        openflow.set_meters("br-int", delete=[*openflow.meters("br-int")])
+        return {"flows.port", "log.limit"}
+
+    def reconnect(self) -> None:
+        """The daemon is connected to what it works on again."""
+        self.ledger.plugin.reconnected("br-int")
+
     def connections(self, name: str) -> Callable[[], list[str]]:
         """The connections of a port, to be asked also when it is gone."""
         number = self.number(name)

@@ -12,8 +12,9 @@ from support.nfttracking import Bridge
 from vifd.drivers import conntrack
 from vifd.drivers.netlink import NETFILTER, Socket
 from vifd.drivers.nft import reading
-from vifd.drivers.nft.objects import TABLE, Change
+from vifd.drivers.nft.objects import TABLE, Chain, Change
 from vifd.model import Attachment
+from vifd.plugin.logged import LogDesk
 from vifd.testing.guests import Guest
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
@@ -48,6 +49,15 @@ class BridgeRig(Rig):
         chain = nft.list_chains(TABLE)[name]
         nft.apply(TABLE, Change(chains=[type(chain)(name, chain.rules[1:])]))
 
+    def unlog(self) -> set[str]:
+        nft = self.nft
+        names = [name for name in nft.list_chains(TABLE) if name.endswith(("-logd", "-loga"))]
+        nft.apply(TABLE, Change(chains=[Chain(name) for name in names]))
+        return {"nft.told"}
+
+    def reconnect(self) -> None:
+        """There is nothing to be connected to."""
+
     def state(self) -> set[str]:
         nft = self.nft
         sets = nft.addresses(TABLE, nft.list_sets(TABLE))
@@ -63,15 +73,16 @@ class BridgeRig(Rig):
 class FakeBridgeRig(BridgeRig):
     """Fakes that keep state."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, logs: LogDesk | None = None, **options: Any) -> None:
         super().__init__()
         self.machine = FakeMachine()
         self.machine.links.place("eth-phys", kind="", mtu=1500, up=True, carrier=True)
         self.sets, self.names = MemorySets(), {}
         self._options = {"physical_interface_mappings": MAPPED, **options}
         self.ledger = Ledger(
-            self.machine.drivers, lambda host: make.plugin(host, **self._options), sets=self.sets
-        )
+            self.machine.drivers, lambda host: make.plugin(host, **self._options), sets=self.sets,
+            logs=logs,
+        )  # fmt: skip
         self.ledger.plugin.probe()
         self._bridge: Bridge | None = None
         self._sent = 0
@@ -124,14 +135,15 @@ class FakeBridgeRig(BridgeRig):
 class RealBridgeRig(BridgeRig):
     """Bridges of the kernel, guests on taps."""
 
-    def __init__(self, wire: Guest, **options: Any) -> None:
+    def __init__(self, wire: Guest, *, logs: LogDesk | None = None, **options: Any) -> None:
         super().__init__()
         self.sets, self.names = MemorySets(), {}
         settings = {"physical_interface_mappings": MAPPED, **options}
         self.scene = self.enter_context(LinuxScene(**settings))
         self.ledger = self.scene.ledger = Ledger(
-            self.scene.drivers, lambda host: make.plugin(host, **settings), sets=self.sets
-        )
+            self.scene.drivers, lambda host: make.plugin(host, **settings), sets=self.sets,
+            logs=logs,
+        )  # fmt: skip
         self.ledger.plugin.probe()
         self.guests: dict[str, Guest] = {"wire": wire}
         self._count = 0

@@ -9,10 +9,13 @@ import pytest
 
 from functional.groups.packets import answer, first
 from functional.groups.rig import FakeRig, RealRig, Rig
+from functional.groups.rig_bridge import BridgeRig, FakeBridgeRig, RealBridgeRig
 from functional.groups.table import GROUP, PEER, PORT
+from functional.groups.test_counters import STRANGER
 from vifd.model.sets import SetKey, SetKind
 from vifd.plugin.logged import LogDesk, Seen
 from vifd.policy import headers
+from vifd.testing import frames as f
 from vifd.testing.attachments import attachment
 from vifd.testing.wait import until
 
@@ -53,11 +56,20 @@ def desk() -> Desk:
     return Desk()
 
 
-@pytest.fixture(params=["fakes", "switch"])
+@pytest.fixture(params=[
+    "fakes", "switch", "bridge on fakes",
+    pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking")),
+])  # fmt: skip
 def rig(request: pytest.FixtureRequest, desk: Desk) -> Iterator[Rig]:
-    if request.param == "fakes":
-        with FakeRig(logs=desk.desk) as rig:
+    """The same on fakes and for real, on Open vSwitch and on the kernel's bridge."""
+    if request.param.endswith("fakes"):
+        made = FakeRig if request.param == "fakes" else FakeBridgeRig
+        with made(logs=desk.desk) as rig:
             yield rig
+        return
+    if request.param == "bridge":
+        with RealBridgeRig(request.getfixturevalue("cable"), logs=desk.desk) as bridge:
+            yield bridge
         return
     ovs, wire = request.getfixturevalue("ovs"), request.getfixturevalue("wire")
     with RealRig(ovs, wire, logs=desk.desk) as real:
@@ -125,8 +137,8 @@ def test_without_a_log_not_one_flow_is_another(ports: Rig, desk: Desk) -> None:
     assert before < ports.state() or before != ports.state()
     ports.tell(ports.sets.change(_key(LOG), None))
     assert ports.state() == before
-    openflow = ports.ledger.drivers.openflow
-    assert openflow.meters("br-int") == {}
+    if not isinstance(ports, BridgeRig):
+        assert ports.ledger.drivers.openflow.meters("br-int") == {}
     send(ports, 4)
     assert desk.seen == []
 
@@ -173,6 +185,27 @@ def test_groups_without_connections(rig: Rig, desk: Desk) -> None:
     ]))  # fmt: skip
 
 
+def test_of_groups_with_and_without_connections_each_has_its_own(rig: Rig, desk: Desk) -> None:
+    rig.say(GROUP, *RULES)
+    rig.say(SECOND, *({**rule, "protocol": "tcp"} for rule in RULES), stateful=False)
+    rig.plug(port=attachment(1, security_groups=[GROUP, SECOND]), peer=attachment(2))
+    rig.put("log", LOG, event="ACCEPT")
+    again(rig, 4)
+    for _ in range(2):
+        assert rig.arrives("port", first("tcp:80", PORT, PEER, 4, 902), "peer")
+    each = Told("port", "egress", "ACCEPT", "tcp", (902, 80))
+    comes_to(rig, desk, sorted([Told("port", "egress", "ACCEPT", "udp", (901, 53)), each, each]))
+
+
+def test_what_is_no_matter_of_groups_is_in_no_log(ports: Rig, desk: Desk) -> None:
+    ports.put("log", LOG, event="ALL")
+    spoofed = first("udp:53", STRANGER, PEER, 4, 900)
+    asked = f.arp_request(PORT.mac, PORT.ip4, PEER.ip4)
+    for frame in (spoofed, asked, f.dhcp_discover(PORT.mac), first("tcp:80", PORT, PEER, 4, 902)):
+        ports.throw("port", frame)
+    comes_to(ports, desk, [Told("port", "egress", "DROP", "tcp", (902, 80))])
+
+
 def test_frames_arrive_as_without_a_log(ports: Rig) -> None:
     ports.put("log", LOG, event="ALL")
     for version in (4, 6):
@@ -185,13 +218,10 @@ def test_frames_arrive_as_without_a_log(ports: Rig) -> None:
 def test_a_restart_changes_nothing_and_drift_is_mended(ports: Rig, desk: Desk) -> None:
     ports.put("log", LOG, event="ALL")
     ports.restart()
-    ports.ledger.plugin.reconnected("br-int")
+    ports.reconnect()
     assert not ports.ledger.carry_out([*ports.ledger.records])
     assert ports.changes() == 0
-    openflow = ports.ledger.drivers.openflow
-    # the meter takes the flow that names it along
-    openflow.set_meters("br-int", delete=[*openflow.meters("br-int")])
-    assert {"flows.port", "log.limit"} <= ports.ledger.findings().keys()
+    assert ports.unlog() <= ports.ledger.findings().keys()
     assert not ports.ledger.carry_out([*ports.ledger.records])
     assert ports.ledger.findings() == {}
     send(ports, 4)
@@ -209,6 +239,27 @@ def test_a_switch_without_meters_logs_nothing_and_says_so(desk: Desk) -> None:
         send(rig, 4)
         assert desk.seen == []
         assert "meters" in rig.ledger.plugin.probe().unenforced["security_group_log"]
+
+
+@pytest.mark.parametrize("lacks", ["no_ear", "no_tracking"])
+def test_a_kernel_that_hands_nothing_over_logs_nothing_and_says_so(desk: Desk, lacks: str) -> None:
+    with FakeBridgeRig(logs=desk.desk) as rig:
+        setattr(rig.machine.nft, lacks, "the kernel has no such thing")
+        rig.restart()
+        rig.say(GROUP, *RULES)
+        rig.plug(port=attachment(1, security_groups=[GROUP]), peer=attachment(2))
+        before = rig.state()
+        rig.put("log", LOG)
+        assert rig.state() == before
+        assert rig.ledger.findings() == {}
+        send_all(rig)
+        assert desk.seen == []
+        assert "no such thing" in rig.ledger.plugin.probe().unenforced["security_group_log"]
+
+
+def send_all(rig: Rig) -> None:
+    for frame in (first("tcp:80", PORT, PEER, 4, 902), first("udp:53", PORT, PEER, 4, 902)):
+        rig.throw("port", frame)
 
 
 def _key(log: str) -> SetKey:

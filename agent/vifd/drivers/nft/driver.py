@@ -24,6 +24,7 @@ from vifd.drivers.nft.events import NftEvents, open_socket
 from vifd.drivers.nft.expr import Verdict
 from vifd.drivers.nft.failure import ABSENT, DENIED, doing, failure
 from vifd.drivers.nft.known import Known
+from vifd.drivers.nft.listening import Listening
 from vifd.drivers.nft.objects import Chain, Change, Element
 from vifd.drivers.nft.socket import NftSocket, Refused
 from vifd.drivers.otherfilters import OtherFilters
@@ -37,7 +38,7 @@ from vifd.errors import (
 _TRIES = 3
 
 
-class Nft(Answering):
+class Nft(Answering, Listening):
     """The tables of the network namespace of the thread that constructs this.
 
     May be used by any thread, one at a time.
@@ -48,7 +49,7 @@ class Nft(Answering):
 
     def __init__(self, *, hold: bool = False) -> None:
         self._hold = hold
-        self._lock = threading.Lock()
+        self._lock, self._ears = threading.Lock(), threading.Lock()
         self._socket: NftSocket | None = None
         self._ear: socket.socket | None = None
         self._events: NftEvents | None = None
@@ -70,6 +71,7 @@ class Nft(Answering):
 
     def close(self) -> None:
         """See :class:`vifd.drivers.Nft`."""
+        self._stop_hearing()
         if self._socket is None:
             return
         if self._events is not None:

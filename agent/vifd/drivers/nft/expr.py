@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
+#: Of a connection's status: a packet of it has left the bridge (IPS_CONFIRMED).
+CONFIRMED = 8
 #: The length of an interface name as a key: IFNAMSIZ.
 NAME_BYTES = 16
 
@@ -39,6 +41,7 @@ class Tracked(IntEnum):
     """What connection tracking knows; a row ends where a frame belongs to no connection."""
 
     DIRECTION = 1  #: 0 for a packet of the side that began, 1 for one of the other side
+    STATUS = 2  #: bits in the byte order of the host; :data:`CONFIRMED` once a packet got through
     MARK = 3  #: in the byte order of the host
     PROTOCOL = 10
     PORT = 12  #: the destination port of the first packet; of ICMP, type and code
@@ -207,6 +210,22 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """Hand a copy of the frame to who listens to a group, and go on.
+
+    :param prefix: what is said with it, up to 127 characters
+    :param length: so many bytes of it, from the network header on
+    """
+
+    group: int
+    prefix: str
+    length: int
+
+    def __str__(self) -> str:
+        return f'log group {self.group} "{self.prefix}" {self.length} bytes'
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """Go on if what was loaded is in a set; with a verdict map, do what it says there; with a map
     of values, load the one that it has there."""
@@ -259,7 +278,7 @@ class Unknown:
 
 Expr = (
     Payload | Extension | Meta | Mask | Compare | Bound | Connection | Note | Load | Untracked
-    | Store | Over | Lookup | Send | Verdict | Counter | Unknown
+    | Store | Over | Log | Lookup | Send | Verdict | Counter | Unknown
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from vifd.drivers.nft.expr import Expr, Verdict, interface
 
@@ -17,6 +18,10 @@ TABLE = "vifd"
 ANSWERED = "vifd-answers"
 #: Its set of the taps of ports on bridges of the kernel, open or closed.
 GUARDED = "ports"
+#: The group that frames of vifd's rules are handed to; one program in a network namespace has it.
+GROUP = 0x7669
+#: Of each frame so much is handed over, from the network header on.
+COPIED = 178
 
 
 class Hook(IntEnum):
@@ -27,6 +32,21 @@ class Hook(IntEnum):
     FORWARD = 2
     OUTPUT = 3  #: those of the host itself
     POSTROUTING = 4  #: all that leave by a port
+
+
+class Overheard(NamedTuple):
+    """A frame that a rule handed over.
+
+    :param prefix: what the rule says
+    :param hook: where it was; ``None`` where that is not known
+    :param frame: it, or its beginning
+    :param length: of all of it
+    """
+
+    prefix: str
+    hook: Hook | None
+    frame: bytes
+    length: int
 
 
 @dataclass(frozen=True)

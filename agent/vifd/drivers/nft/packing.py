@@ -21,6 +21,7 @@ from vifd.drivers.nft.expr import (
     Extension,
     Key,
     Load,
+    Log,
     Lookup,
     Mask,
     Meta,
@@ -37,14 +38,14 @@ from vifd.drivers.nft.expr import (
 )
 
 _REGISTER, _VERDICT_REGISTER = 1, 0
-_BE32, _BE64 = struct.Struct("!I"), struct.Struct("!Q")
+_BE16, _BE32, _BE64 = struct.Struct("!H"), struct.Struct("!I"), struct.Struct("!Q")
 _AT_MOST, _AT_LEAST = 3, 5
 #: Kinds of checksums, kinds of limits, and that a row goes on above one.
 _INTERNET, _PACKETS, _BYTES, _INVERTED = 1, 0, 1, 1
 #: That the checksum above IP follows a change of an address.
 _PSEUDO = 1
 #: Facts of a connection that are not of one of its directions.
-_OF_BOTH = frozenset((Tracked.DIRECTION, Tracked.MARK, Tracked.ZONE))
+_OF_BOTH = frozenset((Tracked.DIRECTION, Tracked.STATUS, Tracked.MARK, Tracked.ZONE))
 
 
 def u32(number: int, value: int) -> bytes:
@@ -107,6 +108,11 @@ def _over(e: Over) -> tuple[str, bytes]:
     return "limit", data + u32(4, _PACKETS if e.packets else _BYTES) + u32(5, _INVERTED)
 
 
+def _log(e: Log) -> tuple[str, bytes]:
+    data = attribute(1, _BE16.pack(e.group)) + text(2, e.prefix)
+    return "log", data + u32(3, e.length)
+
+
 def _lookup(e: Lookup) -> tuple[str, bytes]:
     data = text(1, e.set) + u32(2, _REGISTER)
     if e.value:
@@ -142,6 +148,8 @@ def _parts(e: Expr) -> tuple[str, bytes]:
             return _store(e)
         case Over():
             return _over(e)
+        case Log():
+            return _log(e)
         case Send():
             return "fwd", u32(1, _REGISTER)
         case Verdict():
@@ -177,6 +185,8 @@ def _parse(name: str, data: bytes) -> Expr | None:
         return _parse_immediate(found)
     if name == "limit":
         return _parse_over(found)
+    if name == "log":
+        return _parse_log(found)
     if name == "payload" and 5 in found:
         return _parse_store(found)
     if name == "ct" and 4 in found:
@@ -212,6 +222,13 @@ def _parse_over(found: dict[int, bytes]) -> Expr | None:
     if not plain or kind not in (_PACKETS, _BYTES):
         return None
     return Over(rate, number_(found[3]), packets=kind == _PACKETS)
+
+
+def _parse_log(found: dict[int, bytes]) -> Expr | None:
+    """Handing over to a group; not writing into the kernel's own log, nor thresholds of a rule."""
+    if {1, 2, 3} != found.keys():
+        return None
+    return Log(_BE16.unpack(found[1])[0], string(found[2]), number_(found[3]))
 
 
 def _parse_store(found: dict[int, bytes]) -> Expr | None:

@@ -47,6 +47,12 @@ def handing(cookie: int, ofport: int) -> Iterator[Flow]:
     hand = [act.controller_of(IDENTITY, _LONGEST)]
     here: dict[str, Value] = {PORT_REGISTER: ofport}
     yield through(number(Kind.LOGGED, ofport), entry(LOGGED, _PRIORITY, cookie, here, hand))
+    # what goes to all is judged for its sender as well, who gets none of it
+    for verdict in (_DROPPED, _ACCEPTED):
+        own: dict[str, Value] = {
+            **here, "in_port": ofport, LOG_REGISTER: _DIRECTIONS[Direction.INGRESS] | verdict
+        }  # fmt: skip
+        yield entry(LOGGED, _PRIORITY + 1, cookie, own)
 
 
 def meter(ofport: int, rate: int, burst: int) -> Meter:
