@@ -121,6 +121,12 @@ def _terms(match: bytes) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=16384)
+def _mark(step: act.Conntrack) -> int | None:
+    """What a connection is marked with."""
+    said = [one for one in _steps(step.actions) if isinstance(one, act.SetField)]
+    return next((one.number for one in said if one.field.name == "ct_mark"), None)
+
+
 def _steps(actions: bytes) -> tuple[Step, ...]:
     return tuple(act.parse(actions))
 
@@ -312,7 +318,7 @@ class _Run:
         """A packet that is tracked goes on as a copy; this one knows nothing of it."""
         zone = self._packet.get(step.source, 0) & 0xFFFF if step.source else step.zone
         if self._connections is not None and step.commit:
-            self._connections.commit(zone, self._packet)
+            self._connections.commit(zone, self._packet, _mark(step))
         if step.table is not None:
             packet = self._packet | {"ct_state": _TRACKED_NEW, "ct_zone": zone}
             if self._connections is not None:

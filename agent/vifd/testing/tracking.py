@@ -62,6 +62,8 @@ class Connections:
         self._ported = ported
         #: by zone: how each began, and whether it was answered
         self.zones: dict[int, dict[Ends, bool]] = {}
+        #: by zone and how it began: the mark of a connection, where it has one
+        self.marks: dict[tuple[int, Ends], int] = {}
 
     def ends(self, packet: Packet) -> Ends:
         """Who sends a packet to whom."""
@@ -70,34 +72,47 @@ class Connections:
     def flush(self, zone: int) -> None:
         """Forget those of a zone."""
         self.zones.pop(zone, None)
+        self.marks = {key: mark for key, mark in self.marks.items() if key[0] != zone}
 
     def clear(self) -> None:
         """The datapath is gone."""
         self.zones.clear()
+        self.marks.clear()
 
-    def commit(self, zone: int, packet: Packet) -> None:
-        """Remember the connection that a packet begins."""
+    def commit(self, zone: int, packet: Packet, mark: int | None = None) -> None:
+        """Remember the connection that a packet begins.
+
+        :param mark: what it is marked with, also one that is known; ``None``: nothing is said of it
+        """
         ends = self.ends(packet)
         known = self.zones.setdefault(zone, {})
         if ends not in known and ends.back not in known:
             known[ends] = False
+        if mark is not None:
+            self.marks[zone, ends if ends in known else ends.back] = mark
 
     def track(self, zone: int, packet: Packet) -> dict[str, int]:
         """What is known of a packet: the fields that tracking writes."""
+        found, began = self._known(zone, packet)
+        mark = self.marks.get((zone, began)) if began is not None else None
+        return found if mark is None else {**found, "ct_mark": mark}
+
+    def _known(self, zone: int, packet: Packet) -> tuple[dict[str, int], Ends | None]:
+        """What is known of a packet but for the mark, and how its connection began."""
         known = self.zones.setdefault(zone, {})
         ends = self.ends(packet)
         if ends.protocol in _ERRORS and ends.sport in _ERRORS[ends.protocol]:
             return _error(zone, known, packet, ends)
         if ends in known:
             state = fd.CT_ESTABLISHED if known[ends] else fd.CT_NEW
-            return _told(zone, state, ends)
+            return _told(zone, state, ends), ends
         if ends.back in known:
             known[ends.back] = True
-            return _told(zone, fd.CT_ESTABLISHED | fd.CT_REPLY, ends.back)
+            return _told(zone, fd.CT_ESTABLISHED | fd.CT_REPLY, ends.back), ends.back
         echoes = _ECHOES.get(ends.protocol)
         if (echoes is not None and ends.sport not in echoes) or _begins_nothing(packet):
-            return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}
-        return _told(zone, fd.CT_NEW, ends)
+            return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}, None
+        return _told(zone, fd.CT_NEW, ends), None
 
 
 def _begins_nothing(packet: Packet) -> bool:
@@ -107,17 +122,19 @@ def _begins_nothing(packet: Packet) -> bool:
     return bool(flags & _SYN and flags & (_ACK | _FIN | _RST))
 
 
-def _error(zone: int, known: Mapping[Ends, bool], packet: Packet, ends: Ends) -> dict[str, int]:
+def _error(
+    zone: int, known: Mapping[Ends, bool], packet: Packet, ends: Ends
+) -> tuple[dict[str, int], Ends | None]:
     """An ICMP error belongs to the connection whose packet it quotes, and goes the other way."""
     quoted = Ends(
         ends.kind, packet.get("quoted_proto", 0), packet.get("quoted_src", 0),
         packet.get("quoted_dst", 0), packet.get("quoted_sport", 0), packet.get("quoted_dport", 0),
     )  # fmt: skip
     if quoted in known:
-        return _told(zone, fd.CT_RELATED | fd.CT_REPLY, quoted)
+        return _told(zone, fd.CT_RELATED | fd.CT_REPLY, quoted), quoted
     if quoted.back in known:
-        return _told(zone, fd.CT_RELATED, quoted.back)
-    return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}
+        return _told(zone, fd.CT_RELATED, quoted.back), quoted.back
+    return {"ct_state": fd.CT_INVALID | fd.CT_TRACKED, "ct_zone": zone}, None
 
 
 def _told(zone: int, state: int, began: Ends) -> dict[str, int]:

@@ -11,6 +11,7 @@ FIN, SYN, ACK = 0x01, 0x02, 0x10
 #: Sequence and acknowledgement of each step of the handshake.
 _NUMBERS = {SYN: (1000, 0), SYN | ACK: (2000, 1001), ACK: (1001, 2001)}
 _SCTP, _INIT, _INIT_ACK = 132, 1, 2
+_DCCP, _UDPLITE = 33, 136
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,23 @@ def transport(src: Station, dst: Station, version: int, protocol: int, segment: 
 
 def tcp(src: Station, dst: Station, version: int, sport: int, dport: int, flags: int) -> bytes:
     """A TCP segment without data (RFC 9293), with the numbers that it has in a handshake."""
-    head = struct.pack(
-        "!HHIIBBHHH", sport, dport, *_NUMBERS.get(flags, (1000, 0)), 0x50, flags, 8192, 0, 0
-    )
-    pseudo = f.ip_bytes(src.ip(version)) + f.ip_bytes(dst.ip(version))
-    pseudo += struct.pack("!BBH", 0, f.TCP, 20) if version == 4 else struct.pack("!II", 20, f.TCP)
-    head = head[:16] + struct.pack("!H", f.checksum(pseudo + head)) + head[18:]
-    return transport(src, dst, version, f.TCP, head)
+    numbers = _NUMBERS.get(flags, (1000, 0))
+    return segment(src, dst, version, (sport, dport), flags, numbers)
+
+
+def segment(
+    src: Station, dst: Station, version: int, ports: tuple[int, int], flags: int,
+    numbers: tuple[int, int], data: bytes = b"",
+) -> bytes:  # fmt: skip
+    """A TCP segment.
+
+    :param numbers: of its first byte, and of the one that is expected
+    """
+    head = struct.pack("!HHIIBBHHH", *ports, *numbers, 0x50, flags, 8192, 0, 0)
+    length = len(head) + len(data)
+    check = f.checksum(_pseudo(src, dst, version, f.TCP, length) + head + data)
+    head = head[:16] + struct.pack("!H", check) + head[18:]
+    return transport(src, dst, version, f.TCP, head + data)
 
 
 def icmp(
@@ -47,10 +58,7 @@ def icmp(
 ) -> bytes:
     """An ICMP or ICMPv6 message."""
     head, protocol = struct.pack("!BBH", kind, code, 0), f.ICMP if version == 4 else f.ICMPV6
-    pseudo = b""
-    if version == 6:
-        pseudo = f.ip_bytes(src.ip6) + f.ip_bytes(dst.ip6)
-        pseudo += struct.pack("!II", 4 + len(rest), protocol)
+    pseudo = _pseudo(src, dst, version, protocol, 4 + len(rest)) if version == 6 else b""
     check = f.checksum(pseudo + head + rest)
     return transport(src, dst, version, protocol, struct.pack("!BBH", kind, code, check) + rest)
 
@@ -69,8 +77,7 @@ def first(name: str, src: Station, dst: Station, version: int, sport: int) -> by
             asked = {8: 128}.get(asked, asked)
         return icmp(src, dst, version, asked, code, struct.pack("!HH", sport, 1) + b"vifd")
     protocol, _, port = number.partition("/")
-    body = _other(int(protocol), sport, int(port or 0), _INIT)
-    return transport(src, dst, version, int(protocol), body)
+    return _other(src, dst, version, int(protocol), (sport, int(port or 0)), _INIT)
 
 
 def answer(name: str, src: Station, dst: Station, version: int, sport: int) -> bytes:
@@ -90,17 +97,37 @@ def answer(name: str, src: Station, dst: Station, version: int, sport: int) -> b
         return icmp(src, dst, version, told, 0, struct.pack("!HH", sport, 1) + b"vifd")
     protocol, _, port = number.partition("/")
     ports = (int(port), sport) if port else (0, 0)
-    body = _other(int(protocol), *ports, _INIT_ACK)
-    return transport(src, dst, version, int(protocol), body)
+    return _other(src, dst, version, int(protocol), ports, _INIT_ACK)
 
 
-def _other(protocol: int, sport: int, dport: int, step: int) -> bytes:
+def _other(
+    src: Station, dst: Station, version: int, protocol: int, ports: tuple[int, int], step: int
+) -> bytes:
     """:param step: of the handshake, where the protocol has one: an SCTP chunk"""
     if protocol == _SCTP:
-        return _sctp(sport, dport, step)
-    if protocol in (33, 136):
-        return struct.pack("!HH", sport, dport) + bytes(20)
-    return bytes((0, 0, 8, 0)) + bytes(20)
+        return transport(src, dst, version, protocol, _sctp(*ports, step))
+    if protocol not in (_DCCP, _UDPLITE):
+        return transport(src, dst, version, protocol, bytes((0, 0, 8, 0)) + bytes(20))
+    body = _dccp(*ports, step) if protocol == _DCCP else struct.pack("!HHI", *ports, 0) + b"vifd"
+    # both have their checksum at the same place
+    check = f.checksum(_pseudo(src, dst, version, protocol, len(body)) + body)
+    return transport(src, dst, version, protocol, body[:6] + struct.pack("!H", check) + body[8:])
+
+
+def _pseudo(src: Station, dst: Station, version: int, protocol: int, length: int) -> bytes:
+    """What a checksum covers besides the packet (RFC 793, RFC 8200, 8.1)."""
+    ends = f.ip_bytes(src.ip(version)) + f.ip_bytes(dst.ip(version))
+    if version == 4:
+        return ends + struct.pack("!BBH", 0, protocol, length)
+    return ends + struct.pack("!II", length, protocol)
+
+
+def _dccp(sport: int, dport: int, step: int) -> bytes:
+    """A DCCP request, or the response to it, with long sequence numbers (RFC 4340, 5)."""
+    kind, number, tail = (0, 7, b"") if step == _INIT else (1, 9, struct.pack("!HHI", 0, 0, 7))
+    words = (16 + len(tail) + 4) // 4
+    head = struct.pack("!HHBBHBBHI", sport, dport, words, 0, 0, kind << 1 | 1, 0, 0, number)
+    return head + tail + bytes(4)  # the service code
 
 
 def _sctp(sport: int, dport: int, step: int) -> bytes:

@@ -11,6 +11,7 @@ from functional.groups import packets as p
 from functional.groups.rig import FakeRig, RealRig, Rig
 from functional.groups.table import GROUP, PEER, PORT, WIRE
 from functional.groups.test_changes import ALL_OUT, IN, OTHER
+from vifd.testing import crafted as c
 from vifd.testing import flowkey
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat
@@ -25,36 +26,48 @@ def plug(rig: Rig) -> None:
     )
 
 
+#: Where a connection begins: what is sent to the second looks like an answer.
+LOW, HIGH = 700, 40700
+
+
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("name", ["udp:53", "tcp:80", "icmp:8/0", "proto:47"])
-def test_who_began_is_answered_and_nobody_else(rig, version, name):
+@pytest.mark.parametrize(
+    ("name", "sport"),
+    [("udp:53", LOW), ("udp:53", HIGH), ("tcp:80", HIGH), ("tcp:40080", LOW), ("icmp:8/0", LOW),
+     ("proto:47", LOW)],
+)  # fmt: skip
+def test_who_began_is_answered_and_nobody_else(rig, version, name, sport):
     rig.say(GROUP, *ALL_OUT)
     rig.say(OTHER, *ALL_OUT, *ALL_IN)
     plug(rig)
-    asked = p.first(name, PORT, PEER, version, 700)
-    assert not rig.arrives("peer", p.answer(name, PEER, PORT, version, 700), "port")
+    asked = p.first(name, PORT, PEER, version, sport)
+    assert not rig.arrives("peer", p.answer(name, PEER, PORT, version, sport), "port")
     assert rig.arrives("port", asked, "peer")
-    assert rig.arrives("peer", p.answer(name, PEER, PORT, version, 700), "port")
-    again = asked if not name.startswith("tcp") else p.tcp(PORT, PEER, version, 700, 80, p.ACK)
+    assert rig.arrives("peer", p.answer(name, PEER, PORT, version, sport), "port")
+    number = int(name.partition(":")[2].partition("/")[0])
+    again = (
+        asked if not name.startswith("tcp") else p.tcp(PORT, PEER, version, sport, number, p.ACK)
+    )
     assert rig.arrives("port", again, "peer")
     if name != "proto:47":  # which has no ports: it is the same connection
-        assert not rig.arrives("peer", p.first(name, PEER, PORT, version, 701), "port")
+        assert not rig.arrives("peer", p.first(name, PEER, PORT, version, sport + 1), "port")
     if name.startswith(("udp", "tcp")):
         error = p.unreachable(asked, PEER, PORT, version)
         assert rig.arrives("peer", error, "port")
     rig.say(OTHER, *ALL_OUT)
     assert not rig.arrives("port", again, "peer")
-    assert not rig.arrives("peer", p.answer(name, PEER, PORT, version, 700), "port")
+    assert not rig.arrives("peer", p.answer(name, PEER, PORT, version, sport), "port")
 
 
-def test_an_answer_that_a_forger_asked_for_is_none(rig):
+@pytest.mark.parametrize("sport", [LOW, HIGH])
+def test_an_answer_that_a_forger_asked_for_is_none(rig, sport):
     """The wire asks the peer as the port: that the port asked, its own zone must know."""
     rig.say(GROUP, *ALL_OUT)
     rig.say(OTHER, *ALL_OUT, *ALL_IN)
     plug(rig)
-    forged = p.first("udp:53", PORT, PEER, 4, 710)
+    forged = p.first("udp:53", PORT, PEER, 4, sport)
     assert rig.arrives("wire", forged, "peer")
-    assert not rig.arrives("peer", p.answer("udp:53", PEER, PORT, 4, 710), "port")
+    assert not rig.arrives("peer", p.answer("udp:53", PEER, PORT, 4, sport), "port")
 
 
 def test_an_answer_goes_to_who_asked_and_to_no_other_port(rig):
@@ -127,13 +140,31 @@ def test_a_packet_of_who_began_is_looked_up_once():
             assert journey.sent
             return sum("ct(" in str(step) and "table=" in str(step) for _, step in journey.log)
 
-        asked, told = (
-            p.first("udp:53", PORT, PEER, 4, 740),
-            p.answer("udp:53", PEER, PORT, 4, 740),
-        )
-        assert lookups("port", asked) == 2
-        assert lookups("peer", told) == 2
-        assert lookups("port", asked) == 1
+        for number, sport, answered in ((53, LOW, 2), (53, HIGH, 1), (40080, LOW, 2)):
+            asked = p.first(f"udp:{number}", PORT, PEER, 4, sport)
+            told = p.answer(f"udp:{number}", PEER, PORT, 4, sport)
+            assert lookups("port", asked) == 2 + (number == 40080)
+            assert lookups("peer", told) == answered
+            assert lookups("port", asked) == 1 + (number == 40080)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_answer_in_fragments_is_put_together(ovs, version):
+    """All of them go the same way, though the first alone shows that they look like an answer."""
+    cut = c.fragments4 if version == 4 else c.fragments6
+    with RealRig(ovs, None) as rig:
+        rig.sets.group(GROUP, *ALL_OUT)
+        rig.sets.group(OTHER, *ALL_OUT, *ALL_IN)
+        here = {"network_type": "local"}
+        rig.plug(port=attachment(1, segment=here, security_groups=[GROUP]),
+                 peer=attachment(2, segment=here, security_groups=[OTHER]))  # fmt: skip
+        assert rig.arrives("port", p.first("udp:53", PORT, PEER, version, HIGH), "peer")
+        told = f.udp(PEER.mac, PORT.mac, PEER.ip(version), PORT.ip(version), bytes(3000), sport=53,
+                     dport=HIGH)  # fmt: skip
+        *first, last = cut(told, 1304)
+        for piece in first:
+            rig.throw("peer", piece)
+        assert rig.arrives("peer", last, "port")
 
 
 def test_an_error_about_a_connection_of_others_is_none(rig):

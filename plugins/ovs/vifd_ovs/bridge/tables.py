@@ -32,9 +32,10 @@ TUNNELS = 210
 EGRESS = 150
 #: The verdict of rules without state.
 EGRESS_STATELESS = 151
-#: The same once the connection is known: whether the receiver is a port here with groups as well.
-EGRESS_TRACKED = 152
-#: It is: what the sender began goes on, of all else the receiver's zone is asked.
+#: Whether the receiver is a port here with groups as well.
+EGRESS_TO = 152
+#: It is, and the sender's zone was asked: what the sender began goes on, of all else the receiver's
+#: zone is asked.
 EGRESS_BESIDE = 153
 #: What the receiver's zone knows.
 EGRESS_BEGUN = 154
@@ -42,8 +43,12 @@ EGRESS_BEGUN = 154
 EGRESS_ALONE = 155
 #: What becomes of it.
 EGRESS_VERDICT = 156
+#: The receiver is a port here with groups: whose zone is asked first.
+EGRESS_FIRST = 157
 #: Where what no rule lets a port send ends, port by port.
 EGRESS_REFUSED = 158
+#: What the receiver's zone knows of what looks like an answer; it is reached by tracking alone.
+EGRESS_ANSWERS = 148
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 #: The last one for long lists.
@@ -100,11 +105,13 @@ NAMES = {
     SPOOFED: "spoofed",
     EGRESS: "egress",
     EGRESS_STATELESS: "egress, stateless",
-    EGRESS_TRACKED: "egress, tracked",
+    EGRESS_ANSWERS: "egress, looks like an answer",
+    EGRESS_TO: "egress, to whom",
     EGRESS_BESIDE: "egress, to a port here",
     EGRESS_BEGUN: "egress, begun by the other",
     EGRESS_ALONE: "egress, alone",
     EGRESS_VERDICT: "egress, verdict",
+    EGRESS_FIRST: "egress, whose zone first",
     EGRESS_REFUSED: "egress, refused",
     DELIVER: "deliver",
     ANSWER: "answer",
