@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from pyroute2 import IPRoute
 
 from functional.groups.packets import answer, first
-from functional.groups.rig_bridge import FakeBridgeRig
+from functional.groups.rig_bridge import BridgeRig, FakeBridgeRig, RealBridgeRig
 from functional.groups.table import GROUP, HAS, PEER, PORT, WIRE
 from functional.groups.test_changes import ALL_OUT, IN, udp_in
 from vifd.drivers.nft.objects import TABLE, Change, Element
-from vifd.testing.attachments import attachment, flat, vlan
+from vifd.model import Attachment
+from vifd.testing.attachments import attachment, flat, mac, vlan
 from vifd_linuxbridge import groupbase
 from vifd_linuxbridge.testing import rules
 
@@ -28,6 +33,75 @@ def test_who_forges_an_address_of_a_port_opens_it_for_nobody(rig):
     assert not rig.arrives("wire", answer("udp:53", WIRE, PORT, 4, 900), "port")
     assert rig.arrives("port", forged, "wire")
     assert rig.arrives("wire", answer("udp:53", WIRE, PORT, 4, 900), "port")
+
+
+OWN, THERE = "192.0.2.1", "192.0.2.2"
+#: By the number of their network.
+TUNNELS = {2 << 96: 101, 3 << 96: 102}
+
+
+@pytest.fixture(
+    params=["fakes", pytest.param("bridge", marks=pytest.mark.needs("bridge_tracking"))]
+)
+def tunnelled(request: pytest.FixtureRequest) -> Iterator[BridgeRig]:
+    """A host with an address that tunnels may end at."""
+    if request.param == "fakes":
+        with FakeBridgeRig(local_ip=OWN) as rig:
+            rig.machine.links.place("eth0", kind="", mtu=1600, up=True, carrier=True)
+            rig.machine.bridging.add_address("eth0", f"{OWN}/24")
+            rig.ledger.plugin.probe()
+            yield rig
+        return
+    cable = request.getfixturevalue("cable")
+    with IPRoute() as netlink:
+        netlink.link("add", ifname="underlay", kind="dummy")
+        (index,) = netlink.link_lookup(ifname="underlay")
+        netlink.addr("add", index=index, address=OWN, prefixlen=24)
+        netlink.link("set", index=index, mtu=1600, state="up")
+        try:
+            with RealBridgeRig(cable, local_ip=OWN) as rig:
+                yield rig
+        finally:
+            netlink.link("del", index=index)
+
+
+def test_a_restart_with_many_ports_rules_and_tunnels_changes_nothing(tunnelled):
+    rig = tunnelled
+    rig.say(GROUP, *(udp_in(number) for number in range(1000, 1300)))
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]),
+             peer=attachment(2, segment=flat(), port_security_enabled=False))  # fmt: skip
+    assert not rig.ledger.plug(*(_one_of_many(n) for n in range(10, 109)))
+    for number, vni in TUNNELS.items():
+        behind = [{"mac_address": mac(vni + 100), "ip_addresses": ["10.0.0.199"]}]
+        endpoints = [{"address": THERE, "ports": behind}]
+        rig.put("forwarding", attachment(1, network=number).network.id, endpoints=endpoints)
+    rig.tell(*rig.sets.told(rig.ledger.records))
+    asked, told = first("udp:1234", PEER, PORT, 4, 900), answer("udp:1234", PORT, PEER, 4, 900)
+    assert rig.arrives("peer", asked, "port")
+    assert rig.arrives("port", told, "peer")
+    before = rig.state(), _entries(rig)
+    assert all(before[1].values())
+    rig.restart()
+    assert not rig.ledger.findings()
+    assert not rig.ledger.carry_out([*rig.ledger.records])
+    rig.tell(*rig.sets.told(rig.ledger.records))
+    assert rig.changes() == 0
+    assert (rig.state(), _entries(rig)) == before
+    assert rig.arrives("port", told, "peer")
+
+
+def _one_of_many(number: int) -> Attachment:
+    """A third of the ports on the physical network, the others on one with tunnels each."""
+    network = (1, *TUNNELS)[number % 3]
+    vni = TUNNELS.get(network)
+    segment = flat() if vni is None else {"network_type": "vxlan", "segmentation_id": vni}
+    return attachment(number, network=network, segment=segment, mtu=1400, security_groups=[GROUP])
+
+
+def _entries(rig: BridgeRig) -> dict[str, Any]:
+    """What tunnels are known to lead to."""
+    bridging: Any = rig.ledger.drivers.bridging
+    return {f"vxlan-{vni}": set(bridging.tunnels(f"vxlan-{vni}")) for vni in TUNNELS.values()}
 
 
 def test_one_more_member_is_one_element(rig):
