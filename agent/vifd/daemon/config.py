@@ -23,7 +23,7 @@ from vifd.engine.garbage import options as garbage_options
 from vifd.engine.upgrade import options as upgrade_options
 from vifd.hypervisor import options as libvirt_options
 from vifd.migration import options as migration_options
-from vifd.plugin import registry, sharing, sources
+from vifd.plugin import judging, registry, sharing, sources
 from vifd.plugin.sources import Source
 
 DEFAULT = [
@@ -250,7 +250,7 @@ def register_plugin(
     """
     name = cls.plugin_name
     conf.register_group(cfg.OptGroup(name))
-    conf.register_opts(list(cls.options()), group=name)
+    conf.register_opts(judging.sound_options(cls.options()), group=name)
     pair = next((p for p in shared if name in (p.group, p.sharing.plugin)), None)
     return sharing.SharedGroup(conf, name, pair) if pair is not None else conf[name]
 

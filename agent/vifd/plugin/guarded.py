@@ -81,7 +81,7 @@ class Guarded(VifPlugin):
         return self._call("meanings", self.inner.meanings, judging.sound_meanings)
 
     def options(self) -> Any:  # type: ignore[override]
-        return self._call("options", self.inner.options, tuple)
+        return self._call("options", self.inner.options, judging.sound_options)
 
     def describe(self) -> Advert:  # type: ignore[override]
         return self._call("describe", self.inner.describe, judging.sound_advert)

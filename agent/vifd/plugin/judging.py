@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
+from oslo_config import cfg
 
 from vifd.errors import InternalError, VifError
 from vifd.errors import wrap as wrap_error
@@ -31,6 +32,7 @@ S = TypeVar("S", Wiring, Vif)
 #: Elements of one answer, and bytes of what is kept of a single port.
 MAX_ITEMS = 100_000
 MAX_REQUIREMENTS = 1000
+MAX_OPTIONS = 1000
 MAX_BYTES = 1 << 20
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -144,6 +146,20 @@ def sound_list(
     if len(found) > limit:
         raise TypeError(f"more than {limit} {wanted}s")
     return found
+
+
+def sound_options(answer: object) -> list[cfg.Opt]:
+    """A plugin's own options.
+
+    :raises TypeError: it is no list of such
+    """
+
+    def each(one: object) -> cfg.Opt:
+        if not isinstance(one, cfg.Opt):
+            raise wrong(one, "option")
+        return one
+
+    return sound_list(answer, each, "option", MAX_OPTIONS)
 
 
 def sound_mapping(answer: object, wanted: str) -> Mapping[Any, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 
 #: Characters of one log message; a line is for a reader.
 LONGEST_LINE = 16384
+#: Characters of another's exception that are kept: it goes into answers, log lines and the journal.
+MOST_SAID = 2000
 
 
 def plain(text: object) -> str:
@@ -41,9 +43,13 @@ def plain_lines(text: str) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The text of anybody's exception; some cannot say theirs, and fail otherwise in trying."""
+    """The text of anybody's exception, or its beginning; some cannot say theirs, and fail otherwise
+    in trying."""
     try:
-        return plain(str(error))
+        text = str(error)
+        if len(text) > MOST_SAID:
+            return f"{plain(text[:MOST_SAID])}… ({len(text) - MOST_SAID} more characters)"
+        return plain(text)
     except BaseException:  # noqa: BLE001 - it is another's code
         return "(it cannot be told)"
 
