@@ -16,7 +16,9 @@ import pytest
 
 from vifd import errors
 from vifd.drivers import Drivers
-from vifd.model import Attachment, Phase
+from vifd.engine.ticket import Ticket
+from vifd.model import Attachment, Part, Phase, Side
+from vifd.model.sides import Said
 from vifd.testing.attachments import attachment as plain
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.profile import Profile
@@ -25,6 +27,7 @@ from vifd.testing.wait import PATIENCE, until
 
 #: Callers at once, and turns of plugging and unplugging.
 _CALLERS, _TURNS = 8, 12
+NOBODY = "00000000-0000-4000-8000-00000000abcd"
 #: Seconds after which a call hangs, where one shall.
 _HANG = 1.0
 
@@ -120,6 +123,32 @@ class EngineContract:
         running.settled(wanted.id)
         running.unplug(wanted.id)
         assert profile.residue(drivers) == set()
+
+    # --- ahead of compute ---
+
+    def test_a_port_that_is_made_ahead_is_closed_until_an_instance_uses_it(
+        self, running: Running, profile: Profile, drivers: Drivers
+    ) -> None:
+        document = {**msgspec.to_builtins(profile.attachment(1)), "role": "ACTIVE"}
+        instance = document.pop("instance", {"id": NOBODY})
+        port = document["port"]["id"]
+
+        def say(side: Side, body: Any, *, ahead: bool | None = None) -> Ticket:
+            part = None if body is None else Part("test", body)
+            return running.agent.say(Said(port, side, part, ahead=ahead), "req-test")
+
+        made = say(Side.NETWORK, document, ahead=True).done.result(PATIENCE)
+        assert (made.phase, made.open) == (Phase.READY, False)
+        assert made.report is not None
+        assert made.report.clean, made.report.findings
+        used = {"version": document["version"], "instance": instance}
+        assert say(Side.COMPUTE, used).done.result(PATIENCE).phase is Phase.LIVE
+        report = running.settled(port).report
+        assert report is not None
+        assert report.clean, report.findings
+        say(Side.COMPUTE, None).done.result(PATIENCE)
+        assert profile.residue(drivers) == set()
+        say(Side.NETWORK, None).accepted.exception(PATIENCE)
 
     # --- deadlines and exceptions ---
 

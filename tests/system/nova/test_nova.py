@@ -133,6 +133,26 @@ def test_several_queues(scene: Scene) -> None:
     assert port["phase"] == "LIVE"
 
 
+def test_what_was_made_ahead_is_opened_by_novas_plug_and_goes_with_its_unplug(
+    scene: Scene,
+) -> None:
+    for number in (1, 2, 3):
+        path = f"/v1/ports/{port_id(number)}/network?prewire=closed&wait=active&timeout=60"
+        body = {k: v for k, v in document(number).items() if k != "instance"}
+        assert scene.vifd.call("PUT", path, body)[1]["phase"] == "READY"
+    device = scene.port()["device"]
+    index = socket.if_nametoindex(device)
+    port = scene.plugged()
+    assert (port["phase"], port["device"]) == ("LIVE", device)
+    assert socket.if_nametoindex(device) == index
+    several = scene.plugged(2, vcpus=4, extra_specs={"hw:vif_multiqueue_enabled": "true"})
+    assert (several["phase"], several["vif"]["queues"] > 1) == ("LIVE", True), "made otherwise"
+    assert "error" not in scene.compute.ask("unplug", 3), "as after a build that failed"
+    assert scene.port(3)["waits"] == [
+        "waits for compute: no instance uses the port on this host yet"
+    ]
+
+
 def test_nova_waits_for_the_network_service(scene: Scene) -> None:
     scene.compute.tell("plug")
     until(lambda: scene.port().get("phase") == "WAITING", "nova said its part")
