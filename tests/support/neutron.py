@@ -106,6 +106,10 @@ class FakeNeutron:
         self.address_groups: dict[str, list[str]] = {}
         #: by id
         self.trunks: dict[str, Trunk] = {}
+        #: logs of security groups, by id
+        self.logs: dict[str, Plain] = {}
+        #: the request that messages say they are sent by
+        self.by = ""
         self.lock = threading.RLock()
         self._standing: dict[str, str] = {}
         #: by host, the versions that its agent reported
@@ -134,12 +138,28 @@ class FakeNeutron:
             list(pool.map(_end, self._servers))
         self._servers.clear()
 
+    def log(self, log_id: str = "", request: str = "", **said: Any) -> str:
+        """A log of security groups, or what is other of one that is there."""
+        event = "updated" if log_id else "created"
+        log_id = log_id or str(uuid.uuid4())
+        there = {"id": log_id, "resource_type": "security_group", "event": "ALL", "enabled": True,
+                 "revision_number": 0, **self.logs.get(log_id, {}), **said}  # fmt: skip
+        there["revision_number"] += 1
+        self.logs[log_id] = there
+        self.by = request
+        self.push("Log", [primitive("Log", there)], event)
+        return log_id
+
+    def unlog(self, log_id: str) -> None:
+        """Delete a log."""
+        self.push("Log", [primitive("Log", self.logs.pop(log_id))], "deleted")
+
     def cast(self, name: str, method: str, **arguments: Any) -> None:
         """Tell all agents."""
         target = oslo_messaging.Target(exchange=EXCHANGE, topic=name, fanout=True, version="1.0")
         client = oslo_messaging.get_rpc_client(self._transport, target)
         for _ in range(self.copies.get(method, 1)):
-            client.prepare().cast({}, method, **arguments)
+            client.prepare().cast({"request_id": self.by}, method, **arguments)
 
     def push(self, kind: str, objects: Sequence[Plain], event: str = "updated") -> None:
         """Tell of objects as they are, in this release's version and in those that agents reported;
@@ -393,6 +413,8 @@ class FakeNeutron:
                 case "Trunk":
                     return [self.wire_trunk(t) for t in self.trunks.values()
                             if t.parent in filters["port_id"]]  # fmt: skip
+                case "Log":
+                    return [primitive(kind, log) for log in self.logs.values()]
                 case "QosPolicy":
                     return [self.wire_policy(i) for i in ids if i in self.policies]
                 case "Port":

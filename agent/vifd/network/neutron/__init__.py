@@ -17,6 +17,7 @@ from oslo_config import cfg
 from vifd.network import Inbox, NetworkService
 from vifd.network.neutron import options
 from vifd.network.neutron.bus import Bus, MessageBus
+from vifd.network.neutron.logs import EXTENSION
 from vifd.network.neutron.reporting import Options, bandwidths, inventory
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.service import Service, Settings
@@ -83,7 +84,7 @@ class NeutronNetworkService(NetworkService):
         reported = Options(
             agent_type=conf.agent_type, binary=conf.binary, tunnel_types=conf.tunnel_types,
             local_ip=conf.local_ip, l2_population=conf.l2_population,
-            arp_responder=conf.arp_responder, extensions=conf.extensions,
+            arp_responder=conf.arp_responder, extensions=_extensions(conf),
             smartnic=conf.baremetal_smartnic, socket_dir=conf.vhostuser_socket_dir,
             bandwidths=conf.resource_provider_bandwidths,
             inventory=conf.resource_provider_inventory_defaults,
@@ -101,3 +102,9 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _extensions(conf: Any) -> list[str]:
+    """Those of the options, and what this driver does of the stock agent's."""
+    own = [EXTENSION] if conf.security_groups else []
+    return [*conf.extensions, *(name for name in own if name not in conf.extensions)]

@@ -23,6 +23,8 @@ CASTS = (
 )  # fmt: skip
 #: What this host sends itself, with ``topic`` and ``word``.
 ECHO = "vifd_echo"
+#: In what a message says: the request by which it is sent.
+BY = "vifd_request"
 #: Topics under which the service also casts to one host by its name; under the others this host
 #: has a name of its own, because other agents on it listen to the same objects.
 HOSTED = "q-agent-notifier-"
@@ -170,8 +172,9 @@ def _endpoint(messaging: Any, handler: Handler) -> Any:
         target = messaging.Target(version="1.9")
 
     def method(name: str) -> Callable[..., None]:
-        def called(_self: Any, _context: Any, **arguments: Any) -> None:
-            handler(name, arguments)
+        def called(_self: Any, context: Any, **arguments: Any) -> None:
+            by = context.get("request_id") if isinstance(context, Mapping) else None
+            handler(name, {**arguments, BY: by})
 
         return called
 

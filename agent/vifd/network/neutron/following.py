@@ -20,6 +20,8 @@ from vifd.network.neutron import translate
 from vifd.network.neutron.cache import Cache
 from vifd.network.neutron.doubts import Doubts
 from vifd.network.neutron.groups import Groups
+from vifd.network.neutron.logs import KIND as LOG_KIND
+from vifd.network.neutron.logs import Logs
 from vifd.network.neutron.objects import Plain, objects, revision
 from vifd.network.neutron.seldom import Seldom
 from vifd.network.neutron.server import Server
@@ -57,6 +59,7 @@ class Following:
         self._inbox = inbox
         self._prewire = prewire
         self._groups = Groups(server, inbox.sets, gather) if groups else None
+        self._logs = Logs(server, inbox.sets, self.cache.all("Port").values) if groups else None
         self.tunnels = tunnels
         self.trunks = Trunks(server)
         self._clock = clock
@@ -94,6 +97,8 @@ class Following:
         self._read_around(list(ports.values()), anew=True)
         if self._groups is not None:
             self._groups.read(list(ports.values()))
+        if self._logs is not None:
+            self._logs.read()
         self.trunks.read(list(ports.values()))
         self.tunnels.read(self.networks(), self._busy())
         self.tunnels.flush()
@@ -120,15 +125,20 @@ class Following:
 
     # --- one change ---
 
-    def push(self, kind: str, event: str, primitives: Any) -> None:
+    def push(self, kind: str, event: str, primitives: Any, request: str = "") -> None:
         """Take what the service told of objects of one type.
 
+        :param request: by which they changed
         :raises Exception: something else had to be asked for, and could not be
         """
         if kind in KINDS:
             self._retell(self.trunks.told(kind, primitives, self.cache.all("Port")))
             return
         told = objects(primitives)
+        if kind == LOG_KIND:
+            if self._logs is not None:
+                self._logs.told(told, request, gone=event == DELETED)
+            return
         if kind == "Port" and event != DELETED:
             self._ports(told)
             return
@@ -148,6 +158,8 @@ class Following:
             self._groups.port_gone(object_id)
         held = self.cache.get(kind, object_id) is not None
         self.cache.delete(kind, object_id)
+        if self._logs is not None:
+            self._logs.moved()
         if kind == "Port" and (held or self._inbox.parts(object_id) is not None):
             self._take_away(object_id)
 
@@ -170,6 +182,8 @@ class Following:
 
     def _met(self, item: Plain) -> bool:
         """Keep a port that is bound here; whether it is."""
+        if self._logs is not None:
+            self._logs.moved()
         if translate.mine(item, self._host):
             return self.cache.put("Port", item)
         if self.cache.leave("Port", item) or self._has_part(item):
@@ -254,6 +268,8 @@ class Following:
         self.tunnels.flush()
         if self._groups is not None:
             self._groups.flush()
+        if self._logs is not None:
+            self._logs.flush()
         # few ports are parents, and the others are not to wait for that
         self._retell(self.trunks.ensure())
 

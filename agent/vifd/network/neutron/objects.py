@@ -21,6 +21,7 @@ SERVED = {
     "QosPolicy": ("1.10",),
     "Trunk": ("1.1",),
     "SubPort": ("1.0",),
+    "Log": ("1.0",),
 }
 #: The oldest of each, which every release that is supported serves.
 VERSIONS = {kind: versions[-1] for kind, versions in SERVED.items()}

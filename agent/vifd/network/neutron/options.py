@@ -103,7 +103,12 @@ OPTIONS = [
         default=False,
         help="Reported; addresses that the service tells are answered for here in any case.",
     ),
-    cfg.ListOpt("extensions", default=[], help="Reported as the agent's extensions."),
+    cfg.ListOpt(
+        "extensions",
+        default=[],
+        help="Reported as the agent's extensions, besides log, which vifd has where "
+        "security_groups is on.",
+    ),
     cfg.BoolOpt("baremetal_smartnic", default=False, help="Reported; ports are not looked for."),
     cfg.StrOpt("vhostuser_socket_dir", default="", help="Reported, where it is not empty."),
     cfg.ListOpt(

@@ -19,7 +19,7 @@ from typing import Any
 from vifd.engine import plan
 from vifd.network import Inbox
 from vifd.network.neutron import reporting
-from vifd.network.neutron.bus import Bus, Refused
+from vifd.network.neutron.bus import BY, Bus, Refused
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.listening import Listening
 from vifd.network.neutron.objects import SERVED, Plain
@@ -359,7 +359,8 @@ class Service:
             following.waiting()
         elif method == "push":
             primitives = arguments.get("resource_list")
-            following.push(_kind(primitives), str(arguments.get("event_type")), primitives)
+            kind, event = _kind(primitives), str(arguments.get("event_type"))
+            following.push(kind, event, primitives, str(arguments.get(BY) or ""))
         else:
             following.tunnels.heard(method, arguments)
 
