@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from vifd.drivers import PortSpec
 from vifd.errors import BackendError, BackendUnavailable
 from vifd.model import Wiring
 from vifd.openflow import action as act
@@ -248,6 +249,28 @@ def test_ports_that_went_are_remembered_until_the_ledger_forgot_them(scene, monk
     assert not scene.switch._removed
 
 
+def test_ports_that_the_ledger_forgot_are_swept_with_their_networks(scene):
+    scene.put(port(1), port(2, tag=2))
+    scene.entries = {e.attachment.id: e for e in (entry(1), entry(2, tag=2))}
+    scene.switch.sync()
+    scene.entries.pop(attachment(2).id)
+    assert scene.switch.sweep([port(1).cookie, port(2).cookie]) == {port(1).cookie}
+    owners = {port(1).cookie, cookies.network(1), cookies.BRIDGE}
+    assert {f.cookie for f in scene.flows.values()} == owners
+    assert scene.switch.get(port(2).id) is None
+
+
+def test_only_rows_on_another_vlan_are_written(scene):
+    ovsdb = scene.machine.ovsdb
+    ovsdb.ensure_ports(BRIDGE, [PortSpec("tap1", tag=1), PortSpec("tap2", tag=4095)])
+    before = ovsdb.transactions
+    scene.switch.retag({"tap1": 1, "gone": 7})
+    assert ovsdb.transactions == before
+    scene.switch.retag({"tap1": 1, "tap2": 2, "gone": 7})
+    assert [ovsdb.port(name).tag for name in ("tap1", "tap2")] == [1, 2]
+    assert ovsdb.port("gone") is None
+
+
 def test_planned_ports_of_the_ledger_have_no_flows_yet(scene):
     scene.entries = {attachment(1).id: entry(1, plugged=False)}
     scene.switch.sync()
@@ -323,6 +346,10 @@ class TestProof:
 
     def test_falls_with_any_bundle(self, scene, reads):
         scene.switch.apply({port(2).id: port(2, opened=False)})
+        assert reads(proven=True) == 1
+
+    def test_falls_with_what_is_swept(self, scene, reads):
+        scene.switch.sweep([port(3).cookie])
         assert reads(proven=True) == 1
 
     def test_falls_with_the_connection(self, scene, reads):
