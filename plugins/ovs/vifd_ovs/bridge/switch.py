@@ -288,7 +288,9 @@ class Switch:
             have = by_cookie(flows).get(cookie, {})
             todo = difference({cookie: have}, {cookie: wanted[cookie]}, [cookie])
             found[names[cookie]] = (len(flows), todo)
-            if not todo:
+            if todo:
+                self._proven.pop(cookie, None)
+            else:
                 self._proven[cookie] = (generation, wanted[cookie])
         return found
 
@@ -535,7 +537,7 @@ class Switch:
 
     def _note_policies(self, ports: Iterable[SwitchPort | None]) -> None:
         for port in ports:
-            if port is not None and port.groups is not None:
+            if port is not None and port.groups is not None and port.id in self._ports:
                 self._policies[port.id] = self._rules.policy(port)
                 self._logged[port.id] = self._rules.logged(port)
 
