@@ -1,40 +1,35 @@
-"""What limits of a rate are worth on Open vSwitch: ``make bench/qos``.
+"""What limits of a rate are worth: ``make bench/qos``.
 
-One port is held to a rate by vifd's meters, by ``ingress_policing_rate`` and by ``linux-htb`` (what
-neutron's agent sets on the kernel's datapath), on a private switch with the userspace datapath in a
-network namespace of its own; the frames are those of two kernels' stacks. Said is the median of
-what passed, counted in whole frames, in percent of what was asked for, and the switch's CPU, in
-seconds per second. It wants a quiet machine: senders that have no turn measure that.
-``--keep FILE`` writes the table there as well.
+On Open vSwitch one port is held to a rate by vifd's meters, by ``ingress_policing_rate`` and by
+``linux-htb`` (what neutron's agent sets on the kernel's datapath), on a private switch with the
+userspace datapath in a network namespace of its own; on a bridge of the kernel (qos_bridge.py) by
+vifd's nftables and by the traffic control of neutron's linuxbridge agent. The frames are those of
+stacks of kernels. Said is the median of what passed, counted in whole frames, in percent of what
+was asked for, and CPU, in seconds per second. It wants a quiet machine: senders that have no turn
+measure that. ``--keep FILE`` writes the tables there as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
-import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from msgspec import structs
-
-from functional.qos.stations import SPAN, Station, datagrams, rates, stream
+from functional.linux_scene import LinuxScene
+from functional.qos.stations import Station
 from functional.scene import Scene
+from qos_bridge import BridgeRig
+from qos_rig import RATE, Rig, Way
 from vifd.testing import netns
 from vifd.testing.attachments import attachment
 from vifd.testing.sandbox import PrivateOvs
 
-#: kbit/s that are asked for, and packets/s.
-RATE, PACKETS = 10_000, 1_000
-_ROUNDS = 3
 
-
-class Bench:
-    """Two stations, of which the first is limited."""
+class SwitchRig(Rig):
+    """Ports of a private switch with the userspace datapath."""
 
     def __init__(self, ovs: PrivateOvs, scene: Scene, stack: contextlib.ExitStack) -> None:
         self.ovs, self.scene = ovs, scene
@@ -42,45 +37,21 @@ class Bench:
         self.one, self.two = (Station(scene, stack, attachment(n)) for n in (1, 2))
         scene.plug(self.one.attachment, self.two.attachment)
 
-    def _cpu(self) -> float:
+    def cpu(self) -> float:
+        """Of the switch."""
         text = Path(f"/proc/{self.ovs.vswitchd.pid}/stat").read_text()
         user, system = text.rsplit(")", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-    def policy(self, *rules: dict[str, Any]) -> None:
-        """What vifd holds the port to."""
-        port = attachment(1, qos_policy={"rules": [*rules]}).port
-        self.scene.plug(structs.replace(self.one.attachment, port=port))
-
-    def measured(
-        self, direction: str, protocol: str, *, packets: bool = False
-    ) -> tuple[float, float]:
-        """What passes, in kbit/s or packets/s, and seconds of the switch's CPU per second."""
-        ends = (self.one, self.two) if direction == "egress" else (self.two, self.one)
-        size, offered = (100, 2.5 * PACKETS * 800) if packets else (1300, 2.5 * RATE * 1000)
-        passing = stream(*ends) if protocol == "tcp" else datagrams(*ends, size, offered)
-        with passing:
-            found = rates(ends[1])
-            next(found)  # the burst
-            before = self._cpu()
-            seen = list(itertools.islice(found, _ROUNDS))
-            cpu = (self._cpu() - before) / (_ROUNDS * SPAN)
-        bits, frames = (statistics.median(column) for column in zip(*seen, strict=True))
-        return (frames if packets else bits / 1000), cpu
-
-    @contextlib.contextmanager
-    def nothing(self, direction: str) -> Iterator[None]:
-        """No limit."""
-        del direction
-        self.policy()
-        yield
-
-    @contextlib.contextmanager
-    def meters(self, direction: str) -> Iterator[None]:
-        """vifd's."""
-        self.policy({"type": "bandwidth_limit", "max_kbps": RATE, "direction": direction})
-        yield
-        self.policy()
+    def ways(self) -> list[Way]:
+        return [
+            ("none", self.nothing, "egress", ""),
+            ("meter (vifd)", self.limited, "egress", ""),
+            ("ingress_policing_rate", self.policing, "egress", ""),
+            ("none", self.nothing, "ingress", ""),
+            ("meter (vifd)", self.limited, "ingress", ""),
+            ("linux-htb", self.htb, "ingress", ""),
+        ]
 
     @contextlib.contextmanager
     def policing(self, direction: str) -> Iterator[None]:
@@ -105,50 +76,42 @@ class Bench:
                        "--", "--all", "destroy", "Queue")  # fmt: skip
 
 
-def run(bench: Bench) -> Iterator[str]:
-    """The table, line by line."""
-    ways: list[tuple[str, Callable[[str], contextlib.AbstractContextManager[None]], str]] = [
-        ("none", bench.nothing, "egress"), ("meter (vifd)", bench.meters, "egress"),
-        ("ingress_policing_rate", bench.policing, "egress"),
-        ("none", bench.nothing, "ingress"), ("meter (vifd)", bench.meters, "ingress"),
-        ("linux-htb", bench.htb, "ingress"),
-    ]  # fmt: skip
+def asked() -> str:
+    """What is asked for, and how loaded the machine is."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
-    yield (
+    return (
         f"Asked for {RATE} kbit/s, UDP offered 2.5 times as much. Load {load}, at nice "
         f"{os.nice(0)}."
     )
-    yield ""
-    yield "| limit | direction | UDP, % of the rate | TCP, % of the rate | CPU of the switch, UDP |"
-    yield "|---|---|---|---|---|"
-    for name, limited, direction in ways:
-        with limited(direction):
-            udp, cpu = bench.measured(direction, "udp")
-            tcp = bench.measured(direction, "tcp")[0] if name != "none" else 0
-        share = f"{tcp / RATE:.1%}" if tcp else "not asked"
-        yield f"| {name} | {direction} | {udp / RATE:.1%} | {share} | {cpu:.3f} |"
-    for direction in ("egress", "ingress"):
-        rule = {"type": "packet_rate_limit", "max_kpps": PACKETS // 1000, "direction": direction}
-        bench.policy(rule)
-        passed, cpu = bench.measured(direction, "udp", packets=True)
-        yield f"| meter of packets (vifd) | {direction} | {passed / PACKETS:.1%} | | {cpu:.3f} |"
-    bench.policy()
+
+
+def switch() -> Iterator[str]:
+    """The part about Open vSwitch."""
+    with PrivateOvs() as ovs, Scene(ovs) as scene, contextlib.ExitStack() as stack:
+        rig = SwitchRig(ovs, scene, stack)
+        yield from ("## Open vSwitch", "", asked(), "", *rig.table("meter", "the switch"), "")
+
+
+def bridge() -> Iterator[str]:
+    """The part about bridges of the kernel."""
+    with LinuxScene(serve_local=True) as scene, contextlib.ExitStack() as stack:
+        rig = BridgeRig(scene, stack)
+        table = rig.table("nft limit", "kernel and senders")
+        yield from ("## Linux bridge", "", asked(), "", *table, "")
 
 
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the table there")
-    keep: Path | None = parser.parse_args().keep
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the tables there")
+    parser.add_argument("--only", choices=("switch", "bridge"), help="one of the two back ends")
+    given = parser.parse_args()
+    keep: Path | None = given.keep
     netns.enter_private_netns()
-    lines = [
-        "# Limits of a rate on Open vSwitch",
-        "",
-        "`make bench/qos`; what is compared is in bench/qos.py.",
-        "",
-    ]
-    with PrivateOvs() as ovs, Scene(ovs) as scene, contextlib.ExitStack() as stack:
-        for line in run(Bench(ovs, scene, stack)):
+    lines = ["# Limits of a rate", "", "`make bench/qos`; what is compared is in bench/qos.py.", ""]
+    parts = {"switch": switch, "bridge": bridge}
+    for part in [given.only] if given.only else [*parts]:
+        for line in parts[part]():
             print(line, flush=True)
             lines.append(line)
     if keep is not None:

@@ -25,6 +25,8 @@ from vifd.policy.qos import policy_of
 _SHAPED = frozenset(("ovs", "bridge", "tap", "macvtap"))
 #: QoS rules that the scheduler counts by, and that need nothing of the host to be kept.
 _PLACED = frozenset(("minimum_bandwidth", "minimum_packet_rate"))
+#: QoS rules of which a value of 0 asks for nothing.
+_LIMITS = frozenset(("bandwidth_limit", "packet_rate_limit"))
 #: Types of networks that leave a host by tunnels.
 _TUNNELLED = frozenset(("vxlan", "gre", "geneve"))
 
@@ -202,6 +204,8 @@ def _qos(attachment: Attachment, by: _By) -> Iterator[Enforcement]:
 def _rule(rule: QosRule, attachment: Attachment, by: _By) -> Enforcement:
     feature = f"qos.{rule.type}.{rule.direction}"
     wanted = rule.value if rule.value is not None else True
+    if feature in by.features and wanted == 0 and rule.type in _LIMITS:
+        return Enforcement(feature, wanted, by.plugin, Level.DATAPLANE, "0 is no limit")
     if feature in by.features:
         return Enforcement(feature, wanted, by.plugin, Level.DATAPLANE)
     if rule.type in _PLACED and attachment.port.binding_profile.get("allocation"):

@@ -13,7 +13,13 @@ from msgspec import Struct, structs
 from vifd import errors
 from vifd.model import networking, trunks, unread
 from vifd.model.attachment import Attachment
-from vifd.model.extensions import DIRECTIONS, DSCP_MARKS, QOS_VALUES, QosPolicy
+from vifd.model.extensions import (
+    DIRECTIONS,
+    DSCP_MARKS,
+    QOS_DIRECTIONS,
+    QOS_VALUES,
+    QosPolicy,
+)
 from vifd.model.values import Role
 
 #: Versions of the attachment document that are understood, newest first.
@@ -77,6 +83,7 @@ def decode(raw: Any, *, port_id: str | None = None) -> Document:
         raise errors.BadDocument.at_field("prewired", problem, port=port_id or "")
     try:
         document = _decoded(raw, port_id)
+        _check_new(document.attachment)
     except errors.BadDocument as error:
         raise networking.as_written(error, raw) from error.__cause__
     if document.unread > unread.MAX_DOCUMENT:
@@ -211,6 +218,28 @@ def _check_qos(policy: QosPolicy, where: str, fail: Callable[[str, str], None]) 
             fail(f"{path}.{QOS_VALUES[rule.type]}", f"is required for a rule {rule.type}")
         if rule.dscp_mark is not None and rule.dscp_mark not in DSCP_MARKS:
             fail(f"{path}.dscp_mark", f"{rule.dscp_mark} is no valid DSCP mark")
+
+
+def _check_new(attachment: Attachment) -> None:
+    """Rules that earlier versions did not have: what was accepted once keeps its limits."""
+
+    def fail(path: str, problem: str) -> None:
+        raise errors.BadDocument.at_field(path, problem, port=attachment.id)
+
+    for owner in ("port", "network"):
+        policy = getattr(attachment, owner).qos_policy
+        marks: set[int | None] = set()
+        for i, rule in enumerate(policy.rules if policy is not None else ()):
+            path = f"{owner}.qos_policy.rules[{i}]"
+            known = QOS_DIRECTIONS.get(rule.type, DIRECTIONS)
+            if not rule.type:
+                fail(f"{path}.type", "is empty")
+            if rule.direction not in known:
+                problem = f"{rule.direction} is none of {', '.join(known)}"
+                fail(f"{path}.direction", f"{problem}, which rules {rule.type} have")
+            marks |= {rule.dscp_mark} if rule.type == "dscp_marking" else set()
+            if len(marks) > 1:
+                fail(f"{path}.dscp_mark", "is a second mark: a packet has one")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

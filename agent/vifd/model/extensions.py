@@ -24,6 +24,13 @@ QOS_VALUES = {
 }
 #: Directions as the guest sees them.
 DIRECTIONS = ("egress", "ingress", "any")
+#: By type of a QoS rule, those that the Networking API has for it; of other types all of them.
+QOS_DIRECTIONS = {
+    "bandwidth_limit": ("egress", "ingress"),
+    "packet_rate_limit": ("egress", "ingress"),
+    "minimum_bandwidth": ("egress", "ingress"),
+    "dscp_marking": ("egress",),
+}
 
 
 class NamedGroup(Struct, frozen=True, omit_defaults=True):

@@ -67,7 +67,10 @@ def shape_of(attachment: Attachment) -> Shape | None:
     frame = attachment.network.mtu + _HEAD
     shape = Shape(
         _traffic(policy.rules, "egress", frame), _traffic(policy.rules, "ingress", frame),
-        next((r.dscp_mark for r in policy.rules if r.type == "dscp_marking"), None),
+        next(
+            (r.dscp_mark for r in policy.rules
+             if r.type == "dscp_marking" and r.direction == "egress"), None,
+        ),
     )  # fmt: skip
     return shape if shape != Shape() else None
 

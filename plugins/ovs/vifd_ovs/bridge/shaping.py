@@ -25,6 +25,8 @@ from vifd_ovs.bridge import cookies
 from vifd_ovs.bridge.tables import GIVEN, GIVEN_FURTHER, PORT_REGISTER, SENT
 
 _PORT = 50
+#: The highest number that a meter can have (OpenFlow 1.4, 7.3.4.4): no port passes so much.
+_MOST = 0xFFFF_FFFF
 
 
 class Kind(IntEnum):
@@ -72,7 +74,8 @@ def meters(ofport: int, shape: Shape | None) -> dict[Kind, Meter]:
 
 def _meter(kind: Kind, ofport: int, limit: Limit) -> Meter:
     packets = kind in (Kind.SENT_PACKETS, Kind.GIVEN_PACKETS)
-    return Meter(number(kind, ofport), limit.rate, limit.burst, packets=packets)
+    rate, burst = (min(value, _MOST) for value in limit)
+    return Meter(number(kind, ofport), rate, burst, packets=packets)
 
 
 def shapes_sent(shape: Shape | None) -> bool:
