@@ -81,7 +81,8 @@ class Here(World):
         """It is reached from now on, and its connection is the one that it had."""
         heard = self.third.listening()
         sent, talked = len(heard.sent), len(heard.tcp)
-        until(lambda: self.third.listening().answers[-1][0] > sent + 20, "it is reached")
+        until(lambda: any(n > sent + 20 for n, _ in self.third.listening().answers[-9:]),
+              "it is reached")  # fmt: skip
         until(lambda: len(self.third.listening().tcp) > talked + 20, "its connection goes on")
         assert self.third.listening().ends == []
 
@@ -91,6 +92,12 @@ class Here(World):
                  if since < one.at < until_ and one.source == MAC and _asks(one)]  # fmt: skip
         sent = sum(one.device == TAP and not one.out for one in found)
         return sent, sum(one.device != TAP and one.out for one in found)
+
+    def refused(self, since: float) -> None:
+        """It sent what it may not, and nothing of that passed."""
+        until(lambda: self.lies(since)[0] > 0, "it sends what it may not")
+        self.goes_on()
+        assert self.lies(since)[1] == 0
 
     def devices(self) -> set[str]:
         names = self.host.host.run("ip", "-brief", "link").split()
@@ -133,8 +140,9 @@ def changed(world: Here, what: str, call: Callable[[], Any]) -> Change:
         longest([at for at in times if at > began - 0.5])[0] * 1000
         for times in ([at for _, at in heard.answers], heard.tcp)
     )
-    told = answer.get("gap_ms") if answer else 0.0
-    assert told is not None, answer
+    told = answer["gap_ms"] if answer else 0.0
+    # where no frame came for a second after it, vifd tells none
+    told = float("inf") if told is None else told
     one = Change(what, gap, told, tcp, *world.lies(began, ended))
     print(f"{what}: gap {gap:.0f} ms (told: {told:.0f}), tcp silent for {tcp:.0f} ms, "
           f"{one.refused} frames that are refused, {one.passed} passed")  # fmt: skip
@@ -188,9 +196,7 @@ def test_a_real_guest_keeps_its_connection_on_every_way(world: Here) -> None:
     onto_the_switch(world)
     served = time.time()
     bridge_and_back(world)
-    world.goes_on()
-    sent, passed = world.lies(served)
-    assert (sent > 0, passed) == (True, 0)
+    world.refused(served)
     assert host.vifd.get("/v1/garbage")["orphans"] == []
     assert not world.machine.gave_up
 
@@ -206,9 +212,7 @@ def hybrid_and_back(world: Here) -> None:
         now = world.host.ovs.vsctl("list-ports", "br-int").split()
         assert OUTER not in now
         assert TAP in now
-        world.goes_on()
-        sent, passed = world.lies(served)
-        assert (sent > 0, passed) == (True, 0)
+        world.refused(served)
         best[1].append(changed(world, "native to hybrid", lambda: given_back(world)))
         assert world.devices() == {BRIDGE, INNER, OUTER, TAP}
         assert set(world.host.ovs.vsctl("list-ports", "br-int").split()) >= set(ports)

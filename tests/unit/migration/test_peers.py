@@ -18,6 +18,7 @@ from unit.docs import document, port_id
 from vifd.hypervisor import GuestInterface
 from vifd.migration.peers.caller import Caller
 from vifd.migration.peers.peers import Here, Peers, Settings
+from vifd.migration.peers.refusals import AGAIN, MOST, Refusals
 from vifd.migration.peers.server import Server
 from vifd.migration.peers.tls import Files, Lines, Place, names, peer_of
 from vifd.migration.peers.wire import Answer, Guard, Hello, Refused, Word, decoded, line
@@ -110,6 +111,25 @@ def test_a_certificate_that_is_not_a_peers_is_refused(
     wanted = "none of [migration] peers" if name == "nobody" else "certificate verify failed"
     until(lambda: wanted in caplog.text.lower().replace("_", " "), "it is logged")
     assert one.heard == []
+
+
+def test_a_stranger_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    for _ in range(1000):
+        refusals.tell("192.0.2.1", "it ended: no TLS")
+    refusals.tell("192.0.2.2", "it ended: no TLS")
+    now[0] = AGAIN
+    refusals.tell("192.0.2.1", "it ended: no TLS")
+    for number in range(2 * MOST):
+        refusals.tell(f"192.0.2.{number}", "too many")
+    assert len(refusals._told) <= MOST
+    first, second, again, *_ = [record.getMessage() for record in caplog.records]
+    assert ("192.0.2.1" in first, "192.0.2.2" in second) == (True, True)
+    assert (
+        again == "a connection from 192.0.2.1: it ended: no TLS (999 more since it was told last)"
+    )
 
 
 def test_a_server_that_is_not_the_peer_is_told_nothing() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from vifd.migration.peers import tls
+from vifd.migration.peers.refusals import Refusals
 from vifd.migration.peers.tls import Files, Lines, Place
 from vifd.migration.peers.wire import LONGEST, Answer, Guard, Hello, Refused, Word, decoded, line
 from vifd.safety.steady import Steady
@@ -37,6 +38,7 @@ class Server:
         self._listener: socket.socket | None = None
         self._free = threading.Semaphore(EACH * max(1, len(known)))
         self._open: set[socket.socket] = set()
+        self._refusals = Refusals()
         self._stopping = threading.Event()
         self._thread = Steady(self._run, "peer-server")
 
@@ -90,7 +92,7 @@ class Server:
                     self._stopping.wait(0.5)
                 return
             if not self._free.acquire(blocking=False):
-                LOG.warning("a connection from %s is refused: too many are open", where[0])
+                self._refusals.tell(str(where[0]), "too many are open: refused")
                 sock.close()
                 continue
             threading.Thread(
@@ -109,7 +111,7 @@ class Server:
         except (OSError, ValueError) as error:
             # what the caller did wrong is its own log's; who it was is told here
             if not self._stopping.is_set():
-                LOG.warning("the connection of a peer from %s ended: %s", where, error)
+                self._refusals.tell(where, f"it ended: {error}")
         finally:
             self._open.discard(sock)
             sock.close()
@@ -118,10 +120,9 @@ class Server:
     def _greet(self, sock: ssl.SSLSocket, where: str) -> None:
         peer = tls.peer_of(sock.getpeercert(), self._known)
         if peer is None:
-            LOG.warning(
-                "%s has a certificate for %s, and none of [migration] peers is called so: refused",
-                where, ", ".join(sorted(tls.names(sock.getpeercert()))) or "nobody",
-            )  # fmt: skip
+            names = ", ".join(sorted(tls.names(sock.getpeercert()))) or "nobody"
+            why = f"its certificate is for {names}, and none of [migration] peers is called so"
+            self._refusals.tell(where, f"{why}: refused")
             return
         guard = Guard()
         sock.sendall(line(Hello(guard.challenge)))
