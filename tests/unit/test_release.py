@@ -17,6 +17,7 @@ from vifd.engine import Settings
 from vifd.model import PortRecord
 from vifd.openflow import action as act
 from vifd.openflow.flow import flow
+from vifd.plugin.guarded import guarded
 from vifd.policy.announcing import announcement
 from vifd.store import Journal
 from vifd.testing.attachments import attachment, mac, port_id
@@ -169,14 +170,17 @@ def test_an_unplug_overtakes_a_release_that_waits(scene):
     assert names[-1] == "unplugged"
 
 
-def test_a_plugin_that_cannot_give_back_says_so(tmp_path):
+@pytest.mark.parametrize("guard", [lambda plugin: plugin, guarded])
+def test_a_plugin_that_cannot_give_back_says_so(tmp_path, guard):
+    """And the port stays as it is: as the daemon calls it, too."""
     machine = Machine(tmp_path, FakeBackend(), Settings())
     machine.boot()
+    machine.engine.plugins["fake"] = guard(machine.plugin)  # type: ignore[index]
     machine.plug(document(1))
     with pytest.raises(errors.ReleaseUnsupported) as caught:
         machine.agent.releases.give_back(port_id(1), "req", force=True).done.result(WAIT)
     assert caught.value.code == "E_RELEASE_UNSUPPORTED"
-    assert machine.record(1).phase == "LIVE"
+    assert (machine.record(1).phase, machine.record(1).removing) == ("LIVE", False)
     machine.halt()
 
 

@@ -26,6 +26,7 @@ from vifd.engine.worker import ledger
 from vifd.model import Document, PortRecord, Wiring
 from vifd.model.status import settled, untouched, wants_open
 from vifd.plugin import VifPlugin
+from vifd.plugin.guarded import does
 from vifd.store import Change, Journal
 
 LOG = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Adoption:
         return [
             name
             for name, plugin in self.engine.plugins.items()
-            if type(plugin).claim is not VifPlugin.claim
+            if does(plugin, "claim")
             and wanted in (None, "", name)
             and (not kind or kind in self.engine.adverts[name].vif_types)
         ]

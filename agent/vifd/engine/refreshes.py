@@ -22,7 +22,7 @@ from vifd.model.members import groups_of, members_of
 from vifd.model.setrecord import SetRecord, SetUpdate, name_of
 from vifd.model.sets import SetBody, SetKey, SetKind, SetPart
 from vifd.plugin import SetChange, VifPlugin
-from vifd.plugin.guarded import Guarded
+from vifd.plugin.guarded import does
 from vifd.store import Journal, Records
 
 LOG = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Refreshes:
         """The ports to be looked at; all that depend on a change where the plugin takes up nothing
         by itself."""
         found = self._plugins[plugin]
-        if _takes_up(found):
+        if does(found, "refresh"):
             return set(found.refresh(changes))
         return self._dependents(plugin, (change.key for change in changes))
 
@@ -283,11 +283,6 @@ def _body(record: SetRecord | None) -> SetBody | None:
 def _pieces(owed: _Owed) -> tuple[list[SetPart], list[SetPart]]:
     old = [old for old, _ in owed.pieces.values() if old is not None]
     return old, [new for _, new in owed.pieces.values() if new is not None]
-
-
-def _takes_up(plugin: VifPlugin) -> bool:
-    inner = plugin.inner if isinstance(plugin, Guarded) else plugin
-    return getattr(inner.refresh, "__func__", None) is not VifPlugin.refresh
 
 
 def _same(old: PortRecord | None, new: PortRecord | None) -> bool:

@@ -16,7 +16,8 @@ from vifd.engine import Engine
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import PortRecord
-from vifd.plugin import Item, VifPlugin
+from vifd.plugin import Item
+from vifd.plugin.guarded import does
 from vifd.store import Journal
 
 
@@ -58,7 +59,7 @@ class Release:
         if plugin is None:
             have = list(self.engine.plugins)
             raise errors.PluginMissing(facts={"wanted": present.plugin, "have": have})
-        if type(plugin).release is VifPlugin.release:
+        if not does(plugin, "release"):
             raise errors.ReleaseUnsupported(facts={"plugin": present.plugin})
         if present.wiring is None and not present.removing:
             raise errors.NotPlugged(facts={"port": port_id, "phase": present.phase.value})

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from vifd import errors
 from vifd.engine import Engine
 from vifd.explain.explanation import Explanation
-from vifd.plugin import VifPlugin
+from vifd.plugin.guarded import does
 from vifd.plugin.marked import Marked
 
 #: So many objects are named.
@@ -26,7 +26,7 @@ def look(engine: Engine, port_id: str) -> Future[Explanation]:
     asked = [
         name
         for name, plugin in engine.plugins.items()
-        if type(plugin).inventory is not VifPlugin.inventory and not engine.lanes[name].quarantined
+        if does(plugin, "inventory") and not engine.lanes[name].quarantined
     ]
     if not asked:
         raise absent(port_id)

@@ -300,3 +300,10 @@ def _text(answer: object) -> str:
 def guarded(plugin: VifPlugin) -> Guarded:
     """The plugin with every call judged."""
     return plugin if isinstance(plugin, Guarded) else Guarded(plugin)
+
+
+def does(plugin: VifPlugin, verb: str) -> bool:
+    """Whether a plugin has an optional verb of its own, guarded or not."""
+    inner = plugin.inner if isinstance(plugin, Guarded) else plugin
+    own = getattr(inner, verb)
+    return getattr(own, "__func__", own) is not getattr(VifPlugin, verb)
