@@ -1,5 +1,5 @@
-"""Guests of a real libvirt that nova's own code plugs, on ports of a real Neutron: booted, given
-another card while they run, and gone."""
+"""Guests of a real libvirt that nova's own code plugs, on ports of a real Neutron that were made
+ahead of it: booted, given another card while they run, and gone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,14 @@ class World:
             fixed_ips=[{"ip_address": f"10.0.0.{number}"}], **{"binding:host_id": HOST},
         )  # fmt: skip
         assert port["binding:vif_type"] == "ovs", port["binding:vif_details"]
+        until(lambda: self.phase(port) == "READY", "it is made ahead", PATIENCE,
+              lambda: self.host.vifd.log[-3000:])  # fmt: skip
+        assert self.cloud.status(port["id"]) != "ACTIVE", "nova is to hear that it comes up"
         return port
+
+    def phase(self, port: Any) -> str:
+        found = self.host.vifd.call("GET", f"/v1/ports/{port['id']}")[1]
+        return str(found.get("phase", ""))
 
     def ask(self, do: str, port: Any) -> dict[str, Any]:
         """nova does something with a port, by what its binding says."""
@@ -85,7 +92,11 @@ def world(cloud: Cloud) -> Iterator[World]:
         "api": {"socket_mode": "0666", "compute_uids": 65534},
         "ovs": {"bridge_mappings": "physnet1:br-phys"},
         "network": {"service": "neutron"},
-        "network_neutron": {"transport_url": cloud.broker.url, "report_interval": 5},
+        "network_neutron": {
+            "transport_url": cloud.broker.url,
+            "report_interval": 5,
+            "prewire": True,
+        },
     }
     with (
         tempfile.TemporaryDirectory(prefix="ng-", dir="/tmp") as disk,
