@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from restart.effects import each_effect
-from restart.test_kill_groups import GROUP, say
+from restart.test_kill_groups import GROUP, LOG, say
 from vifd.drivers.nft.driver import Nft
 from vifd.drivers.nft.objects import TABLE
 from vifd.model import Attachment
@@ -24,6 +24,7 @@ from vifd.testing.nursery import Nursery
 from vifd.testing.profile import Profile
 from vifd.testing.sandbox import PrivateOvs, answers
 from vifd.testing.wait import until
+from vifd_linuxbridge import telling
 from vifd_linuxbridge.plugin import LinuxBridgePlugin
 from vifd_linuxbridge.testing import Profile as LinuxBridgeProfile
 from vifd_linuxbridge.testing import quiet_netfilter
@@ -169,3 +170,41 @@ def test_while_a_port_joins(when: str, scene: Scene, vifd: Vifd) -> None:
         active(scene)
 
     assert each_effect(scene, when, prepare, act, then, gone) > 0
+
+
+@pytest.mark.parametrize(("when", "comes"), [("after", True), ("before", False)])
+def test_while_a_log_comes_or_goes(when: str, scene: Scene, vifd: Vifd, *, comes: bool) -> None:
+    def log(*, enabled: bool) -> None:
+        status, answer = vifd.call("PUT", LOG, {"enabled": enabled})
+        assert status in (200, 201, 202), answer
+
+    def prepare() -> None:
+        say(vifd, 53, "10.9.0.1")
+        log(enabled=not comes)
+        scene.plug()
+        until(lambda: logged() is not comes, "it is as before")
+
+    def act() -> None:
+        log(enabled=comes)
+        until(lambda: logged() is comes or not answers(vifd.socket), "it is there, or died")
+
+    def then() -> None:
+        until(lambda: logged() is comes, "it is logged, or not")
+        active(scene)
+
+    def all_gone() -> None:
+        gone()
+        until(lambda: not logged(), "nothing of the log is left")
+
+    assert each_effect(scene, when, prepare, act, then, all_gone) > 0
+
+
+def logged() -> bool:
+    """Whether anything is there that logs want."""
+    nft = Nft()
+    try:
+        chains, sets = nft.list_chains(TABLE), nft.list_sets(TABLE)
+    finally:
+        nft.close()
+    there = [n for n in chains if n in telling.BASE or n.endswith(("-loga", "-logd"))]
+    return bool(there or telling.LOGGED in sets)

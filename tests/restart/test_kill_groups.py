@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from restart.effects import each_effect
 from restart.test_kill_tunnels import OvsTunnels, Tunnelled, address, ovs
 from vifd.model import Attachment
 from vifd.testing.contract_kill import MOST, Scene
@@ -21,7 +22,8 @@ from vifd_ovs.plugin import OvsPlugin
 __all__ = ["address", "ovs"]
 GROUP = "11111111-0000-4000-8000-000000000001"
 PATH = f"/v1/security-groups/{GROUP}"
-RULES = 182
+RULES, LOGGED = 182, 190
+LOG = "/v1/logs/44444444-0000-4000-8000-000000000001"
 
 
 class OvsGroups(OvsTunnels):
@@ -143,3 +145,37 @@ class TestOvsGroupsKilled(Tunnelled):
             if not killed:
                 break
         assert fatal > 1, "no effect was interrupted: the test proves nothing"
+
+    @pytest.mark.parametrize(("when", "comes"), [("after", True), ("before", False)])
+    def test_while_a_log_comes_or_goes(
+        self, when: str, scene: Scene, vifd: Vifd, ovs: PrivateOvs, *, comes: bool
+    ) -> None:
+        def logged() -> bool:
+            return "controller" in ovs.ofctl("dump-flows", "br-int", f"table={LOGGED}").lower()
+
+        def log(*, enabled: bool) -> None:
+            status, answer = vifd.call("PUT", LOG, {"enabled": enabled})
+            assert status in (200, 201, 202), answer
+
+        def settled() -> bool:
+            return logged() is comes
+
+        def prepare() -> None:
+            say(vifd, 53)
+            log(enabled=not comes)
+            scene.plug()
+            until(lambda: not settled(), "it is as before")
+
+        def act() -> None:
+            log(enabled=comes)
+            until(lambda: settled() or not answers(vifd.socket), "it is logged or not, or died")
+
+        def then() -> None:
+            until(settled, "it is logged, or not")
+            assert vifd.get(scene.path)["status"] == "ACTIVE"
+
+        def gone() -> None:
+            until(lambda: "actions" not in ovs.ofctl("dump-flows", "br-int", f"table={LOGGED}"),
+                  "nothing of the log is left")  # fmt: skip
+
+        assert each_effect(scene, when, prepare, act, then, gone) > 0

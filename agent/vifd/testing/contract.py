@@ -20,6 +20,7 @@ from vifd.testing.contract_counters import CounterContract
 from vifd.testing.contract_faults import FaultContract
 from vifd.testing.contract_garbage import GarbageContract
 from vifd.testing.contract_limits import LimitContract
+from vifd.testing.contract_logs import LogContract
 from vifd.testing.contract_moving import MovingContract
 from vifd.testing.contract_trunks import TrunkContract
 from vifd.testing.injection import Injector
@@ -27,7 +28,13 @@ from vifd.testing.ledger import Ledger
 
 
 class PluginContract(
-    CounterContract, FaultContract, GarbageContract, MovingContract, TrunkContract, LimitContract
+    CounterContract,
+    FaultContract,
+    GarbageContract,
+    MovingContract,
+    TrunkContract,
+    LimitContract,
+    LogContract,
 ):
     """Subclass it, override :meth:`drivers` and :meth:`factory`, and what else of
     :class:`vifd.testing.contract_subject.Subject` differs."""

@@ -19,6 +19,8 @@ _PASSIVE = frozenset(
         "lacking",
         "held",
         "unanswerable",
+        "overhear",
+        "deafened",
     }
 )
 #: Calls that change the host.

@@ -13,12 +13,14 @@ from functional.groups.rig_bridge import FakeBridgeRig
 from support.nfttracking import Bridge
 from vifd.drivers.nft.objects import TABLE
 from vifd.model import Attachment
+from vifd.plugin.logged import LogDesk, Seen
 from vifd.testing import flowkey
 from vifd.testing.attachments import attachment, mac
 from vifd.testing.guests import TapGuest
-from vifd.testing.pipeline import Pipeline
+from vifd.testing.pipeline import Journey, Pipeline
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.tracking import Connections
+from vifd_linuxbridge import telling
 from vifd_linuxbridge.overlay import NOBODY
 from vifd_ovs.bridge.overlay import Kind, port_name
 
@@ -41,7 +43,12 @@ def name(number: int) -> str:
 
 
 class History(Rig):
-    """A rig whose ports are numbers, and whose frames may come from tunnel endpoints."""
+    """A rig whose ports are numbers, and whose frames may come from tunnel endpoints.
+
+    :ivar seen: what was handed over for logs; ``None``: it comes later than the frame is sent
+    """
+
+    seen: list[Seen] | None = None
 
     def left(self) -> list[str]:
         """What is there of ports and groups although no port is."""
@@ -66,12 +73,8 @@ class History(Rig):
         return {n: name(n) for n in HERE if self.names.get(name(n)) in self.ledger.records}
 
 
-def through(
-    pipeline: Pipeline, packet: Mapping[str, int], known: Connections, numbers: Mapping[int, int],
-    tunnel: int,
-) -> set[int | str]:  # fmt: skip
-    """Where flows send a packet."""
-    journey = pipeline.send("br-int", packet, known)
+def reached(journey: Journey, numbers: Mapping[int, int], tunnel: int) -> set[int | str]:
+    """Where flows sent a packet."""
     assert not journey.failure, journey.failure
     found: set[int | str] = set()
     for sent in journey.sent:
@@ -87,12 +90,14 @@ class FakeSwitch(History, FakeRig):
     """Open vSwitch on fakes."""
 
     def __init__(self) -> None:
-        super().__init__(local_ip=[OWN])
+        seen = self.seen = []
+        super().__init__(local_ip=[OWN], logs=LogDesk(1000, 1000, seen.append))
 
-    def _through(self, packet: Mapping[str, int]) -> set[int | str]:
-        openflow = self.machine.openflow
+    def _through(self, frame: bytes, **of: int) -> set[int | str]:
+        packet = {**flowkey.parse(frame), **of}
+        journey = self.machine.openflow.carry("br-int", packet, len(frame), frame)
         numbers = {self.number(port): number for number, port in self.there().items()}
-        return through(openflow.pipeline(), packet, openflow.connections, numbers, self._tunnel)
+        return reached(journey, numbers, self._tunnel)
 
     @property
     def _tunnel(self) -> int:
@@ -100,14 +105,14 @@ class FakeSwitch(History, FakeRig):
         return row.ofport or 0 if row is not None else 0
 
     def send(self, sender: int, frame: bytes) -> set[int | str]:
-        return self._through({**flowkey.parse(frame), "in_port": self.number(name(sender))})
+        return self._through(frame, in_port=self.number(name(sender)))
 
     def come(self, endpoint: str, frame: bytes) -> set[int | str]:
-        return self._through({**flowkey.parse(frame), "in_port": self._tunnel, "tun_id": VNI})
+        return self._through(frame, in_port=self._tunnel, tun_id=VNI)
 
     def left(self) -> list[str]:
         rules = [str(x) for x in self.ledger.drivers.openflow.dump("br-int", 0, 0)
-                 if x.table in (180, 182)]  # fmt: skip
+                 if x.table in (180, 182, 190)]  # fmt: skip
         zones = self.machine.openflow.connections.zones.items()
         return rules + [f"zone {zone}: {known}" for zone, known in zones if known]
 
@@ -117,7 +122,7 @@ class RealSwitch(History, RealRig):
     by the flows that the switch has."""
 
     def __init__(self, ovs: PrivateOvs) -> None:
-        super().__init__(ovs, None, local_ip=[OWN])
+        super().__init__(ovs, None, local_ip=[OWN], logs=LogDesk(1000, 1000, lambda _: None))
 
     def settle(self) -> None:
         if self.scene.ovs.bridges():
@@ -137,18 +142,20 @@ class RealSwitch(History, RealRig):
         numbers = {self.number(port): number for number, port in self.there().items()}
         tunnel = int(self.scene.ovs.vsctl("get", "Interface", TUNNEL, "ofport"))
         packet = {**flowkey.parse(frame), "in_port": self.number(name(sender))}
-        return through(Pipeline({"br-int": flows}), packet, Connections(), numbers, tunnel)
+        journey = Pipeline({"br-int": flows}).send("br-int", packet, Connections())
+        return reached(journey, numbers, tunnel)
 
     def left(self) -> list[str]:
         return [str(x) for x in self.ledger.drivers.openflow.dump("br-int", 0, 0)
-                if x.table in (180, 182)]  # fmt: skip
+                if x.table in (180, 182, 190)]  # fmt: skip
 
 
 class FakeKernel(History, FakeBridgeRig):
     """The kernel's bridge on fakes."""
 
     def __init__(self) -> None:
-        super().__init__(local_ip=OWN)
+        seen = self.seen = []
+        super().__init__(local_ip=OWN, logs=LogDesk(1000, 1000, seen.append))
         self.machine.links.place("eth0", kind="", mtu=1600, up=True, carrier=True)
         self.machine.bridging.add_address("eth0", f"{OWN}/24")
         self.ledger.plugin.probe()
@@ -182,6 +189,8 @@ class FakeKernel(History, FakeBridgeRig):
         return self._towards(f"vxlan-{VNI}", frame)
 
     def left(self) -> list[str]:
-        there = [c for c in self.machine.nft.list_chains(TABLE) if c.startswith("sg-")]
+        there = [
+            c for c in self.machine.nft.list_chains(TABLE) if c.startswith(("sg-", *telling.BASE))
+        ]
         zones = self._known.connections.zones.items() if self._known else ()
         return there + [f"zone {zone}: {known}" for zone, known in zones if known]

@@ -21,6 +21,7 @@ from functional.groups.model import (
     GROUPS,
     HERE,
     KINDS,
+    LOG,
     Flow,
     Model,
     station,
@@ -220,6 +221,23 @@ class HistoryMachine(RuleBasedStateMachine):
         assert not failed, failed
         self.rig.settle()
 
+    @rule(event=st.sampled_from([None, "ACCEPT", "DROP", "ALL", "ALL"]),
+          port=st.sampled_from([None, None, *HERE]),
+          group=st.sampled_from([None, None, *GROUPS]))  # fmt: skip
+    def log(self, event: str | None, port: int | None, group: str | None) -> None:
+        """What groups decide is written down, of all ports or some, or no more."""
+        if event is None:
+            if self.model.log is not None:
+                note("nothing is logged")
+                self.model.log = None
+                self.rig.tell(self.rig.sets.change(SetKey(SetKind.LOG, LOG), None))
+            return
+        note(f"{event} is logged of port {port}, group {group and group[-1]}")
+        self.model.log = event, port, group
+        target = attachment(port).id if port is not None else None
+        said = {"target_id": target, "resource_id": group}
+        self._put(SetKind.LOG, LOG, event=event, **{k: v for k, v in said.items() if v})
+
     def _forget(self, number: int) -> None:
         self.begun = [flow for flow in self.begun if number not in flow.ends]
 
@@ -270,7 +288,10 @@ class HistoryMachine(RuleBasedStateMachine):
         if sender == receiver or not {sender, receiver} <= there:
             return
         flow = self._flow(sender, receiver, kind, version)
+        if self.rig.seen is not None:
+            self.rig.seen.clear()
         self._judge(flow, self.rig.send(sender, _first(flow)), receiver)
+        self._told(flow)
         if self.model.passes(flow):
             self._judge(flow, self.rig.send(receiver, _answer(flow)), sender)
             self._keep(flow)
@@ -326,6 +347,14 @@ class HistoryMachine(RuleBasedStateMachine):
     def _judge(self, flow: Flow, reached: set[int | str], whom: int) -> None:
         right = self.model.passes(flow)
         assert (whom in reached) is right, f"{flow}, to {whom}: {reached}, right is {right}"
+
+    def _told(self, flow: Flow) -> None:
+        """What logs are about is handed over, and nothing else."""
+        if self.rig.seen is None:
+            return
+        numbers = {attachment(n).id: n for n in HERE}
+        have = sorted((numbers[s.port], str(s.direction), s.accepted) for s in self.rig.seen)
+        assert have == sorted(self.model.told(flow)), f"{flow}: {have} is told"
 
     def _abroad(self, flow: Flow, reached: set[int | str]) -> None:
         right = self.model.endpoints(flow.receiver) if self.model.passes(flow) else set()

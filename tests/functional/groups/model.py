@@ -12,6 +12,7 @@ from vifd.testing.attachments import ipv4, ipv6, mac
 
 GROUPS = tuple(f"11111111-0000-4000-8000-00000000000{n}" for n in (1, 2))
 ADDRESSES = "33333333-0000-4000-8000-000000000001"
+LOG = "44444444-0000-4000-8000-000000000001"
 ENDPOINTS = ("192.0.2.2", "192.0.2.3")
 #: Ports of this host, and of others.
 HERE, FAR = (1, 2, 3), (21, 22)
@@ -45,6 +46,7 @@ class Model:
 
     :ivar rules: by group that is there
     :ivar ports: of this host, with their groups; ``None``: none are asked for
+    :ivar log: what is logged, of which port and which group's ports; ``None``: nothing
     :ivar where: by endpoint of the network, who is behind it; ``None``: nobody said it
     """
 
@@ -54,6 +56,27 @@ class Model:
     ports: dict[int, tuple[str, ...] | None] = field(default_factory=dict)
     closed: set[int] = field(default_factory=set)
     where: dict[str, tuple[int, ...]] | None = None
+    log: tuple[str, int | None, str | None] | None = None
+
+    def told(self, flow: Flow) -> list[tuple[int, str, bool]]:
+        """What is handed over of the first packet between two ports here: port, direction, and
+        whether it passed."""
+        found = []
+        for number, direction in ((flow.sender, "egress"), (flow.receiver, "ingress")):
+            passed = self._may(flow, number, direction)
+            if self._logged(number, passed):
+                found.append((number, direction, passed))
+            if not passed:
+                break
+        return found
+
+    def _logged(self, number: int, passed: bool) -> bool:
+        groups = self.ports[number]
+        if groups is None or self.log is None:
+            return False
+        event, port, group = self.log
+        of_it = port in (None, number) and (group is None or group in groups)
+        return of_it and (event == "ALL" or (event == "ACCEPT") is passed)
 
     def passes(self, flow: Flow) -> bool:
         """Whether a connection may be: by the rules for what its sender sends, and for what its

@@ -9,8 +9,11 @@ import pytest
 
 from functional.groups import test_beside as beside
 from functional.groups import test_changes as changes
+from functional.groups import test_logs as logs
 from functional.groups.rig_vhost import VhostRig
+from functional.groups.table import GROUP
 from functional.groups.test_table import assert_no_difference, furnish
+from vifd.testing.attachments import attachment
 from vifd.testing.census import Census
 from vifd.testing.dpdkovs import DpdkOvs
 from vifd.testing.guests import PacketGuest
@@ -51,3 +54,13 @@ def test_no_difference_through_the_rings(ovs: DpdkOvs, wire: PacketGuest) -> Non
 def test_as_on_taps(ovs: DpdkOvs, wire: PacketGuest, play: Callable[[VhostRig], None]) -> None:
     with VhostRig(ovs, wire) as rig:
         play(rig)
+
+
+def test_logs(ovs: DpdkOvs, wire: PacketGuest) -> None:
+    desk = logs.Desk()
+    with VhostRig(ovs, wire, logs=desk.desk) as rig:
+        rig.say(GROUP, *logs.RULES)
+        rig.plug(port=attachment(1, security_groups=[GROUP]), peer=attachment(2))
+        logs.test_what_a_log_is_about_is_handed_over_and_nothing_else(rig, desk, "ALL", 4)
+        desk.seen.clear()
+        logs.test_what_is_no_matter_of_groups_is_in_no_log(rig, desk)
