@@ -14,7 +14,7 @@ from vifd.errors import BackendError
 from vifd.openflow import action as act
 from vifd.openflow.field import CONTROLLER, PRIORITY_TAG, TAGGED, UNTAGGED, Value
 from vifd.openflow.flow import Flow, entry, flow, through
-from vifd_ovs.bridge import admission, antispoof, cookies, shaping, subflows, tunnelflows
+from vifd_ovs.bridge import admission, antispoof, cookies, joint, shaping, subflows, tunnelflows
 from vifd_ovs.bridge.neighbours import NOBODY, Neighbours
 from vifd_ovs.bridge.ports import Gate, SwitchPort
 from vifd_ovs.bridge.tables import (
@@ -88,7 +88,8 @@ def bridge_flows(
     :param uplinks: ofports of our patch ports: of their traffic only known networks come in
     :param tunnels: the same of our tunnel ports
     """
-    flows = [*antispoof.common_flows(), *admission.common_flows(), *shaping.common_flows()]
+    flows = [*antispoof.common_flows(), *admission.common_flows(), *joint.common_flows()]
+    flows += shaping.common_flows()
     flows.append(
         flow(CLASSIFY, ADMIT, cookies.BRIDGE, goto=DELIVER, in_port=CONTROLLER, metadata=QUESTION)
     )
@@ -178,7 +179,7 @@ def _own(port: SwitchPort) -> Iterator[Flow]:
     receiver = act.set_field(PORT_REGISTER, port.ofport)
     yield entry(DELIVER, OWN, port.cookie, here, [receiver], asked)
     if port.groups is not None:
-        yield admission.beside(port.cookie, port.tag, port.mac, port.ofport)
+        yield joint.beside(port.cookie, port.tag, port.mac, port.ofport)
 
 
 def _asked(port: SwitchPort) -> int | None:
@@ -219,7 +220,7 @@ def network_flows(network: Network, members: Iterable[SwitchPort]) -> list[Flow]
         # who uses it now may be on another host, or in another program
         flows += _deliver(network, SHARED, [*holders, *others.plain], uplink, judged, eth_dst=mac)
         if any(m.groups is not None for m in present):
-            flows.append(admission.anybodys(cookies.network(network.tag), network.tag, mac))
+            flows.append(joint.anybodys(cookies.network(network.tag), network.tag, mac))
     flows += _deliver(network, MULTICAST, everyone, uplink, judged, eth_dst=_MULTICAST_BIT)
     if unsecured or uplink or network.beyond:
         flows += _deliver(network, UNKNOWN, unsecured, uplink, judged)
