@@ -10,6 +10,7 @@ writes the table there as well.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -215,19 +216,19 @@ def _row(what: str, mine: Cost, theirs: list[dict[str, float]]) -> str:
 
 def packets_of(ovs: PrivateOvs, names: dict[str, tuple[str, str]]) -> list[str]:
     """What a packet of an established connection costs; ratios are vifd's to the other's."""
-    out = ["| packets of an established connection | bytes | per second there | back | "
-           "latency, us | CPU of the switch there, us | back |", "|---" * 7 + "|"]  # fmt: skip
+    out = ["| packets of an established connection | from port | bytes | per second there | back | "
+           "latency, us | CPU of the switch there, us | back |", "|---" * 8 + "|"]  # fmt: skip
     measures = ("rate there", "rate back", "latency", "CPU there", "CPU back")
-    for size in (18, 1358):
-        found = beside.traffic(ovs, names, size)
+    for sport, size in itertools.product((40000, 4000), (18, 1358)):
+        found = beside.traffic(ovs, names, size, sport)
         for who, figures in found.items():
             shown = [f"{beside.typical(m, figures[m]):.{0 if m[0] == 'r' else 1}f}"
                      for m in measures]  # fmt: skip
-            out.append(line(who, size + 42, *shown))
+            out.append(line(who, sport, size + 42, *shown))
         mine, *others = names
         for who in others:
             ratios = [f"{beside.ratio(m, found[mine][m], found[who][m]):.3f}" for m in measures]
-            out.append(line(f"{mine} : {who}", size + 42, *ratios))
+            out.append(line(f"{mine} : {who}", sport, size + 42, *ratios))
     return out
 
 

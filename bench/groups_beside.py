@@ -127,17 +127,22 @@ def plain(ovs: PrivateOvs, numbers: tuple[int, ...]) -> None:
 
 
 class Pair:
-    """Two guests between whom a connection is established."""
+    """Two guests between whom a connection is established.
 
-    def __init__(self, ovs: PrivateOvs, names: tuple[str, str], size: int) -> None:
+    :param sport: where the connection begins; Linux and Windows give clients those above 32767
+    """
+
+    def __init__(
+        self, ovs: PrivateOvs, names: tuple[str, str], size: int, sport: int = 40000
+    ) -> None:
         for name in names:
             ovs.wait_for_no_carrier(name)
         self.one, self.two = (TapGuest(name) for name in names)
         for guest in (self.one, self.two):
             ovs.wait_for_carrier(guest.name)
         pad = b"x" * size
-        self.frame = f.udp(mac(1), mac(2), ipv4(1), ipv4(2), pad, sport=4000, dport=5000)
-        self.back = f.udp(mac(2), mac(1), ipv4(2), ipv4(1), pad, sport=5000, dport=4000)
+        self.frame = f.udp(mac(1), mac(2), ipv4(1), ipv4(2), pad, sport=sport, dport=5000)
+        self.back = f.udp(mac(2), mac(1), ipv4(2), ipv4(1), pad, sport=5000, dport=sport)
 
     def begin(self) -> None:
         """Have the connection established, both ways."""
@@ -187,11 +192,13 @@ class Pair:
 Figures = dict[str, list[float]]
 
 
-def traffic(ovs: PrivateOvs, names: dict[str, tuple[str, str]], size: int) -> dict[str, Figures]:
+def traffic(
+    ovs: PrivateOvs, names: dict[str, tuple[str, str]], size: int, sport: int
+) -> dict[str, Figures]:
     """What rounds came to that were taken by turns, each time in the other order: what else the
     machine does then falls on all of them alike."""
     with contextlib.ExitStack() as stack:
-        pairs = {who: Pair(ovs, both, size) for who, both in names.items()}
+        pairs = {who: Pair(ovs, both, size, sport) for who, both in names.items()}
         for pair in pairs.values():
             stack.callback(pair.close)
             pair.begin()
