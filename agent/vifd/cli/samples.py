@@ -10,6 +10,7 @@ from typing import Any
 
 Sample = dict[str, Any]
 
+_LOCAL: Sample = {"network_type": "local"}
 _NETWORK = "0d1e0000-0000-4000-8000-000000000001"
 _SUBNET = "0d1e0000-0000-4000-8000-000000000002"
 
@@ -50,12 +51,31 @@ def _networking_api() -> Sample:
     return made
 
 
+def _trunk() -> list[Sample]:
+    """A guest with two more networks over its one card: the parent, and each sub-port by itself."""
+    subs = []
+    for number, tag in ((11, 301), (12, 302)):
+        made = _document(number, f"vlan-{tag}", _LOCAL, device_owner="trunk:subport")
+        made["network"]["id"] = f"0d1e0{number:03x}-0000-4000-8000-{number:012x}"
+        made["fixed_ips"] = [{"ip_address": f"192.0.2.{number}"}]
+        del made["instance"], made["subnets"]
+        subs.append((tag, made))
+    named = [{"port_id": s["port"]["id"], "segmentation_id": tag, "segmentation_type": "vlan"}
+             for tag, s in subs]  # fmt: skip
+    trunk = {"trunk_id": "0000000a-5eed-4000-8000-0000000000ff", "sub_ports": named}
+    return [_document(10, "trunk", _LOCAL, trunk_details=trunk), *(made for _, made in subs)]
+
+
+_LIMITS = [
+    {"type": "bandwidth_limit", "direction": "egress", "max_kbps": 10000, "max_burst_kbps": 8000},
+    {"type": "bandwidth_limit", "direction": "ingress", "max_kbps": 20000},
+    {"type": "packet_rate_limit", "direction": "egress", "max_kpps": 5},
+    {"type": "dscp_marking", "dscp_mark": 26},
+]
 _PAIRS = [
     {"ip_address": "192.0.2.100"},
     {"ip_address": "198.51.100.0/24", "mac_address": "00:00:5e:00:01:0a"},
 ]
-_LOCAL: Sample = {"network_type": "local"}
-
 #: By name, what each is for and the documents, one or several.
 SAMPLES: dict[str, tuple[str, list[Sample]]] = {
     "local": (
@@ -81,6 +101,14 @@ SAMPLES: dict[str, tuple[str, list[Sample]]] = {
     "open": (
         "without port security: the guest may send whatever it likes",
         [_document(7, "appliance", _LOCAL, port_security_enabled=False)],
+    ),
+    "limited": (
+        "a QoS policy: bandwidth both ways, packets, and a DSCP mark",
+        [_document(9, "limited", _LOCAL, qos_policy={"rules": _LIMITS})],
+    ),
+    "trunk": (
+        "a VLAN-aware guest: a parent whose card carries two more networks, and its sub-ports",
+        _trunk(),
     ),
     "networking-api": (
         "a port and a network pasted from the Networking API: fixed_ips in the port, binding:*, "
