@@ -21,6 +21,7 @@ from vifd.model import Parts, Phase, PortRecord, Role, Side
 from vifd.model.lifecycle import Step
 from vifd.model.sides import Said
 from vifd.model.status import wants_open
+from vifd.model.trunks import is_sub_port
 from vifd.plugin import VifPlugin
 
 LOG = logging.getLogger(__name__)
@@ -157,12 +158,7 @@ class Ahead:
 
         :returns: those that were told
         """
-        # one that was to be closed when its plug began was to be opened since
-        moved = [
-            job for job in jobs
-            if job.step is Step.ACTIVATE or job.id in self.late or job.record.role is Role.INACTIVE
-            or job.record.origin is not None
-        ]  # fmt: skip
+        moved = [job for job in jobs if job.id in self.late or _may_have_moved(job)]
         if moved:
             self.late -= {job.id for job in moved}
             try:
@@ -171,3 +167,14 @@ class Ahead:
                 LOG.warning("plugin %s: %d ports could not be announced: %s", plugin.plugin_name,
                             len(moved), error)  # fmt: skip
         return moved
+
+
+def _may_have_moved(job: Job) -> bool:
+    """Whether a port that was opened may have been elsewhere a moment ago. One that was to be
+    closed when its plug began was to be opened since; a sub-port is where its parent is, whatever
+    its own role says."""
+    record = job.record
+    return (
+        job.step is Step.ACTIVATE or record.role is Role.INACTIVE or record.origin is not None
+        or is_sub_port(job.item.attachment)
+    )  # fmt: skip
