@@ -356,6 +356,16 @@ class TestProof:
         scene.machine.openflow.drop_connection(BRIDGE)
         assert reads(proven=True) == 1
 
+    def test_the_bridges_own_flows_are_judged_anew_where_either_changed(self, scene):
+        scene.put(port(1))
+        judge = scene.switch.readback.bridge_difference
+        have = [*scene.switch.readback.installed([cookies.BRIDGE]).flows[cookies.BRIDGE]]
+        wanted = scene.switch.wanted({}).bridge_entries()
+        less = dict([*wanted.items()][1:])
+        assert [bool(judge(*each)) for each in (
+            (have, wanted), (have[1:], wanted), ([*have], wanted), (have, less), (have, wanted),
+        )] == [False, True, False, True, False]  # fmt: skip
+
     def test_what_it_lacks_is_read(self, scene, reads):
         scene.injector.arm()
         found = scene.switch.readback.installed({port(1).cookie, port(2).cookie}, proven=True)
