@@ -121,7 +121,7 @@ def test_sub_ports_follow_their_parent_to_another_host(cloud: Cloud):
 
 def test_whether_many_ports_are_parents_is_asked_at_once(cloud: Cloud, monkeypatch):
     """As long as messages wait, so that a burst of ports does not wait for an answer on each."""
-    node, network = cloud.node(), cloud.vlan()
+    node, network = cloud.node(rpc_timeout=PATIENCE), cloud.vlan()
     monkeypatch.setattr(service, "LOOK", math.inf)
     asked: list[list[str]] = []
     held, call = threading.Event(), node.service.bus.call
@@ -138,6 +138,6 @@ def test_whether_many_ports_are_parents_is_asked_at_once(cloud: Cloud, monkeypat
     ports = [cloud.neutron.port(network, node.name) for _ in range(10)]
     until(lambda: node.waiting() >= len(ports), "what is told of the others waits")
     held.set()
-    until(lambda: len(asked) == 2, "the others are asked about")
-    assert sorted(asked[1]) == sorted(port.id for port in ports)
+    until(lambda: len(asked) > 1, "the others are asked about")
+    assert {port.id for port in ports} <= {*asked[1]}
     until(lambda: all(map(node.bound, ports)), "what is told of them is here")
