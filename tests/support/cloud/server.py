@@ -172,7 +172,8 @@ class Cloud:
         policy.write_text(_POLICY)
         groups: dict[str, dict[str, object]] = {
             "DEFAULT": {
-                "bind_port": self.port, "core_plugin": "ml2", "service_plugins": "router,qos,trunk",
+                "bind_port": self.port, "core_plugin": "ml2",
+                "service_plugins": "router,qos,trunk,log",
                 "auth_strategy": "noauth", "state_path": self.home, "api_workers": 1,
                 "transport_url": self.broker.url, "api_paste_config": paste,
                 "rpc_workers": 1, "rpc_state_report_workers": 1, "agent_down_time": 30,
