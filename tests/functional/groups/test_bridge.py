@@ -94,8 +94,11 @@ def _one_of_many(number: int) -> Attachment:
     """A third of the ports on the physical network, the others on one with tunnels each."""
     network = (1, *TUNNELS)[number % 3]
     vni = TUNNELS.get(network)
-    segment = flat() if vni is None else {"network_type": "vxlan", "segmentation_id": vni}
-    return attachment(number, network=network, segment=segment, mtu=1400, security_groups=[GROUP])
+    said: dict[str, Any] = {"network": network, "security_groups": [GROUP]}
+    if vni is None:
+        return attachment(number, segment=flat(), **said)
+    segment = {"network_type": "vxlan", "segmentation_id": vni}
+    return attachment(number, segment=segment, mtu=1400, **said)
 
 
 def _entries(rig: BridgeRig) -> dict[str, Any]:
