@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 from support.moving import wire
 from support.moving.figures import Evidence, figures, passed
 from support.moving.move import TAP, Mover, migrate
-from support.moving.world import World, as_peers
-from vifd.testing import census
+from support.moving.world import SUB_PORT, MovingHost, World, as_peers
+from vifd.testing import census, vm
 from vifd.testing.wait import PATIENCE, until
 
 pytestmark = pytest.mark.needs("libvirt")
@@ -26,13 +27,13 @@ GUESTS = 4
 
 @contextlib.contextmanager
 def joined(
-    kind: str, options: Options = lambda _number: {}, *, guest: bool = True
+    kind: str, options: Options = lambda _number: {}, *, guest: bool = True, trunk: bool = False
 ) -> Iterator[World]:
     """Two hosts and a third place; afterwards nothing is left of them."""
     before = census.take()
     with (
         tempfile.TemporaryDirectory(prefix="m-") as directory,
-        World(Path(directory), kind, options) as w,
+        World(Path(directory), kind, options, trunk=trunk) as w,
     ):
         w.up()
         if guest:
@@ -46,8 +47,12 @@ def moved(kind: str, how: str) -> tuple[Evidence, list[str]]:
     where both ends saw a frame: a busy host may look too late once, and not every time."""
     unheard: list[list[str]] = []
     for _ in range(GUESTS):
-        with joined(kind, as_peers if how == "source" else lambda _number: {}) as world:
-            seen = Mover(world, how).move()
+        trunk = how == "source" and trunks()
+        options = as_peers if how == "source" else lambda _number: {}
+        with joined(kind, options, trunk=trunk) as world:
+            seen = Mover(world, how).move(partial(closed_there, world) if trunk else None)
+            if trunk and not carried(world):
+                continue
             log = world.hosts[1].vifd.log.splitlines()
         if figures(seen).dead:
             continue
@@ -56,6 +61,35 @@ def moved(kind: str, how: str) -> tuple[Evidence, list[str]]:
         unheard.append(log)
     assert not unheard, f"of {len(unheard)} moves the gap is not known: {unheard[-1]}"
     pytest.skip(f"{GUESTS} guests died under TCG, one after the other")
+
+
+def trunks() -> bool:
+    """Whether a guest here knows VLANs; where none does, it moves without."""
+    found = vm.kernel()
+    return found is not None and vm.knows_vlans(found[1])
+
+
+def closed_there(world: World, source: MovingHost, target: MovingHost) -> None:
+    """Of a trunk's sub-port: it passes where the guest is, and where it goes it waits."""
+    until(lambda: source.port(SUB_PORT)["status"] == "ACTIVE", "the sub-port passes here")
+    until(lambda: "trunk.carried" in str(target.port(SUB_PORT)["findings"]), "it waits there")
+    assert target.port(SUB_PORT)["status"] == "DOWN"
+    until(lambda: world.third.listening_to_sub_port().answers, "it is reached here", 2 * PATIENCE)
+
+
+def carried(world: World) -> bool:
+    """It passes there since its parent is open, and the guest is reached over it; ``False`` where
+    the guest died."""
+    target = world.hosts[1]
+    until(lambda: target.port(SUB_PORT)["status"] == "ACTIVE", "the sub-port passes there")
+    heard = world.third.listening_to_sub_port()
+    last = len(heard.sent)
+
+    def reached_over_it() -> bool:
+        return any(n >= last for n, _ in world.third.listening_to_sub_port().answers)
+
+    until(lambda: reached_over_it() or world.machine.gave_up, "it is reached", 2 * PATIENCE)
+    return not world.machine.gave_up
 
 
 @pytest.mark.parametrize(("kind", "how"), [("vlan", "source"), ("vxlan", "destination")])

@@ -25,6 +25,8 @@ _MODULES = (
     "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
     "failover", "net_failover", "virtio_net",
 )  # fmt: skip
+#: What a guest with a trunk loads as well.
+_VLANS = ("llc", "stp", "garp", "mrp", "8021q")
 _INIT = """#!/bin/busybox sh
 B=/bin/busybox
 $B mount -t proc proc /proc
@@ -35,6 +37,12 @@ for w in $($B cat /proc/cmdline); do
 done
 up() {{ $B ip link set eth0 up mtu $mtu && $B ip addr add $ip dev eth0; }}
 up
+# a second network by the same card
+if [ -n "$tag" ]; then
+    for m in {vlans}; do $B insmod /m/$m.ko; done
+    $B vconfig add eth0 $tag && $B ip link set eth0.$tag up mtu $mtu
+    $B ip addr add $sub dev eth0.$tag
+fi
 echo the guest is up
 # one connection for as long as it lives
 [ -z "$calls" ] || while :; do $B nc $calls 7000 >/dev/null; $B sleep 1; done &
@@ -82,14 +90,20 @@ def kernel() -> tuple[Path, Path] | None:
     return None
 
 
+def knows_vlans(modules: Path) -> bool:
+    """Whether a guest with these modules of a kernel's can have a trunk."""
+    return any(modules.glob("kernel/**/8021q.ko*"))
+
+
 def initrd(modules: Path) -> bytes:
     """The guest's root: busybox, its modules and one script."""
     files: dict[str, bytes] = {"bin/busybox": Path(str(program("busybox"))).read_bytes()}
-    for name in _MODULES:
+    for name in (*_MODULES, *(_VLANS if knows_vlans(modules) else ())):
         (found,) = modules.glob(f"kernel/**/{name}.ko*")
         raw = found.read_bytes()
         files[f"m/{name}.ko"] = lzma.decompress(raw) if found.suffix == ".xz" else raw
-    files["init"] = _INIT.format(modules=" ".join(_MODULES), nobody=NOBODY).encode()
+    given = {"modules": " ".join(_MODULES), "vlans": " ".join(_VLANS), "nobody": NOBODY}
+    files["init"] = _INIT.format(**given).encode()
     return packed(["bin", "dev", "m", "proc", "sys"], files)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from support.moving import wire
 from support.moving.figures import Evidence
-from support.moving.world import MovingHost, World, of_guest
+from support.moving.world import SUB_PORT, MovingHost, World, of_guest
 from unit.docs import port_id
 from vifd.hypervisor import library
 from vifd.testing.wait import PATIENCE, until
@@ -203,8 +203,9 @@ class Mover:
 
     def _clean(self, host: MovingHost) -> None:
         """Unplug, and see that nothing is left."""
-        status, answer = host.vifd.unplug(port_id(1))
-        assert status in (200, 204), answer
+        for number in (1, SUB_PORT) if self._world.trunk else (1,):
+            status, answer = host.vifd.unplug(port_id(number))
+            assert status in (200, 204), answer
         assert TAP not in host.host.run("ip", "-brief", "link")
         assert TAP not in host.ovs.vsctl("list-ports", "br-int")
 

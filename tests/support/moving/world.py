@@ -19,6 +19,7 @@ from typing import Any
 from support.checksums import whole
 from support.moving import caller, wire
 from unit.docs import NETWORK, document, port_id
+from vifd.model.trunks import SUB_PORT_OWNER
 from vifd.testing.bootable import Host, HostOvs, Machine
 from vifd.testing.netns import Namespace
 from vifd.testing.sandbox import Daemon, PrivateOvs
@@ -33,11 +34,24 @@ CERTIFICATES = Path(__file__).parents[1] / "certificates"
 #: Of the third place.
 ADDRESS = "10.0.0.9"
 GUEST = "10.0.0.1"
+#: Of a guest with a trunk: the sub-port's number, its tag, its network's VLAN and the addresses.
+SUB_PORT, TAG, SUB_VLAN = 2, 301, 102
+SUB_GUEST, SUB_ADDRESS = "10.0.1.1", "10.0.1.9"
 MTU = 1400
 
 
 _OFF = "csum='off' tso4='off' tso6='off' ecn='off' ufo='off'"
 _PLAIN = f"<driver><host {_OFF} gso='off' mrg_rxbuf='off'/><guest {_OFF}/></driver>"
+
+
+def _without_vlan_filter(text: str) -> str:
+    """QEMU 7.2 forgets with a migration which VLANs its card was told of, and drops them all."""
+    words = ("-global", "virtio-net-pci.ctrl_vlan=off")
+    line = "".join(f"<qemu:arg value='{word}'/>" for word in words)
+    named = text.replace(
+        "<domain ", "<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0' ", 1
+    )
+    return named.replace("</domain>", f"<qemu:commandline>{line}</qemu:commandline></domain>")
 
 
 def routed(arguments: tuple[str, ...]) -> list[str]:
@@ -88,15 +102,21 @@ class Fabric(contextlib.ExitStack):
 class Mover(Machine):
     """The guest: it calls the third place, and says nothing by itself."""
 
-    def __init__(self, host: Host, number: int, vif: dict[str, Any], calls: str = ADDRESS) -> None:
+    def __init__(
+        self, host: Host, number: int, vif: dict[str, Any], calls: str = ADDRESS, *,
+        trunk: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(host, number, 0, vif)
-        self._line = self._line.replace("vifd.peer=10.0.0.0", f"vifd.peer=none vifd.calls={calls}")
+        own = f"vifd.peer=none vifd.calls={calls}"
+        own += f" vifd.tag={TAG} vifd.sub={SUB_GUEST}/24" if trunk else ""
+        self._line = self._line.replace("vifd.peer=10.0.0.0", own)
 
     def xml(self) -> str:
         path = f"<source path='{self.serial}'/>"
         text = super().xml().replace(path, path.replace("/>", " append='on'/>"))
         # a switch in user space drops what has no checksum yet
-        return text.replace("<model type='virtio'/>", f"<model type='virtio'/>{_PLAIN}")
+        text = text.replace("<model type='virtio'/>", f"<model type='virtio'/>{_PLAIN}")
+        return text if f"vifd.tag={TAG}" not in self._line else _without_vlan_filter(text)
 
     @property
     def gave_up(self) -> bool:
@@ -226,16 +246,36 @@ class MovingHost:
 
     def wanted(self, role: str, number: int = 1) -> dict[str, Any]:
         """The document of a port."""
-        return document(
+        made = document(
             number, role=role, network__segment=SEGMENTS[self._world.kind], network__mtu=MTU,
             instance__id=of_guest(number), instance__name=f"guest{number}",
         )  # fmt: skip
+        if self._world.trunk:
+            named = {"port_id": port_id(SUB_PORT), "segmentation_id": TAG,
+                     "segmentation_type": "vlan"}  # fmt: skip
+            made["port"]["trunk_details"] = {"trunk_id": port_id(0xF001), "sub_ports": [named]}
+        return made
+
+    def _sub_port(self) -> dict[str, Any]:
+        """The document of the trunk's sub-port: the guest's VLAN device has the card's address."""
+        network = {**VLAN, "segmentation_id": SUB_VLAN}
+        made = document(
+            SUB_PORT, network={"id": f"{NETWORK[:-1]}2", "mtu": MTU, "segment": network},
+            port__device_owner=SUB_PORT_OWNER, fixed_ips=[{"ip_address": SUB_GUEST}],
+            port__mac_address=document(1)["port"]["mac_address"],
+        )  # fmt: skip
+        del made["instance"]
+        return made
 
     def plug(self, role: str, number: int = 1) -> Any:
         """Plug a port, and wait until it is proven."""
         wanted = self.wanted(role, number)
         status, port = self.vifd.call("PUT", f"/v1/ports/{port_id(number)}", wanted)
         assert status in (200, 201, 202), port
+        if self._world.trunk:
+            path = f"/v1/ports/{port_id(SUB_PORT)}"
+            status, answer = self.vifd.call("PUT", path, self._sub_port())
+            assert status in (200, 201, 202), answer
         phase = "LIVE" if role == "ACTIVE" else "READY"
         until(lambda: self.port(number)["phase"] == phase, f"the port is {phase}", 3 * PATIENCE)
         return self.port(number)
@@ -277,6 +317,17 @@ class Third(contextlib.ExitStack):
         self.space.command(["ip", "link", "set", "peer0", "mtu", "1400", "up"])
         # a checksum that is left to the device is computed by nobody
         self.space.run(whole, "peer0")
+        #: what is heard over the sub-port of a guest with a trunk
+        self._sub_heard = world.disk / "heard-sub"
+        self._sub_calls = caller.Reader(self._sub_heard)
+        if world.trunk:
+            self._on_sub_network()
+
+    def _on_sub_network(self) -> None:
+        self.ovs.vsctl("add-port", "br", "peer1", f"tag={SUB_VLAN}",
+                       "--", "set", "Interface", "peer1", "type=internal")  # fmt: skip
+        self.space.command(["ip", "addr", "add", f"{SUB_ADDRESS}/24", "dev", "peer1"])
+        self.space.command(["ip", "link", "set", "peer1", "mtu", str(MTU), "up"])
 
     def learns(self, *tag: str) -> None:
         """Be on the physical network."""
@@ -310,9 +361,17 @@ class Third(contextlib.ExitStack):
         self.callback(process.wait)
         self.callback(process.terminate)
 
+    def talk_to_sub_port(self) -> None:
+        """The same over the sub-port of a guest with a trunk: pings alone."""
+        self.talk(self._sub_heard, SUB_GUEST, SUB_ADDRESS)
+
     def listening(self) -> caller.Heard:
         """What was heard so far."""
         return self._calls.read()
+
+    def listening_to_sub_port(self) -> caller.Heard:
+        """The same over the sub-port."""
+        return self._sub_calls.read()
 
 
 class _Sleeper:
@@ -336,15 +395,16 @@ class World(contextlib.ExitStack):
     :param kind: of the network: ``vlan``, ``vxlan`` or ``flat``; see also :mod:`.ovnworld`
     :param options: of the hosts' vifd, by the number of the host
     :param numbers: of the hosts
+    :param trunk: whether the guest has a second network over its card
     """
 
     def __init__(
         self, disk: Path, kind: str = "vlan",
         options: Callable[[int], dict[str, Any]] = lambda _number: {},
-        numbers: Sequence[int] = (1, 2),
+        numbers: Sequence[int] = (1, 2), *, trunk: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.disk, self.kind = disk, kind
+        self.disk, self.kind, self.trunk = disk, kind, trunk
         self.fabric = self.enter_context(Fabric())
         self._starter = self.enter_context(Namespace("starter"))
         self.hosts = [MovingHost(self, n, self._options(n, options(n))) for n in numbers]
@@ -384,8 +444,11 @@ class World(contextlib.ExitStack):
     def guest(self) -> Any:
         """Start the guest on the first host, and the talk with it; its domain."""
         port = self.hosts[0].plug("ACTIVE")
-        self.machine = Mover(self.hosts[0].host, 1, port["vif"])
-        self.third.talk()
+        self.machine = Mover(self.hosts[0].host, 1, port["vif"], trunk=self.trunk)
+        # who talks on two networks is called on one of them alone
+        self.third.talk(None, GUEST, *([ADDRESS] if self.trunk else []))
+        if self.trunk:
+            self.third.talk_to_sub_port()
         return self.start_guest()
 
     def start_guest(self) -> Any:
