@@ -25,6 +25,14 @@ def plain(request):
         yield Counter(rig, "linuxbridge")
 
 
+def judged(rig, *frames):
+    """What the kernel counts behind its tracking, which takes the padding of IPv4 off."""
+    if isinstance(rig, FakeBridgeRig):
+        return total(*frames)
+    ends = [14 + int.from_bytes(x[16:18]) if x[12:14] == b"\x08\x00" else len(x) for x in frames]
+    return total(*(x[:end] for x, end in zip(frames, ends, strict=True)))
+
+
 @pytest.fixture
 def rig(bridge_rig):
     return bridge_rig
@@ -68,9 +76,13 @@ def test_each_frame_is_counted_as_far_as_it_can_be_told(rig, counter, version):
     for frame in (*inward, *closed):
         rig.throw("peer", frame)
 
-    sent = {"offered": total(*allowed, *refused, *spoofed), "no_rule": total(*refused)}
-    counter.has("port", before, sent, {"passed": total(*inward), "no_rule": total(*closed)})
-    counter.has("peer", other, {"offered": total(*inward, *closed)}, {"passed": total(*allowed)})
+    sent = {"offered": total(*allowed, *refused, *spoofed), "no_rule": judged(rig, *refused)}
+    counter.has(
+        "port", before, sent, {"passed": judged(rig, *inward), "no_rule": judged(rig, *closed)}
+    )
+    counter.has(
+        "peer", other, {"offered": total(*inward, *closed)}, {"passed": judged(rig, *allowed)}
+    )
 
 
 def test_a_repair_and_a_restart_lose_nothing(rig, counter):
@@ -78,7 +90,7 @@ def test_a_repair_and_a_restart_lose_nothing(rig, counter):
     refused = [first("tcp:80", PORT, PEER, 4, 900 + n) for n in range(3)]
     for frame in refused:
         rig.throw("port", frame)
-    told = {"offered": total(*refused), "no_rule": total(*refused)}
+    told = {"offered": total(*refused), "no_rule": judged(rig, *refused)}
     counter.has("port", before, told, {})
     # somebody changes the rules of the port: they are made anew, and count from zero
     device = rig.ledger.records[rig.names["port"]].names.device
@@ -89,8 +101,9 @@ def test_a_repair_and_a_restart_lose_nothing(rig, counter):
     assert counter.of("port").resets == before.resets + 1
     rig.restart()
     rig.throw("port", refused[0])
-    more = total(*refused, refused[0])
-    counter.has("port", before, {"offered": more, "no_rule": more}, {})
+    more = (*refused, refused[0])
+    told = {"offered": total(*more), "no_rule": judged(rig, *more)}
+    counter.has("port", before, told, {})
 
 
 def test_what_a_closed_port_sends_is_only_counted_as_sent(plain):
