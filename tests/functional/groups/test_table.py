@@ -24,9 +24,12 @@ def furnish(rig: Rig) -> None:
     )
 
 
-def assert_no_difference(rig: Rig, every: int = 1) -> None:
-    """:param every: of cases that differ by the other side alone, so many play one"""
-    played = list(enumerate(cases()))
+def assert_no_difference(rig: Rig, every: int = 1, unseen: str = "-") -> None:
+    """
+    :param every: of cases that differ by the other side alone, so many play one
+    :param unseen: cases about this are left out
+    """
+    played = [(n, case) for n, case in enumerate(cases()) if unseen not in case.said.what.split()]
     played = [(n, case) for n, case in played if (n + n // every) % every == 0]
     wrong = [line for n, case in played for line in play(rig, case, 10000 + n * _EACH)]
     assert not wrong, "\n".join(wrong)
@@ -55,7 +58,9 @@ def test_no_difference_on_fakes_of_the_kernels_bridge():
 def test_no_difference_through_the_kernels_bridge(cable):
     with RealBridgeRig(cable) as rig:
         furnish(rig)
-        assert_no_difference(rig)
+        # Linux holds the checksum of UDP-Lite against a header of UDP: no valid packet passes there
+        # (nf_conntrack_proto_udp.c, up to 6.1 at least)
+        assert_no_difference(rig, unseen="UDP-Lite")
 
 
 def test_there_are_enough_cases():
