@@ -95,5 +95,9 @@ def test_rules_that_came_with_another_call_are_not_sent_twice(rig: FakeRig) -> N
     before = rig.changes()
     rig.say(GROUP, WEB)
     assert rig.changes() == before
+    was = rig.state()
     rig.say(GROUP, WEB, SSH)
     assert rig.changes() > before
+    assert rig.state() > was
+    rig.say(GROUP, WEB)
+    assert rig.state() == was
