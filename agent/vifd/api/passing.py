@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 import falcon
 
 from vifd.api import query
 from vifd.api.described import ADDRESSED, Call, Calls, good, parameter
 from vifd.api.resource import Resource, answer, port_id_of
-from vifd.explain.passing import Passing, passing, protocol_number
+from vifd.explain.passing import Passing, other_end, passing, protocol_number, with_peer
+from vifd.model import Attachment, PortRecord
 from vifd.model.sets import ICMP, ICMPV6, WITH_PORTS
 from vifd.policy.groups import Packet
 from vifd.policy.rule import Direction
@@ -43,15 +45,23 @@ class PortPassing(Resource):
         said = query.params(req, ("to", "from", "proto", "port", "code", "sport"))
         packet = _packet(said)
         record = self.backend.port(port_id_of(port_id))
-        everybody = [r.doc.attachment for r in self.backend.ports()]
-        sets, advert = self.backend.sets, self.backend.offers.advert(record.plugin)
+        attachment, records = record.doc.attachment, {r.id: r for r in self.backend.ports()}
+        everybody = [r.doc.attachment for r in records.values()]
+        found = self._judged(record, packet, everybody)
+        if (there := other_end(attachment, packet, everybody)) is not None:
+            peer, seen = there
+            found = with_peer(found, self._judged(records[peer.id], seen, everybody))
+        answer(resp, 200, found)
 
-        found = passing(
+    def _judged(
+        self, record: PortRecord, packet: Packet, everybody: Sequence[Attachment]
+    ) -> Passing:
+        sets, advert = self.backend.sets, self.backend.offers.advert(record.plugin)
+        return passing(
             record.doc.attachment, packet,
             lambda key: r.body if (r := sets.get(key)) is not None else None, everybody,
             advert.unseen_ports if advert is not None else (),
         )  # fmt: skip
-        answer(resp, 200, found)
 
 
 def _packet(said: dict[str, str]) -> Packet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,8 @@ class PortExplain(ApiShow):
         params = {name: value for name, value in said.items() if value is not None}
         path = port_path(finding.one(self.client, port_id), "passes")
         found: dict[str, Any] = self.client.call("GET", path, params=params)
-        self.code = OK if found["passes"] else FAILED
+        peer = found.get("peer")
+        self.code = OK if found["passes"] and (peer is None or peer["passes"]) else FAILED
         return found
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
@@ -89,8 +90,8 @@ class PortExplain(ApiShow):
     ) -> int:
         """People get a page; programs get what the API answers."""
         if self.for_people and "passes" in self.found:
-            word = "passes" if self.found["passes"] else "is refused"
-            sys.stdout.write(f"{word}: {report.clean(self.found['why'])}\n")
+            for line in _verdict(self.found):
+                sys.stdout.write(f"{report.clean(line)}\n")
         elif not self.for_people or parsed_args.columns:
             super().produce_output(parsed_args, column_names, data)
         else:
@@ -140,6 +141,25 @@ class PortExplain(ApiShow):
         explanation: dict[str, Any] = found["explanation"]
         self.code = UNREACHABLE if explanation["healthy"] else FAILED
         return explanation
+
+
+def _verdict(found: dict[str, Any]) -> Iterator[str]:
+    """What becomes of a packet, and why; a port of this host at its other end judges it as well."""
+    passes, why, peer = found["passes"], found["why"], found.get("peer")
+    if peer is None:
+        yield f"passes: {why}" if passes else f"is refused: {why}"
+        return
+    there = f"port {peer['port']} of this host"
+    if passes and peer["passes"]:
+        yield f"passes: {why}"
+        yield f"{there} lets it pass: {peer['why']}"
+    elif passes:
+        yield f"is refused by {there}: {peer['why']}"
+        yield f"this port lets it pass: {why}"
+    else:
+        yield f"is refused: {why}"
+        also = "lets it pass" if peer["passes"] else "refuses it as well"
+        yield f"{there} {also}: {peer['why']}"
 
 
 def _colours() -> bool:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from msgspec import Struct, structs
 
 from vifd.model import Attachment
-from vifd.model.members import effective_members, groups_of
+from vifd.model.attachment import FixedIp
+from vifd.model.members import effective_members, groups_of, members_of
 from vifd.model.sets import PROTOCOLS, AddressGroup, SecurityGroup, SetBody, SetKey, SetKind
 from vifd.policy.groups import Packet, Passes, judge, missing, unseen
 from vifd.policy.rule import Direction
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Reads a set.
 Get = Callable[[SetKey], SetBody | None]
+
+
+class OtherSide(Struct, frozen=True, kw_only=True):
+    """What the groups of the port at the other end say, where it is on this host."""
+
+    port: str
+    passes: bool
+    why: str
+    group: str | None = None
+    rule: str | None = None
+    missing: list[str] = []
 
 
 class Passing(Struct, frozen=True, kw_only=True):
@@ -22,6 +36,7 @@ class Passing(Struct, frozen=True, kw_only=True):
 
     :param direction: as seen from the guest
     :param remote: the other side
+    :param peer: the port of this host that has that address, which judges the packet as well
     :param passes: whether something lets it pass
     :param why: what does, or that nothing does
     :param group: the security group, where it is a rule of one
@@ -39,6 +54,7 @@ class Passing(Struct, frozen=True, kw_only=True):
     group: str | None = None
     rule: str | None = None
     missing: list[str] = []
+    peer: OtherSide | None = None
 
 
 def protocol_number(text: str, version: int) -> int:
@@ -88,6 +104,47 @@ def passing(
         rule=found.rule.id if found is not None and found.rule is not None else None,
         missing=[str(key) for key in lacking],
     )  # fmt: skip
+
+
+_TURNED = {Direction.EGRESS: Direction.INGRESS, Direction.INGRESS: Direction.EGRESS}
+
+
+def other_end(
+    attachment: Attachment, packet: Packet, attachments: Iterable[Attachment]
+) -> tuple[Attachment, Packet] | None:
+    """The port of this host and of the same network that has the packet's other address, and the
+    packet as it is judged there; ``None`` where there is none.
+
+    One that has the address of its own goes before those that may use it.
+    """
+    far = ipaddress.ip_address(packet.remote)
+    near = next(
+        (ip for ip in map(_address, attachment.fixed_ips) if ip.version == far.version), None
+    )
+    beside = (a for a in attachments if a.network.id == attachment.network.id)
+    there = [a for a in beside if a.id != attachment.id and _may_use(a, far)]
+    if near is None or not there:
+        return None
+    owner = next((a for a in there if far in map(_address, a.fixed_ips)), there[0])
+    return owner, replace(packet, direction=_TURNED[packet.direction], remote=str(near))
+
+
+def _address(ip: FixedIp) -> Address:
+    return ipaddress.ip_address(ip.ip_address)
+
+
+def _may_use(attachment: Attachment, address: Address) -> bool:
+    """Whether it is one of the port's own or allowed addresses; a prefix is nobody's address."""
+    return any(ipaddress.ip_network(m.ip_address) == ipaddress.ip_network(address)
+               for m in members_of(attachment))  # fmt: skip
+
+
+def with_peer(found: Passing, peer: Passing) -> Passing:
+    """The answer, with what the other end says."""
+    return structs.replace(found, peer=OtherSide(
+        port=peer.port, passes=peer.passes, why=peer.why, group=peer.group, rule=peer.rule,
+        missing=peer.missing,
+    ))  # fmt: skip
 
 
 def _nothing(ids: Iterable[str], lacking: list[SetKey], direction: Direction) -> str:

@@ -66,6 +66,57 @@ def test_scripts_get_what_the_api_answers(vifctl, port):
     assert (done.code, done.out) == (1, "False\n")
 
 
+@pytest.fixture
+def beside(vifctl, port):
+    """Another port of the host on the same network, to which any address may speak HTTPS."""
+    other, rule = uuid(0x12), {"id": uuid(0x22), "direction": "ingress", "protocol": "tcp"}
+    rules = [rule, {**rule, "id": uuid(0x23), "direction": "egress", "port_range_min": 443,
+                    "port_range_max": 443}]  # fmt: skip
+    assert vifctl("sg", "set", other, "--file", "-", stdin=json.dumps({"rules": rules})).code == 0
+    sent = document(8)
+    sent["port"]["security_groups"] = [other]
+    sent["fixed_ips"][0]["ip_address"] = "10.0.0.8"
+    plug(vifctl, sent)
+    return "10.0.0.8"
+
+
+def test_a_port_of_this_host_at_the_other_end_judges_as_well(vifctl, port, beside):
+    """Both have to let it pass."""
+    asked = ("port", "explain", port, "--from", beside, "--port", "443")
+    done = vifctl(*asked)
+    assert done.code == 1
+    first, second = done.out.splitlines()
+    assert first.startswith("is refused: no ingress rule")
+    assert second.startswith(f"port {uuid(8)} of this host lets it pass: rule {uuid(0x23)}")
+    found = vifctl(*asked, "-f", "json").json
+    assert (found["passes"], found["peer"]["passes"]) == (False, True)
+    done = vifctl("port", "explain", port, "--to", beside, "--port", "443")
+    assert done.out.splitlines()[1].startswith(f"port {uuid(8)} of this host lets it pass: rule")
+    mine = document(7)["fixed_ips"][0]["ip_address"]
+    done = vifctl("port", "explain", uuid(8), "--to", mine, "--port", "443")
+    assert done.code == 1
+    assert done.out.splitlines()[0].startswith(
+        f"is refused by port {PORT} of this host: no ingress"
+    )
+    assert done.out.splitlines()[1] == (
+        f"this port lets it pass: rule {uuid(0x23)} of security group {uuid(0x12)}"
+    )
+    done = vifctl("port", "explain", uuid(8), "--to", mine, "--port", "80")
+    assert done.out.splitlines()[1].startswith(f"port {PORT} of this host refuses it as well: no")
+
+
+def test_what_both_let_pass_does(vifctl, port, beside):
+    mine = document(7)["fixed_ips"][0]["ip_address"]
+    rule = {"id": RULE, "direction": "egress", "protocol": "tcp", "port_range_min": 80,
+            "port_range_max": 80, "remote_ip_prefix": f"{beside}/32"}  # fmt: skip
+    assert vifctl("sg", "set", GROUP, "--file", "-", stdin=json.dumps({"rules": [rule]})).code == 0
+    done = vifctl("port", "explain", port, "--to", beside, "--port", "80")
+    assert done.code == 0, mine
+    assert [line.partition(":")[0] for line in done.out.splitlines()] == [
+        "passes", f"port {uuid(8)} of this host lets it pass",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("packet", [
     ("--to", "10.5.0.9", "--from", "10.5.0.9"), ("--to", "nowhere", "--port", "1"),
     ("--to", "10.5.0.9"), ("--to", "10.5.0.9", "--proto", "http"),
