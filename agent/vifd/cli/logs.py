@@ -32,10 +32,16 @@ class LogList(sets.ListSets):
             (
                 found["id"], report.clean(found["name"]), found["event"],
                 found["resource_id"] or "every", found["target_id"] or "every", found["enabled"],
-                report.clean(found["owner"]), sets.state(found),
+                report.clean(found["owner"]), _state(found),
             )
             for found in logs
         ]  # fmt: skip
+
+
+def _state(found: dict[str, Any]) -> str:
+    """Whether it is as it was said; one that is switched off logs nothing."""
+    state = sets.state(found)
+    return state if found["enabled"] or state != sets.IN_FORCE else "off"
 
 
 class _OneLog(sets.One):
@@ -47,7 +53,7 @@ class _OneLog(sets.One):
         names = ("id", "name", "event", "enabled", "resource_id", "target_id", "project_id",
                  "owner", "revision", "request_id")  # fmt: skip
         columns = {name: shown[name] or "-" for name in names if name != "enabled"}
-        columns |= {"enabled": shown["enabled"], "state": sets.state(shown)}
+        columns |= {"enabled": shown["enabled"], "state": _state(shown)}
         return tuple(columns), tuple(
             report.clean(v) if isinstance(v, str) else v for v in columns.values()
         )

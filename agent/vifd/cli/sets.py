@@ -27,6 +27,10 @@ class Flag:
     read: Callable[[list[str]], list[Any]]
 
 
+#: The state of a set that is as it was said.
+IN_FORCE = "in force"
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of set.
@@ -129,7 +133,7 @@ def state(shown: dict[str, Any]) -> str:
     """Whether a set is in force."""
     if shown["pending"]:
         return f"waits for {', '.join(shown['pending'])}"
-    return "going" if shown["going"] else "in force"
+    return "going" if shown["going"] else IN_FORCE
 
 
 class One(_OfKind, ApiShow):
