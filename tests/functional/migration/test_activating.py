@@ -67,10 +67,14 @@ def test_ten_guests_that_arrive_at_once(ovs: PrivateOvs, vifd: Vifd, word: str) 
                 guest.send(announcement(mac(number)))
         until(lambda: set(phases(vifd).values()) == {"LIVE"}, "all are open")
         heard_of(neighbour, {mac(number) for number in TEN})
-    moves = vifd.get("/v1/migrations")["migrations"]
-    assert sorted(m["port"] for m in moves) == [port_id(n) for n in TEN]
-    assert {m["state"] for m in moves} == {"done"}
-    assert {m["trigger"] for m in moves} == {{"the API's": "api"}.get(word, "guest's frame")}
+
+    def moves() -> list[dict[str, Any]]:
+        return list(vifd.get("/v1/migrations")["migrations"])
+
+    # a move ends once its port was read back, and that is after it opened
+    until(lambda: [m["state"] for m in moves()] == ["done"] * len(TEN), "all moves are on record")
+    assert sorted(m["port"] for m in moves()) == [port_id(n) for n in TEN]
+    assert {m["trigger"] for m in moves()} == {{"the API's": "api"}.get(word, "guest's frame")}
 
 
 def heard_of(neighbour: TapGuest, wanted: set[str]) -> None:
