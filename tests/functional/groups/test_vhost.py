@@ -22,6 +22,14 @@ from vifd.testing.sandbox import PROMPT
 pytestmark = pytest.mark.needs("dpdk")
 
 
+def an_answer_that_a_forger_asked_for_from_a_low_port_is_none(rig: VhostRig) -> None:
+    beside.test_an_answer_that_a_forger_asked_for_is_none(rig, beside.LOW)
+
+
+def an_answer_that_a_forger_asked_for_from_a_clients_port_is_none(rig: VhostRig) -> None:
+    beside.test_an_answer_that_a_forger_asked_for_is_none(rig, beside.HIGH)
+
+
 @pytest.fixture
 def ovs(leaks: Census) -> Iterator[DpdkOvs]:
     switch = DpdkOvs(config=PROMPT)
@@ -47,7 +55,8 @@ def test_no_difference_through_the_rings(ovs: DpdkOvs, wire: PacketGuest) -> Non
         changes.test_a_port_that_is_unplugged_leaves_no_connection,
         changes.test_drift_of_a_rule_is_found_and_mended,
         changes.test_a_restart_changes_nothing_and_connections_live_on,
-        beside.test_an_answer_that_a_forger_asked_for_is_none,
+        an_answer_that_a_forger_asked_for_from_a_low_port_is_none,
+        an_answer_that_a_forger_asked_for_from_a_clients_port_is_none,
     ],
     ids=lambda play: play.__name__.removeprefix("test_"),
 )
