@@ -101,6 +101,9 @@ nothing but answers. Medians, in milliseconds.
   the new one, as captured.
 - *pings lost*: those that were never answered. What arrives at an open port before the guest runs
   waits in the device and is answered late.
+- *vxlan*: the third place's switch learns where an address is from frames of flows that it has when
+  it next looks at these, 100 ms apart here and 500 by default; then the gap is longer by up to
+  that, whoever opened the port.
 - *died*: the guest's kernel gave up, which it does under TCG now and then: in no median.
 - *through a closed port*: frames from or to the guest that passed at the destination before its
   port was opened, or at the source after its port was closed, as captured on taps and cables.
