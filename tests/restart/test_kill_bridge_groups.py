@@ -77,13 +77,18 @@ def in_force(port: int, *members: str) -> bool:
     return ports == {port} and {*members} <= there
 
 
-def nothing() -> bool:
-    """Whether nothing of any group is there."""
+def listed() -> tuple[set[str], set[str]]:
+    """The names of the chains and of the sets of vifd's table."""
     nft = Nft()
     try:
-        chains, sets = nft.list_chains(TABLE), nft.list_sets(TABLE)
+        return {*nft.list_chains(TABLE)}, {*nft.list_sets(TABLE)}
     finally:
         nft.close()
+
+
+def nothing() -> bool:
+    """Whether nothing of any group is there."""
+    chains, sets = listed()
     return not [n for n in (*chains, *sets) if n.startswith(("sg-", "zone-"))]
 
 
@@ -201,10 +206,6 @@ def test_while_a_log_comes_or_goes(when: str, scene: Scene, vifd: Vifd, *, comes
 
 def logged() -> bool:
     """Whether anything is there that logs want."""
-    nft = Nft()
-    try:
-        chains, sets = nft.list_chains(TABLE), nft.list_sets(TABLE)
-    finally:
-        nft.close()
+    chains, sets = listed()
     there = [n for n in chains if n in telling.BASE or n.endswith(("-loga", "-logd"))]
     return bool(there or telling.LOGGED in sets)

@@ -85,18 +85,15 @@ class SubPlugging(_OnTrunks):
     """One ``plug`` call for sub-ports that a parent's device is there for."""
 
     def run(self) -> Batch:
-        """Take all steps."""
-        self._filters()
-        self._networks()
-        self._taps()
-        self._guards()
-        self._answers()
-        self._ports()
-        self._forward()
-        self._admit()
+        """Take all steps: those of every port, and what lets its frames in."""
+        super().run()
+        self.batch.together("trunk", self.tags.settle)
         for work in self.batch:
             work.names = replace(work.names, plugged=True)
         return self.batch
+
+    def _arrivals(self) -> None:
+        """It comes from no other back end."""
 
     def _taps(self) -> None:
         """The VLAN devices. While one is made, its parent's guard keeps its frames back: the host
@@ -121,9 +118,6 @@ class SubPlugging(_OnTrunks):
         for work in works:
             if (spec := vlan_spec(work)) is not None:
                 self.bridging.make(spec)
-
-    def _admit(self) -> None:
-        self.batch.together("trunk", self.tags.settle)
 
 
 class Waiting(_OnTrunks):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -11,7 +12,7 @@ from functional.trunks.documents import parent, sub_port
 from support import oracle
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac, port_id
-from vifd.testing.guests import Predicate, assert_only, assert_reaches
+from vifd.testing.guests import Guest, Predicate, assert_only, assert_reaches
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import PATIENCE
 
@@ -39,6 +40,17 @@ def same(frame: bytes) -> Predicate:
 def plainly(frame: bytes) -> Predicate:
     """That frame, in whatever VLAN."""
     return lambda found: f.untagged(found) == frame
+
+
+def assert_each_hears(trunk: Guest, vlans: Mapping[int, int | None]) -> None:
+    """Of ports over one device, each hears every other one.
+
+    :param vlans: by the number of the port, the tag of its frames
+    """
+    for one, two in itertools.permutations(vlans, 2):
+        trunk.send(hello(one, two, vlans[one]))
+        found = trunk.recv(predicate=plainly(hello(one, two)))
+        assert f.vlan_of(found) == vlans[two]
 
 
 @pytest.mark.parametrize("six", [False, True])
@@ -111,11 +123,7 @@ def test_a_broadcast_comes_to_every_port_of_the_network_but_its_sender(host: Sce
 def test_ports_of_one_trunk_reach_each_other(host: Scene) -> None:
     host.plug(parent(1, (2, 101), (3, 102)), sub_port(2, 1), sub_port(3, 1))
     trunk = host.guest(port_id(1))
-    vlans = {1: None, 2: 101, 3: 102}
-    for one, two in ((1, 2), (2, 1), (2, 3), (3, 2)):
-        trunk.send(hello(one, two, vlans[one]))
-        found = trunk.recv(predicate=plainly(hello(one, two)))
-        assert f.vlan_of(found) == vlans[two]
+    assert_each_hears(trunk, {1: None, 2: 101, 3: 102})
 
 
 def test_whatever_becomes_of_the_parent_becomes_of_its_sub_ports(host: Scene) -> None:
