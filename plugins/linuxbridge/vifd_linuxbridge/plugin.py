@@ -22,8 +22,6 @@ from vifd.model.counted import Counted
 from vifd.model.sets import GroupLog
 from vifd.model.trunks import is_sub_port
 from vifd.plugin import (
-    ANSWERS,
-    REPORTED,
     Advert,
     Entry,
     Health,
@@ -43,9 +41,7 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
-from vifd.policy import answering, owntags
-from vifd.policy.groups import UNSEEN
-from vifd.policy.logged import FEATURE, NOTHING
+from vifd.policy.logged import NOTHING
 from vifd_linuxbridge import (
     arriving,
     counting,
@@ -60,6 +56,7 @@ from vifd_linuxbridge import (
     trunking,
     wiring,
 )
+from vifd_linuxbridge.advertised import ADVERT, VIF_TYPE
 from vifd_linuxbridge.announcing import announce
 from vifd_linuxbridge.answering import Answering
 from vifd_linuxbridge.batch import Batch, Work
@@ -76,7 +73,6 @@ from vifd_linuxbridge.needs import Needs
 from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
-from vifd_linuxbridge.policy_match import CAVEAT
 from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import leave, unplug
@@ -85,35 +81,6 @@ from vifd_linuxbridge.subchecking import SubChecking
 from vifd_linuxbridge.trunking import Trunks, Way
 
 LOG = logging.getLogger(__name__)
-
-VIF_TYPE = "bridge"
-#: What is not done of security groups, for the enforcement report.
-GROUPS_CAVEAT = (
-    "ports of DCCP and UDP-Lite are not told apart, so that a rule about them lets nothing pass; "
-    "frames of this host itself are judged by the connections that it follows itself; where the "
-    "rule set can be flushed (before Linux 6.9), rules hold again once the flush was noticed"
-)
-
-#: The same of tags that guests set themselves.
-TAGS_CAVEAT = (
-    "a tag takes 4 bytes, for which what the network leaves the host by needs room above its MTU; "
-    "port security judges the frame beneath one tag, and refuses what has more"
-)
-#: Why a service provider's networks are not carried.
-LACKING = {
-    owntags.QINQ: "the VLAN devices of its networks are of IEEE 802.1Q: none has a service "
-    "provider's tag",
-}
-
-#: What a plugged port may change in its document without being unplugged.
-IN_PLACE = (
-    "role", "required", "fixed_ips", "subnets",
-    "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
-    "port.admin_state_up", "port.binding_profile", "port.device_owner", "port.qos_policy",
-    "network.qos_policy", "network.mtu", "network.name", "network.segment.id",
-    "instance.name", "instance.project_id", "instance.vcpus",
-    "instance.flavor_extra_specs", "instance.image_properties", *REPORTED,
-)  # fmt: skip
 
 
 class LinuxBridgePlugin(VifPlugin):
@@ -223,39 +190,7 @@ class LinuxBridgePlugin(VifPlugin):
 
     @classmethod
     def describe(cls) -> Advert:
-        return Advert(
-            vif_types=(VIF_TYPE,),
-            vnic_types=("normal",),
-            network_types=("local", "flat", "vlan", "vxlan"),
-            features=frozenset(
-                {
-                    "port_security",
-                    "allowed_address_pairs",
-                    "security_groups",
-                    "multiqueue",
-                    "mtu",
-                    "admin_state",
-                    "trunk",
-                    owntags.TRANSPARENT,
-                    owntags.BENEATH,
-                    ANSWERS,
-                    FEATURE,
-                    *shaping.FEATURES,
-                }
-            ),
-            caveats={
-                "port_security": CAVEAT,
-                "security_groups": GROUPS_CAVEAT,
-                owntags.TRANSPARENT: TAGS_CAVEAT,
-                ANSWERS: f"{answering.CAVEAT}; ports without port security are not answered",
-                **shaping.CAVEATS,
-            },
-            lacking=LACKING,
-            unseen_ports=UNSEEN,
-            in_place=frozenset(IN_PLACE),
-            hands_over=True,
-            takes_over=True,
-        )
+        return ADVERT
 
     @classmethod
     def meanings(cls) -> Meanings:
@@ -524,6 +459,3 @@ class LinuxBridgePlugin(VifPlugin):
 def _without(what: str) -> BackendUnavailable:
     problem = f"this vifd was put together without a driver for {what}"
     return BackendUnavailable(facts={"backend": "linuxbridge", "problem": problem})
-
-
-__all__ = ["IN_PLACE", "VIF_TYPE", "LinuxBridgePlugin"]
