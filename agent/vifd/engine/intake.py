@@ -162,11 +162,13 @@ class Intake:
         self, first: Request | SetRequest | str
     ) -> tuple[list[Request | SetRequest | str], bool]:
         group = [first]
-        while not self._queue.empty() and len(group) < GROUP:
-            entry = self._queue.get()
-            if entry is None:
-                return group, True
-            group.append(entry)
+        # what one call brings is decided together
+        with self._lock:
+            while not self._queue.empty() and len(group) < GROUP:
+                entry = self._queue.get()
+                if entry is None:
+                    return group, True
+                group.append(entry)
         return group, False
 
     def _turns(

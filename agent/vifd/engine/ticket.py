@@ -19,11 +19,13 @@ class Ticket:
     :param kept: of a request that says one side's part: done with the port's parts once they are on
         disk, be it that the port cannot be made yet
     :param created: whether the request made a new port, known once accepted
+    :param amid: whether it came while an earlier attempt was under way
     """
 
     port_id: str
     request_id: str = ""
     created: bool = False
+    amid: bool = False
     accepted: Future[PortRecord] = field(default_factory=Future)
     done: Future[PortRecord] = field(default_factory=Future)
     kept: Future[Parts | None] = field(default_factory=Future)

@@ -29,9 +29,12 @@ class Tickets:
         self._closed: errors.VifError | None = None
         #: whether a port may be open although its record says that it is closed
         self.held: Callable[[str], bool] = lambda _port: False
+        #: whether a lane is at work on a port
+        self.served: Callable[[str], bool] = lambda _port: False
 
     def add(self, kind: Kind, ticket: Ticket) -> None:
         """Keep a ticket until the port's record ends it."""
+        ticket.amid = kind is Kind.PLUG and self.served(ticket.port_id)
         with self._lock:
             closed = self._closed
             if closed is None:
@@ -56,7 +59,7 @@ class Tickets:
             return
         with self._lock:
             mine = self._open.pop(port_id, [])
-            ended = [(k, t, _answer(k, t, old, new, error)) for k, t in mine]
+            ended = [(k, t, _answer(k, t, old, new, _told(t, error))) for k, t in mine]
             left = [(k, t) for k, t, answer in ended if answer is None]
             if left:
                 self._open[port_id] = left
@@ -86,6 +89,15 @@ class Tickets:
         """How many tickets are open."""
         with self._lock:
             return sum(map(len, self._open.values()))
+
+
+def _told(ticket: Ticket, error: errors.VifError | None) -> errors.VifError | None:
+    """The error of an attempt that began before the request is none of it: what it asks for, or
+    what came with it, has its own turn."""
+    if error is None or not ticket.amid:
+        return error
+    ticket.amid = False
+    return None
 
 
 def _answer(

@@ -156,3 +156,21 @@ def test_conflicts_are_refused(vifd: Vifd) -> None:
     refused(strange, "E_DOC_INVALID", "none of vlan, inherit")
     refused(document(5, port__device_owner=SUB_PORT_OWNER), "E_STATE_CONFLICT", "device_owner")
     assert status(vifd, 1, 2, 5) == ["ACTIVE"] * 3
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1)])
+def test_a_trunk_is_plugged_by_one_call(vifd: Vifd, order: tuple[int, ...]) -> None:
+    """Whatever its order; also where its sub-ports came in vain before."""
+    raw = {1: parent(1, (2, 101), (3, 102)), 2: sub_port(2), 3: sub_port(3, 8)}
+    everything = {"ports": [raw[n] for n in order]}
+    for _ in range(5):
+        for known in ([], [2], [3, 2]):
+            for number in known:
+                code, answer = vifd.plug(raw[number])
+                assert (code, answer["code"]) == (504, "E_TRUNK_WAITS")
+                assert "trunk_details.sub_ports" in answer["remediation"]
+            found = vifd.call("POST", "/v1/ports:plug?wait=active&timeout=60", everything)[1]
+            assert [p.get("error") for p in found["ports"]] == [None] * 3
+            assert [p["port"]["status"] for p in found["ports"]] == ["ACTIVE"] * 3
+            ids = [p["id"] for p in found["ports"]]
+            vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})

@@ -196,7 +196,8 @@ class Attempt:
         """
         for job in jobs:
             if job.error is not None and _waits_for_others(job):
-                job.error.hint = _KEPT
+                if isinstance(job.error, errors.WireTimeout):
+                    job.error.hint = _KEPT
                 job.item.undo.keep()
                 continue
             if job.error is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from vifd import errors
-from vifd.engine import awaiting, outcome
+from vifd.engine import awaiting, outcome, trunks
 from vifd.engine.job import Job, job_of
 from vifd.engine.metrics import Metrics
 from vifd.engine.plan import next_step
@@ -105,6 +105,11 @@ class Worker:
     def serve(self, port_ids: Sequence[str]) -> None:
         """One step for each port, by kind of step."""
         self.metrics.batch.labels(self.name).observe(len(port_ids))
+        found = map(self.journal.get, port_ids)
+        for turn in trunks.turns([r for r in found if r is not None]):
+            self._serve(turn)
+
+    def _serve(self, port_ids: Sequence[str]) -> None:
         groups: dict[Step, list[PortRecord]] = {}
         for port_id in port_ids:
             record = self.journal.get(port_id)
