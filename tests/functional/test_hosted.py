@@ -227,3 +227,18 @@ def test_two_daemons_on_one_switch_leave_each_other_alone(
         live(second, 2)
     live(vifd, 1)
     ovs.vsctl("del-br", "br-two", "--", "del-br", "br-eth", "--", "del-br", "br-eth2")
+
+
+def test_one_whose_frames_nobody_else_passes_is_given_back_by_force_alone(
+    ovs: PrivateOvs, machine: RealMachine, vifd: Vifd, taps: list[str]
+) -> None:
+    bind(vifd, 1)
+    plug_by_hand(ovs, machine, taps, NAMES[1], 1)
+    live(vifd, 1)
+    ovs.ofctl("del-flows", "br-int", "cookie=0/-1,table=0")
+    path = f"/v1/ports/{port_id(1)}/release?wait=gone&timeout=60"
+    status, answer = vifd.call("POST", path, {})
+    assert (status, answer["code"]) == (409, "E_RELEASE_UNFIT")
+    assert "no flow of another program" in answer["message"]
+    assert phase(vifd, 1) == "LIVE"
+    assert vifd.call("POST", path, {"force": True})[0] == 204

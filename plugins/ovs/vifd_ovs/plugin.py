@@ -234,10 +234,7 @@ class OvsPlugin(BridgePlugin[Settings]):
         return swept | done.outcomes(self.plugin_name, VIF_TYPE)
 
     def release_problem(self, item: Item) -> str:
-        names = wiring.read(item.made)
-        return (
-            "" if names.hosted or names.sub_port else releasing.hindrance(self.host, item.id, names)
-        )
+        return releasing.hindrance(self.host, item.id, wiring.read(item.made))
 
     def release(self, batch: Sequence[Item]) -> Outcomes:
         kind = self.plugin_name, VIF_TYPE

@@ -174,3 +174,15 @@ def test_a_trunk_is_plugged_by_one_call(vifd: Vifd, order: tuple[int, ...]) -> N
             assert [p["port"]["status"] for p in found["ports"]] == ["ACTIVE"] * 3
             ids = [p["id"] for p in found["ports"]]
             vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+
+
+def test_a_sub_port_is_given_back_by_force_alone(vifd: Vifd) -> None:
+    """Nobody else would pass its frames."""
+    assert vifd.plug(parent(1, (2, 101)))[0] == 201
+    assert vifd.plug(sub_port(2))[0] == 201
+    path = f"/v1/ports/{port_id(2)}/release?wait=gone&timeout=60"
+    code, answer = vifd.call("POST", path, {})
+    assert (code, answer["code"]) == (409, "E_RELEASE_UNFIT")
+    assert "flows of vifd alone" in answer["message"]
+    assert status(vifd, 1, 2) == ["ACTIVE", "ACTIVE"]
+    assert vifd.call("POST", path, {"force": True})[0] == 204

@@ -31,7 +31,9 @@ def hindrance(host: Host, port_id: str, names: OvsWiring) -> str:
     """Why a port had better not be given back, or the empty string."""
     drivers = host.drivers
     bridge = drivers.ovsdb.bridge(names.bridge)
-    if names.before is None:
+    if names.sub_port:
+        return "its frames pass over its parent's device, and by flows of vifd alone"
+    if names.before is None and not names.hosted:
         return "vifd made it, or adopted it before it began to keep what such a port was"
     if bridge is None:
         return f"bridge {names.bridge} is gone, and the port with it"
@@ -39,7 +41,7 @@ def hindrance(host: Host, port_id: str, names: OvsWiring) -> str:
         return f"bridge {names.bridge} was made by vifd, which alone passes frames on it"
     if not any(_foreign(flow) for flow in drivers.openflow.dump(names.bridge, 0, 0)):
         return f"bridge {names.bridge} has no flow of another program that would pass its frames"
-    left = _left_behind(host.ledger(), port_id, names, names.before)
+    left = names.before and _left_behind(host.ledger(), port_id, names, names.before)
     if left:
         return f"port {left[0]} of its network is in another VLAN of bridge {names.bridge}"
     return ""
