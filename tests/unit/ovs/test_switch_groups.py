@@ -85,7 +85,8 @@ def test_rules_of_a_port_are_nobodys_garbage(rig: FakeRig) -> None:
 def test_what_is_known_of_a_port_goes_with_it(rig: FakeRig) -> None:
     switch, port_id = switch_of(rig), rig.names["port"]
     switch.proven([port_id])
-    known = (switch._turns, switch._policies, switch._logged)
+    rules = switch._port_rules
+    known = (rules.turns, rules.policies, rules.logged)
     assert all(port_id in one for one in known)
     rig.ledger.unplug(port_id)
     assert not any(port_id in one for one in known)
