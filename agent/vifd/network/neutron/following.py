@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vifd import errors
-from vifd.model import Part, Side, Status
-from vifd.model.parts import network_said
+from vifd.model import Part, Side
+from vifd.model.partreading import network_said
 from vifd.model.sides import Said
 from vifd.network import Inbox
 from vifd.network.neutron import translate
@@ -25,6 +25,7 @@ from vifd.network.neutron.logs import Logs
 from vifd.network.neutron.objects import Plain, objects, revision
 from vifd.network.neutron.seldom import Seldom
 from vifd.network.neutron.server import Server
+from vifd.network.neutron.surroundings import Surroundings
 from vifd.network.neutron.translate import OWNER, Known
 from vifd.network.neutron.trunks import KINDS, Trunks, details
 from vifd.network.neutron.tunnels import Tunnels
@@ -68,6 +69,7 @@ class Following:
         #: by port that waits here for its network's part, when it was asked for
         self._asked: dict[str, float] = {}
         self._idle = Seldom(AGAIN)
+        self._around = Surroundings(server, self.cache)
         self._doubts = Doubts(clock)
         self.known = Known(
             self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"),
@@ -94,13 +96,13 @@ class Following:
             self._met(item)
         ports = self.cache.all("Port")
         self.cache.forget("Port", ports.keys() - found.keys())
-        self._read_around(list(ports.values()), anew=True)
+        self._around.read(list(ports.values()), anew=True)
         if self._groups is not None:
             self._groups.read(list(ports.values()))
         if self._logs is not None:
             self._logs.read()
         self.trunks.read(list(ports.values()))
-        self.tunnels.read(self.networks(), self._busy())
+        self.tunnels.read(self.networks(), self._around.busy(self._host))
         self.tunnels.flush()
         self._said.clear()
         self._doubts.clear()
@@ -111,8 +113,13 @@ class Following:
     def _owned(self) -> set[str]:
         """The ports of which the service said its part here."""
         known = {*(r.id for r in self._inbox.ports()), *self._inbox.waiting()}
-        parts = {i: self._inbox.parts(i) for i in known}
-        return {i for i, p in parts.items() if p and p.network and p.network.owner == OWNER}
+        return {i for i in known if self._own(i) is not None}
+
+    def _own(self, port_id: str) -> Part | None:
+        """The part of a port that the service said, in this life of the daemon or another."""
+        parts = self._inbox.parts(port_id)
+        part = parts.network if parts is not None else None
+        return part if part is not None and part.owner == OWNER else None
 
     def _compare(self, here: Sequence[str], began: float) -> None:
         """Take away what the service does not list; too much at once is left to an operator."""
@@ -149,7 +156,7 @@ class Following:
                 if self._groups is not None:
                     self._groups.changed(kind, item)
             else:
-                self._around(kind, item)
+                self._tell(self._around.changed(kind, item))
 
     def _deleted(self, kind: str, object_id: str) -> None:
         if self._groups is not None and kind in GROUPS:
@@ -171,7 +178,7 @@ class Following:
         here = [item for item in items if self._met(item)]
         if not here:
             return
-        self._read_around(here)
+        self._around.read(here)
         if self._groups is not None:
             self._groups.ensure(here)
         self.tunnels.present(self.networks())
@@ -193,72 +200,16 @@ class Following:
     def _has_part(self, item: Plain) -> bool:
         """Whether the service said its part of a port that is elsewhere now, in another life of
         this daemon."""
-        parts = self._inbox.parts(item["id"])
-        if parts is None or parts.network is None or parts.network.owner != OWNER:
-            return False
-        return revision(item) >= (parts.network.revision or 0)
+        part = self._own(item["id"])
+        return part is not None and revision(item) >= (part.revision or 0)
 
     def _is_said(self, port_id: str) -> bool:
         """Whether the service's part of a port is here."""
-        parts = self._inbox.parts(port_id)
-        found = parts.network if parts is not None else None
-        return port_id in self._said or (found is not None and found.owner == OWNER)
-
-    def _around(self, kind: str, item: Plain) -> None:
-        """A network, subnet or policy changed: say its ports anew."""
-        known = self.cache.get(kind, item["id"]) is not None
-        if not known or not self.cache.put(kind, item):
-            return
-        concerned = [
-            port
-            for port in self.cache.all("Port").values()
-            if item["id"] in _flat(translate.needs(port, self.known.networks))
-        ]
-        if kind == "Network":
-            # its policy may be another one
-            self._read_policies(concerned)
-        self._tell(concerned)
-
-    def _read_around(self, ports: Sequence[Plain], *, anew: bool = False) -> None:
-        """Know the networks, subnets and policies of ports.
-
-        :param anew: also those that are known
-        """
-        wanted: dict[str, set[str]] = {"Network": set(), "Subnet": set()}
-        for port in ports:
-            network, subnets, _ = translate.needs(port, {})
-            wanted["Network"].add(network)
-            wanted["Subnet"].update(subnets)
-        for kind, ids in wanted.items():
-            self._read_kind(kind, ids, anew=anew)
-        # which it is the networks say
-        self._read_policies(ports, anew=anew)
-
-    def _read_policies(self, ports: Iterable[Plain], *, anew: bool = False) -> None:
-        ids = {p for port in ports for p in translate.needs(port, self.known.networks)[2]}
-        self._read_kind("QosPolicy", ids, anew=anew)
-
-    def _read_kind(self, kind: str, ids: set[str], *, anew: bool) -> None:
-        lacking = ids if anew else ids - self.cache.all(kind).keys()
-        for item in self._server.pull(kind, lacking - {""}):
-            self.cache.put(kind, item)
-        if anew:
-            self.cache.keep_only(kind, ids)
+        return port_id in self._said or self._own(port_id) is not None
 
     def networks(self) -> dict[str, str]:
         """The networks that have ports here, with the types of their segments."""
-        found = {}
-        for port in list(self.cache.all("Port").values()):
-            network = self.cache.get("Network", str(port.get("network_id")))
-            segment = translate.segment_of(port, network, self._host)
-            if network is not None and segment:
-                found[network["id"]] = str(segment["network_type"])
-        return found
-
-    def _busy(self) -> set[str]:
-        """The networks of ports that the service has as working here."""
-        here = (p for p in self.cache.all("Port").values() if translate.active_here(p, self._host))
-        return {str(p.get("network_id")) for p in here if p.get("status") == Status.ACTIVE.value}
+        return self._around.segments(self._host)
 
     def flush(self) -> None:
         """Say what was gathered of sets, and ask what was gathered of trunks.
@@ -378,11 +329,9 @@ class Following:
     def _in_role(self, port: Mapping[str, Any]) -> None:
         """Of a port whose binding lost what it was, say whether it is in force: one that went to
         another host must not stay open here, and one that came back must not wait."""
-        known = translate.given_up(port, self._host) and self._inbox.parts(port["id"])
-        if not known or known.network is None or known.network.owner != OWNER:
-            return
+        known = self._own(port["id"]) if translate.given_up(port, self._host) else None
         role = translate.role(port, self._host)
-        if known.network.body.get("role") != role:
+        if known is not None and known.body.get("role") != role:
             self._said.pop(port["id"], None)
             self._inbox.set_role(port["id"], role, REQUEST)
 
@@ -397,8 +346,3 @@ class Following:
         open_ = [p["id"] for p in ports if translate.unfinished(p, self._host)]
         if open_:
             self._server.details(open_)
-
-
-def _flat(needed: tuple[str, list[str], list[str]]) -> set[str]:
-    network, subnets, policies = needed
-    return {network, *subnets, *policies}
