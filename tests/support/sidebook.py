@@ -12,8 +12,8 @@ from vifd import errors
 from vifd.engine.garbage.limits import FEW
 from vifd.engine.ticket import Ticket
 from vifd.model import Parts, PortRecord, Side, sides
+from vifd.model.assembling import assembled
 from vifd.model.comparison import YOUNG, Compared, compared
-from vifd.model.parts import assembled
 from vifd.model.sides import Said
 
 

@@ -10,7 +10,7 @@ from vifd.engine.decision import Request
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Part, Side
-from vifd.model.parts import said
+from vifd.model.partreading import said
 from vifd.model.sides import Said
 
 

@@ -17,7 +17,18 @@ from unit.sides import compute, drop, network, put
 from vifd import errors
 from vifd.engine import Settings
 from vifd.guests.holding import holder
-from vifd.model import Document, Part, Parts, Phase, PortRecord, Side, Status, Wiring, decode
+from vifd.model import (
+    Document,
+    Part,
+    Parts,
+    Phase,
+    PortRecord,
+    Side,
+    Status,
+    Wiring,
+    assembling,
+    decode,
+)
 from vifd.model import parts as model_parts
 from vifd.model.evidence import Evidence, Report
 from vifd.model.status import status_of, why_closed
@@ -83,8 +94,8 @@ def test_it_is_made_proven_and_closed_and_opens_with_computes_part(machine: Mach
     assert machine.backend.called("activate") == []
     parts = machine.agent.parts(port_id(1))
     assert parts is not None
-    assert model_parts.missing(parts) == []
-    assert model_parts.unsaid(parts, "here").startswith("waits for compute: made ahead")
+    assert assembling.missing(parts) == []
+    assert assembling.unsaid(parts, "here").startswith("waits for compute: made ahead")
     assert why_closed(record) == "it was made ahead, and no instance uses it yet"
     device = record.wiring.device
     used = put(machine, COMPUTE, 1, compute()).done.result(WAIT)
@@ -130,7 +141,7 @@ def test_after_its_use_it_is_not_made_ahead_again(machine: Machine) -> None:
     assert gone(machine)
     again = put(machine, NETWORK, 1, network(network__mtu=1400), ahead=True)
     again.kept.result(WAIT)
-    (lacks,) = model_parts.missing(machine.agent.waiting()[port_id(1)])
+    (lacks,) = assembling.missing(machine.agent.waiting()[port_id(1)])
     assert lacks.startswith("waits for compute")
     assert put(machine, COMPUTE, 1, compute()).done.result(WAIT).phase is Phase.LIVE
 
@@ -164,7 +175,7 @@ def test_an_instance_that_never_comes_leaves_nothing(
         late(machine, 2.0)
         until(lambda: gone(machine))
     assert "no instance has used it in 600 s: it is taken down" in caplog.text
-    (lacks,) = model_parts.missing(machine.agent.waiting()[port_id(1)])
+    (lacks,) = assembling.missing(machine.agent.waiting()[port_id(1)])
     assert lacks.startswith("waits for compute")
     put(machine, NETWORK, 1, network(network__mtu=1400), ahead=True).kept.result(WAIT)
     assert gone(machine), "what came to nothing once is not made again by every change"
@@ -238,7 +249,7 @@ def test_a_lost_journal_does_not_open_it(machine: Machine) -> None:
     assert parts.network is not None
     assert "prewired" not in parts.network.body
     again = model_parts.put(parts, NETWORK, Part("n", network()), ahead=True)
-    doc = model_parts.assembled(again, "here")
+    doc = assembling.assembled(again, "here")
     assert doc is not None
     assert doc.raw == record.doc.raw
 

@@ -16,7 +16,7 @@ from unit.machine import WAIT, Machine, until
 from unit.sides import compute, drop, network, put
 from vifd import errors
 from vifd.engine import Settings
-from vifd.model import Part, Parts, Phase, PortRecord, Role, Side, decode
+from vifd.model import Part, Parts, Phase, PortRecord, Role, Side, assembling, decode, partreading
 from vifd.model import parts as model_parts
 from vifd.plugin import Advert, Health, Probe
 from vifd.store import Journal
@@ -44,7 +44,7 @@ def test_both_parts_in_any_order_make_the_port(machine: Machine, first: Side) ->
     bodies = {NETWORK: network(), COMPUTE: compute()}
     waiting = put(machine, first, 1, bodies.pop(first))
     assert waiting.kept.result(WAIT) is not None
-    (lacks,) = model_parts.missing(machine.agent.waiting()[port_id(1)])
+    (lacks,) = assembling.missing(machine.agent.waiting()[port_id(1)])
     assert lacks.startswith("waits for compute" if first is NETWORK else "waits for the network")
     assert machine.backend.called("plug") == []
     ((second, body),) = bodies.items()
@@ -270,7 +270,7 @@ def test_why_a_port_is_not_made_is_explained(machine: Machine) -> None:
 
 def test_compute_may_not_be_in_the_networks_part() -> None:
     with pytest.raises(errors.BadDocument, match="instance"):
-        model_parts.said(NETWORK, document(1), port_id(1))
+        partreading.said(NETWORK, document(1), port_id(1))
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_compute_may_not_be_in_the_networks_part() -> None:
 )
 def test_bad_parts_name_the_field(body: Any, field: str) -> None:
     with pytest.raises(errors.BadDocument) as caught:
-        model_parts.said(COMPUTE, body, port_id(1))
+        partreading.said(COMPUTE, body, port_id(1))
     assert caught.value.facts["field"] == field
 
 

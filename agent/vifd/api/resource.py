@@ -18,8 +18,8 @@ from vifd.api.view import PortView, view, waiting
 from vifd.api.waits import Waits
 from vifd.engine.ticket import Ticket
 from vifd.model import UUID, PortRecord
+from vifd.model.assembling import missing
 from vifd.model.family import Families
-from vifd.model.parts import missing
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _uuid = re.compile(UUID)

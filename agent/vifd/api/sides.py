@@ -30,7 +30,8 @@ from vifd.api.ports import GONE, PUT, TAKING
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.engine.ticket import Ticket
 from vifd.model import Attachment, ComputeSaid, Part, Side
-from vifd.model.parts import disagreement, said
+from vifd.model.assembling import disagreement
+from vifd.model.partreading import said
 from vifd.model.sides import Said
 
 #: The largest count of changes that an owner may give.

@@ -22,8 +22,8 @@ from vifd.model import (
     notes,
     unread_remarks,
 )
+from vifd.model.assembling import missing, unsaid
 from vifd.model.family import Family
-from vifd.model.parts import missing, unsaid
 from vifd.model.status import status_of
 
 

@@ -18,8 +18,9 @@ from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.model import Document, Parts, PortRecord, Role, Side, sides, unread
+from vifd.model.assembling import assembled
 from vifd.model.lifecycle import Move, moved
-from vifd.model.parts import assembled, sufficient, unused
+from vifd.model.parts import sufficient, unused
 from vifd.model.sides import Said
 from vifd.model.status import settled, untouched
 from vifd.negotiation import Choice, refusal_of

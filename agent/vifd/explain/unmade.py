@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vifd.explain.explanation import Explanation, Name, State, Step
 from vifd.model import Parts, Phase, Role, Status
-from vifd.model.parts import missing
+from vifd.model.assembling import missing
 
 
 def explain_unmade(

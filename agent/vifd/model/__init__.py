@@ -19,7 +19,8 @@ from vifd.model.attachment import (
 from vifd.model.document import DOCUMENT_VERSIONS, Document, decode, differences, restore
 from vifd.model.evidence import Evidence, Report
 from vifd.model.extensions import QosPolicy, QosRule, SubPort, Trunk
-from vifd.model.parts import ComputeSaid, Part, Parts, Side
+from vifd.model.partreading import ComputeSaid
+from vifd.model.parts import Part, Parts, Side
 from vifd.model.record import Origin, PortRecord, Selection, Vif, Wiring
 from vifd.model.remarks import alarming, notes, unread_remarks
 from vifd.model.text import names_in

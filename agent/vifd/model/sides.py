@@ -6,15 +6,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from vifd.model import Document, Part, Parts, PortRecord, Role, Side
-from vifd.model.parts import (
-    assembled,
-    closed_while_moving,
-    forgotten,
-    parts_of,
-    put,
-    taken_away,
-    unused,
-)
+from vifd.model.assembling import assembled, closed_while_moving
+from vifd.model.parts import forgotten, parts_of, put, taken_away, unused
 from vifd.model.parts import in_role as _in_role
 
 
