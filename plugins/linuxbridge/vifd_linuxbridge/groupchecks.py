@@ -45,7 +45,7 @@ class GroupReader:
 
     def _zone(self, grouping: Grouping, bridge: str) -> Evidence:
         if bridge not in self._zones:
-            change = grouping.zone_change(self._nft, (bridge,))
+            change = grouping.table.zone_change(self._nft, (bridge,))
             there = "another one" if change else "as wanted"
             self._zones[bridge] = fact("nft.zone", there, "as wanted", "nft")
         return self._zones[bridge]

@@ -68,12 +68,12 @@ class LogHearing:
         self, entry: Entry, packet: Packet, groups: Collection[str] | None
     ) -> Passes | None:  # fmt: skip
         """Which rule lets a packet pass; see :data:`vifd.plugin.logged.Judge`."""
-        return self.grouping.judge(entry.attachment, packet, groups)
+        return self.grouping.wanted.judge(entry.attachment, packet, groups)
 
     def _by_itself(self, told: Told, entry: Entry, frame: bytes) -> bool:
         """Whether a rule without state lets a packet pass, whatever its connection is."""
         packet = headers.read(frame).packet(told.direction)
-        stateless = self.grouping.stateless(entry.attachment)
+        stateless = self.grouping.wanted.stateless(entry.attachment)
         return packet is not None and self.judge(entry, packet, stateless) is not None
 
     def _entry(self, port_id: str) -> Entry | None:

@@ -83,7 +83,7 @@ class Plugging:
         for work in self.batch:
             if self.grouping is not None and not _there_before(work):
                 # the filter goes first: its chains jump to those of groups
-                gone = partial(self.grouping.forget, self.nft, [work])
+                gone = partial(self.grouping.unused.forget, self.nft, [work])
                 work.item.undo.push("groups", gone)
             work.item.undo.push("filter", self._filter_undo[work.id])
         self.batch.together("filter", lambda chosen: self._install(chosen, missing))

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from oslo_config import cfg
 
 from vifd import __version__
-from vifd.drivers import Bridging, Nft
 from vifd.errors import (
     BackendUnavailable,
     BridgeTaken,
@@ -41,7 +40,6 @@ from vifd.plugin import (
 from vifd.plugin.fingerprint import fingerprint, sample
 from vifd.plugin.marked import Desired, Key, Marked
 from vifd.plugin.meanings import Meanings
-from vifd.policy.logged import NOTHING
 from vifd_linuxbridge import (
     arriving,
     counting,
@@ -58,27 +56,21 @@ from vifd_linuxbridge import (
 )
 from vifd_linuxbridge.advertised import ADVERT, VIF_TYPE
 from vifd_linuxbridge.announcing import announce
-from vifd_linuxbridge.answering import Answering
-from vifd_linuxbridge.batch import Batch, Work
-from vifd_linuxbridge.carrying import Carrying, Tools
 from vifd_linuxbridge.checking import Checking
 from vifd_linuxbridge.garbage import Garbage
-from vifd_linuxbridge.grouping import Grouping
 from vifd_linuxbridge.guarding import guard, trunk_guard
 from vifd_linuxbridge.listening import Listening
-from vifd_linuxbridge.loghearing import LogHearing
 from vifd_linuxbridge.meanings import MEANINGS
+from vifd_linuxbridge.means import Means
 from vifd_linuxbridge.naming import device_name
 from vifd_linuxbridge.needs import Needs
-from vifd_linuxbridge.networks import Networks
 from vifd_linuxbridge.observing import Observing
 from vifd_linuxbridge.plugging import Plugging, close_gates, open_gates
-from vifd_linuxbridge.probing import Ground
 from vifd_linuxbridge.recalling import Recalling
 from vifd_linuxbridge.removal import leave, unplug
 from vifd_linuxbridge.restoring import Restoring
 from vifd_linuxbridge.subchecking import SubChecking
-from vifd_linuxbridge.trunking import Trunks, Way
+from vifd_linuxbridge.trunking import Way
 
 LOG = logging.getLogger(__name__)
 
@@ -95,94 +87,11 @@ class LinuxBridgePlugin(VifPlugin):
     def __init__(self, host: Host, conf: Any) -> None:
         super().__init__(host, conf)
         self.settings = options.settings(conf)
-        self._ground = Ground()
-        self._groups = Grouping(host, self.plugin_name)
-        self._log_hearing = LogHearing(host, self.plugin_name, self._groups)
+        self._means = Means(host, self.settings, self.plugin_name)
         self._listening = Listening(host)
         self._listening.start()
         #: announcements may not be made; told once
         self._mute = False
-
-    @property
-    def _bridging(self) -> Bridging:
-        if self.host.drivers.bridging is None:
-            raise _without("bridges")
-        return self.host.drivers.bridging
-
-    @property
-    def _nft(self) -> Nft:
-        if self.host.drivers.nft is None:
-            raise _without("nftables")
-        return self.host.drivers.nft
-
-    @property
-    def _networks(self) -> Networks:
-        links, ledger = self.host.drivers.links, self.host.ledger
-        guarding = self._guarding
-        return Networks(
-            self._bridging, links, self.settings, ledger, guarding=guarding, sets=self.host.sets
-        )
-
-    @property
-    def _grouping(self) -> Grouping | None:
-        """What holds ports to security groups, where this kernel can do that."""
-        if self._ground.untracked is None:
-            self._survey_groups()
-        return None if self._ground.untracked else self._groups
-
-    def _survey_groups(self) -> None:
-        """Without a probe before."""
-        untracked, unlogged = self._nft.untracked() or "", self._nft.deafened() or ""
-        self._ground = replace(self._ground, untracked=untracked, unlogged=unlogged)
-        self._groups.logs.unable = unlogged
-
-    @property
-    def _answering(self) -> Answering:
-        """What is answered of what guests ask."""
-        host, on = self.host, self.settings.arp_responder and not self._ground.unanswered
-        return Answering(self._nft, host.ledger, host.sets, self.plugin_name, on=on)
-
-    def _batch(self, batch: Sequence[Item], trunks_: Trunks | None = None) -> Batch:
-        """The ports of a call, with the groups that they are held to, and the trunks."""
-        found, grouping = Batch.of(batch), self._grouping
-        for work in found:
-            work.limiting = not self._ground.unlimited
-            work.carrying = not self.settings.vlan_aware
-            self._on_trunk(work, trunks_)
-        for work in found if grouping is not None else ():
-            work.tracked = True
-            work.judged = self._groups.judged(work.item.attachment)
-            work.logging = self._groups.logging(self._nft, work.judged)
-        if any(work.judged and work.judged.logged != NOTHING for work in found):
-            self._log_hearing.start(self._nft)
-        return found
-
-    @staticmethod
-    def _on_trunk(work: Work, trunks_: Trunks | None) -> None:
-        if trunks_ is None:
-            return
-        if work.names.sub_port:
-            work.way = trunks_.way(work.id, work.item.attachment)
-        elif work.item.attachment.port.trunk_details is not None:
-            work.tags = trunks_.passing(work.id)
-            work.named = frozenset(trunks_.tags(work.id))
-
-    def _trunks(
-        self, batch: Sequence[Item], *, opened: bool | None = None, gone: bool = False
-    ) -> Trunks:
-        entries = self.host.ledger()
-        return Trunks(entries, self.plugin_name, batch, opened=opened, gone=gone)
-
-    def _carrying(self, trunks_: Trunks) -> Carrying:
-        tools = Tools(
-            self.host.drivers.links, self._bridging, self._nft, self.settings, self._networks,
-            self.host.identity, self._grouping, self._answering,
-        )  # fmt: skip
-        return Carrying(tools, trunks_, self._batch)
-
-    @property
-    def _guarding(self) -> bool:
-        return "guard" not in self._ground.lacking
 
     @classmethod
     def options(cls) -> Sequence[cfg.Opt]:
@@ -210,13 +119,10 @@ class LinuxBridgePlugin(VifPlugin):
 
     def probe(self) -> Probe:
         try:
-            self._ground = probing.survey(
-                self.host.drivers.links, self._bridging, self._nft, self.settings
-            )
-            self._groups.logs.unable = self._ground.unlogged
+            self._means.survey()
         except BackendUnavailable as error:
             return Probe(Health.UNAVAILABLE, [error.message])
-        return self._alone(probing.probe(self._ground, self.settings))
+        return self._alone(probing.probe(self._means.ground, self.settings))
 
     def _alone(self, found: Probe) -> Probe:
         """Whether another daemon is at work here. The one thing that is written is who has the
@@ -224,8 +130,8 @@ class LinuxBridgePlugin(VifPlugin):
         own = self.host.identity
         ported = any(e.wiring.plugin == self.plugin_name for e in self.host.ledger().values())
         try:
-            tenancy.renew(self._nft, own, ported=ported)
-            tenancy.require(self._nft, own)
+            tenancy.renew(self._means.nft, own, ported=ported)
+            tenancy.require(self._means.nft, own)
         except BridgeTaken as taken:
             reasons = [f"{taken.message}: {taken.hint}", *found.reasons]
             return replace(found, health=Health.UNAVAILABLE, reasons=reasons)
@@ -238,17 +144,19 @@ class LinuxBridgePlugin(VifPlugin):
 
         :raises VifError: one is
         """
-        tenancy.require(self._nft, self.host.identity)
+        tenancy.require(self._means.nft, self.host.identity)
 
     def requires(self, attachment: Attachment) -> Iterable[Requirement]:
         """The way out of the host for the network, and its MTU; the guest's queues; limits."""
         asked = attachment.plugin == self.plugin_name or attachment.vif_type == VIF_TYPE
-        needs = Needs(self.settings, self._ground, self.plugin_name, self.describe().network_types)
+        needs = Needs(
+            self.settings, self._means.ground, self.plugin_name, self.describe().network_types
+        )
         yield from needs.of(attachment, asked=asked)
         yield from trunking.needs(attachment, self.host.ledger(), self.plugin_name)
 
     def obstacles(self, attachment: Attachment, wiring_: Wiring) -> Iterable[VifError]:
-        names, links = wiring.read(wiring_), self.host.drivers.links
+        names, links = wiring.read(wiring_), self._means.links
         if is_sub_port(attachment) != names.sub_port:
             facts = {"fields": ["port.device_owner"], "have": wiring_.device}
             return [StateConflict(facts=facts, port=attachment.id)]
@@ -271,8 +179,9 @@ class LinuxBridgePlugin(VifPlugin):
     def recall(self, attachment: Attachment, taken: Mapping[str, Entry]) -> Recalled | None:
         """From its chain and its tap, which bear the port's id."""
         self._sole()
-        links = self.host.drivers.links
-        found = Recalling(links, self._bridging, self._nft, self.settings).run(attachment, taken)
+        means = self._means
+        recalling = Recalling(means.links, means.bridging, means.nft, self.settings)
+        found = recalling.run(attachment, taken)
         if found is None:
             return None
         device, names, opened = found
@@ -281,7 +190,7 @@ class LinuxBridgePlugin(VifPlugin):
     def take(self, attachment: Attachment, taken: Mapping[str, Entry], device: str) -> Wiring:
         """Its tap becomes a port of the network's bridge."""
         del taken
-        names = arriving.names(self.host.drivers.links, self.settings, attachment, device)
+        names = arriving.names(self._means.links, self.settings, attachment, device)
         return Wiring(self.plugin_name, VIF_TYPE, device, names.details())
 
     def vif(self, attachment: Attachment, wiring_: Wiring) -> Vif:
@@ -294,13 +203,14 @@ class LinuxBridgePlugin(VifPlugin):
     # --- the work ---
 
     def plug(self, batch: Sequence[Item]) -> Outcomes:
-        trunks_ = self._trunks(batch)
+        means = self._means
+        trunks_ = means.trunks(batch)
         subs, rest = trunking.split(batch)
-        carrying, links = self._carrying(trunks_), self.host.drivers.links
+        carrying = means.carrying(trunks_)
         plugging = Plugging(
-            links, self._bridging, self._nft, self.settings, self._networks,
-            self._batch(rest, trunks_), own=self.host.identity, grouping=self._grouping,
-            answering=self._answering, ovsdb=self.host.drivers.ovsdb,
+            means.links, means.bridging, means.nft, self.settings, means.networks,
+            means.batch(rest, trunks_), own=self.host.identity, grouping=means.grouping,
+            answering=means.answering, ovsdb=self.host.drivers.ovsdb,
         )  # fmt: skip
         done = plugging.run().outcomes(self.plugin_name, VIF_TYPE)
         self._listening.follow(rest, done, opened=False)
@@ -311,21 +221,23 @@ class LinuxBridgePlugin(VifPlugin):
 
     def activate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        trunks_ = self._trunks(batch, opened=True)
+        means = self._means
+        trunks_ = means.trunks(batch, opened=True)
         subs, rest = trunking.split(batch)
-        chosen = self._batch(rest, trunks_)
-        gates = open_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
+        chosen = means.batch(rest, trunks_)
+        gates = open_gates(means.bridging, means.nft, chosen, guarding=means.guarding)
         done = gates.outcomes(self.plugin_name, VIF_TYPE)
-        done |= self._carrying(trunks_).activate(subs, rest).outcomes(self.plugin_name, VIF_TYPE)
+        done |= means.carrying(trunks_).activate(subs, rest).outcomes(self.plugin_name, VIF_TYPE)
         self._listening.follow(rest, done, opened=True)
         return done
 
     def announce(self, batch: Sequence[Item]) -> None:
+        means = self._means
         own = self._listening.heard.take
-        trunks_ = self._trunks(batch, opened=True)
-        following = [item for item in self._carrying(trunks_).dependent(batch) if item.open]
-        told = self._batch([*batch, *following], trunks_)
-        problem = announce(self._bridging, told, self.host.ledger, own)
+        trunks_ = means.trunks(batch, opened=True)
+        following = [item for item in means.carrying(trunks_).dependent(batch) if item.open]
+        told = means.batch([*batch, *following], trunks_)
+        problem = announce(means.bridging, told, self.host.ledger, own)
         if problem is not None and not self._mute:
             LOG.warning(
                 "%s: %s. Ports that are opened here after a migration are not announced by vifd. "
@@ -335,27 +247,29 @@ class LinuxBridgePlugin(VifPlugin):
 
     def deactivate(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
-        trunks_ = self._trunks(batch, opened=False)
+        means = self._means
+        trunks_ = means.trunks(batch, opened=False)
         subs, rest = trunking.split(batch)
-        closed = self._carrying(trunks_).deactivate(subs, rest)
+        closed = means.carrying(trunks_).deactivate(subs, rest)
         done = closed.outcomes(self.plugin_name, VIF_TYPE)
-        chosen = self._batch(rest, trunks_)
-        gates = close_gates(self._bridging, self._nft, chosen, guarding=self._guarding)
+        chosen = means.batch(rest, trunks_)
+        gates = close_gates(means.bridging, means.nft, chosen, guarding=means.guarding)
         done |= gates.outcomes(self.plugin_name, VIF_TYPE)
         self._listening.follow([replace(i, open=False) for i in rest], done, opened=False)
         return done
 
     def check(self, batch: Sequence[Item]) -> dict[str, Report]:
-        trunks_ = self._trunks(batch)
+        means = self._means
+        trunks_ = means.trunks(batch)
         subs, rest = trunking.split(batch)
         found: dict[str, Report] = {}
-        works = self._batch(rest, trunks_), self._carrying(trunks_).works(subs)
+        works = means.batch(rest, trunks_), means.carrying(trunks_).works(subs)
         for kind, chosen in zip((Checking, SubChecking), works, strict=True):
             checking = kind(
-                self._bridging, self._nft, self.settings, self.host.clock, chosen,
-                guarding=self._guarding,
-                ways={physnet: i.ways for physnet, i in self._ground.interfaces.items()},
-                grouping=self._grouping, networks=self._networks, answering=self._answering,
+                means.bridging, means.nft, self.settings, self.host.clock, chosen,
+                guarding=means.guarding,
+                ways={physnet: i.ways for physnet, i in means.ground.interfaces.items()},
+                grouping=means.grouping, networks=means.networks, answering=means.answering,
             )  # fmt: skip
             found |= checking.run()
         self._listening.follow(rest, {}, opened=False)
@@ -365,44 +279,46 @@ class LinuxBridgePlugin(VifPlugin):
         """The rules of security groups and the members of sets, in one transaction, and who is
         behind which tunnel endpoint: by the difference."""
         self._sole()
-        grouping = self._grouping
+        means = self._means
+        grouping = means.grouping
         if any(isinstance(change.after, GroupLog) for change in changes):
-            self._log_hearing.start(self._nft)
-        held = grouping.refresh(self._nft, changes) if grouping is not None else set()
-        held |= self._networks.refresh(changes, self.plugin_name)
-        return held | self._answering.refresh(changes)
+            means.log_hearing.start(means.nft)
+        held = grouping.refresh(means.nft, changes) if grouping is not None else set()
+        held |= means.networks.refresh(changes, self.plugin_name)
+        return held | means.answering.refresh(changes)
 
     def unplug(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
+        means = self._means
         subs, rest = trunking.split(batch)
         self._listening.forget(rest)
-        links = self.host.drivers.links
-        carrying = self._carrying(self._trunks(batch))
+        carrying = means.carrying(means.trunks(batch))
         following, gone = carrying.dependent(rest), carrying.unplug(subs)
-        done = unplug(links, self._bridging, self._nft, self._networks, self._batch(rest),
-                      self._grouping, self._answering)  # fmt: skip
-        self._carrying(self._trunks(batch, gone=True)).follow(following)
+        done = unplug(means.links, means.bridging, means.nft, means.networks, means.batch(rest),
+                      means.grouping, means.answering)  # fmt: skip
+        means.carrying(means.trunks(batch, gone=True)).follow(following)
         return gone.outcomes(self.plugin_name, VIF_TYPE) | done.outcomes(self.plugin_name, VIF_TYPE)
 
     def hand_over(self, batch: Sequence[Item]) -> Outcomes:
         self._sole()
+        means = self._means
         self._listening.forget(batch)
-        works = self._batch(batch)
-        done = leave(self._bridging, self._nft, self._networks, works, self._grouping,
-                     self._answering)  # fmt: skip
+        works = means.batch(batch)
+        done = leave(means.bridging, means.nft, means.networks, works, means.grouping,
+                     means.answering)  # fmt: skip
         return done.outcomes(self.plugin_name, VIF_TYPE)
 
     def leans_on(self, wiring_: Wiring) -> Iterable[str]:
         """Its bridge, what that leads out by, and the interface below."""
         names = wiring.read(wiring_)
-        mapped = self._ground.interfaces.get(names.physical_network or "")
+        mapped = self._means.ground.interfaces.get(names.physical_network or "")
         ways = mapped.ways if mapped is not None else ()
         below = self._below(wiring_) if names.sub_port else ()
         return [n for n in (*below, names.bridge, names.uplink, names.parent, *ways) if n]
 
     def _below(self, wiring_: Wiring) -> Iterable[str]:
         """The device that the frames of a sub-port pass over."""
-        trunks_ = self._trunks(())
+        trunks_ = self._means.trunks(())
         for port_id, entry in trunks_.entries.items():
             if entry.wiring.device == wiring_.device:
                 way = trunks_.way(port_id, entry.attachment)
@@ -411,26 +327,26 @@ class LinuxBridgePlugin(VifPlugin):
     def observe(self) -> list[Observed]:
         """Every port that has a chain of ours."""
         self._sole()
-        observing = Observing(self.host.drivers.links, self._bridging, self._nft, self.settings)
+        means = self._means
+        observing = Observing(means.links, means.bridging, means.nft, self.settings)
         return observing.run(self.plugin_name, VIF_TYPE)
 
     def counters(self, batch: Sequence[Item]) -> dict[str, Counted]:
         """By the taps' own counters and those of the rules that refuse."""
         devices = {item.id: item.made.device for item in batch}
-        return counting.read(self.host.drivers.links, self._nft, devices)
+        return counting.read(self._means.links, self._means.nft, devices)
 
     def unlogged(self, ports: Collection[str]) -> dict[str, int]:
         """By the rules that keep back what is above a port's limit."""
-        return self._log_hearing.unlogged(self._nft, ports)
+        return self._means.log_hearing.unlogged(self._means.nft, ports)
 
     # --- single objects ---
 
     @property
     def _garbage(self) -> Garbage:
-        links = self.host.drivers.links
-        settings = self.settings
+        means, settings = self._means, self.settings
         others = frozenset([*settings.interfaces.values(), *settings.bridges.values()])
-        return Garbage(others, settings, links, self._bridging, self._nft)
+        return Garbage(others, settings, means.links, means.bridging, means.nft)
 
     def inventory(self) -> list[Marked]:
         self._sole()
@@ -441,21 +357,18 @@ class LinuxBridgePlugin(VifPlugin):
 
     def discard(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         self._sole()
+        means = self._means
         failed = self._garbage.discard(objects)
-        if self._grouping is not None:
-            self._grouping.tidy(self._nft)
-        self._answering.tidy()
+        if means.grouping is not None:
+            means.grouping.unused.tidy(means.nft)
+        means.answering.tidy()
         return failed
 
     def restore(self, objects: Sequence[Marked]) -> dict[Key, VifError]:
         self._sole()
-        links, plugin = self.host.drivers.links, (self.plugin_name, VIF_TYPE)
+        means = self._means
         restoring = Restoring(
-            plugin, self.settings, links, self._bridging, self._nft, self._networks
-        )
+            (self.plugin_name, VIF_TYPE), self.settings, means.links, means.bridging, means.nft,
+            means.networks,
+        )  # fmt: skip
         return restoring.run(objects)
-
-
-def _without(what: str) -> BackendUnavailable:
-    problem = f"this vifd was put together without a driver for {what}"
-    return BackendUnavailable(facts={"backend": "linuxbridge", "problem": problem})

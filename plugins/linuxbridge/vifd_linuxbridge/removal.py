@@ -29,7 +29,7 @@ def unplug(
     def filters(works: Sequence[Work]) -> None:
         nft.apply(TABLE, ruleset.remove([w.device for w in works]))
         if grouping is not None:
-            grouping.forget(nft, works)
+            grouping.unused.forget(nft, works)
 
     batch.together("filter", close)
     if answering is not None:
@@ -51,7 +51,7 @@ def leave(
         bridging.unguard([w.device for w in works])
         nft.apply(TABLE, ruleset.remove([w.device for w in works]))
         if grouping is not None:
-            grouping.forget(nft, works)
+            grouping.unused.forget(nft, works)
 
     def ports(works: Sequence[Work]) -> None:
         there = bridging.get([*{name for w in works for name in (w.device, w.names.bridge)}])

@@ -39,7 +39,7 @@ class BridgeRig(Rig):
         """The zone of a port's network."""
         details = self.ledger.records[self.names[name]].names.details
         plugin: Any = self.ledger.plugin
-        known = plugin._groups.zones.known((details["bridge"], details.get("vlan")))
+        known = plugin._means.groups.table.zones.known((details["bridge"], details.get("vlan")))
         return int(known or 0)
 
     def damage(self) -> None:
