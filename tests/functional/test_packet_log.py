@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from support import oracle
+from support import bridgeoracle, oracle
 from unit.docs import document, port_id
 from vifd.testing import frames as f
 from vifd.testing.daemon import Options, UnixConnection, Vifd
 from vifd.testing.guests import TapGuest, guests
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
+from vifd_linuxbridge.testing import quiet_netfilter
 
 RATE, BURST = 20, 10
 GROUP, LOG = "5e75000a-0000-4000-8000-000000000000", "10600001-0000-4000-8000-000000000000"
@@ -27,16 +28,27 @@ RULES = [{"id": RULE, "direction": "egress", "protocol": "udp",
           "port_range_min": 53, "port_range_max": 53}]  # fmt: skip
 
 
-def options(directory: Path) -> Options:
+def options(directory: Path, plugin: str) -> Options:
     return {
-        "plugins": {"enabled_plugins": "ovs"},
+        "plugins": {"enabled_plugins": plugin},
         "packet_log": {"file": directory / "packets.log", "rate": RATE, "burst": BURST},
+        "linuxbridge": {"serve_local": True},
     }
 
 
+@pytest.fixture(params=[
+    "ovs", pytest.param("linuxbridge", marks=pytest.mark.needs("bridge_tracking")),
+])  # fmt: skip
+def plugin(request: pytest.FixtureRequest) -> str:
+    """Who serves the ports."""
+    return str(request.param)
+
+
 @pytest.fixture
-def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
-    with Vifd(tmp_path / "v", ovs, options(tmp_path)) as daemon:
+def vifd(ovs: PrivateOvs, tmp_path: Path, plugin: str) -> Iterator[Vifd]:
+    if plugin == "linuxbridge":
+        quiet_netfilter()
+    with Vifd(tmp_path / "v", ovs, options(tmp_path, plugin)) as daemon:
         daemon.call("PUT", f"/v1/security-groups/{GROUP}?wait=applied", {"rules": RULES})
         for number, groups in ((1, [GROUP]), (2, None)):
             raw = document(number)
@@ -48,8 +60,10 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
 
 
 @pytest.fixture
-def pair(ovs: PrivateOvs, vifd: Vifd) -> Iterator[tuple[TapGuest, TapGuest]]:
-    with guests(*DEVICES, ovs=ovs) as (one, other):
+def pair(ovs: PrivateOvs, vifd: Vifd, plugin: str) -> Iterator[tuple[TapGuest, TapGuest]]:
+    with guests(*DEVICES, ovs=ovs if plugin == "ovs" else None) as (one, other):
+        if plugin != "ovs":
+            bridgeoracle.forwards(*DEVICES)
         yield one, other
 
 
@@ -70,7 +84,7 @@ def udp(port: int, sport: int = 4000) -> bytes:
 
 
 def test_a_line_says_who_what_and_by_which_rule(
-    vifd: Vifd, pair: tuple[TapGuest, TapGuest]
+    vifd: Vifd, pair: tuple[TapGuest, TapGuest], plugin: str
 ) -> None:
     log = want(vifd, name="all", event="ALL", resource_id=GROUP)
     pair[0].send(udp(53))
@@ -86,7 +100,7 @@ def test_a_line_says_who_what_and_by_which_rule(
     assert dropped == {**common, "action": "DROP", "dport": "54", "rule": "-", "group": "-"}
     port = vifd.get(f"/v1/ports/{PORTS[0]}")
     (told,) = [e for e in port["enforcement"] if e["feature"] == "security_group_log"]
-    assert (told["requested"], told["enforced_by"]) == ([LOG], "ovs")
+    assert (told["requested"], told["enforced_by"]) == ([LOG], plugin)
     written = 'vifd_logged_packets_total{result="written"} 2.0'
     until(lambda: written in metrics(vifd), "both are counted")
 
@@ -130,19 +144,23 @@ def counted(vifd: Vifd) -> int:
 
 
 def test_after_a_restart_with_a_kill_and_switched_off(
-    vifd: Vifd, pair: tuple[TapGuest, TapGuest], ovs: PrivateOvs
+    vifd: Vifd, pair: tuple[TapGuest, TapGuest], ovs: PrivateOvs, plugin: str
 ) -> None:
+    before = bridgeoracle.state(), oracle.flow_ages(ovs)
     want(vifd, event="DROP")
-    before = oracle.flow_ages(ovs)
+    flows, rest = oracle.flow_ages(ovs), bridgeoracle.state()
+    assert (rest, flows) != before
     vifd.kill()
     vifd.start()
     vifd.ready()
     until(lambda: vifd.get(f"/v1/ports/{PORTS[0]}")["phase"] == "LIVE", "it is proven")
-    assert oracle.touched_flows(before, oracle.flow_ages(ovs)) == []
+    assert oracle.touched_flows(flows, oracle.flow_ages(ovs)) == []
+    assert bridgeoracle.state() == rest
     pair[0].send(udp(55))
     until(lambda: [x["dport"] for x in lines(vifd)] == ["55"], "a line", told=lambda: lines(vifd))
     status, answer = vifd.call("PATCH", f"/v1/logs/{LOG}?wait=applied", {"enabled": False})
     assert (status, answer["enabled"]) == (200, False)
-    assert "controller" not in ovs.ofctl("dump-flows", "br-int")
+    assert plugin != "ovs" or "controller" not in ovs.ofctl("dump-flows", "br-int")
+    assert "log prefix" not in bridgeoracle.rules()
     status, _ = vifd.call("DELETE", f"/v1/logs/{LOG}?wait=applied")
     assert status == 204

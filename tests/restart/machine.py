@@ -1,7 +1,8 @@
 """A hypothesis machine that does to a host what happens to hosts, in any order.
 
 Callers plug, change, open, close and remove ports, sub-ports of trunks among them; the daemon is
-killed or restarted, the switch's daemons are killed, other hands change things, the power goes.
+killed or restarted, the switch's daemons are killed, other hands change things, the power goes. It
+does so on a switch, and on bridges of the kernel.
 Whatever happened: once it is quiet, every port that is wanted is as it shall be, by a second
 opinion and by frames, and nothing else is left.
 """
@@ -20,7 +21,8 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from restart import trunking
+from restart import logs, trunking
+from restart.places import OUTAGES, Place
 from restart.sets import (
     ADDRESSES,
     FORWARDING,
@@ -28,6 +30,7 @@ from restart.sets import (
     SaidSets,
     group,
     group_id,
+    log,
     network_id,
 )
 from support import meddler, oracle
@@ -35,7 +38,6 @@ from support.oracle import Wanted
 from unit.docs import document, port_id
 from vifd.testing import census
 from vifd.testing.daemon import Options, Vifd
-from vifd.testing.netns import links
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import Expired, until
 
@@ -46,15 +48,14 @@ _DISGUISES = ("alias changed", "device made anew", "queues changed")
 SETTLED = ("LIVE", "READY", "QUIESCED")
 OPTIONS: Options = {
     "engine": {"retry_first": 0.05, "retry_longest": 0.5, "check_interval": 1},
-    "plugins": {"enabled_plugins": "ovs"},
-    "ovs": {"local_ip": "192.0.2.1"},
 }
 
 roles = st.sampled_from(["ACTIVE", "ACTIVE", "INACTIVE"])
 numbers = st.integers(1, 5)
 networks = st.integers(1, 2)
 changes = st.sampled_from(["mtu", "pairs", "name", "admin", "limits", "limits"])
-edits = st.sampled_from(sorted([*meddler.DEVICE, *meddler.SWITCH]))
+#: One of the edits of a place, whose number it does not know.
+edits = st.integers(0, 999)
 groups = st.integers(1, 2)
 sub_ports = st.sampled_from(sorted(trunking.SUB_PORTS))
 #: What of a set comes and goes: the set, the name of its pieces, one of them.
@@ -65,20 +66,33 @@ pieces = st.sampled_from([
     *((FORWARDING, "endpoints", ip) for ip in ("192.0.2.2", "192.0.2.3")),
 ])  # fmt: skip
 paths = st.sampled_from([group(1), group(2), ADDRESSES, FORWARDING])
+#: What is said of a log, as its document has it; ``None``: it goes.
+log_targets = st.sampled_from([{}, {}, *({"target_id": port_id(n)} for n in (1, 2, 11))])
+log_groups = st.sampled_from([{}, {}, *({"resource_id": group_id(n)} for n in (1, 2))])
+said_logs = st.one_of(st.none(), *(st.builds(
+    lambda event, enabled, target, of: {"event": event, "enabled": enabled, **target, **of},
+    st.sampled_from(["ALL", "ACCEPT", "DROP"]), st.sampled_from([True, True, True, False]),
+    log_targets, log_groups,
+),) * 3)  # fmt: skip
 moments = st.sampled_from([0.0, 0.002, 0.005, 0.01, 0.02, 0.05])
 
 
 class World:
     """The host that all runs share."""
 
-    def __init__(self, ovs: PrivateOvs, directory: Path) -> None:
-        self.ovs = ovs
-        self.vifd = Vifd(directory, ovs, OPTIONS)
+    def __init__(self, ovs: PrivateOvs, place: Place, directory: Path) -> None:
+        self.place = place
+        self.lines = directory.parent / "packets.log"
+        self.vifd = Vifd(directory, ovs, {
+            **OPTIONS, **place.options, "plugins": {"enabled_plugins": place.plugin},
+            "packet_log": {"file": self.lines},
+        })  # fmt: skip
         self.runs = self.steps = 0
         self.vifd.start()
         self.vifd.ready()
         self._plug_and_unplug()
         self.empty = census.take(ovs)
+        self.residue = place.residue()
         self._read = 0
 
     def _plug_and_unplug(self) -> None:
@@ -89,7 +103,7 @@ class World:
 
     def clear(self) -> None:
         """Everything runs, and no port is there."""
-        self.ovs.start()
+        self.place.start()
         self.vifd.start()
         self.vifd.ready()
         ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
@@ -112,11 +126,7 @@ class World:
     def power_cut(self) -> None:
         """Nothing is left but what is on disk."""
         self.vifd.kill()
-        self.ovs.vswitchd.kill()
-        self.ovs.ovsdb.kill()
-        for device in links():
-            if device.startswith("tap"):
-                meddler.delete_device(device)
+        self.place.power_cut()
 
     def close(self) -> None:
         try:
@@ -232,9 +242,21 @@ class HostMachine(RuleBasedStateMachine):
         if self._ask("PUT", number, " (groups)", wanted):
             self.documents[number] = wanted
 
+    @rule(number=st.integers(1, 2), said=said_logs, at=moments, crash=st.booleans())
+    def say_log(self, number: int, said: dict[str, Any] | None, at: float, crash: bool) -> None:
+        """What groups decide is written down, otherwise than before, or no more."""
+        if said is not None:
+            self._tell(self.sets.log(log(number), said))
+        elif log(number) in self.sets.said:
+            self._tell(self.sets.delete(log(number)))
+        if crash:
+            self._crash(at)
+
     @rule(which=sub_ports, network=networks, role=roles)
     def plug_sub_port(self, which: int, network: int, role: str) -> None:
         """A sub-port comes, or goes."""
+        if not self.world.place.trunks:
+            return
         if which in self.sub_ports:
             if self._ask("DELETE", which, "", None):
                 del self.sub_ports[which]
@@ -247,7 +269,7 @@ class HostMachine(RuleBasedStateMachine):
     def name_sub_port(self, number: int, which: int, at: float, crash: bool) -> None:
         """Whoever has a sub-port loses it; one that nobody has is named by a port here."""
         number = trunking.parent_of(which, self.documents) or self._pick(number)
-        if number not in self.documents:
+        if number not in self.documents or not self.world.place.trunks:
             return
         wanted = trunking.toggled(which, self.documents[number], number)
         if self._ask("PUT", number, f" (sub-port {which})", wanted):
@@ -259,12 +281,12 @@ class HostMachine(RuleBasedStateMachine):
 
     @rule(at=moments, graceful=st.booleans(), meanwhile=st.lists(
         st.tuples(edits, numbers), max_size=2))  # fmt: skip
-    def restart(self, at: float, graceful: bool, meanwhile: list[tuple[str, int]]) -> None:
+    def restart(self, at: float, graceful: bool, meanwhile: list[tuple[int, int]]) -> None:
         """The daemon goes and comes back; nothing else changes unless somebody changes it."""
-        before: dict[str, float] = {}
+        before: Any = None
         if not meanwhile:
             self.settle()
-            before = oracle.flow_ages(self.world.ovs)
+            before = self.world.place.state()
         else:
             time.sleep(at)
         self._tell("restart" if graceful else "kill -9")
@@ -275,7 +297,7 @@ class HostMachine(RuleBasedStateMachine):
         if not meanwhile:
             self.world.vifd.ready()
             self._converge()
-            touched = oracle.touched_flows(before, oracle.flow_ages(self.world.ovs))
+            touched = self.world.place.touched(before)
             assert touched == [], self._account(touched)
 
     def _crash(self, at: float) -> None:
@@ -286,31 +308,30 @@ class HostMachine(RuleBasedStateMachine):
 
     # --- what happens to the switch ---
 
-    @rule(which=st.sampled_from(["vswitchd", "ovsdb", "both"]), at=moments)
-    def kill_switch(self, which: str, at: float) -> None:
+    @rule(what=st.sampled_from(OUTAGES), at=moments)
+    def lose(self, what: str, at: float) -> None:
+        """The switch's daemons are killed, or all bridges, or all rules."""
         time.sleep(at)
-        self._tell(f"kill -9 {which}")
-        if which != "ovsdb":
-            self.world.ovs.vswitchd.kill()
-        if which != "vswitchd":
-            self.world.ovs.ovsdb.kill()
-        self.world.ovs.start()
+        self._tell(f"lost: {what}")
+        self.world.place.lose(what)
+        self.world.place.start()
 
     @rule(edit=edits, number=numbers)
-    def meddle(self, edit: str, number: int) -> None:
+    def meddle(self, edit: int, number: int) -> None:
         """Somebody else changes a port, if it is there to be changed."""
+        edits = self.world.place.edits
+        self._meddle(edits[edit % len(edits)], number)
+
+    def _meddle(self, edit: str, number: int) -> None:
         wanted = Wanted(document(self._pick(number)))
         if edit in _DISGUISES:
             if wanted.device in self._disguised:
                 return
             self._disguised.add(wanted.device)
         try:
-            if edit in meddler.DEVICE:
-                if not meddler.exists(wanted.device):
-                    return
-                meddler.DEVICE[edit](wanted.device)
-            else:
-                meddler.SWITCH[edit](self.world.ovs, wanted.device)
+            if edit in meddler.DEVICE and not meddler.exists(wanted.device):
+                return
+            self.world.place.meddle(edit, wanted.device)
         except Exception as error:
             self._tell(f"{edit} {number} was not to be had: {str(error)[:60]}")
         else:
@@ -322,9 +343,9 @@ class HostMachine(RuleBasedStateMachine):
         self._tell("reboot")
         self.world.power_cut()
         if switch_first:
-            self.world.ovs.start()
+            self.world.place.start()
         self.world.vifd.start()
-        self.world.ovs.start()
+        self.world.place.start()
 
     # --- what must hold ---
 
@@ -376,12 +397,24 @@ class HostMachine(RuleBasedStateMachine):
         found += [f"{i} is not known" for i in shall - known]
         if found:
             return found
-        found = oracle.complaints(self.world.ovs, wanted) + self._left(wanted)
-        return found + self.sets.astray() + self._unsaid(wanted) + self._unlimited(wanted)
+        found = self.world.place.complaints(wanted) + self._left()
+        found += self.sets.astray() + self._unsaid(wanted) + self._unlimited(wanted)
+        return found or self._unlogged(wanted)
+
+    def _unlogged(self, wanted: list[Wanted]) -> list[str]:
+        """What of logs is otherwise than was said."""
+        ports = {p["id"]: p for p in self.world.vifd.get("/v1/ports")["ports"]}
+        found = [text for w in wanted
+                 for text in logs.unsaid(self.sets.logs, ports[w.id], w.document)]  # fmt: skip
+        about = any(logs.of_port(self.sets.logs, w.document) for w in wanted if w.open)
+        have = self.world.place.logs_anything()
+        if have == (about and self.world.place.groups):
+            return found
+        return [*found, f"something is there for logs: {have}, ports are in them: {about}"]
 
     def _unlimited(self, wanted: list[Wanted]) -> list[str]:
         """What the switch's own tools say otherwise of limits."""
-        have = oracle.rates(self.world.ovs)
+        have = self.world.place.rates()
         shall = sorted(2 * [r for w in wanted if (r := _rate(w.document)) is not None])
         return [] if have == shall else [f"meters have the rates {have}, and shall have {shall}"]
 
@@ -390,7 +423,7 @@ class HostMachine(RuleBasedStateMachine):
         opened = [w.document for w in wanted if w.open]
         named = {g for d in opened for g in d["port"].get("security_groups") or ()}
         tunnelled = any(d["network"]["id"] == network_id(TUNNELLED) for d in opened)
-        return self.sets.not_on(self.world.ovs, named, tunnelled=tunnelled) if wanted else []
+        return self.world.place.unsaid(self.sets, named, tunnelled=tunnelled) if wanted else []
 
     def _findings(self) -> list[str]:
         """What a check of every port finds; it is repaired."""
@@ -402,28 +435,28 @@ class HostMachine(RuleBasedStateMachine):
             found += [f"{wanted.id}: {what}" for what in port.get("findings", [port])]
         return found
 
-    def _left(self, wanted: list[Wanted]) -> list[str]:
+    def _left(self) -> list[str]:
         """What is there beyond the wanted."""
-        present = census.take(self.world.ovs)
-        shall = {w.device for w in wanted}
-        devices = present.links - self.world.empty.links - shall
-        ports = present.ports - self.world.empty.ports - {f"br-int/{d}" for d in shall}
-        return [f"left behind: {name}" for name in sorted(devices | ports)]
+        known = [Wanted(d) for d in (*self.documents.values(), *self.sub_ports.values())]
+        known += trunking.wanted(self.sub_ports, self.documents)
+        return [f"left behind: {n}" for n in self.world.place.beyond(self.world.empty, known)]
 
     def teardown(self) -> None:
         """Look once more, with frames; then all ports go, and nothing is left."""
         self._tell("the end")
         self._converge()
-        astray = oracle.frames_go_astray(self.world.ovs, self._wanted())
-        assert astray == [], self._account(astray)
+        if wanted := self._wanted():
+            with self.world.place.opened(wanted) as taps:
+                astray = oracle.unheard(wanted, taps)
+                if not astray and self.world.place.groups:
+                    astray = logs.astray(self.sets.logs, wanted, taps, self.world.lines)
+            assert astray == [], self._account(astray)
         for number in list(self.documents):
             self.unplug(number)
         for which in list(self.sub_ports):
             self.plug_sub_port(which, 1, "ACTIVE")
         self._converge()
-        left = census.take(self.world.ovs).flows - self.world.empty.flows
-        # another program's forgery is garbage, which has its time
-        left = frozenset(flow for flow in left if meddler.FORGED not in flow)
+        left = self.world.place.residue() - self.world.residue
         assert not left, self._account(sorted(left))
         defects = self.world.defects()
         assert defects == [], self._account(defects)

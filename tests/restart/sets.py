@@ -21,7 +21,7 @@ TUNNELLED = 2
 ADDRESSES = "/v1/address-groups/add7e550-0000-4000-8000-000000000000"
 _LISTS = {
     "security_groups": "/v1/security-groups/{}", "address_groups": "/v1/address-groups/{}",
-    "networks": "/v1/networks/{}/forwarding",
+    "networks": "/v1/networks/{}/forwarding", "logs": "/v1/logs/{}",
 }  # fmt: skip
 #: What of a set comes and goes by itself.
 _PIECES = ("members", "rules", "addresses", "endpoints")
@@ -36,7 +36,12 @@ def group(number: int) -> str:
 
 
 def network_id(number: int) -> str:
-    return f"0d1e0000-0000-4000-8000-{number:012x}"
+    """Bridges of the kernel are named by how it begins."""
+    return f"0d1e{number:04x}-0000-4000-8000-{number:012x}"
+
+
+def log(number: int) -> str:
+    return f"/v1/logs/1060{number:04d}-0000-4000-8000-000000000000"
 
 
 FORWARDING = f"/v1/networks/{network_id(TUNNELLED)}/forwarding"
@@ -48,10 +53,12 @@ class SaidSets:
     """What callers said of sets, and the daemon took.
 
     :ivar said: by the path of a set, what of it comes and goes
+    :ivar logs: by the id of a log, what was said of it
     """
 
     vifd: Vifd
     said: dict[str, Pieces] = field(default_factory=dict)
+    logs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def put(self, path: str) -> str:
         """Say a set anew, with nothing in it; returns what was said."""
@@ -73,11 +80,19 @@ class SaidSets:
             body = {"add": {name: [_piece(name, what)]}}
         return self._ask("PATCH", path, body, {**known, name: there ^ {what}})
 
+    def log(self, path: str, said: dict[str, Any]) -> str:
+        """Say a log, or the same one otherwise."""
+        told = self._ask("PUT", path, said, {})
+        if told.endswith(" 202"):
+            self.logs[path.rsplit("/", 1)[1]] = said
+        return f"{told} {said}"
+
     def delete(self, path: str) -> str:
         """Take a set away; one that is in use stays."""
         status, answer = self.vifd.call("DELETE", path)
         if status == 204:
             self.said.pop(path, None)
+            self.logs.pop(path.rsplit("/", 1)[1], None)
         allowed = ("E_SET_IN_USE", "E_REC_STORE", "E_SET_NOT_FOUND")
         assert status == 204 or answer["code"] in allowed, answer
         return f"DELETE {path}: {status}"
@@ -110,12 +125,20 @@ class SaidSets:
         :param tunnelled: whether an open port is on the network with tunnels
         """
         rules = ovs.ofctl("dump-flows", "br-int", "table=182")
-        wanted = {p for g in groups for p in self.said[f"/v1/security-groups/{g}"].get("rules", ())}
+        wanted = {port for g in groups for port in self.of_group(g)}
         lacks = wanted - set(re.findall(r"ct_tp_dst=(\d+)", rules))
         found = [f"no flow of a rule for port {port}" for port in sorted(lacks)]
         ends = set(re.findall(r"set_field:([0-9.]+)->tun_dst", ovs.ofctl("dump-flows", "br-int")))
-        said = self.said.get(FORWARDING, {}).get("endpoints", frozenset()) if tunnelled else set()
+        said = self.endpoints() if tunnelled else set()
         return found if ends == said else [*found, f"floods go to {ends}, said was {said}"]
+
+    def of_group(self, group: str) -> frozenset[str]:
+        """The ports that rules of a group name."""
+        return self.said[f"/v1/security-groups/{group}"].get("rules", frozenset())
+
+    def endpoints(self) -> frozenset[str]:
+        """Who is behind tunnels."""
+        return self.said.get(FORWARDING, {}).get("endpoints", frozenset())
 
     def clear(self) -> None:
         """None is left; no port may be in one."""
@@ -124,6 +147,7 @@ class SaidSets:
                 for shown in self.vifd.get(path.split("/{")[0])[name]:
                     self.vifd.call("DELETE", f"{path.format(shown['id'])}?wait=applied&timeout=30")
         self.said.clear()
+        self.logs.clear()
 
 
 def _rule(port: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from restart.machine import HostMachine, World
+from restart.places import OnBridges, OnSwitch, Place
 from restart.test_kill_tunnels import address, ovs
 from support import histories
 from vifd.testing.sandbox import PrivateOvs
@@ -25,9 +26,10 @@ RUNS, STEPS = 10, 8
 FEW = 5
 
 
-@pytest.fixture
-def world(ovs: PrivateOvs, tmp_path: Path) -> Iterator[World]:
-    made = World(ovs, tmp_path / "v")
+@pytest.fixture(params=["switch", "bridges"])
+def world(request: pytest.FixtureRequest, ovs: PrivateOvs, tmp_path: Path) -> Iterator[World]:
+    place: Place = OnSwitch(ovs) if request.param == "switch" else OnBridges()
+    made = World(ovs, place, tmp_path / "v")
     yield made
     made.close()
 

@@ -7,7 +7,9 @@ import fcntl
 import os
 import socket
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -142,6 +144,62 @@ DEVICE: dict[str, Callable[[str], None]] = {
     "MAC changed": set_mac,
     "alias changed": set_alias,
     "set down": set_down,
+}
+
+
+# --- bridges of the kernel ---
+
+
+def _nft(*words: str) -> None:
+    subprocess.run(["nft", *words], check=True, capture_output=True, timeout=600)
+
+
+def flush_rules(_device: str = "") -> None:
+    """``nft flush ruleset``"""
+    _nft("flush", "ruleset")
+
+
+def empty_chain(device: str) -> None:
+    """The rules that judge what a port sends, taken out of their chain."""
+    _nft("flush", "chain", "bridge", "vifd", device)
+
+
+def close_port(device: str) -> None:
+    """A port taken out of the set of those that rules let pass."""
+    _nft("delete", "element", "bridge", "vifd", "open", f'{{ "{device}" }}')
+
+
+def remove_guard(device: str) -> None:
+    """``tc qdisc del … ingress``"""
+    argv = ["tc", "qdisc", "del", "dev", device, "ingress"]
+    subprocess.run(argv, check=True, capture_output=True, timeout=600)
+
+
+def bridge_down(device: str) -> None:
+    """The bridge that a port is on, set down."""
+    set_down(_master(device))
+
+
+def delete_bridge(device: str) -> None:
+    """The bridge that a port is on, deleted."""
+    delete_device(_master(device))
+
+
+def _master(device: str) -> str:
+    return Path(f"/sys/class/net/{device}/master").readlink().name
+
+
+#: What can be done to a port of a bridge of the kernel.
+BRIDGED: dict[str, Callable[[str], None]] = {
+    "taken off its bridge": release,
+    "isolated": isolate,
+    "broadcasts kept from it": mute,
+    "rules deleted": flush_rules,
+    "rules of the port deleted": empty_chain,
+    "closed by rules": close_port,
+    "guard removed": remove_guard,
+    "bridge set down": bridge_down,
+    "bridge deleted": delete_bridge,
 }
 
 

@@ -145,7 +145,7 @@ def complaints(ovs: PrivateOvs, wanted: Iterable[Wanted], bridge: str = "br-int"
 
 
 def _port(switch: Switch, port: Wanted) -> list[str]:
-    found = _device(port)
+    found = device_complaints(port)
     row = switch.interfaces.get(port.device)
     if row is None or port.device not in switch.members:
         return [*found, "it is no port of the bridge"]
@@ -175,7 +175,8 @@ def _sub_port(switch: Switch, port: Wanted) -> list[str]:
     return [f"VLAN {port.vlan} of {port.device} {wrong}"]
 
 
-def _device(port: Wanted) -> list[str]:
+def device_complaints(port: Wanted) -> list[str]:
+    """What is wrong with a port's tap, a line each."""
     directory = _NET / port.device
     try:
         have = {name: (directory / name).read_text().strip() for name in _ATTRIBUTES}
@@ -209,12 +210,16 @@ def frames_go_astray(ovs: PrivateOvs, wanted: Sequence[Wanted]) -> list[str]:
     devices = sorted({p.device for p in wanted})
     with guests(*devices, ovs=ovs) as opened:
         ovs.revalidated()
-        taps = dict(zip(devices, opened, strict=True))
-        wires = {port.id: taps[port.device] for port in wanted}
-        found: list[str] = []
-        for port in wanted:
-            found += _heard(port, wanted, wires)
-        return found
+        return unheard(wanted, dict(zip(devices, opened, strict=True)))
+
+
+def unheard(wanted: Sequence[Wanted], taps: Mapping[str, Guest]) -> list[str]:
+    """The same, of guests that are there.
+
+    :param taps: the guest of each tap, by its name
+    """
+    wires = {port.id: taps[port.device] for port in wanted}
+    return [text for port in wanted for text in _heard(port, wanted, wires)]
 
 
 def _heard(port: Wanted, everyone: Sequence[Wanted], wires: Mapping[str, Guest]) -> list[str]:
@@ -257,10 +262,11 @@ def _judged(
 
 
 def rates(ovs: PrivateOvs, bridge: str = "br-int") -> list[int]:
-    """The rates of the switch's meters, in order."""
+    """The rates of the switch's meters for bandwidth, in order."""
     if bridge not in ovs.bridges():
         return []
-    return sorted(map(int, re.findall(r"rate=(\d+)", ovs.ofctl("dump-meters", bridge))))
+    meters = ovs.ofctl("dump-meters", bridge).split("meter=")
+    return sorted(int(r) for m in meters if "kbps" in m for r in re.findall(r"rate=(\d+)", m))
 
 
 # --- flows ----------------------------------------------------------------------------------------

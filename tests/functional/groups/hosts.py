@@ -45,10 +45,10 @@ def name(number: int) -> str:
 class History(Rig):
     """A rig whose ports are numbers, and whose frames may come from tunnel endpoints.
 
-    :ivar seen: what was handed over for logs; ``None``: it comes later than the frame is sent
+    :ivar seen: what was handed over for logs, which may come later than the frame is sent
     """
 
-    seen: list[Seen] | None = None
+    seen: list[Seen]
 
     def left(self) -> list[str]:
         """What is there of ports and groups although no port is."""
@@ -122,7 +122,8 @@ class RealSwitch(History, RealRig):
     by the flows that the switch has."""
 
     def __init__(self, ovs: PrivateOvs) -> None:
-        super().__init__(ovs, None, local_ip=[OWN], logs=LogDesk(1000, 1000, lambda _: None))
+        seen = self.seen = []
+        super().__init__(ovs, None, local_ip=[OWN], logs=LogDesk(1000, 1000, seen.append))
 
     def settle(self) -> None:
         if self.scene.ovs.bridges():
