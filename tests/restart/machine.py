@@ -98,7 +98,7 @@ class World:
     def _plug_and_unplug(self) -> None:
         """Have there what stays when the last port goes."""
         for network in (1, TUNNELLED):
-            assert self.vifd.plug(_document(network, network))[0] == 201
+            assert self.vifd.plug(_changed(_document(network, network), "limits"))[0] == 201
         self.clear()
 
     def clear(self) -> None:
