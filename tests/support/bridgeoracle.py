@@ -56,6 +56,13 @@ def state() -> tuple[str, dict[str, int]]:
     return rules(), {name: device["ifindex"] for name, device in devices().items()}
 
 
+def touched(before: tuple[str, dict[str, int]]) -> list[str]:
+    """What differs from an earlier :func:`state`, a line each."""
+    (rules, numbers), (now, known) = before, state()
+    lines = {*rules.splitlines()} ^ {*now.splitlines()}
+    return sorted(lines) + sorted(map(str, numbers.items() ^ known.items()))
+
+
 def forwards(*names: str) -> None:
     """Wait until bridges forward for these ports."""
 
