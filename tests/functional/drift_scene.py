@@ -42,8 +42,7 @@ class Host:
             try:
                 yield self
             finally:
-                body = {"ids": self.ids}
-                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", body)
+                self.vifd.clear()
 
     def mark(self) -> None:
         """What the daemon logged until now is of no interest."""

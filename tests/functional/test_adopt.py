@@ -54,9 +54,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, foreign: list[str]) -> Iterator[Vifd]:
     daemon = Vifd(tmp_path / "v", ovs, options)
     with daemon:
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        if ids:
-            daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 def _tap(name: str, *, persist: bool) -> None:

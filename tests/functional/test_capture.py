@@ -30,8 +30,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
         for number in (1, 2):
             assert daemon.plug(document(number))[0] == 201
         yield daemon
-        ids = [port_id(1), port_id(2)]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 @pytest.fixture

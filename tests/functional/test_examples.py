@@ -21,8 +21,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
               "datapath_type=netdev")  # fmt: skip
     with Vifd(tmp_path / "v", ovs, {"ovs": {"bridge_mappings": "physnet1:br-ex"}}) as daemon:
         yield daemon
-        ids = [port["id"] for port in daemon.get("/v1/ports")["ports"]]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
     ovs.vsctl("--if-exists", "del-br", "br-ex")
 
 

@@ -42,9 +42,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, machine: RealMachine) -> Iterator[Vifd
     with daemon:
         assert daemon.get("/v1/garbage")["orphans"] == []
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        if ids:
-            daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
     links = machine.drivers.links
     links.delete([link.name for link in links.marked("vifd:")])
     if (nft := machine.drivers.nft) is not None:

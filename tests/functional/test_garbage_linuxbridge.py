@@ -39,9 +39,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, machine: LinuxMachine) -> Iterator[Vif
     daemon = Vifd(tmp_path / "v", ovs, {"garbage": {"grace": 0.1, "interval": 0}})
     with daemon:
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        if ids:
-            daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 def wanted(number: int) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def shell(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Callable[[str], str]]:
             return done.stdout
 
         yield run
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"all": True})
+        daemon.clear()
 
 
 def test_two_ports(shell: Callable[[str], str]) -> None:

@@ -156,8 +156,7 @@ def site(
         yield Site(vifd, ovs, plugin, segment, machine, cable if segment is not LOCAL else None)
         vifd.process.start(60)
         vifd.ready()
-        ids = [p["id"] for p in vifd.get("/v1/ports")["ports"]]
-        vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        vifd.clear()
         assert machine.drivers.nft is not None
         machine.drivers.nft.delete_table(TABLE)
         if plugin == "ovs":

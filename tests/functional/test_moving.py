@@ -33,9 +33,7 @@ from vifd.testing.wait import until
 def scene(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Scene]:
     with cabled(ovs), make(tmp_path / "v", ovs) as vifd:
         yield Scene(vifd, ovs)
-        ids = [p["id"] for p in vifd.get("/v1/ports")["ports"]]
-        if ids:
-            vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        vifd.clear()
 
 
 def index(device: str) -> str:

@@ -36,9 +36,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
         daemon.ready()
         until(lambda: _mapped(daemon), "the daemon has seen the physical network", PATIENCE)
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        if ids:
-            daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", {"ids": ids})
+        daemon.clear()
     finally:
         daemon.close()
         ovs.vsctl("--if-exists", "del-br", "br-out")

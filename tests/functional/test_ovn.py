@@ -98,10 +98,7 @@ class Host:
             self.ovs.start()
             self.vifd.start()
             self.vifd.ready()
-            ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
-            if ids:
-                body = {"ids": ids}
-                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", body)
+            self.vifd.clear()
 
 
 @pytest.fixture

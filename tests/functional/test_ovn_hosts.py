@@ -76,10 +76,7 @@ class Node:
         with contextlib.ExitStack() as stack:
             for part in (self.chassis, self.vifd):
                 stack.callback(part.close)
-            ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
-            if ids:
-                body = {"ids": ids}
-                self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", body)
+            self.vifd.clear()
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, plugin: str) -> Iterator[Vifd]:
             status, answer = daemon.plug(raw)
             assert status == 201, answer
         yield daemon
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": PORTS})
+        daemon.clear()
 
 
 @pytest.fixture

@@ -41,8 +41,7 @@ KINDS: dict[str, dict[str, Any]] = {
 def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     with Vifd(tmp_path / "v", ovs, {"engine": {"verify_timeout": 20.0}}) as daemon:
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=30", {"ids": ids})
+        daemon.clear()
 
 
 def test_a_port_is_proven_whatever_its_addresses(vifd: Vifd) -> None:

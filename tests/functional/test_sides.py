@@ -30,9 +30,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     yield daemon
     daemon.start()
     daemon.ready()
-    ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-    if ids:
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+    daemon.clear()
     daemon.close()
 
 

@@ -106,10 +106,7 @@ class World:
         self.place.start()
         self.vifd.start()
         self.vifd.ready()
-        ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
-        if ids:
-            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
-            until(lambda: not self.vifd.get("/v1/ports")["ports"], "no port is left")
+        self.vifd.clear()
         SaidSets(self.vifd).clear()
 
     def defects(self) -> list[str]:

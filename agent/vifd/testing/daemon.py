@@ -165,3 +165,13 @@ class Vifd:
     def unplug(self, port: str, timeout: float = PATIENCE) -> tuple[int, Any]:
         """DELETE a port and wait until it is gone."""
         return self.call("DELETE", f"/v1/ports/{port}?wait=gone&timeout={timeout:g}")
+
+    def clear(self, timeout: float = PATIENCE) -> None:
+        """Remove every port it has, and raise if one stays: it would be in the next test's way."""
+        ids = [port["id"] for port in self.get("/v1/ports")["ports"]]
+        if not ids:
+            return
+        path = f"/v1/ports:unplug?wait=gone&timeout={timeout:g}"
+        status, answer = self.call("POST", path, {"ids": ids})
+        if status != 200 or any(item["status"] != 204 for item in answer["ports"]):
+            raise RuntimeError(f"ports stay: {status} {answer}")

@@ -29,6 +29,11 @@ from vifd.testing import census, netns, probes, sandbox
 from vifd.testing.nursery import Nursery
 from vifd.testing.wait import Expired, until
 
+# The suites that other modules of tests inherit say what they saw where they fail.
+pytest.register_assert_rewrite(
+    *(f"vifd.testing.{file.stem}" for file in Path(__file__).parent.glob("contract*.py"))
+)
+
 _isolated = pytest.StashKey[str | None]()
 _scratch = pytest.StashKey[str]()
 #: How much of a log is shown.

@@ -46,8 +46,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
             status, answer = daemon.plug(document(number, role=role))
             assert status == 201, answer
         yield daemon
-        ids = [GUEST, NEIGHBOUR]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 @pytest.fixture

@@ -41,8 +41,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
             status, answer = daemon.plug(document(number, role=role))
             assert status == 201, answer
         yield daemon
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 @pytest.fixture

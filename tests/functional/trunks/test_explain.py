@@ -35,8 +35,7 @@ def host(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Host]:
         made = Host(vifd, ovs)
         yield made
         made.links.close()
-        ids = [p["id"] for p in vifd.get("/v1/ports")["ports"]]
-        vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        vifd.clear()
 
 
 def explain(host: Host, number: int) -> Any:

@@ -25,8 +25,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     with Vifd(tmp_path / "v", ovs, GREEDY) as daemon:
         plug(daemon)
         yield daemon
-        ids = [port_id(n) for n in (1, 2, 3)]
-        daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
         collected(daemon)
         assert orphans(daemon) == []
 

@@ -68,9 +68,7 @@ class Scene:
 
     def clean(self) -> None:
         self.up()
-        ids = [p["id"] for p in self.vifd.get("/v1/ports")["ports"]]
-        if ids:
-            self.vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        self.vifd.clear()
 
     def close(self) -> None:
         self.compute.close()
