@@ -168,3 +168,53 @@ def test_a_race_of_answers_never_raises() -> None:
             thread.join()
         assert failed == []
         assert ticket.done.done()
+
+
+def _trunk(ticket: Ticket, tickets: Tickets) -> None:
+    sub_ports = [{"port_id": ID, "segmentation_type": "vlan", "segmentation_id": 101}]
+    parent = document(5, port__trunk_details={"trunk_id": port_id(90), "sub_ports": sub_ports})
+    tickets.parents.expect(decode(parent), ticket)
+
+
+WAITS = errors.SubPortWaits(facts={"missing": "a parent"})
+
+
+def test_who_plugs_a_sub_port_hears_nothing_of_a_parent_that_is_on_its_way() -> None:
+    tickets, parent, mine = Tickets(), Ticket(port_id(5)), Ticket(ID)
+    look, go = Ticket(ID), Ticket(ID)
+    _trunk(parent, tickets)
+    for kind, ticket in ((Kind.PLUG, mine), (Kind.CHECK, look), (Kind.UNPLUG, go)):
+        tickets.add(kind, ticket)
+    tickets.settle(ID, BUSY, FAILED, WAITS)
+    assert look.done.exception(0) is WAITS
+    assert isinstance(go.done.exception(0), errors.Superseded)
+    parent.finish(LIVE)
+    assert not mine.done.done()
+    tickets.settle(ID, FAILED, LIVE, None)
+    assert mine.done.result(0) is LIVE
+
+
+def test_it_is_told_once_the_parent_has_failed() -> None:
+    tickets, parent, again, mine = Tickets(), Ticket(port_id(5)), Ticket(port_id(5)), Ticket(ID)
+    for ticket in (parent, again):
+        _trunk(ticket, tickets)
+    tickets.add(Kind.PLUG, mine)
+    tickets.settle(ID, BUSY, FAILED, WAITS)
+    parent.fail(ERROR)
+    assert not mine.done.done()
+    again.fail(ERROR)
+    assert mine.done.exception(0) is WAITS
+
+
+def test_it_is_told_at_once_where_no_parent_comes_and_other_errors_are_in_any_case() -> None:
+    tickets, parent = Tickets(), Ticket(port_id(5))
+    _trunk(parent, tickets)
+    parent.finish(LIVE)
+    first, second = Ticket(ID), Ticket(ID)
+    tickets.add(Kind.PLUG, first)
+    tickets.settle(ID, BUSY, FAILED, WAITS)
+    assert first.done.exception(0) is WAITS
+    _trunk(Ticket(port_id(5)), tickets)
+    tickets.add(Kind.PLUG, second)
+    tickets.settle(ID, BUSY, FAILED, ERROR)
+    assert second.done.exception(0) is ERROR

@@ -122,6 +122,10 @@ class Intake:
 
     def submit(self, requests: Iterable[Request | SetRequest]) -> None:
         """Queue requests; never blocks."""
+        requests = list(requests)
+        for request in requests:
+            if isinstance(request, Request):
+                self.tickets.parents.expect(request.doc, request.ticket)
         late = []
         with self._lock:
             for request in requests:

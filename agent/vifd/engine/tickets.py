@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 
 from vifd import errors
+from vifd.engine.parents import Parents
 from vifd.engine.ticket import Ticket
 from vifd.model import PortRecord
 from vifd.model.status import settled
@@ -31,6 +32,7 @@ class Tickets:
         self.held: Callable[[str], bool] = lambda _port: False
         #: whether a lane is at work on a port
         self.served: Callable[[str], bool] = lambda _port: False
+        self.parents = Parents(self.fail)
 
     def add(self, kind: Kind, ticket: Ticket) -> None:
         """Keep a ticket until the port's record ends it."""
@@ -58,8 +60,14 @@ class Tickets:
             # whoever is told that it is closed must be able to rely on it
             return
         with self._lock:
+            kept = self.parents.keep(port_id, error)
             mine = self._open.pop(port_id, [])
-            ended = [(k, t, _answer(k, t, old, new, _told(t, error))) for k, t in mine]
+            told = [(k, t, _told(t, error)) for k, t in mine]
+            ended = [
+                (k, t, None if kept and e is not None and k is Kind.PLUG
+                 else _answer(k, t, old, new, e))
+                for k, t, e in told
+            ]  # fmt: skip
             left = [(k, t) for k, t, answer in ended if answer is None]
             if left:
                 self._open[port_id] = left

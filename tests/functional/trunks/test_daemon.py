@@ -29,9 +29,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
         yield daemon
         daemon.start()
         daemon.ready()
-        ids = [p["id"] for p in daemon.get("/v1/ports")["ports"]]
-        if ids:
-            daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+        daemon.clear()
 
 
 def parent(number: int, *subs: Sub, **changes: Any) -> dict[str, Any]:
@@ -172,8 +170,7 @@ def test_a_trunk_is_plugged_by_one_call(vifd: Vifd, order: tuple[int, ...]) -> N
             found = vifd.call("POST", "/v1/ports:plug?wait=active&timeout=60", everything)[1]
             assert [p.get("error") for p in found["ports"]] == [None] * 3
             assert [p["port"]["status"] for p in found["ports"]] == ["ACTIVE"] * 3
-            ids = [p["id"] for p in found["ports"]]
-            vifd.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
+            vifd.clear()
 
 
 def test_a_sub_port_is_given_back_by_force_alone(vifd: Vifd) -> None:
@@ -186,3 +183,27 @@ def test_a_sub_port_is_given_back_by_force_alone(vifd: Vifd) -> None:
     assert "flows of vifd alone" in answer["message"]
     assert status(vifd, 1, 2) == ["ACTIVE", "ACTIVE"]
     assert vifd.call("POST", path, {"force": True})[0] == 204
+
+
+def test_who_asks_for_all_of_a_trunk_hears_of_all_of_it(vifd: Vifd) -> None:
+    """The parent's turn comes last: it has to be gone before it comes back."""
+    everything = [sub_port(2), sub_port(3, 8), parent(1, (2, 101), (3, 102))]
+    assert vifd.plug(parent(1))[0] == 201
+    for _ in range(5):
+        assert vifd.call("DELETE", f"/v1/ports/{port_id(1)}")[0] in (202, 204)
+        code, answer = vifd.call(
+            "POST", "/v1/ports:plug?wait=active&timeout=60", {"ports": everything}
+        )
+        assert code == 200
+        assert [item.get("error", {}).get("code") for item in answer["ports"]] == [None] * 3
+        assert vifd.unplug(port_id(2))[0] == vifd.unplug(port_id(3))[0] == 204
+
+
+def test_and_what_waits_is_told_where_the_parent_is_refused(vifd: Vifd) -> None:
+    refused = parent(1, (2, 101))
+    refused["network"]["segment"] = {"network_type": "vlan", "physical_network": "nowhere",
+                                     "segmentation_id": 5}  # fmt: skip
+    body = {"ports": [refused, sub_port(2)]}
+    _, answer = vifd.call("POST", "/v1/ports:plug?wait=active&timeout=60", body)
+    codes = [item["error"]["code"] for item in answer["ports"]]
+    assert codes[0] != codes[1] == "E_TRUNK_WAITS"
