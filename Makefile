@@ -68,10 +68,10 @@ test-host: ready ## a booted Debian with the packages: install, plug, restart, r
 	@tools/deb-previous
 	@VIFD_TEST_HOST=1 $(PY) -m pytest -v tests/host $(ARGS)
 
-test-kernel: ready ## what needs connections across bridges, in a guest with Debian's kernel; CHANGES=1000 for hitless at full size
+test-kernel: ready ## what needs connections across bridges, or VLAN devices, in a guest with Debian's kernel; CHANGES=1000 for hitless at full size
 	@tools/guest-kernel
 	@$(PY) tools/in_guest.py env VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no -p no:cacheprovider \
-	    -o faulthandler_timeout=0 --needing bridge_tracking $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_groups.py)
+	    -o faulthandler_timeout=0 --needing bridge_tracking,kernel:8021q $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/functional/trunks tests/functional/test_packet_log.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_groups.py tests/restart/test_kill_bridge_trunks.py)
 
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap

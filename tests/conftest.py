@@ -25,15 +25,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--needing NAME``: only tests that need this of the machine, and that name it."""
-    parser.addoption("--needing", help="run only tests marked as needing this")
+    """``--needing NAME[,NAME]``: only tests that need one of these of the machine, and name it."""
+    parser.addoption("--needing", help="run only tests marked as needing one of these")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what does not need it."""
-    name = config.getoption("--needing")
-    if not name:
+    given = config.getoption("--needing")
+    if not given:
         return
-    needing = [i for i in items if any(name in m.args for m in i.iter_markers("needs"))]
+    names = {*given.split(",")}
+    needing = [i for i in items if any(names & {*m.args} for m in i.iter_markers("needs"))]
     config.hook.pytest_deselected(items=[i for i in items if i not in needing])
     items[:] = needing

@@ -115,7 +115,7 @@ class OnSwitch:
             meddler.SWITCH[edit](self.ovs, device)
 
     def state(self) -> dict[str, float]:
-        return oracle.flow_ages(self.ovs)
+        return {**oracle.flow_ages(self.ovs), **oracle.meter_ages(self.ovs)}
 
     def touched(self, before: dict[str, float]) -> list[str]:
         return oracle.touched_flows(before, self.state())

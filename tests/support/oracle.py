@@ -269,6 +269,16 @@ def rates(ovs: PrivateOvs, bridge: str = "br-int") -> list[int]:
     return sorted(int(r) for m in meters if "kbps" in m for r in re.findall(r"rate=(\d+)", m))
 
 
+def meter_ages(ovs: PrivateOvs, bridge: str = "br-int") -> dict[str, float]:
+    """Seconds since each meter was added, by what it is."""
+    if bridge not in ovs.bridges():
+        return {}
+    numbers = re.findall(r"meter:(\d+) .*?duration:([0-9.]+)s", ovs.ofctl("meter-stats", bridge))
+    told = re.split(r"(?=meter=)", ovs.ofctl("dump-meters", bridge))
+    kinds = {m[1]: one.split() for one in told if (m := re.match(r"meter=(\d+)", one))}
+    return {" ".join(kinds[number]): float(age) for number, age in numbers if number in kinds}
+
+
 # --- flows ----------------------------------------------------------------------------------------
 
 
