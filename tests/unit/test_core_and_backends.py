@@ -28,7 +28,7 @@ NAMED = {
     "engine/watcher.py": "hears the drivers' events, which are the agent's own",
     "engine/hosting.py": "hears of rows that other programs make",
     "explain/causes.py": "the drivers, as where a fact of a plugin without meanings was read",
-    "model/reports.py": "the fact that a switch's database gives no answer",
+    "model/evidence.py": "the fact that a switch's database gives no answer",
     "migration/prechecks.py": "the VIF type whose socket the destination's guest must find",
     "model/limited.py": "the facts that list the limits that others set",
     "model/parts.py": "who derived a part, as it is shown",

@@ -9,7 +9,6 @@ import pytest
 from unit.docs import document
 from vifd.engine import outcome
 from vifd.model import Evidence, Phase, PortRecord, Report, Status, Wiring, decode
-from vifd.model.reports import unanswered
 from vifd.model.status import status_of
 from vifd.plugin.severing import Severing
 from vifd_linuxbridge.meanings import MEANINGS as OF_LINUX_BRIDGE
@@ -88,7 +87,7 @@ def test_a_plugin_says_its_own_before_its_library() -> None:
      ([], False)],
 )  # fmt: skip
 def test_a_database_without_answer_is_all_that_differs(facts: list[str], *, alone: bool) -> None:
-    assert unanswered(Report([finding(fact, False) for fact in facts])) is alone
+    assert Report([finding(fact, False) for fact in facts]).unanswered is alone
 
 
 def port() -> PortRecord:

@@ -12,7 +12,6 @@ from vifd.engine.job import Job
 from vifd.engine.plan import only_watched
 from vifd.model import Origin, Phase, PortRecord, Report, Vif, Wiring
 from vifd.model.lifecycle import Move, moved, proven
-from vifd.model.reports import unanswered
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
 from vifd.store import Change
@@ -126,7 +125,7 @@ def _failed_phase(job: Job, present: PortRecord) -> Phase:
     """A change refused on a port that still passes traffic degrades it; all else failed."""
     read = job.report or (job.record.report if job.record.phase is Phase.DEGRADED else None)
     healthy = job.record.phase is Phase.LIVE or (
-        read is not None and (read.beyond_repair or unanswered(read))
+        read is not None and (read.beyond_repair or read.unanswered)
     )
     return moved(present.phase, Move.ENDURE if healthy and job.opened else Move.FAIL)
 

@@ -70,3 +70,20 @@ class Report(Struct, frozen=True):
     def beyond_repair(self) -> bool:
         """Whether something is not as wanted, and plugging again mends nothing of it."""
         return not self.clean and not any(e.repairable for e in self.findings)
+
+    @property
+    def without_its_guest(self) -> bool:
+        """Whether the guest that runs with the port holds a device that is no more: whatever passes
+        the port, nothing reaches the guest, and no plug mends that."""
+        return any(finding.fact == "guest.device" for finding in self.findings)
+
+    @property
+    def unread(self) -> bool:
+        """Whether what lets a port's frames pass could not be read, so that nobody knows."""
+        return any(finding.fact == "flows" for finding in self.findings)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nothing differs but that the switch's database gives no answer: what was read of
+        the rest is as wanted."""
+        return not self.clean and all(f.fact == "ovsdb.connected" for f in self.findings)

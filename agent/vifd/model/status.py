@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vifd.model import Phase, PortRecord, Role, Status
 from vifd.model.lifecycle import TABLE
-from vifd.model.reports import unread, without_its_guest
 
 
 def status_of(record: PortRecord) -> Status:
@@ -18,15 +17,15 @@ def status_of(record: PortRecord) -> Status:
     """
     status = TABLE[record.phase].status
     report = record.report
-    if status is Status.ACTIVE and not (record.open and report and report.passing is not False):
+    if status is not Status.ACTIVE:
+        return status
+    if not record.open or report is None or report.passing is False:
         return Status.BUILD
-    if status is Status.ACTIVE and report is not None and without_its_guest(report):
+    if report.without_its_guest:
         return Status.ERROR
-    if status is Status.ACTIVE and report is not None and report.cut:
+    if report.cut:
         return Status.DOWN
-    if status is Status.ACTIVE and report is not None and unread(report):
-        return Status.BUILD
-    return status
+    return Status.BUILD if report.unread else status
 
 
 def wants_open(record: PortRecord) -> bool:

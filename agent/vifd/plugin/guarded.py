@@ -46,18 +46,26 @@ def edge(plugin: str, verb: str) -> Iterator[None]:
         yield
         advance()
     except BaseException as error:
-        main = threading.current_thread() is threading.main_thread()
-        if isinstance(error, KeyboardInterrupt) and main:
-            raise
-        known = judging.sound_error(error)
+        known = _known(plugin, verb, error)
         if known is error:
             raise
-        if not isinstance(error, Exception):
-            LOG.error(
-                "plugin %s: %s raised %s, which would have ended a thread of the daemon. Next: its "
-                "ports are tried again; tell its author", plugin, verb, type(error).__name__,
-            )  # fmt: skip
         raise known from error
+
+
+def _known(plugin: str, verb: str, error: BaseException) -> Exception:
+    """What foreign code raised, as an error that can be told.
+
+    :raises KeyboardInterrupt: it is the operator's
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if isinstance(error, KeyboardInterrupt) and main:
+        raise error
+    if not isinstance(error, Exception):
+        LOG.error(
+            "plugin %s: %s raised %s, which would have ended a thread of the daemon. Next: its "
+            "ports are tried again; tell its author", plugin, verb, type(error).__name__,
+        )  # fmt: skip
+    return judging.sound_error(error)
 
 
 class Guarded(VifPlugin):
@@ -160,10 +168,10 @@ class Guarded(VifPlugin):
     def _report(self, port_id: str, one: object) -> Report | None:
         """The report of one port; nonsense is as good as none."""
         try:
-            with edge(self.plugin_name, "check"):
-                return judging.sound_report(one)
-        except Exception as error:  # noqa: BLE001 - it is another's object
-            LOG.warning("plugin %s: no report of port %s: %s", self.plugin_name, port_id, error)
+            return judging.sound_report(one)
+        except BaseException as error:  # noqa: BLE001 - it is another's object
+            problem = _known(self.plugin_name, "check", error)
+            LOG.warning("plugin %s: no report of port %s: %s", self.plugin_name, port_id, problem)
             return None
 
     def observe(self) -> list[Observed]:
@@ -271,10 +279,10 @@ class Guarded(VifPlugin):
 
     def _outcome(self, verb: str, one: object) -> Wiring | VifError:
         try:
-            with edge(self.plugin_name, verb):
-                return judging.sound_outcome(one)
-        except Exception as error:  # noqa: BLE001 - it is another's object
-            text = f"plugin {self.plugin_name} answered {verb} with nonsense: {error}"
+            return judging.sound_outcome(one)
+        except BaseException as error:  # noqa: BLE001 - it is another's object
+            problem = _known(self.plugin_name, verb, error)
+            text = f"plugin {self.plugin_name} answered {verb} with nonsense: {problem}"
             return InternalError(text, stage=verb)
 
 

@@ -108,7 +108,7 @@ class Taps(Generic[W]):
                 work.item.undo.push("device", back)
             elif link.alias == alias(work.id):
                 work.item.undo.push("device settings", partial(_restore, self._driver, link))
-        made = self._driver.create_taps([self._tap(w) for w in self._batch])
+        made = self._driver.create_taps([self._tap(w) for w in self._batch.works])
         for work in self._batch:
             result = made.get(work.device)
             if isinstance(result, Link):

@@ -24,8 +24,8 @@ class Checking(PortChecking):
 
     def prepare(self) -> None:
         """All devices in one request."""
-        self._links = self.drivers.links.get([w.device for w in self.batch])
-        there = [w for w in self.batch if w.device in self._links]
+        self._links = self.drivers.links.get([w.device for w in self.batch.works])
+        there = [w for w in self.batch.works if w.device in self._links]
         self._unheard = Hearing(self.drivers).evidence(there)
 
     def guest_side(self, work: Work, row: PortRow | None) -> list[Evidence]:

@@ -47,8 +47,8 @@ class Plugging:
         self._rows.numbers(switches)
         # Adding a port can take down a device that was up. The switch says which; reading every
         # device would wait for the switch's own work on them.
-        self._taps.up([w for w in self.batch if self._rows.got[w.id].admin_state != "up"])
-        hybrid.announce(self.drivers, [w for w in self.batch if w.names.adopted])
+        self._taps.up([w for w in self.batch.works if self._rows.got[w.id].admin_state != "up"])
+        hybrid.announce(self.drivers, [w for w in self.batch.works if w.names.adopted])
         self._taps.plugged()
         return self.batch
 

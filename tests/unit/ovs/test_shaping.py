@@ -15,10 +15,11 @@ from vifd.model.evidence import Evidence
 from vifd.openflow import metered
 from vifd.openflow.meters import Meter
 from vifd.testing.attachments import attachment, ipv4, mac
-from vifd_ovs.bridge import metering, shaping
+from vifd_ovs.bridge import shaping
 from vifd_ovs.bridge.evidence import FlowReader
 from vifd_ovs.bridge.ports import Gate, switch_port
 from vifd_ovs.bridge.shaping import Kind
+from vifd_ovs.bridge.wantedmeters import limits
 
 UP = {"type": "bandwidth_limit", "max_kbps": 1000}
 DOWN = {**UP, "direction": "ingress"}
@@ -150,7 +151,7 @@ def test_any_policy_after_any_other(scene, before, after):
     scene.put(port(1, *before), port(2, *after))
     scene.put(port(1, *after))
     assert scene.is_as_wanted()
-    assert set(meters(scene)) == {*metering.wanted([port(1, *after), port(2, *after)])}
+    assert set(meters(scene)) == {*limits([port(1, *after), port(2, *after)])}
     assert not scene.switch.prove([port(1, *after), port(2, *after)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from vifd.plugin import Item, batch, tap
 from vifd_ovs.bridge import wiring
@@ -28,4 +29,4 @@ class Batch(batch.Batch[Work]):
 
     def bridges(self) -> dict[str, list[Work]]:
         """The ports by bridge."""
-        return self.by(lambda work: work.names.bridge)
+        return self.by(attrgetter("names.bridge"))

@@ -84,7 +84,7 @@ class PortChecking(abc.ABC):
                             at=began)
             for port_id, error in self.batch.failed.items()
         }  # fmt: skip
-        at_rest = all(w.item.settled or w.item.thorough for w in self.batch)
+        at_rest = all(w.item.settled or w.item.thorough for w in self.batch.works)
         self.silence = listen(self.drivers, at_rest=at_rest, patience=self.answer_within)
         self.prepare()
         for name, works in self.batch.bridges().items():

@@ -14,11 +14,12 @@ from vifd.errors import VifError
 from vifd.model.counted import Count, Counted, Reason, Way
 from vifd.openflow.counts import Dropped, Traffic
 from vifd.openflow.flow import Flow
-from vifd_ovs.bridge import metering, shaping, subflows
+from vifd_ovs.bridge import shaping, subflows
 from vifd_ovs.bridge.flows import GUARD, NOWHERE
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.shaping import Kind
 from vifd_ovs.bridge.tables import CLASSIFY, DELIVER, EGRESS_REFUSED, INGRESS_REFUSED, SPOOFED
+from vifd_ovs.bridge.wantedmeters import limits
 
 #: Seconds that the switch has to write what its datapath counted into its tables: it does so twice
 #: a second.
@@ -39,7 +40,7 @@ def read(drivers: Drivers, bridge: str, ports: Sequence[SwitchPort]) -> dict[str
     with contextlib.suppress(VifError):  # then what the tables say is older
         drivers.tracer.settle(_PATIENCE)
     flows = openflow.dump_each(bridge, [port.cookie for port in ports])
-    numbers = metering.wanted(ports)
+    numbers = limits(ports)
     dropped = openflow.dropped(bridge, numbers) if numbers else {}
     found = {}
     for port in ports:

@@ -18,16 +18,6 @@ from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.shaping import Kind
 
 
-def wanted(ports: Iterable[SwitchPort | None]) -> dict[int, Meter]:
-    """The meters that these ports shall have, by number."""
-    return {
-        meter.id: meter
-        for port in ports
-        if port is not None and port.limited is not None
-        for meter in shaping.meters(port.ofport, port.limited).values()
-    }
-
-
 def named(entries: Mapping[int, Entries]) -> set[int]:
     """The meters that flows name."""
     flows: Iterator[Flow] = (flow for found in entries.values() for flow in found.values())

@@ -99,7 +99,7 @@ class Ground:
     def _bridges(self) -> None:
         for name, works in self.batch.bridges().items():
             self.batch.together("bridge", partial(self._bridge, name), works)
-        pairs = [(w.names.physical_network, w.names.bridge) for w in self.batch]
+        pairs = [(w.names.physical_network, w.names.bridge) for w in self.batch.works]
         failed = ensure_patches(self.bridges, dict.fromkeys((p, b) for p, b in pairs if p))
         for work in self.batch:
             error = failed.get((work.names.physical_network or "", work.names.bridge))
@@ -231,7 +231,7 @@ class Rows:
 
     def ensure(self) -> None:
         """One transaction for all; a second one before it for ports that must be made anew."""
-        rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch}
+        rows = {w.id: self.drivers.ovsdb.port(w.device) for w in self.batch.works}
         for work in self.batch:
             clash = self._clash(work, rows[work.id])
             if clash is not None:
@@ -241,9 +241,9 @@ class Rows:
             elif rows[work.id] is None:
                 remove = partial(remove_row, self.drivers.ovsdb, work.device, work.id)
                 work.item.undo.push("switch port", remove)
-        stale = [w for w in self.batch if (row := rows[w.id]) and self._stale(w, row)]
+        stale = [w for w in self.batch.works if (row := rows[w.id]) and self._stale(w, row)]
         self._delete_rows(stale)
-        missing = [w for w in self.batch if w in stale or not self._as_wanted(w, rows[w.id])]
+        missing = [w for w in self.batch.works if w in stale or not self._as_wanted(w, rows[w.id])]
         for name, works in self.batch.bridges().items():
 
             def step(chosen: Sequence[Work], bridge: str = name) -> None:

@@ -8,9 +8,19 @@ from vifd.errors import VifError
 from vifd.openflow.meters import Meter
 from vifd.plugin import Host
 from vifd.policy.logged import NOTHING
-from vifd_ovs.bridge import logflows, metering
+from vifd_ovs.bridge import logflows, shaping
 from vifd_ovs.bridge.ports import SwitchPort
 from vifd_ovs.bridge.rulesets import Rulesets
+
+
+def limits(ports: Iterable[SwitchPort | None]) -> dict[int, Meter]:
+    """The meters of the limits of ports, by number."""
+    return {
+        meter.id: meter
+        for port in ports
+        if port is not None and port.limited is not None
+        for meter in shaping.meters(port.ofport, port.limited).values()
+    }
 
 
 class WantedMeters:
@@ -40,7 +50,7 @@ class WantedMeters:
         :param rules: say what is logged of a port
         """
         ports = list(ports)
-        found = metering.wanted(ports)
+        found = limits(ports)
         if self._desk is None or not self._sets.logs():
             return found
         rate, burst = self._desk.rate, self._desk.burst
