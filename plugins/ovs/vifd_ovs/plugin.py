@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,7 +13,6 @@ from vifd import __version__
 from vifd.errors import VifError
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import (
-    ANSWERS,
     Advert,
     Entry,
     Host,
@@ -27,16 +27,12 @@ from vifd.plugin import (
 )
 from vifd.plugin.fingerprint import fingerprint
 from vifd.plugin.meanings import Meanings
-from vifd.policy import answering
-from vifd.policy.groups import UNSEEN
-from vifd.policy.logged import FEATURE
 from vifd_ovs import adopting, hosted, hybrid, moving, observing, options, probing
-from vifd_ovs.bridge import owntags, releasing, shaping, subports, wiring
+from vifd_ovs.bridge import releasing, subports, wiring
+from vifd_ovs.bridge.advertised import ADVERT
 from vifd_ovs.bridge.chassis import taken_by_ovn
 from vifd_ovs.bridge.meanings import MEANINGS
-from vifd_ovs.bridge.overlay import OVERLAYS
-from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
-from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
+from vifd_ovs.bridge.plugin import BridgePlugin
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of
 from vifd_ovs.bridge.taps import give_back, remove_devices
@@ -47,11 +43,6 @@ from vifd_ovs.plugging import Plugging
 from vifd_ovs.removal import ends
 
 VIF_TYPE = "ovs"
-
-#: What a plugged port may change in its document without being unplugged.
-CHANGEABLE = (
-    *IN_PLACE, "instance.vcpus", "instance.flavor_extra_specs", "instance.image_properties",
-)  # fmt: skip
 
 
 class OvsPlugin(BridgePlugin[Settings]):
@@ -73,36 +64,7 @@ class OvsPlugin(BridgePlugin[Settings]):
 
     @classmethod
     def describe(cls) -> Advert:
-        return Advert(
-            vif_types=(VIF_TYPE,),
-            vnic_types=("normal",),
-            network_types=("local", "flat", "vlan", *OVERLAYS),
-            features=frozenset(
-                {
-                    "port_security",
-                    "allowed_address_pairs",
-                    "security_groups",
-                    "multiqueue",
-                    "mtu",
-                    "admin_state",
-                    "trunk",
-                    *owntags.FEATURES,
-                    ANSWERS,
-                    FEATURE,
-                    *shaping.FEATURES,
-                }
-            ),
-            caveats={
-                "port_security": CAVEAT,
-                "security_groups": PORTS_CAVEAT,
-                ANSWERS: answering.CAVEAT,
-                **owntags.CAVEATS,
-            },
-            unseen_ports=UNSEEN,
-            in_place=frozenset(CHANGEABLE),
-            hands_over=True,
-            takes_over=True,
-        )
+        return replace(ADVERT, vif_types=(VIF_TYPE,), hands_over=True, takes_over=True)
 
     @classmethod
     def meanings(cls) -> Meanings:
@@ -251,4 +213,4 @@ class OvsPlugin(BridgePlugin[Settings]):
         return gone | put_back | done.outcomes(*kind) | left.outcomes(*kind)
 
 
-__all__ = ["CHANGEABLE", "VIF_TYPE", "OvsPlugin"]
+__all__ = ["VIF_TYPE", "OvsPlugin"]

@@ -13,7 +13,6 @@ from oslo_config import cfg
 from vifd import __version__
 from vifd.model import Attachment, Report, Vif, Wiring
 from vifd.plugin import (
-    ANSWERS,
     Advert,
     Host,
     Item,
@@ -26,13 +25,9 @@ from vifd.plugin import (
     trunks,
 )
 from vifd.plugin.meanings import Meanings
-from vifd.policy import answering
-from vifd.policy.groups import UNSEEN
-from vifd.policy.logged import FEATURE
-from vifd_ovs.bridge import owntags, shaping, subports, wiring
-from vifd_ovs.bridge.overlay import OVERLAYS
-from vifd_ovs.bridge.plugin import IN_PLACE, BridgePlugin
-from vifd_ovs.bridge.policy_match import CAVEAT, PORTS_CAVEAT
+from vifd_ovs.bridge import subports, wiring
+from vifd_ovs.bridge.advertised import ADVERT
+from vifd_ovs.bridge.plugin import BridgePlugin
 from vifd_ovs.bridge.removal import unplug
 from vifd_ovs.bridge.rows import bridges_of, observe_rows
 from vifd_vhostuser import options, sockets
@@ -46,11 +41,6 @@ from vifd_vhostuser.plugging import Plugging, ends, remove_sockets
 from vifd_vhostuser.probing import Probing
 
 VIF_TYPE = "vhostuser"
-
-#: What a plugged port may change in its document without being unplugged.
-CHANGEABLE = (
-    *IN_PLACE, "instance.vcpus", "instance.flavor_extra_specs", "instance.image_properties",
-)  # fmt: skip
 
 
 class VhostUserPlugin(BridgePlugin[Settings]):
@@ -80,35 +70,8 @@ class VhostUserPlugin(BridgePlugin[Settings]):
 
     @classmethod
     def describe(cls) -> Advert:
-        return Advert(
-            vif_types=(VIF_TYPE,),
-            vnic_types=("normal",),
-            network_types=("local", "flat", "vlan", *OVERLAYS),
-            features=frozenset(
-                {
-                    "port_security",
-                    "security_groups",
-                    FEATURE,
-                    "allowed_address_pairs",
-                    "multiqueue",
-                    "mtu",
-                    "admin_state",
-                    "trunk",
-                    *owntags.FEATURES,
-                    ANSWERS,
-                    *shaping.FEATURES,
-                    "packed_ring",
-                }
-            ),
-            caveats={
-                "port_security": CAVEAT,
-                "security_groups": PORTS_CAVEAT,
-                ANSWERS: answering.CAVEAT,
-                **owntags.CAVEATS,
-            },
-            unseen_ports=UNSEEN,
-            in_place=frozenset(CHANGEABLE),
-        )
+        features = ADVERT.features | {"packed_ring"}
+        return replace(ADVERT, vif_types=(VIF_TYPE,), features=features)
 
     @classmethod
     def meanings(cls) -> Meanings:

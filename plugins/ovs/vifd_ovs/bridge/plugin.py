@@ -16,7 +16,6 @@ from vifd.model.counted import Counted
 from vifd.model.trunks import claims, is_sub_port
 from vifd.openflow.monitor import Update
 from vifd.plugin import (
-    REPORTED,
     Entry,
     Health,
     Host,
@@ -48,16 +47,6 @@ from vifd_ovs.bridge.recalling import recall
 from vifd_ovs.bridge.silence import Answering
 from vifd_ovs.bridge.strangers import Strangers
 from vifd_ovs.bridge.switch import Switch, switch_of
-
-#: What a plugged port may change in its document without being unplugged, whatever is at its end.
-IN_PLACE = (
-    "role", "required", "fixed_ips", "subnets",
-    "port.name", "port.allowed_address_pairs", "port.port_security_enabled",
-    "port.admin_state_up", "port.binding_profile", "port.device_owner",
-    "network.mtu", "network.name", "network.segment.id", "network.segment.segmentation_id",
-    "network.qos_policy",
-    "instance.name", "instance.project_id", *REPORTED,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
