@@ -236,19 +236,6 @@ def test_whose_a_cookie_is_follows_the_ports(scene):
     assert scene.switch.port_of(port(1).cookie) is None
 
 
-def test_ports_that_went_are_remembered_until_the_ledger_forgot_them(scene, monkeypatch):
-    """A batch that is under way has them in the ledger still."""
-    monkeypatch.setattr("vifd_ovs.bridge.knownports._REMEMBERED", 2)
-    many = [port(n) for n in range(1, 5)]
-    scene.put(*many)
-    scene.entries = {attachment(n).id: entry(n) for n in range(1, 5)}
-    scene.switch.apply({p.id: None for p in many})
-    assert scene.switch._known.removed == {p.id for p in many}
-    scene.entries.clear()
-    scene.put(port(9))
-    assert not scene.switch._known.removed
-
-
 def test_ports_that_the_ledger_forgot_are_swept_with_their_networks(scene):
     scene.put(port(1), port(2, tag=2))
     scene.entries = {e.attachment.id: e for e in (entry(1), entry(2, tag=2))}

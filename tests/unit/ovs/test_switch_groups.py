@@ -9,11 +9,13 @@ import pytest
 
 from functional.groups.rig import FakeRig
 from functional.groups.table import GROUP
+from vifd.plugin.logged import LogDesk
 from vifd.testing.attachments import attachment, flat
 from vifd_ovs.bridge.switch import Switch
 
 WEB = {"direction": "ingress", "protocol": "tcp", "port_range_min": 443, "port_range_max": 443}
 SSH = {**WEB, "port_range_min": 22, "port_range_max": 22}
+LOG = "44444444-0000-4000-8000-000000000001"
 
 
 @pytest.fixture
@@ -90,6 +92,54 @@ def test_what_is_known_of_a_port_goes_with_it(rig: FakeRig) -> None:
     assert all(port_id in one for one in known)
     rig.ledger.unplug(port_id)
     assert not any(port_id in one for one in known)
+
+
+def test_a_port_is_made_anew_where_its_groups_come_to_something_else(rig: FakeRig) -> None:
+    switch = switch_of(rig)
+    (ports, rules), was = (switch._known.now, switch._port_rules), rig.state()
+    everyone = [*ports.values()]
+    assert rules.judged_anew(everyone) == []
+    rig.say(GROUP, WEB, SSH)
+    # it has another rule, and is the same group to the port
+    assert rules.judged_anew(everyone) == []
+    rules.policies.clear()
+    assert rules.judged_anew(everyone) == everyone
+    rig.say(GROUP, WEB, stateful=False)
+    assert rules.judged_anew(everyone) == []
+    assert rig.state() != was
+
+
+def test_a_port_is_made_anew_where_something_else_of_it_is_logged() -> None:
+    with FakeRig(logs=LogDesk(1000, 1000, lambda _: None)) as rig:
+        rig.say(GROUP, WEB)
+        rig.plug(port=attachment(1, segment=flat(), security_groups=[GROUP]))
+        switch = switch_of(rig)
+        (ports, rules), was = (switch._known.now, switch._port_rules), rig.state()
+        everyone = [*ports.values()]
+        assert rules.logged_anew(everyone) == []
+        rig.put("log", LOG, event="ALL")
+        assert rules.logged_anew(everyone) == []
+        assert rig.state() != was
+        rules.logged.clear()
+        assert rules.logged_anew(everyone) == everyone
+        rig.put("log", LOG, enabled=False)
+        assert rig.state() == was
+
+
+def test_another_rule_has_its_turn_once_one_was_proven(rig: FakeRig) -> None:
+    rig.say(GROUP, WEB, SSH)
+    switch, port_id = switch_of(rig), rig.names["port"]
+    port = switch._known.now[port_id]
+
+    def tried() -> set[int | None]:
+        return {probe.packet.dport for probe in switch.probes(port) if probe.passes}
+
+    first = tried()
+    assert tried() == first
+    switch.proven([port_id])
+    assert tried() != first
+    switch.proven([port_id])
+    assert tried() == first
 
 
 def test_rules_that_came_with_another_call_are_not_sent_twice(rig: FakeRig) -> None:

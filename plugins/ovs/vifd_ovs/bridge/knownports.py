@@ -9,20 +9,15 @@ from vifd_ovs.bridge import wiring
 from vifd_ovs.bridge.ports import SwitchPort, switch_port
 from vifd_ovs.bridge.roster import Roster
 
-#: How many removed ports are remembered before the ledger is asked whether it forgot them too.
-_REMEMBERED = 256
-
 
 class KnownPorts:
     """Of one bridge. Its switch holds its lock whenever it calls, but for :meth:`bearing`.
 
     :ivar now: the ports
-    :ivar removed: ports that went, until the ledger has forgotten them
     """
 
     def __init__(self, ledger: Callable[[], Mapping[str, Entry]], bridge: str) -> None:
         self.now = Roster()
-        self.removed: set[str] = set()
         self._ledger = ledger
         self._bridge = bridge
         self._loaded = False
@@ -32,16 +27,14 @@ class KnownPorts:
         self._foreseen: tuple[Roster, Mapping[str, SwitchPort], Roster] | None = None
 
     def load(self) -> None:
-        """Take ports from the ledger that did not pass through this object: after a restart."""
+        """Take the ports of the ledger, before any passes through this object: after a restart."""
         if self._loaded:
             return
         found: dict[str, SwitchPort] = {}
         for port_id, entry in self._ledger().items():
             names = wiring.read_if(entry.wiring)
-            known = port_id in self.now or port_id in self.removed
-            if names is None or not names.plugged or names.bridge != self._bridge or known:
-                continue
-            found[port_id] = switch_port(entry.attachment, names, opened=entry.open)
+            if names is not None and names.plugged and names.bridge == self._bridge:
+                found[port_id] = switch_port(entry.attachment, names, opened=entry.open)
         self.now = self.now.changed(found)
         self._loaded = True
 
@@ -58,10 +51,6 @@ class KnownPorts:
             self.now = foreseen[2]
         else:
             self.now = self.now.changed(changes)
-        self.removed |= {port_id for port_id, port in changes.items() if port is None}
-        self.removed -= {port_id for port_id, port in changes.items() if port is not None}
-        if len(self.removed) > _REMEMBERED:
-            self.removed &= self._ledger().keys()
 
     def lost(self, cookies: set[int]) -> list[str]:
         """The ports with one of these cookies that the ledger does not know any more."""
