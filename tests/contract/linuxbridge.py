@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from oslo_config import cfg
 
+from vifd.model import Attachment
 from vifd.plugin import Host
+from vifd.testing.attachments import attachment, flat
 from vifd.testing.sets import MemorySets
 from vifd_linuxbridge import options
 from vifd_linuxbridge.plugin import LinuxBridgePlugin
@@ -50,6 +53,31 @@ OTHER_POLICY: dict[str, Any] = {"rules": [
     {"type": "bandwidth_limit", "max_kbps": 7000, "direction": "ingress"},
     *({"type": "packet_rate_limit", "max_kpps": 3, "direction": d} for d in ("egress", "ingress")),
 ]}  # fmt: skip
+
+
+class Flat:
+    """Ports of a flat network."""
+
+    def attachment(self, number: int) -> Attachment:
+        return attachment(number, segment=flat())
+
+
+class Limited:
+    """Ports with a QoS policy, of which a change gives another one."""
+
+    def attachment(self, number: int) -> Attachment:
+        return attachment(number, segment=flat(), qos_policy=POLICY)
+
+    def altered(self, wanted: Attachment) -> Attachment:
+        other = attachment(1, qos_policy=OTHER_POLICY).port.qos_policy
+        return replace(wanted, port=replace(wanted.port, qos_policy=other))
+
+
+class Grouped:
+    """Ports of a flat network that are held to a security group."""
+
+    def attachment(self, number: int) -> Attachment:
+        return attachment(number, segment=flat(), security_groups=[GROUP])
 
 
 def plugin(host: Host, **values: Any) -> LinuxBridgePlugin:

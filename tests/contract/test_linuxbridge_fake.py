@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from contract import linuxbridge
 from vifd.testing import machines
-from vifd.testing.attachments import attachment, flat, vlan
+from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract
 from vifd.testing.machines import FakeMachine
 from vifd_linuxbridge.testing import rules
@@ -49,44 +48,26 @@ class TestVlan(OnFakes):
         return attachment(number, segment=vlan(101))
 
 
-class TestFlat(OnFakes):
+class TestFlat(linuxbridge.Flat, OnFakes):
     __test__ = True
 
     def factory(self, host):
         return linuxbridge.plugin(host, physical_interface_mappings=["physnet1:eth1"])
 
-    def attachment(self, number):
-        return attachment(number, segment=flat())
+
+class TestLimits(linuxbridge.Limited, TestFlat):
+    """Ports with a QoS policy."""
 
 
-class TestLimits(TestFlat):
-    """Ports with a QoS policy, of which a change gives another one."""
-
-    def attachment(self, number):
-        return attachment(number, segment=flat(), qos_policy=linuxbridge.POLICY)
-
-    def altered(self, wanted):
-        other = attachment(1, qos_policy=linuxbridge.OTHER_POLICY).port.qos_policy
-        return msgspec.structs.replace(
-            wanted, port=msgspec.structs.replace(wanted.port, qos_policy=other)
-        )
-
-
-class TestFlatOnTheBridgeOfOthers(OnFakes):
+class TestFlatOnTheBridgeOfOthers(linuxbridge.Flat, OnFakes):
     __test__ = True
 
     def factory(self, host):
         return linuxbridge.plugin(host, bridge_mappings=["physnet1:br-others"])
 
-    def attachment(self, number):
-        return attachment(number, segment=flat())
 
-
-class TestSecurityGroups(TestFlat):
+class TestSecurityGroups(linuxbridge.Grouped, TestFlat):
     sets = linuxbridge.groups()
-
-    def attachment(self, number):
-        return attachment(number, segment=flat(), security_groups=[linuxbridge.GROUP])
 
 
 class TestSecurityGroupsOnAVlanAwareBridge(OnFakes):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from contract import linuxbridge
 from vifd.testing import machines
-from vifd.testing.attachments import attachment, flat, vlan
+from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract
 from vifd.testing.machines import LinuxMachine
 from vifd.testing.netns import Namespace, links
@@ -44,14 +43,11 @@ class TestLocal(OnTheRealThing):
         return linuxbridge.plugin(host, serve_local=True)
 
 
-class TestFlat(OnTheRealThing):
+class TestFlat(linuxbridge.Flat, OnTheRealThing):
     __test__ = True
 
     def factory(self, host):
         return linuxbridge.plugin(host, bridge_mappings=[], **FLAT)
-
-    def attachment(self, number):
-        return attachment(number, segment=flat())
 
     def test_probe_is_ready_and_changes_nothing(self, ledger, injector):
         """A kernel without VLAN devices is told of; see the class for VLAN networks."""
@@ -59,25 +55,13 @@ class TestFlat(OnTheRealThing):
         assert all("VLAN" in reason for reason in reasons)
 
 
-class TestLimits(TestFlat):
-    """Ports with a QoS policy, of which a change gives another one."""
-
-    def attachment(self, number):
-        return attachment(number, segment=flat(), qos_policy=linuxbridge.POLICY)
-
-    def altered(self, wanted):
-        other = attachment(1, qos_policy=linuxbridge.OTHER_POLICY).port.qos_policy
-        return msgspec.structs.replace(
-            wanted, port=msgspec.structs.replace(wanted.port, qos_policy=other)
-        )
+class TestLimits(linuxbridge.Limited, TestFlat):
+    """Ports with a QoS policy."""
 
 
 @pytest.mark.needs("bridge_tracking")
-class TestSecurityGroups(TestFlat):
+class TestSecurityGroups(linuxbridge.Grouped, TestFlat):
     sets = linuxbridge.groups()
-
-    def attachment(self, number):
-        return attachment(number, segment=flat(), security_groups=[linuxbridge.GROUP])
 
 
 FLAT = {"physical_interface_mappings": ["physnet1:eth1"]}

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from functional.linux_scene import LinuxScene
-from functional.test_ovs_antispoofing import (
+from functional.spoofing.frames import (
     ALLOWED,
     ME,
     MY4,
@@ -17,9 +17,13 @@ from functional.test_ovs_antispoofing import (
     TAGGED,
     THIRD,
     THIRD4,
+    VRRP,
     YOU,
     YOUR4,
     YOUR6,
+    assert_every_address_but_no_server,
+    assert_pairs,
+    without_tag,
 )
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment
@@ -33,10 +37,6 @@ KEPT = {"LLDP"}
 def scene(leaks):
     with LinuxScene() as scene:
         yield scene
-
-
-def without_tag(sent: bytes, arrived: bytes) -> bool:
-    return f.untagged(sent)[:60] == f.untagged(arrived)[:60]
 
 
 @pytest.mark.parametrize("name", ALLOWED)
@@ -69,48 +69,21 @@ def test_tagged_frames_are_dropped(scene, secured):
 
 
 def test_address_pairs(scene):
-    vrrp = "00:00:5e:00:01:01"
-    pairs = [
-        {"ip_address": "10.9.0.0/24"},
-        {"ip_address": "10.8.0.1", "mac_address": vrrp},
-        {"ip_address": "fd09::/64"},
-    ]
-    me, you = scene.guests(attachment(1, allowed_address_pairs=pairs), attachment(2))
-    for frame in (
-        f.udp(ME, YOU, "10.9.0.77", YOUR4),
-        f.arp_request(ME, "10.9.0.77", YOUR4),
-        f.udp(vrrp, YOU, "10.8.0.1", YOUR4),
-        f.gratuitous_arp(vrrp, "10.8.0.1"),
-        f.udp(ME, YOU, "fd09::1", YOUR6),
-        f.neighbour_advertisement(ME, "fd09::1", "fd09::1"),
-        f.dhcp_discover(vrrp),
-    ):
-        assert_reaches(me, you, frame)
-    refused = [
-        f.udp(ME, YOU, "10.9.1.1", YOUR4),
-        f.udp(ME, YOU, "10.8.0.1", YOUR4),
-        f.udp(vrrp, YOU, MY4, YOUR4),
-        f.arp_request(vrrp, MY4, YOUR4),
-        f.udp(ME, YOU, "fd0a::1", YOUR6),
-        f.neighbour_advertisement(ME, MY6, "fd0a::1"),
-        f.udp(THIRD, YOU, "10.9.0.77", YOUR4),
-    ]
-    assert_only(you, forbidden=[(me, frame) for frame in refused], allowed=(me, SENTINEL))
+    assert_pairs(scene)
 
 
 def test_a_shared_address_moves_from_holder_to_holder(scene):
     """As with VRRP: who announces it gets it."""
-    vrrp = "00:00:5e:00:01:01"
-    pairs = [{"ip_address": "10.8.0.1", "mac_address": vrrp}]
+    pairs = [{"ip_address": "10.8.0.1", "mac_address": VRRP}]
     one, two, client = scene.guests(
         attachment(1, allowed_address_pairs=pairs),
         attachment(2, allowed_address_pairs=pairs),
         attachment(3),
     )
-    to_vrrp = f.udp(THIRD, vrrp, THIRD4, "10.8.0.1")
+    to_vrrp = f.udp(THIRD, VRRP, THIRD4, "10.8.0.1")
     assert_reaches(client, one, to_vrrp)
     for holder, other in ((one, two), (two, one)):
-        assert_reaches(holder, client, f.gratuitous_arp(vrrp, "10.8.0.1"))
+        assert_reaches(holder, client, f.gratuitous_arp(VRRP, "10.8.0.1"))
         assert_reaches(client, holder, to_vrrp)
         other.drain()
         sentinel = (client, f.udp(THIRD, f.BROADCAST, THIRD4, "255.255.255.255"))
@@ -118,12 +91,7 @@ def test_a_shared_address_moves_from_holder_to_holder(scene):
 
 
 def test_every_address_but_no_dhcp_server(scene):
-    pairs = [{"ip_address": "0.0.0.0/0"}, {"ip_address": "::/0"}]
-    me, you = scene.guests(attachment(1, allowed_address_pairs=pairs), attachment(2))
-    assert_reaches(me, you, f.udp(ME, YOU, "192.0.2.1", YOUR4))
-    assert_reaches(me, you, f.udp(ME, YOU, "2001:db8::1", YOUR6))
-    names = ("DHCP offer", "DHCPv6 advertise", "router advertisement", "redirect", "foreign MAC")
-    assert_only(you, forbidden=[(me, REFUSED[name]) for name in names], allowed=(me, SENTINEL))
+    assert_every_address_but_no_server(scene)
 
 
 def test_more_prefixes_than_fit_into_one_rule(scene):

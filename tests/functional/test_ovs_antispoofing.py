@@ -5,80 +5,25 @@ from __future__ import annotations
 import pytest
 
 from functional.scene import Scene
+from functional.spoofing.frames import (
+    ALLOWED,
+    ME,
+    REFUSED,
+    SENTINEL,
+    TAGGED,
+    THIRD,
+    THIRD4,
+    VRRP,
+    YOU,
+    YOUR4,
+    assert_every_address_but_no_server,
+    assert_pairs,
+    without_tag,
+)
 from vifd.testing import frames as f
-from vifd.testing.attachments import attachment, ipv4, ipv6, mac
+from vifd.testing.attachments import attachment
 from vifd.testing.guests import assert_only, assert_reaches
 from vifd.testing.wait import until
-
-ME, YOU, THIRD = mac(1), mac(2), mac(3)
-MY4, YOUR4, THIRD4 = ipv4(1), ipv4(2), ipv4(3)
-MY6, YOUR6, THIRD6 = ipv6(1), ipv6(2), ipv6(3)
-MY_LL, THIRD_LL = f.link_local(ME), f.link_local(THIRD)
-MLD2 = bytes.fromhex("0000000104000000") + f.ip_bytes("ff02::1:ff00:1")
-
-ALLOWED = {
-    "IPv4": f.udp(ME, YOU, MY4, YOUR4),
-    "IPv6": f.udp(ME, YOU, MY6, YOUR6),
-    "IPv6 link-local": f.udp(ME, YOU, MY_LL, YOUR6),
-    "broadcast": f.udp(ME, f.BROADCAST, MY4, "255.255.255.255"),
-    "multicast": f.udp(ME, f.multicast_mac("224.0.0.251"), MY4, "224.0.0.251"),
-    "ARP request": f.arp_request(ME, MY4, YOUR4),
-    "ARP reply": f.arp_reply(ME, MY4, YOU, YOUR4),
-    "gratuitous ARP": f.gratuitous_arp(ME, MY4),
-    "ARP probe": f.arp_request(ME, "0.0.0.0", MY4),
-    "RARP": f.ethernet(ME, f.BROADCAST, 0x8035, bytes(28)),
-    "DHCP": f.dhcp_discover(ME),
-    "DHCPv6": f.dhcpv6_solicit(ME, MY_LL),
-    "router solicitation": f.router_solicitation(ME, MY_LL),
-    "neighbour solicitation": f.neighbour_solicitation(ME, MY6, YOUR6),
-    "duplicate address detection": f.neighbour_solicitation(ME, "::", MY6),
-    "neighbour advertisement": f.neighbour_advertisement(ME, MY6, MY6),
-    "MLD report": f.icmpv6(ME, "33:33:00:00:00:16", MY_LL, "ff02::16", 143, MLD2),
-    "first MLD report": f.icmpv6(ME, "33:33:00:00:00:16", "::", "ff02::16", 143, MLD2),
-    "ping": f.ping(ME, YOU, MY4, YOUR4),
-    "ping6": f.ping(ME, YOU, MY6, YOUR6),
-}
-
-REFUSED = {
-    "foreign IPv4": f.udp(ME, YOU, THIRD4, YOUR4),
-    "foreign IPv6": f.udp(ME, YOU, THIRD6, YOUR6),
-    "foreign link-local": f.udp(ME, YOU, THIRD_LL, YOUR6),
-    "foreign MAC": f.udp(THIRD, YOU, MY4, YOUR4),
-    "foreign MAC with IPv6": f.udp(THIRD, YOU, MY6, YOUR6),
-    "unspecified IPv4": f.udp(ME, YOU, "0.0.0.0", YOUR4),
-    "unspecified IPv6": f.udp(ME, YOU, "::", YOUR6),
-    "ARP for a foreign address": f.arp_request(ME, THIRD4, YOUR4),
-    "ARP with a foreign hardware address": f.arp_request(THIRD, MY4, YOUR4, src=ME),
-    "ARP with a foreign Ethernet source": f.arp_request(ME, MY4, YOUR4, src=THIRD),
-    "ARP reply for a foreign address": f.arp_reply(ME, THIRD4, YOU, YOUR4),
-    "gratuitous ARP for a foreign address": f.gratuitous_arp(ME, THIRD4),
-    "RARP of a foreign MAC": f.ethernet(THIRD, f.BROADCAST, 0x8035, bytes(28)),
-    "DHCP offer": f.dhcp_offer(ME, MY4, YOU, YOUR4),
-    "DHCP of a foreign MAC": f.dhcp_discover(THIRD),
-    "DHCP of a foreign address": f.dhcp_discover(ME, src_ip=THIRD4),
-    "DHCPv6 advertise": f.dhcpv6_advertise(ME, YOU, MY_LL, YOUR6),
-    "DHCPv6 of a foreign address": f.dhcpv6_solicit(ME, THIRD_LL),
-    "router advertisement": f.router_advertisement(ME, MY_LL),
-    "redirect": f.icmpv6(ME, YOU, MY_LL, YOUR6, 137, bytes(36)),
-    "solicitation from a foreign address": f.neighbour_solicitation(ME, THIRD6, YOUR6),
-    "detection for a foreign address": f.neighbour_solicitation(ME, "::", THIRD6),
-    "advertisement of a foreign address": f.neighbour_advertisement(ME, MY6, THIRD6),
-    "advertisement from a foreign address": f.neighbour_advertisement(ME, THIRD6, MY6),
-    "advertisement of a foreign MAC": f.neighbour_advertisement(THIRD, MY6, MY6),
-    "first MLD report of a foreign MAC": f.icmpv6(
-        THIRD, "33:33:00:00:00:16", "::", "ff02::16", 143, MLD2
-    ),
-    "LLDP": f.ethernet(ME, "01:80:c2:00:00:0e", 0x88CC, b"\x02\x07\x04" + f.mac_bytes(ME)),
-    "an unknown protocol": f.ethernet(ME, YOU, 0x88B5, b"experimental"),
-}
-
-TAGGED = {
-    "tagged IPv4": f.udp(ME, YOU, MY4, YOUR4, vlan=7),
-    "tagged with the local VLAN": f.udp(ME, YOU, MY4, YOUR4, vlan=1),
-    "tagged with the last VLAN": f.udp(ME, YOU, MY4, YOUR4, vlan=4095),
-}
-
-SENTINEL = f.udp(ME, YOU, MY4, YOUR4, b"sentinel")
 
 
 @pytest.fixture
@@ -108,7 +53,7 @@ def test_tagged_frames_are_dropped(scene):
         you,
         forbidden=[(me, frame) for frame in TAGGED.values()],
         allowed=(me, SENTINEL),
-        leaked=lambda sent, arrived: f.untagged(sent)[:60] == f.untagged(arrived)[:60],
+        leaked=without_tag,
     )
 
 
@@ -120,58 +65,28 @@ def test_without_port_security_all_but_tagged_frames_arrive(scene):
         you,
         forbidden=[(me, frame) for frame in TAGGED.values()],
         allowed=(me, SENTINEL),
-        leaked=lambda sent, arrived: f.untagged(sent)[:60] == f.untagged(arrived)[:60],
+        leaked=without_tag,
     )
 
 
 def test_address_pairs(scene):
-    vrrp = "00:00:5e:00:01:01"
-    pairs = [
-        {"ip_address": "10.9.0.0/24"},
-        {"ip_address": "10.8.0.1", "mac_address": vrrp},
-        {"ip_address": "fd09::/64"},
-    ]
-    me, you = scene.guests(attachment(1, allowed_address_pairs=pairs), attachment(2))
-    for frame in (
-        f.udp(ME, YOU, "10.9.0.77", YOUR4),
-        f.arp_request(ME, "10.9.0.77", YOUR4),
-        f.udp(vrrp, YOU, "10.8.0.1", YOUR4),
-        f.gratuitous_arp(vrrp, "10.8.0.1"),
-        f.udp(ME, YOU, "fd09::1", YOUR6),
-        f.neighbour_advertisement(ME, "fd09::1", "fd09::1"),
-    ):
-        assert_reaches(me, you, frame)
-    refused = [
-        f.udp(ME, YOU, "10.9.1.1", YOUR4),
-        f.udp(ME, YOU, "10.8.0.1", YOUR4),
-        f.udp(vrrp, YOU, MY4, YOUR4),
-        f.arp_request(vrrp, MY4, YOUR4),
-        f.udp(ME, YOU, "fd0a::1", YOUR6),
-        f.neighbour_advertisement(ME, MY6, "fd0a::1"),
-    ]
-    assert_only(you, forbidden=[(me, frame) for frame in refused], allowed=(me, SENTINEL))
+    assert_pairs(scene)
 
 
 def test_a_shared_address_reaches_all_its_holders(scene):
-    vrrp = "00:00:5e:00:01:01"
-    pairs = [{"ip_address": "10.8.0.1", "mac_address": vrrp}]
+    pairs = [{"ip_address": "10.8.0.1", "mac_address": VRRP}]
     one, two, client = scene.guests(
         attachment(1, allowed_address_pairs=pairs),
         attachment(2, allowed_address_pairs=pairs),
         attachment(3),
     )
-    to_vrrp = f.udp(THIRD, vrrp, THIRD4, "10.8.0.1")
+    to_vrrp = f.udp(THIRD, VRRP, THIRD4, "10.8.0.1")
     assert_reaches(client, one, to_vrrp)
     assert_reaches(client, two, to_vrrp)
 
 
 def test_every_address_but_no_dhcp_server(scene):
-    pairs = [{"ip_address": "0.0.0.0/0"}, {"ip_address": "::/0"}]
-    me, you = scene.guests(attachment(1, allowed_address_pairs=pairs), attachment(2))
-    assert_reaches(me, you, f.udp(ME, YOU, "192.0.2.1", YOUR4))
-    assert_reaches(me, you, f.udp(ME, YOU, "2001:db8::1", YOUR6))
-    names = ("DHCP offer", "DHCPv6 advertise", "router advertisement", "redirect", "foreign MAC")
-    assert_only(you, forbidden=[(me, REFUSED[name]) for name in names], allowed=(me, SENTINEL))
+    assert_every_address_but_no_server(scene)
 
 
 def test_a_change_in_place_takes_hold(scene):

@@ -9,7 +9,7 @@ from vifd.testing.contract_kill import MOST, Scene
 
 def each_effect(
     scene: Scene, when: str, prepare: Callable[[], object], act: Callable[[], object],
-    then: Callable[[], object], gone: Callable[[], object],
+    then: Callable[[], object], gone: Callable[[], object] = lambda: None,
 ) -> int:  # fmt: skip
     """How many effects there were.
 

@@ -4,7 +4,6 @@ guest all the time; it also sends what it may not."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +13,13 @@ import pytest
 
 from functional.movescene import left_on_bridges, left_on_switch
 from support import stockhybrid
+from support.leaving import nothing_left
 from support.moving import wire
 from support.moving.figures import MAC, longest
 from support.moving.move import TAP
 from support.moving.wire import Seen
 from support.moving.world import MTU, Mover, World
 from unit.docs import port_id
-from vifd.testing import census
 from vifd.testing.wait import until
 
 pytestmark = pytest.mark.needs("libvirt", "module:os_vif")
@@ -151,12 +150,10 @@ def changed(world: Here, what: str, call: Callable[[], Any]) -> Change:
 
 @pytest.fixture
 def world() -> Iterator[Here]:
-    before = census.take()
-    with tempfile.TemporaryDirectory(prefix="m-") as directory, Here(Path(directory)) as made:
+    with nothing_left("m-") as directory, Here(directory) as made:
         made.up()
         made.guest()
         yield made
-    until(lambda: not census.take().beyond(before), "nothing of the host is left")
 
 
 def move(world: Here, target: str, **more: Any) -> Any:

@@ -6,7 +6,6 @@ One host and its two guests serve all tests; the guests ping each other through 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from support.leaving import nothing_left
 from unit.docs import document, port_id
-from vifd.testing import census
 from vifd.testing.bootable import Host, Machine
 from vifd.testing.wait import until
 
@@ -107,15 +106,13 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    before = census.take()
-    with tempfile.TemporaryDirectory(prefix="h-") as directory:
-        made = World(Path(directory))
+    with nothing_left("h-") as directory:
+        made = World(directory)
         try:
             made.build()
             yield made
         finally:
             made.close()
-    until(lambda: not census.take().beyond(before), "nothing of the host is left")
 
 
 def test_after_a_power_cut_guests_come_up_with_no_other_service(world: World) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.leaving import nothing_left
 from unit.docs import document, port_id
-from vifd.testing import census
 from vifd.testing.bootable import Host, HostDpdk, Machine
 from vifd.testing.wait import until
 
@@ -24,9 +23,7 @@ INSTANCE = {
 
 @pytest.fixture
 def host() -> Iterator[Host]:
-    before = census.take()
-    with tempfile.TemporaryDirectory(prefix="h-") as directory:
-        disk = Path(directory)
+    with nothing_left("h-") as disk:
         made = Host(disk, {"vhostuser": {"socket_dir": disk / "s"}}, HostDpdk)
         try:
             made.boot()
@@ -37,7 +34,6 @@ def host() -> Iterator[Host]:
             yield made
         finally:
             made.close()
-    until(lambda: not census.take().beyond(before), "nothing of the host is left")
 
 
 def test_a_socket_deleted_under_a_guest_is_found_and_repaired_on_request(host: Host) -> None:

@@ -6,14 +6,13 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vifd.testing import census
+from support.leaving import nothing_left
 from vifd.testing.bootable import Host, Machine
 from vifd.testing.wait import until
 
@@ -101,15 +100,13 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    before = census.take()
-    with tempfile.TemporaryDirectory(prefix="w-") as directory:
-        made = World(Path(directory))
+    with nothing_left("w-") as directory:
+        made = World(directory)
         try:
             made.build()
             yield made
         finally:
             made.close()
-    until(lambda: not census.take().beyond(before), "nothing of the host is left")
 
 
 def test_wired_started_pinged_and_put_back(world: World) -> None:

@@ -161,7 +161,28 @@ class FakeRig(Rig):
         return self.number(receiver) in {sent.port for sent in journey.sent}
 
 
-class RealRig(Rig):
+class Sending(Rig):
+    """A rig with guests that send and receive.
+
+    :ivar guests: by name
+    """
+
+    guests: dict[str, Guest]
+    _count = 0
+
+    def throw(self, sender: str, frame: bytes) -> None:
+        self.guests[sender].send(frame)
+
+    def take(self) -> None:
+        for guest in self.guests.values():
+            guest.drain()
+
+    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
+        self._count += 1
+        return arrives_before_probe(self, sender, frame, receiver, self._count)
+
+
+class RealRig(Sending):
     """A private Open vSwitch on the userspace datapath, guests on taps.
 
     :param wire: the far end of the physical network's cable, if there is one
@@ -178,8 +199,7 @@ class RealRig(Rig):
             self.scene.machine.drivers, lambda host: self._plugin(host, settings), sets=self.sets,
             logs=logs,
         )  # fmt: skip
-        self.guests: dict[str, Guest] = {"wire": wire} if wire else {}
-        self._count = 0
+        self.guests = {"wire": wire} if wire else {}
 
     def _plugin(self, host: Host, options: dict[str, Any]) -> VifPlugin:
         return make.plugin(host, **options)
@@ -207,17 +227,6 @@ class RealRig(Rig):
     def zone(self, number: int) -> list[str]:
         lines = self.scene.ovs.appctl("dpctl/dump-conntrack", f"zone={number}").splitlines()
         return [line for line in lines if line]
-
-    def throw(self, sender: str, frame: bytes) -> None:
-        self.guests[sender].send(frame)
-
-    def take(self) -> None:
-        for guest in self.guests.values():
-            guest.drain()
-
-    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
-        self._count += 1
-        return arrives_before_probe(self, sender, frame, receiver, self._count)
 
 
 def arrives_before_probe(rig: Any, sender: str, frame: bytes, receiver: str, count: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contract import linuxbridge as make
-from functional.groups.rig import Rig, arrives_before_probe
+from functional.groups.rig import Rig, Sending
 from functional.linux_scene import LinuxScene
 from support.nfttracking import Bridge
 from vifd.drivers import conntrack
@@ -132,7 +132,7 @@ class FakeBridgeRig(BridgeRig):
         return receiver in {towards[device] for device in given}
 
 
-class RealBridgeRig(BridgeRig):
+class RealBridgeRig(BridgeRig, Sending):
     """Bridges of the kernel, guests on taps."""
 
     def __init__(self, wire: Guest, *, logs: LogDesk | None = None, **options: Any) -> None:
@@ -145,8 +145,7 @@ class RealBridgeRig(BridgeRig):
             logs=logs,
         )  # fmt: skip
         self.ledger.plugin.probe()
-        self.guests: dict[str, Guest] = {"wire": wire}
-        self._count = 0
+        self.guests = {"wire": wire}
         self._generation = 0
 
     def plug(self, **ports: Attachment) -> None:
@@ -184,14 +183,3 @@ class RealBridgeRig(BridgeRig):
         ends = {end for found in conntrack.followed(sock, zone) for end in found.ends}
         conntrack.forget(sock, zone, ends, ())
         sock.close()
-
-    def throw(self, sender: str, frame: bytes) -> None:
-        self.guests[sender].send(frame)
-
-    def take(self) -> None:
-        for guest in self.guests.values():
-            guest.drain()
-
-    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
-        self._count += 1
-        return arrives_before_probe(self, sender, frame, receiver, self._count)

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from functional.groups.packets import Station
-from functional.groups.rig import FakeRig, Rig, arrives_before_probe
+from functional.groups.rig import FakeRig, Sending
 from functional.groups.table import WIRE
 from functional.tunnels.hosts import Fabric, VifdHost, behind, network, underlay_ip
 from vifd.model import Attachment
@@ -16,7 +16,6 @@ from vifd.model.sets import Endpoint, Forwarding, Reachable, SetKey, SetKind
 from vifd.plugin.sets import SetChange
 from vifd.testing import flowkey
 from vifd.testing.attachments import attachment
-from vifd.testing.guests import Guest
 from vifd.testing.sets import MemorySets
 from vifd_ovs.bridge.overlay import Kind, port_name
 
@@ -80,7 +79,7 @@ class GroupHost(VifdHost):
         return MemorySets()
 
 
-class TunnelRig(Rig):
+class TunnelRig(Sending):
     """Two hosts on an underlay; the port behind the tunnel is the other host's, without groups."""
 
     def __init__(self, kind: str, version: int) -> None:
@@ -95,9 +94,8 @@ class TunnelRig(Rig):
         there.know(behind(1, 1, version=version))
         # who it is behind its tunnel is for the frames to say
         (wire,) = there.guests(port(kind, 9, port_security_enabled=False))
-        self.guests: dict[str, Guest] = {"wire": wire}
+        self.guests = {"wire": wire}
         self.ledger = self.here.ledger
-        self._count = 0
 
     def plug(self, **ports: Attachment) -> None:
         self.names |= {name: a.id for name, a in ports.items()}
@@ -123,7 +121,3 @@ class TunnelRig(Rig):
 
     def connections(self, name: str) -> Callable[[], list[str]]:
         raise NotImplementedError
-
-    def arrives(self, sender: str, frame: bytes, receiver: str) -> bool:
-        self._count += 1
-        return arrives_before_probe(self, sender, frame, receiver, self._count)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from functional.test_ovs_antispoofing import ALLOWED, ME, MY4, REFUSED, TAGGED, YOU, YOUR4
+from functional.spoofing.frames import ALLOWED, ME, MY4, REFUSED, TAGGED, YOU, YOUR4
 from support.nftmachine import Frame, Machine
 from vifd.drivers.nft.expr import ACCEPT
 from vifd.drivers.nft.objects import Element, Hook, Rule
