@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from vifd.openflow import action as act
 from vifd.openflow import match as mt
-from vifd.openflow import metered
+from vifd.openflow import metered, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Flow:
     def __str__(self) -> str:
         """The flow in the words of ovs-ofctl."""
         match = mt.text(self.match)
-        actions = act.text(self.actions, self.goto)
+        actions = steps.text(self.actions, self.goto)
         if (meter := metered.named(self.instructions)) is not None:
             actions = f"meter:{meter}" if actions == "drop" else f"meter:{meter},{actions}"
         elif self.instructions:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from vifd.openflow import action as act
 from vifd.openflow import match as mt
-from vifd.openflow.action import Step
+from vifd.openflow import steps
 from vifd.openflow.field import CONTROLLER, IN_PORT, VLAN_PRESENT
 from vifd.openflow.flow import Flow
+from vifd.openflow.steps import Step
 from vifd.testing import tracking
 from vifd.testing.tracking import Connections
 
@@ -121,14 +121,14 @@ def _terms(match: bytes) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=16384)
-def _mark(step: act.Conntrack) -> int | None:
+def _mark(step: steps.Conntrack) -> int | None:
     """What a connection is marked with."""
-    said = [one for one in _steps(step.actions) if isinstance(one, act.SetField)]
+    said = [one for one in _steps(step.actions) if isinstance(one, steps.SetField)]
     return next((one.number for one in said if one.field.name == "ct_mark"), None)
 
 
 def _steps(actions: bytes) -> tuple[Step, ...]:
-    return tuple(act.parse(actions))
+    return tuple(steps.parse(actions))
 
 
 def matches(flow: Flow, packet: Packet) -> bool:
@@ -138,8 +138,8 @@ def matches(flow: Flow, packet: Packet) -> bool:
     )
 
 
-def _clauses(flow: Flow) -> list[act.Conjunction]:
-    return [step for step in _steps(flow.actions) if isinstance(step, act.Conjunction)]
+def _clauses(flow: Flow) -> list[steps.Conjunction]:
+    return [step for step in _steps(flow.actions) if isinstance(step, steps.Conjunction)]
 
 
 def _complete(flows: Iterable[Flow]) -> list[int]:
@@ -242,29 +242,29 @@ class _Run:
     def _do(self, step: Step, table: int) -> None:
         self._journey.log.append((self._depth, step))
         match step:
-            case act.Output(port):
+            case steps.Output(port):
                 self._output(port)
-            case act.OutputRegister(register):
+            case steps.OutputRegister(register):
                 self._output(self._packet.get(register, 0) & 0xFFFF)
-            case act.SetField(known, number):
+            case steps.SetField(known, number):
                 self._packet[known.name] = number
-            case act.Move(source, target):
+            case steps.Move(source, target):
                 self._packet[target.name] = self._packet.get(source.name, 0)
-            case act.PushVlan():
+            case steps.PushVlan():
                 self._push()
-            case act.PopVlan():
+            case steps.PopVlan():
                 self._pop()
-            case act.Resubmit(port, where):
+            case steps.Resubmit(port, where):
                 self._resubmit(port, table if where is None else where)
-            case act.Conntrack():
+            case steps.Conntrack():
                 self._track(step)
-            case act.Copy(actions):
+            case steps.Copy(actions):
                 self._copied(actions, table)
-            case act.Handed():
+            case steps.Handed():
                 flow = next(v.flow for _, v in reversed(self._journey.log) if isinstance(v, Visit))
                 if flow is not None:
                     self._journey.handed.append((flow, dict(self._packet)))
-            case act.Cut(port) if port == CONTROLLER & 0xFFFF:
+            case steps.Cut(port) if port == CONTROLLER & 0xFFFF:
                 pass  # no packet is cut for the controller
             case _:
                 raise ValueError(f"action that cannot be evaluated: {step}")
@@ -314,7 +314,7 @@ class _Run:
             self._do(step, table)
         self._packet, self._inner = packet, inner
 
-    def _track(self, step: act.Conntrack) -> None:
+    def _track(self, step: steps.Conntrack) -> None:
         """A packet that is tracked goes on as a copy; this one knows nothing of it."""
         zone = self._packet.get(step.source, 0) & 0xFFFF if step.source else step.zone
         if self._connections is not None and step.commit:

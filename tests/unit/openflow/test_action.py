@@ -7,6 +7,7 @@ from os_ken.ofproto import ofproto_v1_4_parser as oracle
 
 from vifd.openflow import action as act
 from vifd.openflow import field as fd
+from vifd.openflow import steps
 
 
 def theirs(action: oracle.OFPAction) -> bytes:
@@ -52,7 +53,7 @@ def theirs(action: oracle.OFPAction) -> bytes:
 )  # fmt: skip
 def test_bytes_and_words(ours: bytes, opinion: oracle.OFPAction, text: str) -> None:
     assert ours == theirs(opinion)
-    assert act.text(ours) == text
+    assert steps.text(ours) == text
 
 
 @pytest.mark.parametrize("clause", [(2, 2), (-1, 2), (0, 1), (0, 65)])
@@ -63,9 +64,9 @@ def test_a_clause_that_is_none(clause: tuple[int, int]) -> None:
 
 def test_a_list_goes_on_in_a_table() -> None:
     both = act.output(1) + act.pop_vlan()
-    assert act.text(both, 60) == "output:1,pop_vlan,goto_table:60"
-    assert act.text(b"", 60) == "goto_table:60"
-    assert act.text(b"") == "drop"
+    assert steps.text(both, 60) == "output:1,pop_vlan,goto_table:60"
+    assert steps.text(b"", 60) == "goto_table:60"
+    assert steps.text(b"") == "drop"
 
 
 @given(st.sampled_from([f for f in fd.FIELDS if f.name != "ct_state"]), st.data())
@@ -74,20 +75,20 @@ def test_set_field_comes_back(field: fd.Field, data: st.DataObject) -> None:
     value = data.draw(st.integers(0, top))
     action = act.set_field(field.name, value)
     assert len(action) % 8 == 0
-    assert list(act.parse(action)) == [act.SetField(field, fd.parse(field, value)[0])]
+    assert list(steps.parse(action)) == [steps.SetField(field, fd.parse(field, value)[0])]
 
 
 def test_unknown_actions_are_kept_and_shown() -> None:
     group = bytes.fromhex("0016000800000001")
     learn = bytes.fromhex("ffff0010000023200010") + bytes(6)
-    assert list(act.parse(group + learn)) == [act.Other(group), act.Other(learn)]
-    assert act.text(group) == f"action:{group.hex()}"
+    assert list(steps.parse(group + learn)) == [steps.Other(group), steps.Other(learn)]
+    assert steps.text(group) == f"action:{group.hex()}"
 
 
 @pytest.mark.parametrize("raw", ["00", "0000000400000000", "0000001000000001", "0011000900000000"])
 def test_damaged_lists_are_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="action"):
-        list(act.parse(bytes.fromhex(raw)))
+        list(steps.parse(bytes.fromhex(raw)))
 
 
 @pytest.mark.parametrize(

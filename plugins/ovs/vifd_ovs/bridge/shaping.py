@@ -16,6 +16,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from vifd.openflow import action as act
+from vifd.openflow import steps
 from vifd.openflow.field import IPV4, IPV6, Value
 from vifd.openflow.flow import Flow, entry, flow, through
 from vifd.openflow.mark import MARK
@@ -154,8 +155,8 @@ def ending(ofport: int, shape: Shape | None) -> tuple[int, int | None]:
 
 def marks(flows: Iterable[Flow]) -> list[int]:
     """The DSCP marks that a port's own flows set."""
-    steps = (step for f in flows if f.table == SENT for step in act.parse(f.actions))
-    fields = (step for step in steps if isinstance(step, act.SetField))
+    said = (step for f in flows if f.table == SENT for step in steps.parse(f.actions))
+    fields = (step for step in said if isinstance(step, steps.SetField))
     return sorted({step.number for step in fields if step.field.name == "ip_dscp"})
 
 

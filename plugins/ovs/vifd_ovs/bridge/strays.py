@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from vifd.drivers import PortRow
-from vifd.openflow import action as act
-from vifd.openflow import match
+from vifd.openflow import match, steps
 from vifd.openflow.flow import Flow
 from vifd.policy.addresses import Allowed
 from vifd_ovs.bridge import cookies, marks
@@ -111,8 +110,8 @@ def _port(
 
 def rules_of(stray: Stray) -> set[int]:
     """The cookies of the security groups that a stray's own flows ask."""
-    steps = (step for flow in stray.flows.values() for step in act.parse(flow.actions))
-    asked = (s for s in steps if isinstance(s, act.SetField) and s.field.name == GROUP_REGISTER)
+    said = (step for flow in stray.flows.values() for step in steps.parse(flow.actions))
+    asked = (s for s in said if isinstance(s, steps.SetField) and s.field.name == GROUP_REGISTER)
     return {cookies.group(step.number >> 1) for step in asked}
 
 
@@ -136,7 +135,7 @@ def _pairs(network: Iterable[Flow], number: int, mac: str) -> Iterator[str]:
 
 
 def _outputs(flow: Flow) -> set[int]:
-    return {step.port for step in act.parse(flow.actions) if isinstance(step, act.Output)}
+    return {step.port for step in steps.parse(flow.actions) if isinstance(step, steps.Output)}
 
 
 def uplink_of(network: Iterable[Flow], names: Mapping[int, str]) -> Uplink:
