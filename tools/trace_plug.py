@@ -1,9 +1,9 @@
 """What one plug goes through: ``python tools/trace_plug.py`` plugs a port on fakes and counts.
 
 Every call of a function of the product counts, on any thread, but for what a fake asks of it: how
-many files are entered, and how often one thread goes from one file to another. The engine's clock is
-left out: how often it ticks meanwhile says how fast the machine is. One port was plugged before, so
-that what is done once does not count. The numbers are for comparing two trees; they are no
+many files are entered, and how often one thread goes from one file to another. The engine's clock
+is left out: how often it ticks meanwhile says how fast the machine is. One port was plugged before,
+so that what is done once does not count. The numbers are for comparing two trees; they are no
 benchmark.
 """
 
