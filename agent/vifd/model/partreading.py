@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Meta, Struct
 
 from vifd import errors
 from vifd.model import unread
-from vifd.model.attachment import Instance
+from vifd.model.attachment import Attachment, Instance
 from vifd.model.document import DOCUMENT_VERSIONS, bad_field, decode
 from vifd.model.parts import Side
 from vifd.model.values import Id, MacAddress, Mtu, Text
@@ -63,8 +64,21 @@ def compute_said(raw: Any, port_id: str) -> dict[str, Any]:
         msgspec.convert(raw, ComputeSaid)
     except msgspec.ValidationError as error:
         raise bad_field(str(error), port_id) from error
+    _all_compute(raw, port_id)
     _little_unread(raw, port_id)
-    return {name: raw[name] for name in ComputeSaid.__struct_fields__ if name in raw}
+    return dict(raw)
+
+
+def _all_compute(raw: dict[str, Any], port_id: str) -> None:
+    """What is no field of compute's part is nothing that anybody would look at."""
+    known = ComputeSaid.__struct_fields__
+    for name in raw.keys() - {*known}:
+        problem = "is no field of compute's part of the port"
+        if name in Attachment.__struct_fields__:
+            problem = "belongs to the network's part of the port"
+        elif close := difflib.get_close_matches(name, known, 1, 0.7):
+            problem = f"{problem}; did you mean {close[0]}?"
+        raise errors.BadDocument.at_field(name[:64], problem, port=port_id)
 
 
 def _little_unread(raw: dict[str, Any], port_id: str) -> None:

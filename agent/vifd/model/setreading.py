@@ -63,7 +63,7 @@ def read_set(raw: Any, key: SetKey) -> SetBody:
     if said.setdefault("id", key.id) != key.id:
         raise errors.BadDocument.at_field("id", "differs from the id in the path")
     if key.kind is SetKind.SECURITY_GROUP and isinstance(said.get("rules"), list):
-        said["rules"] = [_rule_said(rule, key.id) for rule in said["rules"]]
+        said["rules"] = _rules_said(said["rules"], key.id, "rules")
     return _canonical(_converted(said, BODIES[key.kind], ""))
 
 
@@ -73,7 +73,7 @@ def read_rules(raw: Any, group_id: str, path: str) -> tuple[SecurityGroupRule, .
     :param path: where they stand
     :raises errors.BadDocument: with the field's path
     """
-    said = [_rule_said(rule, group_id) for rule in raw] if isinstance(raw, list) else raw
+    said = _rules_said(raw, group_id, path) if isinstance(raw, list) else raw
     rules = _converted(said, tuple[SecurityGroupRule, ...], path)
     return tuple(read_rule(rule, f"{path}[{i}]") for i, rule in enumerate(rules))
 
@@ -132,6 +132,14 @@ def _named(raw: Mapping[str, Any], kind: SetKind) -> dict[str, Any]:
         if said.setdefault(ours, value) != value:
             raise errors.BadDocument.at_field(name, f"differs from {ours}; say it once")
     return said
+
+
+def _rules_said(raw: list[Any], group_id: str, path: str) -> list[Any]:
+    for i, rule in enumerate(raw):
+        if isinstance(rule, dict) and rule.get("security_group_id") not in (None, group_id):
+            problem = "differs from the id of this group: the rule is another group's"
+            raise errors.BadDocument.at_field(f"{path}[{i}].security_group_id", problem)
+    return [_rule_said(rule, group_id) for rule in raw]
 
 
 def _rule_said(raw: Any, group_id: str) -> Any:

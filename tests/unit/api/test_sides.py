@@ -176,3 +176,22 @@ def test_many_at_once_are_asked_about(api: Client, backend: Any) -> None:
 def test_bad_lists(api: Client, body: Any, field: str) -> None:
     answer = api.call("POST", "/v1/compute:compare", body)
     assert (answer.status, answer.field) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "problem"),
+    [
+        ({"mac_adress": "fa:16:3e:00:00:01"}, "mac_adress", "did you mean mac_address?"),
+        ({"port": {"id": uuid(2)}}, "port", "belongs to the network's part"),
+        ({"network": {"mtu": 1}}, "network", "belongs to the network's part"),
+        ({"role": "INACTIVE"}, "role", "belongs to the network's part"),
+        ({"x": 1}, "x", "is no field of compute's part"),
+    ],
+)
+def test_compute_says_nothing_that_nobody_reads(
+    api: Client, more: dict[str, Any], field: str, problem: str
+) -> None:
+    answer = api.call("PUT", INSTANCE, compute(**more))
+    assert (answer.status, answer.json["facts"]["field"]) == (400, field)
+    assert problem in answer.json["message"]
+    assert api.call("GET", PORT).status == 404

@@ -213,3 +213,12 @@ def test_groups_of_a_port_and_its_place_in_them():
     assert groups_of(attachment(2, security_groups=[])) == ()
     off = attachment(2, security_groups=[GROUP], port_security_enabled=False)
     assert groups_of(off) is None
+
+
+def test_a_rule_of_another_group_is_not_taken_into_this_one():
+    field, problem = refused_rule(security_group_id=OTHER)
+    assert field == "rules[0].security_group_id"
+    assert "another group's" in problem
+    assert rule(security_group_id=GROUP) == rule(security_group_id=None) == rule()
+    with pytest.raises(errors.BadDocument, match=r"add_rules\[0\].security_group_id"):
+        read_rules([{"direction": "ingress", "security_group_id": OTHER}], GROUP, "add_rules")
