@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from functional.hostfacts import known, refreshed, troubles
-from unit.docs import document, port_id
+from unit.docs import NETWORK, document, port_id
 from vifd.capabilities import names
 from vifd.testing.daemon import Vifd
 from vifd.testing.sandbox import PrivateOvs
@@ -71,3 +72,29 @@ def test_a_daemon_killed_while_it_asks_leaves_no_qemu() -> None:
     for process in left:
         process.kill()
     assert not left, "it came to its end by itself"
+
+
+def test_a_daemon_that_may_open_nothing_says_nothing_of_its_ports(
+    ovs: PrivateOvs, tmp_path: Path
+) -> None:
+    """It cannot look at them, and they stand: not one is told to be broken."""
+    bridged = document(2, plugin="linuxbridge", network__id=f"{port_id(2)[:8]}{NETWORK[8:]}")
+    with Vifd(tmp_path / "v", ovs, {"engine": {"check_interval": 1}}) as vifd:
+        assert [vifd.plug(each)[0] for each in (document(1), bridged)] == [201, 201]
+        hosts = vifd.get("/v1/host")["inventory"]["capabilities"]
+        last = vifd.get("/v1/ports")["ports"]
+        assert vifd.process.pid is not None
+        most = resource.prlimit(vifd.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(vifd.process.pid, resource.RLIMIT_NOFILE, (3, most[1]))
+        until(lambda: all(f"plugin {name} cannot be looked at" in vifd.log
+                          for name in ("ovs", "linuxbridge")), "it wants to look at them",
+              told=lambda: vifd.log)  # fmt: skip
+        resource.prlimit(vifd.process.pid, resource.RLIMIT_NOFILE, most)
+        assert "vifd has 3 of 3 descriptors open: raise LimitNOFILE=" in vifd.log
+        found = vifd.get("/v1/ports")["ports"]
+        assert [p["status"] for p in found] == ["ACTIVE", "ACTIVE"]
+        assert [p["revision"] for p in found] == [p["revision"] for p in last], vifd.log
+        assert len(vifd.get("/v1/host")["inventory"]["capabilities"]) == len(hosts)
+        assert "repairing it" not in vifd.log
+        for number in (1, 2):
+            assert vifd.unplug(port_id(number))[0] == 204

@@ -85,12 +85,14 @@ def test_one_that_stays_small_is_told_and_lived_with() -> None:
             kept += [os.open("/dev/null", 0) for _ in range(40)]
         except OSError as error:
             print(limits.word(error))
+            print(limits.room(128))
     """)
     lines = out.splitlines()
     assert lines[0].startswith("vifd may open 64 descriptors: set LimitNOFILE=")
     assert lines[1].startswith("vifd may have 1.4 GiB of address space: remove LimitAS=")
     assert lines[2] == "True"
-    assert "of 64 descriptors open: raise LimitNOFILE=" in lines[3]
+    assert lines[3].startswith("vifd has 64 of 64 descriptors open: raise LimitNOFILE=")
+    assert lines[4] == "1"
 
 
 def test_a_start_that_gets_too_little_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ import fcntl
 import os
 import struct
 
+from vifd.safety import limits
+
 TUN = "/dev/net/tun"
 
 _TUNSETIFF = 0x400454CA
@@ -38,7 +40,8 @@ def problem() -> str:
             f"unit, or give its user the device (DeviceAllow={TUN} rw)"
         )
     except OSError as error:
-        return f"{TUN} cannot be opened: {error.strerror}; load the kernel module tun"
+        advice = limits.word(error) or "load the kernel module tun"
+        return f"{TUN} cannot be opened: {error.strerror}; {advice}"
     return ""
 
 

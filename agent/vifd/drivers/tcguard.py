@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -23,11 +22,13 @@ from vifd.drivers.netlink import (
     Message,
     Socket,
     attribute,
+    index_of,
     nest,
     pick,
     string,
     text,
 )
+from vifd.safety import limits
 
 __all__ = ["barred", "lacking", "read", "remove", "write"]
 
@@ -155,12 +156,12 @@ def lacking(sock: Socket) -> str | None:
     try:
         file = tap.create(name, multi_queue=False)
     except OSError as error:
-        return f"a device to ask with cannot be made: {error.strerror}"
+        return f"a device to ask with cannot be made: {limits.word(error) or error.strerror}"
     try:
-        index = socket.if_nametoindex(name)
+        index = index_of(name)
         failed = write(sock, {index: ((_RETURN, 0, 0, _GO_ON),)})
     except OSError as error:
-        return f"the device to ask with is gone: {error.strerror}"
+        return f"the device to ask with is gone: {limits.word(error) or error.strerror}"
     finally:
         os.close(file)
     if not failed:

@@ -14,6 +14,7 @@ from vifd.model import Origin, Phase, PortRecord, Report, Vif, Wiring
 from vifd.model.lifecycle import Move, moved, proven
 from vifd.model.status import not_undone, settled, untouched
 from vifd.plugin import Health, Probe
+from vifd.safety import limits
 from vifd.store import Change
 
 
@@ -52,6 +53,11 @@ def failed(error: errors.VifError) -> Change:
         return replace(present, phase=phase, error=_body(error, left))
 
     return change
+
+
+def as_it_is(present: PortRecord | None) -> PortRecord | None:
+    """Nothing was learned of the port."""
+    return present
 
 
 def returned(present: PortRecord, error: errors.VifError) -> PortRecord | None:
@@ -215,4 +221,5 @@ def unfinished(record: PortRecord | None, *, repair: bool = True) -> bool:
 
 def broken_probe(error: BaseException) -> Probe:
     """The health of a plugin whose probe raises."""
-    return Probe(Health.UNAVAILABLE, [f"its probe failed: {type(error).__name__}: {error}"])
+    said = limits.word(error) or f"{type(error).__name__}: {error}"
+    return Probe(Health.UNAVAILABLE, [f"its probe failed: {said}"])

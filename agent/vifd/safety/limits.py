@@ -41,8 +41,9 @@ def descriptors() -> int:
     """How many this process has open; 0 where that cannot be read."""
     try:
         return len(os.listdir("/proc/self/fd"))
-    except OSError:
-        return 0
+    except OSError as error:
+        # reading the list takes one as well
+        return _soft(resource.RLIMIT_NOFILE) if error.errno == errno.EMFILE else 0
 
 
 def room(most: int) -> int:

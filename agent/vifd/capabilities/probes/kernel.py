@@ -12,6 +12,7 @@ from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
 from vifd.capabilities.modules import OPTIONS, Modules, State
 from vifd.capabilities.tree import Tree, Unreadable
+from vifd.safety import limits
 
 _TUNGETFEATURES = 0x800454CF
 _IFF_MULTI_QUEUE = 0x0100
@@ -158,8 +159,9 @@ class Kernel:
         missing = "virtualisation switched on in the firmware, and the module kvm_intel or kvm_amd"
         found.judge(names.KVM, present, evidence, missing)
 
-    def kvm(self) -> tuple[bool, str]:
-        """Whether the host's part of KVM is there, and what was seen."""
+    def kvm(self) -> tuple[bool | None, str]:
+        """Whether the host's part of KVM is there, and what was seen; ``None`` where this process
+        may open nothing more."""
         if not self.tree.exists("/dev/kvm"):
             return False, "/dev/kvm does not exist"
         try:
@@ -168,6 +170,8 @@ class Kernel:
             # the daemon is kept from what it does not need; the device is there for those who may
             return self._driver()
         except OSError as error:
+            if limit := limits.word(error):
+                return None, f"/dev/kvm: {limit}"
             return False, f"/dev/kvm: {error.strerror}"
         return version == _KVM_API, f"/dev/kvm answers with version {version} of its interface"
 

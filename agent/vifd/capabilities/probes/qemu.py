@@ -60,7 +60,7 @@ class Guests:
 
     facts: Callable[[], dict[str, Any]]
     emulator: str
-    kvm: Callable[[], tuple[bool, str]]
+    kvm: Callable[[], tuple[bool | None, str]]
     ask: Callable[[str], Qemu] = field(default_factory=Interrogator)
     find: Callable[[], str] = find_binary
     name: str = "hypervisor"

@@ -327,7 +327,7 @@ class Worker:
             with self.metrics.timed(self.name, "check"):
                 reports = self.plugin.check([j.item for j in jobs])
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            self._give_up(jobs, errors.wrap(error, stage="check"))
+            self._unread(jobs, errors.wrap(error, stage="check"))
             return
         silent = [j for j in jobs if j.id not in reports]
         if silent:
@@ -368,6 +368,18 @@ class Worker:
         self.ahead.release(given_up)
         failures = {j.id: failure.copy().at(port=j.id) for j in given_up}
         self.sink.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
+
+    def _unread(self, jobs: Sequence[Job], failure: errors.VifError) -> None:
+        """The check failed. Where vifd itself has too little to look with, that is no word about
+        the ports: they stay what is known of them, and are looked at later."""
+        if not isinstance(failure, errors.ResourcesExhausted):
+            self._give_up(jobs, failure)
+            return
+        LOG.warning("%d ports of plugin %s cannot be looked at: %s: %s. Next: %s", len(jobs),
+                    self.name, failure.code, failure.message, failure.hint)  # fmt: skip
+        self.ahead.release(jobs)
+        failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
+        self.sink.record(dict.fromkeys(failures, outcome.as_it_is), failures)
 
     def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
         """Tell what differs."""
