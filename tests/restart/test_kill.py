@@ -68,10 +68,13 @@ class TestLinuxBridgeKilled(KillContract):
 
 
 class VhostUserChanges(VhostUserProfile):
-    """A change that touches the row and the flows."""
+    """A change that touches the row, the flows and the meters."""
+
+    def attachment(self, number: int) -> Attachment:
+        return held(super().attachment(number), *RULES)
 
     def altered(self, wanted: Attachment) -> Attachment:
-        return with_pairs(super().altered(wanted))
+        return held(with_pairs(super().altered(wanted)), *RULES, other=True)
 
 
 @pytest.mark.needs("dpdk")
