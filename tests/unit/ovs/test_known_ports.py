@@ -54,8 +54,9 @@ def test_ports_of_the_ledger_are_known_if_they_are_of_this_bridge(ledger: Ledger
 
 
 def test_what_was_foreseen_is_what_comes(known: KnownPorts) -> None:
+    put(known, port(2))
     coming = known.foresee({port(1).id: port(1)})
-    assert dict(known.now) == {}
+    assert dict(known.now) == {port(2).id: port(2)}
     put(known, port(1))
     assert known.now is coming
 
