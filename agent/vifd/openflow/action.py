@@ -149,7 +149,7 @@ def ct(
 
     :param zone: a number, or the name of a register whose low 16 bits hold it
     :param table: where the packet goes on once its state is known; ``None`` does not look it up
-    :param actions: done on a committed connection: ``set_field`` of ``ct_mark``
+    :param actions: done on a committed connection: ``set_field`` of ``ct_mark``, or ``move`` to it
     """
     source, bits = (0, zone) if isinstance(zone, int) else (BY_NAME[zone].header, 15)
     nested = b"".join(actions)

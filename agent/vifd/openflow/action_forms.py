@@ -41,6 +41,7 @@ NXM = {
     **{f"reg{n}": (f"NXM_NX_REG{n}", 0x0001_0004 | n << 9) for n in range(16)},
     "arp_sha": ("NXM_NX_ARP_SHA", 0x0001_2206), "arp_tha": ("NXM_NX_ARP_THA", 0x0001_2406),
     "ipv6_src": ("NXM_NX_IPV6_SRC", 0x0001_2610), "ipv6_dst": ("NXM_NX_IPV6_DST", 0x0001_2810),
+    "ct_mark": ("NXM_NX_CT_MARK", 0x0001_D604),
     "nd_sll": ("NXM_NX_ND_SLL", 0x0001_3006), "nd_tll": ("NXM_NX_ND_TLL", 0x0001_3206),
 }  # fmt: skip
 BY_NXM = {header: BY_NAME[name] for name, (_, header) in NXM.items()}

@@ -120,11 +120,15 @@ def _terms(match: bytes) -> tuple[tuple[str, int, int], ...]:
     return tuple(terms)
 
 
-@lru_cache(maxsize=16384)
-def _mark(step: steps.Conntrack) -> int | None:
+def _mark(step: steps.Conntrack, packet: Packet) -> int | None:
     """What a connection is marked with."""
-    said = [one for one in _steps(step.actions) if isinstance(one, steps.SetField)]
-    return next((one.number for one in said if one.field.name == "ct_mark"), None)
+    for one in _steps(step.actions):
+        match one:
+            case steps.SetField(field, number) if field.name == "ct_mark":
+                return number
+            case steps.Move(source, target) if target.name == "ct_mark":
+                return packet.get(source.name, 0)
+    return None
 
 
 def _steps(actions: bytes) -> tuple[Step, ...]:
@@ -318,7 +322,7 @@ class _Run:
         """A packet that is tracked goes on as a copy; this one knows nothing of it."""
         zone = self._packet.get(step.source, 0) & 0xFFFF if step.source else step.zone
         if self._connections is not None and step.commit:
-            self._connections.commit(zone, self._packet, _mark(step))
+            self._connections.commit(zone, self._packet, _mark(step, self._packet))
         if step.table is not None:
             packet = self._packet | {"ct_state": _TRACKED_NEW, "ct_zone": zone}
             if self._connections is not None:

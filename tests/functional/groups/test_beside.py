@@ -12,7 +12,6 @@ from functional.groups.rig import FakeRig, RealRig, Rig
 from functional.groups.table import GROUP, PEER, PORT, WIRE
 from functional.groups.test_changes import ALL_OUT, IN, OTHER
 from vifd.testing import crafted as c
-from vifd.testing import flowkey
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat
 
@@ -26,7 +25,7 @@ def plug(rig: Rig) -> None:
     )
 
 
-#: Where a connection begins: what is sent to the second looks like an answer.
+#: Where a connection begins: a server's port, and one that clients are given.
 LOW, HIGH = 700, 40700
 
 
@@ -126,31 +125,9 @@ def test_an_address_that_both_may_have_is_followed_by_each_port_itself(rig):
     assert rig.arrives("port", p.first("udp:53", PORT, PEER, 4, 730), "peer")
 
 
-def test_a_packet_of_who_began_is_looked_up_once():
-    """A lookup more is a pass more of the switch's datapath, which every packet pays."""
-    with FakeRig() as rig:
-        rig.say(GROUP, *ALL_OUT)
-        rig.say(OTHER, *ALL_OUT, *ALL_IN)
-        plug(rig)
-        openflow = rig.machine.openflow
-
-        def lookups(sender: str, frame: bytes) -> int:
-            packet = {**flowkey.parse(frame), "in_port": rig.number(sender)}
-            journey = openflow.pipeline().send("br-int", packet, openflow.connections)
-            assert journey.sent
-            return sum("ct(" in str(step) and "table=" in str(step) for _, step in journey.log)
-
-        for number, sport, answered in ((53, LOW, 2), (53, HIGH, 1), (40080, LOW, 2)):
-            asked = p.first(f"udp:{number}", PORT, PEER, 4, sport)
-            told = p.answer(f"udp:{number}", PEER, PORT, 4, sport)
-            assert lookups("port", asked) == 2 + (number == 40080)
-            assert lookups("peer", told) == answered
-            assert lookups("port", asked) == 1 + (number == 40080)
-
-
 @pytest.mark.parametrize("version", [4, 6])
 def test_an_answer_in_fragments_is_put_together(ovs, version):
-    """All of them go the same way, though the first alone shows that they look like an answer."""
+    """All of them go the same way, though the first alone shows its ports."""
     cut = c.fragments4 if version == 4 else c.fragments6
     with RealRig(ovs, None) as rig:
         rig.sets.group(GROUP, *ALL_OUT)

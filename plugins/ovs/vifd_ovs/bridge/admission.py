@@ -41,6 +41,8 @@ from vifd_ovs.bridge.tables import (
     INGRESS_TRACKED,
     INGRESS_VERDICT,
     JOINT_REGISTER,
+    LIFE_REGISTER,
+    OTHER_REGISTER,
     POLICY,
     PORT_REGISTER,
     RULES,
@@ -159,6 +161,14 @@ def judged(direction: Direction) -> list[act.Action]:
     ]  # fmt: skip
 
 
+def committed() -> list[act.Action]:
+    """Commit what begins: in the zone of each, marked with the other."""
+    return [
+        act.ct(commit=True, zone=zone, actions=[act.move(mark, "ct_mark")])
+        for zone, mark in ((ZONE_REGISTER, OTHER_REGISTER), (PORT_REGISTER, LIFE_REGISTER))
+    ]
+
+
 # --- a port ---------------------------------------------------------------------------------------
 
 
@@ -195,7 +205,6 @@ def _told(cookie: int, ofport: int, policy: Policy, logged: Logged) -> Iterator[
         return
     mine: dict[str, Value] = {VERDICT_REGISTER: 1, PORT_REGISTER: ofport}
     begins: dict[str, Value] = {**mine, JOINT_REGISTER: BEGINS}
-    zones = [act.ct(commit=True, zone=register) for register in (ZONE_REGISTER, PORT_REGISTER)]
     stateless = (policy.stateless_egress, policy.stateless_ingress)
     for stage, groups in zip(_STAGES, stateless, strict=True):
         tell = logflows.tell(stage.direction, accepted=True)
@@ -212,7 +221,7 @@ def _told(cookie: int, ofport: int, policy: Policy, logged: Logged) -> Iterator[
         for table in (stage.verdict, *((stage.stateless,) if groups else ())):
             for kind in (IPV4, IPV6):
                 match = {"eth_type": kind, **begins}
-                yield entry(table, JOINT + TOLD, cookie, match, [tell, *zones], stage.goto)
+                yield entry(table, JOINT + TOLD, cookie, match, [tell, *committed()], stage.goto)
 
 
 def _asked(groups: Sequence[int], direction: Direction) -> list[act.Action]:

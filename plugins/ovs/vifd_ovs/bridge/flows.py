@@ -23,6 +23,7 @@ from vifd_ovs.bridge.tables import (
     GIVEN,
     INGRESS,
     LEAST,
+    LIFE_REGISTER,
     NETWORK_REGISTER,
     PORT_REGISTER,
     PROTOCOL,
@@ -147,6 +148,7 @@ def _admit(port: SwitchPort) -> Iterator[Flow]:
     network = act.set_field(NETWORK_REGISTER, port.tag)
     if port.groups is not None:
         network += act.set_field(PORT_REGISTER, port.ofport)
+        network += act.set_field(LIFE_REGISTER, joint.life(port.generation, port.ofport))
     tags = act.set_field(TAGS_REGISTER, 1) if port.over and port.secured else b""
     onward, meter = shaping.entrance(port.ofport, port.shape, _judges(port))
     if port.sub is not None:
@@ -179,7 +181,8 @@ def _own(port: SwitchPort) -> Iterator[Flow]:
     receiver = act.set_field(PORT_REGISTER, port.ofport)
     yield entry(DELIVER, OWN, port.cookie, here, [receiver], asked)
     if port.groups is not None:
-        yield joint.beside(port.cookie, port.tag, port.mac, port.ofport)
+        life = joint.life(port.generation, port.ofport)
+        yield from joint.port_flows(port.cookie, port.tag, port.mac, port.ofport, life)
 
 
 def _asked(port: SwitchPort) -> int | None:

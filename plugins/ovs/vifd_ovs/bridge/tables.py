@@ -37,18 +37,20 @@ EGRESS_TO = 152
 #: It is, and the sender's zone was asked: what the sender began goes on, of all else the receiver's
 #: zone is asked.
 EGRESS_BESIDE = 153
-#: What the receiver's zone knows.
+#: What the receiver's zone knows, or either of what both began.
 EGRESS_BEGUN = 154
 #: The receiver is elsewhere, or has no groups, or is not one alone.
 EGRESS_ALONE = 155
 #: What becomes of it.
 EGRESS_VERDICT = 156
-#: The receiver is a port here with groups: whose zone is asked first.
-EGRESS_FIRST = 157
+#: The receiver is a port here with groups: which of the two comes first.
+EGRESS_ORDER = 157
 #: Where what no rule lets a port send ends, port by port.
 EGRESS_REFUSED = 158
-#: What the receiver's zone knows of what looks like an answer; it is reached by tracking alone.
-EGRESS_ANSWERS = 148
+#: The zone of that one is asked.
+EGRESS_FIRST = 159
+#: It was the receiver's; reached by tracking alone.
+EGRESS_ASKED = 148
 #: Where a frame goes within its network; long lists of ports go on in the tables behind it.
 DELIVER = 160
 #: The last one for long lists.
@@ -89,6 +91,8 @@ JOINT_REGISTER = "reg8"
 LOG_REGISTER = "reg7"
 #: The zone of the receiver, then that in which a connection begins.
 ZONE_REGISTER = "reg9"
+#: The life of a port with groups that sends, and of the receiver (:mod:`vifd_ovs.bridge.joint`).
+LIFE_REGISTER, OTHER_REGISTER = "reg12", "reg13"
 #: 1 for a frame that may have tags of its guest's own.
 TAGS_REGISTER = "reg11"
 
@@ -105,13 +109,14 @@ NAMES = {
     SPOOFED: "spoofed",
     EGRESS: "egress",
     EGRESS_STATELESS: "egress, stateless",
-    EGRESS_ANSWERS: "egress, looks like an answer",
+    EGRESS_ASKED: "egress, the receiver's zone first",
     EGRESS_TO: "egress, to whom",
     EGRESS_BESIDE: "egress, to a port here",
     EGRESS_BEGUN: "egress, begun by the other",
     EGRESS_ALONE: "egress, alone",
     EGRESS_VERDICT: "egress, verdict",
-    EGRESS_FIRST: "egress, whose zone first",
+    EGRESS_ORDER: "egress, whose zone first",
+    EGRESS_FIRST: "egress, first zone",
     EGRESS_REFUSED: "egress, refused",
     DELIVER: "deliver",
     ANSWER: "answer",
