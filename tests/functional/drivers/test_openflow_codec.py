@@ -104,8 +104,10 @@ LISTS: list[list[act.Action]] = [
     [act.ct(), act.ct(zone="reg6", table=70)],
     [act.set_field("tun_ipv6_dst", "fd00::1"), act.set_field("tun_dst", "0.0.0.0")],
     [act.move("eth_src", "eth_dst")],
-    [act.ct(commit=True, zone=5, actions=[act.set_field("ct_mark", 1)])],
-    [act.ct(commit=True, zone="reg4", actions=[act.move("reg12", "ct_mark")])],
+    [
+        act.ct(commit=True, zone=5, actions=[act.set_field("ct_mark", 1)]),
+        act.ct(commit=True, zone="reg4", actions=[act.move("reg12", "ct_mark")]),
+    ],
     [act.ct(commit=True, zone="reg4"), act.output_register("reg4")],
     [act.conjunction(7, 0, 2), act.conjunction(0xFFFFFFFF, 2, 3)],
 ]

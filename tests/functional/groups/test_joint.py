@@ -7,9 +7,10 @@ import pytest
 
 from functional.groups import packets as p
 from functional.groups.rig import FakeRig, RealRig, Rig
-from functional.groups.table import GROUP, PEER, PORT
+from functional.groups.table import GROUP, PEER, PORT, sets
 from functional.groups.test_beside import ALL_IN, HIGH, LOW, plug
 from functional.groups.test_changes import ALL_OUT, OTHER, udp_in
+from functional.groups.test_table import assert_no_difference
 from vifd.testing import flowkey
 from vifd.testing.attachments import attachment, flat
 from vifd.testing.guests import PacketGuest, TapGuest
@@ -24,6 +25,24 @@ def both_let_all_begin(rig: Rig) -> None:
     rig.say(GROUP, *ALL_OUT, *ALL_IN)
     rig.say(OTHER, *ALL_OUT, *ALL_IN)
     plug(rig)
+
+
+def _the_whole_table(rig: Rig) -> None:
+    """Beside a port whose own group lets everything pass all comes out as beside one without."""
+    sets(rig.put)
+    both_let_all_begin(rig)
+    assert_no_difference(rig, others=["peer"])
+    assert not rig.ledger.findings()
+
+
+def test_no_difference_on_fakes() -> None:
+    with FakeRig() as rig:
+        _the_whole_table(rig)
+
+
+def test_no_difference_through_the_switch(ovs: PrivateOvs, wire: PacketGuest) -> None:
+    with RealRig(ovs, wire) as rig:
+        _the_whole_table(rig)
 
 
 @pytest.mark.parametrize(("one", "two"), BOTH_WAYS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from functional.groups.playing import play
 from functional.groups.rig import FakeRig, RealRig, Rig
 from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
-from functional.groups.table import GROUP, cases, sets
+from functional.groups.table import GROUP, OTHERS, cases, sets
 from vifd.testing.attachments import attachment, flat
 
 #: So many source ports one case may take.
@@ -24,12 +26,16 @@ def furnish(rig: Rig) -> None:
     )
 
 
-def assert_no_difference(rig: Rig, every: int = 1, unseen: str = "-") -> None:
+def assert_no_difference(
+    rig: Rig, every: int = 1, unseen: str = "-", others: Collection[str] = OTHERS
+) -> None:  # fmt: skip
     """
+    :param others: at the other side
     :param every: of cases that differ by the other side alone, so many play one
     :param unseen: cases about this are left out
     """
     played = [(n, case) for n, case in enumerate(cases()) if unseen not in case.said.what.split()]
+    played = [(n, case) for n, case in played if case.other in others]
     played = [(n, case) for n, case in played if (n + n // every) % every == 0]
     wrong = [line for n, case in played for line in play(rig, case, 10000 + n * _EACH)]
     assert not wrong, "\n".join(wrong)
