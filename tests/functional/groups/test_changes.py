@@ -205,7 +205,7 @@ def test_one_more_member_is_one_flow_and_more_ports_none():
         assert not rig.ledger.plug(bare)
         without = count()
         assert not rig.ledger.plug(third)
-        assert count() - without == without - before - 1 + 5
+        assert count() - without == without - before - 1 + 7
         assert not rig.ledger.findings()
 
 
