@@ -73,6 +73,10 @@ test-kernel: ready ## what needs connections across bridges, or VLAN devices, in
 	@$(PY) tools/in_guest.py env VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no -p no:cacheprovider \
 	    -o faulthandler_timeout=0 --needing bridge_tracking,kernel:8021q $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/functional/trunks tests/functional/test_packet_log.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_groups.py tests/restart/test_kill_bridge_trunks.py)
 
+test-vlan: ready ## what needs VLAN devices, under a kernel that is a program: seconds to start; ARGS="tests/restart -k trunk"
+	@tools/in_uml $(PY) -m pytest --color=no -p no:cacheprovider -o faulthandler_timeout=0 \
+	    --needing kernel:8021q,bridge:vlan_filtering $(or $(ARGS),tests/functional/trunks tests/functional/test_linuxbridge_uplinks.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_trunks.py)
+
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
@@ -110,7 +114,7 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
-.PHONY: docs deb dist test-host test-kernel test-ui docs/screenshots
+.PHONY: docs deb dist test-host test-kernel test-vlan test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man

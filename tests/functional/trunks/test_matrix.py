@@ -105,7 +105,7 @@ def test_on_bridges_of_the_kernel(cable: PacketGuest, kind: str) -> None:
     trunks there, because the tunnel's device is a port of the bridge."""
     out, tag = PHYSICAL.get(kind, (VXLAN if kind == "vxlan" else None, None))
     options = {"serve_local": True, "physical_interface_mappings": ["physnet1:eth-phys"],
-               "local_ip": "127.0.0.1", "vxlan_remotes": ["127.0.0.2"]}  # fmt: skip
+               "local_ip": "127.0.0.1", "vxlan_remotes": ["192.0.2.2"]}  # fmt: skip
     with LinuxScene(**options) as scene:
         peer = cable
         if kind not in PHYSICAL:
