@@ -13,6 +13,9 @@ from vifd.model import Attachment
 
 #: The key of a packed document where an object has room for named texts.
 DOCUMENT = "vifd-document"
+#: The version that a packed document bears whose port was made ahead of compute: a vifd of before
+#: there were such ports would open it, and leaves alone what has a version that it does not know.
+_AHEAD = "1.0, ahead of compute"
 
 
 def pack(attachment: Attachment) -> bytes:
@@ -22,6 +25,8 @@ def pack(attachment: Attachment) -> bytes:
     """
     document = msgspec.to_builtins(attachment)
     document.pop("role", None)
+    if attachment.prewired:
+        document["version"] = _AHEAD
     return pack_value(document)
 
 
@@ -36,7 +41,7 @@ def unpack(packed: bytes) -> dict[str, Any] | None:
         value: dict[str, Any] = msgspec.json.decode(zlib.decompress(packed), type=dict[str, Any])
     except (ValueError, zlib.error, msgspec.DecodeError):
         return None
-    return value
+    return {**value, "version": "1.0"} if value.get("version") == _AHEAD else value
 
 
 def as_text(packed: bytes) -> str:

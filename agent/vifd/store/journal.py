@@ -23,7 +23,7 @@ from vifd import errors
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
 from vifd.model.setrecord import SetUpdate
-from vifd.store import file, rows, settables
+from vifd.store import file, rows, schema, settables
 from vifd.store.commit import Change, Committed, Records
 from vifd.store.disk import Disk
 from vifd.store.rows import Outgoing
@@ -67,6 +67,8 @@ class Journal:
         self._snapshot: Mapping[str, PortRecord] | None = None
         #: how often ports changed; whoever keeps what he made of them looks at it first
         self.version = 0
+        #: ports that were made ahead of compute
+        self._ahead: frozenset[str] = frozenset()
         self._parts: dict[str, Parts] = {}
         self.sets = SharedSets()
         self._floor = 0
@@ -252,13 +254,14 @@ class Journal:
             with self._disk.transaction(durable=durable) as tables:
                 new = {i: self._counted(old[i], change(old[i])) for i, change in changes.items()}
                 floor = self._write(tables, old, new)
+                ahead = self._made_ahead(tables, new)
                 tables.write_parts(parts)
                 updates = self.sets.numbered(sets)
                 tables.sets.write(updates, self.sets.number + len(updates))
                 more = events(old, new) if events else ()
                 posted = self._post(tables, [*told(updates), *more])
                 outgoing_count = tables.enqueue(outgoing(old, new) if outgoing else ())
-            self._floor = floor
+            self._floor, self._ahead = floor, ahead
             for port_id, record in new.items():
                 if record is None:
                     self._records.pop(port_id, None)
@@ -334,6 +337,8 @@ class Journal:
         tables.set_floor(floor)
         tables.set_last_event(last_event)
         tables.write_ports((), records.values())
+        self._ahead = frozenset(i for i, record in records.items() if _ahead(record))
+        tables.call(ahead=bool(self._ahead))
         tables.write_parts(self._parts)
         tables.sets.fill(self.sets.all().values(), self.sets.number)
 
@@ -354,6 +359,15 @@ class Journal:
         changed = [r for i, r in new.items() if r is not None and r is not old.get(i)]
         tables.write_ports([o.id for o in gone], changed)
         return max(floor, self._floor)
+
+    def _made_ahead(self, tables: Tables, new: Records) -> frozenset[str]:
+        """Which ports were made ahead of compute; with the first of them, and without the last, the
+        file is one for other versions of vifd."""
+        now = {port_id for port_id, record in new.items() if _ahead(record)}
+        ahead = self._ahead - new.keys() | now if now or self._ahead else self._ahead
+        if bool(ahead) is not bool(self._ahead):
+            tables.call(ahead=bool(ahead))
+        return ahead
 
     def _keep(self, parts: Mapping[str, Parts | None]) -> None:
         for port_id, said in parts.items():
@@ -384,6 +398,19 @@ class Journal:
             raise file.Damaged(f"{type(error).__name__}: {error}") from error
         # A counter that lost a bit must not give a revision twice.
         self._floor = max(self._floor, *(r.revision for r in self._records.values()), 0)
+        self._call()
+
+    def _call(self) -> None:
+        """Have a file that was written by another vifd say which ones can read it. What this one
+        cannot read may be a port that was made ahead, where the file says that there are any."""
+        said = self._disk.tables.called()
+        ahead = {port_id for port_id, record in self._records.items() if _ahead(record)}
+        if said > schema.called(ahead=False):
+            ahead |= self.unreadable.keys()
+        self._ahead = frozenset(ahead)
+        if said != schema.called(ahead=bool(ahead)):
+            with self._disk.transaction(durable=True) as tables:
+                tables.call(ahead=bool(ahead))
 
     def _take(self, row: tuple[Any, ...]) -> None:
         try:
@@ -414,3 +441,9 @@ class Journal:
         self._records, self._floor, self._last_event = kept, floor, event
         self._snapshot = None
         return len(kept)
+
+
+def _ahead(record: PortRecord | None) -> bool:
+    """Whether a vifd of before there were such ports would open this one: it was made ahead of
+    compute."""
+    return record is not None and record.doc.attachment.prewired

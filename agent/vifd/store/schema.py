@@ -64,6 +64,10 @@ def _v4(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO counters VALUES ('sets', 0)")
 
 
+def _v5(_db: sqlite3.Connection) -> None:
+    """Ports that were made ahead of compute: an older vifd can read them, and would open them."""
+
+
 def _sum_up(
     db: sqlite3.Connection, table: str, key: str, columns: tuple[str, ...],
     total: Callable[[tuple[Any, ...]], int],
@@ -74,13 +78,23 @@ def _sum_up(
 
 
 #: Migration number n brings schema n to schema n + 1; never edit one that was released.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_v1, _v2, _v3, _v4)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_v1, _v2, _v3, _v4, _v5)
 VERSION = len(MIGRATIONS)
+#: The schema with ports that were made ahead. Its tables are those of the one before.
+_AHEAD = 5
+
+
+def called(*, ahead: bool) -> int:
+    """The number that a journal of these tables bears: who knows no more than that can read it.
+
+    :param ahead: it holds a port that was made ahead of compute
+    """
+    return VERSION if ahead or VERSION > _AHEAD else _AHEAD - 1
 
 
 def migrate(db: sqlite3.Connection, have: int) -> None:
-    """Bring an older schema up to date, each step in a transaction of its own."""
-    for number in range(have, VERSION):
+    """Bring the tables of an older schema up to date, each step in a transaction of its own."""
+    for number in range(have, called(ahead=False)):
         db.execute("BEGIN IMMEDIATE")
         MIGRATIONS[number](db)
         db.execute(f"PRAGMA user_version = {number + 1}")

@@ -11,7 +11,7 @@ import msgspec
 
 from vifd.model import Parts, PortRecord
 from vifd.model.event import Event
-from vifd.store import rows
+from vifd.store import rows, schema
 from vifd.store.file import PORT
 from vifd.store.rows import Outgoing
 from vifd.store.settables import SetTables
@@ -70,6 +70,17 @@ class Tables:
     def set_floor(self, revision: int) -> None:
         """New ports begin above this revision."""
         self._db.execute("UPDATE counters SET value = ? WHERE name = 'revision'", (revision,))
+
+    def called(self) -> int:
+        """The schema that the file says it has."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def call(self, *, ahead: bool) -> None:
+        """Have the file say which vifd can read it.
+
+        :param ahead: it holds a port that was made ahead of compute
+        """
+        self._db.execute(f"PRAGMA user_version = {schema.called(ahead=ahead)}")
 
     def set_last_event(self, number: int) -> None:
         """The next event has a larger id; there is none yet."""
