@@ -13,6 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ TOPICS = (
 Message = tuple[str, Mapping[str, Any]]
 #: What the daemon puts among the messages: a port is waited for here.
 AWAITED = "vifd_awaited"
+#: The same: everything is to be read, and nobody shall sleep over it.
+READ = "vifd_read"
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class Service:
                 started = started or bool(answer)
                 if self._lost or failures or answer == REVIVED or not read:
                     read = self._anew = True
-                    self._resync.set()
+                    self._read_now()
                 if failures:
                     LOG.info("neutron: the server is back after %d attempts", failures)
                 failures, self._lost = 0, False
@@ -246,6 +249,11 @@ class Service:
                 self._messages.put_nowait((AWAITED, {}))
             except queue.Full:
                 self._awaited.clear()
+
+    def _read_now(self) -> None:
+        self._resync.set()
+        with suppress(queue.Full):
+            self._messages.put_nowait((READ, {}))
 
     def _heard(self, method: str, arguments: Mapping[str, Any]) -> None:
         try:
@@ -338,8 +346,6 @@ class Service:
         self._read_at = time.monotonic()
         self._failures, self._synchronised, self.standing.unread = 0, True, ""
         ports = following.cache.all("Port")
-        self._agree(following, anew=self._anew)
-        self._anew = False
         if self._teller is not None:
             self._teller.ask_behind()
         LOG.info("neutron: %d ports are bound here; read in %.2f s", len(ports),
@@ -348,6 +354,9 @@ class Service:
             LOG.info("neutron: what is told under %s is not heard yet. Next: everything is read "
                      "once more when it is", ", ".join(self._listening.echo.silent))  # fmt: skip
         self._inbox.notify()
+        # last: all versions are listened to until then, and it asks a busy server many times
+        self._agree(following, anew=self._anew)
+        self._anew = False
 
     def _agree(self, following: Following, *, anew: bool) -> None:
         """Agree with the server on the versions of objects."""
@@ -361,7 +370,7 @@ class Service:
             primitives = arguments.get("resource_list")
             kind, event = _kind(primitives), str(arguments.get("event_type"))
             following.push(kind, event, primitives, str(arguments.get(BY) or ""))
-        else:
+        elif method != READ:
             following.tunnels.heard(method, arguments)
 
     # --- what the server is told ---
