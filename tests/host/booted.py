@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,17 +22,21 @@ PATIENCE = 300.0
 
 
 class Booted:
-    """One host: its disk is laid over the image and outlives reboots and power cuts."""
+    """One host: its disk is laid over the image and outlives reboots and power cuts.
 
-    def __init__(self, scratch: Path, name: str) -> None:
+    :param options: of systemd-nspawn, besides the usual ones
+    """
+
+    def __init__(self, scratch: Path, name: str, options: Sequence[str] = ()) -> None:
         self._name = name
+        self._options = options
         self._scratch = scratch
         self.disk = scratch / "disk"
         for directory in ("upper", "work", "disk"):
             (scratch / directory).mkdir()
         lower, upper, work = IMAGE, scratch / "upper", scratch / "work"
-        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, self.disk], check=True)
+        layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, self.disk], check=True)
         if not any(Path("/sys/fs/cgroup").iterdir()):
             # the run has a sysfs of its own, in a mount namespace of its own
             subprocess.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"], check=True)
@@ -53,7 +57,7 @@ class Booted:
                 "systemd-nspawn", "-q", "--boot", f"--directory={self.disk}", "--register=no",
                 "--keep-unit", "--private-network", f"--machine={self._name}",
                 "--capability=CAP_NET_ADMIN", "--bind=/dev/net/tun",
-                f"--bind-ro={PACKAGES}:/packages",
+                f"--bind-ro={PACKAGES}:/packages", *self._options,
             ],
             stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
             env=environment, start_new_session=True,
@@ -129,10 +133,13 @@ class Booted:
 
 
 @contextlib.contextmanager
-def host(name: str) -> Iterator[Booted]:
-    """A host that is switched on; gone at the end, whatever happened."""
+def host(name: str, *options: str) -> Iterator[Booted]:
+    """A host that is switched on; gone at the end, whatever happened.
+
+    :param options: see :class:`Booted`
+    """
     scratch = Path(tempfile.mkdtemp(prefix="vh-"))
-    booted = Booted(scratch, name)
+    booted = Booted(scratch, name, options)
     try:
         booted.power_on()
         yield booted
