@@ -99,12 +99,12 @@ def until_said(booted: Booted) -> None:
 
 
 def until_heard(booted: Booted) -> None:
+    """Wait until each of what speaks with other hosts is heard once more."""
     before = heard(booted)
-    for what in EVERY:
-        until(
-            lambda what=what: heard(booted).get(what, 0) > before.get(what, 0), what, PATIENCE,
-            lambda: told(booted),
-        )  # fmt: skip
+    until(
+        lambda: all(heard(booted).get(what, 0) > before.get(what, 0) for what in EVERY),
+        "the bus and the peers speak", PATIENCE, lambda: told(booted),
+    )  # fmt: skip
 
 
 def test_as_installed_it_speaks_with_no_other_host_and_says_what_to_do(booted: Booted) -> None:
