@@ -29,6 +29,7 @@ from vifd.network.neutron.surroundings import Surroundings
 from vifd.network.neutron.translate import OWNER, Known
 from vifd.network.neutron.trunks import KINDS, Trunks, details
 from vifd.network.neutron.tunnels import Tunnels
+from vifd.network.neutron.unfinished import Unfinished
 
 LOG = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class Following:
         self._idle = Seldom(AGAIN)
         self._around = Surroundings(server, self.cache)
         self._doubts = Doubts(clock)
+        self._unfinished = Unfinished(clock)
         self.known = Known(
             self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"),
             groups, self._trunk,
@@ -107,7 +109,7 @@ class Following:
         self._said.clear()
         self._doubts.clear()
         self._tell(ports.values())
-        self._finish(ports.values())
+        self._unfinished.see(ports.values(), self._host)
         self._compare([i for i, p in ports.items() if self.trunks.wanted(p)], began)
 
     def _owned(self) -> set[str]:
@@ -185,7 +187,7 @@ class Following:
         self.tunnels.flush()
         self._tell(here)
         self.trunks.meet(here)
-        self._finish(here)
+        self._unfinished.see(here, self._host)
 
     def _met(self, item: Plain) -> bool:
         """Keep a port that is bound here; whether it is."""
@@ -236,6 +238,15 @@ class Following:
         for part in self._server.parts("Port", due):
             self._ports(part)
         self._asked |= dict.fromkeys(due, now)
+
+    def finish(self) -> None:
+        """Have the service choose a type and a segment where it does not by itself.
+
+        :raises Exception: the service could not be asked
+        """
+        due = self._unfinished.due(self.cache.all("Port"), self._host)
+        if due:
+            self._server.details(due)
 
     def left_alone(self) -> None:
         """Ask for ports whose binding is not in force here and that nobody here uses: when a
@@ -340,9 +351,3 @@ class Following:
         self.tunnels.present(self.networks())
         self._retell(self.trunks.forget(port_id))
         self._inbox.say(Said(port_id, Side.NETWORK, final=True), REQUEST)
-
-    def _finish(self, ports: Iterable[Plain]) -> None:
-        """Have the service choose a type and a segment where it has not."""
-        open_ = [p["id"] for p in ports if translate.unfinished(p, self._host)]
-        if open_:
-            self._server.details(open_)

@@ -319,6 +319,7 @@ class Service:
         following.tunnels.settle()
         following.waiting()
         following.left_alone()
+        following.finish()
         following.settle()
         self._agree(following, anew=False)
         if self._teller is not None:
