@@ -16,10 +16,11 @@ from unit.docs import document
 from vifd.drivers import Drivers, PortRow
 from vifd.engine import Engine, Settings
 from vifd.engine.metrics import Metrics
+from vifd.engine.unwell import LONGEST
 from vifd.engine.watcher import PATIENCE, SETTLE, STRANGERS, Watcher
 from vifd.model import Evidence, Phase, PortRecord, Report, Wiring, decode
 from vifd.openflow.monitor import Event, Update
-from vifd.plugin import Health, Probe, Uplink
+from vifd.plugin import UNPROBED, Health, Probe, Uplink
 from vifd.store import Journal
 from vifd.testing.plugin import FakeBackend, FakePlugin
 from vifd.testing.wait import until
@@ -288,6 +289,34 @@ def test_what_a_plugin_stands_on_changed_so_it_is_probed(
     driver, *said = event
     scene.callbacks[driver](*said)
     assert set(scene.engine.lanes["fake"]._urgent) == {"probe"}
+
+
+def test_a_plugin_that_cannot_work_is_asked_again_though_nothing_happens(scene: Scene) -> None:
+    """A switch was too busy to answer when it was asked, and no port was there to feel for it."""
+    scene.watcher.turn()
+    scene.engine.probes["fake"] = Probe(Health.UNAVAILABLE, ["it does not answer"])
+    scene.watcher.turn()
+    asked = []
+    for _ in range(400):
+        scene.now += 0.5
+        scene.watcher.turn()
+        if scene.engine.lanes["fake"]._urgent.pop("probe", None):
+            asked.append(scene.now - START)
+    assert asked[:4] == [1.0, 3.0, 7.0, 15.0]
+    assert asked[-1] - asked[-2] == LONGEST
+    scene.engine.probes["fake"] = Probe(Health.READY)
+    assert scene.watcher.turn() == pytest.approx(5.0, abs=0.01)
+    scene.engine.probes["fake"] = Probe(Health.UNAVAILABLE, ["it does not answer"])
+    assert scene.watcher.turn() == pytest.approx(1.0, abs=0.01), "and soon when it falls ill anew"
+
+
+@pytest.mark.parametrize("probe", [UNPROBED, Probe(Health.UNAVAILABLE, ["OVN's"], applies=False)])
+def test_a_plugin_that_nobody_waits_for_is_not_asked_again(scene: Scene, probe: Probe) -> None:
+    scene.engine.probes["fake"] = probe
+    for _ in range(10):
+        scene.now += LONGEST
+        scene.watcher.turn()
+    assert not scene.engine.lanes["fake"]._urgent
 
 
 def test_every_event_ends_a_verifiers_pause(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from vifd.drivers import Drivers
 from vifd.drivers.nft.objects import ANSWERED, TABLE
 from vifd.engine import Engine
 from vifd.engine.returning import Returning
+from vifd.engine.unwell import Unwell
 from vifd.model import Phase, PortRecord
 from vifd.openflow.mark import ours
 from vifd.openflow.monitor import Update
@@ -83,6 +84,7 @@ class Watcher:
         self._bridge_of: Callable[[str], str | None] = lambda name: None
         self._bridge_there: Callable[[str], bool] = lambda name: True
         self._returning = Returning()
+        self._unwell = Unwell()
         #: bridges whose flow connection was lost; known to the thread that tells of them alone
         self._cut_off: set[str] = set()
         #: whether flows of others on our path changed since they were minded, and when that was
@@ -253,12 +255,15 @@ class Watcher:
         self._mind_the_clock()
         self._journal.try_again()
         self._periodic(self._clock())
+        for plugin in self._unwell.due(dict(self._engine.probes), self._clock()):
+            self._engine.lanes.probe(plugin)
         self._strange(self._clock())
         self._look()
         with self._lock:
             waiting = bool(self._suspects)
         busy = any(lane.busy is not None for lane in self._engine.lanes.values())
-        return min(due, SETTLE if waiting else 1.0 if busy else 5.0) + 0.001
+        ill = self._unwell.pause(self._clock())
+        return min(due, ill, SETTLE if waiting else 1.0 if busy else 5.0) + 0.001
 
     def _mind_the_clock(self) -> None:
         """After the clock was set, or the host slept, events and reports cannot be compared by
