@@ -42,6 +42,10 @@ STEPS = (
     ("switch: flows changed", "vifd.drivers.openflow", "LocalOpenFlow.apply"),
     ("switch: flows read", "vifd.drivers.openflow", "LocalOpenFlow.read"),
     ("switch: frames traced", "vifd.drivers.tracer", "LocalTracer.traces"),
+    ("unplug: order of steps", "vifd_ovs.plugin", "OvsPlugin.unplug"),
+    ("row removed", "vifd.drivers.ovsdb", "Ovsdb.delete_ports"),
+    ("tap removed", "vifd.drivers.links", "Links.delete"),
+    ("connections forgotten", "vifd.drivers.openflow", "LocalOpenFlow.flush_zones"),
     ("result recorded", "vifd.engine.worker.worker", "Worker._commit"),
     ("result logged", "vifd.engine.worker.worker", "Worker._tell"),
 )

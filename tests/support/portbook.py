@@ -252,6 +252,7 @@ class PortBook:
             if record is None:
                 ticket.accepted.set_result(None)  # type: ignore[arg-type]
                 ticket.done.set_result(None)  # type: ignore[arg-type]
+                ticket.detach()
                 return ticket
             record = msgspec.structs.replace(record, removing=True, phase=Phase.UNPLUGGING)
             self._records[port_id] = record
@@ -262,6 +263,7 @@ class PortBook:
             with self._lock:
                 self._records.pop(port_id, None)
             self.emit("unplugged", record)
+            ticket.detach()
             ticket.done.set_result(record)
 
         self._disk.put(lambda: ticket.accepted.set_result(record))

@@ -95,9 +95,13 @@ def timeout(default: float, description: str) -> Schema:
 TIMEOUT = timeout(30, "seconds to wait")
 
 
-def wait(wanted: str, meaning: str) -> tuple[Schema, ...]:
-    """``?wait=…&timeout=…``"""
-    return parameter("wait", {"enum": [wanted]}, f"answer once {meaning}"), TIMEOUT
+def wait(wanted: str, meaning: str, *, sooner: str = "") -> tuple[Schema, ...]:
+    """``?wait=…&timeout=…``
+
+    :param sooner: what may be waited for instead; empty for nothing
+    """
+    known = [sooner, wanted] if sooner else [wanted]
+    return parameter("wait", {"enum": known}, f"answer once {meaning}"), TIMEOUT
 
 
 # --- answers --------------------------------------------------------------------------------------

@@ -69,6 +69,11 @@ TAKING = parameter(
     "what another program plugged is taken over in place, where there is such a port",
 )  # fmt: skip
 
+#: What may be waited for of a port that goes.
+REMOVED = wait(
+    "gone", "it is gone; `detached`: it is closed, its device and its place on the bridge are "
+    "gone, and what is left of its flows follows", sooner=query.DETACHED,
+)  # fmt: skip
 _ONE = good("the port", PortView)
 _ACCEPTED = good(ACCEPTED, PortView)
 #: What a call that wants a port is answered with, and one that wants it gone.
@@ -147,7 +152,7 @@ class OnePort(Resource):
             Attachment,
             works=True,
         ),
-        delete=Call("Unplug a port", GONE, ALWAYS, wait("gone", "it is gone"), works=True),
+        delete=Call("Unplug a port", GONE, ALWAYS, REMOVED, works=True),
     )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
@@ -169,13 +174,13 @@ class OnePort(Resource):
         self.finish(resp, ticket, deadline)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        deadline = query.deadline(req, "gone")
+        deadline = query.deadline(req, "gone", sooner=query.DETACHED)
         expect_empty(req)
         ticket = self.backend.unplug([port_id_of(port_id)], req.context.request_id)[0]
         try:
             record: PortRecord | None = self.waits.accepted(ticket)
             if deadline is not None:
-                self.waits.done(ticket, deadline)
+                self.waits.gone(ticket, deadline)
         except errors.PortNotFound:
             # what is gone already is as the caller wants it
             record = None

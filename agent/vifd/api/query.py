@@ -13,6 +13,9 @@ from vifd import errors
 
 DEFAULT_TIMEOUT = 30.0
 MAX_TIMEOUT = 600.0
+#: What may be waited for of a port that goes: it is closed, and its device and its place on the
+#: bridge are gone; what is left of its flows follows.
+DETACHED = "detached"
 
 
 def params(req: falcon.Request, known: Container[str]) -> dict[str, str]:
@@ -66,7 +69,7 @@ def boolean(name: str, text: str) -> bool:
 class Deadline:
     """How long the caller wants to wait, from now on, for what.
 
-    :param wanted: ``active``, ``inactive``, ``gone`` or ``checked``
+    :param wanted: ``active``, ``inactive``, ``detached``, ``gone`` or ``checked``
     """
 
     wanted: str
@@ -84,15 +87,19 @@ def within(req: falcon.Request, wanted: str, default: float = DEFAULT_TIMEOUT) -
     return Deadline(wanted, seconds(given["timeout"]) if given else default)
 
 
-def deadline(req: falcon.Request, wanted: str, also: Sequence[str] = ()) -> Deadline | None:
+def deadline(
+    req: falcon.Request, wanted: str, also: Sequence[str] = (), *, sooner: str = ""
+) -> Deadline | None:
     """What ``?wait=<wanted>&timeout=<seconds>`` asks for, if anything.
 
+    :param sooner: what may be waited for instead; empty for nothing
     :param also: further parameters of the call, which are not looked at here
     """
     given = params(req, ("wait", "timeout", *also))
     timeout = seconds(given["timeout"]) if "timeout" in given else DEFAULT_TIMEOUT
     if "wait" not in given:
         return None
-    if given["wait"] != wanted:
-        raise bad("wait", f"must be {wanted!r} or left out")
-    return Deadline(wanted, timeout)
+    if given["wait"] not in (wanted, *filter(None, [sooner])):
+        known = f"{sooner!r}, {wanted!r}" if sooner else repr(wanted)
+        raise bad("wait", f"must be {known} or left out")
+    return Deadline(given["wait"], timeout)

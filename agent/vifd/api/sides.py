@@ -26,7 +26,7 @@ from vifd.api.described import (
     parameter,
     wait,
 )
-from vifd.api.ports import GONE, PUT, TAKING
+from vifd.api.ports import GONE, PUT, REMOVED, TAKING
 from vifd.api.resource import Resource, answer, port_id_of
 from vifd.engine.ticket import Ticket
 from vifd.model import Attachment, ComputeSaid, Part, Side
@@ -95,7 +95,7 @@ def _calls(whose: str, body: Kind, more: Schema) -> Calls:
             f"Take {whose}'s part away: the port is unplugged, the other stays",
             GONE,
             ALWAYS,
-            [*wait("gone", "it is gone"), _COUNTED],
+            [*REMOVED, _COUNTED],
             works=True,
         ),
     )
@@ -147,7 +147,7 @@ class OneSide(Resource):
         answer(resp, 201 if ticket.created else 200, self.shown(record))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, port_id: str) -> None:
-        deadline = query.deadline(req, "gone", ("revision",))
+        deadline = query.deadline(req, "gone", ("revision",), sooner=query.DETACHED)
         given = query.params(req, ("wait", "timeout", "revision"))
         expect_empty(req)
         wanted = Said(port_id_of(port_id), self.side, None, _revision(given))
@@ -155,7 +155,7 @@ class OneSide(Resource):
         try:
             record = self.waits.accepted(ticket)
             if deadline is not None:
-                self.waits.done(ticket, deadline)
+                self.waits.gone(ticket, deadline)
         except errors.PortNotFound:
             # what is gone already is as the caller wants it
             resp.status = 204

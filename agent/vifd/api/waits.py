@@ -9,7 +9,7 @@ from typing import TypeVar
 from vifd import errors
 from vifd.api.backend import Backend
 from vifd.api.hub import Hub
-from vifd.api.query import Deadline
+from vifd.api.query import DETACHED, Deadline
 from vifd.engine.ticket import Ticket
 from vifd.model import PortRecord
 
@@ -50,6 +50,15 @@ class Waits:
         :raises errors.WaitTimeout: it did not come to an end in time and goes on
         """
         return self.result(ticket.done, ticket.port_id, deadline)
+
+    def gone(self, ticket: Ticket, deadline: Deadline) -> None:
+        """Until a port that is being removed is gone, or as far gone as the caller waits for.
+
+        :raises errors.VifError: why the attempt failed
+        :raises errors.WaitTimeout: it did not come to an end in time and goes on
+        """
+        early = deadline.wanted == DETACHED
+        self.result(ticket.detached if early else ticket.done, ticket.port_id, deadline)
 
     def result(self, future: Future[T], port_id: str, deadline: Deadline) -> T:
         """The result of a future, or :class:`~vifd.errors.WaitTimeout` after the deadline."""

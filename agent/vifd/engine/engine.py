@@ -320,6 +320,10 @@ class Engine:
         """
         return self._recorder.record(changes, errors_by_port, durable=durable)
 
+    def detached(self, port_id: str) -> None:
+        """A port that is being removed is closed, and its device is gone; the rest follows."""
+        self.tickets.detached(port_id)
+
     def post(self, event: Event) -> None:
         """Tell the event stream of something that is no change of a record."""
         self._recorder.post(event)

@@ -18,6 +18,8 @@ class Ticket:
         unplug: the record as it was); fails with the error that ended the attempt
     :param kept: of a request that says one side's part: done with the port's parts once they are on
         disk, be it that the port cannot be made yet
+    :param detached: of a removal: done once the port is closed and its device and its place on the
+        bridge are gone, which may be a little before ``done``; ends with it otherwise
     :param created: whether the request made a new port, known once accepted
     :param amid: whether it came while an earlier attempt was under way
     """
@@ -29,6 +31,7 @@ class Ticket:
     accepted: Future[PortRecord] = field(default_factory=Future)
     done: Future[PortRecord] = field(default_factory=Future)
     kept: Future[Parts | None] = field(default_factory=Future)
+    detached: Future[None] = field(default_factory=Future)
 
     def accept(self, record: PortRecord) -> None:
         """The request is on disk."""
@@ -39,14 +42,20 @@ class Ticket:
         with contextlib.suppress(InvalidStateError):
             self.kept.set_result(parts)
 
+    def detach(self) -> None:
+        """The port is closed and its device gone."""
+        with contextlib.suppress(InvalidStateError):
+            self.detached.set_result(None)
+
     def finish(self, record: PortRecord) -> None:
         """The port is where the request wants it."""
         _resolve(self.accepted, record)
         _resolve(self.done, record)
+        self.detach()
 
     def fail(self, error: BaseException) -> None:
         """End the request with an error, where it has not ended yet."""
-        for future in (self.accepted, self.done, self.kept):
+        for future in (self.accepted, self.done, self.kept, self.detached):
             try:
                 future.set_exception(error)
             except InvalidStateError:

@@ -77,6 +77,13 @@ class Tickets:
             elif answer is not None:
                 ticket.fail(answer)
 
+    def detached(self, port_id: str) -> None:
+        """Tell who waits for a removal that the port is closed and its device gone."""
+        with self._lock:
+            waiting = [t for kind, t in self._open.get(port_id, ()) if kind is Kind.UNPLUG]
+        for ticket in waiting:
+            ticket.detach()
+
     def fail(self, port_ids: Mapping[str, errors.VifError]) -> None:
         """End all tickets of these ports with an error."""
         for port_id, error in port_ids.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,10 @@ class Requirement:
     note: str = ""
 
 
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 @dataclass
 class Item:
     """One port of a batch.
@@ -40,6 +45,9 @@ class Item:
         was in vain: no reading is too costly for it
     :param settled: this ``check`` is of a port at rest, not on the way of a plug: what others did
         beside the port, and no plug mends, is read as well
+    :param detached: ``unplug`` may call it once no frame of the port passes any more, and its
+        device and its place on the bridge are gone, where something is left to be cleared away
+        after that: who only waits for that much is told
     """
 
     attachment: Attachment
@@ -51,6 +59,7 @@ class Item:
     interim: bool = False
     thorough: bool = False
     settled: bool = False
+    detached: Callable[[], None] = _nothing
 
     @property
     def id(self) -> str:

@@ -18,6 +18,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds for questions whose answer is worth having, and not worth waiting for.
 _ASIDE = 3.0
+#: What an unplug waits for: what stock os-vif's does, or all that there was of the port.
+_DETACHED, _GONE = "detached", "gone"
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Vifd:
     #: ports whose unplug vifd did not hear of, and the requests that wanted it
     _owed: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _until: str = _DETACHED
 
     def plug(self, vif: Any, instance: Any) -> None:
         """Say compute's part, and return once the port is proven. May be repeated.
@@ -53,7 +56,8 @@ class Vifd:
         self._pay()
 
     def unplug(self, vif: Any) -> None:
-        """Take compute's part away, and return once the port is gone. May be repeated.
+        """Take compute's part away, and return once the port is closed and its device gone. May be
+        repeated.
 
         A daemon that is away is told later: nova shall not wait for it, port by port.
 
@@ -72,8 +76,18 @@ class Vifd:
         self._pay()
 
     def _forget(self, port_id: str, timeout: float, wanted_by: str) -> None:
+        try:
+            self._leave(port_id, timeout, wanted_by, self._until)
+        except Refused as error:
+            if not (self._until == _DETACHED and telling.unread(error, "query.wait")):
+                raise
+            # an older vifd knows no more than this
+            self._until = _GONE
+            self._leave(port_id, timeout, wanted_by, self._until)
+
+    def _leave(self, port_id: str, timeout: float, wanted_by: str, until: str) -> None:
         self.client.call(
-            "DELETE", _path(port_id), timeout=timeout, away=self.settings.away_unplug, wait="gone",
+            "DELETE", _path(port_id), timeout=timeout, away=self.settings.away_unplug, wait=until,
             request=wanted_by,
         )  # fmt: skip
 

@@ -31,6 +31,12 @@ def told(
     return CLASSES.get(refused.code, otherwise)(text(refused.error, explanation))
 
 
+def unread(refused: Refused, field: str) -> bool:
+    """Whether vifd does not know what was said in a field."""
+    facts = refused.error.get("facts")
+    return isinstance(facts, dict) and facts.get("field") == field
+
+
 def _others(error: dict[str, Any]) -> Iterator[str]:
     """What else would have served the port, and why it could not: whoever reads it knows which of
     them was meant."""

@@ -8,6 +8,7 @@ import pytest
 
 from unit.api.client import Client, document, uuid
 from vifd import errors
+from vifd.engine.ticket import Ticket
 from vifd.testing.wait import PATIENCE
 
 PORT = f"/v1/ports/{uuid(1)}"
@@ -147,6 +148,29 @@ def test_waiting_does_not_block_others(api, served, backend):
 
 
 # --- unplug ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [PORT, f"{PORT}/instance", f"{PORT}/network"])
+@pytest.mark.parametrize("wait", ["gone", "detached"])
+def test_what_may_be_waited_for_of_a_port_that_goes(api, backend, path, wait):
+    api.plug()
+    assert api.call("DELETE", f"{path}?wait={wait}").status == 204
+    assert not backend.ports()
+    refused = api.call("DELETE", f"{path}?wait=active")
+    assert (refused.status, refused.json["facts"]["field"]) == (400, "query.wait")
+
+
+def test_detached_is_answered_before_the_port_is_gone(api, backend, monkeypatch):
+    api.plug()
+    ticket = Ticket(uuid(1))
+    ticket.accept(backend.port(uuid(1)))
+    monkeypatch.setattr(backend, "unplug", lambda _ids, _request: [ticket])
+    late = api.call("DELETE", f"{PORT}?wait=detached&timeout=0.01")
+    assert (late.status, late.json["code"]) == (504, "E_STATE_WAIT")
+    assert "not detached after" in late.json["message"]
+    ticket.detach()
+    assert api.call("DELETE", f"{PORT}?wait=detached&timeout=0.01").status == 204
+    assert api.call("DELETE", f"{PORT}?wait=gone&timeout=0.01").status == 504
 
 
 def test_unplug_and_wait(api, backend):

@@ -197,6 +197,39 @@ def test_plug_and_unplug_and_again(backend: FakeDaemon, tmp_path: Path) -> None:
         assert backend.ports() == []
 
 
+def test_an_older_vifd_is_asked_for_what_it_knows(backend: FakeDaemon, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    asked: list[str] = []
+
+    class Older(Client):
+        """As of a vifd that knows no other end of a port than that it is gone."""
+
+        def call(self, method: str, path: str, body: object = None, **more: Any) -> Any:
+            asked.append(more.get("wait", ""))
+            if asked[-1] == "detached":
+                more["wait"] = "unknown"
+            return super().call(method, path, body, **more)
+
+    with serve(backend, str(path)):
+        vifd = Vifd(Older(str(path)), QUICK)
+        for number in (1, 2):
+            bind(backend, number)
+            vifd.plug(ovs_vif(number), INSTANCE)
+        for number in (1, 2):
+            vifd.unplug(ovs_vif(number))
+        assert backend.ports() == []
+    assert asked == ["active", "active", "detached", "gone", "gone"]
+
+
+def test_another_refusal_of_an_unplug_is_told(backend: FakeDaemon, tmp_path: Path) -> None:
+    class Refusing(Client):
+        def call(self, method: str, path: str, body: object = None, **more: Any) -> Any:
+            raise Refused({"code": "E_DOC_FIELD", "facts": {"field": "query.timeout"}})
+
+    with pytest.raises(exception.UnplugException, match="E_DOC_FIELD"):
+        Vifd(Refusing(str(tmp_path / "s")), QUICK).unplug(ovs_vif())
+
+
 class Heard(FakeDaemon):
     """Keeps by which request each port was said and taken back."""
 

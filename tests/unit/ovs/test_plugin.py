@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from contract import ovs
 from vifd.errors import BackendError, BridgeMissing, PhysnetUnmapped
-from vifd.model import Role, decode
-from vifd.plugin import Health
+from vifd.model import Role, Wiring, decode
+from vifd.plugin import Health, Item
 from vifd.testing.attachments import attachment, flat, port_id, vlan
 from vifd.testing.injection import Injector
 from vifd.testing.ledger import Ledger
@@ -105,6 +107,44 @@ class TestCalls:
             "nft.undeafen",
             "openflow.apply",
         ]
+
+    def test_who_waits_is_told_once_it_is_closed_and_its_device_gone(self, scene):
+        """Before the switch has carried all of it out: clearing up is waited for by nobody."""
+        scene.plug(*(attachment(n) for n in range(1, 4)))
+        records = [scene.ledger.records[port_id(n)] for n in range(1, 4)]
+        told: list[str] = []
+
+        def detached(device: str) -> None:
+            assert scene.machine.links.get([device]) == {}
+            assert scene.machine.ovsdb.port(device) is None
+            told.append(device)
+            told.append(scene.injector.calls[-1])
+
+        items = [
+            Item(r.attachment, r.names, r.wiring, detached=partial(detached, r.names.device))
+            for r in records
+        ]
+        scene.injector.arm()
+        outcomes = scene.ledger.plugin.unplug(items)
+        assert all(isinstance(one, Wiring) for one in outcomes.values())
+        assert told[::2] == [r.names.device for r in records]
+        after = scene.injector.calls[scene.injector.calls.index("links.delete") + 1 :]
+        assert "openflow.apply" in after
+        assert "openflow.apply" not in told[1::2], "it is told before the last flows go"
+
+    @pytest.mark.parametrize("broken", ["openflow.apply", "ovsdb.delete_ports", "links.delete"])
+    def test_nobody_is_told_of_what_stands(self, scene, broken):
+        scene.plug(attachment(1), attachment(2))
+        scene.injector.arm()
+        assert not scene.ledger.unplug(port_id(2))
+        at = scene.injector.calls.index(broken)
+        record = scene.ledger.records[port_id(1)]
+        told: list[int] = []
+        item = Item(record.attachment, record.names, record.wiring, detached=lambda: told.append(1))
+        scene.injector.arm(at, error=BackendError)
+        (outcome,) = scene.ledger.plugin.unplug([item]).values()
+        assert not isinstance(outcome, Wiring)
+        assert not told
 
     def test_a_change_of_addresses_touches_flows_and_the_marks(self, scene):
         scene.plug(attachment(1))

@@ -22,6 +22,9 @@ class ResultSink(Protocol):
     def probed(self, plugin: str, probe: Probe) -> None:
         """The plugin's health was read."""
 
+    def detached(self, port_id: str) -> None:
+        """A port that is being removed is closed, and its device is gone; the rest follows."""
+
     def again(self, port_ids: Iterable[str]) -> None:
         """These ports need another step right away."""
 

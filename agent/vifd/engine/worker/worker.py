@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -414,6 +415,7 @@ class Worker:
         with self.metrics.timed(self.name, "unplug", spent):
             for job in jobs:
                 job.item.open = False
+                job.item.detached = partial(self.sink.detached, job.id)
             self._attempt().carry_out(jobs, self.plugin.unplug)
         failures = {j.id: outcome.unplug_error(j.error, j.id) for j in jobs if j.error is not None}
         changes: dict[str, Change] = {r.id: outcome.forgotten for r in never_made}

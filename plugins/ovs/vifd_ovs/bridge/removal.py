@@ -4,7 +4,8 @@ The order avoids two races: the guard flow stays until the port has left the swi
 bridge of others no frame of the guest meets their flows; and a port number is free for another port
 only once its flows are gone, because names are given on the same lane that removes. The device goes
 while the switch is at work on its port: each takes longer than all the rest, and whoever asks the
-switch for flows waits for that work.
+switch for flows waits for that work. Who waits for the port to be closed and gone from kernel and
+database is told before that: what is left are flows that nothing meets.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def unplug(
     batch.together("flows", lambda chosen: flows(chosen, gate=Gate.GUARDED))
     batch.together("ovsdb", lambda chosen: _rows(drivers.ovsdb, chosen, ends))
     batch.together("device", rest)
+    for work in batch.works:
+        work.item.detached()
     batch.together("flows", lambda chosen: flows(chosen, gate=None))
     batch.together("connections", lambda chosen: forget_connections(drivers, chosen))
     return batch.left_over()
