@@ -1,7 +1,7 @@
-"""The way of one plug, step by step: ``python bench/plug.py --profile``.
+"""The way of one plug and of one unplug, step by step: ``python bench/plug.py --profile``.
 
-One port is plugged at a time beside others, on a daemon with a stopwatch on its steps. What the
-steps take of the processor holds on a loaded machine; what they take on the wall does not.
+One port is plugged or unplugged at a time beside others, on a daemon with a stopwatch on its steps.
+What the steps take of the processor holds on a loaded machine; what they take on the wall does not.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import scene
 from contend import cpu
 from contend_vifd import Daemon
 from report import markdown
@@ -46,8 +47,13 @@ class Profiled(Daemon):
             argv[at : at + 2] = [str(Path(__file__).with_name("profiled.py")), str(self._output)]
         return super()._start()
 
-    def profile(self, plugs: int) -> dict[str, Any]:
-        """Plug so many ports, one at a time, and tell what that took, per plug."""
+    def profile(self, plugs: int, removals: bool = False) -> dict[str, Any]:
+        """Plug so many ports, one at a time, and tell what that took, per plug.
+
+        :param removals: have them gone again, and tell what that took instead: on the wall until
+            who waits for no more than that they are closed and their devices gone is answered, of
+            everything else until all is cleared away
+        """
         for number in range(_FIRST, _FIRST + 3):
             self.one(number)
             self.unplug([number])
@@ -55,9 +61,12 @@ class Profiled(Daemon):
         walls, used, tasks = [], {"vifd": 0.0, "switch": 0.0}, dict[str, list[float]]()
         steps = dict[tuple[str, str], list[float]]()
         for number in range(_FIRST + 3, _FIRST + 3 + plugs):
+            if removals:
+                self.one(number)
+                self._at_rest()
             self._begin()
             before = self._tasks(), cpu([switch])
-            walls.append(self.one(number))
+            walls.append(self._away(number) if removals else self.one(number))
             self._at_rest()
             after, gathered = self._tasks(), self._gathered()
             used["switch"] += cpu([switch]) - before[1]
@@ -72,27 +81,41 @@ class Profiled(Daemon):
                 total = steps.setdefault((thread, step), [0.0, 0.0, 0.0])
                 for index, value in enumerate(values):
                     total[index] += value
-            self.unplug([number])
-            self._at_rest()
+            if not removals:
+                self.unplug([number])
+                self._at_rest()
         return {
             "wall": statistics.median(walls),
             "used": {name: value / plugs for name, value in used.items()},
-            "counted": self._counts(),
+            "counted": self._counts(removals=removals),
             "threads": {n: [v / plugs for v in values] for n, values in tasks.items()},
             "steps": [[*key, *(v / plugs for v in values)] for key, values in steps.items()],
         }
 
-    def _counts(self) -> dict[str, float]:
-        """What the switch counts per plug; it puts its counters together once a second."""
+    def _away(self, number: int) -> float:
+        """Unplug a port, until it is closed and its device gone."""
+        path = f"/v1/ports/{scene.port_id(number)}?wait=detached&timeout=60"
+        start = time.perf_counter()
+        self._clients[0].call("DELETE", path, None)
+        took = time.perf_counter() - start
+        self.present.discard(number)
+        return took
+
+    def _counts(self, *, removals: bool) -> dict[str, float]:
+        """What the switch counts per plug or unplug; it puts its counters together once a
+        second."""
+        numbers = range(_FIRST, _FIRST + _COUNTED)
+        for number in numbers if removals else ():
+            self.one(number)
         time.sleep(_COUNTS)
         before = self._coverage()
-        numbers = range(_FIRST, _FIRST + _COUNTED)
         for number in numbers:
-            self.one(number)
+            self._away(number) if removals else self.one(number)
             self._at_rest()
         time.sleep(_COUNTS)
         after = self._coverage()
-        self.unplug(numbers)
+        if not removals:
+            self.unplug(numbers)
         return {
             text: (after.get(name, 0) - before.get(name, 0)) / _COUNTED
             for name, text in COUNTED.items()
@@ -147,16 +170,16 @@ def _idle(pids: Sequence[int]) -> bool:
     return cpu(pids) - before < 0.002
 
 
-def text(present: int, found: dict[str, Any]) -> str:
+def text(present: int, found: dict[str, Any], *, removals: bool = False) -> str:
     """What :meth:`Profiled.profile` told, for a reader."""
     wall, used = found["wall"], found["used"]
     counted = ", ".join(f"{value:.1f} {name}" for name, value in found["counted"].items())
     head = (
-        f"## {present} ports present\n\n"
+        f"## {'Unplug' if removals else 'Plug'}, {present} ports present\n\n"
         f"{wall * 1e3:.1f} ms on the wall (median). Of the processor: vifd "
         f"{used['vifd'] * 1e3:.1f} ms ({used['vifd'] / wall:.2f} of the wall), the switch "
         f"{used['switch'] * 1e3:.1f} ms; "
-        f"per plug: {counted}."
+        f"each: {counted}."
     )
     rows: list[Sequence[str]] = [
         ("step", "thread", "times", "ms", "share", "of it processor", "waits")
@@ -181,7 +204,7 @@ def _order() -> list[str]:
 
 
 def profile(presents: Sequence[int], plugs: int) -> str:
-    """The way of a plug beside so many ports, each."""
+    """The way of a plug and of an unplug beside so many ports, each."""
     from world import World
 
     parts = []
@@ -190,6 +213,8 @@ def profile(presents: Sequence[int], plugs: int) -> str:
         try:
             world.call("fill", present)
             parts.append(text(present, world.call("profile", plugs)))
+            gone = world.call("profile", plugs, True)
+            parts.append(text(present, gone, removals=True))
         finally:
             world.close()
     return "\n\n".join(parts)

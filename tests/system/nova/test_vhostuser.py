@@ -12,6 +12,7 @@ from support.nova import Compute
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
 from vifd.testing.dpdkovs import DpdkOvs
+from vifd.testing.wait import until
 
 pytestmark = [pytest.mark.needs("nova"), pytest.mark.needs("dpdk"), pytest.mark.needs("tun")]
 
@@ -50,5 +51,5 @@ def test_plug_repeat_and_unplug(isolated: None) -> None:
                 for _ in range(2):
                     answer = compute.ask("unplug", type="vhostuser", details=details)
                     assert "error" not in answer, answer
-            assert vifd.get(f"/v1/ports/{port_id(1)}")["phase"] == "WAITING"
+            until(lambda: vifd.get(f"/v1/ports/{port_id(1)}")["phase"] == "WAITING", "it is gone")
             assert ovs.vsctl("list-ports", "br-int").split() == []
