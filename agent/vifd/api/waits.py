@@ -57,8 +57,10 @@ class Waits:
         :raises errors.VifError: why the attempt failed
         :raises errors.WaitTimeout: it did not come to an end in time and goes on
         """
-        early = deadline.wanted == DETACHED
-        self.result(ticket.detached if early else ticket.done, ticket.port_id, deadline)
+        if deadline.wanted == DETACHED:
+            self.result(ticket.detached, ticket.port_id, deadline)
+        else:
+            self.done(ticket, deadline)
 
     def result(self, future: Future[T], port_id: str, deadline: Deadline) -> T:
         """The result of a future, or :class:`~vifd.errors.WaitTimeout` after the deadline."""
