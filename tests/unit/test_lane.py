@@ -248,3 +248,21 @@ def test_an_idle_task_waits_until_no_port_does():
     assert finished.wait(PATIENCE)
     assert lane.stop(60)
     assert done == ["a", "b", "idle task"]
+
+
+def test_a_port_is_seen_to_wait_or_to_be_served_at_every_moment(worker: LaneWorker) -> None:
+    """Between the two nobody would know that something becomes of it."""
+    seen: list[bool] = []
+
+    def clock() -> float:
+        seen.append(bool(made.waiting) or made.busy is not None)
+        return 0.0
+
+    made = Lane("fake", worker, clock=clock)
+    made.mark(["first"])
+    hold(made, worker)
+    until_served = list(seen)
+    worker.gate.set()
+    assert made.stop(WAIT)
+    assert until_served
+    assert all(until_served)

@@ -15,8 +15,9 @@ import pytest
 
 from vifd import main
 from vifd.store import schema as store_schema
+from vifd.testing.wait import PATIENCE
 
-TIMEOUT = 60
+TIMEOUT = 3 * PATIENCE
 
 
 class Process:

@@ -191,7 +191,10 @@ class Lane:
         with self._wake:
             if self._stopping:
                 return (), None
-            batch = self._take()
+            now, batch = self._clock(), self._take()
+            if batch:
+                # whoever looks sees that they wait, or that they are served
+                self.busy = Busy("serve", now, batch)
             idle = not batch and not self._urgent
             return batch, self._idle.popleft() if idle and self._idle else None
 
