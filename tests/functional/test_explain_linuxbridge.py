@@ -71,6 +71,21 @@ def of_nft(family: str, name: str, rule: str = "", policy: str = "drop") -> tupl
     return make, lambda: run("nft", "delete", "table", family, "other")
 
 
+def mapped(calls: Path) -> tuple[Any, Any]:
+    """A map of verdicts that bridged frames come to: they are handed to the host's filters."""
+    make, undo = of_nft("ip", "forward", "ip protocol vmap { udp : drop, tcp : accept }", "accept")
+
+    def called() -> None:
+        calls.write_text("1")
+        make()
+
+    def gone() -> None:
+        undo()
+        calls.write_text("0")
+
+    return called, gone
+
+
 def docker() -> None:
     CALLS.write_text("1")
     of_nft("ip", "forward")[0]()
@@ -126,6 +141,13 @@ BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
     "rule in a bridge table": (
         *of_nft("bridge", "prerouting", "ether saddr fa:16:3e:00:00:01 drop", "accept"),
         "filter", "1 rules refuse",
+    ),
+    "verdict map in a bridge table": (
+        *of_nft("bridge", "postrouting", f"oifname vmap {{ {TAP} : drop }}", "accept"),
+        "filter", "chain c (postrouting): 1 rules refuse",
+    ),
+    "verdict map in a table for IP": (
+        *mapped(CALLS), "filter", "table ip other, chain c (forward): 1 rules refuse",
     ),
     "netdev table": (*of_nft("netdev", f"ingress device {TAP}"), "filter", "table netdev other"),
     "tc sends elsewhere": (

@@ -24,6 +24,7 @@ _HOOKS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _U32 = struct.Struct("!I")
 _DROP = 0
+_VERDICT_REGISTER = 0
 
 
 class OtherFilters:
@@ -92,21 +93,55 @@ def _refusing(sock: Socket, family: int, table: str, chain: str, *, whole: bool)
     :param whole: of the whole table: chains that this one jumps to count as well
     """
     body = nl.head(family) + text(1, table) + (b"" if whole else text(2, chain))
-    return sum(_refuses(message) for message in sock.dump(Message(nl.GETRULE, 0, body)))
+    maps: dict[str, bool] = {}
+
+    def drops(name: str) -> bool:
+        if name not in maps:
+            maps[name] = _map_drops(sock, family, table, name)
+        return maps[name]
+
+    rules = sock.dump(Message(nl.GETRULE, 0, body))
+    return sum(_refuses(message, drops) for message in rules)
 
 
-def _refuses(rule: bytes) -> bool:
+def _refuses(rule: bytes, drops: Callable[[str], bool]) -> bool:
+    """Whether a rule drops or rejects.
+
+    :param drops: whether a map of verdicts, by its name, does for any of its keys
+    """
     parts = dict(attributes(rule, 4))
     for _, item in attributes(parts.get(4, b"")):
         expression = dict(attributes(item))
         kind, data = string(expression.get(1, b"")), expression.get(2, b"")
         if kind == "reject" or (kind == "immediate" and _verdict(data) == _DROP):
             return True
+        if kind == "lookup" and (name := _verdict_map(data)) and drops(name):
+            return True
     return False
+
+
+def _verdict_map(data: bytes) -> str:
+    """The map whose verdict a lookup does; empty where it only asks, or loads a value."""
+    parts = dict(attributes(data))
+    verdict = 3 in parts and _U32.unpack(parts[3])[0] == _VERDICT_REGISTER
+    return string(parts[1]) if verdict else ""
+
+
+def _map_drops(sock: Socket, family: int, table: str, name: str) -> bool:
+    body = nl.head(family) + text(1, table) + text(2, name)
+    return any(
+        _code(dict(attributes(element)).get(2, b"")) == _DROP
+        for message in sock.dump(Message(nl.GETELEM, 0, body))
+        for _, element in attributes(dict(attributes(message, 4)).get(3, b""))
+    )
 
 
 def _verdict(data: bytes) -> int | None:
     """The verdict of an immediate expression; ``None`` where it loads a value."""
-    value = dict(attributes(dict(attributes(data)).get(2, b"")))
-    verdict = dict(attributes(value.get(2, b"")))
+    return _code(dict(attributes(data)).get(2, b""))
+
+
+def _code(value: bytes) -> int | None:
+    """The code of a verdict; ``None`` of data of another kind."""
+    verdict = dict(attributes(dict(attributes(value)).get(2, b"")))
     return _U32.unpack(verdict[1])[0] if 1 in verdict else None
