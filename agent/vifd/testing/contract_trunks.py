@@ -59,10 +59,11 @@ class TrunkContract(LimitContract):
         return report
 
     def _waits(self, ledger: Ledger, wanted: Attachment) -> bool:
-        """Whether a sub-port is closed, and what is said of it begins with its parent."""
+        """Whether what is said of a sub-port begins with its parent, and whether it is open itself
+        is left at that: nobody closed it, and it comes back with its parent."""
         report = self._report(ledger, wanted)
         first = report.findings[0].fact if report.findings else ""
-        return not report.passing and first.startswith(ABOUT_PARENT)
+        return report.passing is None and first.startswith(ABOUT_PARENT)
 
     def test_a_sub_port_waits_for_its_parent_and_opens_with_it(
         self, ledger: Ledger, trunk: tuple[Attachment, Attachment, Attachment]
