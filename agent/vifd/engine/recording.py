@@ -166,6 +166,5 @@ class Recorder:
             self.later(port_id)
         elif new is None or (new.applied and new.error is None):
             self.retries.done(port_id)
-        if error is not None or new is None or new.error is None:
-            self.unsettled.seen(port_id, old, new, error)
+        self.unsettled.seen(port_id, old, new, error)
         self.tickets.settle(port_id, old, new, error)

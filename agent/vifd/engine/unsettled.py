@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vifd import errors
 from vifd.engine import outcome
+from vifd.engine.plan import only_watched
 from vifd.model import PortRecord, Report
 
 
@@ -55,11 +56,18 @@ class Unsettled:
         error: errors.VifError | None,
     ) -> None:
         """A port of the journal was proven, given up for now, or removed: it counts as settled."""
-        read = new is not None and (old is None or new.report is not old.report)
-        # A report that tells of something missing is no proof: its repair comes next.
-        repair = self._repairs(new.report if new else None)
-        proven = read and not outcome.unfinished(new, repair=repair)
-        if port_id in self._ids and (error is not None or new is None or proven):
+        if port_id in self._ids and (error is not None or new is None or self._proven(old, new)):
             self._ids.discard(port_id)
             if not self._ids:
                 self._done()
+
+    def _proven(self, old: PortRecord | None, new: PortRecord) -> bool:
+        """Whether it was read, and nothing follows from what was found: a report that tells of
+        something missing is no proof where its repair comes next. One that failed before the start
+        is tried again, or is only watched."""
+        if old is not None and new.report is old.report:
+            return False
+        repair = self._repairs(new.report)
+        if new.error is not None:
+            return only_watched(new, repair=repair)
+        return not outcome.unfinished(new, repair=repair)
