@@ -78,25 +78,6 @@ def test_what_a_record_means_to_a_ticket(
         assert isinstance(ticket.done.exception(0), answer)  # type: ignore[arg-type]
 
 
-def test_an_attempt_that_began_before_the_request_is_no_answer_to_it() -> None:
-    tickets, plug, check = Tickets(), Ticket(ID), Ticket(ID)
-    tickets.served = lambda port: port == ID
-    tickets.add(Kind.PLUG, plug)
-    tickets.add(Kind.CHECK, check)
-    tickets.settle(ID, BUSY, FAILED, ERROR)
-    assert (plug.done.done(), check.done.exception(0)) == (False, ERROR)
-    tickets.settle(ID, FAILED, FAILED, ERROR)
-    assert plug.done.exception(0) is ERROR
-
-
-def test_it_answers_where_it_brought_what_is_wanted() -> None:
-    tickets, ticket = Tickets(), Ticket(ID)
-    tickets.served = lambda _port: True
-    tickets.add(Kind.PLUG, ticket)
-    tickets.settle(ID, BUSY, LIVE, None)
-    assert ticket.done.result(0) is LIVE
-
-
 def test_other_ports_wait_on() -> None:
     tickets, ticket = Tickets(), Ticket(port_id(2))
     tickets.add(Kind.PLUG, ticket)

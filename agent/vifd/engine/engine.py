@@ -100,7 +100,7 @@ class Engine:
         self._limits = self.settings.limits
         self.intents = Intents(self.settings.intents)
         self.lanes = Lanes({n: self._worker_for(p) for n, p in self.plugins.items()}, self.journal)
-        self.tickets.held, self.tickets.served = self.lanes.held, self.lanes.served
+        self.tickets.held = self.lanes.held
         self._quarantine = Quarantine(self, self.tickets, self.lanes.probe)
         self.unsettled = Unsettled(
             lambda report: self._limits.repairs(report), lambda: self.hooks.wake()

@@ -82,10 +82,6 @@ class Lanes(dict[str, Lane]):
         """Whether a port may be open although its record says that it is closed."""
         return any(worker.ahead.holds(port_id) for worker in self._workers.values())
 
-    def served(self, port_id: str) -> bool:
-        """Whether a lane is at work on a port."""
-        return any(b is not None and port_id in b.ports for b in (x.busy for x in self.values()))
-
     def plug_now(self, port_id: str, done: Callable[[PortRecord | None], None]) -> None:
         """Bring one port to its document, whatever is restrained.
 

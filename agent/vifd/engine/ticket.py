@@ -21,13 +21,11 @@ class Ticket:
     :param detached: of a removal: done once the port is closed and its device and its place on the
         bridge are gone, which may be a little before ``done``; ends with it otherwise
     :param created: whether the request made a new port, known once accepted
-    :param amid: whether it came while an earlier attempt was under way
     """
 
     port_id: str
     request_id: str = ""
     created: bool = False
-    amid: bool = False
     accepted: Future[PortRecord] = field(default_factory=Future)
     done: Future[PortRecord] = field(default_factory=Future)
     kept: Future[Parts | None] = field(default_factory=Future)

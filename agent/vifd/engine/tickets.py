@@ -30,13 +30,10 @@ class Tickets:
         self._closed: errors.VifError | None = None
         #: whether a port may be open although its record says that it is closed
         self.held: Callable[[str], bool] = lambda _port: False
-        #: whether a lane is at work on a port
-        self.served: Callable[[str], bool] = lambda _port: False
         self.parents = Parents(self.fail)
 
     def add(self, kind: Kind, ticket: Ticket) -> None:
         """Keep a ticket until the port's record ends it."""
-        ticket.amid = kind is Kind.PLUG and self.served(ticket.port_id)
         with self._lock:
             closed = self._closed
             if closed is None:
@@ -62,12 +59,10 @@ class Tickets:
         with self._lock:
             kept = self.parents.keep(port_id, error)
             mine = self._open.pop(port_id, [])
-            told = [(k, t, _told(t, error)) for k, t in mine]
             ended = [
-                (k, t, None if kept and e is not None and k is Kind.PLUG
-                 else _answer(k, t, old, new, e))
-                for k, t, e in told
-            ]  # fmt: skip
+                (k, t, None if kept and k is Kind.PLUG else _answer(k, t, old, new, error))
+                for k, t in mine
+            ]
             left = [(k, t) for k, t, answer in ended if answer is None]
             if left:
                 self._open[port_id] = left
@@ -104,15 +99,6 @@ class Tickets:
         """How many tickets are open."""
         with self._lock:
             return sum(map(len, self._open.values()))
-
-
-def _told(ticket: Ticket, error: errors.VifError | None) -> errors.VifError | None:
-    """The error of an attempt that began before the request is none of it: what it asks for, or
-    what came with it, has its own turn."""
-    if error is None or not ticket.amid:
-        return error
-    ticket.amid = False
-    return None
 
 
 def _answer(
