@@ -310,7 +310,14 @@ def test_a_plugin_that_cannot_work_is_asked_again_though_nothing_happens(scene: 
     assert scene.watcher.turn() == pytest.approx(1.0, abs=0.01), "and soon when it falls ill anew"
 
 
-@pytest.mark.parametrize("probe", [UNPROBED, Probe(Health.UNAVAILABLE, ["OVN's"], applies=False)])
+@pytest.mark.parametrize(
+    "probe",
+    [
+        UNPROBED,
+        Probe(Health.UNAVAILABLE, ["OVN's"], applies=False),
+        Probe(Health.UNAVAILABLE, ["another daemon's, which may be starting anew"], taken=True),
+    ],
+)
 def test_a_plugin_that_nobody_waits_for_is_not_asked_again(scene: Scene, probe: Probe) -> None:
     scene.engine.probes["fake"] = probe
     for _ in range(10):

@@ -41,4 +41,4 @@ class Unwell:
 
 def _may_recover(probe: Probe) -> bool:
     ill = probe.health is Health.UNAVAILABLE and probe.reasons != UNPROBED.reasons
-    return ill and probe.applies
+    return ill and probe.applies and not probe.taken

@@ -47,6 +47,8 @@ class Probe:
     :param applies: whether this is a host of the plugin's kind at all. Where it is not, nobody
         waits for the plugin to get well, and its refusal says the least about why a port has none
     :param unenforced: features of the advert that this host cannot enforce, each with the reason
+    :param taken: whether it is unavailable because another daemon is at work there. That one keeps
+        it over a restart: it is not asked for in between as if the plugin were only unwell
     """
 
     health: Health
@@ -56,6 +58,7 @@ class Probe:
     tunnels: Mapping[str, Uplink] = field(default_factory=dict)
     applies: bool = True
     unenforced: Mapping[str, str] = field(default_factory=dict)
+    taken: bool = False
 
 
 #: The health of a plugin before its first probe.

@@ -195,7 +195,7 @@ def sound_probe(answer: object) -> Probe:
     """
     if not isinstance(answer, Probe) or not isinstance(answer.health, Health):
         raise TypeError(f"{type(answer).__name__} is no Probe with a Health")
-    _typed(answer, applies=bool)
+    _typed(answer, applies=bool, taken=bool)
     reasons = [plain(reason) for reason in sound_list(answer.reasons, _text, "reason")]
     for ways in (answer.physical_networks, answer.tunnels):
         for name, way in sound_mapping(ways, "mapping of uplinks").items():

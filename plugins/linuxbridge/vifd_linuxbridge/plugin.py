@@ -134,7 +134,7 @@ class LinuxBridgePlugin(VifPlugin):
             tenancy.require(self._means.nft, own)
         except BridgeTaken as taken:
             reasons = [f"{taken.message}: {taken.hint}", *found.reasons]
-            return replace(found, health=Health.UNAVAILABLE, reasons=reasons)
+            return replace(found, health=Health.UNAVAILABLE, reasons=reasons, taken=True)
         except VifError as error:
             LOG.debug("whose the packet filter is cannot be told or said now: %s", error)
         return found

@@ -61,7 +61,8 @@ def alone(found: Probe, ovsdb: Ovsdb, bridge: str, own: Identity | None) -> Prob
     if taken is None:
         return found
     reason = f"{taken.message}: {taken.hint}"
-    return replace(found, health=Health.UNAVAILABLE, reasons=[reason, *found.reasons])
+    reasons = [reason, *found.reasons]
+    return replace(found, health=Health.UNAVAILABLE, reasons=reasons, taken=True)
 
 
 def claim(ovsdb: Ovsdb, bridge: str, own: Identity | None) -> None:
