@@ -18,11 +18,11 @@ def woken(old: Records, new: Records) -> list[str]:
     found: dict[str, None] = {}
     for port_id, record in new.items():
         before = old.get(port_id)
-        named = {*_named(before), *_named(record)}
+        named = dict.fromkeys([*_named(before), *_named(record)])
         if named and _state(before) != _state(record):
             if record is not None and (before is None or before.doc is not record.doc):
                 found[port_id] = None
-            found |= dict.fromkeys(named)
+            found |= named
     return list(found)
 
 
