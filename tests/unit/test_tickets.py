@@ -199,3 +199,15 @@ def test_it_is_told_at_once_where_no_parent_comes_and_other_errors_are_in_any_ca
     tickets.add(Kind.PLUG, second)
     tickets.settle(ID, BUSY, FAILED, ERROR)
     assert second.done.exception(0) is ERROR
+
+
+def test_a_request_that_comes_once_more_ends_once(caplog: pytest.LogCaptureFixture) -> None:
+    """As one that would have taken a port over, where there was none."""
+    tickets, parent, mine = Tickets(), Ticket(port_id(5)), Ticket(ID)
+    for _ in range(2):
+        _trunk(parent, tickets)
+    tickets.add(Kind.PLUG, mine)
+    tickets.settle(ID, BUSY, FAILED, WAITS)
+    parent.fail(ERROR)
+    assert mine.done.exception(0) is WAITS
+    assert caplog.text == ""

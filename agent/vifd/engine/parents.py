@@ -26,8 +26,9 @@ class Parents:
         self._kept: dict[str, errors.VifError] = {}
 
     def expect(self, doc: Document | None, ticket: Ticket) -> None:
-        """A request for a parent begins. It ends with its ticket; then its sub-ports are looked at
-        anew where it came to anything, and told what was kept from them where not."""
+        """A request for a parent begins, or comes once more. It ends with its ticket; then its
+        sub-ports are looked at anew where it came to anything, and told what was kept from them
+        where not."""
         trunk = doc.attachment.port.trunk_details if doc is not None else None
         named = [sub_port.port_id for sub_port in trunk.sub_ports] if trunk is not None else []
         if not named:
@@ -50,13 +51,14 @@ class Parents:
         told: dict[str, errors.VifError] = {}
         with self._lock:
             for port_id in named:
-                coming = self._coming[port_id]
+                coming = self._coming.get(port_id, set())
                 coming.discard(request)
-                if not coming:
-                    del self._coming[port_id]
-                    error = self._kept.pop(port_id, None)
-                    if error is not None and not came:
-                        told[port_id] = error
+                if coming:
+                    continue
+                self._coming.pop(port_id, None)
+                error = self._kept.pop(port_id, None)
+                if error is not None and not came:
+                    told[port_id] = error
         if told:
             self._tell(told)
 
