@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from functional.test_daemon import FAST, flow_ages
+from support import cables
 from support.stream import Stream
 from unit.docs import document, port_id
 from vifd.testing import frames
@@ -127,10 +128,8 @@ class Site:
 @pytest.fixture
 def cable(far: Namespace) -> Iterator[PacketGuest]:
     """A cable to another host: ``eth-phys`` here."""
-    far.veth("eth-phys", "wire")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
+    with cables.cable(far) as guest:
+        yield guest
 
 
 @pytest.fixture(params=["ovs local", "ovs flat", "ovs vlan", "linuxbridge local",

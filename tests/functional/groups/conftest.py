@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from pyroute2 import IPRoute
 
 from functional.groups.rig import FakeRig, RealRig
 from functional.groups.rig_bridge import FakeBridgeRig, RealBridgeRig
-from vifd.testing.guests import PacketGuest
+from support import cables
 
 
 @pytest.fixture
 def cable(far):
     """A cable to another host; its far end."""
-    far.veth("eth-phys", "wire")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname="eth-phys"):
-            netlink.link("del", index=index)
+    with cables.cable(far) as guest:
+        yield guest
 
 
 @pytest.fixture(params=[

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
 from functional.scene import Scene
 from functional.trunks.documents import parent, sub_port
 from functional.tunnels.hosts import VifdHost, behind, joined
 from functional.tunnels.traffic import segment as segment_of
+from support import cables
 from vifd.model import Attachment
 from vifd.policy.announcing import frames
 from vifd.testing.attachments import attachment, flat, vlan
@@ -106,13 +106,8 @@ def test_a_closed_port_says_nothing(ovs, wire) -> None:
 @pytest.fixture
 def cable(far, leaks):
     """A cable to another host: ``eth1`` here, ``far1`` there."""
-    far.veth("eth1", "far1")
-    guest = far.run(PacketGuest, "far1")
-    yield guest
-    guest.close()
-    with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname="eth1"):
-            netlink.link("del", index=index)
+    with cables.cable(far, "eth1", "far1") as guest:
+        yield guest
 
 
 def test_a_linux_bridge_says_it_to_all_its_ports(cable) -> None:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
 from functional.spoofing import incoming
 from functional.spoofing.case import FABRIC, FREE, PEER, attachments
 from functional.spoofing.sending import assert_no_difference
 from functional.spoofing.table import cases
+from support import cables
 from vifd.testing.attachments import flat
-from vifd.testing.guests import PacketGuest
 
 
 @pytest.fixture
 def wire(far, leaks):
     """The far end of a cable whose near end is ``eth1``."""
-    far.veth("eth1", "wire")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    with IPRoute() as netlink:
-        netlink.link("del", index=netlink.link_lookup(ifname="eth1")[0])
+    with cables.cable(far, "eth1") as guest:
+        yield guest
 
 
 @pytest.fixture

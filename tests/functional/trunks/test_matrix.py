@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
 from functional.scene import Scene
@@ -16,7 +15,7 @@ from functional.trunks.documents import told_apart
 from functional.trunks.stage import BESIDE, PARENT, PEER, SUB, Stage, play
 from functional.tunnels.hosts import behind, joined
 from functional.tunnels.traffic import segment
-from support import bridgeoracle, oracle
+from support import bridgeoracle, cables, oracle
 from vifd.testing.attachments import attachment, flat, port_id, vlan
 from vifd.testing.guests import PacketGuest
 from vifd.testing.netns import Namespace
@@ -89,13 +88,8 @@ def test_on_a_switch_by_a_tunnel(kind: str) -> None:
 @pytest.fixture
 def cable(far: Namespace) -> Iterator[PacketGuest]:
     """A cable to another host; its far end."""
-    far.veth("eth-phys", "wire")
-    guest = far.run(PacketGuest, "wire")
-    yield guest
-    guest.close()
-    with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname="eth-phys"):
-            netlink.link("del", index=index)
+    with cables.cable(far) as guest:
+        yield guest
 
 
 @pytest.mark.needs("kernel:8021q", "program:nft")
