@@ -341,6 +341,10 @@ class Tracer(Protocol):
         seconds later: until then packets may still go the old way. Where nothing changed it is half
         a second until the switch has looked; what it counted is in its tables then."""
 
+    def forget(self) -> None:
+        """Have the switch forget the flows that it has cached: when this returns, every packet goes
+        by the flow tables as they are now. None is lost by it."""
+
     def ping(self, timeout: float) -> str:
         """Why the switch does not answer now; empty where it does. Measured apart from all other
         calls."""

@@ -97,6 +97,14 @@ class LocalTracer:
         if isinstance(answer, BackendError):
             raise answer
 
+    def forget(self) -> None:
+        """Have the switch forget the flows that it has cached.
+
+        :raises BackendError: the switch does not know how
+        :raises BackendUnavailable: the daemon cannot be reached, or does not answer in time
+        """
+        self.call("revalidator/purge")
+
     def ping(self, timeout: float) -> str:
         """See :class:`vifd.drivers.Tracer`."""
         return liveness.switch(self._rundir, timeout)

@@ -21,6 +21,10 @@ class FakeTracer:
         self._faults: list[VifError] = []
         #: Why nobody answers on the control socket; a test says so.
         self.silent = ""
+        #: Of the switch.
+        self.version = "3.5.0"
+        #: How often the switch was told to forget its cached flows.
+        self.forgotten = 0
         #: Answers to other commands, by name.
         self.commands: dict[str, Callable[..., str]] = {}
 
@@ -65,13 +69,21 @@ class FakeTracer:
         if self._faults:
             raise self._faults.pop(0)
 
+    def forget(self) -> None:
+        """Nothing is cached here; that it was told to is counted."""
+        if self._faults:
+            raise self._faults.pop(0)
+        self.forgotten += 1
+
     def ping(self, timeout: float) -> str:
         """Whether the switch runs."""
         del timeout
         return self.silent or ("" if self._openflow.running else "it does not run")
 
     def call(self, command: str, *args: str) -> str:
-        """The answer to a command that a test gave one."""
+        """The version, or the answer to a command that a test gave one."""
+        if command == "version" and command not in self.commands:
+            return f"ovs-vswitchd (Open vSwitch) {self.version}"
         if self._faults:
             raise self._faults.pop(0)
         if command not in self.commands:

@@ -164,10 +164,13 @@ class Node:
         assert self.service._service is not None
         return self.service._service._read_at
 
-    def waiting(self) -> int:
-        """How many messages of the server wait."""
+    def waiting(self) -> set[str]:
+        """The objects of which messages of the server wait, by their ids."""
         assert self.service._service is not None
-        return self.service._service._messages.qsize()
+        messages = self.service._service._messages
+        with messages.mutex:
+            told = [o for _, said in messages.queue for o in said.get("resource_list", ())]
+        return {str(o["versioned_object.data"].get("id")) for o in told}
 
     def lost(self) -> bool:
         """Whether the server did not answer, and has not since."""

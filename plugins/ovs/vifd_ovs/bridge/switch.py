@@ -22,6 +22,7 @@ from vifd.policy.groups import Packet, Passes
 from vifd.policy.rule import Direction
 from vifd_ovs.bridge import cookies, shaping
 from vifd_ovs.bridge.aims import groups_of, not_as_sent, not_as_set
+from vifd_ovs.bridge.cachedflows import CachedFlows
 from vifd_ovs.bridge.installed import Installed
 from vifd_ovs.bridge.knownports import KnownPorts
 from vifd_ovs.bridge.portrules import PortRules
@@ -55,6 +56,7 @@ class Switch:
         self._listening = host.announced is not None
         self._lock = threading.RLock()
         self._known = KnownPorts(host.ledger, bridge)
+        self._cached = CachedFlows(host.drivers, bridge)
         self._wanted = WantedMeters(host, bridge)
         self._rules = Rulesets(host, self._wanted.can)
         self._port_rules = PortRules(self._rules)
@@ -98,7 +100,7 @@ class Switch:
             try:
                 others = [self._known.now.get(i) for i in beside]
                 touched_ = [*before.values(), *former, *changes.values(), *others]
-                self._installed.converge(touched_, set(reread))
+                sent = self._installed.converge(touched_, set(reread))
             except Exception:
                 # What the switch has now is unknown, so the next call compares everything. It shall
                 # remove and close what this one could not, but open nothing.
@@ -107,6 +109,8 @@ class Switch:
                 raise
             finally:
                 self.readback.end()
+            if sent and any(_stays_open(before[i], after) for i, after in changes.items()):
+                self._cached.changed()
 
     def foresee(self, ports: Mapping[str, SwitchPort]) -> None:
         """Make the flows of a change that is to come, while others work: they are kept where they
@@ -145,6 +149,8 @@ class Switch:
             if not (beyond or judged):
                 return set()
             sent = self._installed.converge([*beyond, *anew], set(), groups)
+            if sent:
+                self._cached.changed()
             # the rules may have been brought here by another plugin's call, for its ports as well
             return {p.id for p in (*judged, *(beyond if sent else ()))}
 
@@ -159,10 +165,7 @@ class Switch:
     def settle(self) -> None:
         """Wait until packets go by the flows that were sent; a switch that cannot tell is not
         waited for."""
-        try:
-            self._drivers.tracer.settle()
-        except VifError as error:
-            LOG.debug("bridge %s: not known when its flows are in force: %s", self.bridge, error)
+        self._cached.settle()
 
     def sync(self) -> bool:
         """Bring everything to what the ledger wants if the switch may have lost flows, or if it was
@@ -172,7 +175,11 @@ class Switch:
         """
         with self._lock:
             self._known.load()
-            return self._installed.converge((), set())
+            self._cached.reconnected()
+            sent = self._installed.converge((), set())
+            if sent:
+                self._cached.changed()
+            return sent
 
     def sweep(self, cookies_: Iterable[int]) -> set[int]:
         """Remove all flows that bear these cookies of ours, in one bundle; and those of ports that
@@ -311,6 +318,11 @@ class Switch:
     def _remember(self, changes: Mapping[str, SwitchPort | None]) -> None:
         self._known.remember(changes)
         self._port_rules.forget(i for i, port in changes.items() if port is None)
+
+
+def _stays_open(before: SwitchPort | None, after: SwitchPort | None) -> bool:
+    """Whether a port passes packets before a change and after it."""
+    return before is not None and before.is_open and after is not None and after.is_open
 
 
 def _less(after: SwitchPort | None, before: SwitchPort | None) -> bool:

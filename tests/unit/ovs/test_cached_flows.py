@@ -1,0 +1,96 @@
+"""Where the switch may change another cached flow than it means, it forgets them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from functional.groups.rig import FakeRig
+from functional.groups.table import GROUP
+from functional.groups.test_beside import ALL_IN
+from functional.groups.test_changes import ALL_OUT, OTHER
+from vifd.testing.attachments import attachment, flat
+from vifd_ovs.bridge.cachedflows import mixes_up
+
+
+@pytest.fixture
+def rig() -> Iterator[FakeRig]:
+    with FakeRig() as made:
+        made.machine.tracer.version = "3.1.0"
+        made.say(GROUP)
+        made.say(OTHER, *ALL_OUT, *ALL_IN)
+        yield made
+
+
+def plug(rig: FakeRig, group: str = GROUP) -> None:
+    rig.plug(port=attachment(1, segment=flat(), security_groups=[group]))
+
+
+def test_a_change_of_rules_is_in_force_for_what_was_cached(rig: FakeRig) -> None:
+    plug(rig)
+    before = rig.machine.tracer.forgotten
+    rig.say(GROUP, *ALL_IN)
+    assert rig.machine.tracer.forgotten == before + 1
+    rig.say(GROUP, *ALL_IN)
+    assert rig.machine.tracer.forgotten == before + 1, "nothing changed"
+
+
+def test_so_is_another_group_of_a_port_that_is_open(rig: FakeRig) -> None:
+    plug(rig)
+    before = rig.machine.tracer.forgotten
+    plug(rig, OTHER)
+    assert rig.machine.tracer.forgotten > before
+
+
+def test_so_is_that_a_port_is_closed(rig: FakeRig) -> None:
+    plug(rig)
+    before = rig.machine.tracer.forgotten
+    assert not rig.ledger.deactivate(*rig.ledger.records)
+    assert rig.machine.tracer.forgotten > before
+
+
+def test_a_new_port_has_nothing_cached(rig: FakeRig) -> None:
+    plug(rig)
+    before = rig.machine.tracer.forgotten
+    rig.plug(peer=attachment(2, segment=flat()))
+    assert rig.machine.tracer.forgotten == before
+
+
+def test_a_switch_that_changes_the_right_one_is_left_alone(rig: FakeRig) -> None:
+    rig.machine.tracer.version = "3.5.0"
+    plug(rig)
+    rig.say(GROUP, *ALL_IN)
+    assert rig.machine.tracer.forgotten == 0
+
+
+def test_so_is_the_datapath_of_the_kernel() -> None:
+    with FakeRig(datapath_type="system") as rig:
+        rig.machine.tracer.version = "3.1.0"
+        rig.say(GROUP)
+        plug(rig)
+        rig.say(GROUP, *ALL_IN)
+        assert rig.machine.tracer.forgotten == 0
+
+
+def test_a_switch_may_be_of_another_version_after_it_was_away(rig: FakeRig) -> None:
+    plug(rig)
+    rig.say(GROUP, *ALL_IN)
+    before = rig.machine.tracer.forgotten
+    assert before
+    rig.machine.tracer.version = "3.5.0"
+    rig.reconnect()
+    rig.say(GROUP)
+    assert rig.machine.tracer.forgotten == before
+
+
+@pytest.mark.parametrize(
+    ("version", "wrong"),
+    [("2.17.9", True), ("3.1.0", True), ("3.5.0", False), ("3.10.1", False), ("4.0.0", False)],
+)
+def test_versions(version: str, wrong: bool) -> None:
+    assert mixes_up(f"ovs-vswitchd (Open vSwitch) {version}\nDPDK 22.11.1") is wrong
+
+
+def test_a_version_that_cannot_be_read_is_a_new_one() -> None:
+    assert not mixes_up("ovs-vswitchd (Another Switch) 1.0")
