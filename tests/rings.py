@@ -7,7 +7,7 @@ unit ring then fill what is left of each core's time.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator
 from pathlib import PurePath
 
@@ -15,6 +15,9 @@ import pytest
 
 #: The slowest file first.
 ORDER = ("system", "functional", "restart", "contract", "packaging", "unit")
+
+#: So many files are named.
+SLOWEST = 20
 
 
 def ring(path: str) -> str:
@@ -54,16 +57,38 @@ def writable(text: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what each ring took: seconds of its tests, fixtures included, over all workers."""
-    seconds: Counter[str] = Counter()
-    tests: Counter[str] = Counter()
+    """Say what each ring took, and which files most: seconds of their tests, fixtures included,
+    over all workers."""
+    rings, files = Spent(), Spent()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                name = ring(report.nodeid.partition("::")[0])
-                seconds[name] += report.duration  # type: ignore[assignment]
-                tests[name] += report.when == "call"
-    if len(seconds) > 1:
+                path = report.nodeid.partition("::")[0]
+                rings.add(ring(path), report)
+                files.add(path, report)
+    if len(rings.seconds) > 1:
         terminalreporter.section("what each ring took")
-        for name, took in seconds.most_common():
-            terminalreporter.line(f"{took:7.0f} s  {tests[name]:5} tests  {name or '.'}")
+        rings.tell(terminalreporter)
+    if len(files.seconds) > SLOWEST:
+        terminalreporter.section(f"the slowest {SLOWEST} files")
+        files.tell(terminalreporter, SLOWEST)
+
+
+class Spent:
+    """Seconds and tests, by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._tests: Counter[str] = Counter()
+
+    def add(self, name: str, report: pytest.TestReport) -> None:
+        """Count one phase of a test."""
+        self.seconds[name] += report.duration
+        self._tests[name] += report.when == "call"
+
+    def tell(self, terminalreporter: pytest.TerminalReporter, most: int | None = None) -> None:
+        """A line for each, the slowest first."""
+        ordered = sorted(self.seconds, key=lambda name: -self.seconds[name])
+        for name in ordered[:most]:
+            line = f"{self.seconds[name]:7.0f} s  {self._tests[name]:5} tests  {name or '.'}"
+            terminalreporter.line(line)
