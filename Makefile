@@ -77,6 +77,10 @@ test-vlan: ready ## what needs VLAN devices, under a kernel that is a program: s
 	@tools/in_uml $(PY) -m pytest --color=no -p no:cacheprovider -o faulthandler_timeout=0 \
 	    --needing kernel:8021q,bridge:vlan_filtering $(or $(ARGS),tests/functional/trunks tests/functional/test_linuxbridge_uplinks.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_trunks.py)
 
+test-newer-ovs: ready ## what works with Open vSwitch, with that of Debian 13 on this host; SUITE=forky, ARGS=tests/functional/groups
+	@tools/newer-ovs $(PY) -m pytest --color=no -p no:cacheprovider --dist loadfile \
+	    $(or $(ARGS),-n 3 tests/functional tests/restart tests/contract/test_ovs_real.py)
+
 bench: ## the benchmarks; prints a table and keeps it in bench/RESULTS.md
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/plug.py $(ARGS)
@@ -114,7 +118,7 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
-.PHONY: docs deb dist test-host test-kernel test-vlan test-ui docs/screenshots
+.PHONY: docs deb dist test-host test-kernel test-newer-ovs test-vlan test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man
