@@ -101,11 +101,17 @@ def _is_helper(process: psutil.Process, conf: str) -> bool:
     return any("privsep-helper" in word for word in words) and conf in words
 
 
+def _make_bridge(ovs: PrivateOvs) -> None:
+    """Who sets a host up makes its bridge, and nobody's first plug."""
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+
+
 class Vifd(Nova):
     """Through vifd."""
 
     def __init__(self, directory: Path, ovs: PrivateOvs) -> None:
         self._ovs = ovs
+        _make_bridge(ovs)
         self.daemon = daemon.Vifd(directory / "v", ovs)
         self.daemon.start()
         self.daemon.ready()
@@ -144,7 +150,7 @@ class Stock(Nova):
 
     def __init__(self, directory: Path, ovs: PrivateOvs) -> None:
         self._ovs = ovs
-        ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+        _make_bridge(ovs)
         conf = nova.config(directory, directory / "none", take_over="")
         helper = f"{nova.ENVIRONMENT}/bin/privsep-helper --config-file {conf}"
         with conf.open("a") as file:
