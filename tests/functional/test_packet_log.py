@@ -80,7 +80,8 @@ def want(vifd: Vifd, **said: Any) -> dict[str, Any]:
 
 
 def udp(port: int, sport: int = 4000) -> bytes:
-    return f.udp(MACS[0], MACS[1], "10.0.0.1", "10.0.0.2", sport=sport, dport=port)
+    # longer than what is padded: a bridge that follows connections takes the padding off
+    return f.udp(MACS[0], MACS[1], "10.0.0.1", "10.0.0.2", b"vifd" * 16, sport=sport, dport=port)
 
 
 def test_a_line_says_who_what_and_by_which_rule(
@@ -146,15 +147,18 @@ def counted(vifd: Vifd) -> int:
 def test_after_a_restart_with_a_kill_and_switched_off(
     vifd: Vifd, pair: tuple[TapGuest, TapGuest], ovs: PrivateOvs, plugin: str
 ) -> None:
-    before = bridgeoracle.state(), oracle.flow_ages(ovs)
+    def ages() -> dict[str, float]:
+        return oracle.flow_ages(ovs) if plugin == "ovs" else {}
+
+    before = bridgeoracle.state(), ages()
     want(vifd, event="DROP")
-    flows, rest = oracle.flow_ages(ovs), bridgeoracle.state()
+    flows, rest = ages(), bridgeoracle.state()
     assert (rest, flows) != before
     vifd.kill()
     vifd.start()
     vifd.ready()
     until(lambda: vifd.get(f"/v1/ports/{PORTS[0]}")["phase"] == "LIVE", "it is proven")
-    assert oracle.touched_flows(flows, oracle.flow_ages(ovs)) == []
+    assert oracle.touched_flows(flows, ages()) == []
     assert bridgeoracle.state() == rest
     pair[0].send(udp(55))
     until(lambda: [x["dport"] for x in lines(vifd)] == ["55"], "a line", told=lambda: lines(vifd))
