@@ -5,6 +5,7 @@ Together with :mod:`vifd.testing.sandbox` it is a whole host. It is spoken to th
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -132,7 +133,11 @@ class Vifd:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # what a test that fails leaves would be in the way of those that follow
+            with contextlib.suppress(Exception):
+                self.clear()
         self.close()
 
     # --- the API ---

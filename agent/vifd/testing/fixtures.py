@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -135,6 +136,10 @@ def _remove_links(remains: list[str]) -> None:
             kind, _, name = line.partition(": ")
             if kind == "links" and (found := netlink.link_lookup(ifname=name)):
                 netlink.link("del", index=found[0])
+    # marks are in them: the next daemon would take the ports back
+    for family in ("bridge", "netdev", "inet"):
+        argv = ["nft", "delete", "table", family, "vifd"]
+        subprocess.run(argv, check=False, capture_output=True, timeout=60)
 
 
 @pytest.fixture

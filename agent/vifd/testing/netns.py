@@ -124,6 +124,8 @@ class Namespace:
 
     def __init__(self, name: str = "host2") -> None:
         self.name = name
+        #: the near ends of its cables, by index
+        self._cables: dict[int, str] = {}
         self._thread = ThreadPoolExecutor(1, f"netns-{name}")
         try:
             self.fd = self.run(self._enter)
@@ -168,11 +170,27 @@ class Namespace:
                 mtu=mtu,
                 peer={"ifname": inside, "mtu": mtu, "net_ns_fd": self.fd},
             )
+        self._cables[links()[outside]] = outside
         self.run(link_up, inside)
         link_up(outside)
 
+    def _take_up(self) -> None:
+        """Remove the cables: the kernel would, some time after nothing runs inside any more."""
+        from pyroute2 import IPRoute
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        present = {(index, name) for name, index in links().items()}
+        left = self._cables.items() & present
+        if left:
+            with IPRoute() as netlink:
+                for index, _ in left:
+                    with contextlib.suppress(NetlinkError):
+                        netlink.link("del", index=index)
+
     def close(self) -> None:
-        """Give the namespace up; the kernel removes it once nothing runs inside."""
+        """Give the namespace up, with its cables; the kernel removes it once nothing runs
+        inside."""
+        self._take_up()
         with contextlib.suppress(OSError):
             os.close(self.fd)
         self._thread.shutdown()
