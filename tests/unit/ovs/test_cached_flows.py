@@ -84,6 +84,15 @@ def test_a_switch_may_be_of_another_version_after_it_was_away(rig: FakeRig) -> N
     assert rig.machine.tracer.forgotten == before
 
 
+def test_what_was_not_forgotten_is_once_the_switch_is_there_again(rig: FakeRig) -> None:
+    plug(rig)
+    rig.machine.tracer.fail_next()
+    rig.say(GROUP, *ALL_IN)
+    before = rig.machine.tracer.forgotten
+    rig.reconnect()
+    assert rig.machine.tracer.forgotten == before + 1
+
+
 @pytest.mark.parametrize(
     ("version", "wrong"),
     [("2.17.9", True), ("3.1.0", True), ("3.5.0", False), ("3.10.1", False), ("4.0.0", False)],

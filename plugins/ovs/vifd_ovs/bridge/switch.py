@@ -177,8 +177,8 @@ class Switch:
             self._known.load()
             self._cached.reconnected()
             sent = self._installed.converge((), set())
-            if sent:
-                self._cached.changed()
+            # also where nothing was sent: a switch that hung may not have come to it
+            self._cached.changed()
             return sent
 
     def sweep(self, cookies_: Iterable[int]) -> set[int]:
