@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -91,6 +92,36 @@ def test_what_was_not_forgotten_is_once_the_switch_is_there_again(rig: FakeRig) 
     before = rig.machine.tracer.forgotten
     rig.reconnect()
     assert rig.machine.tracer.forgotten == before + 1
+
+
+def test_nor_was_it_by_a_daemon_that_was_killed_after_the_change(rig: FakeRig) -> None:
+    plug(rig)
+    rig.restart()
+    before = rig.machine.tracer.forgotten
+    rig.ledger.check()
+    assert rig.machine.tracer.forgotten == before + 1
+    rig.ledger.check()
+    assert rig.machine.tracer.forgotten == before + 1
+
+
+def test_a_switch_that_did_not_answer_is_told_when_it_is_looked_at_next(rig: FakeRig) -> None:
+    plug(rig)
+    rig.ledger.check()
+    rig.machine.tracer.fail_next()
+    rig.say(GROUP, *ALL_IN)
+    before = rig.machine.tracer.forgotten
+    rig.ledger.check()
+    assert rig.machine.tracer.forgotten == before + 1
+
+
+def test_the_log_says_so_once(rig: FakeRig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    plug(rig)
+    rig.say(GROUP, *ALL_IN)
+    rig.say(GROUP)
+    (line,) = [x for x in caplog.messages if "cached" in x]
+    assert "(Open vSwitch) 3.1.0" in line
+    assert "Next:" in line
 
 
 @pytest.mark.parametrize(

@@ -285,6 +285,7 @@ class Switch:
 
     def wanted(self, ports: Mapping[str, SwitchPort]) -> Target:
         """What the bridge shall carry if these ports are as given and the others as known."""
+        self._cached.catch_up()
         with self._lock:
             self._known.load()
             self._installed.look()
