@@ -74,6 +74,8 @@ class Vifd:
         self.configure(options or {})
         argv = [sys.executable, "-m", "vifd.main", "--config-file", str(self.config)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # one that is installed has its byte code: to compile is half of what a start computes
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         self.process = Daemon("vifd", argv, env, str(self.socket), directory / "vifd.out")
         self.process.log = self.log_file
 
