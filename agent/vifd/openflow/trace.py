@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 
 from vifd.openflow.datapath import top_level
 
@@ -97,48 +99,93 @@ class Trace:
         return None
 
 
+#: Lines that are remembered as they were read: a broadcast meets the same flows for each of many
+#: receivers, and a trace of each of their ports names them all again.
+_REMEMBERED = 2048
+
+
+class _Kind(Enum):
+    """What a line says."""
+
+    HOP, BRIDGE, ACTION, DATAPATH, FAILURE, NOTHING = range(6)
+
+
+#: Of a hop: its table, priority, cookie and match.
+_Met = tuple[int, int | None, int, str]
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _said(line: str) -> tuple[_Kind, int, str, _Met]:
+    """What a line says, in which column it begins, its text, and the flow that it names."""
+    stripped = line.lstrip()
+    column = len(line) - len(stripped)
+    first = stripped[:1]
+    if first.isdigit() and (found := _HIT.match(line) or _MISS.match(line)):
+        # the table's number is right-aligned: its dot tells the depth
+        return _Kind.HOP, line.index("."), "", _met(found)
+    if first == "b" and (found := _BRIDGE.match(line)):
+        return _Kind.BRIDGE, column, found["name"], _NOWHERE
+    if not column and (found := _DATAPATH.match(line)):
+        return _Kind.DATAPATH, column, found["actions"], _NOWHERE
+    if not column and (found := _FAILED.match(line)):
+        return _Kind.FAILURE, column, found["reason"], _NOWHERE
+    if stripped.strip("-") and (column or not _MEGAFLOW.match(line)):
+        return _Kind.ACTION, column, stripped, _NOWHERE
+    return _Kind.NOTHING, column, "", _NOWHERE
+
+
+_NOWHERE: _Met = (0, None, 0, "")
+
+
+def _met(found: re.Match[str]) -> _Met:
+    groups = found.groupdict()
+    priority = groups.get("priority")
+    return (
+        int(groups["table"]),
+        None if priority is None else int(priority),
+        int(groups.get("cookie") or "0", 16),
+        groups.get("match") or "",
+    )
+
+
 @dataclass
 class _Reader:
     """The state of :func:`parse` between lines."""
 
+    #: with the column of each, deeper ones last
     bridges: list[tuple[int, str]] = field(default_factory=list)
-    hops: list[Hop] = field(default_factory=list)
-    actions: list[list[str]] = field(default_factory=list)
-    #: the hops still open, with the column of each: what is indented deeper belongs to the last
-    open: list[tuple[int, int]] = field(default_factory=list)
+    hops: list[tuple[str, _Met, list[str]]] = field(default_factory=list)
+    #: what was done at the hops still open, with the column of each, deeper ones last: what is
+    #: indented deeper belongs to the last
+    open: list[tuple[int, list[str]]] = field(default_factory=list)
 
     def bridge(self, column: int, name: str) -> None:
-        self.bridges = [entry for entry in self.bridges if entry[0] < column]
+        while self.bridges and self.bridges[-1][0] >= column:
+            self.bridges.pop()
         self.bridges.append((column, name))
 
-    def hop(self, column: int, found: re.Match[str]) -> None:
-        self.bridges = [entry for entry in self.bridges if entry[0] <= column] or self.bridges[:1]
-        self.open = [entry for entry in self.open if entry[0] < column]
-        self.open.append((column, len(self.hops)))
-        groups = found.groupdict()
-        priority = groups.get("priority")
-        self.hops.append(
-            Hop(
-                bridge=self.bridges[-1][1] if self.bridges else "",
-                table=int(groups["table"]),
-                priority=None if priority is None else int(priority),
-                cookie=int(groups.get("cookie") or "0", 16),
-                match=groups.get("match") or "",
-            )
-        )
-        self.actions.append([])
+    def hop(self, column: int, met: _Met) -> None:
+        while len(self.bridges) > 1 and self.bridges[-1][0] > column:
+            self.bridges.pop()
+        while self.open and self.open[-1][0] >= column:
+            self.open.pop()
+        actions: list[str] = []
+        self.open.append((column, actions))
+        self.hops.append((self.bridges[-1][1] if self.bridges else "", met, actions))
 
     def action(self, column: int, text: str) -> None:
-        for start, index in reversed(self.open):
+        for start, actions in reversed(self.open):
             if start < column:
-                self.actions[index].append(text)
+                actions.append(text)
                 return
 
     def finish(self) -> tuple[Hop, ...]:
-        return tuple(
-            Hop(hop.bridge, hop.table, hop.priority, hop.cookie, hop.match, tuple(actions))
-            for hop, actions in zip(self.hops, self.actions, strict=True)
-        )
+        return tuple(_hop(bridge, met, tuple(actions)) for bridge, met, actions in self.hops)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _hop(bridge: str, met: _Met, actions: tuple[str, ...]) -> Hop:
+    return Hop(bridge, *met, actions)
 
 
 def parse(text: str) -> Trace:
@@ -149,23 +196,19 @@ def parse(text: str) -> Trace:
     reader = _Reader()
     datapath: list[str] = []
     failure = ""
-    for line in text.splitlines():
-        stripped = line.lstrip()
-        column = len(line) - len(stripped)
-        # most lines are actions: the first character and the column spare them the patterns
-        first = stripped[:1]
-        if first.isdigit() and (found := _HIT.match(line) or _MISS.match(line)):
-            # the table's number is right-aligned: its dot tells the depth
-            reader.hop(line.index("."), found)
-        elif first == "b" and (found := _BRIDGE.match(line)):
-            reader.bridge(column, found["name"])
-        elif not column and (found := _DATAPATH.match(line)):
-            datapath.append(found["actions"])
+    action, hop = _Kind.ACTION, _Kind.HOP
+    for kind, column, said, met in map(_said, text.splitlines()):
+        if kind is action:
+            reader.action(column, said)
+        elif kind is hop:
+            reader.hop(column, met)
+        elif kind is _Kind.BRIDGE:
+            reader.bridge(column, said)
+        elif kind is _Kind.DATAPATH:
+            datapath.append(said)
             reader.open = []
-        elif not column and (found := _FAILED.match(line)):
-            failure = found["reason"]
-        elif stripped.strip("-") and (column or not _MEGAFLOW.match(line)):
-            reader.action(column, stripped)
+        elif kind is _Kind.FAILURE:
+            failure = said
     if not datapath:
         raise ValueError(f"not the answer of ofproto/trace: {text[:200]!r}")
     return Trace(reader.finish(), tuple(datapath), failure)
