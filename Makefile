@@ -73,6 +73,13 @@ test-kernel: ready ## what needs connections across bridges, or VLAN devices, in
 	@$(PY) tools/in_guest.py env VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no -p no:cacheprovider \
 	    -o faulthandler_timeout=0 --needing bridge_tracking,kernel:8021q $(or $(ARGS),-n 2 tests/functional/groups tests/functional/drivers tests/functional/trunks tests/functional/test_packet_log.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_groups.py tests/restart/test_kill_bridge_trunks.py)
 
+test-datapath: ready ## what works with Open vSwitch, on the kernel's datapath, in a guest with Debian's kernel; ARGS=tests/functional/groups
+	@tools/guest-kernel
+	@$(PY) tools/in_guest.py env VIFD_DATAPATH=system VIFD_CHANGES=$(or $(CHANGES),20) $(PY) -m pytest --color=no \
+	    -p no:cacheprovider -o faulthandler_timeout=0 $(or $(ARGS),-n 2 -k "not fake" tests/contract/test_ovs_real.py \
+	    tests/functional/test_ovs_vlan.py tests/functional/test_ovs_antispoofing.py tests/functional/test_ovs_isolation.py \
+	    tests/functional/groups tests/functional/trunks tests/functional/tunnels tests/functional/qos)
+
 test-vlan: ready ## what needs VLAN devices, under a kernel that is a program: seconds to start; ARGS="tests/restart -k trunk"
 	@tools/in_uml $(PY) -m pytest --color=no -p no:cacheprovider -o faulthandler_timeout=0 \
 	    --needing kernel:8021q,bridge:vlan_filtering $(or $(ARGS),tests/functional/trunks tests/functional/test_linuxbridge_uplinks.py tests/contract/test_linuxbridge_real.py tests/restart/test_kill_bridge_trunks.py)
@@ -118,7 +125,7 @@ soak: ## whether anything grows over 20,000 plugs and unplugs; keeps bench/SOAK.
 	@EXTRAS=test,dev,docs,bench tools/bootstrap
 	@$(PY) bench/soak.py $(ARGS)
 
-.PHONY: docs deb dist test-host test-kernel test-newer-ovs test-vlan test-ui docs/screenshots
+.PHONY: docs deb dist test-datapath test-host test-kernel test-newer-ovs test-vlan test-ui docs/screenshots
 docs: ready ## the documentation: build/docs/html, and the manual pages in build/docs/man
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs/html
 	@$(PY) -m sphinx -q -W -b man -d build/docs/.doctrees-man docs build/docs/man

@@ -61,6 +61,7 @@ mkdir -p /lib/modules
 ln -s {modules}/$(uname -r) /lib/modules/$(uname -r)
 ip link set lo up
 modprobe -a tun bridge br_netfilter nf_tables nft_meta_bridge nf_conntrack_bridge nft_ct 2>/dev/null
+modprobe -a openvswitch vport_vxlan vport_gre vport_geneve 2>/dev/null
 hostname guest
 cd {here}
 {command}
@@ -91,6 +92,8 @@ def qemu(image: Path, root: Path) -> list[str]:
     """The guest."""
     share = "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap"
     return [
+        # it ends with this process, however that ends
+        "setpriv", "--pdeathsig", "KILL",
         str(vm.program(vm.QEMU)), "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
         "-smp", str(_PROCESSORS), "-m", str(_MEMORY), "-nodefaults", "-nographic",
         "-no-user-config", "-no-reboot", "-serial", "stdio",

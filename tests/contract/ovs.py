@@ -7,6 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from vifd.plugin import Host
+from vifd.testing.sandbox import DATAPATH
 from vifd_ovs import options
 from vifd_ovs.plugin import OvsPlugin
 
@@ -28,7 +29,7 @@ def conf(**values: Any) -> Any:
     parsed = cfg.ConfigOpts()
     parsed.register_opts(list(options.OPTIONS), group="ovs")
     parsed([], default_config_files=[])
-    for name, value in {"datapath_type": "netdev", **values}.items():
+    for name, value in {"datapath_type": DATAPATH, **values}.items():
         parsed.set_override(name, value, group="ovs")
     return parsed.ovs
 

@@ -9,6 +9,7 @@ from vifd.testing import sandbox
 from vifd.testing.attachments import attachment, vlan
 from vifd.testing.contract import PluginContract
 from vifd.testing.machines import RealMachine
+from vifd.testing.sandbox import OF_DATAPATH
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ class TestOvsVlanOnTheRealThing(PluginContract):
     def drivers(self, isolated, switch):
         switch.vsctl(
             "--may-exist", "add-br", "br-phys", "--", "set", "Bridge", "br-phys",
-            "datapath_type=netdev",
+            OF_DATAPATH,
         )  # fmt: skip
         with RealMachine(switch) as machine:
             yield machine.drivers

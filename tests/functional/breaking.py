@@ -21,7 +21,7 @@ from vifd.drivers.links import Links
 from vifd.drivers.nft.driver import Nft
 from vifd.drivers.nft.objects import Change, Element
 from vifd.testing.daemon import Options, Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.ruleset import FROM, OPEN, TABLE
 
@@ -226,7 +226,7 @@ def physical_bridge_deleted(host: Host) -> None:
 
 
 def physical_bridge_restored(host: Host) -> None:
-    host.ovs.vsctl("add-br", "br-ex", "--", "set", "Bridge", "br-ex", "datapath_type=netdev")
+    host.ovs.vsctl("add-br", "br-ex", "--", "set", "Bridge", "br-ex", OF_DATAPATH)
 
 
 def bridge_deleted(host: Host) -> None:

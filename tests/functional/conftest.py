@@ -4,6 +4,7 @@ import pytest
 
 from vifd.testing.census import Census
 from vifd.testing.guests import PacketGuest
+from vifd.testing.sandbox import OF_DATAPATH
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +15,7 @@ def _nothing_left(leaks: Census) -> None:
 @pytest.fixture
 def wire(ovs, far):
     """A physical bridge of the switch with a cable; what hangs on the cable's far end."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", OF_DATAPATH)
     far.veth("eth-phys", "wire")
     ovs.vsctl("add-port", "br-phys", "eth-phys")
     ovs.wait_for_carrier("eth-phys")

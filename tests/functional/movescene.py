@@ -15,7 +15,7 @@ from vifd.testing import frames
 from vifd.testing.crafted import rarp
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import PacketGuest, TapGuest
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.testing import quiet_netfilter
 
@@ -51,7 +51,7 @@ def cabled(ovs: PrivateOvs) -> Iterator[None]:
             for end in (name, f"w-{name}"):
                 ip("link", "set", end, "up")
         ip("link", "set", WIRE, "up")
-        ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev")
+        ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", OF_DATAPATH)
         ovs.vsctl("add-port", "br-phys", EX)
         ovs.wait_for_carrier(EX)
         yield

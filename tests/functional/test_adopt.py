@@ -21,7 +21,7 @@ from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest
 from vifd.testing.machines import RealMachine
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
@@ -39,7 +39,7 @@ def machine(ovs: PrivateOvs) -> Iterator[RealMachine]:
 @pytest.fixture
 def foreign(ovs: PrivateOvs) -> Iterator[list[str]]:
     """A bridge as ovs-vsctl makes it, which passes frames by NORMAL; the taps made on it."""
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     made: list[str] = []
     yield made
     present = os.listdir("/sys/class/net")
@@ -182,7 +182,7 @@ def test_no_frame_is_lost(ovs, machine, vifd, pair):
 
 def neutron(ovs: PrivateOvs) -> None:
     """A physical bridge, and the VLAN translation of an L2 agent: 7 here is 101 there."""
-    ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", OF_DATAPATH)
     for bridge, name, peer in (("br-int", "int-nn", "phy-nn"), ("br-phys", "phy-nn", "int-nn")):
         ovs.vsctl("add-port", bridge, name, "--", "set", "Interface", name, "type=patch",
                   f"options:peer={peer}")  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.json"))
@@ -18,7 +18,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.json"))
 @pytest.fixture
 def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     ovs.vsctl("--may-exist", "add-br", "br-ex", "--", "set", "bridge", "br-ex",
-              "datapath_type=netdev")  # fmt: skip
+              OF_DATAPATH)  # fmt: skip
     with Vifd(tmp_path / "v", ovs, {"ovs": {"bridge_mappings": "physnet1:br-ex"}}) as daemon:
         yield daemon
         daemon.clear()

@@ -20,7 +20,7 @@ from pyroute2 import IPRoute
 from functional.hostfacts import fresh, known, way, well
 from vifd.capabilities import names
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 EX, EX_FAR = "vex0", "vex1"
@@ -69,9 +69,9 @@ def bridged(cables: None) -> Iterator[PrivateOvs]:
 
 def furnish(ovs: PrivateOvs) -> None:
     """The bridges of a compute host."""
-    ovs.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", OF_DATAPATH)
     ovs.vsctl("add-port", "br-ex", EX)
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     ovs.vsctl("set", "bridge", "br-int", "protocols=OpenFlow13,OpenFlow14", "fail_mode=secure")
     ovs.wait_for_carrier(EX)
 
@@ -227,7 +227,7 @@ class TestEvents:
         until(lambda: way(vifd, "ovs", "physnet1")["problem"] == "bridge br-ex does not exist",
               "its loss was noticed")  # fmt: skip
         until(lambda: seen(vifd, "physnet1", False), "the inventory says so")
-        bridged.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev")
+        bridged.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", OF_DATAPATH)
         bridged.vsctl("add-port", "br-ex", EX)
         until(lambda: way(vifd, "ovs", "physnet1")["up"] is True, "its return was noticed")
         until(lambda: seen(vifd, "physnet1", True), "the inventory says so")

@@ -16,7 +16,7 @@ from vifd.testing import frames
 from vifd.testing.daemon import Options, Vifd
 from vifd.testing.guests import assert_only, assert_reaches, guests
 from vifd.testing.machines import RealMachine
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 NAMES = {n: f"theirs{n}" for n in (1, 2, 3)}
@@ -34,7 +34,7 @@ def options(bridge: str = "br-int") -> Options:
 
 @pytest.fixture
 def machine(ovs: PrivateOvs) -> Iterator[RealMachine]:
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     with RealMachine(ovs) as made:
         yield made
     ovs.vsctl("--if-exists", "del-br", "br-int")
@@ -187,7 +187,7 @@ def test_the_bridge_is_deleted_under_the_daemon(
     ovs.vsctl("del-br", "br-int")
     until(lambda: phase(vifd, 1) == "WAITING", "the port went with it")
     assert vifd.get("/v1/status")["live"]
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     put_back(ovs, 1)
     live(vifd, 1)
 
@@ -201,9 +201,9 @@ def test_it_ends_at_once_though_the_bus_is_away(vifd: Vifd) -> None:
 def test_two_daemons_on_one_switch_leave_each_other_alone(
     ovs: PrivateOvs, machine: RealMachine, vifd: Vifd, taps: list[str], tmp_path: Path
 ) -> None:
-    ovs.vsctl("add-br", "br-two", "--", "set", "bridge", "br-two", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-two", "--", "set", "bridge", "br-two", OF_DATAPATH)
     for name in ("br-eth", "br-eth2"):
-        ovs.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
+        ovs.vsctl("add-br", name, "--", "set", "bridge", name, OF_DATAPATH)
     plug_by_hand(ovs, machine, taps, NAMES[1], 1)
     bind(vifd, 1)
     live(vifd, 1)

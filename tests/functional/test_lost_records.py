@@ -24,7 +24,7 @@ from vifd.testing.daemon import Vifd
 from vifd.testing.guests import PacketGuest, TapGuest, assert_reaches, guests
 from vifd.testing.machines import LinuxMachine
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.ruleset import TABLE
 from vifd_linuxbridge.testing import quiet_netfilter
@@ -146,7 +146,7 @@ def site(
         "linuxbridge": {"physical_interface_mappings": "physnet1:eth-phys"},
     }  # fmt: skip
     if plugin == "ovs":
-        ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev")
+        ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", OF_DATAPATH)
         ovs.vsctl("add-port", "br-phys", "eth-phys")
         ovs.wait_for_carrier("eth-phys")
     quiet_netfilter()

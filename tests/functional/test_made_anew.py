@@ -13,7 +13,7 @@ from vifd.errors import NameClash
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, ipv4, ipv6, mac, port_id
 from vifd.testing.guests import assert_reaches
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 
@@ -62,7 +62,7 @@ def test_it_is_taken_back_in_place(host: Scene, iface_id: str | None) -> None:
 
 def test_it_is_taken_back_from_another_bridge(host: Scene) -> None:
     one, two = host.guests(attachment(1), attachment(2))
-    host.ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=netdev")
+    host.ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", OF_DATAPATH)
     anew(host, 1, bridge="br-other")
     host.heal()
     both_ways(one, two)
@@ -80,7 +80,7 @@ def test_it_goes_with_the_port_and_the_next_plug_works(host: Scene, iface_id: st
 
 def test_one_that_is_left_without_its_device_is_in_nobodys_way(host: Scene) -> None:
     """As an earlier removal left it: our iface-id, our name, no device."""
-    host.ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    host.ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     name = f"tap{port_id(1)[:11]}"
     host.ovs.vsctl(
         "add-port", "br-int", name, "--", "set", "Interface", name,

@@ -18,7 +18,7 @@ from unit.docs import document, port_id
 from vifd.drivers import FdbEntry
 from vifd.drivers.bridging import Bridging
 from vifd.testing.census import Census
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 from vifd_linuxbridge.testing import quiet_netfilter
 
@@ -52,7 +52,7 @@ def nic(leaks: Census) -> Iterator[str]:
 
 
 def _physical_bridge(ovs: PrivateOvs) -> None:
-    ovs.vsctl("add-br", "br-ex", "--", "set", "Bridge", "br-ex", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-ex", "--", "set", "Bridge", "br-ex", OF_DATAPATH)
 
 
 @pytest.fixture

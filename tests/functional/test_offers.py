@@ -14,7 +14,7 @@ import pytest
 
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 
 VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 7}
@@ -28,7 +28,7 @@ def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
         "ovs": {"bridge_mappings": "physnet1:br-out"},
         "vhostuser": {"bridge_mappings": "physnet1:br-out", "socket_dir": tmp_path / "s"},
     }
-    out = ("--", "set", "bridge", "br-out", "datapath_type=netdev")
+    out = ("--", "set", "bridge", "br-out", OF_DATAPATH)
     ovs.vsctl("--may-exist", "add-br", "br-out", *out)
     daemon = Vifd(tmp_path / "v", ovs, options)
     try:

@@ -20,7 +20,7 @@ from vifd.testing.crafted import rarp
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import TapGuest
 from vifd.testing.netns import Namespace, link_up
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 pytestmark = pytest.mark.needs("tun")
@@ -47,7 +47,7 @@ class Node:
     def start(self, nic: str) -> None:
         """Give it its way to the underlay: the userspace datapath wants it on a bridge."""
         self.ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys",
-                       "datapath_type=netdev", "--", "add-port", "br-phys", nic)  # fmt: skip
+                       OF_DATAPATH, "--", "add-port", "br-phys", nic)  # fmt: skip
         self.run(self._address)
         self.ovs.appctl("ovs/route/add", f"{UNDERLAY}.0/24", "br-phys")
         self.run(self.chassis.start)

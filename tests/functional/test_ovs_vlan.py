@@ -10,6 +10,7 @@ from vifd.errors import BridgeMissing, PhysnetUnmapped
 from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
 from vifd.testing.guests import assert_only, assert_reaches
+from vifd.testing.sandbox import OF_DATAPATH
 from vifd.testing.wait import PATIENCE, until
 
 
@@ -22,7 +23,7 @@ def broadcast(source: int, **more) -> bytes:
 
 
 def add_bridge(ovs, name: str) -> None:
-    ovs.vsctl("add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev")
+    ovs.vsctl("add-br", name, "--", "set", "Bridge", name, OF_DATAPATH)
 
 
 @pytest.fixture

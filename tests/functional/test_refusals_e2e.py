@@ -23,7 +23,7 @@ from vifd.capabilities import names
 from vifd.testing import census
 from vifd.testing.daemon import Vifd
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 SUBNET, HERE, THERE = (str(uuid.UUID(int=n)) for n in (7, 8, 9))
@@ -124,7 +124,7 @@ class Host:
 
 def uplink(ovs: PrivateOvs, bridge: str, device: str) -> None:
     ovs.vsctl(
-        "add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=netdev",
+        "add-br", bridge, "--", "set", "Bridge", bridge, OF_DATAPATH,
         "--", "add-port", bridge, device,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from vifd.plugin import identity
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import assert_reaches
 from vifd.testing.machines import FakeMachine
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 from vifd_ovs.bridge import tenancy
 
@@ -160,7 +160,7 @@ def test_who_is_at_work(tmp_path: Path) -> None:
 def test_what_another_daemon_has_on_its_own_bridges_is_no_orphan(
     ovs: PrivateOvs, first: Vifd, tmp_path: Path
 ) -> None:
-    ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", OF_DATAPATH)
     own = {"integration_bridge": "br-two", "bridge_mappings": "physnet1:br-phys"}
     apart: dict[str, dict[str, object]] = {"engine": {"retry_first": 0.05}, "ovs": {**own}}
     second = Vifd(tmp_path / "b", ovs, apart)

@@ -18,7 +18,7 @@ from vifd.testing import frames as f
 from vifd.testing.attachments import attachment, flat, ipv4, mac, vlan
 from vifd.testing.guests import Guest, PacketGuest, Sender, TapGuest, assert_reaches
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import Expired, until
 
 VIRTUAL, VIRTUAL_4, VIRTUAL_6 = "00:00:5e:00:01:07", "10.0.0.7", "fd00::7"
@@ -67,7 +67,7 @@ def place(request: pytest.FixtureRequest, ovs: PrivateOvs, far: Namespace) -> It
     vid = segment.get("segmentation_id")
     with far.run(PacketGuest, "wire") as wire:
         if plugin == "ovs":
-            ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", "datapath_type=netdev")
+            ovs.vsctl("add-br", "br-phys", "--", "set", "Bridge", "br-phys", OF_DATAPATH)
             ovs.vsctl("add-port", "br-phys", "eth-phys")
             ovs.wait_for_carrier("eth-phys")
             with Scene(ovs, bridge_mappings=["physnet1:br-phys"]) as scene:

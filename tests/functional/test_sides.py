@@ -17,7 +17,7 @@ from vifd.testing import frames
 from vifd.testing.daemon import Vifd
 from vifd.testing.guests import assert_reaches, guests
 from vifd.testing.machines import RealMachine
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 #: Starts of the daemon in every test run; a change of the start is tried with ``VIFD_STARTS=50``.
@@ -100,7 +100,7 @@ def test_one_call_plugs_or_takes_over_what_another_program_plugged(
     vifd: Vifd, ovs: PrivateOvs
 ) -> None:
     """Also after a plain plug ran into the other hand's device, and failed."""
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     vifd.start()
     vifd.ready()
     made: list[str] = []

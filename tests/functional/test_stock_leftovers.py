@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 SCRIPT = Path(__file__).parents[2] / "examples/openstack/stock-leftovers"
@@ -26,7 +26,7 @@ VIFD = 0x7601000000000001
 @pytest.fixture
 def host(ovs: PrivateOvs) -> Iterator[PrivateOvs]:
     for bridge in ("br-int", "br-ex", "br-tun"):
-        ovs.vsctl("add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev",
+        ovs.vsctl("add-br", bridge, "--", "set", "bridge", bridge, OF_DATAPATH,
                   "fail_mode=secure", "protocols=OpenFlow14,OpenFlow15")  # fmt: skip
     patch(ovs, "br-int", "int-br-ex", "br-ex", "phy-br-ex")
     patch(ovs, "br-int", "patch-tun", "br-tun", "patch-int")

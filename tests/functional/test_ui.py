@@ -26,7 +26,7 @@ from unit.api.client import Client
 from unit.api.client import document as fake_document
 from unit.docs import document, port_id
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 SHOTS = os.environ.get("VIFD_SCREENSHOTS")
@@ -172,7 +172,7 @@ def wide(number: int) -> dict[str, Any]:
 def real(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
     """Twelve ports on a real switch, one of which is broken and stays so."""
     ovs.vsctl("--may-exist", "add-br", "br-ex", "--", "set", "bridge", "br-ex",
-              "datapath_type=netdev")  # fmt: skip
+              OF_DATAPATH)  # fmt: skip
     subprocess.run(["ip", "link", "set", "br-ex", "up"], check=True)
     options = {"ovs": {"bridge_mappings": "physnet1:br-ex"}, "engine": {"repair": "false"}}
     with Vifd(tmp_path / "v", ovs, options) as daemon:

@@ -15,7 +15,7 @@ from typing import Any
 from pyroute2 import IPRoute
 
 from vifd.testing.netns import links
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 
 _TUNSETIFF, _TUNSETPERSIST = 0x400454CA, 0x400454CB
 _IFF_TAP_NO_PI, _IFF_MULTI_QUEUE = 0x1002, 0x0100
@@ -275,7 +275,7 @@ def move_row(ovs: PrivateOvs, device: str) -> None:
     uuid = ovs.vsctl("get", "Port", device, "_uuid").strip()
     ovs.vsctl(
         "--may-exist", "add-br", "br-other", "--", "set", "Bridge", "br-other",
-        "datapath_type=netdev", "--", "remove", "Bridge", "br-int", "ports", uuid,
+        OF_DATAPATH, "--", "remove", "Bridge", "br-int", "ports", uuid,
         "--", "add", "Bridge", "br-other", "ports", uuid,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 
 _ROOT = Path(__file__).parents[1]
 
@@ -36,7 +36,7 @@ def plug(
 
 def stock_bridge(ovs: PrivateOvs, physical: str = "br-phys") -> None:
     """The bridge of a stock agent, patched to one of a physical network, which is there."""
-    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", OF_DATAPATH)
     for one, name, other in (("br-int", "int-nn", "phy-nn"), (physical, "phy-nn", "int-nn")):
         ovs.vsctl("add-port", one, name, "--", "set", "Interface", name, "type=patch",
                   f"options:peer={other}")  # fmt: skip

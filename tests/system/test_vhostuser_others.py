@@ -14,6 +14,7 @@ import pytest
 from system.test_vhostuser import LARGE, World
 from unit.docs import document, port_id
 from vifd.testing.daemon import Options
+from vifd.testing.sandbox import OF_DATAPATH
 from vifd.testing.wait import until
 
 pytestmark = pytest.mark.needs("dpdk", "tun")
@@ -34,7 +35,7 @@ class Host(World):
     def begin(self) -> None:
         self.start()
         self.vifd.stop()
-        self.ovs.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev")
+        self.ovs.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", OF_DATAPATH)
         self.vifd.configure({**OPTIONS, "vhostuser": {"socket_dir": self.directory / "s"}})
         self.again()
         assert self.put() == 201

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vifd.testing.sandbox import Daemon, PrivateOvs
+from vifd.testing.sandbox import DATAPATH, Daemon, PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 
 #: Options by group; the group ``DEFAULT`` first.
@@ -50,7 +50,7 @@ def sandbox_options(directory: Path, ovs: PrivateOvs) -> dict[str, dict[str, obj
         "DEFAULT": {"state_path": directory / "state", "log_file": directory / "vifd.log"},
         "api": {"socket": directory / "vifd.sock"},
         "openvswitch": {"ovsdb_connection": ovs.db, "rundir": ovs.rundir},
-        "ovs": {"integration_bridge": "br-int", "datapath_type": "netdev"},
+        "ovs": {"integration_bridge": "br-int", "datapath_type": DATAPATH},
         # tests play other programs, which change rules
         "nftables": {"hold_tables": "false"},
         # not the libvirt of the machine

@@ -1,8 +1,9 @@
 """A private Open vSwitch in a directory: its own database, daemons, sockets and logs.
 
 Start it in a network namespace of your own (:mod:`vifd.testing.netns`): the switch acts on the
-devices it finds there. It uses the userspace datapath only, so it needs no kernel module, and never
-meets an Open vSwitch of the host.
+devices it finds there. It uses the userspace datapath, so it needs no kernel module, and never
+meets an Open vSwitch of the host; with ``VIFD_DATAPATH=system`` in the environment its bridges are
+the kernel's.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 PLAIN = Path("/usr/lib/openvswitch-switch/ovs-vswitchd")
 #: The daemon that is built with DPDK.
 DPDK = Path("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
+#: The datapath of a switch for tests, ``netdev`` unless a run asks for the kernel's: only there is
+#: the host's own looked for.
+DATAPATH = os.environ.get("VIFD_DATAPATH", "netdev")
+#: What ``ovs-vsctl set bridge`` takes for it.
+OF_DATAPATH = f"datapath_type={DATAPATH}"
 _SEARCH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/usr/local/sbin"))
 
 
@@ -230,7 +236,7 @@ class PrivateOvs:
         self.vswitchd = self._daemon(
             "ovs-vswitchd",
             self.db,
-            "--disable-system",
+            *(["--disable-system"] if DATAPATH == "netdev" else []),
             "--disable-system-route",
             ready=f"{self.rundir}/ovs-vswitchd.{{pid}}.ctl",
         )

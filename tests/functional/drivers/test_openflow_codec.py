@@ -10,7 +10,7 @@ from vifd.openflow import action as act
 from vifd.openflow import field as fd
 from vifd.openflow.flow import Flow, flow
 from vifd.openflow.match import TAGGED, UNTAGGED, Value
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 
 MAC = "fa:16:3e:00:00:05"
 GROUP = "01:00:00:00:00:00/01:00:00:00:00:00"
@@ -18,7 +18,7 @@ GROUP = "01:00:00:00:00:00/01:00:00:00:00:00"
 
 @pytest.fixture
 def bridge(ovs: PrivateOvs) -> str:
-    netdev = ("datapath_type=netdev", "fail_mode=secure")
+    netdev = (OF_DATAPATH, "fail_mode=secure")
     ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", *netdev)
     return "br-int"
 

@@ -16,14 +16,14 @@ from vifd.openflow import field as fd
 from vifd.openflow.flow import flow
 from vifd.openflow.monitor import Event, Update
 from vifd.testing import frames
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 MAC = "fa:16:3e:00:00:05"
 
 
 def add_bridge(ovs: PrivateOvs, name: str) -> None:
-    ovs.vsctl("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev",
+    ovs.vsctl("add-br", name, "--", "set", "bridge", name, OF_DATAPATH,
               "fail_mode=secure", "protocols=OpenFlow10,OpenFlow14,OpenFlow15")  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def answered(openflow: LocalOpenFlow, bridge: str) -> bool:
 
 
 def test_a_bridge_without_openflow_14(ovs: PrivateOvs, openflow: LocalOpenFlow) -> None:
-    ovs.vsctl("add-br", "br-old", "--", "set", "bridge", "br-old", "datapath_type=netdev",
+    ovs.vsctl("add-br", "br-old", "--", "set", "bridge", "br-old", OF_DATAPATH,
               "protocols=OpenFlow10")  # fmt: skip
     with pytest.raises(BackendError, match=r"does not speak OpenFlow 1\.4") as caught:
         openflow.dump("br-old", ONE)

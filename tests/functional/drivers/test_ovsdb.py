@@ -17,7 +17,7 @@ from vifd.drivers import MARK, PortSpec
 from vifd.drivers.links import Links
 from vifd.drivers.ovsdb import Ovsdb
 from vifd.errors import BackendError, BackendUnavailable
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 
 
@@ -57,7 +57,7 @@ def test_what_is_written_is_in_the_database(
 
 
 def test_changes_by_others_arrive(ovsdb: Ovsdb, ovs: PrivateOvs) -> None:
-    ovs.vsctl("add-br", "br-x", "--", "set", "bridge", "br-x", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-x", "--", "set", "bridge", "br-x", OF_DATAPATH)
     until(lambda: ovsdb.bridge("br-x"), "the bridge is seen")
     ovs.vsctl(
         "add-port",

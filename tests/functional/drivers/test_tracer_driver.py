@@ -17,13 +17,13 @@ from vifd.openflow.match import TAGGED, UNTAGGED, Value
 from vifd.testing import packet
 from vifd.testing.openflow import FakeOpenFlow
 from vifd.testing.pipeline import Visit
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.tracer import FakeTracer
 
 
 @pytest.fixture
 def switch(ovs: PrivateOvs) -> PrivateOvs:
-    netdev = ("datapath_type=netdev", "fail_mode=secure")
+    netdev = (OF_DATAPATH, "fail_mode=secure")
     ovs.vsctl("add-br", "br-int", "--", "set", "bridge", "br-int", *netdev)
     for number in range(1, 5):
         ovs.vsctl("add-port", "br-int", f"p{number}", "--", "set", "interface", f"p{number}",

@@ -23,6 +23,7 @@ from vifd.testing.guests import PacketGuest, TapGuest
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import RealMachine
 from vifd.testing.netns import Namespace
+from vifd.testing.sandbox import OF_DATAPATH
 
 UNDERLAY = "br-und"
 #: Loaded before a namespace's own thread would be the first to: what it starts outlives that.
@@ -77,7 +78,7 @@ class TunnelHost(contextlib.ExitStack):
         self._underlay()
 
     def _underlay(self) -> None:
-        self.ovs.vsctl("add-br", UNDERLAY, "--", "set", "Bridge", UNDERLAY, "datapath_type=netdev",
+        self.ovs.vsctl("add-br", UNDERLAY, "--", "set", "Bridge", UNDERLAY, OF_DATAPATH,
                        "--", "add-port", UNDERLAY, "up")  # fmt: skip
         self.callback(self.ovs.vsctl, "--if-exists", "del-port", UNDERLAY, "up")
         for version in (4, 6):

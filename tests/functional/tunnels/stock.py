@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functional.tunnels.hosts import Fabric, TunnelHost, underlay_ip
 from vifd.testing.guests import TapGuest
+from vifd.testing.sandbox import OF_DATAPATH
 
 _LEARN = (
     "learn(table=20,hard_timeout=300,priority=1,cookie=0x1,NXM_OF_VLAN_TCI[0..11],"
@@ -27,7 +28,7 @@ class StockHost(TunnelHost):
         self._kind, self._vni, self._version = kind, vni, version
         bridges = [
             word for name in ("br-int", "br-tun")
-            for word in ("--", "add-br", name, "--", "set", "Bridge", name, "datapath_type=netdev")
+            for word in ("--", "add-br", name, "--", "set", "Bridge", name, OF_DATAPATH)
         ]  # fmt: skip
         self.ovs.vsctl(
             *bridges[1:],

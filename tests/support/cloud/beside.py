@@ -11,7 +11,7 @@ from support.cloud.server import Cloud
 from support.cloud.stockagent import StockAgent
 from support.cloud.vifdhost import PATIENCE, VifdHost
 from vifd.testing.netns import link_up
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 #: The bridge in which packets between endpoints turn around: all hosts of a switch share it.
@@ -93,7 +93,7 @@ class Beside:
 
     def _bridge(self, name: str) -> None:
         self.ovs.vsctl("--may-exist", "add-br", name, "--", "set", "bridge", name,
-                       "datapath_type=netdev")  # fmt: skip
+                       OF_DATAPATH)  # fmt: skip
 
     def _cable(self) -> None:
         ends = ("cable-v", "cable-s")

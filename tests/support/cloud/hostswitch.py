@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from vifd.testing.sandbox import SCHEMA
+from vifd.testing.sandbox import OF_DATAPATH, SCHEMA
 
 BRIDGE, MAC = "br-underlay", "02:00:00:00:00:f0"
 #: The addresses that Neutron's suite gives its hosts as tunnel endpoints.
@@ -37,7 +37,7 @@ class HostSwitch:
         log = f"--log-file={self._logs / 'vswitchd.log'}"
         _run("ovs-vswitchd", "--pidfile", log, "--detach", "-vconsole:off")
         _run(
-            "ovs-vsctl", "add-br", BRIDGE, "--", "set", "bridge", BRIDGE, "datapath_type=netdev",
+            "ovs-vsctl", "add-br", BRIDGE, "--", "set", "bridge", BRIDGE, OF_DATAPATH,
             f"other-config:hwaddr={MAC}",
         )  # fmt: skip
         _run("ip", "link", "set", BRIDGE, "up", "mtu", "9000")

@@ -9,7 +9,7 @@ from typing import Any
 
 from support.cloud.server import Cloud
 from vifd.testing.daemon import Vifd
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, PrivateOvs
 from vifd.testing.wait import until
 
 #: A burst is told to the server in turn, at about 0.2 s of its time for each port.
@@ -32,7 +32,7 @@ class VifdHost:
         self.ovs = ovs
         for bridge in ("br-int", "br-phys"):
             ovs.vsctl("--may-exist", "add-br", bridge, "--", "set", "bridge", bridge,
-                      "datapath_type=netdev")  # fmt: skip
+                      OF_DATAPATH)  # fmt: skip
         given: dict[str, dict[str, object]] = {
             "DEFAULT": {"host": name},
             "ovs": {"bridge_mappings": "physnet1:br-phys"},

@@ -22,7 +22,7 @@ from unit.docs import NETWORK, document, port_id
 from vifd.model.trunks import SUB_PORT_OWNER
 from vifd.testing.bootable import Host, HostOvs, Machine
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import Daemon, PrivateOvs
+from vifd.testing.sandbox import OF_DATAPATH, Daemon, PrivateOvs
 from vifd.testing.wait import PATIENCE, until
 
 VLAN = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 101}
@@ -169,7 +169,7 @@ class MovingHost:
         self.ip("addr", "add", f"{self.aside}/24", "dev", "eth1")
         self.host.ovs.start()
         self.ovs.vsctl("--may-exist", "add-br", "br-up", "--", "set", "Bridge", "br-up",
-                       "datapath_type=netdev", "--", "--may-exist", "add-port", "br-up", "eth0",
+                       OF_DATAPATH, "--", "--may-exist", "add-port", "br-up", "eth0",
                        )  # fmt: skip
         # a bridge that the database knows from an earlier life is made when the switch gets to it
         until(lambda: "br-up" in self.host.run("ip", "-brief", "link"), "br-up is there")
@@ -331,13 +331,13 @@ class Third(contextlib.ExitStack):
 
     def learns(self, *tag: str) -> None:
         """Be on the physical network."""
-        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
+        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", OF_DATAPATH,
                        "--", "add-port", "br", "eth0", "--", "add-port", "br", "peer0", *tag,
                        "--", "set", "Interface", "peer0", "type=internal")  # fmt: skip
 
     def underlay(self) -> None:
         """Have an address between the hosts."""
-        self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", "datapath_type=netdev",
+        self.ovs.vsctl("add-br", "br-up", "--", "set", "Bridge", "br-up", OF_DATAPATH,
                        "--", "add-port", "br-up", "eth0")  # fmt: skip
         self.space.command(["ip", "addr", "add", f"{self.address}/24", "dev", "br-up"])
         self.space.command(["ip", "link", "set", "br-up", "up"])
@@ -345,7 +345,7 @@ class Third(contextlib.ExitStack):
     def tunnels(self) -> None:
         """Be behind tunnels to both hosts."""
         self.underlay()
-        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", "datapath_type=netdev",
+        self.ovs.vsctl("add-br", "br", "--", "set", "Bridge", "br", OF_DATAPATH,
                        "--", "add-port", "br", "peer0", "--", "set", "Interface", "peer0",
                        "type=internal")  # fmt: skip
         for number in (1, 2):

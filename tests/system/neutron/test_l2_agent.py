@@ -13,6 +13,7 @@ import pytest
 from support.cloud.server import Cloud
 from support.cloud.vifdhost import PATIENCE, VifdHost
 from support.cloud.walker import Machine, Ping
+from vifd.testing.sandbox import OF_DATAPATH
 from vifd.testing.wait import until
 
 pytestmark = pytest.mark.needs("neutron", "module:kombu")
@@ -218,7 +219,7 @@ def test_a_port_on_a_bridge_of_others_is_theirs(place: Place):
     proven of them."""
     cloud, host, ovs = place.cloud, place.host, place.host.ovs
     port = cloud.show("port", host.bind(place.network, port_security_enabled=False))
-    ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", "datapath_type=netdev")
+    ovs.vsctl("add-br", "br-other", "--", "set", "bridge", "br-other", OF_DATAPATH)
     try:
         other = Machine(ovs, "br-other", port["id"], "other", port["mac_address"], "10.30.0.200")
         before = [ovs.ofctl("dump-flows", "br-other", "--no-stats"), *_row(host, "other")]

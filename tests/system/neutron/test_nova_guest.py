@@ -18,6 +18,7 @@ from support.cloud.vifdhost import PATIENCE
 from support.nova import Compute
 from system.nova.test_guest import Guest
 from vifd.testing.bootable import Host
+from vifd.testing.sandbox import OF_DATAPATH
 from vifd.testing.wait import until
 
 pytestmark = [pytest.mark.needs(name) for name in ("neutron", "module:kombu", "nova", "libvirt")]
@@ -106,9 +107,7 @@ def world(cloud: Cloud) -> Iterator[World]:
         host = stack.enter_context(Host(Path(disk), options))
         (host.disk / "v").chmod(0o755)
         host.ovs.start()
-        host.ovs.vsctl(
-            "add-br", "br-phys", "--", "set", "bridge", "br-phys", "datapath_type=netdev"
-        )
+        host.ovs.vsctl("add-br", "br-phys", "--", "set", "bridge", "br-phys", OF_DATAPATH)
         stack.enter_context(Relay(host.pid, cloud.broker.port))
         host.vifd.start()
         host.vifd.ready()

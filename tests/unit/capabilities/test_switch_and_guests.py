@@ -78,7 +78,10 @@ class TestSwitch:
         assert found.has(names.OVS_CONNTRACK)
         assert found.get(names.OVS_METERS).value == MAX_METERS
 
-    @pytest.mark.parametrize(("answer", "present"), [(FEATURES.format("No"), False), ("?", None)])
+    @pytest.mark.parametrize(
+        ("answer", "present"),
+        [(FEATURES.format("No"), False), ("CT state: Yes\nCT zone: No\n", False), ("?", None)],
+    )
     def test_a_datapath_that_tracks_nothing_or_does_not_tell(self, machine, answer, present):
         machine.add_bridge("br-int")
         machine.tracer.commands["dpif/show-dp-features"] = lambda bridge: answer

@@ -11,7 +11,8 @@ from vifd.capabilities import names
 from vifd.capabilities.findings import Findings
 from vifd.drivers import OpenFlow, Ovsdb, Tracer
 
-_CONNTRACK = re.compile(r"^CT state: (Yes|No)", re.MULTILINE)
+#: What connections are followed with: their state, zones that keep networks apart, and marks.
+_CONNTRACK = re.compile(r"^(CT (?:state|zone|mark): (Yes|No))", re.MULTILINE)
 
 
 @dataclass
@@ -76,10 +77,14 @@ class OpenVswitch:
             found.unknown(names.OVS_METERS, text)
             return
         answer = self.tracer.call("dpif/show-dp-features", bridge)
-        word = _CONNTRACK.search(answer)
-        present = None if word is None else word[1] == "Yes"
-        evidence = f"dpif/show-dp-features {bridge}: CT state {word[1] if word else 'is not told'}"
-        missing = "a datapath that tracks connections: the kernel's from 4.3 on, or netdev"
+        told = _CONNTRACK.findall(answer)
+        present = all(word == "Yes" for _, word in told) if told else None
+        said = ", ".join(line for line, _ in told) or "nothing told of CT"
+        evidence = f"dpif/show-dp-features {bridge}: {said}"
+        missing = (
+            "a datapath that tracks connections, with zones and marks: the kernel's from 4.3 on "
+            "(CONFIG_NF_CONNTRACK_ZONES), or netdev"
+        )
         found.judge(names.OVS_CONNTRACK, present, evidence, missing)
         self._meters(found, bridge)
 
