@@ -17,6 +17,7 @@ from support import xdp
 from unit.docs import document
 from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import until
+from vifd_linuxbridge.ruleset import TABLE
 from vifd_linuxbridge.testing import quiet_netfilter
 
 NIC, MAPPED = "nic0", "br-own"
@@ -141,6 +142,38 @@ BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
     "rule in a bridge table": (
         *of_nft("bridge", "prerouting", "ether saddr fa:16:3e:00:00:01 drop", "accept"),
         "filter", "1 rules refuse",
+    ),
+    "a bridge table gives another sender": (
+        *of_nft("bridge", "prerouting", "ether saddr set 02:00:00:00:00:09", "accept"),
+        "filter", "table bridge other, chain c (prerouting): 1 rules rewrite frames",
+    ),
+    "a bridge table gives another address": (
+        *of_nft("bridge", "forward", "ip6 daddr set fd00::9", "accept"),
+        "filter", "1 rules rewrite frames",
+    ),
+    "a table of the device gives another receiver": (
+        *of_nft("netdev", f"ingress device {TAP}", "ether daddr set 02:00:00:00:00:09", "accept"),
+        "filter", "table netdev other, chain c (ingress): 1 rules rewrite frames",
+    ),
+    "a table of the device sends elsewhere": (
+        *of_nft("netdev", f"ingress device {TAP}", "fwd to lo", "accept"),
+        "filter", "1 rules send frames elsewhere",
+    ),
+    "a chain of others in the own table": (
+        lambda: run("nft", "add", "chain", "bridge", TABLE, "evil",
+                    "{ type filter hook forward priority 0; policy drop; }"),
+        lambda: run("nft", "delete", "chain", "bridge", TABLE, "evil"),
+        "filter", f"table bridge {TABLE}, chain evil (forward): drops",
+    ),
+    "a rule of ebtables rewrites": (
+        lambda: run("ebtables-nft", "-t", "nat", "-A", "PREROUTING", "-s", "fa:16:3e:00:00:01",
+                    "-j", "dnat", "--to-destination", "02:00:00:00:00:09"),
+        lambda: run("ebtables-nft", "-t", "nat", "-F"),
+        "filter", "table bridge nat, chain PREROUTING (prerouting): 1 rules rewrite",
+    ),
+    "a rule of iptables rejects": (
+        *legacy("iptables-nft", CALLS, "-A FORWARD -p udp -j REJECT"),
+        "filter", "chain FORWARD (forward): 1 rules refuse",
     ),
     "verdict map in a bridge table": (
         *of_nft("bridge", "postrouting", f"oifname vmap {{ {TAP} : drop }}", "accept"),

@@ -201,13 +201,21 @@ def netdev_chain(_: Host) -> None:
     subprocess.run(["nft", "add", "chain", "netdev", "other", "c", hook], check=True)
 
 
-def chain_on(device: str, family: str = "netdev", at: str = "egress") -> Callable[[Host], None]:
+def chain_on(
+    device: str, family: str = "netdev", at: str = "egress", rule: str = ""
+) -> Callable[[Host], None]:
+    """A chain that has this rule; without one it drops everything."""
+    policy = "accept" if rule else "drop"
+
     def change(_: Host) -> None:
-        hook = f"{{ type filter hook {at} device {device} priority 0; policy drop; }}"
+        hook = f"{{ type filter hook {at} device {device} priority 0; policy {policy}; }}"
         subprocess.run(["nft", "add", "table", family, "other"], check=True)
         subprocess.run(["nft", "add", "chain", family, "other", "c", hook], check=True)
+        if rule:
+            argv = ["nft", "add", "rule", family, "other", "c", *rule.split()]
+            subprocess.run(argv, check=True)
 
-    change.__name__ = f"{family} {at} chain on {device}"
+    change.__name__ = f"{family} {at} chain on {device} {rule}"
     return change
 
 
@@ -288,6 +296,12 @@ def nothing(_: Host) -> None:
         (chain_on(TAP, "inet", "ingress"), "device", ("table inet other",), netdev_gone),
         (chain_on(TAP), "device", ("netdev other",), netdev_gone),
         (chain_on(NIC), "uplink", (f"{NIC}: table netdev other",), netdev_gone),
+        (chain_on(TAP, rule="ether saddr set 02:00:00:00:00:09"), "device",
+         ("1 rules rewrite frames",), netdev_gone),
+        (chain_on(TAP, at="ingress", rule="fwd to lo"), "device",
+         ("1 rules send frames elsewhere",), netdev_gone),
+        (chain_on(NIC, rule="ip daddr set 10.9.9.9"), "uplink",
+         (f"{NIC}: table netdev other", "rewrite"), netdev_gone),
         (program(TAP), "device", ("an XDP program",), program(TAP, xdp.take)),
         (program(NIC), "uplink", (f"{NIC}: an XDP program",), program(NIC, xdp.take)),
         # a card that takes the tag off, and a bridge that no patch port joins with ours

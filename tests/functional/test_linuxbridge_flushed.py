@@ -104,6 +104,61 @@ def test_an_open_port_is_held_to_its_addresses_without_the_table(scene):
         assert_reaches(one, two, frame)
 
 
+#: By which words of ``nft`` the table says something else than it should, and where that is found.
+PRE, POST = (f"chain bridge {TABLE} {name}" for name in ("prerouting", "postrouting"))
+UNLIKE = {
+    "dormant": (f"add table bridge {TABLE} {{ flags dormant; }}", "nft.prerouting"),
+    "dormant and emptied": (
+        f"add table bridge {TABLE} {{ flags dormant; }}; flush {PRE}; delete {PRE}",
+        "nft.prerouting",
+    ),
+    "policy before": (f"{PRE} {{ policy drop; }}", "nft.prerouting"),
+    "policy behind": (f"{POST} {{ policy drop; }}", "nft.postrouting"),
+    "called by nothing": (f"flush {PRE}; delete {PRE}; add {PRE}", "nft.prerouting"),
+    "called elsewhere": (
+        f"flush {PRE}; delete {PRE}; add {PRE} {{ type filter hook forward priority -350; }}",
+        "nft.prerouting",
+    ),
+    "called later": (
+        f"flush {POST}; delete {POST}; add {POST} {{ type filter hook postrouting priority 9; }}",
+        "nft.postrouting",
+    ),
+    "a part that is called by itself": (
+        f"flush {PRE}; flush chain bridge {TABLE} tagged; delete chain bridge {TABLE} tagged;"
+        f"add chain bridge {TABLE} tagged {{ type filter hook forward priority 0; }}",
+        "nft.tagged",
+    ),
+    "the judge of another port": (
+        f"delete element bridge {TABLE} from {{ {{one}} }};"
+        f"add element bridge {TABLE} from {{ {{one}} : jump {{two}} }}", "nft.from",
+    ),
+    "no judge": (
+        f"delete element bridge {TABLE} from {{ {{one}} }};"
+        f"add element bridge {TABLE} from {{ {{one}} : accept }}", "nft.from",
+    ),
+    "emptied": (f"flush table bridge {TABLE}", "nft.rules"),
+    "a gate less": (f"delete element bridge {TABLE} open {{ {{one}} }}", "nft.open"),
+}  # fmt: skip
+
+
+@pytest.mark.needs("program:nft")
+@pytest.mark.parametrize("case", UNLIKE)
+def test_a_table_that_says_something_else_is_found_and_put_right(scene, case):
+    """A lie that only the rules refuse shows that they are in force again."""
+    one, two = scene.guests(attachment(1), attachment(2))
+    words, place = UNLIKE[case]
+    for name, device in (("{one}", one.name), ("{two}", two.name)):
+        words = words.replace(name, device)
+    subprocess.run(["nft", "-f", "-"], input=words, text=True, check=True, timeout=60)
+    assert place in scene.findings()
+    scene.heal()
+    offer = f.dhcp_offer(mac(1), ipv4(1), mac(2), "10.0.0.99")
+    sent = [(one, frame) for frame in (offer, *lies(1, 2))]
+    assert_only(two, forbidden=sent, allowed=(one, all_of(1, 2)[0]))
+    for frame in all_of(2, 1)[:6]:
+        assert_reaches(two, one, frame)
+
+
 def test_pairs_and_ports_without_security_go_on_without_the_table(scene):
     pair = {"ip_address": "10.88.0.0/16", "mac_address": "02:00:00:00:00:88"}
     one, two, free = scene.guests(

@@ -111,6 +111,21 @@ def test_what_a_dead_daemon_left_is_garbage_once_the_device_is_gone(scene):
 
 
 @pytest.mark.needs("program:nft")
+def test_a_table_that_sleeps_is_found_and_woken(scene, ear):
+    (port,) = scene.plug(attachment(1))
+    guest = scene.guest(port)
+    asleep = ["nft", "add", "table", "netdev", TABLE, "{ flags dormant; }"]
+    subprocess.run(asleep, check=True, timeout=60)
+    assert scene.findings() == {"device.unheard": False}
+    guest.send(question(1))
+    until(lambda: answered(guest), "the host answers meanwhile")
+    scene.heal()
+    guest.drain()
+    guest.send(question(1))
+    assert not answered(guest)
+
+
+@pytest.mark.needs("program:nft")
 def test_rules_of_others_in_its_chain_are_found(scene):
     (port,) = scene.plug(attachment(1))
     device = scene.device(port)

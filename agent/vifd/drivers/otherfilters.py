@@ -1,5 +1,5 @@
 """Filters of other software: base chains of nftables in any family, and those of legacy iptables,
-as far as they refuse anything.
+as far as they refuse anything, rewrite frames or send them elsewhere.
 
 Read in two steps: all chains, and the rules of those that stand in a way.
 """
@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from vifd.drivers import FilterChain, legacytables
 from vifd.drivers.netlink import Message, Socket, attributes, string, text
-from vifd.drivers.nft import nl
+from vifd.drivers.nft import hold, nl
+from vifd.drivers.nft.answers import ASKS
+from vifd.drivers.nft.objects import ANSWERED
 
 #: After so many seconds it is read anew whatever was told.
 AGE = 30.0
@@ -25,6 +27,12 @@ _HOOKS: Mapping[str, tuple[str, ...]] = {
 _U32 = struct.Struct("!I")
 _DROP = 0
 _VERDICT_REGISTER = 0
+#: Of an expression of packets' bytes: where from it writes; the header that is that of the network.
+_WRITTEN, _NETWORK_HEADER = 5, 1
+_DIVERTING = frozenset(("fwd", "dup", "queue"))
+#: What rules of ``iptables-nft`` and ``ebtables-nft`` leave to extensions of those.
+_REFUSING_TARGETS = frozenset(("REJECT", "DROP", "NFQUEUE"))
+_REWRITING_TARGETS = frozenset(("snat", "dnat", "arpreply", "redirect"))
 
 
 class OtherFilters:
@@ -59,6 +67,7 @@ class OtherFilters:
 
 
 def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
+    dormant = _dormant(sock)
     for message in sock.dump(Message(nl.GETCHAIN, 0, nl.head(0))):
         number = message[0]
         family = _FAMILIES.get(number)
@@ -66,18 +75,34 @@ def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
         if family is None or 4 not in parts:
             continue
         table, name = string(parts[1]), string(parts[3])
-        if table == ours:
-            continue
         hook = dict(attributes(parts[4]))
+        devices = tuple(dict.fromkeys(_devices(hook)))  # one may be told twice
+        if (number, table) in dormant or _ours(family, table, name, devices, ours):
+            continue
         words = _HOOKS.get(family, _INET_HOOKS)
         at = _U32.unpack(hook[1])[0]
         drops = 5 in parts and _U32.unpack(parts[5])[0] == _DROP
         # of a device, or of bridges: what it jumps to counts as well
-        whole = family in ("bridge", "netdev") or not {3, 4}.isdisjoint(hook)
-        refusing = _refusing(sock, number, table, name, whole=whole)
-        if drops or refusing:
+        whole = (family in ("bridge", "netdev") or bool(devices)) and table != ours
+        does = _deeds(sock, number, table, name, whole=whole)
+        if drops or any(does):
             where = words[at] if at < len(words) else str(at)
-            yield FilterChain(family, table, name, where, tuple(_devices(hook)), drops, refusing)
+            yield FilterChain(family, table, name, where, devices, drops, *does)
+
+
+def _dormant(sock: Socket) -> frozenset[tuple[int, str]]:
+    """Families and names of tables whose chains nothing calls."""
+    bodies = sock.dump(Message(nl.GETTABLE, 0, nl.head(0)))
+    return frozenset((b[0], nl.table_of(b)) for b in bodies if hold.parse(b).dormant)
+
+
+def _ours(family: str, table: str, chain: str, devices: tuple[str, ...], ours: str) -> bool:
+    """Whether a chain keeps the host from hearing a device, or answers one. Those of the family
+    bridge are told: who made them knows their names, and which are not among them."""
+    if family != "netdev":
+        return False
+    deaf = table == ours and devices == (chain,)
+    return deaf or (table == ANSWERED and chain.startswith(ASKS))
 
 
 def _devices(hook: Mapping[int, bytes]) -> Iterable[str]:
@@ -87,8 +112,10 @@ def _devices(hook: Mapping[int, bytes]) -> Iterable[str]:
         yield string(value)
 
 
-def _refusing(sock: Socket, family: int, table: str, chain: str, *, whole: bool) -> int:
-    """How many rules drop or reject.
+def _deeds(
+    sock: Socket, family: int, table: str, chain: str, *, whole: bool
+) -> tuple[int, int, int]:
+    """How many rules drop or reject, rewrite, and send elsewhere.
 
     :param whole: of the whole table: chains that this one jumps to count as well
     """
@@ -101,7 +128,31 @@ def _refusing(sock: Socket, family: int, table: str, chain: str, *, whole: bool)
         return maps[name]
 
     rules = sock.dump(Message(nl.GETRULE, 0, body))
-    return sum(_refuses(message, drops) for message in rules)
+    return (
+        sum(_refuses(message, drops) for message in rules),
+        sum(any(map(_rewrites, _expressions(message))) for message in rules),
+        sum(any(kind in _DIVERTING for kind, _ in _expressions(message)) for message in rules),
+    )
+
+
+def _expressions(rule: bytes) -> Iterator[tuple[str, bytes]]:
+    """The kind of each, and what it says."""
+    for _, item in attributes(dict(attributes(rule, 4)).get(4, b"")):
+        expression = dict(attributes(item))
+        yield string(expression.get(1, b"")), expression.get(2, b"")
+
+
+def _rewrites(expression: tuple[str, bytes]) -> bool:
+    """Whether it writes what frames are judged or delivered by. A class of service, a mark or a
+    time to live is none of that; what has the place of such a field is at most two bytes long."""
+    kind, data = expression
+    if kind == "target":
+        return string(dict(attributes(data)).get(1, b"")) in _REWRITING_TARGETS
+    parts = dict(attributes(data)) if kind == "payload" else {}
+    if _WRITTEN not in parts:
+        return False
+    base, length = (_U32.unpack(parts[n])[0] for n in (2, 4))
+    return not (base == _NETWORK_HEADER and length <= 2)
 
 
 def _refuses(rule: bytes, drops: Callable[[str], bool]) -> bool:
@@ -109,10 +160,9 @@ def _refuses(rule: bytes, drops: Callable[[str], bool]) -> bool:
 
     :param drops: whether a map of verdicts, by its name, does for any of its keys
     """
-    parts = dict(attributes(rule, 4))
-    for _, item in attributes(parts.get(4, b"")):
-        expression = dict(attributes(item))
-        kind, data = string(expression.get(1, b"")), expression.get(2, b"")
+    for kind, data in _expressions(rule):
+        if kind == "target" and string(dict(attributes(data)).get(1, b"")) in _REFUSING_TARGETS:
+            return True
         if kind == "reject" or (kind == "immediate" and _verdict(data) == _DROP):
             return True
         if kind == "lookup" and (name := _verdict_map(data)) and drops(name):

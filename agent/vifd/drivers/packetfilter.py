@@ -12,13 +12,15 @@ from vifd.drivers.nft.objects import Chain, Change, Element, Overheard
 
 @dataclass(frozen=True)
 class FilterChain:
-    """A base chain of other software that refuses something.
+    """A base chain of other software that refuses something, or does more to frames.
 
     :param family: ``ip``, ``ip6``, ``inet``, ``arp``, ``bridge`` or ``netdev``
     :param hook: where it is called, in the words of ``nft``
     :param devices: of a chain that is called for devices: of the family ``netdev``, or ``inet``
     :param drops: whether it drops what no rule accepts
     :param refusing: how many rules drop or reject
+    :param rewriting: how many write addresses, ports or protocols of frames anew
+    :param diverting: how many send frames, or copies of them, elsewhere
     """
 
     family: str
@@ -28,10 +30,14 @@ class FilterChain:
     devices: tuple[str, ...] = ()
     drops: bool = False
     refusing: int = 0
+    rewriting: int = 0
+    diverting: int = 0
 
     def __str__(self) -> str:
         does = ["drops what no rule accepts"] if self.drops else []
         does += [f"{self.refusing} rules refuse"] if self.refusing else []
+        does += [f"{self.rewriting} rules rewrite frames"] if self.rewriting else []
+        does += [f"{self.diverting} rules send frames elsewhere"] if self.diverting else []
         return (
             f"table {self.family} {self.table}, chain {self.name} ({self.hook}): {', '.join(does)}"
         )

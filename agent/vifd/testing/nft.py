@@ -269,8 +269,6 @@ def _carry_out(table: _Table, change: Change) -> None:
         table.sets.setdefault(wanted.name, wanted)
     for chain in change.chains:
         old = table.chains.get(chain.name)
-        if old is not None and (old.hook, old.priority) != (chain.hook, chain.priority):
-            raise _refused(f"make chain {chain.name}", "File exists")
         table.counted.pop(chain.name, None)
         # what a chain was made with stays
         table.chains[chain.name] = replace(chain, comment=(old or chain).comment)
@@ -280,9 +278,7 @@ def _carry_out(table: _Table, change: Change) -> None:
         set_ = table.sets[element.set]
         if set_.vmap != (element.verdict is not None) or bool(set_.version) != element.address:
             raise _refused(f"add to set {element.set}", "Invalid argument")
-        old_element = table.elements.setdefault((element.set, element.name), element)
-        if old_element != element:
-            raise _refused(f"add to set {element.set}", "Device or resource busy")
+        table.elements[element.set, element.name] = element
     for element in change.delete:
         table.elements.pop((element.set, element.name), None)
     for name in change.delete_chains:

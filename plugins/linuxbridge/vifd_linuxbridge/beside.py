@@ -9,6 +9,7 @@ from vifd.drivers import Bridging, Device, FilterChain, Nft, passing
 from vifd.errors import VifError
 from vifd.model import Evidence
 from vifd.plugin import claimed
+from vifd_linuxbridge import groupbase, ruleset, shaping, telling
 from vifd_linuxbridge.batch import Work
 from vifd_linuxbridge.networks import port_problem
 from vifd_linuxbridge.ruleset import TABLE
@@ -18,6 +19,12 @@ _CALLS = {"ip": "iptables", "ip6": "ip6tables", "arp": "arptables"}
 #: Hooks of the IP families that a bridged frame passes.
 _FORWARD = ("prerouting", "forward", "postrouting")
 _SHOWN = 4
+#: The base chains of the table.
+_OWN = frozenset(
+    chain.name
+    for chain in (*ruleset.base(False), *groupbase.base(), *shaping.base(), *telling.base())
+    if chain.hook is not None
+)
 
 
 class Beside:
@@ -59,7 +66,7 @@ class Beside:
         bridge = self._devices.get(work.names.bridge)
         calls = self._calls | set(bridge.calls if bridge is not None else ())
         mine = {work.device, work.names.uplink, *self._of(work)}
-        found = [str(c) for c in self._chains if in_the_way(c, calls, mine)]
+        found = [str(c) for c in self._chains if not _own(c) and in_the_way(c, calls, mine)]
         more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         have = [*found[:_SHOWN], *more]
         return Evidence("nft.others", have, [], not found, "nft", repairable=False)
@@ -102,6 +109,11 @@ class Beside:
             Evidence("uplink.others", beyond, [], not beyond, "netlink", repairable=False),
             Evidence("uplink.limits", outside, [], not outside, "netlink", repairable=False),
         ]
+
+
+def _own(chain: FilterChain) -> bool:
+    """Whether it is one of the table's; who puts another one there has a filter of others."""
+    return (chain.family, chain.table) == ("bridge", TABLE) and chain.name in _OWN
 
 
 def in_the_way(chain: FilterChain, calls: frozenset[str] | set[str], devices: set[str]) -> bool:

@@ -307,8 +307,13 @@ def shape_evidence(filter_: Filter, found: Mapping[str, Chain]) -> list[Evidence
 def _state(chain: Chain | None, wanted: Chain) -> str:
     if chain is None:
         return "missing"
-    same = ruleset.same(chain.rules, wanted.rules) and chain.hook == wanted.hook
-    return "as wanted" if same else "; ".join(_texts(chain.rules))
+    if chain.flaw:
+        return chain.flaw
+    if not chain.placed_as(wanted):
+        return "nothing calls it" if chain.hook is None else "frames come by it at another place"
+    return (
+        "as wanted" if ruleset.same(chain.rules, wanted.rules) else "; ".join(_texts(chain.rules))
+    )
 
 
 def _texts(rules: Sequence[Rule]) -> list[str]:

@@ -96,6 +96,6 @@ def same(have: Chain | None, wanted: Chain) -> bool:
     """Whether a chain means what is wanted."""
     return (
         have is not None
-        and have.hook == wanted.hook
+        and have.placed_as(wanted)
         and [rule.exprs for rule in have.rules] == [rule.exprs for rule in wanted.rules]
     )

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
 from vifd.drivers.netlink import APPEND, CREATE, Message, attribute, attributes, nest, string, text
-from vifd.drivers.nft import nl
+from vifd.drivers.nft import hold, nl
 from vifd.drivers.nft.deaf import NETDEV_FAMILY
 from vifd.drivers.nft.expr import (
     Base,
@@ -243,7 +243,10 @@ def chains(sock: NftSocket, table: str) -> list[str]:
 
 def hooked(sock: NftSocket, table: str, devices: Sequence[str]) -> list[str]:
     """Those of the devices that have a chain."""
-    answers = sock.ask([Message(nl.GETCHAIN, 0, _chain(table, ASKS + d)) for d in devices])
+    asked = [Message(nl.GETCHAIN, 0, _chain(table, ASKS + d)) for d in devices]
+    *answers, about = sock.ask([*asked, hold.question(table, NETDEV_FAMILY)])
+    if hold.dormant(about):
+        return []
     bad = next((a for a in answers if isinstance(a, int) and a != errno.ENOENT), None)
     if bad is not None:
         raise OSError(bad, os.strerror(bad))

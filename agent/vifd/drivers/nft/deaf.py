@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from vifd.drivers.netlink import CREATE, Message, attributes, nest, string, text
-from vifd.drivers.nft import nl
+from vifd.drivers.nft import hold, nl
 from vifd.drivers.nft.expr import Code
 from vifd.drivers.nft.packing import number_, u32
 from vifd.drivers.nft.socket import NftSocket
@@ -67,10 +67,11 @@ def read(sock: NftSocket, table: str, names: Sequence[str]) -> dict[str, bool]:
     :raises OSError: the kernel refuses to say
     """
     asked = [Message(nl.GETCHAIN, 0, _place(table, name)) for name in names]
-    found: dict[str, bool] = {}
-    for name, answer in zip(names, sock.ask(asked), strict=True):
+    *answers, about = sock.ask([*asked, hold.question(table, NETDEV_FAMILY)])
+    works, found = not hold.dormant(about), dict[str, bool]()
+    for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, bytes):
-            found[name] = _drops(answer, name)
+            found[name] = works and _drops(answer, name)
         elif answer != errno.ENOENT:
             raise OSError(answer, os.strerror(answer))
     return found

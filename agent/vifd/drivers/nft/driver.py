@@ -36,6 +36,8 @@ from vifd.errors import (
 
 #: A change is tried so often when objects that it names come or go meanwhile.
 _TRIES = 3
+#: Something is gone; or it is there and another one, which is made anew then.
+_AGAIN = frozenset((errno.ENOENT, errno.EEXIST, errno.EBUSY, errno.EOPNOTSUPP))
 
 
 class Nft(Answering, Listening):
@@ -108,20 +110,22 @@ class Nft(Answering, Listening):
         if not change:
             return
         with self._lock:
+            anew = False
             for turn in range(_TRIES):
                 try:
-                    self._change(table, change, dry)
+                    self._change(table, change, dry, anew)
                 except Refused as refused:
-                    if refused.errno != errno.ENOENT or turn == _TRIES - 1:
+                    if refused.errno not in _AGAIN or turn == _TRIES - 1:
                         raise self._refusal(table, refused) from refused
+                    anew = anew or refused.errno != errno.ENOENT
                 except OSError as error:
                     raise failure(error.errno or 0, f"change table {table}") from error
                 else:
                     return
 
-    def _change(self, table: str, change: Change, dry: bool) -> None:
-        flags = partial(self._flags, table, nl.BRIDGE_FAMILY)
-        messages = list(transaction.messages(self._talk, table, change, flags))
+    def _change(self, table: str, change: Change, dry: bool, anew: bool) -> None:
+        flags = partial(self._flags, table, nl.BRIDGE_FAMILY, dry=dry)
+        messages = list(transaction.messages(self._talk, table, change, flags, anew=anew))
         if not messages:
             return
         before = reading.generation(self._talk)
@@ -134,11 +138,16 @@ class Nft(Answering, Listening):
             self._known.generation = before + 1
             self._known.change(table, change)
 
-    def _flags(self, table: str, family: int) -> bytes:
-        """What makes a table ours alone; nothing for one that was made without an owner."""
+    def _flags(self, table: str, family: int, *, dry: bool = False) -> bytes:
+        """What makes a table ours alone; nothing for one that was made without an owner. One that
+        sleeps is woken before: the kernel takes no change of chains together with that."""
+        there = hold.read(self._talk, table, family)
+        if there is not None and there.dormant:
+            if dry:
+                return b""
+            self._commit(table, [hold.waking(table, family, there)])
         if not self._hold or not self._can_hold():
             return b""
-        there = hold.read(self._talk, table, family)
         return hold.flags() if there is None or there.flagged else b""
 
     def _can_hold(self) -> bool:

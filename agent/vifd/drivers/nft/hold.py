@@ -26,12 +26,23 @@ _PROBE = "vifd-probe"
 class Held:
     """A table as the kernel tells of it.
 
-    :param flagged: whether it is one that has, or had, an owner
+    :param flags: as the kernel has them
     :param owner: the netlink address of its owner's socket, 0 for none
     """
 
-    flagged: bool
+    flags: int
     owner: int
+
+    @property
+    def flagged(self) -> bool:
+        """Whether it is one that has, or had, an owner: without that only the other flag is
+        left."""
+        return bool(self.flags & _PERSIST)
+
+    @property
+    def dormant(self) -> bool:
+        """Whether its chains are called for nothing."""
+        return bool(self.flags & _DORMANT)
 
 
 def able(sock: NftSocket) -> bool:
@@ -51,13 +62,33 @@ def flags() -> bytes:
 
 def read(sock: NftSocket, table: str, family: int) -> Held | None:
     """A table, ``None`` where there is none."""
-    (answer,) = sock.ask([Message(nl.GETTABLE, 0, nl.head(family) + text(_NAME, table))])
+    (answer,) = sock.ask([question(table, family)])
     if isinstance(answer, int):
-        return None if answer in (errno.ENOENT, errno.EAFNOSUPPORT) else Held(False, 0)
-    found = dict(attributes(answer, 4))
-    # without its owner only the other flag is left
-    flagged = bool(number_(found[_FLAGS]) & _PERSIST) if _FLAGS in found else False
-    return Held(flagged, number_(found[_OWNED_BY]) if _OWNED_BY in found else 0)
+        return None if answer in (errno.ENOENT, errno.EAFNOSUPPORT) else Held(0, 0)
+    return parse(answer)
+
+
+def question(table: str, family: int) -> Message:
+    """What :func:`parse` reads the answer to."""
+    return Message(nl.GETTABLE, 0, nl.head(family) + text(_NAME, table))
+
+
+def parse(body: bytes) -> Held:
+    """A table from a message about it."""
+    found = dict(attributes(body, 4))
+    flags_ = number_(found[_FLAGS]) if _FLAGS in found else 0
+    return Held(flags_, number_(found[_OWNED_BY]) if _OWNED_BY in found else 0)
+
+
+def dormant(answer: bytes | int) -> bool:
+    """Whether an answer is that of a table that is there and does nothing."""
+    return isinstance(answer, bytes) and parse(answer).dormant
+
+
+def waking(table: str, family: int, there: Held) -> Message:
+    """Have a table's chains called again, and leave whose it is."""
+    body = nl.head(family) + text(_NAME, table) + u32(_FLAGS, there.flags & ~_DORMANT)
+    return Message(nl.NEWTABLE, CREATE, body, f"wake table {table}")
 
 
 def taking(table: str, family: int) -> Message:

@@ -193,6 +193,12 @@ def parse_chain(message: bytes) -> tuple[str, str, int | None, int, str]:
     return string(found[1]), string(found[3]), hook, priority, comment_of(found.get(12, b""))
 
 
+def drops(message: bytes) -> bool:
+    """Whether the policy of a chain is to drop."""
+    found = dict(attributes(message, 4))
+    return 5 in found and number_(found[5]) == Code.DROP
+
+
 def parse_elements(message: bytes) -> Iterator[tuple[str, Verdict | None]]:
     """Interface name and verdict of each element in a message body."""
     found = dict(attributes(message, 4))

@@ -69,6 +69,8 @@ class Chain:
 
     :param hook: of a base chain, whose policy is to accept; ``None`` for one that is jumped to
     :param comment: at most 128 characters, shown by ``nft list``; fixed when the chain is made
+    :param flaw: of a base chain that was read back, why it is not what its rules say: nothing
+        calls it, or it drops what they pass
     """
 
     name: str
@@ -76,6 +78,12 @@ class Chain:
     hook: Hook | None = None
     priority: int = 0
     comment: str = ""
+    flaw: str = ""
+
+    def placed_as(self, other: Chain) -> bool:
+        """Whether both see the same frames, and at the same time."""
+        mine, theirs = (self.hook, self.priority), (other.hook, other.priority)
+        return mine == theirs and not self.flaw and not other.flaw
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from vifd.drivers.netlink import Message
-from vifd.drivers.nft import nl
+from vifd.drivers.nft import hold, nl
 from vifd.drivers.nft.expr import Verdict
 from vifd.drivers.nft.failure import doing, failure
 from vifd.drivers.nft.objects import Chain, Element, Hook, Rule
@@ -88,11 +89,14 @@ def every_set(talk: NftSocket, table: str) -> list[str]:
 
 def chains(talk: NftSocket, table: str, names: Sequence[str]) -> dict[str, Chain]:
     """Those of the chains that are there, without their rules."""
+    if not names:
+        return {}
     asked = [Message(nl.GETCHAIN, 0, nl.chain_name(table, name)) for name in names]
-    found = {}
-    for name, answer in zip(names, talk.ask(asked), strict=True):
+    *answers, about = talk.ask([*asked, hold.question(table, nl.BRIDGE_FAMILY)])
+    dormant, found = hold.dormant(about), {}
+    for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, bytes):
-            found[name] = _chain(answer)
+            found[name] = _chain(answer, dormant=dormant)
         elif answer != errno.ENOENT:
             raise failure(answer, f"read chain {name}")
     return found
@@ -122,7 +126,7 @@ def with_rules(talk: NftSocket, table: str, chain: Chain) -> Chain:
     bodies = _rules(talk, table, chain.name)
     rules = [rule for at, name, rule in map(nl.parse_rule, bodies)
              if (at, name) == (table, chain.name)]  # fmt: skip
-    return Chain(chain.name, tuple(rules), chain.hook, chain.priority, chain.comment)
+    return replace(chain, rules=tuple(rules))
 
 
 def every_chain(talk: NftSocket, table: str) -> dict[str, Chain]:
@@ -141,7 +145,12 @@ def every_chain(talk: NftSocket, table: str) -> dict[str, Chain]:
     }
 
 
-def _chain(body: bytes) -> Chain:
+def _chain(body: bytes, *, dormant: bool = False) -> Chain:
+    """:param dormant: whether its table is"""
     _, name, hook, priority, comment = nl.parse_chain(body)
-    return Chain(name, hook=None if hook is None else Hook(hook), priority=priority,
-                 comment=comment)  # fmt: skip
+    if hook is None:
+        return Chain(name, comment=comment)
+    flaw = "its table is dormant" if dormant else ""
+    if nl.drops(body):
+        flaw = "it drops what no rule accepts"
+    return Chain(name, hook=Hook(hook), priority=priority, comment=comment, flaw=flaw)

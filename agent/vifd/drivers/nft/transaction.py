@@ -15,15 +15,18 @@ _MOST = 400
 
 
 def messages(
-    talk: NftSocket, table: str, change: Change, flags: Callable[[], bytes]
+    talk: NftSocket, table: str, change: Change, flags: Callable[[], bytes], *, anew: bool
 ) -> Iterator[Message]:
     """In the order of :class:`~vifd.drivers.nft.objects.Change`.
 
     :param flags: what a table is made with, asked only where one may be
+    :param anew: remove first what is there and cannot become what is wanted
     """
     if change.sets or change.chains:
         body = nl.table(table, "vifd") + flags()
         yield Message(nl.NEWTABLE, CREATE, body, f"make table {table}")
+    if anew:
+        yield from _contradicting(talk, table, change)
     for number, wanted in enumerate(change.sets, 1):
         body = nl.set_(table, wanted, number)
         yield Message(nl.NEWSET, CREATE, body, f"make set {wanted.name}")
@@ -39,6 +42,22 @@ def messages(
             yield Message(nl.DELCHAIN, 0, nl.chain_name(table, name), f"remove chain {name}")
     for name in reading.sets(talk, table, change.delete_sets):
         yield Message(nl.DELSET, 0, nl.set_name(table, name), f"remove set {name}")
+
+
+def _contradicting(talk: NftSocket, table: str, change: Change) -> Iterator[Message]:
+    """Chains that are called elsewhere, and elements with another verdict: neither can change."""
+    there = reading.chains(talk, table, [chain.name for chain in change.chains])
+    for chain in change.chains:
+        have = there.get(chain.name)
+        if have is not None and (have.hook, have.priority) != (chain.hook, chain.priority):
+            what = f"remove chain {chain.name}, which is another one"
+            yield Message(nl.DELRULE, 0, nl.chain_rules(table, chain.name), what)
+            yield Message(nl.DELCHAIN, 0, nl.chain_name(table, chain.name), what)
+    verdicts = [element for element in change.add if element.verdict is not None]
+    found = reading.elements(talk, table, verdicts)
+    pairs = zip(verdicts, found, strict=True)
+    others = [wanted for wanted, have in pairs if have is not None and have != wanted]
+    yield from _elements(table, nl.DELELEM, others)
 
 
 def _rules(table: str, chain: Chain) -> Iterator[Message]:
