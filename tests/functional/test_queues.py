@@ -4,6 +4,7 @@ has open is made anew, and one that a guest has open is refused with the reason.
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,27 @@ def refused(host: Host, vcpus: int, have: str) -> None:
     assert after["document"] == before["document"]
     assert after["status"] == "ACTIVE"
     assert host.links.get([TAP])[TAP].ifindex == index
+
+
+def carrier(*words: str) -> None:
+    """What another program makes of the device."""
+    subprocess.run(["ip", "link", "set", TAP, *words], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1)])
+@pytest.mark.parametrize("words", [["carrier", "off"], ["down"]], ids=["carrier off", "down"])
+def test_a_guest_keeps_its_device_whatever_its_carrier(
+    host: Host, before: int, after: int, words: list[str]
+) -> None:
+    """Made anew it would be gone from under the guest, and called ACTIVE."""
+    resized(host, before)
+    with TapGuest(TAP, before > 1):
+        until(lambda: host.links.get([TAP])[TAP].carrier, "the guest has its device")
+        carrier(*words)
+        refused(host, after, "one queue" if before == 1 else "several queues")
+    until(lambda: not host.links.get([TAP])[TAP].carrier, "the guest is off")
+    resized(host, after)
+    assert seen(host) == (after, after > 1, after > 1)
 
 
 def test_one_to_four_and_back(host: Host) -> None:

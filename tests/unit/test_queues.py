@@ -97,6 +97,21 @@ def test_a_guest_has_the_device_open(host: Fakes, before: int, after: int) -> No
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1)])
+def test_a_guest_whose_carrier_was_taken_keeps_its_device(
+    host: Fakes, before: int, after: int
+) -> None:
+    host.resize(before)
+    index = host.link.ifindex
+    host.machine.links.held.add(TAP)
+    (error,) = host.obstacles(after)
+    assert error.code == "E_STATE_QUEUES"
+    assert host.ledger.plug(sized(after)), "whoever does it nevertheless is told"
+    assert host.link.ifindex == index
+    host.machine.links.held.clear()
+    assert host.obstacles(after) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1)])
 def test_a_guest_that_is_quicker_than_the_change_keeps_its_device(
     host: Fakes, before: int, after: int
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from vifd.openflow.counts import Traffic
@@ -39,10 +39,11 @@ class Link:
 
     :param kind: ``tun``, ``veth``, ``bridge``, … or the empty string for a physical device
     :param up: administratively up (IFF_UP)
-    :param carrier: a peer is there; for a tap: somebody has it open
+    :param carrier: a peer is there; for a tap: somebody has it open, and nobody took the carrier
     :param owner: of a tap, the uid that may open it; ``None`` for any with CAP_NET_ADMIN
     :param group: of a tap, the gid that may open it
     :param ipv6: whether the kernel runs IPv6 on it; ``None`` where that cannot be read
+    :param queues: of a tap for several queues, how many are open
     :param within: kind of the device that it is a port of: ``bridge``, ``bond``, ``openvswitch``, …
     """
 
@@ -59,6 +60,7 @@ class Link:
     owner: int | None = None
     group: int | None = None
     within: str = ""
+    queues: int = field(default=0, compare=False)
 
 
 class Links(Protocol):
@@ -66,6 +68,10 @@ class Links(Protocol):
 
     def get(self, names: Sequence[str]) -> dict[str, Link]:
         """The devices that exist, by name; asks by name, never dumps."""
+
+    def opened(self, name: str) -> bool:
+        """Whether somebody has a tap open, whatever its carrier says: another program can take that
+        from a guest that runs. Asks by opening it, so only who would remove it may call this."""
 
     def traffic(self, names: Sequence[str]) -> dict[str, Traffic]:
         """What the devices that exist have counted, by name: a tap has received what its guest

@@ -51,11 +51,13 @@ _TRAFFIC = struct.Struct("4Q")
 _INFO = _KIND, _DATA, _SLAVE_KIND = _numbers(
     ifinfmsg.ifinfo.nla_map, "IFLA_INFO_KIND", "IFLA_INFO_DATA", "IFLA_INFO_SLAVE_KIND"
 )
-_TUN = _OWNER, _GROUP, _MULTI_QUEUE = _numbers(
+_TUN = _OWNER, _GROUP, _MULTI_QUEUE, _QUEUES, _DETACHED = _numbers(
     ifinfmsg.ifinfo.data_map["tun"].nla_map,
     "IFLA_TUN_OWNER",
     "IFLA_TUN_GROUP",
     "IFLA_TUN_MULTI_QUEUE",
+    "IFLA_TUN_NUM_QUEUES",
+    "IFLA_TUN_NUM_DISABLED_QUEUES",
 )
 _FAMILIES = (_INET6,) = _numbers(ifinfmsg.af_spec_inet.nla_map, "AF_INET6")
 _INET6_ALL = (_CONF,) = _numbers(ifinfmsg.af_spec_inet.inet6.nla_map, "IFLA_INET6_CONF")
@@ -104,7 +106,7 @@ def link(payload: bytes) -> Link:
     """The device that an RTM_NEWLINK message describes."""
     _, _, index, flags, _ = _DEVICE.unpack_from(payload)
     found = attributes(payload, _DEVICE.size, _LINK)
-    kind, multi_queue, owner, group, within = _info(found.get(_LINKINFO, b""))
+    kind, multi_queue, owner, group, within, queues = _info(found.get(_LINKINFO, b""))
     return Link(
         name=_text(found[_IFNAME]),
         ifindex=index,
@@ -119,6 +121,7 @@ def link(payload: bytes) -> Link:
         owner=owner,
         group=group,
         within=within,
+        queues=queues,
     )
 
 
@@ -132,9 +135,9 @@ def traffic(payload: bytes) -> Traffic | None:
 
 
 @lru_cache(maxsize=64)
-def _info(raw: bytes) -> tuple[str, bool, int | None, int | None, str]:
-    """Kind, of a tap queue flag, owner and group, and the kind of what it is a port of.
-    Remembered: taps differ in little."""
+def _info(raw: bytes) -> tuple[str, bool, int | None, int | None, str, int]:
+    """Kind, of a tap queue flag, owner and group, the kind of what it is a port of, and of a tap
+    for several queues those that are open. Remembered: taps differ in little."""
     found = attributes(raw, 0, _INFO)
     kind = _text(found.get(_KIND, b""))
     tun = attributes(found.get(_DATA, b""), 0, _TUN) if kind == "tun" else {}
@@ -142,7 +145,8 @@ def _info(raw: bytes) -> tuple[str, bool, int | None, int | None, str]:
         None if number not in tun else _U32.unpack(tun[number])[0] for number in (_OWNER, _GROUP)
     )
     within = _text(found.get(_SLAVE_KIND, b""))
-    return kind, tun.get(_MULTI_QUEUE) == b"\1", owner, group, within
+    queues = sum(_U32.unpack(tun[number])[0] for number in (_QUEUES, _DETACHED) if number in tun)
+    return kind, tun.get(_MULTI_QUEUE) == b"\1", owner, group, within, queues
 
 
 def _ipv6(families: bytes | None) -> bool | None:
@@ -196,4 +200,5 @@ def link_in_full(payload: bytes) -> Link:
         owner=of_tun("IFLA_TUN_OWNER"),
         group=of_tun("IFLA_TUN_GROUP"),
         within=told.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_KIND") or "",
+        queues=(of_tun("IFLA_TUN_NUM_QUEUES") or 0) + (of_tun("IFLA_TUN_NUM_DISABLED_QUEUES") or 0),
     )

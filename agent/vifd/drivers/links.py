@@ -175,6 +175,18 @@ class Links:
                 if link.ifindex == ifindex and link.alias.startswith(MARK):
                     self._set(link.name, rtnl.set_link(link.name, alias=alias))
 
+    def opened(self, name: str) -> bool:
+        """See :class:`vifd.drivers.Links`."""
+        link = self.get([name]).get(name)
+        if link is None or link.kind != "tun":
+            return False
+        if link.carrier or link.queues or link.multi_queue:
+            return link.carrier or bool(link.queues)
+        try:
+            return self._at_home(tap.opened, name)
+        except OSError as error:
+            raise device_error(name, error.errno or 0, "open") from error
+
     def delete(self, names: Sequence[str]) -> None:
         """See :class:`vifd.drivers.Links`."""
         with self._lock:

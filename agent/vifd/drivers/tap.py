@@ -6,6 +6,7 @@ fail, or whose maker dies, is removed by the kernel itself when the file is clos
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -61,6 +62,23 @@ def create(name: str, *, multi_queue: bool) -> int:
         os.close(file)
         raise
     return file
+
+
+def opened(name: str) -> bool:
+    """Whether somebody has a tap of one queue open: nobody else can open it then.
+
+    :raises OSError: the kernel does not let it be tried
+    """
+    file = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(file, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise
+    finally:
+        os.close(file)
+    return False
 
 
 def persist(file: int, *, owner: int | None, group: int | None) -> None:

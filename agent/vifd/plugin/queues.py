@@ -20,13 +20,20 @@ def several(attachment: Attachment, limit: int) -> bool:
     return guest.queues(attachment, limit) > 1
 
 
-def fitting(attachment: Attachment, limit: int, link: Link | None, *, made: bool) -> bool:
+def fitting(
+    attachment: Attachment, limit: int, link: Link | None, *, made: bool, links: Links | None = None
+) -> bool:
     """Whether the port's device shall be one for several queues, as it stands.
 
     :param made: the kind that is on record
+    :param links: who would have another device made asks whether somebody has this one open; its
+        carrier alone is what the last one to set it said
     """
     wanted = several(attachment, limit)
-    return made if link is not None and link.carrier and link.multi_queue != wanted else wanted
+    if link is None or link.multi_queue == wanted:
+        return wanted
+    held = link.carrier or (links is not None and links.opened(link.name))
+    return made if held else wanted
 
 
 def told(attachment: Attachment, limit: int, *, made: bool) -> int:
@@ -38,7 +45,9 @@ def told(attachment: Attachment, limit: int, *, made: bool) -> int:
     return wanted if guest.model(attachment) != guest.VIRTIO else max(2, wanted)
 
 
-def to_make(item: Item, limit: int, link: Link | None, alias: str, *, made: bool) -> bool:
+def to_make(
+    item: Item, limit: int, link: Link | None, alias: str, *, made: bool, links: Links
+) -> bool:
     """Whether ``plug`` shall have a device for several queues; a device of others is no measure.
 
     :param link: what is there
@@ -46,7 +55,7 @@ def to_make(item: Item, limit: int, link: Link | None, alias: str, *, made: bool
     """
     if link is not None and link.alias != alias:
         return made
-    return fitting(item.attachment, limit, link, made=made)
+    return fitting(item.attachment, limit, link, made=made, links=links)
 
 
 def obstacles(
@@ -58,7 +67,7 @@ def obstacles(
     if wanted == made:
         return []
     link = links.get([device]).get(device)
-    if fitting(attachment, limit, link, made=made) == wanted:
+    if fitting(attachment, limit, link, made=made, links=links) == wanted:
         return []
     facts = {"device": device, "have": _words(made), "wanted": _words(wanted)}
     return [QueuesFixed(facts=facts, stage="queues", port=attachment.id)]

@@ -135,10 +135,12 @@ class Taps(Generic[W]):
             link, mark = there.get(work.device), alias(work.id)
             if not work.names.adopted:
                 limit, made = self._settings.max_queues, work.names.multi_queue
-                kind = queues.to_make(work.item, limit, link, mark, made=made)
+                links = self._driver
+                kind = queues.to_make(work.item, limit, link, mark, made=made, links=links)
                 work.names = replace(work.names, multi_queue=kind)
-            ours = link is not None and link.alias == mark and not link.carrier
-            if link is not None and ours and link.multi_queue != work.names.multi_queue:
+            if link is None or link.alias != mark or link.multi_queue == work.names.multi_queue:
+                continue
+            if not self._driver.opened(work.device):
                 misfits.add(work.device)
         if misfits:
             self._driver.delete(sorted(misfits))

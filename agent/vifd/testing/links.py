@@ -35,6 +35,8 @@ class FakeLinks(Faults):
         self._index = 1
         self._callbacks: list[Callback] = []
         self._lock = threading.RLock()
+        #: taps that somebody has open though they have no carrier; a test says so
+        self.held: set[str] = set()
         #: why no tap can be made; a test says so
         self.no_taps = ""
         #: the devices that stand on one, by its ifindex: they go with it, and carry no more
@@ -88,6 +90,12 @@ class FakeLinks(Faults):
         """See :class:`vifd.drivers.Links`."""
         with self._call("get"), self._lock:
             return {name: self._links[name] for name in names if name in self._links}
+
+    def opened(self, name: str) -> bool:
+        """See :class:`vifd.drivers.Links`."""
+        with self._call("opened"), self._lock:
+            link = self._links.get(name)
+            return link is not None and (link.carrier or name in self.held)
 
     def traffic(self, names: Sequence[str]) -> dict[str, Traffic]:
         """See :class:`vifd.drivers.Links`."""
