@@ -156,8 +156,16 @@ def test_the_port_of_another_bridge_is_not_taken(wire, oracle):
     try:
         oracle.link("set", index=oracle.link_lookup(ifname="eth1")[0], master=theirs)
         with LinuxScene(**MAPPED) as scene:
-            assert scene.refused(attachment(1, segment=flat())).code == "E_PLUG_NAME_CLASH"
+            error = scene.refused(attachment(1, segment=flat()))
+            assert error.code == "E_PLUG_NAME_CLASH"
+            for words in ("map that bridge in bridge_mappings", "ip link set eth1 nomaster"):
+                assert words in error.hint
         assert master(oracle, "eth1") == theirs
+        with LinuxScene(bridge_mappings=["physnet1:eth1"]) as scene:
+            error = scene.refused(attachment(1, segment=flat()))
+            assert error.message == "eth1 is no bridge but a device of kind veth"
+            assert "correct bridge_mappings" in error.hint
+            assert "create_bridge" not in error.hint
     finally:
         oracle.link("del", index=theirs)
 

@@ -146,3 +146,19 @@ class BridgeMissing(BackendError):
     scope: ClassVar[Scope] = "host"
     template = "bridge {bridge} does not exist"
     remediation = "create the bridge, or let the daemon make the integration bridge (create_bridge)"
+    _MAPPED = (
+        "create bridge {bridge} with the interface to physical network {physnet} on it, or correct "
+        "bridge_mappings; nobody makes a bridge that is mapped (vifctl host says what stands there)"
+    )
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        hint: str | None = None,
+        **more: Any,
+    ) -> None:
+        if facts and facts.get("physnet"):
+            hint = hint or self._MAPPED.format_map(_Forgiving(facts))
+        super().__init__(message, facts=facts, hint=hint, **more)

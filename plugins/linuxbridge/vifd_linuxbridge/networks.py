@@ -150,7 +150,7 @@ class Networks:
             facts = {"kind": "interface", "name": name, "have": "a port of another bridge"}
             if marks.is_network(device.link.alias):
                 facts["ours"] = f"network {marks.network_of(device.link.alias)} of vifd"
-            raise NameClash(facts=facts, stage="uplink")
+            raise NameClash(facts=facts, stage="uplink", hint=_elsewhere(names))
         addresses = self._bridging.addresses(name)
         if addresses and not self._settings.enslave_addressed:
             raise addressed(name, addresses)
@@ -277,10 +277,21 @@ def uplink_problem(
     return "IPv6 is on" if link.ipv6 else ""
 
 
+def _elsewhere(names: LinuxWiring) -> str:
+    """What to do about an interface that another bridge has."""
+    return (
+        f"see which one (ip link show {names.parent}); map that bridge in bridge_mappings instead "
+        f"of {names.parent} in physical_interface_mappings, or, if nobody needs it there: "
+        f"ip link set {names.parent} nomaster"
+    )
+
+
 def _foreign(names: LinuxWiring, bridge: Device | None) -> None:
     if bridge is None or bridge.link.kind != "bridge":
         facts = {"bridge": names.bridge, "physnet": names.physical_network}
-        raise BridgeMissing(facts=facts, stage="bridge")
+        kind = None if bridge is None else bridge.link.kind or "physical"
+        message = f"{names.bridge} is no bridge but a device of kind {kind}" if kind else None
+        raise BridgeMissing(message, facts=facts, stage="bridge")
 
 
 def _clash(device: Device, have: str) -> NameClash:

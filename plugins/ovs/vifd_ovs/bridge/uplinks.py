@@ -26,10 +26,24 @@ def lacking(bridges: Bridges, links: Links) -> Iterator[str]:
             yield f"physical network {physnet}: {uplink.problem}"
             continue
         bridge = uplink.device
-        if owner := bridges.ovsdb.port(bridge) or bridges.ovsdb.port_with(bridge):
+        owner = bridges.ovsdb.port(bridge) or bridges.ovsdb.port_with(bridge)
+        kind = interfaces[bridge].kind if bridge in interfaces else ""
+        if owner is not None and owner.bridge == bridges.integration:
+            yield (
+                f"physical network {physnet} is mapped to {bridge}, which is a port of "
+                f"{owner.bridge}, the integration bridge, and no bridge: map the bridge that the "
+                "interface to the physical network is on"
+            )
+        elif owner is not None:
             yield (
                 f"physical network {physnet} is mapped to {bridge}, which is a port of bridge "
                 f"{owner.bridge} and no bridge: map {owner.bridge} in bridge_mappings"
+            )
+        elif kind == "bridge":
+            yield (
+                f"physical network {physnet} is mapped to {bridge}, which is a bridge of the "
+                "kernel and none of Open vSwitch: map a bridge of Open vSwitch that the interface "
+                "to the physical network is on, or serve this network by plugin linuxbridge"
             )
         elif bridge in interfaces:
             yield (
