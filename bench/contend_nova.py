@@ -17,8 +17,6 @@ from vifd.drivers.ovsdb import Ovsdb
 from vifd.testing import daemon
 from vifd.testing.sandbox import PrivateOvs
 
-STOCK = {"ovs_create_tap": True, "datapath_type": "netdev"}
-
 
 class Nova:
     """A process of nova beside a switch; all its ports are on one network. Times are in seconds.
@@ -146,17 +144,12 @@ class Prewired(Vifd):
 class Stock(Nova):
     """Through os-vif's own plugin: no flow, and nothing is proven."""
 
-    more: ClassVar[dict[str, Any]] = {"details": STOCK, "delegate_create": True}
+    more: ClassVar[dict[str, Any]] = nova.STOCK
 
     def __init__(self, directory: Path, ovs: PrivateOvs) -> None:
         self._ovs = ovs
         _make_bridge(ovs)
-        conf = nova.config(directory, directory / "none", take_over="")
-        helper = f"{nova.ENVIRONMENT}/bin/privsep-helper --config-file {conf}"
-        with conf.open("a") as file:
-            file.write(f"[os_vif_ovs]\novsdb_connection = {ovs.db}\n")
-            file.write(f"[vif_plug_ovs_privileged]\nhelper_command = {helper}\n")
-        super().__init__(conf)
+        super().__init__(nova.stock(directory, ovs))
         self._ovsdb = Ovsdb(ovs.db)
 
     def arrived(self, number: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unit.docs import NETWORK, document, port_id
+from vifd.testing.sandbox import PrivateOvs
 from vifd.testing.wait import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,10 @@ PYTHON = ENVIRONMENT / "bin/python"
 FUNCTIONAL = ROOT / ".venv/nova-functional/bin/python"
 OLDEST = ENVIRONMENT / "os-vif-oldest"
 OLDEST_NOVA = ENVIRONMENT / "nova-oldest"
+#: What a VIF has besides where stock os-vif makes its port on a bridge without a kernel datapath.
+STOCK: dict[str, Any] = {
+    "details": {"ovs_create_tap": True, "datapath_type": "netdev"}, "delegate_create": True,
+}  # fmt: skip
 _DRIVER = ROOT / "tests/system/nova/compute.py"
 
 
@@ -29,6 +34,16 @@ def config(directory: Path, socket: Path, **options: Any) -> Path:
     text = "".join(f"{name} = {value}\n" for name, value in values.items())
     path.write_text(f"[DEFAULT]\n[os_vif_vifd]\n{text}")
     return path
+
+
+def stock(directory: Path, ovs: PrivateOvs) -> Path:
+    """A nova.conf with which os-vif plugs by itself, through a privileged process of its own."""
+    conf = config(directory, directory / "none", take_over="")
+    helper = f"{ENVIRONMENT}/bin/privsep-helper --config-file {conf}"
+    with conf.open("a") as file:
+        file.write(f"[os_vif_ovs]\novsdb_connection = {ovs.db}\n")
+        file.write(f"[vif_plug_ovs_privileged]\nhelper_command = {helper}\n")
+    return conf
 
 
 class Compute:

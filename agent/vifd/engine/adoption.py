@@ -24,7 +24,7 @@ from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
 from vifd.engine.worker import ledger
 from vifd.model import Document, PortRecord, Wiring
-from vifd.model.status import settled, untouched, wants_open
+from vifd.model.status import hosted, settled, untouched, wants_open
 from vifd.plugin import VifPlugin
 from vifd.plugin.guarded import does
 from vifd.store import Change, Journal
@@ -102,10 +102,26 @@ class Adoption:
         name, *others = names
 
         def find() -> None:
-            if not self._begin(name, doc, ticket):
+            try:
+                found = self._begin(name, doc, ticket)
+            except errors.AdoptionUnfit as error:
+                if absent is None or not self._stays_theirs(doc.id, error):
+                    raise
+                absent()
+                return
+            if not found:
                 self._ask(others, doc, ticket, pauses, absent)
 
         self.engine.lanes.serve(name, "adopt", ticket, find)
+
+    def _stays_theirs(self, port_id: str, error: errors.VifError) -> bool:
+        """Whether a port that cannot be taken over is served all the same, as another program's."""
+        present = self.journal.get(port_id)
+        if present is None or present.removing or not hosted(present):
+            return False
+        LOG.warning("it stays the other program's, and is served as such: %s. port=%s",
+                    error.message, port_id)  # fmt: skip
+        return True
 
     def _absent(self, doc: Document, ticket: Ticket, pauses: Sequence[float]) -> None:
         """Nobody found it.
@@ -147,11 +163,14 @@ class Adoption:
                 request_id=ticket.request_id,
             )  # fmt: skip
             record = replace(record, open=wants_open(record))
-            present = self.engine.accept({doc.id: lambda now: _made_or(now, record)})[doc.id]
+            known = self.journal.get(doc.id)
+            parts = self.journal.parts(doc.id)
+            ours = {doc.id: replace(parts, hosted=None)} if parts and parts.hosted else {}
+            present = self.engine.accept({doc.id: lambda now: _made_or(now, record)}, ours)[doc.id]
         tell_unread(doc, ticket.request_id)
         if present is None or present.names != names:
             raise errors.Superseded(facts={"by": "plug"}, stage="adopt", port=doc.id)
-        ticket.created = True
+        ticket.created = known is None or not hosted(known)
         ticket.done.add_done_callback(lambda done: self._ended(doc.id, names, done))
         ticket.accept(present)
         self.engine.tickets.add(Kind.PLUG, ticket)
@@ -178,8 +197,16 @@ def _require(plugin: VifPlugin, doc: Document) -> None:
 
 
 def _made_or(present: PortRecord | None, record: PortRecord) -> PortRecord:
-    """The present record, or this one where nothing of the port was made."""
-    return record if present is None or untouched(present) else present
+    """The present record, or this one where nothing of the port was made; one that another program
+    keeps is vifd's from now on, and passes traffic meanwhile as it does."""
+    if present is None or untouched(present):
+        return record
+    if not hosted(present) or present.removing or present.plugin != record.plugin:
+        return present
+    return replace(
+        present, doc=record.doc, vif_type=record.vif_type, names=record.names, wiring=None,
+        applied=False, request_id=record.request_id,
+    )  # fmt: skip
 
 
 def _unless_made(present: PortRecord | None, names: Wiring) -> PortRecord | None:

@@ -22,7 +22,7 @@ from vifd.model.assembling import assembled
 from vifd.model.lifecycle import Move, moved
 from vifd.model.parts import sufficient, unused
 from vifd.model.sides import Said
-from vifd.model.status import settled, untouched
+from vifd.model.status import hosted, settled, untouched
 from vifd.negotiation import Choice, refusal_of
 from vifd.negotiation.token import Claims
 from vifd.plugin import Advert
@@ -165,7 +165,8 @@ class Decider:
 
     def _made(self, request: Request, doc: Document, present: PortRecord | None) -> Decision:
         """Bring a port to a document."""
-        if request.taking and (present is None or untouched(present)):
+        others = present is None or untouched(present) or hosted(present)
+        if request.taking and others and doc.attachment.hosted is None:
             return Decision(seen=present, adopt=doc, kick=False)
         if present is None:
             return self._new(request, doc)
@@ -189,7 +190,9 @@ class Decider:
             raise errors.PartsMissing(facts={"missing": "", "seconds": 0})
         opened = present is not None and present.open and not present.removing
         try:
-            doc = assembled(after, self._plugins.hostname, opened=opened)
+            # what is to be taken over is no other program's from then on
+            whose = replace(after, hosted=None) if request.taking else after
+            doc = assembled(whose, self._plugins.hostname, opened=opened)
         except errors.PartsDisagree as error:
             return self._refused(said, after, present, error)
         if doc is None:
@@ -209,6 +212,9 @@ class Decider:
                 return self._instead(request, said, before, present)
             return self._refused(said, after, present, error)
         decision.parts = Kept(replace(after, taking=decision.adopt is not None))
+        if said.side is Side.COMPUTE and said.part is None and decision.refusal is None:
+            # it is another program's, and stays
+            decision.refusal = errors.PortNotFound(facts={"port": port_id})
         return decision
 
     def _instead(
@@ -249,7 +255,8 @@ class Decider:
             gone = errors.PortNotFound(facts={"port": request.ticket.port_id})
             by = errors.Superseded(facts={"by": "unplug"}, stage="intake")
             return Decision(parts=kept, kick=False, refusal=gone, failing=by)
-        decision = self._unplug(request, present)
+        leaves = request.said is not None and request.said.left and not untouched(present)
+        decision = _leave(request, present) if leaves else self._unplug(request, present)
         decision.parts = kept
         return decision
 
@@ -341,8 +348,8 @@ class Decider:
         """The differences that a plugged port cannot take."""
         advert = self._plugins.adverts.get(present.plugin)
         in_place = (advert.in_place if advert else frozenset()) | {"prewired"}
-        if present.doc.attachment.instance is None:
-            # a port that was made before anybody used it
+        if present.doc.attachment.instance is None or hosted(present):
+            # a port that was made before anybody used it, or by who knows more of it
             in_place |= {"instance"}
         fixed = [path for path in paths if not plan.covered(path, in_place)]
         return fixed + _other_choice(doc, present)
@@ -363,6 +370,17 @@ class Decider:
 
         decision.change = change
         return decision
+
+
+def _leave(request: Request, present: PortRecord) -> Decision:
+    """The port is given to another program as it stands; see :mod:`vifd.engine.release`."""
+
+    def change(now: PortRecord | None) -> PortRecord | None:
+        if now is None or now.removing:
+            return now
+        return replace(now, removing=True, released=True, request_id=request.ticket.request_id)
+
+    return Decision(change, present)
 
 
 def _conflict(present: PortRecord, fields: list[str]) -> errors.StateConflict:

@@ -42,7 +42,7 @@ from vifd.negotiation.offering import Negotiator, Offering
 from vifd.negotiation.secondlook import SecondLook
 from vifd.negotiation.token import Claims
 from vifd.plugin import Health, Probe, VifPlugin
-from vifd.plugin.guarded import guarded
+from vifd.plugin.guarded import does, guarded
 from vifd.store import Change, Journal, Records
 
 LOG = logging.getLogger(__name__)
@@ -89,6 +89,7 @@ class Engine:
         self.retries = Retries()
         self.prewiring = Prewiring(
             self.journal, lambda: self.settings.prewire, lambda r: self.hooks.holder(r),
+            lambda r: does(self.plugins[r.plugin], "release"),
             lambda request: self.submit([request]),
         )  # fmt: skip
         self.recovery = Recovery(
@@ -146,6 +147,7 @@ class Engine:
             seconds at most, so that ports are not called broken while a connection is being made
         """
         records = self.journal.records()
+        self.prewiring.said(self.journal.all_parts())
         self.prewiring.seen(records)
         self.unsettled.expect(i for i, r in records.items() if r.plugin in self.plugins)
         if lost := unserved(records, list(self.plugins)):
@@ -234,6 +236,7 @@ class Engine:
                 self.hooks.noted(port_id, "asked", time.time(), request.ticket.request_id)
             if opening:
                 self.lanes.open_first(request.ticket)
+            self.prewiring.asked(request)
         self.intake.submit(requests)
 
     def serving(self) -> None:
@@ -304,6 +307,7 @@ class Engine:
         new = self._recorder.accept(changes, parts, sets)
         if any(said is not None and said.network is None for said in parts.values()):
             self.hooks.awaited()
+        self.prewiring.said(parts)
         return new
 
     def record(

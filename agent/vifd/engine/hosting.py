@@ -19,7 +19,7 @@ from vifd.engine.tickets import Kind
 from vifd.model import Parts, PortRecord, Side
 from vifd.model.parts import hosted_part
 from vifd.model.sides import Said
-from vifd.model.status import untouched
+from vifd.model.status import hosted, untouched
 from vifd.safety.steady import Steady
 from vifd.store import Journal
 
@@ -118,9 +118,11 @@ class Hosting:
         """Whether the port is there already by our hand: two devices cannot be one port."""
         if record is None or record.removing or untouched(record):
             return False
-        if record.doc.attachment.hosted is not None:
+        if hosted(record):
             return False
-        if record.id not in self._told:
+        made = record.names or record.wiring
+        taken = made is not None and made.device == device  # its mark follows
+        if not taken and record.id not in self._told:
             self._told.add(record.id)
             LOG.warning(
                 "another program has a port %s with the id of a port that vifd made; it is left "

@@ -6,6 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
+#: A fact of a port that was made ahead of compute: the instance for which another program has
+#: plugged it, on the port as it stands. It is told while that holds, and is nothing to repair.
+PLUGGED = "plugged.instance"
+
 
 class Evidence(Struct, frozen=True):
     """A fact that was read back.
@@ -65,6 +69,11 @@ class Report(Struct, frozen=True):
             if not one.ok:
                 return False
         return True
+
+    @property
+    def plugged_for(self) -> str:
+        """The instance for which another program has plugged the port; empty where none has."""
+        return next((str(e.have) for e in self.evidence if e.fact == PLUGGED), "")
 
     @property
     def beyond_repair(self) -> bool:

@@ -22,6 +22,8 @@ class Said:
     :param final: of a part that is taken away: its count is not kept, because the owner sees to it
         that nothing older comes
     :param unused: nothing is said: a port that was made ahead of compute is taken down again
+    :param left: and is left as it stands to the program that has plugged it
+    :param held: though it could be made ahead, it is not: that holds until it is bound anew
     """
 
     port: str
@@ -32,6 +34,8 @@ class Said:
     final: bool = False
     ahead: bool | None = None
     unused: bool = False
+    left: bool = False
+    held: bool = False
 
 
 def known(row: Parts | None, present: PortRecord | None) -> Parts | None:
@@ -62,7 +66,9 @@ def after(before: Parts | None, said: Said) -> Parts:
     if said.unused:
         return unused(before) if before is not None and before.prewired else before or Parts()
     if said.part is not None:
-        return put(before, said.side, said.part, alone=said.alone, ahead=said.ahead)
+        parts = put(before, said.side, said.part, alone=said.alone, ahead=said.ahead)
+        made = before is not None and before.prewired
+        return unused(parts) if said.held and not made else parts
     left = taken_away(before or Parts(), said.side, said.revision)
     return forgotten(left, said.side) if said.final else left
 

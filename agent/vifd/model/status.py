@@ -70,6 +70,11 @@ def untouched(record: PortRecord) -> bool:
     return record.phase is Phase.FAILED and not not_undone(record)
 
 
+def hosted(record: PortRecord) -> bool:
+    """Whether another program made the port, and keeps it."""
+    return record.doc.attachment.hosted is not None
+
+
 def not_undone(record: PortRecord) -> list[str]:
     """What an attempt that failed could not take back."""
     facts = (record.error or {}).get("facts") or {}

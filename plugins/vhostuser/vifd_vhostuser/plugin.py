@@ -25,7 +25,7 @@ from vifd.plugin import (
     trunks,
 )
 from vifd.plugin.meanings import Meanings
-from vifd_ovs.bridge import subports, wiring
+from vifd_ovs.bridge import releasing, subports, wiring
 from vifd_ovs.bridge.advertised import ADVERT
 from vifd_ovs.bridge.plugin import BridgePlugin
 from vifd_ovs.bridge.removal import unplug
@@ -154,6 +154,17 @@ class VhostUserPlugin(BridgePlugin[Settings]):
         subs, ours = subports.split(batch)
         gone = self._unplug_subs(switches, subs)
         done = unplug(drivers, switches, ours, rest, known)
+        return gone | done.outcomes(self.plugin_name, VIF_TYPE)
+
+    def release_problem(self, item: Item) -> str:
+        return releasing.hindrance(self.host, item.id, wiring.read(item.made))
+
+    def release(self, batch: Sequence[Item]) -> Outcomes:
+        """Row and socket stay, with the guest at it."""
+        drivers, switches = self.host.drivers, self._answers_for(batch)
+        subs, ours = subports.split(batch)
+        gone = self._unplug_subs(switches, subs)
+        done = releasing.release(drivers, switches, ours, lambda _works: None)
         return gone | done.outcomes(self.plugin_name, VIF_TYPE)
 
     def observe(self) -> list[Observed]:

@@ -73,7 +73,8 @@ class PortChecking(abc.ABC):
             return [evidence.missing_evidence(self.drivers.ovsdb, work.device)]
         ids = marks.external_ids(work.item.attachment, work.names, self.plugin)
         tag = work.names.row_tag(opened=work.item.open)
-        return evidence.row_evidence(row, work.names, tag, ids)
+        facts = evidence.row_evidence(row, work.names, tag, ids)
+        return facts + evidence.plugged_evidence(row, work.item.attachment)
 
     def run(self) -> dict[str, Report]:
         """A report for every port, of the time at which the reading began: what changes meanwhile

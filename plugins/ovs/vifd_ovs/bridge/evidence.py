@@ -8,12 +8,13 @@ from functools import partial
 from vifd.drivers import Ovsdb, PortRow
 from vifd.errors import VifError
 from vifd.model import Attachment, Evidence
-from vifd.model.evidence import fact
+from vifd.model.evidence import PLUGGED, fact
 from vifd.openflow.flow import Flow, by_key
 from vifd.openflow.fragments import WHOLE_HEADERS
 from vifd.openflow.meters import Meter
 from vifd.openflow.reading import Reading
 from vifd.plugin import packing
+from vifd.plugin.marked import is_id
 from vifd_ovs.bridge import cookies, marks, shaping
 from vifd_ovs.bridge.bridges import FAIL_MODE, Bridges
 from vifd_ovs.bridge.entries import Entries
@@ -84,6 +85,15 @@ def row_evidence(
         # a guest need not run yet
         Evidence("ovsdb.link_state", have=row.link_state, source="ovsdb"),
     ]
+
+
+def plugged_evidence(row: PortRow, attachment: Attachment) -> list[Evidence]:
+    """Whether another program has plugged a port that was made ahead: os-vif writes the instance on
+    the row that it finds, and nothing of ours does before compute has named one."""
+    instance = row.external_ids.get("vm-uuid", "")
+    if not (attachment.prewired and is_id(instance)):
+        return []
+    return [Evidence(PLUGGED, have=instance, source="ovsdb")]
 
 
 def network_evidence(bridges: Bridges, attachment: Attachment, names: OvsWiring) -> list[Evidence]:
