@@ -63,7 +63,7 @@ class Lone:
     :class:`vifd.network.Inbox`."""
 
     def __init__(self, name: str, url: str, interval: float) -> None:
-        self.hostname = name
+        self.hostname, self.plugger = name, None
         self.sets = SetDesk(lambda _requests: None, SimpleNamespace(get=_none, all=dict))  # type: ignore[arg-type]
         self._parts: dict[str, Parts] = {}
         self._works: queue.SimpleQueue[Outgoing] = queue.SimpleQueue()

@@ -35,6 +35,7 @@ from vifd.migration.timeline import Migration
 from vifd.model import Document, Parts, Phase, PortRecord, Role, Side, sides
 from vifd.model.comparison import YOUNG, Compared, compared
 from vifd.model.event import Event
+from vifd.model.plugger import Plugger
 from vifd.model.sides import Said
 from vifd.model.status import status_of
 from vifd.negotiation.token import Claims
@@ -63,6 +64,7 @@ class Agent:
     :param budget: seconds that the opening of a port may take in a migration; 0 for no limit
     :param peers: the agents that are told of migrations, and why one cannot be told
     :param service: the name of the network service, and why it can be neither told nor heard
+    :param ahead: whether the service has ports made ahead of compute, and why, as a sentence
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Agent:
         budget: Callable[[], float] = lambda: 0.0,
         peers: Callable[[], Mapping[str, str]] = dict,
         service: Callable[[], tuple[str, str]] = lambda: ("", ""),
+        ahead: Callable[[], str] = lambda: "",
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -91,6 +94,7 @@ class Agent:
         self._reading = reading
         self._peers = peers
         self._service = service
+        self._ahead = ahead
         self.adoption = Adoption(engine, journal)
         self.releases = Release(engine, journal)
         self.host = host or HostView(engine)
@@ -126,6 +130,7 @@ class Agent:
             "statuses": dict(Counter(status_of(r).value for r in records.values())),
             "network_service": service,
             "network_problem": unheard or None,
+            "network_ahead": self._ahead() or None,
             "outbox": self._journal.outbox_size(),
             "sets": {kind.value: n for kind, n in self._journal.sets.counts().items()},
             "repair": self._engine.settings.repair,
@@ -347,6 +352,11 @@ class Agent:
         if present is not None or now is not None:
             self._engine.tickets.settle(port_id, present, now, None)
         return ticket
+
+    @property
+    def plugger(self) -> Plugger | None:
+        """See :attr:`vifd.network.Inbox.plugger`."""
+        return self._engine.prewiring.plugger
 
     @property
     def hostname(self) -> str:

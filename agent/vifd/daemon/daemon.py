@@ -110,6 +110,7 @@ class Daemon:
             self._collector, self._guard, reading=lambda: self._configuration.reading,
             budget=lambda: self._changeable.budget, peers=lambda: self._peers.problems(),
             service=lambda: (self._reporter.name, self._reporter.problem),
+            ahead=lambda: self._reporter.ahead,
         )  # fmt: skip
         self._peers = self._make_peers()
         self._frames = FrameWatch(self._agent.migrations.passed, self._lets_through)

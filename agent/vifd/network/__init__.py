@@ -17,6 +17,7 @@ from vifd.engine.setdesk import SetDesk
 from vifd.engine.ticket import Ticket
 from vifd.model import Document, Parts, PortRecord, Role, Side
 from vifd.model.comparison import Compared
+from vifd.model.plugger import Plugger
 from vifd.model.sides import Said
 from vifd.store import Outgoing
 
@@ -69,6 +70,10 @@ class Inbox(Protocol):
         """Ports that cannot be made yet, by id."""
 
     @property
+    def plugger(self) -> Plugger | None:
+        """Who plugged a port of an instance on this host last, as far as that is known."""
+
+    @property
     def hostname(self) -> str:
         """The name by which the network service knows this host."""
 
@@ -119,6 +124,11 @@ class NetworkService(abc.ABC):
     def problem(self) -> str:
         """Why the service cannot be told or heard just now, and what next; empty while it can. Must
         not block."""
+        return ""
+
+    def ahead(self) -> str:
+        """Whether ports of instances are made ahead of compute here, and why, as a sentence; empty
+        where the service has none made. Must not block."""
         return ""
 
     def reload(self) -> None:  # noqa: B027 - not every service reads something

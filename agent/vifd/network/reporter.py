@@ -57,6 +57,15 @@ class StatusReporter:
         except Exception as error:  # noqa: BLE001 - a driver may raise anything
             return f"{type(error).__name__}: {error}"
 
+    @property
+    def ahead(self) -> str:
+        """Whether the service has ports made ahead of compute, and why; empty where it does not
+        say."""
+        try:
+            return self._service.ahead()
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything
+            return f"{type(error).__name__}: {error}"
+
     def start(self) -> None:
         self._wake.set()
         self._thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vifd.drivers import PortRow, PortSpec
 from vifd.engine import Engine, Settings
 from vifd.engine.hosting import Hosting
 from vifd.engine.metrics import Metrics
+from vifd.engine.ticket import Ticket
 from vifd.engine.watcher import Watcher
 from vifd.engine.worker import ledger
 from vifd.model import Part, Phase, PortRecord, Side
@@ -133,7 +135,14 @@ class Node:
         given = {"transport_url": "fake://", "report_interval": 0.2, "rpc_timeout": 5.0}
         for name, value in {**given, **self.given}.items():
             conf.set_override(name, value, group="network_neutron")
+        self._options = conf
         return conf.network_neutron
+
+    def change(self, **given: object) -> None:
+        """Options are others, and the daemon is told to read them."""
+        for name, value in given.items():
+            self._options.set_override(name, value, group="network_neutron")
+        self.service.reload()
 
     # --- what others do on the host ---
 
@@ -148,10 +157,18 @@ class Node:
         """It takes it away."""
         self.machine.ovsdb.delete_ports(BRIDGE, [device])
 
-    def compute(self, port: Port) -> None:
+    def compute(self, port: Port, owner: str = "compute", *, taking: bool = False) -> Ticket:
         """Compute says that an instance uses the port."""
         body = {"version": "1.0", "instance": {"id": port.id}, "mac_address": port.mac}
-        self.agent.say(Said(port.id, Side.COMPUTE, Part("compute", body)), "test")
+        part = Part(owner, body, at=time.time())
+        return self.agent.say(Said(port.id, Side.COMPUTE, part), "test", taking=taking)
+
+    def stock(self, port: Port) -> None:
+        """Stock os-vif plugs a port whose row is there: it writes on that one."""
+        device = f"tap{port.id[:11]}"
+        ids = {"iface-id": port.id, "attached-mac": port.mac, "iface-status": "active",
+               "vm-uuid": port.id}  # fmt: skip
+        self.machine.ovsdb.set_external_ids({device: ids})
 
     def let_go(self, port: Port) -> None:
         """No instance uses it any more."""

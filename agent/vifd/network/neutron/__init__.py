@@ -45,7 +45,9 @@ class NeutronNetworkService(NetworkService):
 
     def start(self, inbox: Inbox) -> None:
         self._host = inbox.hostname
-        self._service = Service(self._chosen, inbox, self._bus, self._server)
+        self._service = Service(
+            self._chosen, inbox, self._bus, self._server, lambda: str(self.conf.prewire)
+        )
         self._service.start()
 
     def report(self, statuses: Sequence[Outgoing]) -> Sequence[Outgoing]:
@@ -57,6 +59,13 @@ class NeutronNetworkService(NetworkService):
 
     def problem(self) -> str:
         return self._service.problem if self._service is not None else ""
+
+    def ahead(self) -> str:
+        return self._service.prewire.said if self._service is not None else ""
+
+    def reload(self) -> None:
+        if self._service is not None:
+            self._service.reload()
 
     def stop(self) -> None:
         if self._service is not None:
@@ -91,8 +100,8 @@ class NeutronNetworkService(NetworkService):
             hypervisors=conf.resource_provider_hypervisors,
         )  # fmt: skip
         return Settings(
-            reported, conf.plugin, conf.report_interval, conf.resync_interval, conf.prewire,
-            conf.security_groups, conf.gather_members,
+            reported, conf.plugin, conf.report_interval, conf.resync_interval, conf.security_groups,
+            conf.gather_members,
         )  # fmt: skip
 
 

@@ -46,13 +46,14 @@ GROUPS = ("SecurityGroup", "SecurityGroupRule", "AddressGroup")
 class Following:
     """The ports of this host as the service has them.
 
-    :param prewire: ports of instances are made as soon as they are bound here, and opened once nova
-        plugs them
+    :param prewire: whether ports of instances are made as soon as they are bound here, and opened
+        once nova plugs them: read anew for every port
     :param groups: whether security groups are in force here
     """
 
     def __init__(
-        self, server: Server, inbox: Inbox, tunnels: Tunnels, *, prewire: bool = False,
+        self, server: Server, inbox: Inbox, tunnels: Tunnels, *,
+        prewire: Callable[[], bool | None] = lambda: None,
         groups: bool = True, gather: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
@@ -322,9 +323,16 @@ class Following:
                 continue
             self._said[port["id"]] = body
             part = Part(OWNER, body, revision=revision(port), at=time.time())
-            ahead = self._prewire and translate.nova_plugs(port, self._host)
-            said = Said(port["id"], Side.NETWORK, part, revision(port), ahead=ahead)
+            ahead, held = self._ahead(port)
+            said = Said(port["id"], Side.NETWORK, part, revision(port), ahead=ahead, held=held)
             self._inbox.say(said, REQUEST)
+
+    def _ahead(self, port: Mapping[str, Any]) -> tuple[bool, bool]:
+        """Whether a port is one to be made ahead, and whether it is not for now."""
+        wanted = self._prewire()
+        if wanted is None or not translate.nova_plugs(port, self._host):
+            return False, False
+        return True, not wanted
 
     def _part(self, port: Mapping[str, Any]) -> Plain | None:
         """The network's part of a port; ``None`` where it has none here.

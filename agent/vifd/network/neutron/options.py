@@ -3,7 +3,25 @@ has the same."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from oslo_config import cfg, types
+
+from vifd.network.neutron.prewire import AUTO, NO, YES
+
+
+class Prewire(types.String):
+    """``auto``, or what a boolean option takes; the value is one of these words."""
+
+    def __init__(self) -> None:
+        super().__init__(type_name="auto or boolean value")
+        self._boolean = types.Boolean()
+
+    def __call__(self, value: Any) -> str:
+        if str(value).strip().lower() == AUTO:
+            return AUTO
+        return YES if self._boolean(value) else NO
+
 
 OPTIONS = [
     cfg.StrOpt(
@@ -72,12 +90,15 @@ OPTIONS = [
         "takes everybody out at once. Who joins is let in at once, and changes of rules, and of a "
         "port's own groups, hold at once.",
     ),
-    cfg.BoolOpt(
+    cfg.Opt(
         "prewire",
-        default=False,
+        type=Prewire(),
+        default="auto",
+        mutable=True,
         help="Make the ports of instances as soon as they are bound to this host, closed until "
-        "nova plugs them: its plug finds device and flows ready. For hosts whose nova plugs by "
-        "vifd-nova. One that no instance uses is taken down again ([engine] prewire_timeout).",
+        "nova plugs them: its plug finds device and flows ready. auto: where nova plugs by "
+        "vifd-nova, as its last call or the ports of this host tell; true: in any case; false: "
+        "never. One that no instance uses is taken down again ([engine] prewire_timeout).",
     ),
     cfg.ListOpt(
         "tunnel_types",

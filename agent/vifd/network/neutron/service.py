@@ -24,6 +24,7 @@ from vifd.network.neutron.bus import BY, Bus, Refused
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.listening import Listening
 from vifd.network.neutron.objects import SERVED, Plain
+from vifd.network.neutron.prewire import NO, Prewiring
 from vifd.network.neutron.server import REVIVED, Server
 from vifd.network.neutron.standing import Standing
 from vifd.network.neutron.teller import Teller
@@ -70,7 +71,6 @@ class Settings:
     plugin: str
     interval: float
     resync: float
-    prewire: bool = False
     groups: bool = True
     gather: float = 0.0
 
@@ -79,11 +79,12 @@ class Service:
     """Both threads.
 
     :param make: gives the bus; may raise while there is none
+    :param prewire: the option of that name, as it is now
     """
 
     def __init__(
         self, settings: Settings, inbox: Inbox, make: Callable[[], Bus],
-        server: Callable[[Bus], Server],
+        server: Callable[[Bus], Server], prewire: Callable[[], str] = lambda: NO,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._reported = settings.reported
@@ -95,6 +96,7 @@ class Service:
         self._following: Following | None = None
         self._teller: Teller | None = None
         self._listening: Listening | None = None
+        self.prewire = Prewiring(prewire, lambda: inbox.plugger)
         self._messages: queue.Queue[Message] = queue.Queue(BACKLOG)
         self._stopping = threading.Event()
         #: there is something to report earlier than it is due
@@ -205,7 +207,7 @@ class Service:
             populated=reported.l2_population,
         )  # fmt: skip
         following = Following(
-            server, self._inbox, tunnels, prewire=settings.prewire, groups=settings.groups,
+            server, self._inbox, tunnels, prewire=self.prewire.ahead, groups=settings.groups,
             gather=settings.gather,
         )  # fmt: skip
         self._teller, self._following = Teller(server, self._inbox, following), following
@@ -240,6 +242,11 @@ class Service:
         return self.standing.lost(error)
 
     # --- what the server tells ---
+
+    def reload(self) -> None:
+        """The options may be others: what is said of ports is said anew."""
+        self.prewire.look()
+        self._read_now()
 
     def awaited(self) -> None:
         """Somebody uses a port of which nothing was told: it is asked for after what waits."""
@@ -316,6 +323,7 @@ class Service:
 
     def _look(self, following: Following) -> None:
         """See to what no message tells."""
+        self.prewire.look()
         following.tunnels.settle()
         following.waiting()
         following.left_alone()
