@@ -30,7 +30,8 @@ HEAD = """# nova's plug, through vifd and by stock os-vif
 `first`: the first plug of a process of nova, on a host without ports. `plug`: until the switch
 has the port, which with vifd is proven and open when nova's plug returns; stock's returns before
 the switch has it, and writes no flow. `bound ahead`: the network service has bound the port with
-`prewire`: nova's plug finds it made and closed, and has it opened. `unplug`: until nova's call
+`prewire`, as it is by default where nova plugs by vifd-nova: nova's plug finds it made and
+closed, and has it opened. `unplug`: until nova's call
 returns, when both have taken the port from the switch's database and removed its device; vifd has
 closed it and has its removal on disk, and clears away its flows after that. `start`: all ports
 plugged once more. `memory`: nova's process and what it starts.
