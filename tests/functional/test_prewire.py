@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from vifd.testing.wait import until
 
 @pytest.fixture
 def vifd(ovs: PrivateOvs, tmp_path: Path) -> Iterator[Vifd]:
-    with Vifd(tmp_path / "v", ovs, {"engine": {"prewire_timeout": 1.0}}) as daemon:
+    with Vifd(tmp_path / "v", ovs) as daemon:
         yield daemon
         ids = [port_id(number) for number in range(1, 5)]
         daemon.call("POST", "/v1/ports:unplug?wait=gone&timeout=60", {"ids": ids})
@@ -52,6 +53,8 @@ def test_it_is_closed_until_compute_comes_over_a_crash_and_goes_where_nobody_doe
     with guests(device(1), device(2), device(3), ovs=ovs) as (one, two, three):
         beside = frames.arp_request(mac(3), "10.0.0.3", "10.0.0.1")
         assert_only(one, forbidden=[(two, ask)], allowed=(three, beside))
+        vifd.configure({"engine": {"prewire_timeout": 0.1}})
+        os.kill(vifd.process.pid or 0, signal.SIGHUP)
         told = f"(process {os.getpid()}) uses it: it stays, closed"
         until(lambda: told in vifd.log, "it is told, and not taken")
         vifd.kill()

@@ -82,7 +82,12 @@ def test_what_cannot_be_taken_over_is_served_as_before_and_stays_after_the_unplu
     assert "only taps can be adopted" in caplog.text
     failed = unplugged(node, port).done.exception(WAIT)
     assert isinstance(failed, errors.PortNotFound), "of compute nothing is left, and nobody waits"
-    until(lambda: node.live(port) and not node.record(port).doc.attachment.instance_id, "as before")
+
+    def unused() -> bool:
+        record = node.record(port)
+        return record is not None and not record.doc.attachment.instance_id
+
+    until(lambda: node.live(port) and unused(), "as before")
     assert node.machine.ovsdb.port(device) is not None
     parts = node.agent.parts(port.id)
     assert parts is not None
