@@ -76,7 +76,10 @@ class PortBook:
         self._lock = threading.RLock()
         self._running = threading.Event()
         self._running.set()
+        self._clearing = threading.Event()
+        self._clearing.set()
         self._disk, self._lane = _Thread("fake-disk"), _Thread("fake-lane")
+        self._clearer = _Thread("fake-clearer")
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +91,7 @@ class PortBook:
         trace: TracebackType | None,
     ) -> None:
         self.release()
-        for worker in (self._disk, self._lane):
+        for worker in (self._disk, self._lane, self._clearer):
             worker.stop()
 
     # --- what tests set up ---
@@ -99,6 +102,12 @@ class PortBook:
 
     def release(self) -> None:
         """Carry out what was held."""
+        self._running.set()
+        self._clearing.set()
+
+    def hold_clearing(self) -> None:
+        """Detach ports, but leave what is cleared away after that until :meth:`release`."""
+        self._clearing.clear()
         self._running.set()
 
     def fail(self, port_id: str, error: Exception) -> None:
@@ -260,10 +269,17 @@ class PortBook:
 
         def do() -> None:
             self._running.wait()
+            ticket.detach()
+            if self._clearing.is_set():
+                clear()
+            else:
+                self._clearer.put(clear)
+
+        def clear() -> None:
+            self._clearing.wait()
             with self._lock:
                 self._records.pop(port_id, None)
             self.emit("unplugged", record)
-            ticket.detach()
             ticket.done.set_result(record)
 
         self._disk.put(lambda: ticket.accepted.set_result(record))

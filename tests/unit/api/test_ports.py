@@ -8,7 +8,6 @@ import pytest
 
 from unit.api.client import Client, document, uuid
 from vifd import errors
-from vifd.engine.ticket import Ticket
 from vifd.testing.wait import PATIENCE
 
 PORT = f"/v1/ports/{uuid(1)}"
@@ -160,17 +159,18 @@ def test_what_may_be_waited_for_of_a_port_that_goes(api, backend, path, wait):
     assert (refused.status, refused.json["facts"]["field"]) == (400, "query.wait")
 
 
-def test_detached_is_answered_before_the_port_is_gone(api, backend, monkeypatch):
+def test_detached_is_answered_before_the_port_is_gone(api, backend):
     api.plug()
-    ticket = Ticket(uuid(1))
-    ticket.accept(backend.port(uuid(1)))
-    monkeypatch.setattr(backend, "unplug", lambda _ids, _request: [ticket])
+    backend.hold()
     late = api.call("DELETE", f"{PORT}?wait=detached&timeout=0.01")
     assert (late.status, late.json["code"]) == (504, "E_STATE_WAIT")
     assert "not detached after" in late.json["message"]
-    ticket.detach()
-    assert api.call("DELETE", f"{PORT}?wait=detached&timeout=0.01").status == 204
+    backend.hold_clearing()
+    assert api.call("DELETE", f"{PORT}?wait=detached").status == 204
+    assert backend.port(uuid(1)).removing
     assert api.call("DELETE", f"{PORT}?wait=gone&timeout=0.01").status == 504
+    backend.release()
+    assert api.call("DELETE", f"{PORT}?wait=gone").status == 204
 
 
 def test_unplug_and_wait(api, backend):
