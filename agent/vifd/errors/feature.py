@@ -8,7 +8,10 @@ from vifd.errors.base import Owner, VifError
 
 
 class FeatureUnenforced(VifError):
-    """A feature is required, and no candidate on this host would enforce it."""
+    """A feature is required, and no candidate on this host would enforce it.
+
+    ``facts.note`` says why not, as what the kernel lacks; the message says it too.
+    """
 
     code = "E_FEATURE_UNENFORCED"
     reached = "required.features names it, or unenforced = refuse, and no plugin enforces it"
@@ -18,3 +21,7 @@ class FeatureUnenforced(VifError):
     owner: ClassVar[Owner] = "operator"
     template = "{feature} is asked for and would not be enforced by plugin {plugin!r} (have {have})"
     remediation = "use a plugin that enforces the feature, or do not ask for it on this port"
+
+    def _sentence(self) -> str:
+        sentence, note = super()._sentence(), self.facts.get("note")
+        return f"{sentence}: {note}" if note and str(note) not in sentence else sentence

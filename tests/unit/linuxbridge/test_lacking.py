@@ -36,6 +36,7 @@ def test_a_sub_port_is_refused_and_a_parent_is_carried_alone(machine, without):
     assert refusal.facts["feature"] == "trunk"
     assert "above its parent's tap, which cannot be made here" in refusal.facts["note"]
     assert f"the kernel cannot make {without}" in refusal.facts["note"]
+    assert refusal.facts["note"] in refusal.message, "who reads only that knows it too"
     entries = {e.feature: e for e in report(parent(1, (2, 5)), advert, plugin="linuxbridge")}
     assert entries["trunk"].level is Level.NONE
     assert "subports get no traffic" in entries["trunk"].note
