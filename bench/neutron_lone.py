@@ -149,7 +149,7 @@ def main() -> None:
     for line in sys.stdin:
         if line.strip() == "read":
             for host in hosts:
-                host.service._resync.set()
+                host.service._messages.anew.set()
         told = {
             "ready": sum(host.ready() for host in hosts),
             "newest": sum(host.newest() for host in hosts), "asked": CountingBus.asked,

@@ -18,10 +18,12 @@ from typing import Any
 
 from oslo_config import cfg
 
+from support import promptbus
 from vifd.network.neutron.bus import library
 from vifd.network.neutron.objects import SERVED, topic_of
 
 oslo_messaging = library()
+promptbus.install()
 
 EXCHANGE = "neutron"
 Plain = dict[str, Any]

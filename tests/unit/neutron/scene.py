@@ -184,9 +184,8 @@ class Node:
     def waiting(self) -> set[str]:
         """The objects of which messages of the server wait, by their ids."""
         assert self.service._service is not None
-        messages = self.service._service._messages
-        with messages.mutex:
-            told = [o for _, said in messages.queue for o in said.get("resource_list", ())]
+        messages = self.service._service._messages.waiting()
+        told = [o for _, said in messages for o in said.get("resource_list", ())]
         return {str(o["versioned_object.data"].get("id")) for o in told}
 
     def lost(self) -> bool:

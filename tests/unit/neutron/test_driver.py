@@ -189,11 +189,14 @@ class TestHosted:
         cloud.neutron.copies = {"push": 0}
         until(lambda: service._synchronised, "everything was read")
         service._next = math.inf
-        service._resync.set()
+        service._messages.anew.set()
         service.awaited()
         until(service._messages.empty, "it was passed over")
         service._next = 0.0
-        until(lambda: not service._resync.is_set() and service._synchronised, "everything is read")
+        until(
+            lambda: not service._messages.anew.is_set() and service._synchronised,
+            "everything is read",
+        )
         port = cloud.neutron.port(network, node.name)
         node.plug(port)
         until(lambda: active(port), "asked for")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from support.neutron import Network, Port, Trunk
 from unit.neutron.scene import Cloud, Node
-from vifd.network.neutron import service
+from vifd.model import Status
+from vifd.network.neutron import service, trunks
 from vifd.testing.wait import PATIENCE, until
 
 
@@ -117,6 +121,29 @@ def test_sub_ports_follow_their_parent_to_another_host(cloud: Cloud):
     until(lambda: works(trunk, parent, sub), "and all of it works")
     assert carried(there, 31)
     assert not carried(here, 31)
+
+
+def test_a_sub_port_does_not_wait_for_the_next_look(cloud: Cloud, monkeypatch):
+    node = cloud.node()
+    parent, sub = parent_of(cloud, node), cloud.neutron.port(cloud.vlan(200))
+    monkeypatch.setattr(service, "LOOK", math.inf)
+    trunk = cloud.neutron.trunk(parent)
+    cloud.neutron.join(trunk, sub, 31)
+    until(lambda: works(trunk, sub), "it is bound, made, and told", told=lambda: (trunk, sub))
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_of_a_trunk_the_host_has_the_word_where_its_parent_is_in_force(monkeypatch, active):
+    """Its port there may be on record as working for a while longer."""
+    told: list[tuple[str, str]] = []
+    server: Any = SimpleNamespace(trunk_status=lambda *said: told.append(said))
+    monkeypatch.setattr(trunks, "status_of", lambda _record: Status.ACTIVE)
+    known = trunks.Trunks(server)
+    known.parents = {"p": {"id": "t", "status": "DOWN", "sub_ports": []}}
+    binding = {"host": "h", "status": "ACTIVE" if active else "INACTIVE", "vif_type": "ovs"}
+    records: Any = {"p": object()}
+    known.tell(records, {"p": {"id": "p", "bindings": [binding]}}, "h")
+    assert told == ([("t", "ACTIVE")] if active else [])
 
 
 def test_whether_many_ports_are_parents_is_asked_at_once(cloud: Cloud, monkeypatch):

@@ -74,6 +74,8 @@ class Following:
         self._around = Surroundings(server, self.cache)
         self._doubts = Doubts(clock)
         self._unfinished = Unfinished(clock)
+        #: trunks may have to be seen to since that was done last
+        self._stirred = False
         self.known = Known(
             self.cache.all("Network"), self.cache.all("Subnet"), self.cache.all("QosPolicy"),
             groups, self._trunk,
@@ -91,10 +93,8 @@ class Following:
         :raises Exception: the service could not be asked; what was said holds
         """
         began = time.time()
-        listed = set(self._server.port_ids())
-        owned = self._owned()
-        asked = listed | owned | self._waiting() | set(self.cache.all("Port"))
-        found = {o["id"]: o for o in self._server.pull("Port", asked)}
+        known = self._owned() | self._waiting() | set(self.cache.all("Port"))
+        found = {o["id"]: o for o in self._server.ports(known)}
         for item in found.values():
             self._met(item)
         ports = self.cache.all("Port")
@@ -142,6 +142,7 @@ class Following:
         :raises Exception: something else had to be asked for, and could not be
         """
         if kind in KINDS:
+            self._stirred = True
             self._retell(self.trunks.told(kind, primitives, self.cache.all("Port")))
             return
         told = objects(primitives)
@@ -188,6 +189,7 @@ class Following:
         self.tunnels.flush()
         self._tell(here)
         self.trunks.meet(here)
+        self._stirred |= bool(self.trunks.parents)
         self._unfinished.see(here, self._host)
 
     def _met(self, item: Plain) -> bool:
@@ -225,7 +227,12 @@ class Following:
         if self._logs is not None:
             self._logs.flush()
         # few ports are parents, and the others are not to wait for that
-        self._retell(self.trunks.ensure())
+        if others := self.trunks.ensure():
+            self._retell(others)
+            self._stirred = True
+        if self._stirred:
+            self._stirred = False
+            self.settle()
 
     # --- those that wait here ---
 
@@ -302,7 +309,8 @@ class Following:
         if self.trunks.parents:
             self._retell(self.trunks.doubt())
             self.trunks.bind(self.cache.all("Port"), self._host)
-            self.trunks.tell({record.id: record for record in self._inbox.ports()})
+            records = {record.id: record for record in self._inbox.ports()}
+            self.trunks.tell(records, self.cache.all("Port"), self._host)
 
     def _tell(self, ports: Iterable[Mapping[str, Any]]) -> None:
         for port in ports:

@@ -12,6 +12,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from vifd import errors
@@ -20,6 +21,7 @@ from vifd.model.setpatch import SetPatch
 from vifd.model.setreading import read_members, read_rules, read_set
 from vifd.model.setrecord import name_of
 from vifd.model.sets import Member, SecurityGroup, SecurityGroupRule, SetKey, SetKind
+from vifd.network.neutron.abreast import answers
 from vifd.network.neutron.objects import Plain, entries, mac, revision
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.translate import OWNER, secured
@@ -121,10 +123,15 @@ class Groups:
         wanted = {g for p in ports if secured(p) for g in groups_of(p)} - self._groups.keys()
         if not wanted:
             return
-        for group in self._server.pull("SecurityGroup", wanted):
+        ask = self._server
+        groups, rules = answers([
+            lambda: list(ask.pull("SecurityGroup", wanted)),
+            lambda: ask.where("SecurityGroupRule", security_group_id=sorted(wanted)),
+        ])  # fmt: skip
+        for group in groups:
             self._groups[group["id"]] = group
             self._rules[group["id"]] = {}
-        for rule in self._server.where("SecurityGroupRule", security_group_id=sorted(wanted)):
+        for rule in rules:
             self._rules.get(str(rule.get("security_group_id")), {})[rule["id"]] = rule
         self._follow_rules(wanted)
         for group_id in sorted(wanted & self._groups.keys()):
@@ -136,9 +143,11 @@ class Groups:
         remote = {str(r["remote_group_id"]) for r in rules if r.get("remote_group_id")}
         named = {r.get("remote_address_group_id") for r in rules}
         addresses = {str(i) for i in named if i}
-        for group_id in sorted(remote - self._members.keys()):
+        new = sorted(remote - self._members.keys())
+        asked = [partial(self._server.where, "Port", security_group_ids=[i]) for i in new]
+        for group_id, ports in zip(new, answers(asked), strict=True):
             self._members[group_id] = Counter()
-            for port in self._server.where("Port", security_group_ids=[group_id]):
+            for port in ports:
                 self._joined(port)
             self._put(group_id)
         for item in self._server.pull("AddressGroup", addresses - self._addresses.keys()):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from vifd.network.neutron.abreast import answers
 from vifd.network.neutron.bus import Bus, Unanswered
 from vifd.network.neutron.objects import Plain, objects
 from vifd.network.neutron.pace import Pace
@@ -19,6 +20,8 @@ from vifd.network.neutron.versions import Versions
 PLUGIN, REPORTS, TRUNK = "q-plugin", "q-reports-plugin", "trunk"
 #: Answers to a report.
 NEW, ALIVE, REVIVED = "new", "alive", "revived"
+#: So many times more values than objects go into one question about what few have.
+SELDOM = 10
 _TIME = "%Y-%m-%dT%H:%M:%S.%f"
 
 
@@ -61,6 +64,19 @@ class Server:
             found |= {str(p["id"]): None for p in ports or () if isinstance(p, dict)}
         return list(found)
 
+    def ports(self, known: Set[str]) -> list[Plain]:
+        """The ports that have a binding to this host, and those that it knows: most of the others
+        as a rule, so that they do not wait for the list."""
+
+        def listed() -> list[Plain]:
+            return [{"id": i} for i in self.port_ids()]
+
+        def there() -> list[Plain]:
+            return list(self.pull("Port", known))
+
+        bound, found = answers([listed, there])
+        return [*found, *self.pull("Port", {port["id"] for port in bound} - known)]
+
     def pull(self, kind: str, ids: Iterable[str]) -> Iterator[Plain]:
         """Objects by id; those that are not there any more are left out."""
         for part in self.parts(kind, ids):
@@ -68,16 +84,16 @@ class Server:
 
     def parts(self, kind: str, ids: Iterable[str]) -> Iterator[list[Plain]]:
         """The same, answer by answer: what is there can be worked on while the server looks."""
-        for chunk in _chunks(sorted(set(ids)), self.step):
-            yield self.where(kind, id=chunk)
+        chunks = _chunks(sorted(set(ids)), self.step)
+        return answers([partial(self.where, kind, id=chunk) for chunk in chunks])
 
     def where(self, kind: str, **filters: Sequence[str]) -> list[Plain]:
         """Objects by what their fields hold."""
         return self._where(kind, self.versions.chosen[kind], filters)
 
     def by(self, kind: str, field: str, values: Iterable[str]) -> Iterator[Plain]:
-        """Objects that have one of these values in a field."""
-        for chunk in _chunks(sorted(set(values)), self.step):
+        """Objects that have one of these values in a field, as few have."""
+        for chunk in _chunks(sorted(set(values)), self.step * SELDOM):
             yield from self.where(kind, **{field: chunk})
 
     def agree(self, known: Mapping[str, str]) -> bool:

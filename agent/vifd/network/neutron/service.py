@@ -8,12 +8,10 @@ what the journal says.
 from __future__ import annotations
 
 import logging
-import queue
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +21,7 @@ from vifd.network.neutron import reporting
 from vifd.network.neutron.bus import BY, Bus, Refused
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.listening import Listening
+from vifd.network.neutron.messages import AWAITED, READ, SETTLE, Message, Messages
 from vifd.network.neutron.objects import SERVED, Plain
 from vifd.network.neutron.prewire import NO, Prewiring
 from vifd.network.neutron.server import REVIVED, Server
@@ -35,8 +34,6 @@ from vifd.store import Outgoing
 
 LOG = logging.getLogger(__name__)
 
-#: So many messages wait at most; where more come, everything is read anew instead.
-BACKLOG = 10_000
 #: Seconds to wait for a message before it is looked whether something else is due.
 TURN = 0.25
 #: Seconds between two looks at what waits here, and at what must be said again.
@@ -50,12 +47,6 @@ TOPICS = (
     "q-agent-notifier-tunnel-update", "q-agent-notifier-tunnel-delete",
     "q-agent-notifier-l2population-update",
 )  # fmt: skip
-
-Message = tuple[str, Mapping[str, Any]]
-#: What the daemon puts among the messages: a port is waited for here.
-AWAITED = "vifd_awaited"
-#: The same: everything is to be read, and nobody shall sleep over it.
-READ = "vifd_read"
 
 
 @dataclass(frozen=True)
@@ -97,16 +88,12 @@ class Service:
         self._teller: Teller | None = None
         self._listening: Listening | None = None
         self.prewire = Prewiring(prewire, lambda: inbox.plugger)
-        self._messages: queue.Queue[Message] = queue.Queue(BACKLOG)
+        self._messages = Messages()
         self._stopping = threading.Event()
         #: there is something to report earlier than it is due
         self._hurry = threading.Event()
-        #: it was said that a port is waited for, and not yet looked for it
-        self._awaited = threading.Event()
         #: the servers may be others by now
         self._anew = True
-        #: everything is to be read anew
-        self._resync = threading.Event()
         #: whether what the server has was read since it was last away
         self._synchronised = False
         #: something may have been told under a topic that was not listened to when that was read
@@ -165,7 +152,7 @@ class Service:
                 started = started or bool(answer)
                 if self._lost or failures or answer == REVIVED or not read:
                     read = self._anew = True
-                    self._read_now()
+                    self._messages.read()
                 if failures:
                     LOG.info("neutron: the server is back after %d attempts", failures)
                 failures, self._lost = 0, False
@@ -200,7 +187,7 @@ class Service:
             return self._server
         bus = self._bus = self._make()
         server = self._serve(bus)
-        self._listening = Listening(bus, server, TOPICS, self._heard)
+        self._listening = Listening(bus, server, TOPICS, self._messages.heard)
         settings, reported = self._settings, self._tunnelled()
         tunnels = Tunnels(
             server, self._inbox.sets, reported.tunnel_types, reported.local_ip,
@@ -246,33 +233,15 @@ class Service:
     def reload(self) -> None:
         """The options may be others: what is said of ports is said anew."""
         self.prewire.look()
-        self._read_now()
+        self._messages.read()
 
     def awaited(self) -> None:
         """Somebody uses a port of which nothing was told: it is asked for after what waits."""
-        if not self._awaited.is_set():
-            self._awaited.set()
-            try:
-                self._messages.put_nowait((AWAITED, {}))
-            except queue.Full:
-                self._awaited.clear()
-
-    def _read_now(self) -> None:
-        self._resync.set()
-        with suppress(queue.Full):
-            self._messages.put_nowait((READ, {}))
-
-    def _heard(self, method: str, arguments: Mapping[str, Any]) -> None:
-        try:
-            self._messages.put_nowait((method, arguments))
-        except queue.Full:
-            if not self._resync.is_set():
-                LOG.warning("neutron: %d messages wait; everything is read anew instead", BACKLOG)
-            self._resync.set()
+        self._messages.put(AWAITED)
 
     def _following_loop(self) -> None:
         while not self._stopping.is_set():
-            message = self._next_message()
+            message = self._messages.next(TURN)
             following = self._following
             if following is None:
                 self._stopping.wait(0.02)
@@ -289,24 +258,14 @@ class Service:
                             "again in %.0f s", type(error).__name__, str(error)[:300],
                             self._failures, pause)  # fmt: skip
                 self._next = time.monotonic() + pause
-                self._resync.set()
-
-    def _next_message(self) -> Message | None:
-        try:
-            message = self._messages.get(timeout=TURN)
-        except queue.Empty:
-            return None
-        if message[0] == AWAITED:
-            # also where it is passed over because everything is read anew
-            self._awaited.clear()
-        return message
+                self._messages.anew.set()
 
     def _turn(self, following: Following, message: Message | None) -> None:
         now = time.monotonic()
         every = self._settings.resync
         if every and self._read_at and now - self._read_at >= every:
-            self._resync.set()
-        if self._resync.is_set():
+            self._messages.anew.set()
+        if self._messages.anew.is_set():
             if now < self._next:
                 return
             self._read_all(following)
@@ -334,14 +293,14 @@ class Service:
             self._teller.agree()
         if self._deaf and self._listening is not None:
             if self._listening.echo.complete():
-                self._resync.set()
+                self._messages.anew.set()
             else:
                 self._listening.echo.repeat()
 
     def _read_all(self, following: Following) -> None:
         """Read everything; the messages that wait come after it, and say nothing older."""
         began = time.monotonic()
-        self._resync.clear()
+        self._messages.anew.clear()
         self._synchronised = False
         self._deaf = self._listening is not None and not self._listening.call(ECHO)
         try:
@@ -379,6 +338,8 @@ class Service:
             primitives = arguments.get("resource_list")
             kind, event = _kind(primitives), str(arguments.get("event_type"))
             following.push(kind, event, primitives, str(arguments.get(BY) or ""))
+        elif method == SETTLE:
+            following.settle()
         elif method != READ:
             following.tunnels.heard(method, arguments)
 
@@ -398,6 +359,9 @@ class Service:
             self._lose(error)
             LOG.warning("neutron: statuses are not taken (%s: %s). Next: they wait until the "
                         "server answers", type(error).__name__, str(error)[:300])  # fmt: skip
+        if self._following is not None and self._following.trunks.parents:
+            # what became of a port may make a trunk work
+            self._messages.put(SETTLE)
         return taken
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from vifd.model import Status
 from vifd.network.neutron import translate
+from vifd.network.neutron.abreast import answers
 from vifd.network.neutron.cache import Cache
 from vifd.network.neutron.objects import Plain
 from vifd.network.neutron.server import Server
@@ -30,8 +32,7 @@ class Surroundings:
             network, subnets, _ = translate.needs(port, {})
             wanted["Network"].add(network)
             wanted["Subnet"].update(subnets)
-        for kind, ids in wanted.items():
-            self._read(kind, ids, anew=anew)
+        self._read(wanted, anew=anew)
         # which it is the networks say
         self._read_policies(ports, anew=anew)
 
@@ -71,11 +72,16 @@ class Surroundings:
 
     def _read_policies(self, ports: Iterable[Plain], *, anew: bool = False) -> None:
         ids = {p for port in ports for p in translate.needs(port, self._networks)[2]}
-        self._read("QosPolicy", ids, anew=anew)
+        self._read({"QosPolicy": ids}, anew=anew)
 
-    def _read(self, kind: str, ids: set[str], *, anew: bool) -> None:
+    def _read(self, wanted: Mapping[str, set[str]], *, anew: bool) -> None:
+        asked = [partial(self._found, kind, ids, anew=anew) for kind, ids in wanted.items()]
+        for (kind, ids), found in zip(wanted.items(), answers(asked), strict=True):
+            for item in found:
+                self._cache.put(kind, item)
+            if anew:
+                self._cache.keep_only(kind, ids)
+
+    def _found(self, kind: str, ids: set[str], *, anew: bool) -> list[Plain]:
         lacking = ids if anew else ids - self._cache.all(kind).keys()
-        for item in self._server.pull(kind, lacking - {""}):
-            self._cache.put(kind, item)
-        if anew:
-            self._cache.keep_only(kind, ids)
+        return list(self._server.pull(kind, lacking - {""}))

@@ -171,18 +171,27 @@ class Trunks:
                 LOG.info("neutron: trunk %s: %d sub-ports are to be bound to this host. port=%s",
                          trunk["id"], len(away), parent)  # fmt: skip
 
-    def tell(self, records: Mapping[str, PortRecord]) -> None:
-        """Say of each trunk whether it works, where that is news.
+    def tell(
+        self, records: Mapping[str, PortRecord], ports: Mapping[str, Mapping[str, Any]], host: str
+    ) -> None:  # fmt: skip
+        """Say of each trunk whether it works, where that is news: of those whose parent is in force
+        here, as of the others another host has the word.
 
+        :param ports: those that are bound here
         :raises Exception: the service could not be told
         """
-        for parent, trunk_id, status in self._news(records):
+        here = {i for i in self.parents if i in ports and active_here(ports[i], host)}
+        for parent, trunk_id, status in self._news(records, here):
             self._server.trunk_status(trunk_id, status)
             self._told[trunk_id] = status
             self._due[parent] = self._clock() + STANDING
 
-    def _news(self, records: Mapping[str, PortRecord]) -> Iterator[tuple[str, str, str]]:
+    def _news(
+        self, records: Mapping[str, PortRecord], here: Collection[str]
+    ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
         for parent, trunk in list(self.parents.items()):
+            if parent not in here:
+                continue
             status = trunk_status(trunk, parent, records)
             if status and self._told.get(trunk["id"], trunk.get("status")) != status:
                 yield parent, trunk["id"], status

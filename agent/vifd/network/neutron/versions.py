@@ -10,8 +10,10 @@ serves. With several servers each question goes to another one: all of several m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from vifd.network.neutron.abreast import answers
 from vifd.network.neutron.bus import Refused
 from vifd.network.neutron.objects import SERVED, VERSIONS, topic_of
 
@@ -72,8 +74,10 @@ def refuses(error: Refused) -> bool:
 def newest(ask: Ask, kind: str, object_id: str) -> str:
     """The newest version of a type that the servers serve; the oldest where that is not sure."""
     for version in SERVED[kind]:
+        question = partial(ask, kind, object_id, version)
         try:
-            if all(ask(kind, object_id, version) for _ in range(ASKED)):
+            # the first alone: a release that does not have it would refuse all of them
+            if question() and all(answers([question] * (ASKED - 1))):
                 return version
         except Refused as error:
             if not refuses(error):
