@@ -129,7 +129,7 @@ def test_stretches_add_up() -> None:
 def test_without_an_endpoint_nothing_of_it_is_loaded_or_asked(machine: Machine) -> None:
     assert tracing.make("") is None
     worker = next(iter(machine.engine.lanes._workers.values()))
-    assert type(worker._spent([])) is dict
+    assert type(worker.telling.spent([])) is dict
     code = (
         "import sys, vifd.daemon.daemon, vifd.daemon.tracing as t\n"
         "assert t.make('') is None\n"

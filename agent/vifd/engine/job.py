@@ -54,6 +54,17 @@ class Job:
         """Whether it was read back as wanted."""
         return self.error is None and not self.unproven
 
+    @property
+    def arrived(self) -> bool:
+        """Whether it was just plugged, and another back end served it until then."""
+        return self.record.origin is not None and self.error is None
+
+    @property
+    def beside(self) -> bool:
+        """Whether something that no plug mends was wrong when it was last read."""
+        report = self.record.report
+        return report is not None and any(not finding.repairable for finding in report.findings)
+
     def make(self, step: Step, now: float, seconds: float) -> None:
         """It was made just now, and has so many seconds to be proven."""
         self.step, self.begun, self.deadline = step, now, now + seconds

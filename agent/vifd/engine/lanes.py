@@ -49,7 +49,7 @@ class Lanes(dict[str, Lane]):
     def trace(self, tracer: Tracer | None) -> None:
         """Tell who traces of each port that is served, from the next batch on."""
         for worker in self._workers.values():
-            worker.tracer = tracer
+            worker.telling.tracer = tracer
 
     def again(self, port_ids: Iterable[str]) -> None:
         """Have ports served by their lanes."""

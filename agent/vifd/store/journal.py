@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -26,6 +26,7 @@ from vifd.model.setrecord import SetUpdate
 from vifd.store import file, rows, schema, settables
 from vifd.store.commit import Change, Committed, Records
 from vifd.store.disk import Disk
+from vifd.store.ondisk import OnDisk
 from vifd.store.rows import Outgoing
 from vifd.store.salvage import Salvage, salvage
 from vifd.store.shared import SharedSets
@@ -38,10 +39,8 @@ _MARGIN = 1_000_000
 #: Under this name it is noted that the host must be asked for ports.
 _DOUBT = "in_doubt"
 
-T = TypeVar("T")
 
-
-class Journal:
+class Journal(OnDisk):
     """The open journal; made by :meth:`open`.
 
     :ivar fresh: there was no file: what the host holds is all that is known
@@ -62,7 +61,7 @@ class Journal:
         self.in_doubt = False
         self.unreadable: dict[str, str] = {}
         self.rebuilt: Callable[[], None] = lambda: None
-        self._disk = Disk(path, opened, self._refill, self._anew_told)
+        super().__init__(Disk(path, opened, self._refill, self._anew_told))
         self._records: dict[str, PortRecord] = {}
         self._snapshot: Mapping[str, PortRecord] | None = None
         #: how often ports changed; whoever keeps what he made of them looks at it first
@@ -176,56 +175,6 @@ class Journal:
         """A snapshot of what the sides of ports say, by port."""
         with self._disk.lock:
             return MappingProxyType(dict(self._parts))
-
-    def events(self, after: int, limit: int) -> list[Event]:
-        """Events with a larger id, oldest first.
-
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.events(after, limit)
-
-    def history(self, port_id: str, within: int) -> list[Event]:
-        """The last events of a port, newest first.
-
-        :param within: how many of the last events of all ports are gone through; a thousand take
-            about a millisecond
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.history(port_id, within)
-
-    def waiting(self, port_id: str) -> Outgoing | None:
-        """The status of a port that the network service has not acknowledged yet.
-
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.waiting(port_id)
-
-    def outbox(self) -> list[Outgoing]:
-        """What the network service has not acknowledged yet, oldest first.
-
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.outbox()
-
-    def outbox_size(self) -> int:
-        """How many statuses the network service has not acknowledged yet.
-
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.outbox_size()
-
-    def note(self, name: str, kind: type[T]) -> T | None:
-        """What :meth:`remember` kept under this name, or ``None``.
-
-        :raises errors.JournalError: the journal cannot be read
-        """
-        with self._disk.reading() as tables:
-            return tables.note(name, kind)
 
     # --- writing ---
 

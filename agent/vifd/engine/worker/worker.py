@@ -28,8 +28,7 @@ from vifd.engine.worker.deferred import Deferred
 from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
-from vifd.engine.worker.suppression import LogSuppression, unreported
-from vifd.engine.worker.tracing import Stretches, Tracer, served
+from vifd.engine.worker.telling import Telling
 from vifd.model import Attachment, Evidence, Phase, PortRecord, Report, limited
 from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
@@ -67,15 +66,13 @@ class Worker:
     ahead: Ahead = field(default_factory=Ahead)
     #: has the lane serve ports again, behind those that wait
     later: Callable[[Iterable[str]], None] = lambda _ids: None
-    #: told of each port that was served; ``None``: nobody traces
-    tracer: Tracer | None = None
 
     def __post_init__(self) -> None:
         self.plugin = guarded(self.plugin)
         self._names = Naming(self.plugin, self.journal, self.sink, self.naming)
         self._advert = self.plugin.describe()
         self._deferred = Deferred()
-        self._suppression = LogSuppression(self.clock)
+        self.telling = Telling(LOG, self.name, self.metrics, self.clock)
 
     @property
     def name(self) -> str:
@@ -171,7 +168,7 @@ class Worker:
 
         :param patient: whatever comes of it comes of it now, also where others wait; for one port
         """
-        attempt, spent = self._attempt(patient=patient), self._spent(records)
+        attempt, spent = self._attempt(patient=patient), self.telling.spent(records)
         jobs = self._deferred.resumed(records)
         begun = {job.id for job in jobs}
         fresh = [record for record in records if record.id not in begun]
@@ -192,19 +189,18 @@ class Worker:
         with self.metrics.timed(self.name, "plug", spent):
             attempt.carry_out(jobs, self.plugin.plug)
         # one that passed traffic elsewhere a moment ago is looked for there
-        self.ahead.announce(self.plugin, [j for j in jobs if j.opened and _arrived(j)])
+        self.ahead.announce(self.plugin, [j for j in jobs if j.opened and j.arrived])
         for job in jobs:
             job.item.interim = self._wanted_open(job) and not job.opened
             # nor is it kept for long where it cannot be proven
-            verify = min(self.limits.verify, MOVED) if _arrived(job) else self.limits.verify
+            verify = min(self.limits.verify, MOVED) if job.arrived else self.limits.verify
             job.make(Step.PLUG, start, self.clock() - start + verify)
         return jobs
 
     def _finish(self, attempt: Attempt, jobs: Sequence[Job], spent: dict[str, float]) -> None:
         """Prove ports that were made, open those that shall be, prove these; and set aside what
         keeps others waiting."""
-        unwanted = [j for j in jobs if j.opening and not self._wanted_open(j)]
-        attempt.close(unwanted)
+        attempt.close([j for j in jobs if j.opening and not self._wanted_open(j)])
         with self.metrics.timed(self.name, "verify", spent):
             attempt.prove([j for j in jobs if not j.opening], deep=False)
         ready = [j for j in jobs if j.opening or (j.proven and not j.opened)]
@@ -218,24 +214,8 @@ class Worker:
         with self.metrics.timed(self.name, "record", spent):
             self._commit(attempt, done)
         # what lies with others is not read on the way of a plug
-        self.later([j.id for j in done if j.error is None and _beside(j.record)])
-        self._tell(done, spent)
-
-    def _tell(self, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
-        """What came of each, in the log and in the metrics."""
-        for job in jobs:
-            if job.step is Step.PLUG:
-                self.metrics.plugs.labels(self.name, "failed" if job.error else "ok").inc()
-        self._suppression.tell(LOG, jobs, spent)
-        for step in dict.fromkeys(job.step for job in jobs):
-            self._trace(step, [job for job in jobs if job.step is step], spent)
-
-    def _spent(self, records: Sequence[PortRecord]) -> dict[str, float]:
-        return {} if self.tracer is None else Stretches(records)
-
-    def _trace(self, step: Step, jobs: Sequence[Job], spent: Mapping[str, float]) -> None:
-        if self.tracer is not None:
-            self.tracer(served(jobs, step, self.name, spent))
+        self.later([j.id for j in done if j.error is None and j.beside])
+        self.telling.finished(done, spent)
 
     def _wanted_open(self, job: Job) -> bool:
         record = self.journal.get(job.id)
@@ -302,11 +282,15 @@ class Worker:
             if not job.opening:
                 job.make(Step.ACTIVATE, self.clock(), self.limits.verify)
             jobs.append(job)
-        self._finish(self._attempt(), jobs, self._spent(records))
+        self._finish(self._attempt(), jobs, self.telling.spent(records))
 
     def close(self, records: Sequence[PortRecord]) -> None:
         """Close traffic and keep everything else."""
-        attempt, jobs, spent = self._attempt(), [job_of(r) for r in records], self._spent(records)
+        attempt, jobs, spent = (
+            self._attempt(),
+            [job_of(r) for r in records],
+            self.telling.spent(records),
+        )
         with self.metrics.timed(self.name, "close", spent):
             attempt.close(jobs)
         self.ahead.drop(records)
@@ -330,8 +314,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             self._unread(jobs, errors.wrap(error, stage="check"))
             return
-        silent = [j for j in jobs if j.id not in reports]
-        if silent:
+        if silent := [j for j in jobs if j.id not in reports]:
             text = f"plugin {self.name} gave no report"
             self._give_up(silent, errors.InternalError(text, stage="check"))
         seen = [j for j in jobs if j.id in reports]
@@ -343,7 +326,8 @@ class Worker:
         }
         present = self.sink.record(changes, None)
         # what could not be written is not repaired either, and is read anew
-        self._drifted({j.id: j for j in seen if j.id in present}, reports)
+        written = {j.id: j for j in seen if j.id in present}
+        self.telling.drifted(written, reports, repair=self.limits.repair)
         self._go_on(present)
 
     def _witnessed(self, job: Job, report: Report) -> Report:
@@ -382,16 +366,6 @@ class Worker:
         failures = {j.id: failure.copy().at(port=j.id) for j in jobs}
         self.sink.record(dict.fromkeys(failures, outcome.as_it_is), failures)
 
-    def _drifted(self, jobs: Mapping[str, Job], reports: Mapping[str, Report]) -> None:
-        """Tell what differs."""
-        repair = self.limits.repair
-        news = [
-            (job, e) for i, job in jobs.items() for e in unreported(job, reports[i], repair=repair)
-        ]
-        audit_log.log_drift(LOG, news, repair=repair)
-        for _, finding in news:
-            self.metrics.drift.labels(self.name, finding.fact).inc()
-
     def release(self, records: Sequence[PortRecord]) -> None:
         """Give ports back as they stand; their traffic goes on."""
         jobs = [job_of(r) for r in records]
@@ -411,7 +385,7 @@ class Worker:
         never_made = [r for r in records if r.names is None and r.wiring is None]
         jobs = [job_of(r) for r in records if r not in never_made]
         self._deferred.drop(records)
-        start, spent = self.clock(), self._spent(records)
+        start, spent = self.clock(), self.telling.spent(records)
         with self.metrics.timed(self.name, "unplug", spent):
             for job in jobs:
                 job.item.open = False
@@ -422,20 +396,4 @@ class Worker:
         changes |= {j.id: outcome.forgotten for j in jobs if j.error is None}
         changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
         self.sink.record(changes, failures)
-        audit_log.log_unplugs(LOG, records, failures, self.clock() - start)
-        self._trace(Step.UNPLUG, jobs, spent)
-        for record in records:
-            self._suppression.forget(record.id)
-            result = "failed" if record.id in failures else "ok"
-            self.metrics.unplugs.labels(self.name, result).inc()
-
-
-def _arrived(job: Job) -> bool:
-    """Whether a port was just plugged that another back end served until then."""
-    return job.record.origin is not None and job.error is None
-
-
-def _beside(record: PortRecord) -> bool:
-    """Whether something that no plug mends was wrong when the port was last read."""
-    report = record.report
-    return report is not None and any(not finding.repairable for finding in report.findings)
+        self.telling.removed(records, jobs, failures, start, spent)
