@@ -53,7 +53,7 @@ def test_a_port_is_active_only_after_its_proof(cloud, host, network, ports):
     switch.pause()
     try:
         host.use(second)
-        until(lambda: host.phase(second) not in ("", "WAITING"), "the port is begun")
+        until(lambda: host.phase(second) not in ("", "WAITING"), "the port is begun", PATIENCE)
         before = cloud.agent("host1")["heartbeat_timestamp"]
         # What the driver had to tell meanwhile was told: it has reported since.
         until(lambda: cloud.agent("host1")["heartbeat_timestamp"] != before, "a report", PATIENCE)
@@ -79,13 +79,13 @@ def test_the_bus_is_away_while_ports_are_plugged_and_go(cloud, host, network, po
     kept, gone, late = ports
     host.use(gone)
     host.told(network, [gone], "ACTIVE")
-    until(lambda: host.phase(kept) == "WAITING", "the network's part is here")
+    until(lambda: host.phase(kept) == "WAITING", "the network's part is here", PATIENCE)
     cloud.broker.stop()
     try:
         host.use(kept)
         host.proven([kept])
         host.unuse(gone)
-        until(lambda: host.phase(gone) != "LIVE", "the port is unplugged")
+        until(lambda: host.phase(gone) != "LIVE", "the port is unplugged", PATIENCE)
         until(lambda: "attempt 4" in host.vifd.log, "the bus was tried several times", PATIENCE)
         host.vifd.stop()
         host.vifd.start()
@@ -111,7 +111,7 @@ def test_the_bus_hangs_while_ports_are_plugged_and_go(cloud, host, network, port
         host.use(kept)
         host.proven([kept])
         host.unuse(gone)
-        until(lambda: host.phase(gone) != "LIVE", "the port is unplugged")
+        until(lambda: host.phase(gone) != "LIVE", "the port is unplugged", PATIENCE)
         until(lambda: "no answer for" in _problem(host), "the status says so", PATIENCE)
     finally:
         cloud.broker.resume()
@@ -122,7 +122,7 @@ def test_the_bus_hangs_while_ports_are_plugged_and_go(cloud, host, network, port
 
 def test_the_server_is_started_anew_while_ports_are_plugged(cloud, host, network, ports):
     ports += [host.bind(network) for _ in range(5)]
-    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here")
+    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here", PATIENCE)
     cloud.stop_server()
     try:
         for port in ports:
@@ -135,7 +135,7 @@ def test_the_server_is_started_anew_while_ports_are_plugged(cloud, host, network
 
 def test_the_database_answers_late(cloud, host, network, ports):
     ports += [host.bind(network) for _ in range(5)]
-    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here")
+    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here", PATIENCE)
     cloud.database.pause()
     try:
         for port in ports:
@@ -189,7 +189,7 @@ def test_a_port_that_is_deleted_does_not_come_back_with_an_old_push(cloud, host,
 def test_pushes_that_are_lost_are_made_up_for(cloud, host, network, ports):
     """Nobody tells an agent that it missed one: it is found when the bus was away."""
     ports += [host.bind(network, name="old"), host.bind(network)]
-    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here")
+    until(lambda: all(host.phase(p) for p in ports), "the network's parts are here", PATIENCE)
     with Meddler(cloud.broker, PORTS) as meddler:
         cloud.change("port", ports[0], name="new")
         cloud.remove("port", ports[1])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from unit.neutron.scene import BRIDGE, Cloud
+from unit.neutron.scene import BRIDGE, Cloud, DullBus
 from vifd.drivers import PortSpec
 from vifd.network.neutron import following
+from vifd.network.neutron.bus import Unanswered
 from vifd.network.neutron.objects import SERVED, VERSIONS
 from vifd.testing.wait import PATIENCE, until
 
@@ -35,6 +37,29 @@ class TestVersions:
         said = [r for r in cloud.neutron.reports
                 if r["host"] == node.name and "resource_versions" in r]  # fmt: skip
         return said[-1]["resource_versions"]
+
+    def test_a_server_that_does_not_tell_them_is_followed_all_the_same(self, cloud, monkeypatch):
+        """A busy one: what was read of it was read again and again, and what it told waited."""
+        call = DullBus.call
+        asked: list[str] = []
+
+        def busy(bus: Any, topic: str, method: str, version: str, timeout: float, told: Any) -> Any:
+            if method == "bulk_pull" and told["version"] == SERVED["Port"][0]:
+                asked.append(told["version"])
+                raise Unanswered(method)
+            return call(bus, topic, method, version, timeout, told)
+
+        monkeypatch.setattr(DullBus, "call", busy)
+        node, network = cloud.node(), cloud.vlan()
+        port = cloud.neutron.port(network, node.name)
+        until(lambda: asked, "the versions were asked for")
+        read = cloud.neutron.calls.count("get_ports_by_vnic_type_and_host")
+        node.plug(port)
+        until(lambda: port.status == "ACTIVE", "the port is active")
+        cloud.neutron.delete(port)
+        until(lambda: node.record(port) is None, "the port is gone")
+        assert cloud.neutron.calls.count("get_ports_by_vnic_type_and_host") == read
+        monkeypatch.setattr(DullBus, "call", call)
 
     def test_without_an_object_to_ask_for_the_oldest_are_spoken(self, cloud: Cloud):
         node = cloud.node()

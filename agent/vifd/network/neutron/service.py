@@ -18,7 +18,7 @@ from typing import Any
 from vifd.engine import plan
 from vifd.network import Inbox
 from vifd.network.neutron import reporting
-from vifd.network.neutron.bus import BY, Bus, Refused
+from vifd.network.neutron.bus import BY, Bus, Refused, Unanswered
 from vifd.network.neutron.following import Following
 from vifd.network.neutron.listening import Listening
 from vifd.network.neutron.messages import AWAITED, READ, SETTLE, Message, Messages
@@ -40,6 +40,8 @@ TURN = 0.25
 LOOK = 1.0
 #: Seconds that what this host sends itself is given to come back, before everything is read.
 ECHO = 1.0
+#: Seconds after which a server is asked again for its versions that has not answered that.
+AGREE_AGAIN = 30.0
 #: Seconds that the switch is given to answer before this host is reported for the first time.
 FIRST_LOOK = 0.1
 #: What the service tells besides its objects.
@@ -101,7 +103,7 @@ class Service:
         self._lost = False
         self._failures = 0
         self._next = 0.0
-        self._read_at = self._looked_at = self._flushed_at = 0.0
+        self._read_at = self._looked_at = self._flushed_at = self._agree_at = 0.0
         self.standing = Standing(settings.plugin)
         self._reports = Steady(self._reporting, "neutron-reports")
         self._follows = Steady(self._following_loop, "neutron-follows")
@@ -288,7 +290,7 @@ class Service:
         following.left_alone()
         following.finish()
         following.settle()
-        self._agree(following, anew=False)
+        self._agree(following)
         if self._teller is not None:
             self._teller.agree()
         if self._deaf and self._listening is not None:
@@ -322,13 +324,28 @@ class Service:
             LOG.info("neutron: what is told under %s is not heard yet. Next: everything is read "
                      "once more when it is", ", ".join(self._listening.echo.silent))  # fmt: skip
         self._inbox.notify()
-        # last: all versions are listened to until then, and it asks a busy server many times
-        self._agree(following, anew=self._anew)
-        self._anew = False
+        # also for versions: all are listened to until they are agreed on
+        self._looked_at = self._agree_at = 0.0
 
-    def _agree(self, following: Following, *, anew: bool) -> None:
-        """Agree with the server on the versions of objects."""
-        if self._listening is not None and self._listening.agree(following.cache.some(), anew=anew):
+    def _agree(self, following: Following) -> None:
+        """Agree with the server on the versions of objects. One that is too busy to answer costs
+        neither what was read of it nor what it tells meanwhile."""
+        now = time.monotonic()
+        if self._listening is None or now < self._agree_at:
+            return
+        anew, self._anew = self._anew, False
+        try:
+            others = self._listening.agree(following.cache.some(), anew=anew)
+        except Unanswered as error:
+            self._anew, self._agree_at = True, now + AGREE_AGAIN
+            LOG.info("neutron: which versions the servers have is not known (%s). Next: asked "
+                     "again in %.0f s; those of before are spoken until then", error,
+                     AGREE_AGAIN)  # fmt: skip
+            return
+        except BaseException:
+            self._anew = True
+            raise
+        if others:
             self._hurry.set()
 
     def _take(self, following: Following, method: str, arguments: Mapping[str, Any]) -> None:
