@@ -21,6 +21,17 @@ class TestOvsOnFakes(PluginContract):
         return ovs.plugin(host)
 
 
+class TestOvsOfTheKernelOnFakes(PluginContract):
+    """The same on the kernel's datapath, which takes frames of a tap after the host's guards."""
+
+    @pytest.fixture
+    def drivers(self):
+        return FakeMachine().drivers
+
+    def factory(self, host):
+        return ovs.plugin(host, datapath_type="system")
+
+
 class TestOvsVlanOnFakes(PluginContract):
     """The same for ports of a VLAN network with a physical bridge that somebody else made."""
 

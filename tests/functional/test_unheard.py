@@ -1,4 +1,5 @@
-"""The host hears nothing of a tap on the userspace datapath; the switch hears it all."""
+"""The host hears nothing of a tap; the switch hears it all. On the userspace datapath that takes a
+guard, with the kernel's the switch is there first."""
 
 from __future__ import annotations
 
@@ -65,6 +66,13 @@ def test_the_host_does_not_hear_a_tap(scene, ear, opened):
         guest.send(spoofed)
     assert not answered(guest)
     assert not heard(ear)
+
+
+@pytest.mark.needs("datapath:netdev")
+@pytest.mark.parametrize("opened", [True, False])
+def test_it_would_without_the_guard(scene, ear, opened):
+    (port,) = scene.plug(attachment(1), opened=opened)
+    guest = scene.guest(port)
     nft = scene.machine.drivers.nft
     nft.undeafen(TABLE, [guest.name])
     assert scene.findings() == {"device.unheard": False}
@@ -89,6 +97,7 @@ def test_the_switch_hears_it_still(scene):
     assert_reaches(one, two, f.udp(mac(1), mac(2), ipv4(1), ipv4(2), b"limited"))
 
 
+@pytest.mark.needs("datapath:netdev")
 def test_nothing_is_left_of_it(scene):
     nft = scene.machine.drivers.nft
     (port,) = scene.plug(attachment(1))
@@ -98,6 +107,7 @@ def test_nothing_is_left_of_it(scene):
     assert nft.list_deaf(TABLE) == []
 
 
+@pytest.mark.needs("datapath:netdev")
 def test_what_a_dead_daemon_left_is_garbage_once_the_device_is_gone(scene):
     """Later kernels keep what was said of a name."""
     nft, plugin = scene.machine.drivers.nft, scene.ledger.plugin
@@ -110,7 +120,7 @@ def test_what_a_dead_daemon_left_is_garbage_once_the_device_is_gone(scene):
     assert nft.list_deaf(TABLE) == [scene.device(attachment(1).id)]
 
 
-@pytest.mark.needs("program:nft")
+@pytest.mark.needs("program:nft", "datapath:netdev")
 def test_a_table_that_sleeps_is_found_and_woken(scene, ear):
     (port,) = scene.plug(attachment(1))
     guest = scene.guest(port)
@@ -125,7 +135,7 @@ def test_a_table_that_sleeps_is_found_and_woken(scene, ear):
     assert not answered(guest)
 
 
-@pytest.mark.needs("program:nft")
+@pytest.mark.needs("program:nft", "datapath:netdev")
 def test_rules_of_others_in_its_chain_are_found(scene):
     (port,) = scene.plug(attachment(1))
     device = scene.device(port)

@@ -221,6 +221,7 @@ def arrivals(
     expect: Predicate | None = None,
     rounds: int = 2,
     timeout: float = PATIENCE,
+    fresh: bool = True,
 ) -> list[bytes]:
     """Send frames and say what arrived, without waiting for what may never come.
 
@@ -232,11 +233,13 @@ def arrivals(
     :param sent: who sends what
     :param sentinel: who sends what is known to arrive
     :param expect: recognises the sentinel on arrival; equality by default
+    :param fresh: whether what arrived before is left out
     :returns: all that arrived, sentinels excluded
     :raises Expired: the sentinel did not arrive within ``timeout`` seconds
     """
     wanted = expect or equal_to(sentinel[1])
-    receiver.drain()
+    if fresh:
+        receiver.drain()
     arrived: list[bytes] = []
     for _ in range(rounds):
         for sender, frame in sent:

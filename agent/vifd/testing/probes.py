@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vifd.testing import bootable, dpdkovs, vm
 from vifd.testing.netns import Namespace
-from vifd.testing.sandbox import program
+from vifd.testing.sandbox import DATAPATH, program
 
 Reason = str | None
 
@@ -26,6 +26,7 @@ def lacking(name: str) -> Reason:
     :param name: ``netns``, ``tun``, ``kvm``, ``dpdk`` (Open vSwitch with it), ``held_tables`` (of
         nftables), ``bridge_tracking`` (connections across bridges), ``vm`` (QEMU guests),
         ``libvirt`` (guests on a host of one's own), ``nova``, ``kernel:<link kind or module>``,
+        ``datapath:netdev`` (of the bridges that tests make) or ``datapath:system``,
         ``bridge:vlan_filtering``, ``program:<name>`` or ``module:<python module>``
     :raises KeyError: nobody knows how to probe that
     """
@@ -159,6 +160,10 @@ def _bridge_tracking() -> Reason:
         return f"nftables cannot be asked: {error}"
 
 
+def _datapath(kind: str) -> Reason:
+    return None if kind == DATAPATH else f"the bridges of this run are of {DATAPATH}"
+
+
 _SIMPLE: dict[str, Callable[[], Reason]] = {
     "netns": _netns,
     "tun": _tun,
@@ -175,6 +180,7 @@ _SIMPLE: dict[str, Callable[[], Reason]] = {
 _PARAMETRIC: dict[str, Callable[[str], Reason]] = {
     "kernel": _kernel,
     "bridge": _bridge,
+    "datapath": _datapath,
     "program": _has_program,
     "module": _has_module,
 }

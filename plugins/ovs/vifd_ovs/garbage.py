@@ -105,7 +105,9 @@ class Garbage:
             if isinstance(result, Exception):
                 failed[taps[name].key] = wrap(result, stage="garbage", port=taps[name].owner)
         # heard by the host or not as the next plug wants it; until then rather not
-        Hearing(self._drivers).unheard([n for n, r in made.items() if not isinstance(r, Exception)])
+        there = [name for name, result in made.items() if not isinstance(result, Exception)]
+        bridges = {o.name: o.where for o in objects if o.kind == Kind.SWITCH_PORT}
+        Hearing(self._drivers).unheard(there, bridges)
         rows = [o for o in objects if o.kind not in (Kind.DEVICE, Kind.GUARD)]
         return failed | discarding.restore(self._inventory, rows)
 

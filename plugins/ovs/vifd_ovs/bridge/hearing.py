@@ -98,10 +98,15 @@ class Hearing:
         if self._nft is not None:
             self._nft.undeafen(TABLE, list(devices))
 
-    def unheard(self, devices: Sequence[str]) -> None:
-        """The host does not hear devices, whatever they stand on."""
-        if self._nft is not None and devices:
-            self._nft.deafen(TABLE, devices)
+    def unheard(self, devices: Iterable[str], bridges: Mapping[str, str]) -> None:
+        """The host does not hear devices, but for those whose switch would not either.
+
+        :param bridges: that devices stand on, as far as they stand on any
+        """
+        taking = {bridge for bridge in {*bridges.values()} if not self._heard(bridge)}
+        shall = [name for name in devices if bridges.get(name) not in taking]
+        if self._nft is not None and shall:
+            self._nft.deafen(TABLE, shall)
 
     def inventory(self, owners: Mapping[str, str]) -> list[Marked]:
         """Devices of which something is said: those of the plugin, and those that are gone.
