@@ -21,6 +21,8 @@ from vifd.testing.wait import PATIENCE, until
 PORT = "vifd-port"
 #: The part of a cookie that says which port or network a flow is for.
 _NUMBER = 0xFFFF_FFFF
+#: What the kernel's datapath cannot set ("IPv6 ND Extensions").
+_OF_USERSPACE = ("nd_reserved", "nd_options_type")
 
 
 class FakeMachine:
@@ -30,6 +32,7 @@ class FakeMachine:
         self.links = FakeLinks()
         self.ovsdb = FakeOvsdb(self.links)
         self.openflow = FakeOpenFlow(lambda: _Bridges(self.ovsdb))
+        self.openflow.unsettable = self._unsettable
         self.tracer = FakeTracer(self.openflow)
         self.bridging = FakeBridging(self.links)
         self.nft = FakeNft()
@@ -42,6 +45,10 @@ class FakeMachine:
         self.ovsdb.ensure_bridge(
             name, datapath_type="netdev", fail_mode="standalone", protocols=(), external_ids={}
         )
+
+    def _unsettable(self, bridge: str) -> Collection[str]:
+        row = self.ovsdb.bridge(bridge)
+        return () if row is None or row.datapath_type == "netdev" else _OF_USERSPACE
 
     def restart_switch(self) -> None:
         """The switch crashes and comes back without flows."""

@@ -59,6 +59,8 @@ class FakeOpenFlow:
         self._faults: dict[str, list[VifError | None]] = {}
         #: what the datapath knows of connections
         self.connections = Connections()
+        #: the fields that the datapath of a bridge cannot set
+        self.unsettable: Callable[[str], Collection[str]] = lambda bridge: ()
         #: what was counted
         self.tally = Tally()
         #: whether the switch runs
@@ -89,6 +91,9 @@ class FakeOpenFlow:
             )
             for flow in [*delete, *add]:
                 _accept(bridge, flow)
+            for flow in add:
+                if any(f"->{name}," in f"{flow}," for name in self.unsettable(bridge)):
+                    raise refused(bridge, str(flow)[:200], "OFPBAC_BAD_SET_ARGUMENT")
             for flow in add:
                 meter = metered.named(flow.instructions)
                 if meter is not None and meter not in self._meters.get(bridge, {}):

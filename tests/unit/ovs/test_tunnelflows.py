@@ -35,12 +35,12 @@ def behind(address: str, *ports: int) -> Endpoint:
 class Tunnels(World):
     """The ports of one host, and who is elsewhere."""
 
-    def __init__(self, *ports, endpoints=(), exits=((4, OUT4), (6, OUT6))):
+    def __init__(self, *ports, endpoints=(), exits=((4, OUT4), (6, OUT6)), advertises=True):
         super().__init__(ports)
         network = ports[0].network if ports else ""
         self.target = Target(
             Roster(self.ports), True, {}, {}, {Kind("vxlan", v): n for v, n in exits}, OWN,
-            {network: Forwarding(id=network, endpoints=tuple(endpoints))},
+            {network: Forwarding(id=network, endpoints=tuple(endpoints))}, advertises=advertises,
         )  # fmt: skip
         self.flows = list(self.target.all())
         self.pipeline = Pipeline({BRIDGE: self.flows})
@@ -184,6 +184,12 @@ class TestAnswers:
                   "ipv6_dst": number("ipv6_src", ipv6(1)), "ipv6_src": number("ipv6_src", ipv6(5)),
                   "nd_options_type": 2, "nd_reserved": 0x60000000}  # fmt: skip
         assert wanted.items() <= dict(reply.packet).items()
+
+    def test_without_that_who_has_the_address_is_asked(self):
+        """On the kernel's datapath."""
+        world = Tunnels(self.one, local(2), endpoints=[behind(A, 5)], advertises=False)
+        assert world.goes(self.one, solicitation(1, ipv6(5))) == {1002, A}
+        assert world.goes(self.one, arp(1, ipv4(5))) == {self.one.ofport}
 
     def test_what_is_not_known_is_asked_of_all(self):
         assert self.world.goes(self.one, arp(1, ipv4(6))) == {1002, A, B}

@@ -12,7 +12,7 @@ from contract import ovs as make
 from vifd.drivers import PortSpec
 from vifd.model.sets import Endpoint, Forwarding, Reachable, SetKey, SetKind
 from vifd.plugin import Health, NoSets, SetChange
-from vifd.testing.attachments import attachment, mac
+from vifd.testing.attachments import attachment, ipv4, ipv6, mac
 from vifd.testing.ledger import Ledger
 from vifd.testing.machines import FakeMachine
 from vifd_ovs.bridge import overlay
@@ -64,6 +64,18 @@ class Host:
 
 def behind(address: str, *numbers: int) -> Endpoint:
     return Endpoint(address=address, ports=tuple(Reachable(mac_address=mac(n)) for n in numbers))
+
+
+@pytest.mark.parametrize(("datapath", "advertises"), [("netdev", True), ("system", False)])
+def test_a_datapath_that_can_make_no_advertisement_is_not_asked_to(datapath, advertises):
+    host = Host(datapath_type=datapath)
+    host.plug(1)
+    there = Reachable(mac_address=mac(2), ip_addresses=(ipv4(2), ipv6(2)))
+    host.know(Endpoint(address=FIRST, ports=(there,)))
+    flows = [str(f) for f in host.machine.drivers.openflow.dump("br-int", 0, 0)]
+    assert any(f"arp_tpa={ipv4(2)}," in f for f in flows)
+    assert any(f"nd_target={ipv6(2)} " in f for f in flows) is advertises
+    assert not host.ledger.findings()
 
 
 def test_one_port_per_type_and_version_made_when_first_needed():

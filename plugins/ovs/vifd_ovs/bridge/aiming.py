@@ -15,6 +15,7 @@ from vifd_ovs.bridge.roster import Roster
 from vifd_ovs.bridge.rulesets import Rulesets
 from vifd_ovs.bridge.target import Target
 
+_USERSPACE = "netdev"
 _WAYS = {marks.PATCH, marks.TUNNEL}
 
 
@@ -50,7 +51,12 @@ class Aiming:
         shared = ports.port_tags
         rows = ovsdb.ports(self.bridge) if shared and not ours else ()
         beside = {vlan: neighbours(rows, vlan) for vlan in shared}
-        return Target(ports, ours, uplinks, beside, exits, own, told, self.rules, self.listening)
+        # flags and option types of neighbour discovery can be set by the userspace datapath alone:
+        # the kernel's refuses the flow ("IPv6 ND Extensions" of dpif/show-dp-features)
+        advertises = bridge.datapath_type == _USERSPACE
+        return Target(
+            ports, ours, uplinks, beside, exits, own, told, self.rules, self.listening, advertises
+        )
 
     def _ways(self, used: Collection[str]) -> set[str]:
         """Our patch ports and tunnels, those included that nobody uses now: on a bridge of others

@@ -141,7 +141,7 @@ class Reached:
     def _answers(self, ip: str) -> Iterator[Flow]:
         local = self.local
         mac = answering(ip, self.claims.get(ip, ()), local.here)
-        if mac is not None:
+        if mac is not None and self.network.answers(ip):
             yield from tunnelflows.answer_flows(local.tag, ip, mac, local.announced, local.trunked)
 
 

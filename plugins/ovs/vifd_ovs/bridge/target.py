@@ -61,6 +61,7 @@ class Target:
     :param forwarding: by the id of the network
     :param rulesets: the rules of security groups
     :param listening: whether guests are heard that announce themselves at closed ports
+    :param advertises: the datapath can make a neighbour advertisement of a solicitation
     """
 
     ports: Roster
@@ -72,6 +73,7 @@ class Target:
     forwarding: Mapping[str, Forwarding] = field(default_factory=dict)
     rulesets: Rules = field(default_factory=NoRules)
     listening: bool = False
+    advertises: bool = True
 
     def network(self, tag: int) -> list[Flow]:
         """The flows of the network with this local VLAN id."""
@@ -113,7 +115,7 @@ class Target:
             return None
         exits = tuple((k.version, n) for k, n in sorted(self.tunnels.items()) if k.type == kind)
         found = self.forwarding.get(port.network)
-        return Overlaid(number, exits, self.addresses, found, tagged=bool(over))
+        return Overlaid(number, exits, self.addresses, found, bool(over), self.advertises)
 
     def port(self, port: SwitchPort) -> tuple[Flow, ...]:
         """The flows of one port."""

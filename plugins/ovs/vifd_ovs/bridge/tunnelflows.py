@@ -8,7 +8,7 @@ network's forwarding; nothing is learned.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from vifd.model.sets import Endpoint, Forwarding
@@ -48,6 +48,7 @@ class Overlaid:
     :param exits: OpenFlow port of the tunnel port by IP version; those that are there
     :param own: addresses of this host, which are no endpoints
     :param tagged: it carries tags that its guests set themselves
+    :param advertises: the datapath can make a neighbour advertisement of a solicitation
     """
 
     number: int
@@ -55,11 +56,15 @@ class Overlaid:
     own: tuple[str, ...] = ()
     forwarding: Forwarding | None = None
     tagged: bool = False
+    advertises: bool = True
 
     def alike(self, other: Overlaid) -> bool:
         """Whether the two differ by their forwarding at most."""
-        mine = (self.number, self.exits, self.own, self.tagged)
-        return mine == (other.number, other.exits, other.own, other.tagged)
+        return replace(self, forwarding=None) == replace(other, forwarding=None)
+
+    def answers(self, address: str) -> bool:
+        """Whether who asks for an address can be answered on this host."""
+        return self.advertises or version_of(address) == 4
 
     def exit(self, address: str) -> int | None:
         """The port by which an endpoint is reached; ``None`` where there is none."""
