@@ -1,12 +1,13 @@
 """What limits of a rate are worth: ``make bench/qos``.
 
 On Open vSwitch one port is held to a rate by vifd's meters, by ``ingress_policing_rate`` and by
-``linux-htb`` (what neutron's agent sets on the kernel's datapath), on a private switch with the
-userspace datapath in a network namespace of its own; on a bridge of the kernel (qos_bridge.py) by
-vifd's nftables and by the traffic control of neutron's linuxbridge agent. The frames are those of
-stacks of kernels. Said is the median of what passed, counted in whole frames, in percent of what
-was asked for, and CPU, in seconds per second. It wants a quiet machine: senders that have no turn
-measure that. ``--keep FILE`` writes the tables there as well.
+``linux-htb`` (what neutron's agent sets on the kernel's datapath), on a private switch in a network
+namespace of its own, with the userspace datapath or, with ``VIFD_DATAPATH=system``, the kernel's;
+on a bridge of the kernel (qos_bridge.py) by vifd's nftables and by the traffic control of neutron's
+linuxbridge agent. The frames are those of stacks of kernels. Said is the median of what passed,
+counted in whole frames, in percent of what was asked for, and CPU, in seconds per second. It wants
+a quiet machine: senders that have no turn measure that. ``--keep FILE`` writes the tables there as
+well.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from qos_bridge import BridgeRig
 from qos_rig import RATE, Rig, Way
 from vifd.testing import netns
 from vifd.testing.attachments import attachment
-from vifd.testing.sandbox import PrivateOvs
+from vifd.testing.sandbox import DATAPATH, PrivateOvs
 
 
 class SwitchRig(Rig):
-    """Ports of a private switch with the userspace datapath."""
+    """Ports of a private switch."""
 
     def __init__(self, ovs: PrivateOvs, scene: Scene, stack: contextlib.ExitStack) -> None:
         self.ovs, self.scene = ovs, scene
@@ -38,10 +39,13 @@ class SwitchRig(Rig):
         scene.plug(self.one.attachment, self.two.attachment)
 
     def cpu(self) -> float:
-        """Of the switch."""
+        """Of the switch; with the kernel's datapath also of this process, in whose system calls the
+        kernel carries frames."""
         text = Path(f"/proc/{self.ovs.vswitchd.pid}/stat").read_text()
         user, system = text.rsplit(")", 1)[1].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        spent = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        here = os.times() if DATAPATH == "system" else None
+        return spent + (here.user + here.system if here else 0.0)
 
     def ways(self) -> list[Way]:
         return [
@@ -89,7 +93,10 @@ def switch() -> Iterator[str]:
     """The part about Open vSwitch."""
     with PrivateOvs() as ovs, Scene(ovs) as scene, contextlib.ExitStack() as stack:
         rig = SwitchRig(ovs, scene, stack)
-        yield from ("## Open vSwitch", "", asked(), "", *rig.table("meter", "the switch"), "")
+        kernel = DATAPATH == "system"
+        title = "## Open vSwitch" + (", the kernel's datapath" if kernel else "")
+        whose = "the switch" + (", kernel and senders" if kernel else "")
+        yield from (title, "", asked(), "", *rig.table("meter", whose), "")
 
 
 def bridge() -> Iterator[str]:
