@@ -35,6 +35,8 @@ _UCRED = struct.Struct("=iII")
 _SO_PEERGROUPS = 59
 #: The interpreter's bound for socket options: 256 groups. Of a peer in more of them none counts.
 _GROUPS_SIZE = 1024
+#: Connections that wait to be judged, as many as Linux allows by default (net.core.somaxconn).
+_QUEUE = 4096
 #: Seconds between two log lines that say that there is no place.
 QUIET = 10.0
 
@@ -149,7 +151,7 @@ def listen(path: str, mode: int = 0o660, group: str | int | None = None) -> sock
         if gid is not None:
             os.chown(path, -1, gid)
         os.chmod(path, mode)
-        sock.listen(1024)
+        sock.listen(_QUEUE)
     except OSError as error:
         sock.close()
         raise SocketError(f"cannot listen on {path}: {_why(path, error)}") from error

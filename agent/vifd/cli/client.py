@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -52,8 +53,12 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        # others may have filled the queue of connections: with a timeout of Python's own, which is
+        # a socket that waits for nothing, the kernel would refuse at once
+        whole = max(1, int(self.timeout or 0))
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", whole, 0))
         self.sock.connect(self._path)
+        self.sock.settimeout(self.timeout)
 
 
 def socket_path(given: str | None = None) -> str:
