@@ -378,7 +378,13 @@ class Links:
     def _read_back(self, taps: Sequence[Tap], outcome: Outcome) -> None:
         """Compare what is there now with what was wanted."""
         found = self._get([wanted.name for wanted in taps])
-        for wanted in taps:
+        # A switch that waits for a device reads its flags, adds one and writes them: it may take a
+        # device down that came up in between.
+        down = [t for t in taps if t.name in found and not found[t.name].up]
+        if down:
+            self._request(down, [rtnl.bring_up(t.name) for t in down], outcome, "bring up")
+            found |= self._get([wanted.name for wanted in down])
+        for wanted in [t for t in taps if t.name not in outcome]:
             link = found.get(wanted.name)
             outcome[wanted.name] = (
                 device_error(wanted.name, errno.ENODEV, "read")

@@ -525,3 +525,36 @@ def test_fresh_names_after_delete_are_new_devices(links: Links) -> None:
     first = made(links.create_taps([wanted])["tap1"])
     links.delete(["tap1"])
     assert made(links.create_taps([wanted])["tap1"]).ifindex != first.ifindex
+
+
+#: Takes each of these taps down once, as soon as it is up: as a switch does that waits for a
+#: device, and writes the flags which it read a moment before.
+_TAKE_DOWN = """
+import fcntl, socket, struct, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("ready", flush=True)
+for name in sys.argv[1:]:
+    while True:
+        request = struct.pack("16sH22x", name.encode(), 0)
+        try:
+            flags = struct.unpack_from("16xH", fcntl.ioctl(sock, 0x8913, request))[0]
+        except OSError:
+            continue
+        if flags & 1:
+            fcntl.ioctl(sock, 0x8914, struct.pack("16sH22x", name.encode(), flags & ~1))
+            break
+"""
+
+
+def test_a_device_that_a_waiting_switch_takes_down_is_up_all_the_same(links: Links) -> None:
+    taps = [a_tap(n) for n in range(40)]
+    argv = [sys.executable, "-c", _TAKE_DOWN, *(wanted.name for wanted in taps)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            for wanted in taps:
+                made(links.create_taps([wanted])[wanted.name])
+            other.wait(600)
+        finally:
+            other.kill()
