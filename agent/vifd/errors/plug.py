@@ -148,7 +148,7 @@ class BridgeMissing(BackendError):
     remediation = "create the bridge, or let the daemon make the integration bridge (create_bridge)"
     _MAPPED = (
         "create bridge {bridge} with the interface to physical network {physnet} on it, or correct "
-        "bridge_mappings; nobody makes a bridge that is mapped (vifctl host says what stands there)"
+        "bridge_mappings; nobody makes a bridge that is mapped (vifctl host show: what is there)"
     )
 
     def __init__(
