@@ -47,7 +47,7 @@ STEPS = (
     ("tap removed", "vifd.drivers.links", "Links.delete"),
     ("connections forgotten", "vifd.drivers.openflow", "LocalOpenFlow.flush_zones"),
     ("result recorded", "vifd.engine.worker.worker", "Worker._commit"),
-    ("result logged", "vifd.engine.worker.worker", "Worker._tell"),
+    ("result logged", "vifd.engine.worker.telling", "Telling.finished"),
 )
 
 
