@@ -60,6 +60,8 @@ rm -rf /lib/modules/$(uname -r)
 mkdir -p /lib/modules
 ln -s {modules}/$(uname -r) /lib/modules/$(uname -r)
 ip link set lo up
+# no namespace of a test gets the devices that a kind of tunnel brings along
+echo 2 > /proc/sys/net/core/fb_tunnels_only_for_init_net
 modprobe -a tun bridge br_netfilter nf_tables nft_meta_bridge nf_conntrack_bridge nft_ct 2>/dev/null
 modprobe -a openvswitch vport_vxlan vport_gre vport_geneve 2>/dev/null
 hostname guest
