@@ -12,7 +12,7 @@ from contract import linuxbridge, ovs, vhostuser
 from unit.docs import document
 from unit.ovn.test_plugin import Scene as OvnScene
 from vifd.capabilities.enforcement import Level, as_made, report
-from vifd.engine.decision import differences
+from vifd.engine.differing import differences
 from vifd.engine.plan import covered
 from vifd.model import Attachment, Document, PortRecord, Vif, decode
 from vifd.negotiation.offering import Negotiator

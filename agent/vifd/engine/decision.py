@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from vifd import errors, model
+from vifd import errors
 from vifd.engine import plan
+from vifd.engine.differing import differences, other_candidate, other_choice
 from vifd.engine.pending import Pending
 from vifd.engine.ticket import Ticket
 from vifd.engine.tickets import Kind
@@ -323,7 +324,7 @@ class Decider:
         kept = present.doc.attachment.vif_type
         if kept is not None and doc.attachment.vif_type is None:
             doc = doc.with_vif_type(kept)
-        fixed = _other_candidate(request.claims, present)
+        fixed = other_candidate(request.claims, present)
         if missing is None and not fixed and doc.raw == present.doc.raw:
             return Decision(seen=present, kick=not (settled(present) and present.applied))
         paths = differences(present.doc, doc)
@@ -352,7 +353,7 @@ class Decider:
             # a port that was made before anybody used it, or by who knows more of it
             in_place |= {"instance"}
         fixed = [path for path in paths if not plan.covered(path, in_place)]
-        return fixed + _other_choice(doc, present)
+        return fixed + other_choice(doc, present)
 
     def _anew(
         self, request: Request, doc: Document, present: PortRecord, refusal: errors.VifError
@@ -392,24 +393,3 @@ def _in_role(request: Request, present: PortRecord | None) -> Document:
     if present is None or request.role is None:
         raise errors.PortNotFound(facts={"port": request.ticket.port_id})
     return present.doc.with_role(request.role)
-
-
-def differences(old: Document, new: Document) -> list[str]:
-    """The paths at which two documents differ in what this version understands."""
-    found = model.differences(old.attachment, new.attachment)
-    return [p for p in found if p not in ("plugin", "vif_type", "version")]
-
-
-def _other_candidate(claims: Claims | None, present: PortRecord) -> list[str]:
-    """A token for another candidate than the one that serves the port. One for the same is spent,
-    and repeating the call that spent it is no error, whatever became of the host since."""
-    have = (present.plugin, present.vif_type)
-    return [] if claims is None or (claims.plugin, claims.vif_type) == have else ["token"]
-
-
-def _other_choice(doc: Document, present: PortRecord) -> list[str]:
-    """A wish for another plugin or VIF type than the one that serves the port."""
-    wishes = {"plugin": present.plugin, "vif_type": present.vif_type}
-    return [
-        name for name, have in wishes.items() if getattr(doc.attachment, name) not in (None, have)
-    ]

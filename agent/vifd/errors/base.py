@@ -80,7 +80,7 @@ class VifError(Exception):
         #: what else stands in the way of the same candidate; it all has to go
         self.also: list[VifError] = []
         self._elsewhere = reschedulable
-        self.hint = hint if hint is not None else self.remediation
+        self.hint = hint if hint is not None else self._advice()
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -91,6 +91,10 @@ class VifError(Exception):
             return self.template.format_map(self.facts)
         except (KeyError, IndexError, AttributeError):
             return self.template
+
+    def _advice(self) -> str:
+        """What helps, where the facts do not call for something else."""
+        return self.remediation
 
     def at(self, stage: str = "", port: str = "") -> VifError:
         """Fill in stage and port where they are still unknown, and return self."""

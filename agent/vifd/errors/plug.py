@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from vifd.errors.base import Owner, Scope, VifError
@@ -91,18 +90,13 @@ class NameClash(VifError):
         "other one first if it is not wanted any more (vifctl port list)"
     )
 
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        facts: Mapping[str, Any] | None = None,
-        hint: str | None = None,
-        **more: Any,
-    ) -> None:
-        if facts and facts.get("ours"):
-            message = message or self._OURS.format_map(_Forgiving(facts))
-            hint = hint or self._LEAVE
-        super().__init__(message, facts=facts, hint=hint, **more)
+    def _sentence(self) -> str:
+        if not self.facts.get("ours"):
+            return super()._sentence()
+        return self._OURS.format_map(_Forgiving(self.facts))
+
+    def _advice(self) -> str:
+        return self._LEAVE if self.facts.get("ours") else super()._advice()
 
 
 class _Forgiving(dict[str, Any]):
@@ -151,14 +145,7 @@ class BridgeMissing(BackendError):
         "bridge_mappings; nobody makes a bridge that is mapped (vifctl host show: what is there)"
     )
 
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        facts: Mapping[str, Any] | None = None,
-        hint: str | None = None,
-        **more: Any,
-    ) -> None:
-        if facts and facts.get("physnet"):
-            hint = hint or self._MAPPED.format_map(_Forgiving(facts))
-        super().__init__(message, facts=facts, hint=hint, **more)
+    def _advice(self) -> str:
+        if not self.facts.get("physnet"):
+            return super()._advice()
+        return self._MAPPED.format_map(_Forgiving(self.facts))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from vifd import errors
 from vifd.engine import Engine
-from vifd.engine.decision import differences
+from vifd.engine.differing import differences
 from vifd.engine.upgrade.installed import InstalledVersions
 from vifd.engine.upgrade.installed import differences as upgraded
 from vifd.engine.upgrade.options import Settings
