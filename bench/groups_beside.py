@@ -8,6 +8,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,11 @@ class Peer:
         bridge = ["set", "Bridge", PEER, "datapath_type=netdev", "fail_mode=secure"]
         ovs.vsctl("add-br", PEER, "--", *bridge)
         env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | ovs.env
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self._process = subprocess.Popen(
             # isolated: this directory has a neutron.py
             [python, "-I", str(Path(__file__).with_name("groups_neutron.py"))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True,
             env=env | {"OVS_RUNDIR": str(ovs.rundir), "OVS_DATABASE": str(ovs.socket)},
         )  # fmt: skip
         self._answer()
@@ -67,7 +69,8 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError("neutron's driver ended")
+            self._said.seek(0)
+            raise RuntimeError(f"neutron's driver ended: {self._said.read()[-2000:]}")
         found: dict[str, float] = json.loads(line)
         return found
 
@@ -101,6 +104,7 @@ class Peer:
         """End the driver."""
         self._process.kill()
         self._process.wait()
+        self._said.close()
 
 
 @contextlib.contextmanager

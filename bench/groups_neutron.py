@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+import traceback
 from typing import Any
 
 from neutron.agent.common import ovs_lib
@@ -81,7 +82,8 @@ class Driver:
         """The driver leaves out a port that the database has not told it of."""
         for _ in range(_TRIES):
             found = self.bridge.get_vif_port_by_id(device)
-            if found and found.ofport > 0:
+            # a list, and empty, until the switch has given one
+            if found and isinstance(found.ofport, int) and found.ofport > 0:
                 return
             time.sleep(0.1)
         raise RuntimeError(f"no port {device}")
@@ -124,5 +126,14 @@ def main() -> None:
         print(json.dumps(driver.update(**json.loads(line))), flush=True)
 
 
+def ended() -> None:
+    """As main, but an error ends the process: threads of the driver's libraries outlive main."""
+    try:
+        main()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
 if __name__ == "__main__":
-    main()
+    ended()
