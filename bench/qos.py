@@ -62,8 +62,8 @@ class SwitchRig(Rig):
         """Of what the guest sends; there is none of what it gets."""
         assert direction == "egress"
         interface = ("set", "Interface", self.one.name)
-        self.ovs.vsctl(*interface, f"ingress_policing_rate={RATE}",
-                       f"ingress_policing_burst={RATE * 8 // 10}")  # fmt: skip
+        self.ovs.vsctl(*interface, f"ingress_policing_rate={self.rate}",
+                       f"ingress_policing_burst={self.rate * 8 // 10}")  # fmt: skip
         yield
         self.ovs.vsctl(*interface, "ingress_policing_rate=0", "ingress_policing_burst=0")
 
@@ -71,7 +71,7 @@ class SwitchRig(Rig):
     def htb(self, direction: str) -> Iterator[None]:
         """Of what the guest gets."""
         assert direction == "ingress"
-        most = f"other-config:max-rate={RATE * 1000}"
+        most = f"other-config:max-rate={self.rate * 1000}"
         self.ovs.vsctl("set", "Port", self.one.name, "qos=@q", "--", "--id=@q", "create", "QoS",
                        "type=linux-htb", most, "queues:0=@a", "--", "--id=@a", "create", "Queue",
                        most)  # fmt: skip
@@ -84,7 +84,7 @@ def asked() -> str:
     """What is asked for, and how loaded the machine is."""
     load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
     return (
-        f"Asked for {RATE} kbit/s, UDP offered 2.5 times as much. Load {load}, at nice "
+        f"Asked for {Rig.rate} kbit/s, UDP offered 2.5 times as much. Load {load}, at nice "
         f"{os.nice(0)}."
     )
 
@@ -112,7 +112,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write the tables there")
     parser.add_argument("--only", choices=("switch", "bridge"), help="one of the two back ends")
+    parser.add_argument(
+        "--rate", type=int, default=RATE, metavar="KBIT",
+        help=f"kbit/s asked for ({RATE}); less where little can be sent",
+    )  # fmt: skip
     given = parser.parse_args()
+    Rig.rate = given.rate
     keep: Path | None = given.keep
     netns.enter_private_netns()
     lines = ["# Limits of a rate", "", "`make bench/qos`; what is compared is in bench/qos.py.", ""]

@@ -14,11 +14,8 @@ from collections.abc import Iterator
 
 from functional.linux_scene import LinuxScene
 from functional.qos.cabled import Cabled
-from qos_rig import RATE, Rig, Way
+from qos_rig import Rig, Way
 from vifd.testing.attachments import attachment
-
-#: kbit that neutron lets come at once where nobody says otherwise: 80 % of the rate.
-_BURST = RATE * 8 // 10
 
 
 class BridgeRig(Rig):
@@ -45,8 +42,13 @@ class BridgeRig(Rig):
             ("tc tbf (neutron)", self.tbf, "ingress", ""),
         ]
 
+    @property
+    def _burst(self) -> str:
+        """What neutron lets come at once where nobody says otherwise: 80 % of the rate."""
+        return f"{self.rate * 8 // 10}kbit"
+
     def _police(self) -> list[str]:
-        most = ["rate", f"{RATE}kbit", "burst", f"{_BURST}kbit", "mtu", "64kb", "drop"]
+        most = ["rate", f"{self.rate}kbit", "burst", self._burst, "mtu", "64kb", "drop"]
         return ["filter", "add", "dev", self.one.name, "ingress", "protocol", "all", "prio", "49",
                 "u32", "match", "u32", "0", "0", "police", *most, "flowid", ":1"]  # fmt: skip
 
@@ -72,8 +74,8 @@ class BridgeRig(Rig):
     def tbf(self, direction: str) -> Iterator[None]:
         """Of what the guest gets."""
         assert direction == "ingress"
-        _tc("qdisc", "replace", "dev", self.one.name, "root", "tbf", "rate", f"{RATE}kbit",
-            "latency", "50ms", "burst", f"{_BURST}kbit")  # fmt: skip
+        _tc("qdisc", "replace", "dev", self.one.name, "root", "tbf", "rate", f"{self.rate}kbit",
+            "latency", "50ms", "burst", self._burst)  # fmt: skip
         yield
         _tc("qdisc", "del", "dev", self.one.name, "root")
 
