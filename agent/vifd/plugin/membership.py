@@ -100,14 +100,14 @@ class Membership:
                 found.body = after
 
     def update(self, port_ids: Iterable[str]) -> set[SetKey]:
-        """Take these ports as the ledger has them now, and those that it has no more as gone.
+        """Take these ports as the ledger has them now, and those that it has no more as gone:
+        nobody is told that a port left a group while no rule names that group.
 
         :returns: the groups whose addresses may differ by that
         """
         self._load()
-        ids = {*port_ids}
-        entries = self._host.ledger() if ids else {}
-        ids |= {*self._ports} - {*entries} if ids else ids
+        entries = self._host.ledger()
+        ids = {*port_ids, *(self._ports.keys() - entries.keys())}
         return {key for port_id in ids for key in self._take(port_id, entries.get(port_id))}
 
     # --- how ---

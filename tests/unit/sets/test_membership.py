@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vifd.model import Wiring
 from vifd.model.sets import Member, SecurityGroup, SetKey, SetKind
-from vifd.plugin import Host
+from vifd.plugin import Entry, Host
 from vifd.plugin.membership import Membership
+from vifd.testing.attachments import attachment, ipv4
 from vifd.testing.machines import FakeMachine
 from vifd.testing.sets import MemorySets
 
@@ -44,3 +46,15 @@ def test_told_or_looked_at_it_is_the_same(steps: list[tuple[list[Member], bool]]
         for delta in since:
             before = before - {*delta.removed} | {*delta.added}
         assert before == now
+
+
+def test_a_port_that_went_is_no_member() -> None:
+    """Nobody is told that it left a group which no rule names; one that names it comes later."""
+    ports = {
+        "p": Entry(attachment(1, security_groups=[KEY.id]), Wiring("ovs", "ovs", "tap1"), True)
+    }
+    membership = Membership(Host(FakeMachine().drivers, lambda: ports, sets=MemorySets()))
+    assert ipv4(1) in membership.addresses(KEY)
+    ports.clear()
+    assert membership.update(()) == {KEY}
+    assert not membership.addresses(KEY)
