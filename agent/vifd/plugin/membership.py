@@ -4,7 +4,7 @@ and the ports of this host that are in it. Kept in step with changes, not made a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -68,6 +68,8 @@ class Membership:
         #: by port: the groups it is in and its addresses
         self._ports: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._loaded = False
+        #: the ledger when it was last looked at; an entry that did not change is the same there
+        self._seen: Mapping[str, Entry] = {}
 
     def addresses(self, key: SetKey) -> Collection[str]:
         """The addresses and prefixes of a set."""
@@ -100,14 +102,18 @@ class Membership:
                 found.body = after
 
     def update(self, port_ids: Iterable[str]) -> set[SetKey]:
-        """Take these ports as the ledger has them now, and those that it has no more as gone:
-        nobody is told that a port left a group while no rule names that group.
+        """Take these ports as the ledger has them now, and all that it has otherwise than when it
+        was last looked at: nobody is told that a port of another plugin joined a group, or that one
+        left it, while no rule names that group.
 
         :returns: the groups whose addresses may differ by that
         """
         self._load()
-        entries = self._host.ledger()
+        entries, seen = self._host.ledger(), self._seen
         ids = {*port_ids, *(self._ports.keys() - entries.keys())}
+        if entries is not seen:
+            ids.update(i for i, entry in entries.items() if seen.get(i) is not entry)
+            self._seen = entries
         return {key for port_id in ids for key in self._take(port_id, entries.get(port_id))}
 
     # --- how ---
@@ -115,7 +121,8 @@ class Membership:
     def _load(self) -> None:
         if not self._loaded:
             self._loaded = True
-            for port_id, entry in self._host.ledger().items():
+            self._seen = self._host.ledger()
+            for port_id, entry in self._seen.items():
                 self._take(port_id, entry)
 
     def _take(self, port_id: str, entry: Entry | None) -> set[SetKey]:

@@ -48,13 +48,22 @@ def test_told_or_looked_at_it_is_the_same(steps: list[tuple[list[Member], bool]]
         assert before == now
 
 
-def test_a_port_that_went_is_no_member() -> None:
-    """Nobody is told that it left a group which no rule names; one that names it comes later."""
-    ports = {
-        "p": Entry(attachment(1, security_groups=[KEY.id]), Wiring("ovs", "ovs", "tap1"), True)
-    }
-    membership = Membership(Host(FakeMachine().drivers, lambda: ports, sets=MemorySets()))
-    assert ipv4(1) in membership.addresses(KEY)
-    ports.clear()
+def entry(number: int) -> Entry:
+    port = attachment(number, security_groups=[KEY.id])
+    return Entry(port, Wiring("ovs", "ovs", f"tap{number}"), True)
+
+
+def test_who_came_and_who_went_untold() -> None:
+    """Nobody is told of a port of another plugin that joined a group which no rule names, or of one
+    that left it; a rule that names it comes later."""
+    ports = {"p": entry(1)}
+    membership = Membership(Host(FakeMachine().drivers, lambda: {**ports}, sets=MemorySets()))
+    assert {*membership.addresses(KEY)} >= {ipv4(1)}
+    ports["q"] = entry(2)
     assert membership.update(()) == {KEY}
-    assert not membership.addresses(KEY)
+    assert {*membership.addresses(KEY)} >= {ipv4(1), ipv4(2)}
+    ports["q"] = entry(3)
+    del ports["p"]
+    assert membership.update(()) == {KEY}
+    assert {*membership.addresses(KEY)} & {ipv4(1), ipv4(2), ipv4(3)} == {ipv4(3)}
+    assert not membership.update(())
