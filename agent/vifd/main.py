@@ -17,8 +17,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from vifd import __version__, errors
-from vifd.daemon import config, logfields
-from vifd.safety import limits
+from vifd.safety import heap, limits
 from vifd.safety.plain import plain, protect_log
 
 LOG = logging.getLogger("vifd.main")
@@ -43,8 +42,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         running, 5 the API socket cannot be had, 6 a plugin was refused in strict mode, 7 the system
         lets it have too little: descriptors, memory, threads
     """
+    # Nothing that a start makes is garbage; the daemon lets the collector in once it is ready.
+    gc.disable()
     try:
-        conf = config.load(sys.argv[1:] if argv is None else argv)
+        return _main(sys.argv[1:] if argv is None else argv)
+    finally:
+        gc.enable()
+
+
+def _main(argv: Sequence[str]) -> int:
+    # With the configuration comes most of the daemon's world: whatever can be plugged in has some.
+    from vifd.daemon import config, logfields
+
+    try:
+        conf = config.load(argv)
         oslo_log.setup(conf, "vifd", version=__version__)
         logfields.install(logging.getLogger().handlers)
         protect_log(logging.getLogger().handlers)
@@ -72,8 +83,6 @@ def _served(conf: Any) -> tuple[int, str]:
 
 
 def _run(conf: Any) -> tuple[int, str]:
-    # Nothing that a start makes is garbage; the daemon lets the collector in once it is ready.
-    gc.disable()
     # The daemon's world is imported once it is sure that there will be a daemon.
     from vifd.api.server import SocketError
     from vifd.daemon.daemon import Daemon
@@ -82,6 +91,7 @@ def _run(conf: Any) -> tuple[int, str]:
     # next one in only after 5 ms.
     sys.setswitchinterval(0.0005)
     limits.widen()
+    heap.share()
     try:
         Daemon(conf).run()
     except SocketError as error:
