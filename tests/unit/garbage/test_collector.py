@@ -188,6 +188,21 @@ def test_one_that_is_opened_between_the_look_and_the_removal_is_left_alone(scene
     assert cookies.port(generation(7), 10_007) in scene.cookies()
 
 
+def test_one_that_is_open_without_a_carrier_is_left_alone(scene):
+    """Another program can take the carrier from a guest that runs."""
+    scene.orphans.make([7])
+    scene.machine.links.held.add(device(7))
+    scene.ripen()
+    done = scene.collect()
+    assert not done.removed
+    assert {f.error["code"] for f in done.failed} == {"E_GC_CHANGED"}
+    assert all(f"{device(7)} is open" in f.error["message"] for f in done.failed)
+    assert device(7) in scene.taps & scene.rows
+    assert cookies.port(generation(7), 10_007) in scene.cookies()
+    scene.machine.links.held.clear()
+    assert scene.collect().removed
+
+
 def test_a_port_that_is_wanted_meanwhile_is_left_alone(scene):
     scene.orphans.make([7], taps=False, rows=False)
     scene.ripen()

@@ -122,7 +122,7 @@ class Disposal:
         self, plugin: str, portion: Sequence[Orphan], reasons: Mapping[str, str], done: Gone
     ) -> None:
         """What is known now decides: a port may have been asked for since the last look."""
-        orphans = self._unwanted(portion, done)
+        orphans = self._unheld(plugin, self._unwanted(portion, done), done)
         at = self.wall()
         entries = {o.id: _entry(o, reasons.get(o.id, ""), at) for o in orphans}
         self.undo_store.put(entries.values())
@@ -146,6 +146,23 @@ class Disposal:
                 found.append(orphan)
                 continue
             facts = {"object": orphan.id, "problem": "a port of the journal has it now"}
+            done.failed.append((orphan.id, errors.GarbageChanged(facts=facts, stage="garbage")))
+        return found
+
+    def _unheld(self, plugin: str, orphans: Sequence[Orphan], done: Gone) -> list[Orphan]:
+        """Those whose devices nobody has open; the others have failed. A carrier does not say it:
+        another program can take that from a guest that runs. Only who would remove a device may
+        ask, as that opens it."""
+        links = self.engine.plugins[plugin].host.drivers.links
+        found = []
+        for orphan in orphans:
+            names = {name for marked in orphan.objects for name in marked.uses}
+            held = next((name for name in sorted(names) if links.opened(name)), "")
+            if not held:
+                found.append(orphan)
+                continue
+            problem = f"{held} is open: a guest, or another program, has it"
+            facts = {"object": orphan.id, "problem": problem}
             done.failed.append((orphan.id, errors.GarbageChanged(facts=facts, stage="garbage")))
         return found
 
