@@ -35,11 +35,22 @@ def of_port(said: Said, document: Mapping[str, Any]) -> set[str]:
     }  # fmt: skip
 
 
+def _in_vain(said: Said, document: Mapping[str, Any]) -> set[str]:
+    """The logs that name a port for which no groups hold: they have no lines, and the report says
+    why."""
+    port = document["port"]
+    return {
+        i for i, log in said.items()
+        if port.get("security_groups") is None and log["enabled"]
+        and log.get("target_id") == port["id"] and log.get("resource_id") is None
+    }  # fmt: skip
+
+
 def unsaid(said: Said, port: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
     """What is otherwise in a port's enforcement report."""
     have = {i for e in port["enforcement"] if e["feature"] == "security_group_log"
             for i in e["requested"]}  # fmt: skip
-    shall = of_port(said, document)
+    shall = of_port(said, document) | _in_vain(said, document)
     return [] if have == shall else [f"{port['id']} says it is in logs {have}, and is in {shall}"]
 
 
