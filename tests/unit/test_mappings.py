@@ -6,6 +6,7 @@ import pytest
 from oslo_config import cfg
 
 from vifd.plugin import mappings
+from vifd_linuxbridge import options as bridge_options
 from vifd_ovs import options as ovs_options
 from vifd_vhostuser import options as vhost_options
 
@@ -29,8 +30,31 @@ def test_one_bridge_under_two_names():
 
 
 def test_twice():
-    with pytest.raises(ValueError, match="x: p occurs twice"):
+    with pytest.raises(ValueError, match="^x: p:a and p:b map one physical network twice: take "):
         mappings("x", ["p:a", "p:b"])
+
+
+BOTH = {
+    "a network": ("physnet1:br-ex", "physnet1 is mapped twice, ", "of another name"),
+    "a device": ("other:eth1", "eth1 is mapped twice, ", "take the other one out"),
+}
+
+
+@pytest.mark.parametrize(("entry", "what", "mend"), BOTH.values(), ids=BOTH)
+def test_in_both_options_of_linux_bridge(entry, what, mend):
+    conf = cfg.ConfigOpts()
+    conf.register_opts(bridge_options.OPTIONS)
+    conf([])
+    conf.set_override("physical_interface_mappings", ["more:eth2", "physnet1:eth1"])
+    conf.set_override("bridge_mappings", ["flat:br-flat"])
+    assert bridge_options.settings(conf).physnets == ["flat", "more", "physnet1"]
+    conf.set_override("bridge_mappings", ["flat:br-flat", entry])
+    with pytest.raises(ValueError, match=f"^{what}") as refused:
+        bridge_options.settings(conf)
+    text = str(refused.value)
+    for words in ("physical_interface_mappings = physnet1:eth1", f"bridge_mappings = {entry}"):
+        assert words in text
+    assert text.endswith(mend)
 
 
 @pytest.mark.parametrize("plugin", [ovs_options, vhost_options], ids=["ovs", "vhostuser"])

@@ -42,7 +42,7 @@ from vifd.plugin.health import UNPROBED, Health, Probe, Uplink
 from vifd.plugin.host import Host
 from vifd.plugin.item import Item, Observed, Outcomes, Recalled, Requirement
 from vifd.plugin.ledger import Entry, NamingView
-from vifd.plugin.mappings import mappings
+from vifd.plugin.mappings import apart, mappings
 from vifd.plugin.sets import Behind, NoSets, SetChange, SetPart, Sets
 from vifd.plugin.sharing import Sharing
 
@@ -72,5 +72,6 @@ __all__ = [
     "Sharing",
     "Uplink",
     "VifPlugin",
+    "apart",
     "mappings",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from vifd.plugin import mappings
+from vifd.plugin import apart, mappings
 from vifd.plugin.guest.options import MAX_QUEUES, TAP_OWNER
 
 OPTIONS = (
@@ -22,7 +22,8 @@ OPTIONS = (
         "bridge_mappings",
         default=[],
         help="physical_network:bridge pairs, for flat networks: guests are plugged into that "
-        "bridge. It must exist; vifd adds ports to it and changes nothing else.",
+        "bridge. It must exist; vifd adds ports to it and changes nothing else. A physical "
+        "network is mapped here or in physical_interface_mappings, never in both.",
     ),
     cfg.BoolOpt(
         "enslave_addressed_interfaces",
@@ -120,11 +121,13 @@ def settings(conf: Any) -> Settings:
 
     :raises ValueError: a value makes no sense
     """
+    option = "physical_interface_mappings"
+    interfaces = mappings(option, conf.physical_interface_mappings, "interface")
+    bridges = mappings("bridge_mappings", conf.bridge_mappings, "bridge")
+    apart(option, interfaces, "bridge_mappings", bridges)
     return Settings(
-        interfaces=mappings(
-            "physical_interface_mappings", conf.physical_interface_mappings, "interface"
-        ),
-        bridges=mappings("bridge_mappings", conf.bridge_mappings, "bridge"),
+        interfaces=interfaces,
+        bridges=bridges,
         enslave_addressed=conf.enslave_addressed_interfaces,
         serve_local=conf.serve_local,
         vlan_aware=conf.vlan_aware,
