@@ -10,6 +10,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from functional.linux_scene import LinuxScene
+from support.meddler import has_altname
 from vifd.drivers import FdbEntry
 from vifd.plugin import Health
 from vifd.testing import frames as f
@@ -382,6 +383,21 @@ def test_a_vlan_device_of_another_program_is_refused_by_its_name(wire, name):
         assert name in error.message
         assert name in links(), "what vifd did not make stays"
         subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.mark.parametrize("option", ["physical_interface_mappings", "bridge_mappings"])
+def test_a_mapping_names_a_device_by_its_own_name(oracle, option):
+    kind = "bridge" if option == "bridge_mappings" else "veth"
+    oracle.link("add", ifname="en0", kind=kind)
+    try:
+        has_altname("en0", "eth-alt")
+        with LinuxScene(**{option: ["physnet1:eth-alt"]}) as scene:
+            said = "is another name (altname) of en0: map en0"
+            (error,) = scene.unmet(attachment(1, segment=flat()))
+            assert f"eth-alt {said}" in error.message
+            assert any(said in reason for reason in scene.ledger.plugin.probe().reasons)
+    finally:
+        oracle.link("del", index=oracle.link_lookup(ifname="en0")[0])
 
 
 def test_a_bridge_is_no_port_of_another_bridge(oracle):

@@ -15,6 +15,7 @@ from vifd.openflow.counts import Traffic
 from vifd.testing.wait import until
 
 Make = Callable[[str], object]
+Alternative = Callable[[str, str], object]
 
 
 def a_tap(number: int = 1, **changes: object) -> Tap:
@@ -36,7 +37,8 @@ def made(outcome: Link | Exception) -> Link:
 
 
 class LinksContract:
-    """Fixtures: ``links``, and ``foreign(name)``, which makes a device that is not ours."""
+    """Fixtures: ``links``, ``foreign(name)``, which makes a device that is not ours, and
+    ``altname(device, name)``, which has it answer to another name as well."""
 
     def test_a_tap_is_what_was_asked_for(self, links: Links) -> None:
         link = made(links.create_taps([a_tap()])["tap1"])
@@ -88,6 +90,30 @@ class LinksContract:
         assert error.facts["name"] == "tap1"
         assert error.facts["have_alias"] == ""
         assert links.get(["tap1"]) == before
+
+    def test_another_name_of_a_device_is_no_device(
+        self, links: Links, foreign: Make, altname: Alternative
+    ) -> None:
+        foreign("other0")
+        altname("other0", "tap1")
+        before = links.get(["other0"])
+        assert links.get(["tap1"]) == {} == links.traffic(["tap1"])
+        error = links.create_taps([a_tap()])["tap1"]
+        assert isinstance(error, NameClash)
+        assert "tap1 cannot be had: it is another name (altname) of device other0" in str(error)
+        assert "ip link property del dev other0 altname tap1" in error.hint
+        with pytest.raises(DeviceError):
+            links.set("tap1", mtu=1300)
+        assert links.get(["other0"]) == before
+
+    def test_another_name_of_a_tap_of_ours_removes_nothing(
+        self, links: Links, altname: Alternative
+    ) -> None:
+        links.create_taps([a_tap()])
+        altname("tap1", "tap2")
+        links.delete(["tap2"])
+        assert not links.opened("tap2")
+        assert list(links.get(["tap1", "tap2"])) == ["tap1"]
 
     def test_the_tap_of_another_port_is_refused(self, links: Links) -> None:
         links.create_taps([a_tap()])

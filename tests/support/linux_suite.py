@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.links_suite import a_tap
+from support.links_suite import Alternative, a_tap
 from vifd.drivers import (
     BridgePort,
     BridgeSpec,
@@ -46,7 +46,7 @@ from vifd.drivers.nft.expr import (
     prefix,
 )
 from vifd.drivers.nft.objects import Chain, Change, Element, Hook, Rule, Set
-from vifd.errors import BackendError, DeviceError, NameClash
+from vifd.errors import BackendError, DeviceError, NameClash, VifError
 from vifd.testing.wait import until
 
 TABLE = "vifd-test"
@@ -237,8 +237,8 @@ Make = Callable[[str], object]
 
 
 class BridgingContract:
-    """Fixtures: ``bridging`` and ``links`` of one host, and ``foreign(name)``, which makes a device
-    that is not ours."""
+    """Fixtures: ``bridging`` and ``links`` of one host, ``foreign(name)``, which makes a device
+    that is not ours, and ``altname(device, name)``, which has it answer to another name as well."""
 
     def test_a_bridge_is_what_was_asked_for(self, bridging: Bridging) -> None:
         made = bridging.make(SPEC)
@@ -267,6 +267,32 @@ class BridgingContract:
         with pytest.raises(NameClash):
             bridging.make(SPEC)
         assert bridging.get([NAME]) == before
+
+    def test_another_name_of_a_device_is_no_device(
+        self, bridging: Bridging, links: Links, foreign: Make, altname: Alternative
+    ) -> None:
+        """Not to be read, made, plugged, guarded, forwarded to or spoken by."""
+        foreign("other0")
+        altname("other0", NAME)
+        altname("other0", "alt1")
+        before = bridging.get(["other0"])
+        assert bridging.get([NAME]) == {} == bridging.guards(["alt1"])
+        assert bridging.hindrances(["alt1"]) == {}
+        assert [bridging.real_name(n) for n in (NAME, "other0", "nosuch")] == ["other0"] * 2 + [""]
+        with pytest.raises(NameClash, match=f"{NAME} cannot be had: it is another name .* other0"):
+            bridging.make(SPEC)
+        elsewhere = BridgeSpec("brq2", SPEC.alias, 1450, SPEC.mac)
+        bridging.make(elsewhere)
+        assert list(bridging.enslave([BridgePort("alt1", "brq2")])) == ["alt1"]
+        assert list(bridging.guard({"alt1": ((0x06, 0, 0, 0),)})) == ["alt1"]
+        with pytest.raises(DeviceError):
+            bridging.change_fdb(add=[FdbEntry("alt1", "02:00:00:00:00:09")])
+        with pytest.raises(VifError):
+            bridging.say("alt1", [bytes(60)])
+        with pytest.raises(NameClash, match="alt1 cannot be had"):
+            bridging.make_hybrid(HybridSpec("brq3", "alt1", "other1", 1450))
+        assert bridging.get(["other0"]) == before, (bridging.get(["other0"]), before)
+        links.delete(["brq2"])
 
     def test_an_alias_that_is_no_mark_is_refused(self, bridging: Bridging) -> None:
         with pytest.raises(DeviceError):

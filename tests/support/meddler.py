@@ -322,3 +322,9 @@ ROWS: dict[str, Callable[[PrivateOvs, str], None]] = {
     "document removed": clear_document,
     "fail mode changed": fail_open,
 }
+
+
+def has_altname(device: str, name: str) -> None:
+    """Another program has a device answer to another name as well."""
+    argv = ["ip", "link", "property", "add", "dev", device, "altname", name]
+    subprocess.run(argv, check=True, capture_output=True, timeout=600)

@@ -30,7 +30,7 @@ def test_one_bridge_under_two_names():
 
 
 def test_twice():
-    with pytest.raises(ValueError, match="^x: p:a and p:b map one physical network twice: take "):
+    with pytest.raises(ValueError, match=r"^x: p:a and p:b map one physical network twice: take "):
         mappings("x", ["p:a", "p:b"])
 
 

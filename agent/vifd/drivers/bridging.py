@@ -28,7 +28,7 @@ from vifd.drivers import (
 from vifd.drivers.bridgerules import complaint, missing, needs_anew, taken, unlike
 from vifd.drivers.guards import Guards
 from vifd.drivers.hearing import say
-from vifd.drivers.linkrules import refusal
+from vifd.drivers.linkrules import other_name, refusal
 from vifd.drivers.links import device_error
 from vifd.drivers.netlink import index_of
 
@@ -66,6 +66,10 @@ class Bridging:
     def get(self, names: Sequence[str]) -> dict[str, Device]:
         """See :class:`vifd.drivers.Bridging`."""
         return self._do(self._get, names)
+
+    def real_name(self, name: str) -> str:
+        """See :class:`vifd.drivers.Bridging`."""
+        return self._do(self._real_name, name)
 
     def members(self, bridge: str) -> list[Device]:
         """See :class:`vifd.drivers.Bridging`."""
@@ -155,6 +159,13 @@ class Bridging:
     # What the worker does.
 
     def _get(self, names: Sequence[str]) -> dict[str, Device]:
+        return {n: device for n, device in self._answering(names).items() if device.link.name == n}
+
+    def _real_name(self, name: str) -> str:
+        return "".join(device.link.name for device in self._answering([name]).values())
+
+    def _answering(self, names: Sequence[str]) -> dict[str, Device]:
+        """The devices that have these names, or answer to them as their altnames."""
         asked = [name for name in dict.fromkeys(names) if refusal(name) is None]
         found = {}
         for name, answer in zip(asked, self._socket.ask([brnl.get(n) for n in asked]), strict=True):
@@ -175,11 +186,14 @@ class Bridging:
 
     def _make(self, spec: Spec) -> Device:
         below = spec.parent if isinstance(spec, VlanSpec | VxlanSpec) else ""
-        found = self._get([spec.name, *([below] if below else [])])
-        if below and below not in found:
+        found = self._answering([spec.name, *([below] if below else [])])
+        if below and (below not in found or found[below].link.name != below):
             raise missing(below)
         parent = found[below].link.ifindex if below else None
         there = found.get(spec.name)
+        if there is not None and there.link.name != spec.name:
+            # what is asked of that name, its mark for one, would be done to this device
+            raise other_name(spec.name, there.link)
         if problem := complaint(spec, there):
             raise problem
         if there is not None and needs_anew(spec, there, parent):
@@ -232,8 +246,12 @@ class Bridging:
             if not bridges[port.bridge]:
                 failed[port.name] = missing(port.bridge)
                 continue
+            index = index_of(port.name)
+            if not index:
+                failed[port.name] = missing(port.name)
+                continue
             messages = brnl.enslave(port, bridges[port.bridge])
-            messages += brnl.vlans(port, index_of(port.name))
+            messages += brnl.vlans(port, index)
             requests += [(port, message) for message in messages]
         answers = self._socket.ask([message for _, message in requests])
         for (port, _), answer in zip(requests, answers, strict=True):
@@ -243,7 +261,7 @@ class Bridging:
         return failed
 
     def _make_hybrid(self, spec: HybridSpec) -> None:
-        there = self._get([spec.bridge, spec.inner, spec.outer])
+        there = self._answering([spec.bridge, spec.inner, spec.outer])
         if problem := hybridrules.in_the_way(spec, there):
             raise problem
         if spec.bridge not in there:

@@ -196,6 +196,8 @@ def say(device: str, frames: Sequence[bytes]) -> None:
 
     :raises VifError: it cannot be done
     """
+    if not index_of(device):
+        raise device_error(device, errno.ENODEV, "send frames out of it")
     try:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
             out.bind((device, 0))

@@ -52,10 +52,20 @@ def limits(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
 
     :raises OSError: the kernel does not say
     """
-    answers = zip(names, sock.ask([brnl.get(n) for n in names]), strict=True)
-    links = {n: ifla.IFINFO.unpack_from(a)[2] for n, a in answers if isinstance(a, bytes)}
+    links = {n: ifla.IFINFO.unpack_from(a)[2] for n, a in _there(sock, names).items()}
     found = {name: [*_ceilings(sock, i), *_policed(sock, i)] for name, i in links.items()}
     return {name: sorted(set(texts)) for name, texts in found.items() if texts}
+
+
+def _there(sock: Socket, names: Sequence[str]) -> dict[str, bytes]:
+    """What is told of each device that there is; not by another name of it (an altname)."""
+    answers = zip(names, sock.ask([brnl.get(n) for n in names]), strict=True)
+    found = {n: answer for n, answer in answers if isinstance(answer, bytes)}
+    return {n: answer for n, answer in found.items() if _name(answer) == n}
+
+
+def _name(message: bytes) -> str:
+    return string(pick(message, ifla.IFINFO.size, (ifla.IFNAME,))[ifla.IFNAME])
 
 
 def _ceilings(sock: Socket, index: int) -> Iterator[str]:
@@ -84,11 +94,7 @@ def read(sock: Socket, names: Sequence[str]) -> dict[str, list[str]]:
 
     :raises OSError: the kernel does not say
     """
-    links = {
-        name: answer
-        for name, answer in zip(names, sock.ask([brnl.get(n) for n in names]), strict=True)
-        if isinstance(answer, bytes)
-    }
+    links = _there(sock, names)
     indices = {ifla.IFINFO.unpack_from(link)[2]: name for name, link in links.items()}
     found: dict[str, list[str]] = {name: list(_of_link(link)) for name, link in links.items()}
     for index, address in map(brnl.address, sock.dump(brnl.ask_addresses())):

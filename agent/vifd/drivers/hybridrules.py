@@ -6,15 +6,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vifd.drivers import MARK, Device, HybridSpec
-from vifd.drivers.linkrules import clash
+from vifd.drivers.linkrules import clash, other_name
 from vifd.errors import NameClash
 
 
 def in_the_way(spec: HybridSpec, there: Mapping[str, Device]) -> NameClash | None:
-    """A device that has a name of it and is none of it: of another kind, or ours."""
+    """A device that has a name of it and is none of it: of another kind, or ours, or one that only
+    answers to the name as its altname."""
     kinds = {spec.bridge: "bridge", spec.inner: "veth", spec.outer: "veth"}
     for name, kind in kinds.items():
         device = there.get(name)
+        if device is not None and device.link.name != name:
+            return other_name(name, device.link)
         if device is not None and (
             device.link.kind != kind or device.link.alias.startswith(MARK)
         ):  # fmt: skip

@@ -67,7 +67,8 @@ class Links(Protocol):
     """Network devices of this namespace."""
 
     def get(self, names: Sequence[str]) -> dict[str, Link]:
-        """The devices that exist, by name; asks by name, never dumps."""
+        """The devices that exist, by name; asks by name, never dumps. Another name of a device
+        (an altname) is none of a device here."""
 
     def opened(self, name: str) -> bool:
         """Whether somebody has a tap open, whatever its carrier says: another program can take that

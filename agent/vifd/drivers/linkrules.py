@@ -72,6 +72,19 @@ def clash(link: Link, others: Sequence[str] = (), *, ours: str = "") -> NameClas
     return NameClash(stage="device", facts=facts)
 
 
+def other_name(name: str, link: Link) -> NameClash:
+    """A name that is taken because a device with another one answers to it as well (an altname)."""
+    have = f"it is another name (altname) of device {link.name}"
+    return NameClash(
+        f"device {name} cannot be had: {have}",
+        stage="device",
+        facts={"kind": "device", "name": name, "have": have, "device": link.name,
+               "have_alias": link.alias},
+        hint=f"take that name from it: ip link property del dev {link.name} altname {name}; the "
+        "device itself stays as it is",
+    )  # fmt: skip
+
+
 def complaint(tap: Tap, there: Link | None) -> VifError | None:
     """Why a tap cannot be made, or taken over from what is there."""
     if problem := _malformed(tap):

@@ -14,8 +14,16 @@ from typing import TypeVar
 from vifd.drivers import MARK, Link, Tap, netlink, rtnl, tap
 from vifd.drivers.ipv6watch import Ipv6Watch
 from vifd.drivers.linkevents import LinkEvents, open_sockets
-from vifd.drivers.linkmessage import traffic
-from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unlike, unmarked
+from vifd.drivers.linkmessage import name_in, traffic
+from vifd.drivers.linkrules import (
+    clash,
+    complaint,
+    other_name,
+    refusal,
+    renamed,
+    unlike,
+    unmarked,
+)
 from vifd.drivers.netlink import Message
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing, ResourcesExhausted, VifError
 from vifd.openflow.counts import Traffic
@@ -105,7 +113,9 @@ class Links:
         with self._lock:
             answers = self._socket.ask([rtnl.get_counted(name) for name in asked])
         for name, answer in zip(asked, answers, strict=True):
-            told = traffic(answer) if isinstance(answer, bytes) else None
+            # the kernel answers to other names (altnames) of a device as well
+            ours = isinstance(answer, bytes) and name_in(answer)[1] == name
+            told = traffic(answer) if isinstance(answer, bytes) and ours else None
             if told is not None:
                 found[name] = told
             elif isinstance(answer, int) and answer not in _GONE:
@@ -147,6 +157,8 @@ class Links:
         if problem := refusal(name):
             raise DeviceError(stage="device", facts={"device": name, "problem": problem})
         with self._lock:
+            if name not in self._get([name]):
+                raise device_error(name, errno.ENODEV, "change")
             link = self._set(name, rtnl.set_link(name, mtu=mtu, mac=mac, up=up))
         if link is not None and link.ipv6 and link.alias.startswith(MARK):
             # An MTU that grows past 1280 brings IPv6 back.
@@ -222,6 +234,10 @@ class Links:
     # With the lock.
 
     def _get(self, names: Sequence[str]) -> dict[str, Link]:
+        return {n: link for n, link in self._answering(names).items() if link.name == n}
+
+    def _answering(self, names: Sequence[str]) -> dict[str, Link]:
+        """The devices that have these names, or answer to them as their altnames."""
         asked = [name for name in names if refusal(name) is None]
         found = {}
         answers = self._socket.ask([rtnl.get(name) for name in asked])
@@ -296,11 +312,13 @@ class Links:
 
     def _adopt(self, taps: Sequence[Tap], refused: Mapping[str, int], outcome: Outcome) -> None:
         """Bring taps of ours, that were there, to the wanted MAC, MTU and up."""
-        there = self._get([wanted.name for wanted in taps])
+        there = self._answering([wanted.name for wanted in taps])
         ours = []
         for wanted in taps:
             link = there.get(wanted.name)
-            if link is None:
+            if link is not None and link.name != wanted.name:
+                outcome[wanted.name] = other_name(wanted.name, link)
+            elif link is None:
                 outcome[wanted.name] = device_error(wanted.name, refused[wanted.name], "create")
             elif problem := complaint(wanted, link):
                 outcome[wanted.name] = problem

@@ -194,7 +194,12 @@ class Bridging(Protocol):
     """Bridges of this namespace and what is plugged into them."""
 
     def get(self, names: Sequence[str]) -> dict[str, Device]:
-        """The devices that exist, by name; asks by name, never dumps."""
+        """The devices that exist, by name; asks by name, never dumps. Another name of a device
+        (an altname) is none of a device here."""
+
+    def real_name(self, name: str) -> str:
+        """The name of the device that has this name or answers to it as its altname; empty where
+        none does."""
 
     def members(self, bridge: str) -> list[Device]:
         """The ports of a bridge; none where there is no such bridge."""

@@ -258,12 +258,14 @@ def pack(sequence: int, kind: int, flags: int, body: bytes) -> bytes:
 
 
 def index_of(name: str) -> int:
-    """The device's index, 0 where there is none.
+    """The device's index, 0 where there is none: also where the name is an altname, which the
+    kernel answers to as well.
 
     :raises OSError: the kernel cannot be asked, because this process may open nothing more
     """
     try:
-        return socket.if_nametoindex(name)
+        index = socket.if_nametoindex(name)
+        return index if socket.if_indextoname(index) == name else 0
     except OSError:
         # it is asked through a socket, and why there is no index is not told
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC).close()

@@ -107,6 +107,12 @@ class FakeBridging(Faults):
             found = {name: self._links.peek(name) for name in names}
             return {name: self._device(link) for name, link in found.items() if link}
 
+    def real_name(self, name: str) -> str:
+        """See :class:`vifd.drivers.Bridging`."""
+        with self._call("real_name"):
+            real = self._links.altnames.get(name, name)
+            return real if self._links.peek(real) else ""
+
     def members(self, bridge: str) -> list[Device]:
         """See :class:`vifd.drivers.Bridging`."""
         with self._call("members"):
@@ -127,7 +133,8 @@ class FakeBridging(Faults):
         parent = self._link(below).ifindex if below else None
         link = self._links.peek(spec.name)
         there = self._device(link) if link else None
-        if problem := complaint(spec, there) or self._too_large(spec):
+        problem = complaint(spec, there) or self._links.other_name(spec.name)
+        if problem := problem or self._too_large(spec):
             raise problem
         if kind_of(spec) in self._missing:
             facts = {"device": spec.name, "problem": "cannot create: Operation not supported"}
@@ -168,7 +175,8 @@ class FakeBridging(Faults):
         """See :class:`vifd.drivers.Bridging`."""
         with self._call("make_hybrid"):
             names = (spec.bridge, spec.inner, spec.outer)
-            there = {n: self._device(link) for n in names if (link := self._links.peek(n))}
+            real = {n: self._links.altnames.get(n, n) for n in names}
+            there = {n: self._device(d) for n, r in real.items() if (d := self._links.peek(r))}
             if problem := hybridrules.in_the_way(spec, there):
                 raise problem
             self.add_hybrid(spec)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vifd.drivers import MARK, Link, Tap
-from vifd.drivers.linkrules import clash, complaint, refusal, renamed, unmarked
-from vifd.errors import DeviceError, VifError
+from vifd.drivers.linkrules import clash, complaint, other_name, refusal, renamed, unmarked
+from vifd.errors import DeviceError, NameClash, VifError
 from vifd.openflow.counts import Traffic
 from vifd.testing.faults import Faults
 
@@ -37,6 +37,8 @@ class FakeLinks(Faults):
         self._lock = threading.RLock()
         #: taps that somebody has open though they have no carrier; a test says so
         self.held: set[str] = set()
+        #: altnames: by each, the name of the device that answers to it as well
+        self.altnames: dict[str, str] = {}
         #: why no tap can be made; a test says so
         self.no_taps = ""
         #: the devices that stand on one, by its ifindex: they go with it, and carry no more
@@ -78,6 +80,11 @@ class FakeLinks(Faults):
     def peek(self, name: str) -> Link | None:
         """A device, past the driver: orders no fault and counts as no call."""
         return self._links.get(name)
+
+    def other_name(self, name: str) -> NameClash | None:
+        """Why no device of this name can be made: another one answers to it as its altname."""
+        device = self._links.get(self.altnames.get(name, ""))
+        return None if device is None else other_name(name, device)
 
     @property
     def names(self) -> list[str]:
@@ -127,6 +134,7 @@ class FakeLinks(Faults):
             there = self._links.get(tap.name)
             fault = self._next("create_taps", tap.name)
             problem = fault.error if fault else complaint(tap, there) or _einval(tap.mac, tap.mtu)
+            problem = problem or self.other_name(tap.name)
             if problem is not None:
                 return problem
             link = there or replace(

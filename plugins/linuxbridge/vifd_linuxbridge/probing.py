@@ -151,7 +151,9 @@ def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interfac
     name = foreign or settings.interfaces[physnet]
     device = bridging.get([name]).get(name)
     if device is None:
-        return Interface(name, problem="does not exist")
+        real = bridging.real_name(name)
+        problem = f"is another name (altname) of {real}: map {real}" if real else "does not exist"
+        return Interface(name, problem=problem)
     mtu, up = device.link.mtu, device.link.up and device.link.carrier
     if foreign:
         return _foreign(bridging, device)

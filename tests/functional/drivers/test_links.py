@@ -20,6 +20,7 @@ from pyroute2 import IPRoute, NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC
 
 from support.links_suite import LinksContract, a_tap, made
+from support.meddler import has_altname
 from vifd.drivers import MARK, Tap, netlink, rtnl, tap
 from vifd.drivers.links import Links
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing
@@ -63,6 +64,11 @@ def rename(oracle: IPRoute) -> Callable[[str, str], None]:
         oracle.link("set", index=index, state="up")
 
     return call
+
+
+@pytest.fixture
+def altname() -> Callable[[str, str], None]:
+    return has_altname
 
 
 def info(oracle: IPRoute, name: str) -> Any:

@@ -20,6 +20,7 @@ from support.linux_suite import (
     NftContract,
     TrackingContract,
 )
+from support.meddler import has_altname
 from vifd.drivers import MARK, brdevice, brnl, netlink
 from vifd.drivers.bridging import Bridging
 from vifd.drivers.links import Links
@@ -67,6 +68,11 @@ def foreign(oracle):
     yield make
     for name in names:
         oracle.link("del", index=oracle.link_lookup(ifname=name)[0])
+
+
+@pytest.fixture
+def altname():
+    return has_altname
 
 
 class TestNft(NftContract):

@@ -25,6 +25,11 @@ def rename(links: FakeLinks) -> Callable[[str, str], object]:
     return links.rename
 
 
+@pytest.fixture
+def altname(links: FakeLinks) -> Callable[[str, str], object]:
+    return lambda device, name: links.altnames.__setitem__(name, device)
+
+
 class TestFakeLinks(LinksContract):
     pass
 

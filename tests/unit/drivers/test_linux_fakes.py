@@ -40,6 +40,10 @@ class TestFakeBridging(BridgingContract):
     def foreign(self, links):
         return links.place
 
+    @pytest.fixture
+    def altname(self, links):
+        return lambda device, name: links.altnames.__setitem__(name, device)
+
 
 def test_a_flush_is_told():
     nft = FakeNft()
