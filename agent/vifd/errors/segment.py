@@ -20,6 +20,18 @@ class SegmentTypeUnsupported(VifError):
     template = "network type {wanted!r} is not served by plugin {plugin!r} (have {have})"
     remediation = "bind the port to a segment of a served type, or enable the type on this host"
 
+    def _advice(self) -> str:
+        """Of a type that the plugin serves nowhere: who does here, and what it serves itself."""
+        have, others = self.facts.get("have"), self.facts.get("served_by")
+        if others is None or not have:
+            return super()._advice()
+        bind = f"bind the port to a segment of a type that it serves ({', '.join(have)})"
+        if not others:
+            wanted = self.facts.get("wanted")
+            return f"{bind}, or use a host with a plugin for {wanted}: none of this host's is one"
+        named = " or ".join(others)
+        return f"ask for plugin {named} in the document, or for none, which serves it, or {bind}"
+
 
 class PhysnetUnmapped(VifError):
     """The segment's physical network has no bridge or interface on this host."""

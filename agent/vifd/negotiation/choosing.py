@@ -30,6 +30,9 @@ def choose(
     """
     usable: list[Usable] = []
     refused: list[Refused] = []
+    candidates = list(candidates)
+    wanted = attachment.network.segment.network_type
+    serving = sorted({c.name for c in candidates if wanted in c.advert.network_types})
     for candidate in candidates:
         served = candidate.advert.vif_types
         for vif_type in _types(attachment, candidate):
@@ -37,7 +40,7 @@ def choose(
             matched = met(candidate, vif_type, acceptable)
             where = matched.place if isinstance(matched, Match) else _NOWHERE
             order = (where, candidate.rank, place, candidate.name, vif_type)
-            against = reasons(attachment, candidate, vif_type, matched)
+            against = reasons(attachment, candidate, vif_type, matched, serving)
             if against:
                 first, *rest = against
                 refused.append(Refused(candidate, vif_type, first, tuple(rest), order))

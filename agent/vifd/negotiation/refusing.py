@@ -35,15 +35,23 @@ def reasons(
     candidate: Candidate,
     vif_type: str,
     matched: Match | errors.VifError,
+    serving: Sequence[str] = (),
 ) -> list[errors.VifError]:
-    """Everything against the candidate, each said once, in the order of :data:`STAGES`."""
+    """Everything against the candidate, each said once, in the order of :data:`STAGES`.
+
+    :param serving: the plugins that serve networks of this type
+    """
     asked = _not_asked(attachment, candidate)
     if asked is not None:
         return [asked]
     found: list[errors.VifError] = []
-    for error in _all(attachment, candidate, vif_type, matched):
-        if not any(same(error, other) for other in found):
+    for error in _all(attachment, candidate, vif_type, matched, serving):
+        known = next((other for other in found if same(error, other)), None)
+        if known is None:
             found.append(error)
+        elif error.hint != error.remediation:
+            # what the plugin's own check says of its options goes before what holds for all
+            known.hint = error.hint
     return sorted(found, key=progress)
 
 
@@ -75,6 +83,7 @@ def _all(
     candidate: Candidate,
     vif_type: str,
     matched: Match | errors.VifError,
+    serving: Sequence[str],
 ) -> Iterator[errors.VifError]:
     advert, port, plugin = candidate.advert, attachment.id, candidate.name
     if attachment.vif_type not in (None, vif_type):
@@ -95,7 +104,7 @@ def _all(
     network_type = attachment.network.segment.network_type
     if network_type not in advert.network_types:
         have = list(advert.network_types)
-        facts = {"wanted": network_type, "have": have, "plugin": plugin}
+        facts = {"wanted": network_type, "have": have, "plugin": plugin, "served_by": [*serving]}
         yield errors.SegmentTypeUnsupported(facts=facts, stage="segment", port=port)
     for finding in candidate.findings:
         yield _placed(finding, port)

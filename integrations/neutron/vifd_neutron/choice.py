@@ -120,10 +120,13 @@ def _segment(wanted: Wanted, candidate: Candidate, report: Report) -> Iterator[R
     name, kind = candidate.plugin, wanted.network_type
     kinds = network_types(candidate, report)
     if kind not in kinds:
+        bind = "bind the port to a segment of a type that it serves"
+        able = candidate.network_types is None or kind in candidate.network_types
+        enable = f", or add {kind} to tunnel_types in agent.conf of the host and restart vifd"
         yield Refusal(
             "E_SEG_TYPE_UNSUPPORTED",
             f"network type {kind!r} is not served by plugin {name!r} (have {_all(kinds)})",
-            "bind the port to a segment of a served type, or enable the type on this host", name,
+            f"{bind}{enable if able and kind in TUNNELLED else ', or use another host'}", name,
         )  # fmt: skip
         return
     if kind in TUNNELLED and not report.tunneling_ip:

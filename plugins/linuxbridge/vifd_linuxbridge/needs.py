@@ -43,7 +43,8 @@ class Needs:
         match attachment.network.segment.network_type:
             case "local" if not asked:
                 problem = "the document does not ask for it (see serve_local in [linuxbridge])"
-                error = self._unserved("local", problem)
+                mend = f"name plugin {self.plugin} in the document, or {_SET.format('serve_local')}"
+                error = self._unserved("local", problem, f"{mend} (true)")
                 yield Requirement("local_network", self.settings.serve_local, error)
             case "vxlan":
                 yield from self._tunnel(attachment)
@@ -61,11 +62,13 @@ class Needs:
         settings, ground = self.settings, self.ground
         vni = attachment.network.segment.segmentation_id
         problem = ground.lacking.get("vxlan", "")
+        mend = _kernel("vxlan", problem)
         if not problem and vni is None:
-            problem = "the segment has no VNI"
+            problem, mend = "the segment has no VNI", "give the segment a segmentation_id"
         if not problem and not settings.local_ip:
             problem = "local_ip is not set in [linuxbridge] of agent.conf"
-        yield Requirement("vxlan", not problem, self._unserved("vxlan", problem))
+            mend = f"{_SET.format('local_ip')} (an address of this host)"
+        yield Requirement("vxlan", not problem, self._unserved("vxlan", problem, mend))
         limit = ground.tunnel_mtu
         if limit is not None:
             have = limit - settings.overhead
@@ -78,8 +81,8 @@ class Needs:
         mapped = physnet in self.settings.interfaces or physnet in there
         have = sorted({*self.settings.interfaces, *there})
         yield Requirement("physical_network", mapped, unmapped(physnet, have))
-        problem = self._vlan_problem(segment.segmentation_id) if kind == "vlan" else ""
-        yield Requirement("network_type", not problem, self._unserved(kind, problem))
+        problem, mend = self._vlan_problem(segment.segmentation_id) if kind == "vlan" else ("", "")
+        yield Requirement("network_type", not problem, self._unserved(kind, problem, mend))
         interface = self.ground.interfaces.get(physnet)
         if interface is None:
             return
@@ -87,22 +90,38 @@ class Needs:
         harmless = kind == "vlan" and not self.settings.vlan_aware and interface.mtu is not None
         usable = harmless or not interface.problem
         text = f"{interface.name} {interface.problem}"
-        yield Requirement("interface", usable, self._unserved(kind, text))
+        yield Requirement("interface", usable, self._unserved(kind, text, interface.mend))
         if interface.mtu is not None:
             yield _mtu(attachment.network.mtu, interface.mtu, interface.name)
 
-    def _vlan_problem(self, number: int | None) -> str:
+    def _vlan_problem(self, number: int | None) -> tuple[str, str]:
+        """Why a VLAN is not served, and what mends it."""
+        lacking, other = self.ground.lacking, _SET.format("vlan_aware")
         if not self.settings.vlan_aware:
-            return self.ground.lacking.get("vlan", "")
+            way = "" if "vlan_filtering" in lacking else f", or {other} (true)"
+            problem = lacking.get("vlan", "")
+            return problem, f"{_kernel('8021q', problem)}{way}"
+        way = f", or {other} (false)" if "vlan" not in lacking else ""
         if number == wiring.UNTAGGED:
-            return f"VLAN {number} stands for untagged frames on a VLAN-aware bridge"
-        return self.ground.lacking.get("vlan_filtering", "")
+            problem = f"VLAN {number} stands for untagged frames on a VLAN-aware bridge"
+            return problem, f"give the network another VLAN id{way}"
+        without = "use a kernel whose bridges filter VLANs"
+        return lacking.get("vlan_filtering", ""), f"{without}{way}"
 
-    def _unserved(self, kind: str, problem: str) -> VifError:
+    def _unserved(self, kind: str, problem: str, mend: str) -> VifError:
         have = list(self.types)
         facts = {"wanted": kind, "have": have, "plugin": self.plugin, "problem": problem}
         text = f"network type {kind!r} cannot be served on this host: {problem}"
-        return SegmentTypeUnsupported(text, facts=facts)
+        return SegmentTypeUnsupported(text, facts=facts, hint=mend or None)
+
+
+_SET = "set {} in [linuxbridge] of agent.conf and restart vifd"
+
+
+def _kernel(module: str, problem: str) -> str:
+    if "CAP_NET_ADMIN" in problem:
+        return "start vifd by its unit, which gives it CAP_NET_ADMIN"
+    return f"load the kernel module (modprobe {module}), which needs no restart of vifd"
 
 
 def _mtu(wanted: int, have: int, bottleneck: str) -> Requirement:

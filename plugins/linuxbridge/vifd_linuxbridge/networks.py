@@ -24,6 +24,7 @@ from vifd.model.sets import Forwarding, SetKind
 from vifd.plugin import Entry, NoSets, SetChange, Sets
 from vifd_linuxbridge import marks, overlay, wiring
 from vifd_linuxbridge.options import Settings
+from vifd_linuxbridge.probing import ADDRESSED
 from vifd_linuxbridge.wiring import LinuxWiring
 
 
@@ -310,6 +311,5 @@ def addressed(name: str, addresses: list[str]) -> VifError:
     return NameClash(
         facts={"kind": "interface", "name": name, "have": have, "addresses": addresses},
         stage="uplink",
-        hint="use an interface without addresses, put the addresses on a bridge of your own and "
-        "name it in bridge_mappings, or set enslave_addressed_interfaces",
+        hint=ADDRESSED,
     )

@@ -27,6 +27,7 @@ class Interface:
     """What a physical network is mapped to.
 
     :param problem: why it cannot be used, or the empty string
+    :param mend: what helps where it cannot
     :param up: whether it is there, up, and its link as well
     :param ways: of a bridge, the interfaces by which it leads out
     """
@@ -36,6 +37,7 @@ class Interface:
     problem: str = ""
     up: bool = False
     ways: tuple[str, ...] = ()
+    mend: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,16 @@ _AWARE = (
     "guest's own is none of its network, and the bridge drops it"
 )
 _EVERYTHING = Traffic(Limit(1000, 1000), Limit(1000, 1000))
+#: What helps where a mapping names what cannot be used.
+_CORRECT = (
+    "correct physical_interface_mappings or bridge_mappings in [linuxbridge] of agent.conf and "
+    "restart vifd"
+)
+#: What helps where the host itself uses a mapped interface.
+ADDRESSED = (
+    "use an interface without addresses, put the addresses on a bridge of your own and name it in "
+    "bridge_mappings, or set enslave_addressed_interfaces"
+)
 #: A port of which everything is logged.
 TOLD = Judged(1, *2 * (dict.fromkeys(Direction, ()),), "", Logged(accepted=True, dropped=True))
 #: A port with every limit and a mark.
@@ -153,7 +165,8 @@ def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interfac
     if device is None:
         real = bridging.real_name(name)
         problem = f"is another name (altname) of {real}: map {real}" if real else "does not exist"
-        return Interface(name, problem=problem)
+        back = "" if real else f"bring {name} back (ip link show), or "
+        return Interface(name, problem=problem, mend=f"{back}{_CORRECT}")
     mtu, up = device.link.mtu, device.link.up and device.link.carrier
     if foreign:
         return _foreign(bridging, device)
@@ -162,10 +175,11 @@ def _interface(bridging: Bridging, settings: Settings, physnet: str) -> Interfac
             "is a bridge, which cannot be a port of another bridge: map the interface that leads "
             "out of it, or for flat networks map it in bridge_mappings"
         )
-        return Interface(name, mtu, problem, up)
+        return Interface(name, mtu, problem, up, mend=_CORRECT)
     addresses = bridging.addresses(name)
     if addresses and not settings.enslave_addressed:
-        return Interface(name, mtu, f"has the host's addresses {', '.join(addresses)}", up)
+        problem = f"has the host's addresses {', '.join(addresses)}"
+        return Interface(name, mtu, problem, up, mend=ADDRESSED)
     return Interface(name, mtu, up=up)
 
 
@@ -174,7 +188,7 @@ def _foreign(bridging: Bridging, device: Device) -> Interface:
     nowhere on purpose, and is up as it says itself."""
     link = device.link
     if link.kind != "bridge":
-        return Interface(link.name, link.mtu, "is no bridge", link.up)
+        return Interface(link.name, link.mtu, "is no bridge", link.up, mend=_CORRECT)
     ways = [m.link for m in bridging.members(link.name) if m.link.kind != "tun"]
     up = link.up and (not ways or any(way.up and way.carrier for way in ways))
     return Interface(link.name, link.mtu, up=up, ways=tuple(way.name for way in ways))

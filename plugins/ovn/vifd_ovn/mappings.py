@@ -1,10 +1,10 @@
-"""What ``ovn-bridge-mappings`` may not say. Pure."""
+"""What ``ovn-bridge-mappings`` may not say, and what it and the tunnels lack. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vifd.errors import PhysnetDown
+from vifd.errors import PhysnetDown, PhysnetUnmapped, SegmentTypeUnsupported
 from vifd_ovs.bridge.chassis import Chassis
 
 _SET = "ovs-vsctl set Open_vSwitch . external_ids:ovn-bridge-mappings=PHYSNET:BRIDGE,..."
@@ -27,6 +27,12 @@ def _problem(chassis: Chassis, physnet: str) -> str:
             f"ovn-bridge-mappings: {physnet} leads to {bridge}, which is the integration bridge "
             "itself: map the bridge that the interface to the physical network is on"
         )
+    if physnet in chassis.doubled:
+        entries = " and ".join(f"{physnet}:{bridge}" for bridge in chassis.doubled[physnet])
+        return (
+            f"ovn-bridge-mappings: {entries} map one physical network, of which "
+            "ovn-controller takes one: take the others out"
+        )
     same = [name for name, there in chassis.mappings.items() if there == bridge]
     if len(same) > 1:
         return (
@@ -43,3 +49,20 @@ def refusal(chassis: Chassis, physnet: str) -> PhysnetDown | None:
         return None
     facts = {"wanted": physnet, "device": chassis.mappings[physnet], "problem": problem}
     return PhysnetDown(facts=facts, stage="segment", hint=f"correct the mappings: {_SET}")
+
+
+def unmapped(physnet: str, chassis: Chassis) -> PhysnetUnmapped:
+    """The refusal of a physical network that OVN was not told of."""
+    facts = {"wanted": physnet, "have": sorted(chassis.mappings)}
+    return PhysnetUnmapped(facts=facts, stage="segment", hint=f"add it to OVN's mappings: {_SET}")
+
+
+def untunnelled(kind: str, chassis: Chassis, plugin: str) -> SegmentTypeUnsupported:
+    """The refusal of a network type that no tunnel of this chassis carries."""
+    types = ",".join((*chassis.encap_types, kind))
+    return SegmentTypeUnsupported(
+        facts={"wanted": kind, "have": list(chassis.encap_types), "plugin": plugin},
+        stage="segment",
+        hint=f"have this chassis make such tunnels: ovs-vsctl set Open_vSwitch . "
+        f"external_ids:ovn-encap-type={types}",
+    )

@@ -36,7 +36,6 @@ from vifd_ovn.plugging import Plugging
 from vifd_ovn.probing import probe
 from vifd_ovn.wiring import OvnWiring
 from vifd_ovs.bridge import numbers, tenancy
-from vifd_ovs.bridge.bridges import unmapped
 from vifd_ovs.bridge.chassis import BRIDGE, Chassis, chassis_of
 from vifd_ovs.bridge.silence import Answering
 
@@ -100,10 +99,14 @@ class OvnPlugin(VifPlugin):
         chassis, segment = self._chassis(), attachment.network.segment
         physnet = segment.physical_network
         if chassis is not None and physnet and segment.network_type in ("vlan", "flat"):
-            error = unmapped(physnet, chassis.mappings)
+            error = mappings.unmapped(physnet, chassis)
             yield Requirement("physical_network", physnet in chassis.mappings, error)
             refused = mappings.refusal(chassis, physnet)
             yield Requirement("mapping", refused is None, refused)
+        kind = segment.network_type
+        if chassis is not None and chassis.encap_ip and kind in ("geneve", "vxlan"):
+            without = mappings.untunnelled(kind, chassis, self.plugin_name)
+            yield Requirement("tunnel", kind in chassis.encap_types, without)
         yield tapverbs.queues_needed(attachment, self.settings.max_queues)
 
     def obstacles(self, attachment: Attachment, wiring: Wiring) -> Iterable[VifError]:

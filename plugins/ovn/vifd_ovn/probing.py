@@ -94,7 +94,7 @@ def _networks(drivers: Drivers, chassis: Chassis) -> dict[str, Uplink]:
     wrong = mappings.problems(chassis)
     for physnet, bridge in chassis.mappings.items():
         missing = drivers.ovsdb.bridge(bridge) is None
-        problem = f"bridge {bridge} does not exist" if missing else wrong.get(physnet, "")
+        problem = wrong.get(physnet, f"bridge {bridge} does not exist" if missing else "")
         found[physnet] = Uplink(bridge, up=False if missing else None, problem=problem)
     return found
 

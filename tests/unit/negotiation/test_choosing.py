@@ -51,6 +51,32 @@ def test_each_refusal_has_its_code_and_stage(
     assert "{" not in error.message
 
 
+def test_who_serves_a_network_type_is_said_and_what_the_plugin_has_itself() -> None:
+    vlans = candidate("vlans", network_types=("vlan", "flat"))
+    wanted = attachment(plugin="vlans")
+    for others, words in (
+        (
+            (candidate("b"), candidate("c", on_request=True)),
+            "ask for plugin b or c in the document",
+        ),
+        ((), "use a host with a plugin for local"),
+    ):
+        (refused,) = [r for r in choose(wanted, [vlans, *others]).refused if r.candidate is vlans]
+        assert words in refused.error.hint
+        assert "a segment of a type that it serves (vlan, flat)" in refused.error.hint
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_of_one_reason_said_twice_the_hint_of_the_plugin_is_told(said: bool) -> None:
+    """The host's checks know no options of plugins."""
+    own = errors.PhysnetUnmapped(facts=SECOND.facts, hint="tell OVN of it" if said else None)
+    asked = candidate(findings=(SECOND,), needs=[Requirement("physnet", False, own)])
+    (refused,) = choose(attachment(), [asked]).refused
+    assert refused.also == ()
+    assert refused.error.hint == ("tell OVN of it" if said else SECOND.remediation)
+    assert SECOND.hint == SECOND.remediation
+
+
 def test_a_plugin_for_another_kind_of_host_never_tells_why_a_port_has_none() -> None:
     near = candidate("a", needs=[Requirement("physnet", False, SECOND)])
     for asked in ([near, candidate("b", probe=ELSEWHERE)], [candidate("b", probe=ELSEWHERE), near]):

@@ -322,8 +322,9 @@ def test_a_physical_network_by_ovns_mappings(scene: Scene) -> None:
     [
         ("physnet1:br-int", "leads to br-int, which is the integration bridge"),
         ("physnet1:br-ex,physnet2:br-ex", "br-ex is given to physnet1 and to physnet2"),
+        ("physnet1:br-ex, physnet1:br-two", "physnet1:br-ex and physnet1:br-two map one physical"),
     ],
-    ids=["integration-bridge", "two-names"],
+    ids=["integration-bridge", "two-names", "two-bridges"],
 )
 def test_mappings_that_make_no_sense_are_refused(scene: Scene, mapped: str, words: str) -> None:
     scene.machine.ovsdb.root["external_ids"]["ovn-bridge-mappings"] = mapped
@@ -337,6 +338,20 @@ def test_mappings_that_make_no_sense_are_refused(scene: Scene, mapped: str, word
     probe = scene.plugin.probe()
     assert probe.health is Health.DEGRADED
     assert any(words in reason for reason in probe.reasons)
+
+
+def test_what_ovn_was_not_told_is_refused_with_its_own_words(scene: Scene) -> None:
+    (error,) = unmet(scene, attachment(1, segment=vlan(101)))
+    assert error.code == "E_SEG_PHYSNET_UNMAPPED"
+    assert "ovn-bridge-mappings=" in error.hint
+    scene.machine.ovsdb.root["external_ids"] |= {
+        "ovn-encap-type": "geneve", "ovn-encap-ip": "192.0.2.1",
+    }  # fmt: skip
+    tunnelled = {"network_type": "vxlan", "segmentation_id": 7}
+    (error,) = unmet(scene, attachment(1, segment=tunnelled))
+    assert error.code == "E_SEG_TYPE_UNSUPPORTED"
+    assert "external_ids:ovn-encap-type=geneve,vxlan" in error.hint
+    assert unmet(scene, attachment(1, segment={**tunnelled, "network_type": "geneve"})) == []
 
 
 def unmet(scene: Scene, wanted) -> list:

@@ -102,6 +102,22 @@ def test_options_reach_the_port():
     assert host.row("vxlan", 6) is None
 
 
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"local_ip": []}, "set local_ip to an address of this host, in"),
+        ({"tunnel_types": ["gre"]}, "add vxlan to tunnel_types, in"),
+        ({"local_ip": [], "tunnel_types": []},
+         "set local_ip to an address of this host and add vxlan to tunnel_types, in"),
+    ],
+)  # fmt: skip
+def test_a_type_without_tunnels_comes_with_the_options_that_lack(options, hint):
+    needs = Host(**options).plugin.requires(attachment(1, segment=VXLAN))
+    (error,) = [n.error for n in needs if not n.met]
+    assert error.code == "E_SEG_TYPE_UNSUPPORTED"
+    assert error.hint == f"{hint} the plugin's group of agent.conf, and restart vifd"
+
+
 def test_a_changed_address_is_brought_to_the_port_in_place():
     host = Host(local_ip=["172.31.0.1"])
     host.plug(1)

@@ -24,6 +24,7 @@ class Chassis:
     :param encap_types: the tunnel types, the preferred one first; empty where none is set
     :param encap_ip: the address of the tunnel endpoint, empty where none is set
     :param mappings: physical network to bridge
+    :param doubled: of a physical network that is mapped more than once, all its bridges
     :param hostname: OVN's users may name a chassis by it as well
     """
 
@@ -34,6 +35,7 @@ class Chassis:
     encap_ip: str = ""
     mappings: Mapping[str, str] = field(default_factory=dict)
     hostname: str = ""
+    doubled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
@@ -55,14 +57,16 @@ def chassis_of(facts: Mapping[str, Any]) -> Chassis | None:
     remote = told("ovn-remote")
     if not remote:
         return None
+    pairs = _pairs(told("ovn-bridge-mappings"))
     return Chassis(
         name=name,
         remote=remote,
         bridge=told("ovn-bridge") or BRIDGE,
         encap_types=_words(told("ovn-encap-type")),
         encap_ip=told("ovn-encap-ip"),
-        mappings=_mappings(told("ovn-bridge-mappings")),
+        mappings=dict(pairs),
         hostname=told("hostname"),
+        doubled=_doubled(pairs),
     )
 
 
@@ -70,9 +74,16 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _mappings(text: str) -> dict[str, str]:
+def _pairs(text: str) -> list[tuple[str, str]]:
     pairs = (word.partition(":") for word in _words(text))
-    return {physnet.strip(): bridge.strip() for physnet, _, bridge in pairs if physnet and bridge}
+    return [(physnet.strip(), bridge.strip()) for physnet, _, bridge in pairs if physnet and bridge]
+
+
+def _doubled(pairs: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for physnet, bridge in pairs:
+        found.setdefault(physnet, {})[bridge] = None
+    return {physnet: tuple(bridges) for physnet, bridges in found.items() if len(bridges) > 1}
 
 
 def taken_by_ovn(facts: Mapping[str, Any], bridge: str) -> str:

@@ -225,8 +225,10 @@ def unserved(network_type: str, overlay: Overlay) -> SegmentTypeUnsupported:
     """The refusal of a network type that has no tunnel here."""
     have = ["local", "flat", "vlan", *overlay.served]
     without = "" if overlay.local else "; no local_ip is configured"
+    todo = [] if overlay.local else ["set local_ip to an address of this host"]
+    todo += [] if network_type in overlay.types else [f"add {network_type} to tunnel_types"]
     return SegmentTypeUnsupported(
         f"network type {network_type!r} has no tunnel on this host (have {have}){without}",
         facts={"wanted": network_type, "have": have}, stage="segment",
-        hint="set local_ip, and name the type in tunnel_types, in the plugin's group of agent.conf",
+        hint=f"{' and '.join(todo)}, in the plugin's group of agent.conf, and restart vifd",
     )  # fmt: skip
