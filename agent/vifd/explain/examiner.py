@@ -29,12 +29,12 @@ from vifd.explain.explanation import Explanation
 from vifd.explain.subject import Serving, Subject
 from vifd.explain.unmade import explain_unmade
 from vifd.hypervisor import Hypervisor, NoHypervisor
-from vifd.hypervisor.holders import Holder, holders, stranger
 from vifd.model import Evidence, Parts, Phase, PortRecord, Report, limited
 from vifd.model.event import Event
 from vifd.model.family import Families
 from vifd.model.status import wants_open
 from vifd.plugin import Item
+from vifd.safety.holders import Holder, holders, stranger
 from vifd.store import Journal
 
 LOG = logging.getLogger(__name__)

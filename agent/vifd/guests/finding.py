@@ -15,11 +15,11 @@ MISSING = "missing"
 
 
 def suspicious(record: PortRecord, interface: GuestInterface | None, link: Link | None) -> bool:
-    """Whether a guest that runs with this device does not have it open.
+    """Whether a guest that runs with this device may not have it open.
 
-    A device that is missing or down is the port's own finding, and is repaired first. A tap has a
-    carrier exactly while a process has it open; one that was made again under a running guest gets
-    none, because the guest's QEMU still has the old one.
+    A device that is missing or down is the port's own finding, and is repaired first. A tap gets
+    its carrier when it is opened; one that was made again under a running guest gets none, because
+    the guest's QEMU still has the old one. One that is open may have lost it to another program.
 
     :param link: the device, where it is a network device of this host
     """
@@ -27,7 +27,9 @@ def suspicious(record: PortRecord, interface: GuestInterface | None, link: Link 
         return False
     if interface.kind == "vhostuser":
         return _cut_off(record)
-    return link is not None and link.kind == "tun" and link.up and not link.carrier
+    return (
+        link is not None and link.kind == "tun" and link.up and not link.carrier and not link.queues
+    )
 
 
 def outdated(record: PortRecord, interface: GuestInterface, suspected: float, now: float) -> bool:

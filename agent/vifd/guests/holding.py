@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vifd.guests.finding import WAITING
-from vifd.hypervisor.holders import holders
 from vifd.model import PortRecord
+from vifd.safety.holders import holders
 
 
 def holder(record: PortRecord) -> str:

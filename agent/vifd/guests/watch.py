@@ -19,6 +19,7 @@ from vifd.guests.matching import interface_of, ports_of
 from vifd.hypervisor import GuestInterface, Hypervisor
 from vifd.model import Evidence, PortRecord, limited
 from vifd.model.event import Event
+from vifd.safety import holders
 from vifd.safety.steady import Steady
 from vifd.store import Journal
 
@@ -40,18 +41,21 @@ class GuestWatch:
     """The thread, and what it found.
 
     :param clock: for intervals
+    :param held: whether a process has a tap open that has no carrier
     """
 
     def __init__(
         self, engine: Engine, journal: Journal, hypervisor: Hypervisor,
         links: Links | None = None, *,
         clock: Callable[[], float] = time.monotonic,
+        held: Callable[[str], bool] = holders.held,
     ) -> None:  # fmt: skip
         self._engine = engine
         self._journal = journal
         self._hypervisor = hypervisor
         self._links = links
         self._clock = clock
+        self._held = held
         self._lost: dict[str, GuestInterface] = {}
         #: port: since when its device is seen without its guest
         self._since: dict[str, float] = {}
@@ -98,7 +102,10 @@ class GuestWatch:
     def without_guest(self, record: PortRecord) -> GuestInterface | None:
         """The running guest's interface, where the guest does not have the device open now."""
         interface = interface_of(record, self._hypervisor.interfaces())
-        return interface if finding.suspicious(record, interface, self._link(interface)) else None
+        if interface is None or not finding.suspicious(record, interface, self._link(interface)):
+            return None
+        tap = interface.kind != "vhostuser"
+        return None if tap and self._held(interface.device) else interface
 
     def look_again(self, port_id: str) -> None:
         """Have a port looked at: somebody changed something about it."""

@@ -23,6 +23,7 @@ import msgspec
 
 from vifd.errors import JournalError
 from vifd.model import PortRecord, Role
+from vifd.safety import holders
 
 LOG = logging.getLogger(__name__)
 
@@ -57,12 +58,13 @@ class Expected(msgspec.Struct, frozen=True):
     failed: float | None = None
 
 
-def carrier(device: str) -> bool:
+def in_use(device: str) -> bool:
     """Whether a process has a tap open, whoever that is."""
     try:
-        return Path("/sys/class/net", device, "carrier").read_text().strip() == "1"
+        carrier = Path("/sys/class/net", device, "carrier").read_text().strip() == "1"
     except OSError:
-        return False
+        carrier = False
+    return carrier or holders.held(device)
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Abandoned:
     after: Callable[[], float] = lambda: 0.0
     unplug: Callable[[str, str], object] = lambda _port, _request: None
     notes: Notes | None = None
-    held: Callable[[str], bool] = carrier
+    held: Callable[[str], bool] = in_use
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     _expected: dict[str, Expected] = field(default_factory=dict)

@@ -24,6 +24,8 @@ from support.meddler import has_altname
 from vifd.drivers import MARK, Tap, netlink, rtnl, tap
 from vifd.drivers.links import Links
 from vifd.errors import DeviceError, NameClash, PrivilegeMissing
+from vifd.migration import abandoned
+from vifd.safety import holders
 from vifd.testing.guests import guests
 from vifd.testing.netns import Namespace
 from vifd.testing.wait import until
@@ -564,3 +566,21 @@ def test_a_device_that_a_waiting_switch_takes_down_is_up_all_the_same(links: Lin
             other.wait(600)
         finally:
             other.kill()
+
+
+@pytest.mark.parametrize("multi_queue", [False, True])
+def test_who_has_a_tap_open_is_known_without_its_carrier(links: Links, multi_queue: bool) -> None:
+    made(links.create_taps([a_tap(multi_queue=multi_queue)])["tap1"])
+    assert not abandoned.in_use("tap1")
+    with guests("tap1", multi_queue=multi_queue):
+        assert abandoned.in_use("tap1")
+        until(lambda: links.get(["tap1"])["tap1"].carrier, "the guest has its carrier")
+        argv = ["ip", "link", "set", "tap1", "carrier", "off"]
+        subprocess.run(argv, check=True, capture_output=True, timeout=600)
+        assert not links.get(["tap1"])["tap1"].carrier
+        assert links.opened("tap1")
+        assert abandoned.in_use("tap1")
+        assert "tap1" in holders.taps()
+    until(lambda: not links.opened("tap1"), "the guest is gone")
+    assert not abandoned.in_use("tap1")
+    assert "tap1" not in holders.taps()

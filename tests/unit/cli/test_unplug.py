@@ -82,6 +82,16 @@ def test_who_uses_a_port(facts, text):
     assert inuse.user(port) == text
 
 
+def test_a_tap_whose_carrier_somebody_took_is_in_use(monkeypatch):
+    port = {
+        "id": uuid(1), "device": "tapnowhere", "document": document(),
+        "evidence": [{"fact": "device.carrier", "have": False}],
+    }  # fmt: skip
+    monkeypatch.setattr(inuse, "_open", lambda: {"tapnowhere"})
+    assert inuse.user(port).endswith("has it open")
+    assert inuse.user({**port, "device": "tapelse"}) == ""
+
+
 def test_the_kernel_knows_better_than_the_last_report(tmp_path, monkeypatch):
     monkeypatch.setattr(inuse, "DEVICES", tmp_path)
     (tmp_path / "tap1").mkdir()

@@ -15,10 +15,10 @@ from vifd import errors
 from vifd.engine import Engine, Settings
 from vifd.explain import Explanation
 from vifd.explain.examiner import Examiner
-from vifd.hypervisor.holders import Holder
 from vifd.model import Phase
 from vifd.model.evidence import Evidence
 from vifd.plugin import Item
+from vifd.safety.holders import Holder
 from vifd.testing.plugin import FakeBackend, FakePlugin
 
 FROZEN = Settings(verify=0.05, retry_first=0.01, retry_longest=0.05, repair=False)

@@ -71,6 +71,19 @@ def test_a_lost_device_is_found_told_and_not_repaired(world, caplog):
     assert caplog.text.count("not for vifd to repair") == 1
 
 
+@pytest.mark.parametrize("queues", [0, 2])
+def test_a_carrier_that_somebody_took_is_no_lost_device(world, queues):
+    """The guest has it open: taken out of the guest and put back, it would lose its network."""
+    device = world.guest()
+    world.held |= set() if queues else {device}
+    world.taps.make(device, carrier=False, queues=queues)
+    world.watch.look_again(port_id(1))
+    settle(world)
+    assert world.watch.lost == 0
+    assert finding.LOST not in facts(world.checked())
+    assert world.watch.without_guest(world.record()) is None
+
+
 def test_it_is_well_again_when_the_guest_has_its_device(world):
     device = world.guest()
     world.taps.make(device, carrier=False)

@@ -31,8 +31,8 @@ class Taps:
         self.links: dict[str, Link] = {}
         self.callbacks: list[Callable[[str, bool], None]] = []
 
-    def make(self, name: str, *, carrier: bool, up: bool = True) -> None:
-        self.links[name] = Link(name, 7, "", 1500, up, carrier, kind="tun")
+    def make(self, name: str, *, carrier: bool, up: bool = True, queues: int = 0) -> None:
+        self.links[name] = Link(name, 7, "", 1500, up, carrier, kind="tun", queues=queues)
         for call in self.callbacks:
             call(name, True)
 
@@ -52,10 +52,13 @@ class World:
         self.hypervisor = FakeHypervisor()
         self.taps = Taps()
         self.clock = Clock()
+        #: taps that a process has open, whatever their carrier says
+        self.held: set[str] = set()
         links: Any = self.taps
         self.watch = GuestWatch(
-            self.machine.engine, self.machine.journal, self.hypervisor, links, clock=self.clock
-        )
+            self.machine.engine, self.machine.journal, self.hypervisor, links, clock=self.clock,
+            held=lambda device: device in self.held,
+        )  # fmt: skip
         self.machine.engine.hooks.extra_evidence = self.watch.evidence
 
     def guest(self, number: int = 1, **state) -> str:

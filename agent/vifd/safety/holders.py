@@ -41,6 +41,18 @@ def holders(device: str, proc: Path = Path("/proc")) -> list[Holder]:
     return [_holder(pid) for pid in _pids(proc) if _has(pid, device) and _is_near(pid, ours)]
 
 
+def held(device: str) -> bool:
+    """Whether a process has a tap open. The kernel gives a tap its carrier when it is opened, and
+    another program may take it away from one that is."""
+    return bool(holders(device))
+
+
+def taps(proc: Path = Path("/proc")) -> set[str]:
+    """The taps that processes near this one have open, by one walk."""
+    ours = _namespaces(proc / "self")
+    return {name for pid in _pids(proc) for name in _open_taps(pid) if _is_near(pid, ours)}
+
+
 def _is_near(process: Path, ours: set[str]) -> bool:
     theirs = _namespaces(process)
     return not (ours and theirs) or bool(ours & theirs)
@@ -59,21 +71,27 @@ def _pids(proc: Path) -> Iterator[Path]:
 
 
 def _has(process: Path, device: str) -> bool:
+    return device in _open_taps(process)
+
+
+def _open_taps(process: Path) -> Iterator[str]:
     try:
         files = os.listdir(process / "fd")
     except OSError:
-        return False
-    return any(_is_open(process, file, device) for file in files)
+        return
+    for file in files:
+        yield from _tap(process, file)
 
 
-def _is_open(process: Path, file: str, device: str) -> bool:
+def _tap(process: Path, file: str) -> Iterator[str]:
+    """The tap of an open file; none where it is another file, or its tap is no more."""
     try:
         if os.readlink(process / "fd" / file) != _TUN:
-            return False
+            return
         lines = (process / "fdinfo" / file).read_text().splitlines()
     except OSError:
-        return False
-    return any(line.split() == ["iff:", device] for line in lines)
+        return
+    yield from (words[1] for line in lines if (words := line.split())[:1] == ["iff:"] if words[1:])
 
 
 def _holder(process: Path) -> Holder:

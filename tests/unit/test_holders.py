@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vifd.hypervisor.holders import Holder, holders, stranger
+from vifd.safety.holders import Holder, holders, stranger, taps
 
 GUEST = "6f6b0000-0000-4000-8000-000000000001"
 QEMU = Holder(7, "qemu-system-x86", ("qemu", "-name", "guest=a", "-uuid", GUEST, "-m", "1"))
@@ -27,6 +27,16 @@ def test_by_the_files_of_processes(tmp_path: Path) -> None:
     (tmp_path / "self").mkdir()
     (found,) = holders("tap1", tmp_path)
     assert (found.pid, found.guest, str(found)) == (12, GUEST, "qemu (process 12)")
+
+
+def test_all_taps_that_are_open_by_one_walk(tmp_path: Path) -> None:
+    """A tap that was removed under its process is nobody's: the kernel tells no name of it."""
+    lives_in(tmp_path, "self", 1)
+    for pid, device, namespace in ((12, "tap1", 1), (13, "tap2", 2), (14, "", 1), (15, "tap4", 1)):
+        process(tmp_path, pid, device)
+        lives_in(tmp_path, str(pid), namespace)
+    assert taps(tmp_path) == {"tap1", "tap4"}
+    assert holders("", tmp_path) == []
 
 
 def lives_in(proc: Path, process: str, *namespaces: int) -> None:
