@@ -104,8 +104,7 @@ class GuestWatch:
         interface = interface_of(record, self._hypervisor.interfaces())
         if interface is None or not finding.suspicious(record, interface, self._link(interface)):
             return None
-        tap = interface.kind != "vhostuser"
-        return None if tap and self._held(interface.device) else interface
+        return None if self._held(interface.device) else interface
 
     def look_again(self, port_id: str) -> None:
         """Have a port looked at: somebody changed something about it."""

@@ -42,9 +42,10 @@ def test_a_sub_port_is_refused_and_a_parent_is_carried_alone(machine, without):
     assert "subports get no traffic" in entries["trunk"].note
 
 
-VLAN, VXLAN = {"network_type": "vlan", "physical_network": "physnet1"}, {"network_type": "vxlan"}
-AWARE = {"vlan_aware": True}
-LOCAL_IP = {"local_ip": "192.0.2.1"}
+VLAN: dict[str, object] = {"network_type": "vlan", "physical_network": "physnet1"}
+VXLAN: dict[str, object] = {"network_type": "vxlan"}
+AWARE: dict[str, object] = {"vlan_aware": True}
+LOCAL_IP: dict[str, object] = {"local_ip": "192.0.2.1"}
 #: Of the host what lacks, the options, the segment, and what helps.
 UNSERVED: dict[str, tuple[list[str], dict[str, object], dict[str, object], list[str]]] = {
     "local": ([], {}, {"network_type": "local"},
