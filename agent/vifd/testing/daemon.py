@@ -50,7 +50,12 @@ def sandbox_options(directory: Path, ovs: PrivateOvs) -> dict[str, dict[str, obj
         "DEFAULT": {"state_path": directory / "state", "log_file": directory / "vifd.log"},
         "api": {"socket": directory / "vifd.sock"},
         "openvswitch": {"ovsdb_connection": ovs.db, "rundir": ovs.rundir},
-        "ovs": {"integration_bridge": "br-int", "datapath_type": DATAPATH},
+        "ovs": {
+            "integration_bridge": "br-int",
+            "datapath_type": DATAPATH,
+            "port_timeout": PATIENCE,
+        },
+        "vhostuser": {"port_timeout": PATIENCE},
         # tests play other programs, which change rules
         "nftables": {"hold_tables": "false"},
         # not the libvirt of the machine
