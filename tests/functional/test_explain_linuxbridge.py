@@ -87,6 +87,35 @@ def mapped(calls: Path) -> tuple[Any, Any]:
     return called, gone
 
 
+def natted(family: str, calls: Path, name: str, rule: str) -> tuple[Any, Any]:
+    """Connections get other addresses, and bridged frames come by."""
+
+    def make() -> None:
+        calls.write_text("1")
+        run("nft", "add", "table", family, "other")
+        run("nft", "add", "chain", family, "other", "c",
+            f"{{ type nat hook {name} priority 5; policy accept; }}")  # fmt: skip
+        run("nft", "add", "rule", family, "other", "c", *rule.split())
+
+    def undo() -> None:
+        run("nft", "delete", "table", family, "other")
+        calls.write_text("0")
+
+    return make, undo
+
+
+def masquerading(program: str, calls: Path) -> tuple[Any, Any]:
+    def make() -> None:
+        calls.write_text("1")
+        run(program, "-t", "nat", "-A", "POSTROUTING", "!", "-o", "docker0", "-j", "MASQUERADE")
+
+    def undo() -> None:
+        run(program, "-t", "nat", "-F")
+        calls.write_text("0")
+
+    return make, undo
+
+
 def docker() -> None:
     CALLS.write_text("1")
     of_nft("ip", "forward")[0]()
@@ -170,6 +199,34 @@ BREAKS: dict[str, tuple[Callable[[], Any], Callable[[], Any], str, str]] = {
                     "-j", "dnat", "--to-destination", "02:00:00:00:00:09"),
         lambda: run("ebtables-nft", "-t", "nat", "-F"),
         "filter", "table bridge nat, chain PREROUTING (prerouting): 1 rules rewrite",
+    ),
+    "a table for IP masquerades": (
+        *natted("ip", CALLS, "postrouting", "masquerade"),
+        "filter", "table ip other, chain c (postrouting): 1 rules translate addresses",
+    ),
+    "a table for IP gives another receiver": (
+        *natted("ip", CALLS, "prerouting", "ip daddr 203.0.113.5 dnat to 203.0.113.6"),
+        "filter", "table ip other, chain c (prerouting): 1 rules translate addresses",
+    ),
+    "a table for IPv6 masquerades": (
+        *natted("ip6", CALLS_6, "postrouting", "masquerade"),
+        "filter", "table ip6 other, chain c (postrouting): 1 rules translate addresses",
+    ),
+    "a table for both masquerades": (
+        *natted("inet", CALLS, "postrouting", "ip saddr { 10.0.0.0/8, 192.0.2.1 } masquerade"),
+        "filter", "table inet other, chain c (postrouting): 1 rules translate addresses",
+    ),
+    "a rule of iptables masquerades": (
+        *masquerading("iptables-nft", CALLS), "filter",
+        "chain POSTROUTING (postrouting): 1 rules translate addresses",
+    ),
+    "a legacy rule masquerades": (
+        *masquerading("iptables-legacy", CALLS), "filter",
+        "table ip nat (iptables-legacy), chain POSTROUTING (postrouting): 1 rules translate",
+    ),
+    "a legacy rule masquerades IPv6": (
+        *masquerading("ip6tables-legacy", CALLS_6), "filter",
+        "table ip6 nat (iptables-legacy), chain POSTROUTING (postrouting): 1 rules translate",
     ),
     "a rule of iptables rejects": (
         *legacy("iptables-nft", CALLS, "-A FORWARD -p udp -j REJECT"),
@@ -258,6 +315,32 @@ def test_what_others_did(host: Host) -> None:
             undo()
         until(lambda: host.explain()["healthy"], f"well after {name}",
               told=lambda: host.explain()["sentence"])  # fmt: skip
+
+
+def test_what_translates_for_others_is_no_finding(host: Host) -> None:
+    """libvirt's and Docker's own rules are on every other host, and routed frames are theirs."""
+    CALLS.write_text("1")
+    for words in (
+        "add table ip other",
+        "add chain ip other c { type nat hook postrouting priority 5; policy accept; }",
+        "add rule ip other c ip saddr 192.168.122.0/24 ip daddr != 192.168.122.0/24 masquerade",
+        "add rule ip other c oifname eth0 masquerade",
+    ):
+        run("nft", words)
+    docker = "-s 172.17.0.0/16 ! -o docker0 -j MASQUERADE"
+    run("iptables-nft", "-t", "nat", "-A", "POSTROUTING", *docker.split())
+    make, undo = of_nft("bridge", "forward")
+    make()
+    try:
+        until(lambda: not host.explain()["healthy"], "what does refuse frames is seen")
+        sentence = host.explain()["sentence"]
+        assert "table bridge other, chain c (forward): drops" in sentence
+        assert "translate" not in sentence
+    finally:
+        undo()
+        run("nft", "delete", "table", "ip", "other")
+        run("iptables-nft", "-t", "nat", "-F")
+        CALLS.write_text("0")
 
 
 def test_a_tap_on_another_bridge(host: Host) -> None:

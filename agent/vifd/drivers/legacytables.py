@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vifd.drivers import FilterChain
+from vifd.drivers.translation import AddressCondition, DeviceCondition, Translation
 
 #: IPT_SO_GET_INFO and IPT_SO_GET_ENTRIES; those of IPv6 have the same numbers.
 _INFO, _ENTRIES = 64, 65
@@ -28,29 +29,40 @@ _CHAINS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _OFFSETS = struct.Struct("=HH")
 _TARGET = struct.Struct("=H29sBi")
 _REFUSING = (b"REJECT", b"DROP")
+_TRANSLATING = (b"MASQUERADE", b"SNAT", b"DNAT", b"REDIRECT", b"NETMAP")
+#: Bits of what an entry inverts, and the longest name of a device.
+_INV_IN, _INV_OUT, _INV_SOURCE, _INV_DESTINATION = 1, 2, 8, 16
+_IFNAMSIZ = 16
 _DROP = -1
 
 
 @dataclass(frozen=True)
 class _Family:
-    """:param offsets: where an entry says where its target and the next entry are"""
+    """
+    :param offsets: where an entry says where its target and the next entry are
+    :param inverts: where it says which of its conditions are inverted
+    :param version: of IP, whose addresses are ``width`` bytes long
+    """
 
     name: str
     number: int
     level: int
     loaded: str
     offsets: int
+    inverts: int
+    version: int
+    width: int
 
 
 _FAMILIES = (
-    _Family("ip", socket.AF_INET, socket.IPPROTO_IP, "ip_tables_names", 88),
-    _Family("ip6", socket.AF_INET6, socket.IPPROTO_IPV6, "ip6_tables_names", 140),
+    _Family("ip", socket.AF_INET, socket.IPPROTO_IP, "ip_tables_names", 88, 83, 4, 4),
+    _Family("ip6", socket.AF_INET6, socket.IPPROTO_IPV6, "ip6_tables_names", 140, 132, 6, 16),
 )
 
 
 def read() -> Iterator[FilterChain]:
-    """Base chains that refuse something, of the calling thread's network namespace; none where the
-    kernel has no such tables, or shows them to others only."""
+    """Base chains that refuse something or translate addresses, of the calling thread's network
+    namespace; none where the kernel has no such tables, or shows them to others only."""
     for family in _FAMILIES:
         names = _loaded(family)
         if not names:
@@ -82,13 +94,16 @@ def _chains(sock: socket.socket, family: _Family, table: str) -> Iterator[Filter
         if not valid >> number & 1:
             continue
         drops = _refuses(blob, policies[number], family)
-        refusing = sum(
-            _refuses(blob, at, family)
-            for at in _entries(blob, begins[number], policies[number], family)
-        )
-        if drops or refusing:
-            said, name = f"{table} (iptables-legacy)", _CHAINS[number]
-            yield FilterChain(family.name, said, name, hook, (), drops, refusing)
+        rules = list(_entries(blob, begins[number], policies[number], family))
+        said = f"{table} (iptables-legacy)"
+        chain = FilterChain(
+            family.name, said, _CHAINS[number], hook, (), drops,
+            sum(_refuses(blob, at, family) for at in rules),
+            translating=tuple(_translation(blob, at, family) for at in rules
+                              if _target(blob, at, family)[0] in _TRANSLATING),
+        )  # fmt: skip
+        if chain:
+            yield chain
 
 
 def _entries(blob: bytes, at: int, end: int, family: _Family) -> Iterator[int]:
@@ -103,14 +118,53 @@ def _entries(blob: bytes, at: int, end: int, family: _Family) -> Iterator[int]:
 
 def _refuses(blob: bytes, at: int, family: _Family) -> bool:
     """Whether the entry there drops or rejects."""
+    word, verdict = _target(blob, at, family)
+    return bool(word in _REFUSING or (not word and verdict == _DROP))
+
+
+def _target(blob: bytes, at: int, family: _Family) -> tuple[bytes, int]:
+    """The name of what an entry does, empty for a verdict; and that verdict."""
     if at + family.offsets + _OFFSETS.size > len(blob):
-        return False
+        return b"", 0
     target, _ = _OFFSETS.unpack_from(blob, at + family.offsets)
     if at + target + _TARGET.size > len(blob):
-        return False
+        return b"", 0
     _, name, _, verdict = _TARGET.unpack_from(blob, at + target)
-    word = name.partition(b"\0")[0]
-    return bool(word in _REFUSING or (not word and verdict == _DROP))
+    return name.partition(b"\0")[0], verdict
+
+
+def _translation(blob: bytes, at: int, family: _Family) -> Translation:
+    """The entry there by the conditions of its head (``struct ipt_ip``, ``struct ip6t_ip6``)."""
+    width, inverts = family.width, blob[at + family.inverts]
+    source, destination, source_mask, destination_mask = (
+        int.from_bytes(blob[at + n * width : at + (n + 1) * width], "big") for n in range(4)
+    )
+    names = at + 4 * width
+    sides = (
+        (True, source, source_mask, _INV_SOURCE),
+        (False, destination, destination_mask, _INV_DESTINATION),
+    )
+    ways = ((0, _INV_IN), (1, _INV_OUT))
+    every = (1 << 8 * width) - 1
+    addresses = tuple(
+        AddressCondition(sender, family.version, ((value & mask, value | (every & ~mask)),),
+                         bool(inverts & bit))
+        for sender, value, mask, bit in sides if mask
+    )  # fmt: skip
+    devices = tuple(
+        _device(blob, names + n * _IFNAMSIZ, inverted=bool(inverts & bit)) for n, bit in ways
+    )
+    return Translation((family.version,), addresses, tuple(d for d in devices if d is not None))
+
+
+def _device(blob: bytes, at: int, *, inverted: bool) -> DeviceCondition | None:
+    """The device whose name stands there, with its mask behind both names; ``None`` for any."""
+    mask = blob[at + 2 * _IFNAMSIZ : at + 3 * _IFNAMSIZ].rstrip(b"\0")
+    if not mask:
+        return None
+    name = blob[at : at + len(mask)]
+    begins = not name.endswith(b"\0")
+    return DeviceCondition(name.rstrip(b"\0").decode(errors="replace"), begins, inverted=inverted)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)

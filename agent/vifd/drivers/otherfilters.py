@@ -1,5 +1,5 @@
 """Filters of other software: base chains of nftables in any family, and those of legacy iptables,
-as far as they refuse anything, rewrite frames or send them elsewhere.
+as far as they refuse anything, rewrite frames, send them elsewhere or give them other addresses.
 
 Read in two steps: all chains, and the rules of those that stand in a way.
 """
@@ -15,6 +15,8 @@ from vifd.drivers.netlink import Message, Socket, attributes, string, text
 from vifd.drivers.nft import hold, nl
 from vifd.drivers.nft.answers import ASKS
 from vifd.drivers.nft.objects import ANSWERED
+from vifd.drivers.nft.translating import translation
+from vifd.drivers.translation import Translation
 
 #: After so many seconds it is read anew whatever was told.
 AGE = 30.0
@@ -26,6 +28,8 @@ _HOOKS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _U32 = struct.Struct("!I")
 _DROP = 0
+#: Of an element of a set: that a range ends before it.
+_ENDS = 1
 _VERDICT_REGISTER = 0
 #: Of an expression of packets' bytes: where from it writes; the header that is that of the network.
 _WRITTEN, _NETWORK_HEADER = 5, 1
@@ -51,7 +55,7 @@ class OtherFilters:
         self._changes += 1
 
     def get(self, sock: Socket, ours: str) -> tuple[FilterChain, ...]:
-        """The base chains that refuse something.
+        """The base chains that refuse something, or do more to frames.
 
         :param ours: the table that is not meant
         :raises OSError: the kernel does not say
@@ -85,9 +89,10 @@ def _read(sock: Socket, ours: str) -> Iterator[FilterChain]:
         # of a device, or of bridges: what it jumps to counts as well
         whole = (family in ("bridge", "netdev") or bool(devices)) and table != ours
         does = _deeds(sock, number, table, name, whole=whole)
-        if drops or any(does):
-            where = words[at] if at < len(words) else str(at)
-            yield FilterChain(family, table, name, where, devices, drops, *does)
+        where = words[at] if at < len(words) else str(at)
+        chain = FilterChain(family, table, name, where, devices, drops, *does)
+        if chain:
+            yield chain
 
 
 def _dormant(sock: Socket) -> frozenset[tuple[int, str]]:
@@ -114,8 +119,8 @@ def _devices(hook: Mapping[int, bytes]) -> Iterable[str]:
 
 def _deeds(
     sock: Socket, family: int, table: str, chain: str, *, whole: bool
-) -> tuple[int, int, int]:
-    """How many rules drop or reject, rewrite, and send elsewhere.
+) -> tuple[int, int, int, tuple[Translation, ...]]:
+    """How many rules drop or reject, rewrite, and send elsewhere, and those that translate.
 
     :param whole: of the whole table: chains that this one jumps to count as well
     """
@@ -127,11 +132,18 @@ def _deeds(
             maps[name] = _map_drops(sock, family, table, name)
         return maps[name]
 
+    def keys(name: str) -> Iterator[tuple[bytes, bool]]:
+        for element in _elements(sock, family, table, name):
+            flags = _U32.unpack(element.get(3, bytes(4)))[0]
+            yield dict(attributes(element.get(1, b""))).get(1, b""), bool(flags & _ENDS)
+
     rules = sock.dump(Message(nl.GETRULE, 0, body))
+    said = (translation(_FAMILIES[family], _expressions(message), keys) for message in rules)
     return (
         sum(_refuses(message, drops) for message in rules),
         sum(any(map(_rewrites, _expressions(message))) for message in rules),
         sum(any(kind in _DIVERTING for kind, _ in _expressions(message)) for message in rules),
+        tuple(one for one in said if one is not None),
     )
 
 
@@ -178,12 +190,17 @@ def _verdict_map(data: bytes) -> str:
 
 
 def _map_drops(sock: Socket, family: int, table: str, name: str) -> bool:
-    body = nl.head(family) + text(1, table) + text(2, name)
     return any(
-        _code(dict(attributes(element)).get(2, b"")) == _DROP
-        for message in sock.dump(Message(nl.GETELEM, 0, body))
-        for _, element in attributes(dict(attributes(message, 4)).get(3, b""))
+        _code(element.get(2, b"")) == _DROP for element in _elements(sock, family, table, name)
     )
+
+
+def _elements(sock: Socket, family: int, table: str, name: str) -> Iterator[dict[int, bytes]]:
+    """Of a set or a map."""
+    body = nl.head(family) + text(1, table) + text(2, name)
+    for message in sock.dump(Message(nl.GETELEM, 0, body)):
+        for _, element in attributes(dict(attributes(message, 4)).get(3, b"")):
+            yield dict(attributes(element))
 
 
 def _verdict(data: bytes) -> int | None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vifd.drivers.nft.expr import Verdict
 from vifd.drivers.nft.objects import Chain, Change, Element, Overheard
+from vifd.drivers.translation import Translation
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class FilterChain:
     :param refusing: how many rules drop or reject
     :param rewriting: how many write addresses, ports or protocols of frames anew
     :param diverting: how many send frames, or copies of them, elsewhere
+    :param translating: those that give connections other addresses; whom they meet is asked of each
     """
 
     family: str
@@ -32,12 +34,19 @@ class FilterChain:
     refusing: int = 0
     rewriting: int = 0
     diverting: int = 0
+    translating: tuple[Translation, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it does anything to frames."""
+        counts = self.refusing, self.rewriting, self.diverting, len(self.translating)
+        return self.drops or any(counts)
 
     def __str__(self) -> str:
         does = ["drops what no rule accepts"] if self.drops else []
         does += [f"{self.refusing} rules refuse"] if self.refusing else []
         does += [f"{self.rewriting} rules rewrite frames"] if self.rewriting else []
         does += [f"{self.diverting} rules send frames elsewhere"] if self.diverting else []
+        does += [f"{len(self.translating)} rules translate addresses"] if self.translating else []
         return (
             f"table {self.family} {self.table}, chain {self.name} ({self.hook}): {', '.join(does)}"
         )

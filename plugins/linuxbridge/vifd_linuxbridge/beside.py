@@ -4,10 +4,13 @@ is theirs and of the interfaces it leads out by. No plug mends it, so a plug doe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from vifd.drivers import Bridging, Device, FilterChain, Nft, passing
 from vifd.errors import VifError
 from vifd.model import Evidence
+from vifd.model.members import members_of
 from vifd.plugin import claimed
 from vifd_linuxbridge import groupbase, ruleset, shaping, telling
 from vifd_linuxbridge.batch import Work
@@ -18,6 +21,10 @@ from vifd_linuxbridge.ruleset import TABLE
 _CALLS = {"ip": "iptables", "ip6": "ip6tables", "arp": "arptables"}
 #: Hooks of the IP families that a bridged frame passes.
 _FORWARD = ("prerouting", "forward", "postrouting")
+#: The same by the version of IP.
+_VERSIONS = {4: "iptables", 6: "ip6tables"}
+#: What every port has besides.
+_LINK_LOCAL = ip_network("fe80::/64")
 _SHOWN = 4
 #: The base chains of the table.
 _OWN = frozenset(
@@ -66,7 +73,12 @@ class Beside:
         bridge = self._devices.get(work.names.bridge)
         calls = self._calls | set(bridge.calls if bridge is not None else ())
         mine = {work.device, work.names.uplink, *self._of(work)}
-        found = [str(c) for c in self._chains if not _own(c) and in_the_way(c, calls, mine)]
+        theirs = [c for c in self._chains if not _own(c) and in_the_way(c, calls, mine)]
+        if any(chain.translating for chain in theirs):
+            versions = [v for v, name in _VERSIONS.items() if name in calls]
+            place = (work.names.bridge, bridge.link.ifindex if bridge is not None else 0)
+            theirs = meeting(theirs, _addresses(work), versions, *place)
+        found = [str(chain) for chain in theirs]
         more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
         have = [*found[:_SHOWN], *more]
         return Evidence("nft.others", have, [], not found, "nft", repairable=False)
@@ -131,6 +143,27 @@ def in_the_way(chain: FilterChain, calls: frozenset[str] | set[str], devices: se
     if chain.family == "inet":
         return bool(calls & {"iptables", "ip6tables"})
     return _CALLS.get(chain.family) in calls
+
+
+def meeting(
+    chains: Sequence[FilterChain], own: Sequence[IPv4Network | IPv6Network],
+    versions: Sequence[int], bridge: str, index: int,
+) -> list[FilterChain]:  # fmt: skip
+    """Chains with those of their translations that a port's frames can come to; without those that
+    do nothing else. See :class:`vifd.drivers.translation.Translation`."""
+    narrowed = [
+        replace(chain, translating=tuple(
+            one for one in chain.translating if one.meets(own, versions, bridge, index)
+        ))
+        for chain in chains
+    ]  # fmt: skip
+    return [chain for chain in narrowed if chain]
+
+
+def _addresses(work: Work) -> list[IPv4Network | IPv6Network]:
+    members = members_of(work.item.attachment)
+    found = [ip_network(member.ip_address, strict=False) for member in members]
+    return [*found, _LINK_LOCAL] if found else []
 
 
 def _stops(device: Device) -> Evidence:
