@@ -26,7 +26,10 @@ from vifd.network.neutron.reporting import Options
 from vifd.network.neutron.server import Server
 from vifd.network.neutron.service import Service, Settings
 from vifd.store import Outgoing
+from vifd.testing.wait import until
 
+#: Seconds that a host may take to read the server, on a machine full of them.
+PATIENCE = 900.0
 #: What a real host's plugin says of itself, as far as it is reported.
 PLUGINS: list[dict[str, Any]] = [{
     "name": "ovs", "state": "ready", "vif_types": ["ovs"], "vnic_types": ["normal"],
@@ -146,6 +149,8 @@ def main() -> None:
     for n in range(int(first), int(first) + int(number)):
         hosts.append(Lone(f"lone-{n}", url, float(interval)))
         hosts[-1].service.start()
+        # one after the other: a thousand connections at once are refused, and come again
+        until(hosts[-1].ready, f"{hosts[-1].hostname} has read the server", PATIENCE)
     for line in sys.stdin:
         if line.strip() == "read":
             for host in hosts:
