@@ -500,3 +500,36 @@ def test_unknown_fields_of_all_ports_are_bounded(
     machine.plug(document(2, more="y" * 700))
     machine.drop(1).done.result(WAIT)
     machine.plug(document(4, more="x" * 700))
+
+
+# --- a document that another one has replaced -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "live"),
+    [("name", False), ("plug", False), ("check", False), ("activate", False), ("plug", True),
+     ("check", True)],
+)  # fmt: skip
+def test_how_an_attempt_for_an_older_document_ended_is_no_answer(
+    machine: Machine, verb: str, live: bool
+) -> None:
+    """Who asks for another one meanwhile is answered by the attempt for that."""
+    if live:
+        machine.plug(document(1))
+    machine.backend.calls.clear()
+    machine.backend.faults |= {(verb, what): RuntimeError("away") for what in ("*", port_id(1))}
+    stop_at(machine, verb)
+    first = machine.put(document(1, network__mtu=1400))
+    held(machine, verb)
+    second = machine.put(document(1, network__mtu=1300))
+    second.accepted.result(WAIT)
+
+    def cleared(_: str) -> None:
+        machine.backend.faults.clear()
+
+    machine.backend.spy = cleared
+    machine.backend.gate.set()
+    assert second.done.result(WAIT).doc.attachment.network.mtu == 1300
+    assert first.done.result(WAIT).phase is Phase.LIVE
+    machine.quiet()
+    assert machine.record(1).error is None

@@ -314,6 +314,7 @@ class Engine:
         self,
         changes: Mapping[str, Change],
         errors_by_port: Mapping[str, errors.VifError] | None,
+        tried: Mapping[str, Document] | None = None,
         *,
         durable: bool = False,
     ) -> Records:
@@ -322,7 +323,7 @@ class Engine:
         Where the journal cannot be written, nothing changes, the callers get that error, and the
         ports are tried again later; the answer is then empty.
         """
-        return self._recorder.record(changes, errors_by_port, durable=durable)
+        return self._recorder.record(changes, errors_by_port, tried, durable=durable)
 
     def detached(self, port_id: str) -> None:
         """A port that is being removed is closed, and its device is gone; the rest follows."""

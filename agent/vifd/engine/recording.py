@@ -15,7 +15,7 @@ from vifd.engine.retries import Retries
 from vifd.engine.tickets import Tickets
 from vifd.engine.unsettled import Unsettled
 from vifd.engine.unwritten import Unwritten
-from vifd.model import Parts, PortRecord
+from vifd.model import Document, Parts, PortRecord
 from vifd.model.event import Event
 from vifd.model.setrecord import SetUpdate
 from vifd.store import Change, Journal, Outgoing, Records
@@ -87,7 +87,7 @@ class Recorder:
         :raises errors.JournalError: nothing was changed
         """
         try:
-            return self._commit(changes, {}, durable=True, parts=parts, sets=sets)
+            return self._commit(changes, {}, {}, durable=True, parts=parts, sets=sets)
         except errors.JournalError as error:
             LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
             raise
@@ -96,6 +96,7 @@ class Recorder:
         self,
         changes: Mapping[str, Change],
         errors_by_port: Mapping[str, errors.VifError] | None,
+        tried: Mapping[str, Document] | None = None,
         *,
         durable: bool = False,
     ) -> Records:
@@ -103,9 +104,12 @@ class Recorder:
 
         Where the journal cannot be written, nothing changes, the callers get that error, and the
         ports are tried again later; the answer is then empty.
+
+        :param tried: the documents that the errors are about; whoever has replaced one since is not
+            answered with its error, for the next attempt is about theirs
         """
         try:
-            return self._commit(changes, errors_by_port or {}, durable=durable)
+            return self._commit(changes, errors_by_port or {}, tried or {}, durable=durable)
         except errors.JournalError as error:
             if self.failing.is_new(error.message):
                 LOG.error("%s: %s. Next: %s", error.code, error.message, error.hint)
@@ -126,6 +130,7 @@ class Recorder:
         self,
         changes: Mapping[str, Change],
         failures: Mapping[str, errors.VifError],
+        tried: Mapping[str, Document],
         *,
         durable: bool,
         parts: Mapping[str, Parts | None] = NO_PARTS,
@@ -146,7 +151,10 @@ class Recorder:
         if done.released or done.sets:
             self.released()
         for port_id, record in done.new.items():
-            self._after(port_id, done.old[port_id], record, failures.get(port_id))
+            error = failures.get(port_id)
+            if _overtaken(record, tried.get(port_id)):
+                error = None
+            self._after(port_id, done.old[port_id], record, error)
         gone = [port_id for port_id, record in done.new.items() if record is None]
         if gone:
             self.gone(gone)
@@ -168,3 +176,9 @@ class Recorder:
             self.retries.done(port_id)
         self.unsettled.seen(port_id, old, new, error)
         self.tickets.settle(port_id, old, new, error)
+
+
+def _overtaken(record: PortRecord | None, tried: Document | None) -> bool:
+    """Whether another document has replaced the one that an attempt was about: that is tried next,
+    and answers whoever waits."""
+    return record is not None and not record.removing and tried not in (None, record.doc)

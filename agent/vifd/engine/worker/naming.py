@@ -81,7 +81,7 @@ class Naming:
             named[record.id] = replace(record, names=names, phase=phase, open=opened)
         changes = {r.id: outcome.planned(r) for r in named.values()}
         changes |= {port_id: outcome.failed(error) for port_id, error in refused.items()}
-        return named, self.sink.record(changes, refused)
+        return named, self.sink.record(changes, refused, {r.id: r.doc for r in records})
 
     def _choose(self, record: PortRecord, taken: Mapping[str, Entry]) -> tuple[Wiring, bool]:
         """The names for a port that has none, and whether its traffic passes already: as it stands,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from vifd import errors
-from vifd.model import Evidence, PortRecord
+from vifd.model import Document, Evidence, PortRecord
 from vifd.plugin import Probe
 from vifd.store import Change
 
@@ -15,9 +15,16 @@ class ResultSink(Protocol):
     """Where a worker hands in its results."""
 
     def record(
-        self, changes: Mapping[str, Change], errors_by_port: Mapping[str, errors.VifError] | None
+        self,
+        changes: Mapping[str, Change],
+        errors_by_port: Mapping[str, errors.VifError] | None,
+        tried: Mapping[str, Document] | None = None,
     ) -> Mapping[str, PortRecord | None]:
-        """Commit, tell the callers, the event stream and the network service."""
+        """Commit, tell the callers, the event stream and the network service.
+
+        :param tried: the documents that the errors are about; whoever has replaced one since is not
+            answered with its error, for the next attempt is about theirs
+        """
 
     def probed(self, plugin: str, probe: Probe) -> None:
         """The plugin's health was read."""

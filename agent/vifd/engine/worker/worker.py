@@ -29,7 +29,7 @@ from vifd.engine.worker.limits import Limits
 from vifd.engine.worker.naming import Naming
 from vifd.engine.worker.sink import ResultSink
 from vifd.engine.worker.telling import Telling
-from vifd.model import Attachment, Evidence, Phase, PortRecord, Report, limited
+from vifd.model import Attachment, Document, Evidence, Phase, PortRecord, Report, limited
 from vifd.model.lifecycle import Step
 from vifd.model.status import wants_open
 from vifd.plugin import VifPlugin
@@ -228,7 +228,7 @@ class Worker:
         failures = {j.id: j.error for j in jobs if j.error is not None}
         # who waits for a port to be closed is told by this commit
         self.ahead.release([j for j in jobs if not j.opened])
-        present = self.sink.record(changes, failures)
+        present = self.sink.record(changes, failures, _documents(j.record for j in jobs))
         self.ahead.release(jobs)
         for job in jobs:
             if job.id in present:
@@ -352,7 +352,8 @@ class Worker:
         given_up = list(jobs)
         self.ahead.release(given_up)
         failures = {j.id: failure.copy().at(port=j.id) for j in given_up}
-        self.sink.record({i: outcome.failed(e) for i, e in failures.items()}, failures)
+        tried = _documents(j.record if isinstance(j, Job) else j for j in given_up)
+        self.sink.record({i: outcome.failed(e) for i, e in failures.items()}, failures, tried)
 
     def _unread(self, jobs: Sequence[Job], failure: errors.VifError) -> None:
         """The check failed. Where vifd itself has too little to look with, that is no word about
@@ -397,3 +398,7 @@ class Worker:
         changes |= {port_id: outcome.unplug_failed(error) for port_id, error in failures.items()}
         self.sink.record(changes, failures)
         self.telling.removed(records, jobs, failures, start, spent)
+
+
+def _documents(records: Iterable[PortRecord]) -> dict[str, Document]:
+    return {record.id: record.doc for record in records}
